@@ -1,0 +1,10 @@
+/* clock.h -- the time, read once per turn of the loop and passed down from there. */
+#ifndef BRIDGE_CLOCK_H
+#define BRIDGE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_now_ms(void);  /* epoch milliseconds */
+int64_t clock_mono_ms(void); /* milliseconds that never go back */
+
+#endif

@@ -1,0 +1,92 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+void err_set(struct err *e, enum err_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return;
+	e->code = code;
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+}
+
+void err_errno(struct err *e, const char *fmt, ...)
+{
+	const char *why = strerror(errno);
+	va_list ap;
+	int n;
+
+	if (!e)
+		return;
+	e->code = ERR_IO;
+	va_start(ap, fmt);
+	n = vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof e->text)
+		snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", why);
+}
+
+void err_prefix(struct err *e, const char *fmt, ...)
+{
+	char rest[sizeof e->text];
+	va_list ap;
+	int n;
+
+	if (!e)
+		return;
+	memcpy(rest, e->text, sizeof rest);
+	va_start(ap, fmt);
+	n = vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof e->text)
+		snprintf(e->text + n, sizeof e->text - (size_t)n, ": %.*s",
+			 (int)(sizeof e->text - (size_t)n), rest);
+}
+
+static void report_add(struct report *r, bool is_warning, const char *fmt, va_list ap)
+{
+	struct buf text = { 0 };
+
+	buf_vprintf(&text, fmt, ap);
+	r->lines = mem_grow(r->lines, r->n_lines, sizeof *r->lines);
+	r->lines[r->n_lines++] = (struct report_line){ is_warning, buf_take(&text) };
+	if (!is_warning)
+		r->n_errors++;
+}
+
+void report_error(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	report_add(r, false, fmt, ap);
+	va_end(ap);
+}
+
+void report_warning(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	report_add(r, true, fmt, ap);
+	va_end(ap);
+}
+
+void report_fini(struct report *r)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		free(r->lines[i].text);
+	free(r->lines);
+	*r = (struct report){ 0 };
+}

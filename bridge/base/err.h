@@ -1,0 +1,51 @@
+/* err.h -- what went wrong, for callers (code) and for people (text).
+ *
+ * A function that can fail returns bool or a pointer and fills a struct err.  Callers branch on the
+ * code; each layer may put its context in front of the text; whoever decides what happens next logs
+ * it, once.  A `struct err *` parameter may be NULL. */
+#ifndef BRIDGE_ERR_H
+#define BRIDGE_ERR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum err_code {
+	ERR_NONE,
+	ERR_INVALID,   /* the input is wrong: a file, a payload, an argument */
+	ERR_NOT_FOUND, /* nothing of that name */
+	ERR_LIMIT,     /* too big, too many, too late */
+	ERR_IO,        /* the system said no */
+	ERR_BUSY,      /* somebody else holds it */
+	ERR_CORRUPT,   /* stored bytes are not what was written */
+	ERR_CRYPTO,    /* OpenSSL said no */
+	ERR_NET        /* a peer or the network said no */
+};
+
+struct err {
+	enum err_code code;
+	char text[480];
+};
+
+void err_set(struct err *e, enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* ERR_IO with ": " and the text of errno behind. */
+void err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Put "CONTEXT: " in front of the text. */
+void err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A list of mistakes, so that one run reports them all.  Each is one line of text that starts with
+ * its place.  Warnings do not make a load fail. */
+struct report {
+	struct report_line {
+		bool is_warning;
+		char *text;
+	} *lines;
+	size_t n_lines;
+	size_t n_errors;
+};
+
+void report_error(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_warning(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_fini(struct report *r);
+
+#endif

@@ -1,0 +1,128 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+static enum log_level lowest = LOG_INFO;
+
+/* Subjects of log_limited, a small ring: when it is full the oldest is forgotten, which costs a
+ * repeated line and nothing else. */
+#define SUBJECTS 256
+#define LIMIT_MS 60000
+static struct subject {
+	char *name;
+	int64_t logged_ms;
+	unsigned long suppressed;
+} subjects[SUBJECTS];
+static size_t next_subject;
+
+void log_set_level(enum log_level level)
+{
+	lowest = level;
+}
+
+static void put_time(struct buf *line)
+{
+	int64_t ms = clock_now_ms();
+	time_t s = (time_t)(ms / 1000);
+	struct tm tm;
+	char text[40];
+
+	gmtime_r(&s, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(line, "%s.%03dZ", text, (int)(ms % 1000));
+}
+
+static void write_line(enum log_level level, const char *event, unsigned long suppressed,
+		       const char *fmt, va_list ap)
+{
+	static struct buf line;
+
+	buf_reset(&line);
+	put_time(&line);
+	buf_printf(&line, " %s %s", level_names[level], event);
+	if (fmt) {
+		buf_putc(&line, ' ');
+		buf_vprintf(&line, fmt, ap);
+	}
+	if (suppressed)
+		buf_printf(&line, " suppressed=%lu", suppressed);
+	buf_putc(&line, '\n');
+	fwrite(line.data, 1, line.len, stderr);
+}
+
+void log_event(enum log_level level, const char *event, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > lowest)
+		return;
+	va_start(ap, fmt);
+	write_line(level, event, 0, fmt, ap);
+	va_end(ap);
+}
+
+static struct subject *subject_of(const char *name)
+{
+	struct subject *s;
+
+	for (size_t i = 0; i < SUBJECTS; i++)
+		if (subjects[i].name && strcmp(subjects[i].name, name) == 0)
+			return &subjects[i];
+	s = &subjects[next_subject++ % SUBJECTS];
+	free(s->name);
+	*s = (struct subject){ .name = mem_strdup(name), .logged_ms = -1 };
+	return s;
+}
+
+void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
+		 const char *fmt, ...)
+{
+	struct subject *s;
+	va_list ap;
+
+	if (level > lowest)
+		return;
+	s = subject_of(subject);
+	if (s->logged_ms >= 0 && now_ms - s->logged_ms < LIMIT_MS) {
+		s->suppressed++;
+		return;
+	}
+	va_start(ap, fmt);
+	write_line(level, event, s->suppressed, fmt, ap);
+	va_end(ap);
+	s->logged_ms = now_ms;
+	s->suppressed = 0;
+}
+
+const char *log_value(const char *text)
+{
+	static struct buf ring[4];
+	static size_t turn;
+	struct buf *b = &ring[turn++ % 4];
+
+	if (!text)
+		return "-";
+	if (*text && !strpbrk(text, " \"\\=\t\r\n\x7f") && strspn(text, "\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f") == 0)
+		return text;
+	buf_reset(b);
+	buf_putc(b, '"');
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			buf_printf(b, "\\%c", *p);
+		else if (*p < 0x20 || *p == 0x7f)
+			buf_printf(b, "\\u%04x", *p);
+		else
+			buf_putc(b, (char)*p);
+	}
+	buf_putc(b, '"');
+	return b->data;
+}

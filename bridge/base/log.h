@@ -1,0 +1,27 @@
+/* log.h -- one event, one line on stderr: time, level, a fixed event word, then key=value.
+ *
+ * Never a payload, a secret, or jq's text of a parse error (it quotes the payload).  Values with
+ * blanks or quotes are written as JSON strings by log_value().  Loop thread only. */
+#ifndef BRIDGE_LOG_H
+#define BRIDGE_LOG_H
+
+#include <stdint.h>
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_set_level(enum log_level level); /* default LOG_INFO; sets the lowest that is written */
+
+/* log_event(LOG_INFO, "session-up", "link=%s side=%s", ...); fmt may be NULL */
+void log_event(enum log_level level, const char *event, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The same, at most once per `subject` and minute; the next line of that subject tells how many
+ * were left out (`suppressed=N`). */
+void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
+		 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* `text` fit for a value: as it is, or quoted where it has blanks, quotes or control characters.
+ * Borrowed; good for the next four calls. */
+const char *log_value(const char *text);
+
+#endif

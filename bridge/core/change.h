@@ -1,0 +1,29 @@
+/* change.h -- what a state machine wants remembered: a list of puts and deletes.
+ *
+ * The machines of core keep their state in memory and say what changed; whoever drives them writes
+ * the changes to the store, together with what else happened in the same step, and gives the rows
+ * back through machine_restore() functions at the next start. */
+#ifndef BRIDGE_CHANGE_H
+#define BRIDGE_CHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct change {
+	const char *machine; /* a string constant: "pairing", "twin" ... */
+	char *key;           /* unique within link and machine */
+	char *value;         /* JSON text; NULL: delete the row */
+	bool is_secret;      /* the store encrypts it */
+};
+
+struct changes {
+	struct change *items;
+	size_t n;
+};
+
+void changes_put(struct changes *c, const char *machine, const char *key, const char *value,
+		 bool is_secret); /* copied */
+void changes_delete(struct changes *c, const char *machine, const char *key);
+void changes_fini(struct changes *c); /* empty, ready for use again */
+
+#endif

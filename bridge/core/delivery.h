@@ -1,0 +1,55 @@
+/* delivery.h -- the outgoing side of one session: what waits, and what is in flight.
+ *
+ * Two lanes, requests with replies before reports, in order within a lane.  At most `window`
+ * messages in flight.  A lost connection puts what was in flight back at the head, in order.  Bounded
+ * in bytes.  Pure: the session does the sending. */
+#ifndef BRIDGE_DELIVERY_H
+#define BRIDGE_DELIVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/message.h"
+
+enum lane { LANE_EXCHANGE /* requests and replies */, LANE_REPORT };
+#define LANES 2
+
+#define DELIVERY_WINDOW 100 /* PUBACK handling walks the window: larger costs more (measured) */
+
+struct delivery;
+
+struct parcel {
+	struct message message;
+	enum lane lane;
+	void *origin;    /* the caller's: what is settled by it */
+	uint64_t number; /* grows by 1 per parcel */
+	uint64_t echo;   /* the caller's: number in an echo memory; 0: none */
+};
+
+struct delivery *delivery_new(unsigned window, size_t max_bytes);
+void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
+
+/* Add at the end of its lane; `m` is taken (and empty afterwards).  False: the bound would be
+ * passed, nothing was taken. */
+bool delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
+
+/* The parcel to send next, if the window has room; NULL: none.  It stays first until
+ * delivery_sent() or delivery_pop(). Borrowed. */
+struct parcel *delivery_next(struct delivery *d);
+/* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */
+void delivery_sent(struct delivery *d, int mid);
+/* Take the first waiting parcel out (it cannot be sent); false: none waits.  Caller ends it with
+ * message_fini(). */
+bool delivery_pop(struct delivery *d, struct parcel *out);
+/* Packet `mid` was acknowledged: take its parcel out.  False: no such packet.  Caller ends it with
+ * message_fini(). */
+bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
+/* The connection is gone: everything in flight waits again, in the order it was pushed. */
+void delivery_reset(struct delivery *d);
+
+size_t delivery_waiting(const struct delivery *d);
+size_t delivery_in_flight(const struct delivery *d);
+size_t delivery_bytes(const struct delivery *d);
+
+#endif

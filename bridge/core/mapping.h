@@ -1,0 +1,61 @@
+/* mapping.h -- mapping files: one jq module each, loaded, checked and compiled into one program.
+ *
+ * The only includer of jq.h; no jv leaves.  Reads files while loading, never afterwards.  The
+ * caller must have pointed `environ` at an empty array before (jq has `env`).  One thread per
+ * mapping (libjq's reference counts are plain ints). */
+#ifndef BRIDGE_MAPPING_H
+#define BRIDGE_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/json.h"
+#include "core/kind.h"
+
+struct dialect;
+struct err;
+struct mapping;
+struct report;
+
+/* Where mapping files are looked for; the first directory that has the file wins. */
+struct mapping_path {
+	char **dirs;
+	size_t n;
+};
+
+void mapping_path_add(struct mapping_path *p, const char *dir);
+void mapping_path_fini(struct mapping_path *p);
+/* The file of the mapping called `name` ("factory" -> "/etc/calque/mappings/factory.jq"); caller
+ * frees.  NULL: no directory has it. */
+char *mapping_path_find(const struct mapping_path *p, const char *name);
+
+/* Load NAME.jq: a dialect, or a through file.  Checks everything and puts every mistake into the
+ * report; NULL if there was any.  Refused: `search:` keys, data imports, modules outside the path,
+ * and in the file and all it imports the functions that read something else than their input or
+ * stop the program (design, section 2, "What jq may not").  Caller ends it with mapping_free(). */
+struct mapping *mapping_load(const struct mapping_path *p, const char *name,
+			     struct report *report);
+void mapping_free(struct mapping *m);
+
+const char *mapping_file(const struct mapping *m);
+/* The table of a dialect; NULL if the file is a through file or library.  Borrowed. */
+const struct dialect *mapping_dialect(const struct mapping *m);
+/* Of a through file: the function for a flow, -1 if it lets that flow pass. */
+int mapping_through_fn(const struct mapping *m, enum flow flow);
+
+/* What one call may put out. */
+#define MAPPING_MAX_OUTPUTS 10000
+#define MAPPING_MAX_OUTPUT_BYTES (16u << 20)
+
+/* Run function number `fn` on `input` (strict JSON text, borrowed) and hand each output to
+ * `on_output` as strict JSON text (borrowed until it returns); it returns false to stop.  False sets
+ * *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many or
+ * too large outputs.  Outputs handed out before a failure count for nothing: the caller drops them.
+ * The mapping can be called again in every case. */
+bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
+		  bool (*on_output)(void *ctx, struct json_slice output), void *ctx, struct err *e);
+
+/* Does libjq keep the spelling of numbers that no function touched (1.7 and later)?  Tried once. */
+bool mapping_keeps_numbers(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* presence.h -- what is known of each device: is it online, is an alarm active.
+ *
+ * Machine name "presence".  Pure: no clock, no store. */
+#ifndef BRIDGE_PRESENCE_H
+#define BRIDGE_PRESENCE_H
+
+#include <stdbool.h>
+
+struct buf;
+struct changes;
+struct err;
+struct presences;
+
+enum known { KNOWN_NOT, KNOWN_FALSE, KNOWN_TRUE };
+
+struct presences *presences_new(void);
+void presences_free(struct presences *t);
+
+/* The device was said to be online or offline.  True if that is news (the first word is). */
+bool presences_set_online(struct presences *t, const char *device, bool online,
+			  struct changes *out);
+/* An alarm was said to be active or cleared.  True if that is a change; for the first word: if it
+ * is active. */
+bool presences_set_alarm(struct presences *t, const char *device, bool active,
+			 struct changes *out);
+
+/* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false. */
+void presences_put_state(const struct presences *t, const char *device, struct buf *out);
+
+bool presences_restore(struct presences *t, const char *key, const char *value, struct err *e);
+
+#endif

@@ -1,0 +1,81 @@
+/* session.h -- one MQTT session: connects, logs in, subscribes, keeps doing so, and carries messages.
+ *
+ * The only includer of mosquitto.h.  Each connect uses a new libmosquitto handle (values learnt from
+ * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
+ * Nothing leaves before session_flush(), so an acknowledgement cannot overtake what the caller does
+ * between reading and flushing (libraries: mosquitto_threaded_set).  Loop thread only.
+ *
+ * Callbacks collect; they must not free the session. */
+#ifndef BRIDGE_SESSION_H
+#define BRIDGE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/message.h"
+#include "net/tls.h"
+
+struct err;
+struct loop;
+struct session;
+
+struct session_filter {
+	const char *filter;
+	int qos; /* 0 or 1 */
+};
+
+/* All texts are copied. */
+struct session_conf {
+	const char *name; /* for the log: "link=pump-7 side=north" */
+	const char *host;
+	int port;
+	bool is_tls;
+	struct tls_conf tls;
+	const char *username, *password, *client_id; /* NULL: not sent (client_id never is) */
+	int keepalive_s;
+	int mqtt; /* 4 or 5 */
+	const struct session_filter *filters;
+	size_t n_filters;
+	bool is_clean; /* a short-lived session that keeps nothing at the broker */
+};
+
+struct session_ops {
+	/* CONNACK was good and every filter was granted. */
+	void (*on_up)(void *ctx);
+	/* The connection ended or could not be made; it is tried again by itself. `refused`: the broker
+	 * refused the login. */
+	void (*on_down)(void *ctx, bool refused);
+	/* A message came in (borrowed). */
+	void (*on_message)(void *ctx, const struct message *m);
+	/* Packet `mid` was acknowledged (QoS 0: written); code is the reason, >= 128 a refusal, whose
+	 * words are `reason`. */
+	void (*on_acked)(void *ctx, int mid, int code, const char *reason);
+	/* May be NULL: an incoming message that libmosquitto gave in a way that cannot be used (say, a
+	 * topic that is no UTF-8). */
+	void (*on_unreadable)(void *ctx, const char *reason);
+};
+
+/* NULL sets *e: a TLS file that cannot be used.  Nothing is sent before session_start(). */
+struct session *session_new(struct loop *l, const struct session_conf *conf,
+			    const struct session_ops *ops, void *ctx, struct err *e);
+/* Connect, and again whenever the connection is lost, with backoff; a refused login slowly. */
+void session_start(struct session *s);
+/* Other credentials from the next connect on; if the session is connected or waits for its next try,
+ * it connects anew at once.  NULL: not sent. */
+void session_set_login(struct session *s, const char *username, const char *password,
+		       const char *client_id);
+bool session_is_up(const struct session *s);
+
+/* Hand a message to the library; it leaves with session_flush().  Only while up.  *mid is its packet
+ * number for on_acked.  False sets *e: ERR_LIMIT larger than the broker takes; ERR_INVALID a topic or
+ * property MQTT cannot carry; ERR_NET the connection is going down (reset the delivery). */
+bool session_publish(struct session *s, const struct message *m, int *mid, struct err *e);
+
+/* Write what is due: acknowledgements, publishes, pings.  Call once per turn from before-sleep. */
+void session_flush(struct session *s, int64_t now_ms);
+
+/* Say goodbye (DISCONNECT) and stop; no callback afterwards.  Memory goes once the loop let go. */
+void session_free(struct session *s);
+
+#endif

@@ -1,0 +1,22 @@
+/* tls.h -- one verifying SSL_CTX per endpoint, shared by its connects.
+ *
+ * The peer's certificate must chain to the CA and carry the host's name (libmosquitto's own check up
+ * to 2.0.22 accepts a NUL in a name; OpenSSL's does not).  TLS 1.2 at least. */
+#ifndef BRIDGE_TLS_H
+#define BRIDGE_TLS_H
+
+#include <openssl/ssl.h>
+
+struct err;
+
+struct tls_conf {
+	const char *ca;          /* PEM file or directory; NULL: the system's */
+	const char *cert, *key;  /* PEM files of a client certificate; NULL: none */
+	const char *server_name; /* the name the certificate must carry; NULL: the url's host */
+};
+
+/* Build the context for `host` (a name or an IP address).  NULL sets *e with the file and OpenSSL's
+ * reason.  A world-readable key file is ERR_INVALID.  Caller ends it with SSL_CTX_free(). */
+SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e);
+
+#endif
