@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/json.h"
+#include "base/jtext.h"
 #include "core/kind.h"
 
 struct dialect;
@@ -53,7 +53,7 @@ int mapping_through_fn(const struct mapping *m, enum flow flow);
  * too large outputs.  Outputs handed out before a failure count for nothing: the caller drops them.
  * The mapping can be called again in every case. */
 bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
-		  bool (*on_output)(void *ctx, struct json_slice output), void *ctx, struct err *e);
+		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 
 /* Does libjq keep the spelling of numbers that no function touched (1.7 and later)?  Tried once. */
 bool mapping_keeps_numbers(void);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/json.h"
+#include "base/jtext.h"
 #include "core/kind.h"
 
 struct buf;
@@ -25,12 +25,12 @@ struct plain {
 
 /* Read {kind, device, id, ts, body} from strict JSON.  A null id, ts, device or kind is none.
  * ERR_INVALID: no object, an unknown key or kind, a wrong type, or no body; *p is untouched. */
-bool plain_parse(struct plain *p, struct json_slice text, struct err *e);
+bool plain_parse(struct plain *p, struct jslice text, struct err *e);
 /* Append it as JSON text; keys that are none are left out. */
 void plain_put(struct buf *out, const struct plain *p);
 void plain_copy(struct plain *to, const struct plain *from); /* `to` is overwritten, not freed */
 void plain_fini(struct plain *p);
-struct json_slice plain_body(const struct plain *p);
+struct jslice plain_body(const struct plain *p);
 void plain_set_body(struct plain *p, const char *text, size_t len); /* copied */
 
 /* Does the body have the shape that kinds.md demands of its kind (say, an object for telemetry)?

@@ -48,7 +48,7 @@ void provisions_request(struct provisions *t, const struct plain *request, const
 			struct changes *out, struct provision_actions *acts);
 
 /* The north answered with the body of a provision_reply.  False, ERR_NOT_FOUND: nobody asked. */
-bool provisions_reply(struct provisions *t, struct json_slice body, struct changes *out,
+bool provisions_reply(struct provisions *t, struct jslice body, struct changes *out,
 		      struct provision_actions *acts, struct err *e);
 
 /* Handshakes whose deadline has passed fail with status FAILURE and message "timeout". */
@@ -60,7 +60,7 @@ int64_t provisions_next_deadline(const struct provisions *t);
 void provisions_refused(struct provisions *t, const char *device, struct changes *out);
 
 /* The body of the stored provision_reply of `device` (SUCCESS), borrowed; len 0: none. */
-struct json_slice provisions_credentials(const struct provisions *t, const char *device);
+struct jslice provisions_credentials(const struct provisions *t, const char *device);
 
 /* After all rows are restored: ask again for what was in hand when the last run ended. */
 void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provision_actions *acts);

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/json.h"
+#include "base/jtext.h"
 
 struct buf;
 struct changes;
@@ -35,7 +35,7 @@ struct twin_push {
  * `waits`: the sender expects a confirmation (its dialect reads config_reply the other way): then,
  * where nothing differs and no push is open for it, `reply` gets the body of a config_reply.
  * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
-bool twins_push(struct twins *t, const char *device, struct json_slice body, bool waits,
+bool twins_push(struct twins *t, const char *device, struct jslice body, bool waits,
 		int64_t now_ms, struct changes *out, struct twin_push *result, struct buf *config,
 		struct buf *reply, struct err *e);
 
@@ -44,7 +44,7 @@ bool twins_push(struct twins *t, const char *device, struct json_slice body, boo
  * appended to `rest` as one JSON object, spelled as they came ("{}" if none are left).  When all
  * keys of the push are confirmed, it closes, *confirmed is true and `reply` gets the body of its
  * config_reply. */
-void twins_echo(struct twins *t, const char *device, struct json_slice attributes,
+void twins_echo(struct twins *t, const char *device, struct jslice attributes,
 		struct changes *out, struct buf *rest, bool *confirmed, struct buf *reply);
 
 /* A config_reply {version, updated, values} came up in `body`.  It closes the open push if its
@@ -52,7 +52,7 @@ void twins_echo(struct twins *t, const char *device, struct json_slice attribute
  * body to send on: the version and time under which the sender knows that configuration, where it
  * closed a push of a document with a version of its own; else as it came; missing version, updated
  * and values are filled in from the twin. */
-bool twins_confirm(struct twins *t, const char *device, struct json_slice body,
+bool twins_confirm(struct twins *t, const char *device, struct jslice body,
 		   struct changes *out, struct buf *reply, struct err *e);
 
 /* The far dialect could not say any of this push (no output): it cannot be confirmed by the device

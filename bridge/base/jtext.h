@@ -1,12 +1,12 @@
-/* json.h -- JSON as text, and as a tree where a tree is needed.
+/* jtext.h -- JSON as text, and as a tree where a tree is needed.
  *
  * Messages travel through the bridge as strict JSON *text*, so that key order and the spelling of
- * numbers stay as they came.  json_read() is the only way in: it checks, and in lenient mode it
+ * numbers stay as they came.  jtext_read() is the only way in: it checks, and in lenient mode it
  * mends.  (No Debian library reads what Gson's lenient mode reads and keeps number spelling, hence
  * a scanner of our own.)  Trees are json-c's and are only built for what the bridge itself has to
  * understand: configurations of devices, ids, metadata.  Any thread. */
-#ifndef BRIDGE_JSON_H
-#define BRIDGE_JSON_H
+#ifndef BRIDGE_JTEXT_H
+#define BRIDGE_JTEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,9 +17,9 @@
 struct buf;
 struct err;
 
-#define JSON_MAX_DEPTH 256 /* libjq 1.6 and 1.7.1 print broken text beyond (jv_print.c) */
+#define JTEXT_MAX_DEPTH 256 /* libjq 1.6 and 1.7.1 print broken text beyond (jv_print.c) */
 
-enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum jtext_type { JTEXT_NULL, JTEXT_FALSE, JTEXT_TRUE, JTEXT_NUMBER, JTEXT_STRING, JTEXT_ARRAY, JTEXT_OBJECT };
 
 /* Read one JSON value, the whole of `text`, and append it to `out` as strict JSON in valid UTF-8.
  * Strict input is copied byte for byte, less the white space around the value.
@@ -29,49 +29,49 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSO
  * number is that, any other is a string.
  * False sets ERR_INVALID with the position and what was expected, never a piece of the input:
  * "byte 17: a string was expected"; `out` is as before. */
-bool json_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e);
+bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e);
 
 /* True if `len` bytes are valid UTF-8 (no surrogates, nothing overlong). */
-bool json_is_utf8(const void *p, size_t len);
+bool jtext_is_utf8(const void *p, size_t len);
 
-/* The functions below take strict JSON text, as json_read made it; white space is allowed. */
+/* The functions below take strict JSON text, as jtext_read made it; white space is allowed. */
 
 /* A value inside a text: a borrowed piece of it. */
-struct json_slice {
+struct jslice {
 	const char *text;
 	size_t len;
 };
-struct json_field {
-	struct json_slice key;   /* with its quotes */
-	struct json_slice value; /* no white space around it */
+struct jfield {
+	struct jslice key;   /* with its quotes */
+	struct jslice value; /* no white space around it */
 };
 
-enum json_type json_type_of(struct json_slice v);
+enum jtext_type jtext_type_of(struct jslice v);
 /* Walk an object: start with *pos = 0; false at its end (or if it is no object). */
-bool json_next_field(struct json_slice object, size_t *pos, struct json_field *out);
+bool jtext_next_field(struct jslice object, size_t *pos, struct jfield *out);
 /* Walk an array likewise. */
-bool json_next_element(struct json_slice array, size_t *pos, struct json_slice *out);
+bool jtext_next_element(struct jslice array, size_t *pos, struct jslice *out);
 /* The field `key` (plain text, no escapes) of an object; false if there is none. The last of
  * several wins. */
-bool json_field(struct json_slice object, const char *key, struct json_slice *out);
+bool jtext_field(struct jslice object, const char *key, struct jslice *out);
 /* Is this string, with its quotes, the plain text `s`? */
-bool json_string_is(struct json_slice string, const char *s);
+bool jtext_string_is(struct jslice string, const char *s);
 /* Append the bytes that a JSON string means.  False if it is no string. */
-bool json_string_decode(struct json_slice string, struct buf *out);
+bool jtext_string_decode(struct jslice string, struct buf *out);
 /* Append `n` bytes of UTF-8 as a JSON string with its quotes. */
-void json_put_string(struct buf *out, const char *s, size_t n);
+void jtext_put_string(struct buf *out, const char *s, size_t n);
 /* An integer, as number or as a string of digits; false if it is none or beyond int64. */
-bool json_integer(struct json_slice v, int64_t *out);
+bool jtext_integer(struct jslice v, int64_t *out);
 
 /* Call `f` with each number in `v` that is an integer (no '.', 'e') and that a double cannot hold
  * exactly; stop when it returns false.  True if none was found or all calls returned true. */
-bool json_each_wide_integer(struct json_slice v, bool (*f)(void *ctx, struct json_slice number),
+bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number),
 			    void *ctx);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
  * or holds an integer that json-c would change (beyond uint64). */
-json_object *json_tree(const char *text, size_t len, struct err *e);
+json_object *jtext_tree(const char *text, size_t len, struct err *e);
 /* Append a tree as text without white space; doubles read from text keep their spelling. */
-void json_tree_put(struct buf *out, json_object *tree);
+void jtext_tree_put(struct buf *out, json_object *tree);
 
 #endif
