@@ -39,12 +39,14 @@ struct conf_session {
 	struct {
 		int max, per_second; /* 0: not set */
 	} connections;
-	unsigned line; /* of the group, for messages of later checks */
+	char *file;    /* with the group, the configuration or one it includes ... */
+	unsigned line; /* ... and where in it, for messages of later checks */
 };
 
 struct conf_through {
 	char *name;
 	struct vars vars;
+	char *file;
 	unsigned line;
 };
 
@@ -60,6 +62,7 @@ struct conf_link {
 	bool drop_unmatched;
 	int command_max_age_s;  /* default 60 */
 	int request_timeout_s;  /* default 30 */
+	char *file;
 	unsigned line;
 };
 

@@ -25,8 +25,9 @@ enum jtext_type { JTEXT_NULL, JTEXT_FALSE, JTEXT_TRUE, JTEXT_NUMBER, JTEXT_STRIN
  * Strict input is copied byte for byte, less the white space around the value.
  * `lenient` also accepts what Gson's lenient reader does and then some: comments (// # and C style),
  * unquoted keys and strings, single quotes, = or => for :, ; for , in objects and arrays, trailing
- * commas in both (nothing is added for them).  An unquoted word that is true, false, null or a JSON
- * number is that, any other is a string.
+ * commas in both (nothing is added for them), nothing between two commas of an array (a null), a byte
+ * order mark in front.  An unquoted word that is true, false, null (in any case of letters) or a JSON
+ * number is that, any other is a string.  It ends at white space or one of / \ ; # = { } [ ] : ,
  * False sets ERR_INVALID with the position and what was expected, never a piece of the input:
  * "byte 17: a string was expected"; `out` is as before. */
 bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e);
@@ -60,7 +61,8 @@ bool jtext_string_is(struct jslice string, const char *s);
 bool jtext_string_decode(struct jslice string, struct buf *out);
 /* Append `n` bytes of UTF-8 as a JSON string with its quotes. */
 void jtext_put_string(struct buf *out, const char *s, size_t n);
-/* An integer, as number or as a string of digits; false if it is none or beyond int64. */
+/* An integer, as number or as a string of digits (without leading zeros: "007" is not the id 7);
+ * false if it is none or beyond int64. */
 bool jtext_integer(struct jslice v, int64_t *out);
 
 /* Call `f` with each number in `v` that is an integer (no '.', 'e') and that a double cannot hold
@@ -69,7 +71,8 @@ bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice
 			    void *ctx);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
- * or holds an integer that json-c would change (beyond uint64). */
+ * or holds what json-c would change: an integer beyond uint64 (int64 if negative), a key with a NUL
+ * character.  JSON null is NULL too, and leaves *e alone. */
 json_object *jtext_tree(const char *text, size_t len, struct err *e);
 /* Append a tree as text without white space; doubles read from text keep their spelling. */
 void jtext_tree_put(struct buf *out, json_object *tree);

@@ -30,9 +30,9 @@ struct parcel {
 struct delivery *delivery_new(unsigned window, size_t max_bytes);
 void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
 
-/* Add at the end of its lane; `m` is taken (and empty afterwards).  False: the bound would be
- * passed, nothing was taken. */
-bool delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
+/* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
+ * caller to set `echo`.  NULL: the bound would be passed, nothing was taken. */
+struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
 
 /* The parcel to send next, if the window has room; NULL: none.  It stays first until
  * delivery_sent() or delivery_pop(). Borrowed. */

@@ -35,11 +35,11 @@ struct row {
 	int qos;
 	bool retain;
 	struct vars properties; /* name -> text template */
-	char *response_topic;   /* text templates; NULL: not set */
+	char *response_topic;	/* text templates; NULL: not set */
 	char *correlation;
 	enum id_type id;
 	enum kind echoes; /* KIND_NONE: no */
-	char *answered;   /* JSON text; NULL: no */
+	char *answered;	  /* JSON text; NULL: no */
 	bool lenient;
 	/* Numbers of the functions in the mapping's program, set by mapping.c; -1: none. */
 	int read_fn, write_fn, publish_fn;
@@ -75,6 +75,17 @@ struct dialect {
 struct dialect *dialect_new(const char *file, const char *metadata, size_t len,
 			    struct report *report);
 void dialect_free(struct dialect *d);
+
+/* The metadata of a through file: its name and the function for each flow (NULL: passes). */
+struct through {
+	char *name, *about, *version;
+	char *function[FLOWS];
+};
+
+/* Likewise for a through file, whose metadata is {through, about, version, up, down}. */
+struct through *through_new(const char *file, const char *metadata, size_t len,
+			    struct report *report);
+void through_free(struct through *t);
 
 bool dialect_is_credential(const struct dialect *d, const char *variable);
 

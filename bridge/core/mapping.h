@@ -33,8 +33,7 @@ char *mapping_path_find(const struct mapping_path *p, const char *name);
  * report; NULL if there was any.  Refused: `search:` keys, data imports, modules outside the path,
  * and in the file and all it imports the functions that read something else than their input or
  * stop the program (design, section 2, "What jq may not").  Caller ends it with mapping_free(). */
-struct mapping *mapping_load(const struct mapping_path *p, const char *name,
-			     struct report *report);
+struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report);
 void mapping_free(struct mapping *m);
 
 const char *mapping_file(const struct mapping *m);
@@ -44,14 +43,14 @@ const struct dialect *mapping_dialect(const struct mapping *m);
 int mapping_through_fn(const struct mapping *m, enum flow flow);
 
 /* What one call may put out. */
-#define MAPPING_MAX_OUTPUTS 10000
+#define MAPPING_MAX_OUTPUTS	 10000
 #define MAPPING_MAX_OUTPUT_BYTES (16u << 20)
 
 /* Run function number `fn` on `input` (strict JSON text, borrowed) and hand each output to
- * `on_output` as strict JSON text (borrowed until it returns); it returns false to stop.  False sets
- * *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many or
- * too large outputs.  Outputs handed out before a failure count for nothing: the caller drops them.
- * The mapping can be called again in every case. */
+ * `on_output` as strict JSON text (borrowed until it returns); it returns false to stop, and the call
+ * is then true.  False sets *e: ERR_INVALID the function failed, with jq's message less any payload;
+ * ERR_LIMIT too many, too large or too deep outputs.  Outputs handed out before a failure count for
+ * nothing: the caller drops them.  The mapping can be called again in every case. */
 bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 

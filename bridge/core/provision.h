@@ -3,7 +3,9 @@
  * The device asks on the south's main session; the north issues credentials on a provisioning
  * session that the bridge opens.  Neither side correlates, so one handshake at a time, in the order
  * asked.  Credentials are stored before the device is told.  Asked again for the same device_name:
- * the same answer, no second handshake, unless the north has refused the login since.
+ * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
+ * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
+ * to be given credentials, so that is a handshake of its own.)
  * Machine name "provision"; its rows are secret.  Pure: no clock, no store. */
 #ifndef BRIDGE_PROVISION_H
 #define BRIDGE_PROVISION_H
@@ -25,7 +27,9 @@ enum provision_act {
 	PROVISION_ASK,    /* send `message` (a provision) to the north's provisioning session */
 	PROVISION_ANSWER, /* send `message` (a provision_reply) to the south, in answer to `request` */
 	PROVISION_LOGIN,  /* the north's main session can (re)connect with `message`'s credentials */
-	PROVISION_CLOSE   /* nothing more to ask for now: close the provisioning session */
+	PROVISION_CLOSE   /* nothing more to ask for now: close the provisioning session.  Also after a
+			   * time-out, maybe with an ASK behind it: that needs a new session, or the
+			   * late reply would be taken for its answer */
 };
 struct provision_action {
 	enum provision_act act;
@@ -47,7 +51,8 @@ void provisions_request(struct provisions *t, const struct plain *request, const
 			const char *south_device_id, uint64_t ticket, int64_t deadline_ms,
 			struct changes *out, struct provision_actions *acts);
 
-/* The north answered with the body of a provision_reply.  False, ERR_NOT_FOUND: nobody asked. */
+/* The north answered with the body of a provision_reply.  False: ERR_NOT_FOUND nobody asked;
+ * ERR_INVALID no object with a status, the handshake stays in hand. */
 bool provisions_reply(struct provisions *t, struct jslice body, struct changes *out,
 		      struct provision_actions *acts, struct err *e);
 

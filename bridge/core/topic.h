@@ -44,8 +44,9 @@ bool topic_template_match(const struct topic_template *t, const char *topic,
 			  struct vars *captures);
 
 /* Append the topic, with each variable from `lookup` (NULL result: unknown).  ERR_NOT_FOUND: the
- * text is the name of the unknown variable; ERR_INVALID: a value that cannot be a level. `out` is
- * then as before. */
+ * text is the name of the unknown variable; ERR_INVALID: a value that cannot be a level (at the start
+ * of a topic also one with a leading $), or a topic of more than 65535 bytes. `out` is then as
+ * before. */
 typedef const char *template_lookup(void *ctx, const char *name);
 bool topic_template_expand(const struct topic_template *t, template_lookup *lookup, void *ctx,
 			   struct buf *out, struct err *e);

@@ -13,18 +13,23 @@
 struct err;
 struct loop;
 
-/* NULL sets *e (ERR_IO). */
+/* Also ignores SIGPIPE for the process: TLS writes go through write().  NULL sets *e (ERR_IO). */
 struct loop *loop_new(struct err *e);
+/* Waits for the work that is under way.  Timers and sessions must have been closed before (what is
+ * left of them is finished here).  NULL is allowed. */
 void loop_free(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
 
 /* Called once per turn, after all input has been handled and before the loop sleeps; the time is
- * read once per turn.  One callback. */
+ * read once per turn.  One callback.  Not called for the turn in which loop_stop() was called. */
 void loop_before_sleep(struct loop *l, void (*f)(void *ctx, int64_t now_ms), void *ctx);
 /* The time of this turn, epoch ms. */
 int64_t loop_now_ms(const struct loop *l);
+/* The number of this turn; a turn ends when the loop sleeps. */
+uint64_t loop_turn(const struct loop *l);
 
-/* A descriptor under watch, embedded in its owner; zero it before first use. */
+/* A descriptor under watch, embedded in its owner; zero it before first use.  `on_ready` and `ctx`
+ * are the owner's to set.  An error on the descriptor counts as readable. */
 struct loop_watch {
 	int fd; /* as given; meaningless unless is_active */
 	bool is_active;
@@ -48,7 +53,8 @@ struct loop_timer {
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t after_ms, void (*f)(void *ctx),
 		    void *ctx); /* again: replaces */
 void loop_timer_stop(struct loop_timer *t);
-/* `closed` (may be NULL) is called, maybe later, once the memory may go. */
+/* `closed` (may be NULL) is called, maybe later, once the memory may go.  It gets the `ctx` that was
+ * set before, or that of loop_timer_set(). */
 void loop_timer_close(struct loop_timer *t, void (*closed)(void *ctx));
 
 /* Call `f` on the signal, in the loop. */
@@ -58,7 +64,7 @@ bool loop_on_signal(struct loop *l, int signum, void (*f)(void *ctx, int signum)
 /* Run `work` in a thread of the pool and `done` in the loop afterwards. */
 void loop_work(struct loop *l, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
 
-void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 
 #endif

@@ -19,4 +19,8 @@ struct tls_conf {
  * reason.  A world-readable key file is ERR_INVALID.  Caller ends it with SSL_CTX_free(). */
 SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e);
 
+/* Why OpenSSL refused a peer's certificate in this thread since the last call, in its words; NULL:
+ * it refused none.  (Whoever drives the handshake may free its SSL before it can be asked.) */
+const char *tls_take_refusal(void);
+
 #endif

@@ -16,7 +16,7 @@ struct state;
 /* Open `dir`, creating it (0700) and what it holds.  `key_file`: a file with the encryption key to
  * use instead of DIR/key (exactly 32 bytes, or 64 hexadecimal digits); NULL: DIR/key.
  * NULL sets *e: ERR_BUSY another process has it; ERR_INVALID the directory or key file can be read
- * by others, or the key is no key; ERR_CORRUPT the database is damaged or sealed with another key;
+ * by others, or the key is no key, or a newer calque wrote the database; ERR_CORRUPT the database is damaged or sealed with another key;
  * ERR_IO. */
 struct state *state_open(const char *dir, const char *key_file, struct err *e);
 void state_close(struct state *s); /* NULL is allowed; what was not committed is lost */
@@ -32,10 +32,12 @@ bool state_load(struct state *s, const char *link,
 		void *ctx, struct err *e);
 
 /* Write the changes of one step of `link` into the open transaction (one is begun if there is none).
- * NOT durable until state_commit() has returned true. */
+ * NOT durable until state_commit() has returned true.  False (ERR_IO, ERR_CORRUPT): the whole
+ * transaction is rolled back, earlier steps in it too, and the next state_commit() is false as well. */
 bool state_apply(struct state *s, const char *link, const struct changes *c, struct err *e);
 /* Make everything applied durable.  Cheap if nothing was.  False: ERR_IO; the transaction is rolled
- * back and nothing that depends on it may leave. */
+ * back and nothing that depends on it may leave.  After a full disk it can be tried again with the
+ * next step; after an I/O error nothing is accepted any more until a restart. */
 bool state_commit(struct state *s, struct err *e);
 
 #endif

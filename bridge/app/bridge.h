@@ -1,0 +1,24 @@
+/* bridge.h -- the running bridge: links, their sessions and the state, on one loop.
+ *
+ * The only module that knows the whole way of a message.  Once per turn of the loop, in this order:
+ * translate what came in, commit the changes of state, then let acknowledgements and messages out. */
+#ifndef BRIDGE_BRIDGE_H
+#define BRIDGE_BRIDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bridge;
+struct conf;
+struct err;
+struct plan;
+
+/* Open the state and set up one link per plan (`plans` has conf->n_links of them; both borrowed).
+ * Nothing is sent yet.  NULL sets *e: the state cannot be opened (see state_open), a TLS file cannot
+ * be used. */
+struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e);
+/* Connect and carry messages until SIGTERM or SIGINT.  False: the state can no longer be written. */
+bool bridge_run(struct bridge *b);
+void bridge_free(struct bridge *b);
+
+#endif

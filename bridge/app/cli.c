@@ -1,0 +1,245 @@
+#include "app/cli.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/conf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+enum {
+	OPT_CONFIG = 1 << 0,
+	OPT_MAPPINGS = 1 << 1,
+	OPT_JSON = 1 << 2,
+	OPT_LINES = 1 << 3,
+	OPT_VAR = 1 << 4,
+	OPT_PROPERTY = 1 << 5,
+	OPT_RESPONSE_TOPIC = 1 << 6,
+};
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct cli *cli);
+	int min_args, max_args;
+	unsigned options;
+	const char *args, *help;
+} verbs[] = {
+	{ "run", verb_run, 0, 0, OPT_CONFIG | OPT_MAPPINGS, "",
+	  "run the bridge in the foreground" },
+	{ "check", verb_check, 0, 0, OPT_CONFIG | OPT_MAPPINGS, "",
+	  "all that run does short of the network: report every mistake" },
+	{ "routes", verb_routes, 0, 2, OPT_CONFIG | OPT_MAPPINGS | OPT_JSON, "[SOUTH NORTH]",
+	  "how two dialects (or the links of a configuration) join, kind by kind" },
+	{ "translate", verb_translate, 2, 5,
+	  OPT_MAPPINGS | OPT_LINES | OPT_VAR | OPT_PROPERTY | OPT_RESPONSE_TOPIC,
+	  "SOUTH NORTH (up|down TOPIC [FILE|-] | --lines)",
+	  "translate messages offline; one JSON line each" },
+	{ "test", verb_test, 0, 1000, OPT_MAPPINGS, "[PATH...]",
+	  "run the case files of mappings (directories or files)" },
+};
+
+static const struct option_row {
+	unsigned bit;
+	char letter; /* 0: none */
+	const char *name, *arg, *help;
+} options[] = {
+	{ OPT_CONFIG, 'c', "config", "FILE", "the configuration (default " CONF_DEFAULT_PATH ")" },
+	{ OPT_MAPPINGS, 0, "mappings", "DIR", "look for mappings here first; may be repeated" },
+	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs" },
+	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line" },
+	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1" },
+	{ OPT_PROPERTY, 0, "property", "NAME=VALUE", "a user property that came with the message" },
+	{ OPT_RESPONSE_TOPIC, 0, "response-topic", "TOPIC",
+	  "the Response Topic that came with it" },
+};
+#define N_VERBS	  (sizeof verbs / sizeof verbs[0])
+#define N_OPTIONS (sizeof options / sizeof options[0])
+
+int cli_misused(const char *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "calque %s: ", verb);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (calque %s --help)\n", verb);
+	return EXIT_MISUSED;
+}
+
+void cli_print_report(const struct report *r)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		fprintf(stderr, "%s%s\n", r->lines[i].text,
+			r->lines[i].is_warning ? " (warning)" : "");
+}
+
+static void usage(FILE *f)
+{
+	fputs("calque: a bridge between the MQTT dialects of IoT clouds\n\n"
+	      "usage: calque VERB [OPTION...] [ARGUMENT...]\n\n",
+	      f);
+	for (size_t i = 0; i < N_VERBS; i++)
+		fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+	fputs("\ncalque VERB --help tells more; calque --version.\n", f);
+}
+
+static void verb_usage(const struct verb *v)
+{
+	printf("usage: calque %s [OPTION...] %s\n\n%s\n\n", v->name, v->args, v->help);
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		const struct option_row *o = &options[i];
+		char left[60];
+
+		if (!(v->options & o->bit))
+			continue;
+		if (o->letter)
+			snprintf(left, sizeof left, "-%c, --%s %s", o->letter, o->name,
+				 o->arg ? o->arg : "");
+		else
+			snprintf(left, sizeof left, "--%s %s", o->name, o->arg ? o->arg : "");
+		printf("  %-28s %s\n", left, o->help);
+	}
+	puts("\nexit status: 0 done, 1 failed, 2 misused or nothing matched, 3 storage failed");
+}
+
+/* "south.project=PR_x" */
+static bool take_var(struct cli *cli, const char *arg)
+{
+	enum side side = strncmp(arg, "south.", 6) == 0 ? SOUTH : NORTH;
+	const char *equals = strchr(arg, '=');
+	char *name;
+
+	if (!equals || equals <= arg + 6 || (side == NORTH && strncmp(arg, "north.", 6) != 0))
+		return false;
+	name = mem_strndup(arg + 6, (size_t)(equals - arg - 6));
+	vars_set(&cli->vars[side], name, equals + 1, false);
+	free(name);
+	return true;
+}
+
+static bool take_property(struct cli *cli, const char *arg)
+{
+	const char *equals = strchr(arg, '=');
+	char *name;
+
+	if (!equals || equals == arg)
+		return false;
+	name = mem_strndup(arg, (size_t)(equals - arg));
+	vars_add(&cli->properties, name, equals + 1);
+	free(name);
+	return true;
+}
+
+static bool take_option(struct cli *cli, unsigned bit, const char *arg)
+{
+	switch (bit) {
+	case OPT_CONFIG:
+		cli->conf_path = arg;
+		cli->has_conf = true;
+		return true;
+	case OPT_MAPPINGS:
+		mapping_path_add(&cli->mappings, arg);
+		return true;
+	case OPT_JSON:
+		cli->is_json = true;
+		return true;
+	case OPT_LINES:
+		cli->is_lines = true;
+		return true;
+	case OPT_VAR:
+		return take_var(cli, arg);
+	case OPT_PROPERTY:
+		return take_property(cli, arg);
+	default:
+		cli->response_topic = arg;
+		return true;
+	}
+}
+
+#define VAL_HELP 1000
+
+/* Options of the verb, through getopt_long; *argc and *argv become the arguments.  -1: go on. */
+static int take_options(struct cli *cli, const struct verb *v, int argc, char **argv)
+{
+	struct option longs[N_OPTIONS + 2] = { 0 };
+	char letters[2 * N_OPTIONS + 2] = "h";
+	size_t n = 0;
+	int c;
+
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		if (!(v->options & options[i].bit))
+			continue;
+		longs[n++] = (struct option){ options[i].name,
+					      options[i].arg ? required_argument : no_argument,
+					      NULL, (int)(2000 + i) };
+		if (options[i].letter)
+			snprintf(letters + strlen(letters), sizeof letters - strlen(letters),
+				 "%c:", options[i].letter);
+	}
+	longs[n] = (struct option){ "help", no_argument, NULL, VAL_HELP };
+	optind = 1;
+	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		size_t i = 0;
+
+		if (c == VAL_HELP || c == 'h') {
+			verb_usage(v);
+			return EXIT_DONE;
+		}
+		if (c == '?')
+			return EXIT_MISUSED;
+		while (i < N_OPTIONS && c != (int)(2000 + i) && c != options[i].letter)
+			i++;
+		if (!take_option(cli, options[i].bit, optarg))
+			return cli_misused(v->name, "--%s takes %s, not \"%s\"", options[i].name,
+					   options[i].arg, optarg);
+	}
+	cli->argc = argc - optind;
+	cli->argv = argv + optind;
+	return -1;
+}
+
+static void cli_fini(struct cli *cli)
+{
+	mapping_path_fini(&cli->mappings);
+	vars_fini(&cli->vars[SOUTH]);
+	vars_fini(&cli->vars[NORTH]);
+	vars_fini(&cli->properties);
+}
+
+static int run_verb(const struct verb *v, int argc, char **argv)
+{
+	struct cli cli = { .conf_path = CONF_DEFAULT_PATH };
+	int status = take_options(&cli, v, argc, argv);
+
+	cli.has_color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	if (status < 0 && (cli.argc < v->min_args || cli.argc > v->max_args))
+		status = cli_misused(v->name, "usage: calque %s %s", v->name, v->args);
+	if (status < 0)
+		status = v->run(&cli);
+	cli_fini(&cli);
+	return status;
+}
+
+int cli_main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+		puts("calque " CALQUE_VERSION);
+		return EXIT_DONE;
+	}
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+		usage(stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; argc > 1 && i < N_VERBS; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return run_verb(&verbs[i], argc - 1, argv + 1);
+	if (argc > 1)
+		fprintf(stderr, "calque: there is no verb \"%s\"\n", argv[1]);
+	usage(stderr);
+	return EXIT_MISUSED;
+}

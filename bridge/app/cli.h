@@ -1,0 +1,45 @@
+/* cli.h -- the command line: verbs, their options, and where mappings are found. */
+#ifndef BRIDGE_CLI_H
+#define BRIDGE_CLI_H
+
+#include <stdbool.h>
+
+#include "core/kind.h"
+#include "core/mapping.h"
+#include "core/vars.h"
+
+struct report;
+
+/* Exit statuses (design, section 5). */
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2, EXIT_STORAGE = 3 };
+
+/* What the options said. */
+struct cli {
+	const char *conf_path;
+	bool has_conf; /* -c was given */
+	bool is_json, is_lines;
+	bool has_color; /* stdout is a terminal, and NO_COLOR is not set */
+	struct mapping_path mappings; /* --mappings */
+	struct vars vars[SIDES];
+	struct vars properties;
+	const char *response_topic;
+	int argc; /* the verb's arguments */
+	char **argv;
+};
+
+/* Run `calque ARGS`; returns the exit status. */
+int cli_main(int argc, char **argv);
+
+/* "calque VERB: text" on stderr; returns EXIT_MISUSED. */
+int cli_misused(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Print a report's lines on stderr, warnings marked as such. */
+void cli_print_report(const struct report *r);
+
+/* One function per verb, in verb_VERB.c. */
+int verb_run(struct cli *cli);
+int verb_check(struct cli *cli);
+int verb_routes(struct cli *cli);
+int verb_translate(struct cli *cli);
+int verb_test(struct cli *cli);
+
+#endif

@@ -1,0 +1,151 @@
+#include "app/load.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/conf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+extern char **environ;
+
+static bool is_installed(void)
+{
+	static const char bin[] = CALQUE_INSTALLED_BIN "/";
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe);
+
+	return n > 0 && strncmp(exe, bin, sizeof bin - 1) == 0;
+}
+
+static void add_list(struct mapping_path *path, const char *colon_separated)
+{
+	char *list = mem_strdup(colon_separated), *rest = list, *dir;
+
+	while (list && (dir = strsep(&rest, ":")) != NULL)
+		if (*dir)
+			mapping_path_add(path, dir);
+	free(list);
+}
+
+void loader_init(struct loader *l, const struct mapping_path *first, const struct conf *conf)
+{
+	*l = (struct loader){ 0 };
+	for (size_t i = 0; first && i < first->n; i++)
+		mapping_path_add(&l->path, first->dirs[i]);
+	for (size_t i = 0; conf && i < conf->mappings.n; i++)
+		mapping_path_add(&l->path, conf->mappings.dirs[i]);
+	add_list(&l->path, getenv("CALQUE_MAPPINGS"));
+	mapping_path_add(&l->path,
+			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
+}
+
+void loader_fini(struct loader *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->items[i].name);
+		mapping_free(l->items[i].mapping);
+	}
+	free(l->items);
+	mapping_path_fini(&l->path);
+	*l = (struct loader){ 0 };
+}
+
+struct mapping *loader_get(struct loader *l, const char *name, const char *where,
+			   struct report *report)
+{
+	static char *nothing[] = { NULL };
+	struct loaded *item;
+	char *file;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->items[i].name, name) == 0)
+			return l->items[i].mapping;
+	/* clearenv() would leave NULL there, on which jq's `env` crashes (libraries, 4.2). */
+	environ = nothing;
+	l->items = mem_grow(l->items, l->n, sizeof *l->items);
+	item = &l->items[l->n++];
+	*item = (struct loaded){ .name = mem_strdup(name) };
+	file = mapping_path_find(&l->path, name);
+	if (file)
+		item->mapping = mapping_load(&l->path, name, report);
+	else
+		report_error(report, "%s: there is no mapping \"%s\" (%s.jq in %s%s)", where, name,
+			     name, l->path.dirs[0],
+			     l->path.n > 1 ? " and the other directories" : "");
+	free(file);
+	return item->mapping;
+}
+
+struct mapping *loader_dialect(struct loader *l, const char *name, const char *where,
+			       struct report *report)
+{
+	struct mapping *m = loader_get(l, name, where, report);
+
+	if (m && !mapping_dialect(m)) {
+		report_error(report, "%s: %s is a through file, not a dialect", where,
+			     mapping_file(m));
+		return NULL;
+	}
+	return m;
+}
+
+static bool take_through(struct loader *l, const struct conf *conf, const struct conf_link *link,
+			 struct plan_spec *spec, struct report *report)
+{
+	bool ok = true;
+
+	spec->n_through = link->n_through;
+	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
+	for (size_t i = 0; i < link->n_through; i++) {
+		char *where = mem_printf("%s:%u: through", conf->file, link->through[i].line);
+		struct mapping *m = loader_get(l, link->through[i].name, where, report);
+
+		if (m && mapping_dialect(m)) {
+			report_error(report, "%s: %s is a dialect, not a through file", where,
+				     mapping_file(m));
+			m = NULL;
+		}
+		spec->through[i].mapping = m;
+		spec->through[i].vars = &link->through[i].vars;
+		ok = ok && m;
+		free(where);
+	}
+	return ok;
+}
+
+struct plan *loader_plan(struct loader *l, const struct conf *conf, const struct conf_link *link,
+			 struct report *report)
+{
+	struct plan_spec spec = {
+		.name = link->name,
+		.remap = link->remap,
+		.is_mirror = link->mode == MODE_MIRROR,
+		.drop_unmatched = link->drop_unmatched,
+		.request_timeout_ms = link->request_timeout_s * 1000,
+		.command_max_age_ms = link->command_max_age_s * 1000,
+		.provision_key = link->side[NORTH].provision.key,
+		.provision_secret = link->side[NORTH].provision.secret,
+		.provision_name = link->side[NORTH].provision.name,
+	};
+	char *where[SIDES];
+	struct plan *plan = NULL;
+	bool ok;
+
+	for (int s = 0; s < SIDES; s++) {
+		where[s] = mem_printf("%s:%u: %s", conf->file, link->side[s].line,
+				      side_name((enum side)s));
+		spec.where[s] = where[s];
+		spec.vars[s] = &link->side[s].vars;
+		spec.mapping[s] = loader_dialect(l, link->side[s].dialect, where[s], report);
+	}
+	ok = take_through(l, conf, link, &spec, report);
+	if (ok && spec.mapping[SOUTH] && spec.mapping[NORTH])
+		plan = plan_new(&spec, report);
+	free(where[SOUTH]);
+	free(where[NORTH]);
+	free(spec.through);
+	return plan;
+}

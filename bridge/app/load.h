@@ -1,0 +1,40 @@
+/* load.h -- mappings by name, each loaded once, and the plans of links made of them. */
+#ifndef BRIDGE_LOAD_H
+#define BRIDGE_LOAD_H
+
+#include "core/kind.h"
+#include "core/mapping.h"
+#include "core/plan.h"
+
+struct conf;
+struct conf_link;
+struct report;
+
+struct loader {
+	struct mapping_path path;
+	struct loaded {
+		char *name;
+		struct mapping *mapping; /* NULL: it has mistakes, and they are reported */
+	} *items;
+	size_t n;
+};
+
+/* The directories, first wins: `first` (--mappings), those of `conf` (may be NULL),
+ * CALQUE_MAPPINGS, and the installed ones, or the source tree's for a binary that is not installed.
+ * Call before loader_get(): that empties the environment. */
+void loader_init(struct loader *l, const struct mapping_path *first, const struct conf *conf);
+void loader_fini(struct loader *l);
+
+/* The mapping called `name`, borrowed; NULL: mistakes, reported once (`where` is the place that asks
+ * for it).  The first call empties the environment (jq can read it). */
+struct mapping *loader_get(struct loader *l, const char *name, const char *where,
+			   struct report *report);
+/* The same, and it must be a dialect. */
+struct mapping *loader_dialect(struct loader *l, const char *name, const char *where,
+			       struct report *report);
+
+/* The plan of a configured link; NULL: mistakes, reported.  Caller ends it with plan_free(). */
+struct plan *loader_plan(struct loader *l, const struct conf *conf, const struct conf_link *link,
+			 struct report *report);
+
+#endif

@@ -1,0 +1,29 @@
+/* calque check: everything that run does, short of the network. */
+#include <stdio.h>
+
+#include "app/cli.h"
+#include "app/conf.h"
+#include "app/load.h"
+#include "base/err.h"
+#include "core/plan.h"
+
+int verb_check(struct cli *cli)
+{
+	struct report report = { 0 };
+	struct conf *conf = conf_read(cli->conf_path, &report);
+	struct loader loader;
+	int status;
+
+	loader_init(&loader, &cli->mappings, conf);
+	for (size_t i = 0; conf && i < conf->n_links; i++)
+		plan_free(loader_plan(&loader, conf, &conf->links[i], &report));
+	cli_print_report(&report);
+	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
+	if (conf && status == EXIT_DONE)
+		printf("%s: %zu link%s, no mistakes\n", cli->conf_path, conf->n_links,
+		       conf->n_links == 1 ? "" : "s");
+	conf_free(conf);
+	loader_fini(&loader);
+	report_fini(&report);
+	return status;
+}

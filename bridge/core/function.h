@@ -1,0 +1,35 @@
+/* function.h -- the functions that the metadata of a mapping names, and their numbers in its program.
+ *
+ * Taken from the metadata as it is, so that missing functions can be told even where the table has
+ * other mistakes.  Places that name the same function share its number. */
+#ifndef BRIDGE_FUNCTION_H
+#define BRIDGE_FUNCTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <json-c/json.h>
+
+struct report;
+
+struct functions {
+	char **names; /* by number */
+	size_t n;
+	struct function_use {
+		char *place; /* "messages[3].read" */
+		int number;
+	} * uses;
+	size_t n_uses;
+};
+
+/* Find all that `metadata` (of a dialect or a through file) names; names that are none are left to
+ * the checks of the table. */
+void functions_collect(struct functions *f, json_object *metadata);
+void functions_fini(struct functions *f);
+int functions_number(const struct functions *f, const char *name); /* -1: none; name may be NULL */
+
+/* Report, for each place that names it, that FILE has no such function.  False if no place does. */
+bool functions_report_missing(const struct functions *f, const char *file, const char *name,
+			      struct report *report);
+
+#endif

@@ -1,0 +1,95 @@
+/* link.h -- one link at work: what comes in on one side, what goes out on the other, and the bridge's
+ * own logic in between (pairing, twins, presence, provisioning, echo).
+ *
+ * No socket, no clock, no store: messages and times are handed in; messages to send, verdicts and
+ * changes of state are handed out.  A driver (the running bridge, or an offline verb) connects it.
+ * Every message that comes in ends as exactly one verdict: delivered, filtered, or dead. */
+#ifndef BRIDGE_LINK_H
+#define BRIDGE_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/change.h"
+#include "core/delivery.h"
+#include "core/plan.h"
+#include "core/refusal.h"
+
+struct err;
+struct intake; /* a message that came in and is not settled */
+struct jslice;
+struct link;
+struct message;
+struct translator;
+
+/* A message to send. */
+struct output {
+	enum side to;
+	enum lane lane;
+	bool is_provisioning;  /* over the short-lived session of a handshake */
+	struct message message;
+	struct intake *origin; /* give it back with link_done() */
+	uint64_t echo;         /* give it to link_acked() when the PUBACK is there; 0: none */
+};
+
+struct verdict {
+	enum flow flow;
+	enum refusal reason; /* REFUSED_NOT: delivered */
+	const char *text;    /* of a dead letter, for people; may be NULL */
+	void *tag;           /* what link_receive() was given */
+	bool is_own;         /* nothing came in: the bridge said it by itself */
+};
+
+struct link_ops {
+	/* Send it, and say what became of it with link_done().  The message is taken. */
+	void (*send)(void *ctx, struct output *o);
+	/* A message that came in is settled. */
+	void (*settled)(void *ctx, const struct verdict *v);
+	/* The north issued credentials (the body of a provision_reply): log in with them. */
+	void (*login)(void *ctx, struct jslice credentials);
+	/* No handshake is open any more. */
+	void (*end_provisioning)(void *ctx);
+};
+
+struct link_counters {
+	uint64_t received, delivered, filtered, dead, pending;
+	uint64_t by[REFUSALS];
+	uint64_t own; /* messages that the bridge sent by itself: time-outs, resumed handshakes */
+};
+
+/* `plan` and `translator` are borrowed.  `echoes[side]`: that side's broker gives our own messages
+ * back (no No Local), remember them. */
+struct link *link_new(const struct plan *plan, struct translator *translator,
+		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
+void link_free(struct link *l);
+
+/* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
+bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
+		  struct err *e);
+/* After the last link_restore(): go on with what was in hand. */
+void link_resume(struct link *l, int64_t now_ms);
+
+/* A message came in (borrowed). */
+void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		  void *tag);
+/* What became of an output: REFUSED_NOT, the far side has it; else why not. */
+void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text);
+/* Its PUBACK came: the memory of it ends soon. */
+void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
+
+/* Deadlines. */
+void link_tick(struct link *l, int64_t now_ms);
+int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
+
+/* The changes of state since they were last taken: write them to the store, then
+ * changes_fini() them.  Borrowed. */
+struct changes *link_changes(struct link *l);
+const struct link_counters *link_counters(const struct link *l, enum flow flow);
+
+/* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its
+ * len is 0 if there are none. */
+struct jslice link_credentials(const struct link *l);
+/* The north refused these credentials. */
+void link_login_refused(struct link *l);
+
+#endif

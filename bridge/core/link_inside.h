@@ -1,0 +1,101 @@
+/* link_inside.h -- what the three files of a link share: link.c (intakes, sending, writing, time),
+ * link_read.c (what comes in) and logic.c (the bridge's own logic, kind by kind).  Nobody else
+ * includes it. */
+#ifndef BRIDGE_LINK_INSIDE_H
+#define BRIDGE_LINK_INSIDE_H
+
+#include "core/link.h"
+#include "core/message.h"
+#include "core/pairing.h"
+#include "core/plain.h"
+#include "core/translate.h"
+
+struct echo;
+struct presences;
+struct provision_actions;
+struct provisions;
+struct twins;
+
+struct link {
+	const struct plan *plan;
+	struct translator *translator;
+	struct link_ops ops;
+	void *ctx;
+	struct pairings *pairings;
+	struct twins *twins;
+	struct presences *presences;
+	struct provisions *provisions;
+	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
+	struct changes changes;
+	struct link_counters counters[FLOWS];
+	int64_t now_ms; /* of the event in hand */
+};
+
+/* A message that came in, until all that it became is settled. */
+struct intake {
+	enum flow flow;
+	void *tag;
+	unsigned refs;   /* the event in hand, jobs and outputs on their way */
+	bool is_own;
+	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
+	enum refusal dead, filtered;
+	char *text;
+};
+
+/* A job and what it belongs to. */
+struct task {
+	struct job job;
+	struct link *link;
+	struct intake *intake;
+	bool is_mixed;        /* READ: other rows read the same message */
+	bool waits;           /* READ: the message asks for a reply by a Response Topic */
+	char *response_topic; /* READ: where its answer goes; NULL: the usual */
+	/* WRITE: called when it is done. */
+	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
+	enum side caller; /* of a request that is written: who asked */
+};
+
+/* A plain message to write; everything is copied. */
+struct link_write {
+	enum side to;
+	const struct plain *plain;
+	const struct plain *request;
+	const char *reply_topic;
+	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
+	enum side caller;
+};
+
+/* --- link.c */
+
+/* A new intake, with one reference.  `is_own`: the bridge says it by itself. */
+struct intake *link_intake(struct link *l, enum flow flow, void *tag, bool is_own);
+/* Give a reference back; the last one settles it. */
+void link_release(struct link *l, struct intake *in);
+/* The first dead and the first filtered reason are the ones to tell. */
+void link_refuse(struct intake *in, enum refusal reason, const char *text);
+/* Send a MESSAGE item; it is taken. */
+void link_send(struct link *l, struct intake *in, struct item *item, enum side to);
+/* A job for `in`, which it holds until link_task_free(). */
+struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
+void link_task_free(struct task *t);
+void link_set_state(struct task *t, const char *device);
+struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
+/* Order a plain message to be written. */
+void link_write(struct link *l, struct intake *in, const struct link_write *w);
+void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p);
+
+/* --- logic.c */
+
+/* Take a plain message that `t` read to where it goes, through the logic of its kind. */
+void logic_take(struct task *t, struct plain *p);
+/* Is it a reply that is paired by id? */
+bool logic_is_reply(enum kind kind);
+/* The open request that `p`, read by `t`, answers; NULL: none. */
+const struct pairing *logic_pairing(const struct task *t, const struct plain *p);
+/* Tell the asker that there will be no reply. */
+void logic_send_error(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *request, const char *reply_topic, const char *text);
+/* Do what a handshake asks for; *acts is ended. */
+void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+#endif

@@ -1,0 +1,478 @@
+/* logic.c -- what the bridge itself knows of each kind: pairing, twins, presence, provisioning. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "core/link_inside.h"
+#include "core/presence.h"
+#include "core/provision.h"
+#include "core/twin.h"
+
+/* --- fields of bodies ---------------------------------------------------------------------- */
+
+static bool body_is(const struct plain *p, const char *key, const char *word)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_string_is(v, word);
+}
+
+static bool body_true(const struct plain *p, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+}
+
+/* --- the bridge's own logic, kind by kind -------------------------------------------------- */
+
+/* `t` is the task that read `p`. */
+static enum side source(const struct task *t)
+{
+	return t->job.side;
+}
+
+static void filtered(struct task *t, enum refusal reason)
+{
+	link_refuse(t->intake, reason, NULL);
+}
+
+static void on_presence(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+
+	if (presences_set_online(l->presences, p->device, body_true(p, "online"), &l->changes))
+		link_write_plain(l, t->intake, side_other(source(t)), p);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+}
+
+/* An alarm that is read from a message beside other things is a state, of which only a change is a
+ * message; one that has a message of its own always is. */
+static void on_alarm(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	bool is_change =
+		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
+
+	if (is_change || !t->is_mixed)
+		link_write_plain(l, t->intake, side_other(source(t)), p);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+}
+
+/* The body of an error reply of `kind`, in the common tongue. */
+static void put_error(struct buf *out, enum kind reply, const struct plain *request,
+		      const char *text)
+{
+	struct jslice body = plain_body(request);
+
+	switch (reply) {
+	case KIND_COMMAND_REPLY:
+		buf_puts(out, "{\"status\":\"error\",\"message\":");
+		break;
+	case KIND_PROVISION_REPLY:
+		buf_puts(out, "{\"status\":\"FAILURE\",\"message\":");
+		break;
+	case KIND_FIRMWARE_CHUNK:
+		buf_append(out, body.text, body.len - 1);
+		buf_puts(out, body.len > 2 ? ",\"error\":" : "\"error\":");
+		break;
+	default:
+		buf_puts(out, "{\"error\":");
+		break;
+	}
+	jtext_put_string(out, text, strlen(text));
+	buf_putc(out, '}');
+}
+
+/* Tell the asker that there will be no reply. */
+void logic_send_error(struct link *l, struct intake *in, enum side caller,
+		       const struct plain *request, const char *reply_topic, const char *text)
+{
+	enum kind kind = kind_table[request->kind].reply;
+	struct plain reply = { .kind = kind, .device = request->device, .id = request->id };
+	struct buf body = { 0 };
+
+	if (kind == KIND_ATTRIBUTES_REPLY || kind == KIND_CONFIG_REPLY ||
+	    !plan_writer(l->plan, caller, kind))
+		return; /* no dialect can say it */
+	if (!request->id && kind != KIND_PROVISION_REPLY)
+		return; /* it wanted no reply */
+	put_error(&body, kind, request, text);
+	reply.body = body.data;
+	reply.body_len = body.len;
+	link_write(l, in, &(struct link_write){ .to = caller,
+					       .plain = &reply,
+					       .request = request,
+					       .reply_topic = reply_topic });
+	buf_fini(&body);
+}
+
+/* A request was written, or could not be: then its asker is told at once. */
+static void after_request(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	const struct plain *far = &t->job.plain;
+	const struct pairing *pairing;
+	struct plain request;
+
+	if (n_sent > 0)
+		return;
+	pairing = pairings_find(l->pairings, far->device, far->kind, t->caller, far->id);
+	if (!pairing)
+		return;
+	plain_copy(&request, &pairing->request);
+	logic_send_error(l, t->intake, t->caller, &request, pairing->reply_topic,
+		   n_refused ? "it cannot be carried to the other platform"
+			     : "the mapping filtered it");
+	pairings_close(l->pairings, pairing, &l->changes);
+	plain_fini(&request);
+}
+
+/* A request that the far platform never answers has an answer in the mapping. */
+static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	const struct plain *request = &t->job.plain;
+	const struct row *row = plan_writer(l->plan, t->job.side, request->kind);
+	struct plain reply = {
+		.kind = kind_table[request->kind].reply,
+		.device = request->device,
+		.id = request->id,
+		.body = row->answered,
+		.body_len = strlen(row->answered),
+	};
+
+	(void)n_sent;
+	if (n_refused)
+		logic_send_error(l, t->intake, t->caller, request, t->response_topic,
+			   "it cannot be carried to the other platform");
+	else
+		link_write(l, t->intake, &(struct link_write){ .to = t->caller,
+							      .plain = &reply,
+							      .request = request,
+							      .reply_topic = t->response_topic });
+}
+
+static void open_pairing(struct task *t, const struct plain *p, const struct row *row)
+{
+	struct link *l = t->link;
+	const struct pairing *pairing =
+		pairings_open(l->pairings, p, source(t), row->id, t->response_topic,
+			      l->now_ms + l->plan->request_timeout_ms, &l->changes);
+	struct plain far = *p;
+
+	far.id = pairing->far_id;
+	link_write(l, t->intake, &(struct link_write){ .to = side_other(source(t)),
+						      .plain = &far,
+						      .after = after_request,
+						      .caller = source(t) });
+}
+
+static void on_request(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	enum side to = side_other(source(t));
+	const struct row *row = plan_writer(l->plan, to, p->kind);
+
+	if (l->plan->is_mirror) {
+		filtered(t, FILTERED_MIRROR);
+	} else if (!row) {
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+		logic_send_error(l, t->intake, source(t), p, t->response_topic,
+			   "the other platform has no such request");
+	} else if (row->answered) {
+		link_write(l, t->intake, &(struct link_write){ .to = to,
+							      .plain = p,
+							      .reply_topic = NULL,
+							      .after = after_answered,
+							      .caller = source(t) });
+	} else {
+		open_pairing(t, p, row);
+	}
+}
+
+const struct pairing *logic_pairing(const struct task *t, const struct plain *p)
+{
+	return pairings_find(t->link->pairings, p->device, kind_table[p->kind].request,
+			     side_other(source(t)), p->id);
+}
+
+static void on_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	const struct pairing *pairing = logic_pairing(t, p);
+	bool is_final = p->kind != KIND_COMMAND_REPLY || !body_is(p, "status", "in_progress");
+	struct plain near = *p;
+
+	if (!pairing) {
+		/* The mapping itself may answer what its platform asks (kinds.md, getSessionLimits). */
+		if (kind_table[p->kind].flow == flow_from(side_other(source(t))))
+			link_write_plain(l, t->intake, source(t), p);
+		else
+			link_refuse(t->intake, DEAD_UNKNOWN_ID, "nobody asked, or the time is up");
+		return;
+	}
+	near.id = pairing->request.id;
+	if (near.id)
+		link_write(l, t->intake, &(struct link_write){ .to = pairing->caller,
+							      .plain = &near,
+							      .request = &pairing->request,
+							      .reply_topic = pairing->reply_topic });
+	else
+		filtered(t, FILTERED_ONE_WAY);
+	if (is_final)
+		pairings_close(l->pairings, pairing, &l->changes);
+	else
+		pairings_extend(l->pairings, pairing, l->now_ms + l->plan->request_timeout_ms,
+				&l->changes);
+}
+
+/* --- configuration */
+
+static void write_body(struct link *l, struct intake *in, enum side to, enum kind kind,
+		       const char *device, const struct buf *body,
+		       void (*after)(struct task *, size_t, size_t), const struct plain *config)
+{
+	struct plain p = { .kind = kind,
+			   .device = (char *)device,
+			   .id = config ? config->id : NULL,
+			   .body = body->data,
+			   .body_len = body->len };
+
+	link_write(l, in, &(struct link_write){ .to = to, .plain = &p, .after = after });
+}
+
+/* Of a push that the south's dialect cannot say (a deletion, often) nobody will hear again. */
+static void after_config(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	struct buf reply = { 0 };
+
+	if (n_sent > 0 || n_refused > 0)
+		return;
+	twins_unsendable(l->twins, t->job.plain.device, &l->changes, &reply);
+	if (t->waits && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
+		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, t->job.plain.device, &reply, NULL,
+			   NULL);
+	buf_fini(&reply);
+}
+
+static void after_awaited_config(struct task *t, size_t n_sent, size_t n_refused)
+{
+	t->waits = true;
+	after_config(t, n_sent, n_refused);
+}
+
+static void on_config(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf config = { 0 }, reply = { 0 };
+	struct twin_push push = { 0 };
+	struct err e = { 0 };
+
+	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+	else if (!twins_push(l->twins, p->device, plain_body(p), t->waits, l->now_ms, &l->changes,
+			     &push, &config, &reply, &e))
+		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	else if (push.is_change)
+		write_body(l, t->intake, SOUTH, KIND_CONFIG, p->device, &config,
+			   t->waits ? after_awaited_config : after_config, p);
+	else if (push.is_confirmed)
+		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, NULL);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+	buf_fini(&config);
+	buf_fini(&reply);
+}
+
+static void on_config_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf reply = { 0 };
+	struct err e = { 0 };
+
+	if (!twins_confirm(l->twins, p->device, plain_body(p), &l->changes, &reply, &e))
+		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	else
+		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, p);
+	buf_fini(&reply);
+}
+
+/* Attributes on a row that gives back what was pushed. */
+static void on_attributes(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf rest = { 0 }, reply = { 0 };
+	bool is_confirmed = false;
+
+	twins_echo(l->twins, p->device, plain_body(p), &l->changes, &rest, &is_confirmed, &reply);
+	filtered(t, FILTERED_ECHO); /* unless something of it goes on */
+	if (is_confirmed)
+		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, NULL);
+	if (strcmp(buf_str(&rest), "{}") != 0) {
+		plain_set_body(p, rest.data, rest.len);
+		link_write_plain(l, t->intake, NORTH, p);
+	}
+	buf_fini(&rest);
+	buf_fini(&reply);
+}
+
+/* --- provisioning */
+
+/* The session's own provisioning key replaces the device's, if set. */
+static void replace_key(const struct plan *plan, struct plain *p)
+{
+	const char *const fields[][2] = { { "provision_key", plan->provision_key },
+					  { "provision_secret", plan->provision_secret },
+					  { "device_name", plan->provision_name } };
+	json_object *body = jtext_tree(p->body, p->body_len, NULL);
+	struct buf text = { 0 };
+
+	for (size_t i = 0; body && i < sizeof fields / sizeof fields[0]; i++)
+		if (fields[i][1])
+			json_object_object_add(body, fields[i][0],
+					       json_object_new_string(fields[i][1]));
+	if (body) {
+		jtext_tree_put(&text, body);
+		plain_set_body(p, text.data, text.len);
+	}
+	json_object_put(body);
+	buf_fini(&text);
+}
+
+static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
+{
+	/* It is kept in the state until it is answered, so it is in good hands. */
+	if (n_sent > 0 && n_refused == 0)
+		t->intake->is_settled_well = true;
+}
+
+void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts)
+{
+	for (size_t i = 0; i < acts->n; i++) {
+		struct provision_action *a = &acts->items[i];
+
+		switch (a->act) {
+		case PROVISION_ASK:
+			replace_key(l->plan, &a->message);
+			link_write(l, in, &(struct link_write){ .to = NORTH,
+							       .plain = &a->message,
+							       .after = after_ask });
+			break;
+		case PROVISION_ANSWER:
+			link_write(l, in, &(struct link_write){ .to = SOUTH,
+							       .plain = &a->message,
+							       .request = &a->request,
+							       .reply_topic = a->reply_topic });
+			break;
+		case PROVISION_LOGIN:
+			l->ops.login(l->ctx, plain_body(&a->message));
+			break;
+		case PROVISION_CLOSE:
+			l->ops.end_provisioning(l->ctx);
+			break;
+		}
+	}
+	provision_actions_fini(acts);
+}
+
+/* The id by which the south knows the device: as configured, or one that it will always get. */
+static void put_south_id(const struct link *l, const struct plain *p, struct buf *out)
+{
+	const char *own = vars_get(&l->plan->side[SOUTH].vars, "device");
+	struct jslice name;
+	struct buf seed = { 0 };
+	char uuid[CRYPTO_UUID_CHARS + 1];
+
+	if (own) {
+		buf_puts(out, own);
+		return;
+	}
+	buf_printf(&seed, "%s/", l->plan->name);
+	if (!jtext_field(plain_body(p), "device_name", &name) || !jtext_string_decode(name, &seed))
+		buf_puts(&seed, p->device);
+	crypto_uuid_of(buf_str(&seed), uuid);
+	buf_puts(out, uuid);
+	buf_fini(&seed);
+}
+
+static void on_provision(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+	struct buf id = { 0 };
+
+	if (l->plan->is_mirror) {
+		filtered(t, FILTERED_MIRROR);
+		return;
+	}
+	if (!plan_writer(l->plan, NORTH, KIND_PROVISION)) {
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+		logic_send_error(l, t->intake, SOUTH, p, t->response_topic,
+			   "the other platform registers devices in another way");
+		return;
+	}
+	put_south_id(l, p, &id);
+	t->intake->is_settled_well = true;
+	provisions_request(l->provisions, p, t->response_topic, buf_str(&id), 0,
+			   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
+	logic_provision(l, t->intake, &acts);
+	buf_fini(&id);
+}
+
+static void on_provision_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+	struct err e = { 0 };
+
+	if (provisions_reply(l->provisions, plain_body(p), &l->changes, &acts, &e))
+		logic_provision(l, t->intake, &acts);
+	else
+		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);
+}
+
+/* --- by kind ------------------------------------------------------------------------------- */
+
+static void (*const logic[KINDS])(struct task *t, struct plain *p) = {
+	[KIND_ALARM] = on_alarm,
+	[KIND_PRESENCE] = on_presence,
+	[KIND_ATTRIBUTES] = on_attributes,
+	[KIND_COMMAND] = on_request,
+	[KIND_COMMAND_REPLY] = on_reply,
+	[KIND_CONFIG] = on_config,
+	[KIND_CONFIG_REPLY] = on_config_reply,
+	[KIND_REQUEST] = on_request,
+	[KIND_REQUEST_REPLY] = on_reply,
+	[KIND_ATTRIBUTES_REQUEST] = on_request,
+	[KIND_ATTRIBUTES_REPLY] = on_reply,
+	[KIND_FIRMWARE_CHUNK_REQUEST] = on_request,
+	[KIND_FIRMWARE_CHUNK] = on_reply,
+	[KIND_PROVISION] = on_provision,
+	[KIND_PROVISION_REPLY] = on_provision_reply,
+};
+
+void logic_take(struct task *t, struct plain *p)
+{
+	bool echoes = t->job.reader->row->echoes != KIND_NONE;
+	enum side to = flow_target(kind_table[p->kind].flow);
+
+	if (t->link->plan->is_mirror && to == SOUTH)
+		filtered(t, FILTERED_MIRROR);
+	else if (logic[p->kind] && (p->kind != KIND_ATTRIBUTES || echoes))
+		logic[p->kind](t, p);
+	else
+		link_write_plain(t->link, t->intake, to, p);
+}
+
+bool logic_is_reply(enum kind kind)
+{
+	return logic[kind] == on_reply;
+}

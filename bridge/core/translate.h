@@ -1,0 +1,73 @@
+/* translate.h -- one message through the mappings: dialect to plain message to dialect.
+ *
+ * Pure: a function of the job and its plan, so it can run anywhere and be repeated.  A READ job takes
+ * a message of a row to plain messages, through the through files, and writes those of stateless
+ * kinds at once; the others come back as plain messages for the bridge's own logic, which orders
+ * WRITE jobs.  Rows without functions never enter jq. */
+#ifndef BRIDGE_TRANSLATE_H
+#define BRIDGE_TRANSLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/message.h"
+#include "core/plain.h"
+#include "core/plan.h"
+#include "core/refusal.h"
+
+enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
+
+struct item {
+	enum item_type type;
+	struct message message; /* of MESSAGE: ready to publish */
+	struct plain plain;     /* of PLAIN and MESSAGE: what it is; device is the name here */
+	enum refusal reason;    /* of REFUSED */
+	char *text;             /* of REFUSED: for people; no payload, no secret */
+};
+
+/* What a job gave, in order. */
+struct results {
+	struct item *items;
+	size_t n;
+};
+
+enum job_type { JOB_READ, JOB_WRITE };
+
+/* One piece of work.  It owns what it holds, so that it can wait, or travel. */
+struct job {
+	enum job_type type;
+	const struct plan *plan;
+	enum side side;        /* READ: where the message came from; WRITE: where it goes */
+	char *state;           /* JSON {online, alarm} of the device (READ: that of the topic) */
+	struct plain *request; /* of a reply whose request is known; else NULL */
+	/* READ */
+	const struct reader *reader;
+	struct message message; /* credentials already checked and taken out */
+	int64_t at_ms;
+	/* WRITE */
+	struct plain plain;
+	char *reply_topic; /* a reply goes here instead of to its row's topic; NULL: the usual */
+	/* Called with the results, in the order of the lane; then the job is freed by whoever made
+	 * it (translator.h). */
+	void (*done)(struct job *job, struct results *results);
+};
+
+void job_fini(struct job *job);
+
+/* Results are added to *out, which the caller ends with results_fini(). */
+void translate(const struct job *job, struct results *out);
+void results_fini(struct results *r);
+
+/* The device (name here) and id (JSON text or NULL; caller frees) that a topic names, by the reader
+ * that matched it.  The device is NULL if it is none of this plan's. */
+const char *translate_topic_device(const struct plan *p, enum side from, const struct reader *r,
+				   const char *topic, struct buf *keep);
+char *translate_topic_id(const struct reader *r, const char *topic);
+
+/* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
+ * kinds.md). */
+bool translate_is_stateful(enum kind kind);
+
+#endif

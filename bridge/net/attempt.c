@@ -1,0 +1,384 @@
+#include "net/attempt.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <mqtt_protocol.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "net/session.h"
+
+#define RECEIVE_MAXIMUM    1000               /* the library's default of 20 makes one commit cover 20 */
+#define SESSION_EXPIRY_S   (7 * 24 * 60 * 60) /* how long a broker keeps our backlog */
+#define MAX_PACKET_BYTES   (16 * 1024 * 1024)
+#define MIN_KEEPALIVE_S    5 /* the library takes no less */
+#define PACKETS_PER_TURN   1000
+#define USER_TIMEOUT_MS    60000
+
+/* No such path: a connect to it fails at once, but leaves the properties in the handle. */
+#define NO_SOCKET "/nonexistent/calque"
+
+static const struct {
+	int v4, v5;
+	bool is_login_fault;
+	const char *words;
+} codes[] = {
+	{ 1, 0x84, false, "unacceptable protocol version" },
+	{ 2, 0x85, true, "client id rejected" },
+	{ 3, 0x88, false, "server unavailable" },
+	{ 4, 0x86, true, "bad user name or password" },
+	{ 5, 0x87, true, "not authorised" },
+	{ -1, 0x8a, true, "banned" },
+	{ -1, 0x8c, true, "bad authentication method" },
+	{ -1, 0x8e, false, "session taken over, another client uses this client id" },
+	{ 0x80, -1, false, "refused" }, /* SUBACK of 3.1.1 */
+};
+#define N_CODES (sizeof codes / sizeof codes[0])
+
+static const struct {
+	int rc;
+	const char *words;
+} failures[] = {
+	{ MOSQ_ERR_SUCCESS, "the broker closed the connection" },
+	{ MOSQ_ERR_CONN_LOST, "the connection was lost" },
+	{ MOSQ_ERR_KEEPALIVE, "no answer to a ping" },
+	{ MOSQ_ERR_PROTOCOL, "the broker broke the protocol" },
+	{ MOSQ_ERR_MALFORMED_PACKET, "the broker sent a malformed packet" },
+	{ MOSQ_ERR_MALFORMED_UTF8, "the broker sent text that is no UTF-8" },
+	{ MOSQ_ERR_TLS, "TLS failed" },
+};
+
+static bool code_is(size_t i, int mqtt, int code)
+{
+	return code == (mqtt == 5 ? codes[i].v5 : codes[i].v4);
+}
+
+const char *attempt_code_words(int mqtt, int code)
+{
+	for (size_t i = 0; i < N_CODES; i++)
+		if (code_is(i, mqtt, code))
+			return codes[i].words;
+	return mosquitto_reason_string(code);
+}
+
+bool attempt_is_login_fault(int mqtt, int code)
+{
+	for (size_t i = 0; i < N_CODES; i++)
+		if (code_is(i, mqtt, code))
+			return codes[i].is_login_fault;
+	return false;
+}
+
+/* Set by TLS sessions until they are up: OpenSSL's reasons go nowhere else. */
+static void on_log(struct mosquitto *m, void *ctx, int level, const char *text)
+{
+	static const char prefix[] = "OpenSSL Error";
+	struct attempt *a = ctx;
+	const char *reason;
+
+	(void)m;
+	(void)level;
+	if (a->words[0] || strncmp(text, prefix, sizeof prefix - 1) != 0)
+		return;
+	reason = strrchr(text, ':');
+	snprintf(a->words, sizeof a->words, "TLS: %s", reason ? reason + 1 : text);
+}
+
+static mosquitto_property *connect_properties(bool is_clean)
+{
+	mosquitto_property *list = NULL;
+
+	mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE, MAX_PACKET_BYTES);
+	if (!is_clean)
+		mosquitto_property_add_int32(&list, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+					     SESSION_EXPIRY_S);
+	return list;
+}
+
+static void set_options(struct attempt *a, bool is_clean)
+{
+	/* Before anything else: packets leave with loop_write only (libraries, section 1). */
+	mosquitto_threaded_set(a->m, true);
+	mosquitto_int_option(a->m, MOSQ_OPT_TCP_NODELAY, 1);
+	mosquitto_int_option(a->m, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX); /* the caller has a window */
+	mosquitto_int_option(a->m, MOSQ_OPT_PROTOCOL_VERSION,
+			     a->mqtt == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+	if (a->mqtt == 5) {
+		mosquitto_int_option(a->m, MOSQ_OPT_RECEIVE_MAXIMUM, RECEIVE_MAXIMUM);
+		a->properties = connect_properties(is_clean);
+	}
+	if (a->tls) {
+		mosquitto_void_option(a->m, MOSQ_OPT_SSL_CTX, a->tls);
+		mosquitto_int_option(a->m, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+		mosquitto_log_callback_set(a->m, on_log);
+	}
+}
+
+struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool is_ipv4_only,
+			    struct session *owner, struct err *e)
+{
+	struct attempt *a = mem_zalloc(sizeof *a);
+	int rc;
+
+	a->owner = owner;
+	a->mqtt = conf->mqtt;
+	a->tls = tls;
+	a->disconnect_code = -1;
+	a->is_ipv4_only = is_ipv4_only;
+	a->rc = MOSQ_ERR_NO_CONN;
+	a->m = mosquitto_new(conf->client_id, conf->is_clean, a);
+	if (!a->m) {
+		err_set(e, ERR_INVALID, "client id: %s", strerror(errno));
+		free(a);
+		return NULL;
+	}
+	a->host = mem_strdup(conf->host);
+	a->port = conf->port;
+	a->keepalive_s = conf->keepalive_s;
+	if (a->keepalive_s != 0 && a->keepalive_s < MIN_KEEPALIVE_S)
+		a->keepalive_s = MIN_KEEPALIVE_S;
+	set_options(a, conf->is_clean);
+	rc = mosquitto_username_pw_set(a->m, conf->username, conf->password);
+	if (rc != MOSQ_ERR_SUCCESS) {
+		err_set(e, ERR_INVALID, "user name or password: %s",
+			rc == MOSQ_ERR_INVAL ? "MQTT 3.1.1 takes no password without a user name"
+					     : mosquitto_strerror(rc));
+		attempt_free(a, false);
+		return NULL;
+	}
+	return a;
+}
+
+/* Keep what came with the return of a call. */
+static int note(struct attempt *a, int rc)
+{
+	const char *refusal;
+
+	a->error = errno;
+	refusal = a->tls ? tls_take_refusal() : NULL;
+	if (refusal)
+		snprintf(a->words, sizeof a->words, "certificate verify failed: %s", refusal);
+	return rc;
+}
+
+static void work(void *ctx)
+{
+	struct attempt *a = ctx;
+	const char *bind_to = a->is_ipv4_only ? "0.0.0.0" : NULL;
+
+	if (atomic_load(&a->is_given_up))
+		return;
+	/* No asynchronous connect takes properties; this one keeps them for the next. */
+	if (a->properties)
+		mosquitto_connect_bind_v5(a->m, NO_SOCKET, 0, a->keepalive_s, NULL, a->properties);
+	a->rc = note(a, mosquitto_connect_bind_async(a->m, a->host, a->port, a->keepalive_s,
+						     bind_to));
+	a->has_tls_set_up = a->rc == MOSQ_ERR_SUCCESS || a->rc == MOSQ_ERR_TLS;
+}
+
+/* How long sent bytes may stay unacknowledged: keepalive does not see a peer that is gone while we
+ * keep sending. */
+static void set_user_timeout(const struct attempt *a)
+{
+	unsigned ms = a->keepalive_s ? (unsigned)a->keepalive_s * 1000 : USER_TIMEOUT_MS;
+
+	setsockopt(attempt_socket(a), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
+static void work_done(void *ctx)
+{
+	struct attempt *a = ctx;
+	struct sockaddr_storage local = { 0 };
+	socklen_t n = sizeof local;
+
+	if (attempt_has_started(a)) {
+		set_user_timeout(a);
+		if (getsockname(attempt_socket(a), (struct sockaddr *)&local, &n) == 0)
+			a->family = local.ss_family;
+	}
+	a->done(a);
+}
+
+void attempt_connect(struct attempt *a, struct loop *l, void (*done)(struct attempt *a))
+{
+	a->done = done;
+	loop_work(l, work, work_done, a);
+}
+
+bool attempt_has_started(const struct attempt *a)
+{
+	return a->rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0;
+}
+
+int attempt_socket(const struct attempt *a)
+{
+	return mosquitto_socket(a->m);
+}
+
+bool attempt_is_tls_ready(const struct attempt *a)
+{
+	SSL *ssl = mosquitto_ssl_get(a->m);
+
+	return !ssl || SSL_is_init_finished(ssl);
+}
+
+/* Has the kernel's connect come to an end, and to a good one? */
+static bool finish_connect(struct attempt *a)
+{
+	int error = 0;
+	socklen_t n = sizeof error;
+
+	if (getsockopt(attempt_socket(a), SOL_SOCKET, SO_ERROR, &error, &n) != 0)
+		error = errno;
+	a->error = error;
+	a->is_connected = error == 0 || error == ECONNRESET; /* a refusal is not a reset */
+	return error == 0;
+}
+
+/* Is there more for the library to read?  What OpenSSL holds already, no poll tells. */
+static bool has_pending(const struct attempt *a)
+{
+	SSL *ssl = mosquitto_ssl_get(a->m);
+
+	return ssl && SSL_pending(ssl) > 0;
+}
+
+static bool has_input(const struct attempt *a)
+{
+	int n = 0;
+
+	return ioctl(attempt_socket(a), FIONREAD, &n) == 0 && n > 0;
+}
+
+/* libmosquitto before 2.0.15 takes a peer that is gone for one that is slow, and we would spin. */
+static bool is_peer_gone(const struct attempt *a)
+{
+	char c;
+	ssize_t n = recv(attempt_socket(a), &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* The rule of libraries.md 2.3.  The library drives a TLS handshake in loop_read only, and returns
+ * with data left in OpenSSL when its wake-up pipe is full. */
+int attempt_read(struct attempt *a, bool readable, bool writable)
+{
+	bool in_handshake = !attempt_is_tls_ready(a);
+	int rc = MOSQ_ERR_SUCCESS;
+
+	if (!a->is_connected && !finish_connect(a))
+		return MOSQ_ERR_ERRNO;
+	if (!readable && !(in_handshake && writable))
+		return MOSQ_ERR_SUCCESS;
+	for (int i = 0; rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0; i++) {
+		bool is_more = i == 0 || has_pending(a) ||
+			       (i < PACKETS_PER_TURN && !in_handshake && has_input(a));
+
+		if (!is_more)
+			break;
+		rc = note(a, mosquitto_loop_read(a->m, 1));
+	}
+	if (rc == MOSQ_ERR_SUCCESS && in_handshake && attempt_socket(a) >= 0 &&
+	    !attempt_is_tls_ready(a) && is_peer_gone(a)) {
+		snprintf(a->words, sizeof a->words, "the connection ended in the TLS handshake");
+		rc = MOSQ_ERR_CONN_LOST;
+	}
+	return rc;
+}
+
+int attempt_write(struct attempt *a)
+{
+	if (!a->is_connected || !attempt_is_tls_ready(a) || !mosquitto_want_write(a->m))
+		return MOSQ_ERR_SUCCESS;
+	return note(a, mosquitto_loop_write(a->m, 1));
+}
+
+bool attempt_wants_write(const struct attempt *a)
+{
+	SSL *ssl = mosquitto_ssl_get(a->m);
+
+	if (!a->is_connected)
+		return true;
+	if (ssl && !SSL_is_init_finished(ssl))
+		return !SSL_want_read(ssl);
+	return mosquitto_want_write(a->m);
+}
+
+int attempt_tick(struct attempt *a)
+{
+	return note(a, mosquitto_loop_misc(a->m));
+}
+
+void attempt_settle(struct attempt *a)
+{
+	if (a->tls) /* on 2.0.11 the library formats a line per packet as long as it is set */
+		mosquitto_log_callback_set(a->m, NULL);
+}
+
+/* The last number that says something: a DISCONNECT's code, else the call's, else the callback's. */
+static int final_code(const struct attempt *a, int rc)
+{
+	if (a->disconnect_code >= 0x80 || (rc == MOSQ_ERR_SUCCESS && a->disconnect_code > 0))
+		return a->disconnect_code;
+	return rc == MOSQ_ERR_CONN_LOST && a->disconnect_code > 0 ? a->disconnect_code : rc;
+}
+
+const char *attempt_words(struct attempt *a, int rc)
+{
+	int code = final_code(a, rc);
+
+	if (a->words[0])
+		return a->words;
+	if (code >= 0x80)
+		return attempt_code_words(a->mqtt, code);
+	if (code == MOSQ_ERR_EAI) {
+		snprintf(a->words, sizeof a->words, "lookup of %s: %s", a->host,
+			 gai_strerror(a->error));
+		return a->words;
+	}
+	if (code == MOSQ_ERR_ERRNO)
+		return strerror(a->error);
+	for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+		if (failures[i].rc == code)
+			return failures[i].words;
+	return mosquitto_strerror(code);
+}
+
+bool attempt_has_failed_on_ipv6(const struct attempt *a)
+{
+	return a->family == AF_INET6 && !a->is_connected;
+}
+
+static void say_goodbye(struct attempt *a)
+{
+	if (attempt_socket(a) < 0 || !attempt_is_tls_ready(a) || mosquitto_want_write(a->m))
+		return;
+	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS)
+		mosquitto_loop_write(a->m, 1);
+}
+
+void attempt_free(struct attempt *a, bool is_goodbye)
+{
+	a->owner = NULL; /* what the library still calls back is nobody's */
+	if (is_goodbye)
+		say_goodbye(a);
+	if (a->tls && !a->has_tls_set_up) {
+		/* Versions differ in who frees a context that was never used (#2992); taken back,
+		 * none does. */
+		mosquitto_void_option(a->m, MOSQ_OPT_SSL_CTX, NULL);
+		SSL_CTX_free(a->tls);
+	}
+	mosquitto_destroy(a->m);
+	mosquitto_property_free_all(&a->properties);
+	free(a->host);
+	free(a);
+}

@@ -1,0 +1,79 @@
+/* attempt.h -- one try at a connection: a libmosquitto handle from its making to its end, and the one
+ * way of reading and writing it that works with every version of the library, plain and TLS.
+ *
+ * Made new for each connect.  While its thread looks up and connects (attempt_connect), nobody else
+ * touches it.  Loop thread otherwise.  Only for session.c, which sets the library's callbacks; their
+ * object is the attempt. */
+#ifndef BRIDGE_ATTEMPT_H
+#define BRIDGE_ATTEMPT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <mosquitto.h>
+#include <openssl/ssl.h>
+
+struct err;
+struct loop;
+struct session;
+struct session_conf;
+
+struct attempt {
+	struct session *owner; /* NULL: given up, to be freed when the thread is done with it */
+	struct mosquitto *m;
+	int mqtt;
+	int disconnect_code; /* what on_disconnect said; -1: nothing */
+
+	/* attempt.c's own */
+	char *host;
+	int port, keepalive_s;
+	bool is_ipv4_only;
+	mosquitto_property *properties; /* of the CONNECT */
+	SSL_CTX *tls;                   /* the handle holds the reference */
+	int rc;     /* of the connect */
+	int error;  /* errno that came with the last failure */
+	int family; /* of the socket */
+	bool has_tls_set_up; /* the handle got as far as using the context */
+	bool is_connected;   /* TCP */
+	atomic_bool is_given_up;
+	void (*done)(struct attempt *a);
+	char words[160]; /* why it failed, where the library's number does not tell */
+};
+
+/* A handle, configured, not connected.  `tls` NULL: plain.  `is_ipv4_only`: do not try IPv6.  NULL
+ * sets *e: ERR_INVALID a user name or client id that MQTT cannot carry. */
+struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool is_ipv4_only,
+			    struct session *owner, struct err *e);
+/* Look up and connect in a thread; `done` is called in the loop, given up or not. */
+void attempt_connect(struct attempt *a, struct loop *l, void (*done)(struct attempt *a));
+/* Did attempt_connect() start a connection? */
+bool attempt_has_started(const struct attempt *a);
+
+int attempt_socket(const struct attempt *a); /* -1: closed; ask after every call that reads or writes */
+bool attempt_is_tls_ready(const struct attempt *a); /* no TLS, or the handshake is over */
+
+/* Read what is there, up to a bound.  A number of the library's, 0 = fine. */
+int attempt_read(struct attempt *a, bool readable, bool writable);
+/* Write all that is queued, as far as the socket takes it.  Nothing during a TLS handshake. */
+int attempt_write(struct attempt *a);
+/* Must the socket be watched for writing? */
+bool attempt_wants_write(const struct attempt *a);
+/* Let the library look at its clock: pings. */
+int attempt_tick(struct attempt *a);
+/* The session is up: drop what only a failing login needs. */
+void attempt_settle(struct attempt *a);
+
+/* Why it ended, in words, after a call that returned `rc`.  Borrowed. */
+const char *attempt_words(struct attempt *a, int rc);
+/* The words for a reason code of CONNACK, SUBACK, PUBACK or DISCONNECT. */
+const char *attempt_code_words(int mqtt, int code);
+/* Is this CONNACK code the fault of the login (rather than of the server)? */
+bool attempt_is_login_fault(int mqtt, int code);
+/* An IPv6 address was tried and did not answer. */
+bool attempt_has_failed_on_ipv6(const struct attempt *a);
+
+/* Close and free.  `is_goodbye`: with DISCONNECT, if nothing is queued before it (what is queued may
+ * be an acknowledgement that must not leave yet). */
+void attempt_free(struct attempt *a, bool is_goodbye);
+
+#endif

@@ -1,0 +1,137 @@
+#include "net/tls.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "base/err.h"
+
+/* Set *e to "WHAT: reason" from the first error in OpenSSL's queue (later ones only say who was
+ * told), and empty the queue. */
+static void set_error(struct err *e, const char *what, const char *file)
+{
+	unsigned long code = ERR_get_error();
+	const char *reason = ERR_reason_error_string(code);
+
+	if (code == 0)
+		reason = "unknown error";
+	else if (ERR_SYSTEM_ERROR(code))
+		reason = strerror(ERR_GET_REASON(code));
+	else if (!reason)
+		reason = "OpenSSL failed";
+	err_set(e, ERR_CRYPTO, "%s%s%s: %s", what, file ? " " : "", file ? file : "", reason);
+	ERR_clear_error();
+}
+
+/* An encrypted key would make OpenSSL ask for the passphrase on the terminal. */
+static int no_passphrase(char *buf, int size, int rwflag, void *ctx)
+{
+	(void)buf;
+	(void)size;
+	(void)rwflag;
+	(void)ctx;
+	return 0;
+}
+
+static bool load_ca(SSL_CTX *tls, const char *ca, struct err *e)
+{
+	struct stat st;
+	int ok;
+
+	if (!ca)
+		ok = SSL_CTX_set_default_verify_paths(tls);
+	else if (stat(ca, &st) == 0 && S_ISDIR(st.st_mode))
+		ok = SSL_CTX_load_verify_dir(tls, ca);
+	else
+		ok = SSL_CTX_load_verify_file(tls, ca);
+	if (ok != 1)
+		set_error(e, "CA certificates", ca);
+	return ok == 1;
+}
+
+static bool load_client(SSL_CTX *tls, const char *cert, const char *key, struct err *e)
+{
+	struct stat st;
+
+	if (!cert && !key)
+		return true;
+	if (!cert || !key) {
+		err_set(e, ERR_INVALID, "a client certificate needs both cert and key");
+		return false;
+	}
+	if (stat(key, &st) == 0 && (st.st_mode & S_IROTH)) {
+		err_set(e, ERR_INVALID, "key %s can be read by everyone", key);
+		return false;
+	}
+	SSL_CTX_set_default_passwd_cb(tls, no_passphrase);
+	if (SSL_CTX_use_certificate_chain_file(tls, cert) != 1) {
+		set_error(e, "certificate", cert);
+		return false;
+	}
+	if (SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1) {
+		set_error(e, "key", key);
+		return false;
+	}
+	if (SSL_CTX_check_private_key(tls) != 1) {
+		set_error(e, "the key does not belong to certificate", cert);
+		return false;
+	}
+	return true;
+}
+
+/* Demand that the certificate carries `name`, a host name or an IP address. */
+static bool set_name(SSL_CTX *tls, const char *name, struct err *e)
+{
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls);
+	bool ok;
+
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	ok = *name && (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1 ||
+		       X509_VERIFY_PARAM_set1_host(param, name, 0) == 1);
+	if (!ok)
+		err_set(e, ERR_INVALID, "not a name that a certificate can carry: %s", name);
+	ERR_clear_error();
+	return ok;
+}
+
+static _Thread_local int refusal = X509_V_OK;
+
+static int on_verified(int ok, X509_STORE_CTX *store)
+{
+	if (!ok)
+		refusal = X509_STORE_CTX_get_error(store);
+	return ok;
+}
+
+const char *tls_take_refusal(void)
+{
+	int why = refusal;
+
+	refusal = X509_V_OK;
+	return why == X509_V_OK ? NULL : X509_verify_cert_error_string(why);
+}
+
+SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e)
+{
+	const char *name = conf->server_name ? conf->server_name : host;
+	SSL_CTX *tls;
+
+	ERR_clear_error();
+	tls = SSL_CTX_new(TLS_client_method());
+	if (!tls) {
+		set_error(e, "TLS", NULL);
+		return NULL;
+	}
+	SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, on_verified);
+	SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	if (load_ca(tls, conf->ca, e) && load_client(tls, conf->cert, conf->key, e) &&
+	    set_name(tls, name, e))
+		return tls;
+	SSL_CTX_free(tls);
+	return NULL;
+}

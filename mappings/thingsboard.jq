@@ -1,0 +1,168 @@
+# ThingsBoard, MQTT device API.
+#
+# A session is one device: no topic and no payload names it.  The same topics serve both directions of
+# attributes and of RPC, so who published decides what a message is.
+module {
+  dialect: "thingsboard", about: "ThingsBoard, MQTT device API", version: 1,
+  device: "none",
+  session: { username: "{token}", provisioning: { username: "provision" } },
+  credentials: ["token"],
+  limits: { payload_bytes: 65536, in_flight: 100 },
+  up: { lenient: true },
+  messages: [
+    # Telemetry, and what else goes there
+    { kind: "telemetry",      topic: "v1/devices/me/telemetry", also: ["v2/t", "v2/t/j"],
+      read: "read_telemetry", write: "write_telemetry" },
+    { kind: "event",          topic: "v1/devices/me/telemetry", only: "write", write: "write_event" },
+    { kind: "alarm",          topic: "v1/devices/me/telemetry", only: "write", write: "write_alarm" },
+    { kind: "presence",       topic: "v1/devices/me/telemetry", only: "write", write: "write_telemetry" },
+    { kind: "raw",            topic: "v1/devices/me/telemetry", only: "write", write: "write_raw" },
+    { kind: "firmware_state", topic: "v1/devices/me/telemetry", also: ["v2/t", "v2/t/j"],
+      read: "read_firmware_state", write: "write_firmware_state" },
+
+    # Client attributes, and what else goes there
+    { kind: "attributes",     topic: "v1/devices/me/attributes", also: ["v2/a", "v2/a/j"] },
+    { kind: "config_reply",   topic: "v1/devices/me/attributes", only: "write" },
+    { kind: "device_info",    topic: "v1/devices/me/attributes", only: "write" },
+    { kind: "setting",        topic: "v1/devices/me/attributes", only: "write", write: "write_setting" },
+    { kind: "license_reply",  topic: "v1/devices/me/attributes", only: "write", write: "write_license" },
+
+    # Shared attributes: the device's configuration.  A firmware notice is a group of them
+    { kind: "firmware",       topic: "v1/devices/me/attributes", read: "read_firmware", write: "write_firmware" },
+    { kind: "config",         topic: "v1/devices/me/attributes", read: "read_config", write: "write_config" },
+    { kind: "license",        topic: "v1/devices/me/attributes", only: "write", write: "write_license" },
+    { kind: "space_info",     topic: "v1/devices/me/attributes", only: "write", write: "write_space_info" },
+
+    # Asking for attributes
+    { kind: "attributes_request", topic: "v1/devices/me/attributes/request/{id}", id: "integer",
+      also: [{ topic: "v2/a/req/{id}", reply: "v2/a/res/{id}" },
+             { topic: "v2/a/req/j/{id}", reply: "v2/a/res/j/{id}" }],
+      read: "read_attributes_request", write: "write_attributes_request" },
+    { kind: "attributes_reply", topic: "v1/devices/me/attributes/response/{id}", id: "integer",
+      read: "read_attributes_reply", write: "write_attributes_reply" },
+
+    # RPC from the server
+    { kind: "command",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      read: "read_rpc", write: "write_rpc" },
+    { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer", format: "text",
+      also: ["v2/r/res/{id}", "v2/r/res/j/{id}"],
+      read: "read_command_reply", write: "write_command_reply" },
+
+    # RPC from the device
+    { kind: "request",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      also: [{ topic: "v2/r/req/{id}", reply: "v2/r/res/{id}" },
+             { topic: "v2/r/req/j/{id}", reply: "v2/r/res/j/{id}" }],
+      read: "read_request", write: "write_rpc" },
+    { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
+
+    { kind: "claim",          topic: "v1/devices/me/claim", read: "read_claim", write: "write_claim" },
+
+    # The manual says /provision, the server listens on /provision/request
+    { kind: "provision",      topic: "/provision/request", also: ["/provision"],
+      read: "read_provision", write: "write_provision" },
+    { kind: "provision_reply", topic: "/provision/response",
+      read: "read_provision_reply", write: "write_provision_reply" }
+  ]
+};
+import "wire" as wire;
+
+# {"temp": 21.5} or {"ts": 1700000000000, "values": {"temp": 21.5}}, or an array of either.
+def samples: .payload | if type == "array" then .[] else . end
+  | if has("ts") and has("values") then {ts: (.ts | tonumber), body: .values} else {body: .} end;
+def sample(values): if .ts then {ts, values: values} else values end;
+
+def read_telemetry: samples
+  | if .body | has("fw_state") then
+      .body |= del(.current_fw_title, .current_fw_version, .fw_state, .fw_error) | select(.body != {})
+    else . end;
+def write_telemetry: sample(.body);
+def write_event: sample({(.body.name): (.body.params | if . == null then true else . end)});
+def write_alarm: sample({alarm: .body.active} + (.body | del(.active)));
+def write_raw: sample({(.body.stream): (.body | if has("value") then .value else .base64 end)});
+
+# {"current_fw_title": "F", "current_fw_version": "1.0", "fw_state": "DOWNLOADING"}
+def read_firmware_state: samples | select(.body | has("fw_state"))
+  | .body |= ({state: .fw_state, title: .current_fw_title, version: .current_fw_version, error: .fw_error}
+      | wire::some);
+def write_firmware_state: sample(.body
+  | {current_fw_title: .title, current_fw_version: .version, fw_state: .state, fw_error: .error} | wire::some);
+
+def write_setting: .body | {(.property): .value};
+def write_license: {license: .body};
+def write_space_info: {space_info: .body};
+
+# {"fw_title": "F", "fw_version": "2.0", "fw_size": 10000, …}, or sw_ for software.
+def packages: ("fw", "sw") as $package | select(has($package + "_title") and has($package + "_version")) | $package;
+def fields: "title", "version", "tag", "size", "checksum", "checksum_algorithm", "url";
+def read_firmware: .payload | packages as $package
+  | with_entries(select(.key | startswith($package + "_")) | .key |= .[3:])
+  | {title, version, size, checksum, checksum_algorithm, url, $package} | {body: wire::some};
+def write_firmware: .body | "\(.package // "fw")_" as $prefix
+  | {title: (.title // .file), version, size, checksum, checksum_algorithm, url} | wire::some
+  | with_entries(.key |= $prefix + .);
+
+# {"rate": 10, "deleted": ["unit"]}, less what the firmware notice took.
+def read_config: .payload
+  | delpaths([packages as $package | ["\($package)_\(fields)"]])
+  | wire::read_changes | select(. != {changed: {}}) | {body: .};
+def write_config: .body | wire::write_changes;
+
+# {"clientKeys": "model", "sharedKeys": "rate,unit"}; neither: all.
+def read_attributes_request: .payload // {}
+  | {client: .clientKeys, shared: .sharedKeys} | wire::some | {body: map_values(split(","))};
+def write_attributes_request:
+  .body | {clientKeys: .client, sharedKeys: .shared} | wire::some | map_values(join(","));
+
+# {"client": {"model": "A"}, "shared": {"rate": 5}}, an empty part left out.
+def read_attributes_reply: .payload | {body: {client: (.client // {}), shared: (.shared // {})}};
+def write_attributes_reply: .body | del(.[] | select(. == {} or . == null));
+
+# {"method": "setFan", "params": {"rpm": 900}}
+def read_rpc: .payload | {body: {name: .method, params}};
+def write_rpc: .body | {method: .name, params};
+
+# Any text.  The server takes one reply, so progress is kept back.
+def read_command_reply: .payload | wire::parse
+  | if type == "object" and .error then
+      {status: "error", message: (.error | tostring)} + (if length > 1 then {result: .} else {} end)
+    else {status: "done", result: .} end
+  | {body: .};
+def write_command_reply: .body | select(.status != "in_progress")
+  | if .status == "error" then {error: (.message // .result // "error")}
+    elif .result != null then .result | wire::unparse
+    else {status, message} | wire::some end;
+
+# The SDKs ask for the session's limits after each connect.  These are the far side's.
+def session_limits: .limits | {
+    maxPayloadSize: first((.payload_bytes, 65536) | select(. > 0)),
+    maxInflightMessages: first((.in_flight, 100) | select(. > 0)),
+    rateLimits: (.messages_per_second | if . > 0 then "\(.):1," | {messages: ., telemetryMessages: .} else {} end)
+  };
+def read_request:
+  if .payload.method == "getSessionLimits" then {kind: "request_reply", body: session_limits} else read_rpc end;
+
+# {"secretKey": "s", "durationMs": 60000} or nothing.
+def read_claim: .payload // {} | {secret: .secretKey, duration_ms: .durationMs} | {body: wire::some};
+def write_claim: .body | {secretKey: .secret, durationMs: .duration_ms} | wire::some;
+
+# An explicit null makes the server drop the connection, so what is not there is left out.
+def provision_names: {
+    device_name: "deviceName", provision_key: "provisionDeviceKey", provision_secret: "provisionDeviceSecret",
+    credentials_type: "credentialsType", token: "token", client_id: "clientId", username: "username",
+    password: "password", certificate: "hash", gateway: "gateway"
+  };
+def read_provision: .payload as $wire | {body: (provision_names | map_values($wire[.]) | wire::some)};
+def write_provision: .body as $body
+  | provision_names | with_entries({key: .value, value: $body[.key]}) | wire::some;
+
+# credentialsValue is a token, a certificate, or {clientId, userName, password}.
+def read_provision_reply: .payload | .credentialsType as $type
+  | {status, credentials_type: $type, message: .errorMsg} + (.credentialsValue
+      | if type == "object" then {client_id: .clientId, username: .userName, password}
+        elif $type == "X509_CERTIFICATE" then {certificate: .} else {token: .} end)
+  | {body: wire::some};
+def credentials: .token // .certificate // ({clientId: .client_id, userName: .username, password} | wire::some);
+def write_provision_reply: .body
+  | {status, errorMsg: .message}
+    + (if .status == "SUCCESS" then {credentialsType: .credentials_type, credentialsValue: credentials} else {} end)
+  | wire::some;

@@ -1,0 +1,1125 @@
+/* Sessions against a real mosquitto on a loopback port that the kernel picked.  Waiting is for
+ * events, with one guard over all. */
+#include "net/session.h"
+
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/loop.h"
+
+#define MOSQUITTO  "/usr/sbin/mosquitto"
+#define GUARD_MS   20000
+#define MAX_CLIENT 4
+
+struct bench;
+
+struct client {
+	struct bench *bench;
+	struct session *session;
+	bool is_silent; /* never flushed */
+	int ups, downs, refusals, messages, acks;
+	struct message last;
+	int acked_mid, acked_code;
+	char acked_reason[80];
+};
+
+struct bench {
+	struct loop *loop;
+	char dir[64];
+	int port;
+	pid_t broker;
+	int broker_log;
+	int real_stderr;
+	struct client clients[MAX_CLIENT];
+	size_t n_clients;
+	const int *counter; /* what is waited for */
+	int target;
+	struct loop_timer guard;
+	bool is_late;
+};
+
+TestSuite(session, .timeout = 60);
+
+/* ---- a gate in the resolver: the executable's own getaddrinfo goes before libc's ---- */
+
+static sem_t gate;
+static atomic_int n_at_gate;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **result)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *,
+			   struct addrinfo **);
+
+	if (node && strcmp(node, "slow.invalid") == 0) {
+		atomic_fetch_add(&n_at_gate, 1);
+		sem_wait(&gate);
+		return EAI_NONAME;
+	}
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, result);
+}
+
+/* ---- files ---- */
+
+static char *path_of(const struct bench *b, const char *name)
+{
+	static char ring[8][128];
+	static size_t turn;
+	char *path = ring[turn++ % 8];
+
+	snprintf(path, sizeof ring[0], "%s/%s", b->dir, name);
+	return path;
+}
+
+static void write_file(const struct bench *b, const char *name, const char *text)
+{
+	FILE *f = fopen(path_of(b, name), "w");
+
+	cr_assert(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static char *read_log(const struct bench *b)
+{
+	static char text[65536];
+	FILE *f = fopen(path_of(b, "log"), "r");
+	size_t n;
+
+	cr_assert(f);
+	fflush(stderr);
+	n = fread(text, 1, sizeof text - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	return text;
+}
+
+static void expect_log(const struct bench *b, const char *piece)
+{
+	const char *text = read_log(b);
+
+	cr_expect(strstr(text, piece), "no '%s' in:\n%s", piece, text);
+}
+
+static void run(const struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void run(const struct bench *b, const char *fmt, ...)
+{
+	struct buf line = { 0 };
+	va_list ap;
+
+	buf_printf(&line, "cd %s && ", b->dir);
+	va_start(ap, fmt);
+	buf_vprintf(&line, fmt, ap);
+	va_end(ap);
+	buf_puts(&line, " >tool.log 2>&1");
+	cr_assert_eq(system(line.data), 0, "%s", line.data);
+	buf_fini(&line);
+}
+
+/* ---- the broker ---- */
+
+static int free_port(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	cr_assert(bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
+	cr_assert(getsockname(fd, (struct sockaddr *)&at, &n) == 0);
+	close(fd);
+	return ntohs(at.sin_port);
+}
+
+static void wait_until_running(struct bench *b)
+{
+	char text[16384];
+	size_t n = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = b->broker_log, .events = POLLIN };
+		ssize_t got;
+
+		cr_assert(poll(&p, 1, GUARD_MS) == 1, "the broker says nothing");
+		got = read(b->broker_log, text + n, sizeof text - 1 - n);
+		cr_assert(got > 0, "the broker ended: %.*s", (int)n, text);
+		n += (size_t)got;
+		text[n] = '\0';
+		if (strstr(text, " running"))
+			return;
+	}
+}
+
+static void start_broker(struct bench *b)
+{
+	int out[2];
+
+	cr_assert(pipe(out) == 0);
+	b->broker = fork();
+	if (b->broker == 0) {
+		dup2(out[1], STDERR_FILENO);
+		execl(MOSQUITTO, MOSQUITTO, "-c", path_of(b, "mosquitto.conf"), (char *)NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	b->broker_log = out[0];
+	wait_until_running(b);
+}
+
+static void stop_broker(struct bench *b)
+{
+	kill(b->broker, SIGTERM);
+	waitpid(b->broker, NULL, 0);
+	close(b->broker_log);
+	b->broker = 0;
+}
+
+/* `more`: lines of the broker's configuration; "%s" in them is the directory. */
+static void configure_broker(struct bench *b, const char *more)
+{
+	struct buf conf = { 0 };
+
+	buf_printf(&conf,
+		   "%spersistence false\nlog_dest stderr\nlog_type information\n"
+		   "connection_messages false\nlistener %d 127.0.0.1\n",
+		   geteuid() == 0 ? "user root\n" : "", b->port);
+	for (const char *p = more; *p; p++) {
+		if (p[0] == '%' && p[1] == 's')
+			buf_puts(&conf, b->dir), p++;
+		else
+			buf_putc(&conf, *p);
+	}
+	write_file(b, "mosquitto.conf", conf.data);
+	buf_fini(&conf);
+}
+
+/* ---- the bench ---- */
+
+static void before_sleep(void *ctx, int64_t now_ms)
+{
+	struct bench *b = ctx;
+
+	for (size_t i = 0; i < b->n_clients; i++)
+		if (b->clients[i].session && !b->clients[i].is_silent)
+			session_flush(b->clients[i].session, now_ms);
+	if (b->counter && *b->counter >= b->target)
+		loop_stop(b->loop);
+}
+
+static void on_guard(void *ctx)
+{
+	struct bench *b = ctx;
+
+	b->is_late = true;
+	loop_stop(b->loop);
+}
+
+/* Run the loop until the counter has reached `target`. */
+static void await(struct bench *b, const int *counter, int target)
+{
+	b->counter = counter;
+	b->target = target;
+	if (*counter < target)
+		loop_run(b->loop);
+	cr_assert(!b->is_late && *counter >= target, "late; log so far:\n%s", read_log(b));
+}
+
+static void bench_init(struct bench *b)
+{
+	struct err e = { 0 };
+
+	memset(b, 0, sizeof *b);
+	strcpy(b->dir, "/tmp/calque-session-XXXXXX");
+	cr_assert(mkdtemp(b->dir));
+	fflush(stderr);
+	b->real_stderr = dup(STDERR_FILENO);
+	cr_assert(freopen(path_of(b, "log"), "w", stderr));
+	b->port = free_port();
+	b->loop = loop_new(&e);
+	cr_assert(b->loop, "%s", e.text);
+	loop_before_sleep(b->loop, before_sleep, b);
+	loop_timer_set(b->loop, &b->guard, GUARD_MS, on_guard, b);
+}
+
+static void client_close(struct client *c)
+{
+	session_free(c->session);
+	c->session = NULL;
+	message_fini(&c->last);
+}
+
+static void bench_fini(struct bench *b)
+{
+	for (size_t i = 0; i < b->n_clients; i++)
+		client_close(&b->clients[i]);
+	loop_timer_close(&b->guard, NULL);
+	loop_free(b->loop);
+	if (b->broker)
+		stop_broker(b);
+	run(b, "cd / && rm -rf %s && cd /tmp && exec", b->dir);
+	fflush(stderr);
+	dup2(b->real_stderr, STDERR_FILENO); /* where the leak report goes */
+	close(b->real_stderr);
+}
+
+static void with_broker(struct bench *b, const char *more)
+{
+	bench_init(b);
+	configure_broker(b, more);
+	start_broker(b);
+}
+
+/* ---- clients ---- */
+
+static void on_up(void *ctx)
+{
+	((struct client *)ctx)->ups++;
+}
+
+static void on_down(void *ctx, bool refused)
+{
+	struct client *c = ctx;
+
+	c->downs++;
+	c->refusals += refused;
+}
+
+static void on_message(void *ctx, const struct message *m)
+{
+	struct client *c = ctx;
+
+	message_fini(&c->last);
+	message_copy(&c->last, m);
+	c->messages++;
+}
+
+static void on_acked(void *ctx, int mid, int code, const char *reason)
+{
+	struct client *c = ctx;
+
+	c->acks++;
+	c->acked_mid = mid;
+	c->acked_code = code;
+	snprintf(c->acked_reason, sizeof c->acked_reason, "%s", reason);
+}
+
+static const struct session_ops ops = { on_up, on_down, on_message, on_acked, NULL };
+static const struct session_filter t_filter[] = { { "t/#", 1 } };
+
+/* A configuration for a client that subscribes to t/#. */
+static struct session_conf conf_for(const struct bench *b, const char *client_id, int mqtt)
+{
+	return (struct session_conf){ .name = "link=test side=north",
+				      .host = "127.0.0.1",
+				      .port = b->port,
+				      .client_id = client_id,
+				      .keepalive_s = 60,
+				      .mqtt = mqtt,
+				      .filters = t_filter,
+				      .n_filters = 1 };
+}
+
+static void open_session(struct client *c, const struct session_conf *conf)
+{
+	struct err e = { 0 };
+
+	c->session = session_new(c->bench->loop, conf, &ops, c, &e);
+	cr_assert(c->session, "%s", e.text);
+	session_start(c->session);
+}
+
+static struct client *open_client(struct bench *b, const struct session_conf *conf)
+{
+	struct client *c = &b->clients[b->n_clients++];
+
+	c->bench = b;
+	open_session(c, conf);
+	return c;
+}
+
+static int publish(struct client *c, const char *topic, const char *payload, int qos)
+{
+	struct message m = { .topic = (char *)topic, .qos = qos };
+	struct err e = { 0 };
+	int mid = 0;
+
+	message_set_payload(&m, payload, strlen(payload));
+	cr_assert(session_publish(c->session, &m, &mid, &e), "%s", e.text);
+	free(m.payload);
+	return mid;
+}
+
+/* ---- plain ---- */
+
+static const char open_to_all[] = "allow_anonymous true\n";
+
+Test(session, subscribes_publishes_and_receives_with_3_1_1)
+{
+	struct bench b;
+	struct client *c;
+	int mid;
+
+	with_broker(&b, open_to_all);
+	c = open_client(&b, &(struct session_conf){ .name = "link=test side=north",
+						    .host = "localhost",
+						    .port = b.port,
+						    .client_id = "one",
+						    .keepalive_s = 1,
+						    .mqtt = 4,
+						    .filters = t_filter,
+						    .n_filters = 1 });
+	cr_expect(!session_is_up(c->session));
+	await(&b, &c->ups, 1);
+	cr_expect(session_is_up(c->session));
+	mid = publish(c, "t/x", "{\"a\":1}", 1);
+	await(&b, &c->messages, 1);
+	await(&b, &c->acks, 1);
+	cr_expect_eq(c->acked_mid, mid);
+	cr_expect_eq(c->acked_code, 0);
+	cr_expect_str_eq(c->last.topic, "t/x");
+	cr_expect_str_eq(c->last.payload, "{\"a\":1}");
+	cr_expect_eq(c->last.payload_len, 7);
+	cr_expect_eq(c->last.qos, 1);
+	publish(c, "t/empty", "", 0);
+	await(&b, &c->messages, 2);
+	await(&b, &c->acks, 2);
+	cr_expect_null(c->last.payload);
+	expect_log(&b, "info session-up link=test side=north present=0\n");
+	bench_fini(&b);
+}
+
+Test(session, carries_properties_with_5)
+{
+	struct message m = { .topic = (char *)"t/x",
+			     .qos = 1,
+			     .response_topic = (char *)"t/reply",
+			     .correlation = (char *)"a\0b",
+			     .correlation_len = 3 };
+	struct client *from, *to;
+	struct err e = { 0 };
+	struct bench b;
+	int mid;
+
+	with_broker(&b, open_to_all);
+	from = open_client(&b, &(struct session_conf){ .name = "from",
+						       .host = "127.0.0.1",
+						       .port = b.port,
+						       .client_id = "from",
+						       .mqtt = 5 });
+	to = open_client(&b, &(struct session_conf){ .name = "to",
+						     .host = "127.0.0.1",
+						     .port = b.port,
+						     .client_id = "to",
+						     .keepalive_s = 60,
+						     .mqtt = 5,
+						     .filters = t_filter,
+						     .n_filters = 1 });
+	await(&b, &from->ups, 1);
+	await(&b, &to->ups, 1);
+	vars_add(&m.properties, "k", "v");
+	vars_add(&m.properties, "k", "w");
+	cr_assert(session_publish(from->session, &m, &mid, &e), "%s", e.text);
+	vars_fini(&m.properties);
+	await(&b, &to->messages, 1);
+	cr_assert_eq(to->last.properties.n, 2);
+	cr_expect_str_eq(to->last.properties.items[0].value, "v");
+	cr_expect_str_eq(to->last.properties.items[1].value, "w");
+	cr_expect_str_eq(to->last.response_topic, "t/reply");
+	cr_assert_eq(to->last.correlation_len, 3);
+	cr_expect_arr_eq(to->last.correlation, "a\0b", 3);
+	bench_fini(&b);
+}
+
+Test(session, does_not_hear_itself_with_5)
+{
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	c = open_client(&b, &(struct session_conf){ .name = "c",
+						    .host = "127.0.0.1",
+						    .port = b.port,
+						    .client_id = "c",
+						    .mqtt = 5,
+						    .filters = t_filter,
+						    .n_filters = 1 });
+	other = open_client(&b, &(struct session_conf){ .name = "other",
+							.host = "127.0.0.1",
+							.port = b.port,
+							.client_id = "other",
+							.mqtt = 5 });
+	await(&b, &c->ups, 1);
+	await(&b, &other->ups, 1);
+	publish(c, "t/x", "mine", 1);
+	await(&b, &c->acks, 1);
+	publish(other, "t/x", "theirs", 1);
+	await(&b, &c->messages, 1);
+	cr_expect_str_eq(c->last.payload, "theirs");
+	bench_fini(&b);
+}
+
+Test(session, refuses_what_mqtt_cannot_carry)
+{
+	static const struct {
+		const char *topic, *response;
+		size_t correlation_len;
+	} cases[] = { { "t/+", NULL, 0 }, { "", NULL, 0 }, { "t/x", "a/#", 0 }, { "t/x", "r", 70000 } };
+	struct err e = { 0 };
+	struct client *c;
+	struct bench b;
+	int mid;
+
+	with_broker(&b, open_to_all);
+	c = open_client(&b, &(struct session_conf){ .name = "c",
+						    .host = "127.0.0.1",
+						    .port = b.port,
+						    .client_id = "c",
+						    .mqtt = 5 });
+	cr_expect(!session_publish(c->session, &(struct message){ .topic = (char *)"t/x" }, &mid, &e));
+	cr_expect_eq(e.code, ERR_NET);
+	await(&b, &c->ups, 1);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct message m = { .topic = (char *)cases[i].topic,
+				     .response_topic = (char *)cases[i].response,
+				     .correlation = (char *)"",
+				     .correlation_len = cases[i].correlation_len };
+
+		cr_expect(!session_publish(c->session, &m, &mid, &e), "case %zu", i);
+		cr_expect_eq(e.code, ERR_INVALID, "case %zu: %s", i, e.text);
+	}
+	publish(c, "t/x", "", 1);
+	await(&b, &c->acks, 1);
+	bench_fini(&b);
+}
+
+Test(session, carries_payloads_larger_than_socket_buffers)
+{
+	size_t n = 6 * 1024 * 1024;
+	char *big = mem_alloc(n + 1);
+	struct client *c;
+	struct bench b;
+
+	memset(big, 'x', n);
+	big[n] = '\0';
+	with_broker(&b, open_to_all);
+	c = open_client(&b, &(struct session_conf){ .name = "c",
+						    .host = "127.0.0.1",
+						    .port = b.port,
+						    .client_id = "c",
+						    .mqtt = 4,
+						    .filters = t_filter,
+						    .n_filters = 1 });
+	await(&b, &c->ups, 1);
+	for (int i = 0; i < 3; i++)
+		publish(c, "t/big", big, 1);
+	await(&b, &c->messages, 3);
+	await(&b, &c->acks, 3);
+	cr_expect_eq(c->last.payload_len, n);
+	cr_expect_eq(memcmp(c->last.payload, big, n), 0);
+	free(big);
+	bench_fini(&b);
+}
+
+/* ---- losing and refusing ---- */
+
+Test(session, comes_back_when_the_broker_does)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	stop_broker(&b);
+	await(&b, &c->downs, 1);
+	cr_expect(!session_is_up(c->session));
+	cr_expect_eq(c->refusals, 0);
+	start_broker(&b);
+	await(&b, &c->ups, 2);
+	publish(c, "t/x", "again", 1);
+	await(&b, &c->messages, 1);
+	expect_log(&b, "warning session-down link=test side=north reason=\"the connection was lost\" "
+		       "retry_ms=");
+	expect_log(&b, "warning session-lost link=test side=north");
+	bench_fini(&b);
+}
+
+Test(session, finds_its_messages_after_a_while_away)
+{
+	struct session_conf conf;
+	struct client *away, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "away", 5);
+	away = open_client(&b, &conf);
+	await(&b, &away->ups, 1);
+	client_close(away);
+	other = open_client(&b, &(struct session_conf){ .name = "other",
+							.host = "127.0.0.1",
+							.port = b.port,
+							.client_id = "other",
+							.mqtt = 4 });
+	await(&b, &other->ups, 1);
+	publish(other, "t/x", "kept", 1);
+	await(&b, &other->acks, 1);
+	open_session(away, &conf);
+	await(&b, &away->messages, 1);
+	cr_expect_str_eq(away->last.payload, "kept");
+	await(&b, &away->ups, 2);
+	expect_log(&b, "present=1");
+	bench_fini(&b);
+}
+
+static void expect_refusal(int mqtt, const char *line)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	run(&b, "mosquitto_passwd -c -b passwords ann right-s3cret");
+	configure_broker(&b, "allow_anonymous false\npassword_file %s/passwords\n");
+	start_broker(&b);
+	conf = conf_for(&b, "one", mqtt);
+	conf.username = "ann";
+	conf.password = "wrong-s3cret";
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->refusals, 1);
+	cr_expect_eq(c->ups, 0);
+	expect_log(&b, line);
+	session_set_login(c->session, "ann", "right-s3cret", "one");
+	await(&b, &c->ups, 1);
+	cr_expect(!strstr(read_log(&b), "s3cret"), "a password in the log");
+	bench_fini(&b);
+}
+
+Test(session, says_why_the_login_was_refused_with_3_1_1)
+{
+	expect_refusal(4, "error login-refused link=test side=north code=5 reason=\"not authorised\" "
+			  "retry_ms=");
+}
+
+Test(session, says_why_the_login_was_refused_with_5)
+{
+	expect_refusal(5, "error login-refused link=test side=north code=135 "
+			  "reason=\"not authorised\" retry_ms=");
+}
+
+Test(session, connects_anew_with_other_credentials)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	session_set_login(c->session, "ann", NULL, "two");
+	cr_expect_eq(c->downs, 1);
+	session_set_login(c->session, "bob", NULL, "three"); /* while the first is at it */
+	await(&b, &c->ups, 2);
+	cr_expect_eq(c->downs, 1);
+	bench_fini(&b);
+}
+
+Test(session, is_not_up_with_less_than_it_asked_for)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_broker(&b, "max_qos 0\nallow_anonymous true\n");
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->ups, 0);
+	cr_expect_eq(c->refusals, 0, "the login itself was fine");
+	expect_log(&b, "error subscription-refused link=test side=north filter=t/# "
+		       "reason=\"granted QoS 0, asked for 1\" retry_ms=");
+	bench_fini(&b);
+}
+
+Test(session, reports_a_refused_publish_with_5)
+{
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	write_file(&b, "acl", "topic readwrite t/#\n");
+	chmod(path_of(&b, "acl"), 0600);
+	configure_broker(&b, "allow_anonymous true\nacl_file %s/acl\n");
+	start_broker(&b);
+	c = open_client(&b, &(struct session_conf){ .name = "c",
+						    .host = "127.0.0.1",
+						    .port = b.port,
+						    .client_id = "c",
+						    .mqtt = 5 });
+	await(&b, &c->ups, 1);
+	publish(c, "other", "x", 1);
+	await(&b, &c->acks, 1);
+	cr_expect_eq(c->acked_code, 0x87);
+	cr_expect_str_eq(c->acked_reason, "not authorised");
+	bench_fini(&b);
+}
+
+/* A broker for one connection that answers as told, in a thread. */
+struct fake {
+	int listener;
+	pthread_t thread;
+	unsigned char connack[8], suback_code;
+	size_t connack_len;
+	unsigned char at_last[8]; /* sent after the SUBACK */
+	size_t at_last_len;
+	bool is_5;
+};
+
+/* Read one packet with a length below 16384; its type, 0 at the end. */
+static int fake_read(int fd, unsigned char body[16384])
+{
+	unsigned char type, b = 0x80;
+	size_t n = 0, got = 0;
+
+	if (read(fd, &type, 1) != 1)
+		return 0;
+	for (int shift = 0; b & 0x80; shift += 7) {
+		if (read(fd, &b, 1) != 1)
+			return 0;
+		n |= (size_t)(b & 0x7f) << shift;
+	}
+	while (got < n) {
+		ssize_t step = read(fd, body + got, n - got);
+
+		if (step <= 0)
+			return 0;
+		got += (size_t)step;
+	}
+	return type >> 4;
+}
+
+static void fake_write(int fd, const unsigned char *p, size_t n)
+{
+	cr_assert(write(fd, p, n) == (ssize_t)n);
+}
+
+static void *fake_main(void *ctx)
+{
+	struct fake *f = ctx;
+	static unsigned char body[16384];
+	int fd = accept(f->listener, NULL, NULL), type;
+
+	while ((type = fake_read(fd, body)) != 0) {
+		unsigned char suback[] = { 0x90, f->is_5 ? 4 : 3, body[0], body[1], 0, 0 };
+
+		if (type == 1)
+			fake_write(fd, f->connack, f->connack_len);
+		if (type != 8)
+			continue;
+		suback[f->is_5 ? 5 : 4] = f->suback_code;
+		fake_write(fd, suback, f->is_5 ? 6 : 5);
+		fake_write(fd, f->at_last, f->at_last_len);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void with_fake(struct bench *b, struct fake *f)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	bench_init(b);
+	at.sin_port = htons((uint16_t)b->port);
+	f->listener = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert(bind(f->listener, (struct sockaddr *)&at, sizeof at) == 0);
+	cr_assert(listen(f->listener, 1) == 0);
+	cr_assert(pthread_create(&f->thread, NULL, fake_main, f) == 0);
+}
+
+static void without_fake(struct bench *b, struct fake *f)
+{
+	for (size_t i = 0; i < b->n_clients; i++)
+		client_close(&b->clients[i]);
+	pthread_join(f->thread, NULL);
+	close(f->listener);
+	bench_fini(b);
+}
+
+static void expect_ending(struct fake *f, bool refused, const char *line)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_fake(&b, f);
+	conf = conf_for(&b, "one", f->is_5 ? 5 : 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->refusals, refused);
+	expect_log(&b, line);
+	without_fake(&b, f);
+}
+
+Test(session, says_that_another_took_its_client_id)
+{
+	struct fake f = { .is_5 = true,
+			  .connack = { 0x20, 3, 0, 0, 0 },
+			  .connack_len = 5,
+			  .suback_code = 1,
+			  .at_last = { 0xe0, 1, 0x8e },
+			  .at_last_len = 3 };
+
+	expect_ending(&f, false,
+		      "error session-down link=test side=north reason=\"session taken over, another "
+		      "client uses this client id\" retry_ms=");
+}
+
+Test(session, says_which_subscription_was_refused_with_3_1_1)
+{
+	struct fake f = { .connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 0x80 };
+
+	expect_ending(&f, false,
+		      "error subscription-refused link=test side=north filter=t/# code=128 "
+		      "reason=refused retry_ms=");
+}
+
+Test(session, says_which_subscription_was_refused_with_5)
+{
+	struct fake f = { .is_5 = true,
+			  .connack = { 0x20, 3, 0, 0, 0 },
+			  .connack_len = 5,
+			  .suback_code = 0x87 };
+
+	expect_ending(&f, false, "filter=t/# code=135 reason=\"not authorised\" retry_ms=");
+}
+
+Test(session, tells_a_busy_server_from_a_refused_login)
+{
+	struct fake busy = { .connack = { 0x20, 2, 0, 3 }, .connack_len = 4 };
+	struct fake refused = { .connack = { 0x20, 2, 0, 4 }, .connack_len = 4 };
+
+	expect_ending(&busy, false,
+		      "warning login-refused link=test side=north code=3 reason=\"server "
+		      "unavailable\" retry_ms=");
+	expect_ending(&refused, true, "code=4 reason=\"bad user name or password\" retry_ms=");
+}
+
+Test(session, survives_a_broker_that_talks_nonsense)
+{
+	struct fake f = { .connack = { 0xff, 0xff, 0xff, 0xff, 0xff }, .connack_len = 5 };
+
+	expect_ending(&f, false, "warning session-down link=test side=north reason=");
+}
+
+Test(session, gives_up_on_a_port_where_nobody_listens)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 2);
+	expect_log(&b, "reason=\"Connection refused\" retry_ms=");
+	cr_expect_null(strstr(strstr(read_log(&b), "session-down") + 1, "session-down"),
+		       "the same failure is told once a minute");
+	bench_fini(&b);
+}
+
+/* ---- the barrier ---- */
+
+Test(session, acknowledges_only_with_a_flush)
+{
+	struct session_conf conf;
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	other = open_client(&b, &(struct session_conf){ .name = "other",
+							.host = "127.0.0.1",
+							.port = b.port,
+							.client_id = "other",
+							.mqtt = 4 });
+	await(&b, &c->ups, 1);
+	await(&b, &other->ups, 1);
+	c->is_silent = true;
+	publish(other, "t/x", "first", 1);
+	await(&b, &c->messages, 1);
+	await(&b, &other->acks, 1);
+	client_close(c); /* not flushed: the broker must not have heard of it */
+
+	c->is_silent = false;
+	open_session(c, &conf);
+	await(&b, &c->messages, 2);
+	cr_expect_str_eq(c->last.payload, "first");
+	await(&b, &c->ups, 2);
+	publish(c, "t/x", "second", 1); /* flushed now, acknowledgement and all */
+	await(&b, &c->messages, 3);
+	await(&b, &c->acks, 1);
+	client_close(c);
+
+	open_session(c, &conf);
+	await(&b, &c->ups, 3);
+	publish(other, "t/x", "third", 1);
+	await(&b, &c->messages, 4);
+	cr_expect_str_eq(c->last.payload, "third");
+	bench_fini(&b);
+}
+
+/* ---- lookups ---- */
+
+struct ticks {
+	struct loop *loop;
+	struct loop_timer timer;
+	int n, open_gate_at;
+};
+
+static void on_tick(void *ctx)
+{
+	struct ticks *t = ctx;
+
+	if (++t->n == t->open_gate_at)
+		sem_post(&gate);
+	loop_timer_set(t->loop, &t->timer, 1, on_tick, t);
+}
+
+Test(session, looks_up_without_stopping_the_loop)
+{
+	struct ticks ticks = { .open_gate_at = 5 };
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	sem_init(&gate, 0, 0);
+	bench_init(&b);
+	conf = conf_for(&b, "one", 4);
+	conf.host = "slow.invalid";
+	c = open_client(&b, &conf);
+	ticks.loop = b.loop;
+	loop_timer_set(b.loop, &ticks.timer, 1, on_tick, &ticks);
+	await(&b, &c->downs, 1); /* would wait for ever: only the loop opens the gate */
+	expect_log(&b, "reason=\"lookup of slow.invalid: Name or service not known\"");
+	loop_timer_close(&ticks.timer, NULL);
+	bench_fini(&b);
+}
+
+Test(session, can_be_freed_while_its_lookup_is_under_way)
+{
+	struct ticks ticks = { 0 };
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	sem_init(&gate, 0, 0);
+	bench_init(&b);
+	conf = conf_for(&b, "one", 5);
+	conf.host = "slow.invalid";
+	c = open_client(&b, &conf);
+	ticks.loop = b.loop;
+	loop_timer_set(b.loop, &ticks.timer, 1, on_tick, &ticks);
+	while (atomic_load(&n_at_gate) == 0)
+		await(&b, &ticks.n, ticks.n + 1);
+	client_close(c);
+	sem_post(&gate);
+	loop_timer_close(&ticks.timer, NULL);
+	bench_fini(&b);
+	cr_expect_eq(c->downs, 0);
+}
+
+/* ---- TLS ---- */
+
+static void make_ca(const struct bench *b, const char *name)
+{
+	run(b,
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+	    "-subj /CN=%s -keyout %s.key -out %s.crt",
+	    name, name, name);
+}
+
+/* NAME.crt and NAME.key, signed by `ca`, for the names in `san`. */
+static void make_cert(const struct bench *b, const char *name, const char *ca, const char *san)
+{
+	run(b,
+	    "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=%s "
+	    "-keyout %s.key -out %s.csr && echo subjectAltName=%s >%s.ext && openssl x509 -req "
+	    "-in %s.csr -CA %s.crt -CAkey %s.key -CAcreateserial -days 2 -extfile %s.ext "
+	    "-out %s.crt",
+	    name, name, name, san, name, name, ca, ca, name, name);
+}
+
+static const char tls_listener[] = "allow_anonymous true\nmax_inflight_messages 0\n"
+				   "max_queued_messages 0\ncertfile %s/server.crt\n"
+				   "keyfile %s/server.key\n";
+
+static void with_tls_broker(struct bench *b, const char *san, const char *more)
+{
+	struct buf conf = { 0 };
+
+	bench_init(b);
+	make_ca(b, "ca");
+	make_cert(b, "server", "ca", san);
+	buf_printf(&conf, "%s%s", tls_listener, more);
+	configure_broker(b, conf.data);
+	buf_fini(&conf);
+	start_broker(b);
+}
+
+static struct session_conf tls_conf_for(const struct bench *b, const char *host, const char *ca,
+					int mqtt)
+{
+	struct session_conf conf = conf_for(b, "one", mqtt);
+
+	conf.host = host;
+	conf.is_tls = true;
+	conf.tls.ca = path_of(b, ca);
+	return conf;
+}
+
+Test(session, does_not_stall_with_tls)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", "");
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	for (int i = 0; i < 2000; i++)
+		publish(c, "t/x", "payload", 1);
+	await(&b, &c->messages, 2000);
+	await(&b, &c->acks, 2000);
+	bench_fini(&b);
+}
+
+Test(session, connects_with_tls_to_an_address)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "IP:127.0.0.1", "");
+	conf = tls_conf_for(&b, "127.0.0.1", "ca.crt", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	bench_fini(&b);
+}
+
+static void expect_tls_refusal(const char *san, const char *ca, const char *reason)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, san, "");
+	make_ca(&b, "other");
+	conf = tls_conf_for(&b, "localhost", ca, 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->ups, 0);
+	cr_expect_eq(c->refusals, 0);
+	expect_log(&b, reason);
+	bench_fini(&b);
+}
+
+Test(session, refuses_a_certificate_for_another_host)
+{
+	expect_tls_refusal("DNS:elsewhere.example", "ca.crt",
+			   "reason=\"certificate verify failed: hostname mismatch\"");
+}
+
+Test(session, refuses_a_certificate_of_an_unknown_ca)
+{
+	expect_tls_refusal("DNS:localhost", "other.crt",
+			   "reason=\"certificate verify failed: unable to get local issuer");
+}
+
+Test(session, accepts_the_name_it_was_told_to_expect)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:elsewhere.example", "");
+	conf = tls_conf_for(&b, "127.0.0.1", "ca.crt", 4);
+	conf.tls.server_name = "elsewhere.example";
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	bench_fini(&b);
+}
+
+Test(session, shows_its_client_certificate)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", "cafile %s/ca.crt\nrequire_certificate true\n");
+	make_cert(&b, "client", "ca", "DNS:client");
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->ups, 0);
+	expect_log(&b, "certificate"); /* the alert, or a guess if a reset overtook it */
+	conf.tls.cert = path_of(&b, "client.crt");
+	conf.tls.key = path_of(&b, "client.key");
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	bench_fini(&b);
+}
+
+Test(session, says_which_tls_file_is_wrong)
+{
+	static const struct {
+		const char *ca, *cert, *key, *text;
+	} cases[] = {
+		{ "none.crt", NULL, NULL, "none.crt: No such file or directory" },
+		{ "empty", NULL, NULL, "CA certificates" },
+		{ "ca.crt", "server.crt", NULL, "both cert and key" },
+		{ "ca.crt", "server.crt", "ca.key", "key values mismatch" },
+		{ "ca.crt", "server.crt", "open.key", "can be read by everyone" },
+		{ "ca.crt", "empty", "server.key", "no start line" },
+	};
+	struct bench b;
+
+	bench_init(&b);
+	make_ca(&b, "ca");
+	make_cert(&b, "server", "ca", "DNS:localhost");
+	write_file(&b, "empty", "");
+	run(&b, "cp server.key open.key && chmod 0644 open.key");
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct session_conf conf = tls_conf_for(&b, "localhost", cases[i].ca, 4);
+		struct err e = { 0 };
+
+		conf.tls.cert = cases[i].cert ? path_of(&b, cases[i].cert) : NULL;
+		conf.tls.key = cases[i].key ? path_of(&b, cases[i].key) : NULL;
+		cr_expect_null(session_new(b.loop, &conf, &ops, NULL, &e), "case %zu", i);
+		cr_expect(strstr(e.text, cases[i].text), "case %zu: %s", i, e.text);
+	}
+	bench_fini(&b);
+}
