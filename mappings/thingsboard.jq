@@ -103,7 +103,7 @@ def write_firmware: .body | "\(.package // "fw")_" as $prefix
 
 # {"rate": 10, "deleted": ["unit"]}, less what the firmware notice took.
 def read_config: .payload
-  | delpaths([packages as $package | ["\($package)_\(fields)"]])
+  | delpaths([packages + "_" + fields | [.]])
   | wire::read_changes | select(. != {changed: {}}) | {body: .};
 def write_config: .body | wire::write_changes;
 

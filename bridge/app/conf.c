@@ -77,25 +77,24 @@ static const char *parse_url(const char *rest, struct conf_session *session)
 static void read_url(struct setting_load *ld, const config_setting_t *s, void *at)
 {
 	struct conf_session *session = at;
-	const char *url = setting_filled_text(ld, s), *rest, *wrong;
-	size_t scheme;
+	const char *url = setting_filled_text(ld, s), *wrong;
+	int scheme;
 
 	if (!url)
 		return;
-	rest = strstr(url, "://");
-	if (!rest) {
+	scheme = (int)strcspn(url, ":/@ ");
+	if (strncmp(url + scheme, "://", 3) != 0) {
 		setting_mistake(ld, s,
 				"no url: mqtt://HOST[:PORT] or mqtts://HOST[:PORT] is wanted");
 		return;
 	}
-	scheme = (size_t)(rest - url);
 	session->is_tls = scheme == 5 && strncasecmp(url, "mqtts", 5) == 0;
 	if (!session->is_tls && !(scheme == 4 && strncasecmp(url, "mqtt", 4) == 0)) {
 		setting_mistake(ld, s, "unknown scheme \"%.*s\" (mqtt:// or mqtts://)",
-				(int)(scheme > 16 ? 16 : scheme), url);
+				scheme > 16 ? 16 : scheme, url);
 		return;
 	}
-	wrong = parse_url(rest + 3, session);
+	wrong = parse_url(url + scheme + 3, session);
 	if (!wrong && session->port == 0)
 		wrong = "port 0 cannot be connected to";
 	if (wrong)
@@ -334,29 +333,30 @@ static const struct conf_session *session_at(const struct conf *c, size_t i)
 	return &c->links[i / SIDES].side[i % SIDES];
 }
 
+static bool is_same_client(const struct conf_session *a, const struct conf_session *b)
+{
+	return b->client_id && b->host && strcmp(a->client_id, b->client_id) == 0 &&
+	       strcasecmp(a->host, b->host) == 0 && a->port == b->port;
+}
+
 /* Two sessions with one client id throw each other out of the broker for ever. */
 static void check_client_ids(struct setting_load *ld, const config_setting_t *links,
 			     const struct conf *c)
 {
 	for (size_t i = 0; i < SIDES * c->n_links; i++) {
-		const struct conf_session *s = session_at(c, i), *o;
-		const config_setting_t *link =
-			config_setting_get_elem(links, (unsigned)(i / SIDES));
+		const struct conf_session *s = session_at(c, i);
+		const config_setting_t *link, *side;
+		size_t j = 0;
 
-		for (size_t j = 0; s->client_id && s->host && j < i; j++) {
-			o = session_at(c, j);
-			if (!o->client_id || !o->host || strcmp(o->client_id, s->client_id) != 0 ||
-			    strcasecmp(o->host, s->host) != 0 || o->port != s->port)
-				continue;
-			setting_mistake(ld,
-					config_setting_get_member(
-						config_setting_get_member(
-							link, side_name((enum side)(i % SIDES))),
-						"client_id"),
-					"the session of line %u has the same at this broker",
-					o->line);
-			break;
-		}
+		while (s->client_id && s->host && j < i && !is_same_client(s, session_at(c, j)))
+			j++;
+		if (!s->client_id || !s->host || j == i)
+			continue;
+		link = config_setting_get_elem(links, (unsigned)(i / SIDES));
+		side = config_setting_get_member(link, side_name((enum side)(i % SIDES)));
+		setting_mistake(ld, config_setting_get_member(side, "client_id"),
+				"the session of line %u has the same at this broker",
+				session_at(c, j)->line);
 	}
 }
 

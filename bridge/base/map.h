@@ -1,8 +1,8 @@
 /* map.h -- a table from keys to pointers that stays fast while keys come and go.
  *
  * (json-c's lh_table never takes back the slots of deleted keys, so that a look-up that finds
- * nothing walks them all.)  Keys are bytes, copied; the _str functions take the text as key.  A zeroed
- * struct is an empty map.  Any thread, one at a time. */
+ * nothing walks them all.)  Keys are bytes, copied; the _str functions take the text as key.  A
+ * zeroed struct is an empty map.  Any thread, one at a time. */
 #ifndef BRIDGE_MAP_H
 #define BRIDGE_MAP_H
 

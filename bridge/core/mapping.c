@@ -431,7 +431,7 @@ static jv parse(const char *text, size_t len)
 	return value;
 }
 
-/* Does no value lie deeper than jq can print?  It writes "<skipped: too deep>" there (1.6, 1.7.1). */
+/* Does no value lie deeper than jq can print?  It puts "<stripped: ...>" there, bare. */
 static bool is_depth_ok(const char *text, size_t len)
 {
 	bool is_string = false;
@@ -456,23 +456,20 @@ static bool is_depth_ok(const char *text, size_t len)
 
 struct call {
 	struct mapping *m;
-	bool (*on_output)(void *ctx, struct jslice output);
-	void *ctx;
-	size_t n_outputs, n_bytes;
-	bool is_stopped;
+	jv texts; /* the outputs, kept until the run has ended: their receiver may call again */
+	size_t n_bytes;
 };
 
-/* Hand out one output (taken). */
-static bool give(struct call *c, jv value, struct err *e)
+/* Keep one output (taken). */
+static bool keep(struct call *c, jv value, struct err *e)
 {
 	jv text = jv_dump_string(value, 0);
 	struct jslice output = { jv_string_value(text),
 				 (size_t)jv_string_length_bytes(jv_copy(text)) };
 	bool ok = false;
 
-	c->n_outputs++;
 	c->n_bytes += output.len;
-	if (c->n_outputs > MAPPING_MAX_OUTPUTS)
+	if (jv_array_length(jv_copy(c->texts)) >= MAPPING_MAX_OUTPUTS)
 		err_set(e, ERR_LIMIT, "more than %d outputs", MAPPING_MAX_OUTPUTS);
 	else if (c->n_bytes > MAPPING_MAX_OUTPUT_BYTES)
 		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
@@ -481,8 +478,9 @@ static bool give(struct call *c, jv value, struct err *e)
 	else
 		ok = true;
 	if (ok)
-		c->is_stopped = !c->on_output(c->ctx, output);
-	jv_free(text);
+		c->texts = jv_array_append(c->texts, text);
+	else
+		jv_free(text);
 	return ok;
 }
 
@@ -519,17 +517,30 @@ static bool run(struct call *c, struct err *e)
 
 		if (!jv_is_valid(value))
 			return is_end(c, value, e);
-		if (!give(c, value, e))
+		if (!keep(c, value, e))
 			return false;
-		if (c->is_stopped)
-			return true;
+	}
+}
+
+static void hand_out(jv texts, bool (*on_output)(void *ctx, struct jslice output), void *ctx)
+{
+	int n = jv_array_length(jv_copy(texts));
+	bool more = true;
+
+	for (int i = 0; more && i < n; i++) {
+		jv text = jv_array_get(jv_copy(texts), i);
+
+		more = on_output(ctx, (struct jslice){ jv_string_value(text),
+						       (size_t)jv_string_length_bytes(
+							       jv_copy(text)) });
+		jv_free(text);
 	}
 }
 
 bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
-	struct call c = { .m = m, .on_output = on_output, .ctx = ctx };
+	struct call c = { .m = m };
 	bool ok;
 	jv value;
 
@@ -544,9 +555,13 @@ bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
 		return false;
 	}
 	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
+	c.texts = jv_array();
 	ok = run(&c, e);
-	if (!ok || c.is_stopped)
+	if (ok)
+		hand_out(c.texts, on_output, ctx);
+	else
 		jq_start(m->jq, jv_null(), 0); /* let go of what the run still holds */
+	jv_free(c.texts);
 	return ok;
 }
 

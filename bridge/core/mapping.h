@@ -49,8 +49,8 @@ int mapping_through_fn(const struct mapping *m, enum flow flow);
 /* Run function number `fn` on `input` (strict JSON text, borrowed) and hand each output to
  * `on_output` as strict JSON text (borrowed until it returns); it returns false to stop, and the call
  * is then true.  False sets *e: ERR_INVALID the function failed, with jq's message less any payload;
- * ERR_LIMIT too many, too large or too deep outputs.  Outputs handed out before a failure count for
- * nothing: the caller drops them.  The mapping can be called again in every case. */
+ * ERR_LIMIT too many, too large or too deep outputs; then none is handed out.  The mapping can be
+ * called again in every case, from `on_output` too. */
 bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 

@@ -18,8 +18,8 @@
 #define ISSUED	    "issued/" /* before a name: the answer that it got */
 #define MAX_WAITING 1000
 
-/* Somebody who waits for an answer.  The handshake in hand is that of the first in the queue; all with
- * the same name and proof have joined it. */
+/* Somebody who waits for an answer.  The handshake in hand is that of the first in the queue; all
+ * with the same name and proof have joined it. */
 struct asker {
 	TAILQ_ENTRY(asker) link;
 	uint64_t number; /* grows by 1 */

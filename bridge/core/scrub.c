@@ -15,27 +15,23 @@ struct scrub {
 
 /* The words of the messages that libjq 1.6 to 1.8 make (execute.c, builtin.c, jv_aux.c, jv_parse.c). */
 static const char jq_words[] =
-	"Cannot cannot index iterate over with and is are be not a an in of for to at as or the no "
-	"has "
-	"have must may null boolean true false number string array object key keys value values "
-	"function field element elements invalid Invalid valid added subtracted multiplied divided "
-	"divide by because divisor zero sorted grouped contained containment checked have their "
-	"compared parsed parse matched match it regex offset flags string date does format csv row "
-	"tsv "
-	"escaped shell use update delete fields Out out bounds negative range indices indexing "
-	"start "
-	"end slice Start must integer integers integers. path Path paths expression without with "
-	"access near try attempt result length large too long deep deeply depth nested Exceeds "
-	"limit "
-	"parsing line column literal numeric Expected separator Objects consist pairs Unfinished "
-	"JSON term Unmatched control characters Potentially truncated top level EOF base64 data "
-	"decoded encoded unicode codepoint codepoints input implode explode broken down time "
-	"requires inputs numbers strings arrays objects only one array's object's join joined "
-	"reduce limit count exploded repeat from entries Break break error unknown type split "
-	"strptime strftime mktime gmtime todate fromdate tonumber tojson fromjson ltrimstr "
-	"rtrimstr "
-	"getpath setpath delpaths tostring test capture scan sub gsub splits ascii add sort group "
-	"unique min max flatten length has contains inside startswith endswith";
+	"Cannot cannot check whether has key delete element elements of array arrays field "
+	"fields object objects from index indices over iterate update at use as with and is "
+	"are be not an in for to by on or no the must may can have null boolean string "
+	"strings number numbers Object Objects keys value values valid invalid Invalid "
+	"format modifier added subtracted multiplied divided because divisor zero sorted "
+	"grouped compared parsed matched match it regex offset flags date does csv row tsv "
+	"escaped shell base64 decoded only their containment checked contained Comparison "
+	"Equality merge too deep large long String Path Paths path paths expression result "
+	"near attempt access through specified Out bounds negative integer integers Range "
+	"numeric Start start end End slice Repeat parsing line column literal Unexpected "
+	"unexpected extra JSON text term Unfinished abandoned EOF Exceeds exceeds depth "
+	"limit nested Expected another pair separator between control characters codepoint "
+	"codepoints implode explode input inputs broken down time requires break label error "
+	"function Function arguments name unknown type splits test capture join range split "
+	"strptime strftime mktime gmtime tonumber tostring tojson fromjson todate fromdate "
+	"ltrimstr rtrimstr flatten length min max sort group unique contains inside "
+	"startswith endswith getpath setpath delpaths out undefined divide non";
 
 static bool is_word(char c)
 {

@@ -213,7 +213,7 @@ class Broker(Process):
 
     def _write(self):
         lines = [f"user {getpass.getuser()}", "persistence true", f"persistence_location {self.directory}/",
-                 "max_queued_messages 100000", "log_dest stdout", "log_type all",
+                 "max_queued_messages 100000", "log_dest stderr", "log_type all",
                  f"allow_anonymous {'false' if self.users is not None else 'true'}"]
         if self.users is not None:
             passwords = self._path("passwords")
