@@ -8,6 +8,7 @@
 #include "app/conf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/dialect.h"
 
 extern char **environ;
 
@@ -92,7 +93,7 @@ struct mapping *loader_dialect(struct loader *l, const char *name, const char *w
 	return m;
 }
 
-static bool take_through(struct loader *l, const struct conf *conf, const struct conf_link *link,
+static bool take_through(struct loader *l, const struct conf_link *link,
 			 struct plan_spec *spec, struct report *report)
 {
 	bool ok = true;
@@ -100,7 +101,7 @@ static bool take_through(struct loader *l, const struct conf *conf, const struct
 	spec->n_through = link->n_through;
 	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
 	for (size_t i = 0; i < link->n_through; i++) {
-		char *where = mem_printf("%s:%u: through", conf->file, link->through[i].line);
+		char *where = mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
 		struct mapping *m = loader_get(l, link->through[i].name, where, report);
 
 		if (m && mapping_dialect(m)) {
@@ -116,8 +117,19 @@ static bool take_through(struct loader *l, const struct conf *conf, const struct
 	return ok;
 }
 
-struct plan *loader_plan(struct loader *l, const struct conf *conf, const struct conf_link *link,
-			 struct report *report)
+/* What the file alone cannot tell: does the session fit the dialect? */
+static void check_session(const struct conf_session *c, const struct mapping *m, const char *where,
+			  struct report *report)
+{
+	const struct dialect *d = m ? mapping_dialect(m) : NULL;
+
+	if (d && c->mqtt && c->mqtt < d->mqtt)
+		report_error(report, "%s.mqtt: %s needs MQTT 5", where, d->name);
+	if (c->front_door)
+		report_error(report, "%s.front_door: this version has no front door yet", where);
+}
+
+struct plan *loader_plan(struct loader *l, const struct conf_link *link, struct report *report)
 {
 	struct plan_spec spec = {
 		.name = link->name,
@@ -135,17 +147,36 @@ struct plan *loader_plan(struct loader *l, const struct conf *conf, const struct
 	bool ok;
 
 	for (int s = 0; s < SIDES; s++) {
-		where[s] = mem_printf("%s:%u: %s", conf->file, link->side[s].line,
+		where[s] = mem_printf("%s:%u: %s", link->side[s].file, link->side[s].line,
 				      side_name((enum side)s));
 		spec.where[s] = where[s];
 		spec.vars[s] = &link->side[s].vars;
 		spec.mapping[s] = loader_dialect(l, link->side[s].dialect, where[s], report);
+		check_session(&link->side[s], spec.mapping[s], where[s], report);
 	}
-	ok = take_through(l, conf, link, &spec, report);
+	ok = take_through(l, link, &spec, report);
 	if (ok && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);
 	return plan;
+}
+
+void loader_check_conf(const struct conf *conf, struct report *report)
+{
+	const struct {
+		bool is_set;
+		const char *key;
+	} ahead[] = {
+		{ conf->admin[0] != '\0', "admin" },
+		{ conf->devices != NULL, "devices" },
+		{ conf->workers != 0, "workers" },
+		{ !conf->journal.is_sync, "journal.sync" },
+	};
+
+	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)
+		if (ahead[i].is_set)
+			report_warning(report, "%s: %s: this version does not act on it yet",
+				       conf->file, ahead[i].key);
 }

@@ -34,7 +34,8 @@ struct mapping *loader_dialect(struct loader *l, const char *name, const char *w
 			       struct report *report);
 
 /* The plan of a configured link; NULL: mistakes, reported.  Caller ends it with plan_free(). */
-struct plan *loader_plan(struct loader *l, const struct conf *conf, const struct conf_link *link,
-			 struct report *report);
+struct plan *loader_plan(struct loader *l, const struct conf_link *link, struct report *report);
+/* Settings of the whole that this version does not act on are warned of. */
+void loader_check_conf(const struct conf *conf, struct report *report);
 
 #endif

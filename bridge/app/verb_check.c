@@ -15,8 +15,10 @@ int verb_check(struct cli *cli)
 	int status;
 
 	loader_init(&loader, &cli->mappings, conf);
+	if (conf)
+		loader_check_conf(conf, &report);
 	for (size_t i = 0; conf && i < conf->n_links; i++)
-		plan_free(loader_plan(&loader, conf, &conf->links[i], &report));
+		plan_free(loader_plan(&loader, &conf->links[i], &report));
 	cli_print_report(&report);
 	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
 	if (conf && status == EXIT_DONE)

@@ -167,7 +167,7 @@ static int routes_of_conf(struct cli *cli)
 	loader_init(&loader, &cli->mappings, conf);
 	for (size_t i = 0; conf && i < conf->n_links; i++) {
 		const struct conf_link *link = &conf->links[i];
-		struct plan *plan = loader_plan(&loader, conf, link, &report);
+		struct plan *plan = loader_plan(&loader, link, &report);
 
 		if (plan) {
 			if (i && !cli->is_json)

@@ -36,8 +36,10 @@ int verb_run(struct cli *cli)
 	int status = EXIT_FAILED;
 
 	loader_init(&loader, &cli->mappings, conf);
+	if (conf)
+		loader_check_conf(conf, &report);
 	for (size_t i = 0; i < n; i++)
-		plans[i] = loader_plan(&loader, conf, &conf->links[i], &report);
+		plans[i] = loader_plan(&loader, &conf->links[i], &report);
 	cli_print_report(&report);
 	if (conf && report.n_errors == 0)
 		status = run_bridge(conf, plans);

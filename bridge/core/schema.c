@@ -92,7 +92,8 @@ struct guess {
 
 static void guess_try(struct guess *g, const char *name)
 {
-	size_t d = distance(g->wrong, name);
+	size_t len = strlen(g->wrong);
+	size_t d = len >= 3 && strncmp(name, g->wrong, len) == 0 ? 1 : distance(g->wrong, name);
 
 	if (d < g->distance) {
 		g->distance = d;
@@ -103,7 +104,7 @@ static void guess_try(struct guess *g, const char *name)
 /* A guess is worth saying, instead of all there is, when most letters are right. */
 static void guess_put(const struct guess *g, struct buf *out)
 {
-	if (!g->best || g->distance > 2 || g->distance >= strlen(g->wrong))
+	if (!g->best || g->distance > 2 || 3 * g->distance > strlen(g->wrong))
 		return;
 	buf_reset(out);
 	buf_printf(out, " (did you mean \"%s\"?)", g->best);

@@ -17,12 +17,12 @@
 #include "net/loop.h"
 #include "net/session.h"
 
-#define RECEIVE_MAXIMUM    1000               /* the library's default of 20 makes one commit cover 20 */
-#define SESSION_EXPIRY_S   (7 * 24 * 60 * 60) /* how long a broker keeps our backlog */
-#define MAX_PACKET_BYTES   (16 * 1024 * 1024)
-#define MIN_KEEPALIVE_S    5 /* the library takes no less */
-#define PACKETS_PER_TURN   1000
-#define USER_TIMEOUT_MS    60000
+#define RECEIVE_MAXIMUM	 1000 /* the library's default of 20 makes one commit cover 20 */
+#define SESSION_EXPIRY_S (7 * 24 * 60 * 60) /* how long a broker keeps our backlog */
+#define MAX_PACKET_BYTES (16 * 1024 * 1024)
+#define MIN_KEEPALIVE_S	 5 /* the library takes no less */
+#define PACKETS_PER_TURN 1000
+#define USER_TIMEOUT_MS	 60000
 
 /* No such path: a connect to it fails at once, but leaves the properties in the handle. */
 #define NO_SOCKET "/nonexistent/calque"
@@ -180,8 +180,8 @@ static void work(void *ctx)
 	/* No asynchronous connect takes properties; this one keeps them for the next. */
 	if (a->properties)
 		mosquitto_connect_bind_v5(a->m, NO_SOCKET, 0, a->keepalive_s, NULL, a->properties);
-	a->rc = note(a, mosquitto_connect_bind_async(a->m, a->host, a->port, a->keepalive_s,
-						     bind_to));
+	a->rc = note(a,
+		     mosquitto_connect_bind_async(a->m, a->host, a->port, a->keepalive_s, bind_to));
 	a->has_tls_set_up = a->rc == MOSQ_ERR_SUCCESS || a->rc == MOSQ_ERR_TLS;
 }
 

@@ -29,12 +29,12 @@ struct attempt {
 	int port, keepalive_s;
 	bool is_ipv4_only;
 	mosquitto_property *properties; /* of the CONNECT */
-	SSL_CTX *tls;                   /* the handle holds the reference */
-	int rc;     /* of the connect */
-	int error;  /* errno that came with the last failure */
-	int family; /* of the socket */
-	bool has_tls_set_up; /* the handle got as far as using the context */
-	bool is_connected;   /* TCP */
+	SSL_CTX *tls;			/* the handle holds the reference */
+	int rc;				/* of the connect */
+	int error;			/* errno that came with the last failure */
+	int family;			/* of the socket */
+	bool has_tls_set_up;		/* the handle got as far as using the context */
+	bool is_connected;		/* TCP */
 	atomic_bool is_given_up;
 	void (*done)(struct attempt *a);
 	char words[160]; /* why it failed, where the library's number does not tell */
@@ -49,7 +49,8 @@ void attempt_connect(struct attempt *a, struct loop *l, void (*done)(struct atte
 /* Did attempt_connect() start a connection? */
 bool attempt_has_started(const struct attempt *a);
 
-int attempt_socket(const struct attempt *a); /* -1: closed; ask after every call that reads or writes */
+int attempt_socket(
+	const struct attempt *a); /* -1: closed; ask after every call that reads or writes */
 bool attempt_is_tls_ready(const struct attempt *a); /* no TLS, or the handshake is over */
 
 /* Read what is there, up to a bound.  A number of the library's, 0 = fine. */

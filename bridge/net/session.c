@@ -19,17 +19,17 @@
 #include "net/attempt.h"
 #include "net/loop.h"
 
-#define TICK_MS       1000  /* keepalive wants a look once a second */
+#define TICK_MS	      1000  /* keepalive wants a look once a second */
 #define LOGIN_MS      15000 /* from the socket to the last SUBACK */
 #define STABLE_MS     5000  /* up for less, and the next try waits longer still */
-#define SHORT_LIVES   3     /* that many in a row look like a second client with our id */
+#define SHORT_LIVES   3	    /* that many in a row look like a second client with our id */
 #define MQTT_MAX_TEXT 65535
 
 enum phase {
-	IDLE,    /* not started */
+	IDLE,	 /* not started */
 	WAITING, /* for the next try; the timer runs */
-	LOOKUP,  /* the thread has the handle */
-	LOGIN,   /* from the socket to the last SUBACK */
+	LOOKUP,	 /* the thread has the handle */
+	LOGIN,	 /* from the socket to the last SUBACK */
 	UP
 };
 
@@ -41,7 +41,7 @@ struct login {
 	bool has_subscribed;
 	size_t n_granted;
 	const struct session_filter *refused; /* NULL: none */
-	int suback_code;                      /* for it */
+	int suback_code;		      /* for it */
 };
 
 /* Why an attempt or a connection ended. */
@@ -64,7 +64,7 @@ struct session {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct login login;
-	int *sub_mids; /* of the SUBSCRIBEs in flight, by filter; 0: granted */
+	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: granted */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
 	uint64_t flushed_turn;
 
@@ -73,9 +73,9 @@ struct session {
 	bool is_ipv4_only; /* the next try is */
 	bool has_been_up;  /* with this client id: the broker should know us */
 
-	bool in_library;   /* libmosquitto is on the stack: nothing may be destroyed */
-	bool is_relogin;   /* as soon as it is not */
-	bool is_broken;    /* a publish failed; what the library did with it is unknown */
+	bool in_library; /* libmosquitto is on the stack: nothing may be destroyed */
+	bool is_relogin; /* as soon as it is not */
+	bool is_broken;	 /* a publish failed; what the library did with it is unknown */
 
 	struct message in; /* the incoming message; topic and the like are borrowed */
 	struct buf payload;
@@ -305,10 +305,10 @@ static void end_lost(struct session *s, int rc)
 static void end_late(struct session *s)
 {
 	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
-	const char *what = !s->attempt->is_connected               ? "no connection"
+	const char *what = !s->attempt->is_connected	       ? "no connection"
 			   : !attempt_is_tls_ready(s->attempt) ? "no TLS handshake"
-			   : !s->login.has_connack                 ? "no CONNACK"
-								   : "no SUBACK";
+			   : !s->login.has_connack	       ? "no CONNACK"
+							       : "no SUBACK";
 
 	set_details(&end, "reason=\"%s within %d s\"", what, LOGIN_MS / 1000);
 	end_attempt(s, &end);
@@ -629,10 +629,11 @@ static bool property_failed(int rc, const char *what, struct err *e)
 static bool write_properties(const struct message *m, mosquitto_property **list, struct err *e)
 {
 	for (size_t i = 0; i < m->properties.n; i++)
-		if (property_failed(mosquitto_property_add_string_pair(
-					    list, MQTT_PROP_USER_PROPERTY, m->properties.items[i].name,
-					    m->properties.items[i].value),
-				    "property", e))
+		if (property_failed(
+			    mosquitto_property_add_string_pair(list, MQTT_PROP_USER_PROPERTY,
+							       m->properties.items[i].name,
+							       m->properties.items[i].value),
+			    "property", e))
 			return false;
 	if (m->response_topic &&
 	    (property_failed(mosquitto_pub_topic_check(m->response_topic), "response topic", e) ||

@@ -10,8 +10,8 @@
 struct err;
 
 struct tls_conf {
-	const char *ca;          /* PEM file or directory; NULL: the system's */
-	const char *cert, *key;  /* PEM files of a client certificate; NULL: none */
+	const char *ca;		 /* PEM file or directory; NULL: the system's */
+	const char *cert, *key;	 /* PEM files of a client certificate; NULL: none */
 	const char *server_name; /* the name the certificate must carry; NULL: the url's host */
 };
 

@@ -127,12 +127,12 @@ def test_sloppy_json_of_the_platform_is_understood(plain):
     telemetry(plain, status="online", telemetries={"door_open.door": 2})
 
 
-def test_firmware_command_is_carried(plain):
-    """`update_firmware` with a url is the cloud's way to say firmware; EZtCloud gets it as a push."""
+def test_firmware_notice_is_carried(plain):
     plain.ez.echoes = False
-    plain.cloud.command("update_firmware", url="https://files.example/fw.zip", version="1.3.4")
-    pushed = plain.ez.pushed()["firmware"]
-    assert (pushed["version"], pushed["url"]) == ("1.3.4", "https://files.example/fw.zip")
+    plain.cloud.client.publish(plain.cloud.topic("firmware"),
+                               {"latest_fw_version": "1.0.8", "latest_fw_file_id": "f62e0c28"})
+    firmware = plain.ez.pushed()["firmware"]
+    assert (firmware["version"], firmware["file"]) == ("1.0.8", "f62e0c28")
 
 
 def test_license_goes_down_and_its_state_comes_up(plain):

@@ -64,8 +64,7 @@ static atomic_int n_at_gate;
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		struct addrinfo **result)
 {
-	static int (*real)(const char *, const char *, const struct addrinfo *,
-			   struct addrinfo **);
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
 	if (node && strcmp(node, "slow.invalid") == 0) {
 		atomic_fetch_add(&n_at_gate, 1);
@@ -481,7 +480,9 @@ Test(session, refuses_what_mqtt_cannot_carry)
 	static const struct {
 		const char *topic, *response;
 		size_t correlation_len;
-	} cases[] = { { "t/+", NULL, 0 }, { "", NULL, 0 }, { "t/x", "a/#", 0 }, { "t/x", "r", 70000 } };
+	} cases[] = {
+		{ "t/+", NULL, 0 }, { "", NULL, 0 }, { "t/x", "a/#", 0 }, { "t/x", "r", 70000 }
+	};
 	struct err e = { 0 };
 	struct client *c;
 	struct bench b;
@@ -493,7 +494,8 @@ Test(session, refuses_what_mqtt_cannot_carry)
 						    .port = b.port,
 						    .client_id = "c",
 						    .mqtt = 5 });
-	cr_expect(!session_publish(c->session, &(struct message){ .topic = (char *)"t/x" }, &mid, &e));
+	cr_expect(!session_publish(c->session, &(struct message){ .topic = (char *)"t/x" }, &mid,
+				   &e));
 	cr_expect_eq(e.code, ERR_NET);
 	await(&b, &c->ups, 1);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -558,8 +560,9 @@ Test(session, comes_back_when_the_broker_does)
 	await(&b, &c->ups, 2);
 	publish(c, "t/x", "again", 1);
 	await(&b, &c->messages, 1);
-	expect_log(&b, "warning session-down link=test side=north reason=\"the connection was lost\" "
-		       "retry_ms=");
+	expect_log(&b,
+		   "warning session-down link=test side=north reason=\"the connection was lost\" "
+		   "retry_ms=");
 	expect_log(&b, "warning session-lost link=test side=north");
 	bench_fini(&b);
 }
@@ -617,8 +620,9 @@ static void expect_refusal(int mqtt, const char *line)
 
 Test(session, says_why_the_login_was_refused_with_3_1_1)
 {
-	expect_refusal(4, "error login-refused link=test side=north code=5 reason=\"not authorised\" "
-			  "retry_ms=");
+	expect_refusal(4,
+		       "error login-refused link=test side=north code=5 reason=\"not authorised\" "
+		       "retry_ms=");
 }
 
 Test(session, says_why_the_login_was_refused_with_5)
@@ -791,9 +795,10 @@ Test(session, says_that_another_took_its_client_id)
 			  .at_last = { 0xe0, 1, 0x8e },
 			  .at_last_len = 3 };
 
-	expect_ending(&f, false,
-		      "error session-down link=test side=north reason=\"session taken over, another "
-		      "client uses this client id\" retry_ms=");
+	expect_ending(
+		&f, false,
+		"error session-down link=test side=north reason=\"session taken over, another "
+		"client uses this client id\" retry_ms=");
 }
 
 Test(session, says_which_subscription_was_refused_with_3_1_1)
@@ -807,10 +812,9 @@ Test(session, says_which_subscription_was_refused_with_3_1_1)
 
 Test(session, says_which_subscription_was_refused_with_5)
 {
-	struct fake f = { .is_5 = true,
-			  .connack = { 0x20, 3, 0, 0, 0 },
-			  .connack_len = 5,
-			  .suback_code = 0x87 };
+	struct fake f = {
+		.is_5 = true, .connack = { 0x20, 3, 0, 0, 0 }, .connack_len = 5, .suback_code = 0x87
+	};
 
 	expect_ending(&f, false, "filter=t/# code=135 reason=\"not authorised\" retry_ms=");
 }
