@@ -49,7 +49,8 @@ module {
     # What a device wants of its cloud
     { kind: "device_info",    topic: "v1/device/{device}/update", write: "write_device_info" },
     { kind: "setting",        topic: "v1/device/{device}/cloud_settings/update" },
-    { kind: "snapshot_request", topic: "v1/device/{device}/get", format: "text", read: "read_get", write: "write_get" }
+    { kind: "snapshot_request", topic: "v1/device/{device}/get", format: "text",
+      read: "read_get", write: "write_get" }
   ]
 };
 import "wire" as wire;
@@ -64,7 +65,7 @@ def read_presence: .payload | select(.status) | {ts: (.timestamp | wire::ms), bo
 
 def status: if .state.alarm then "error" else "online" end;
 def stamp: if .ts then {timestamp: (.ts | wire::iso)} else {} end;
-def report(values): (values | wire::flat | select(. != {})) as $telemetries
+def report(telemetries): (telemetries | wire::flat | select(. != {})) as $telemetries
   | {status: status, $telemetries} + stamp;
 
 def write_telemetry: report(.body);
@@ -82,7 +83,7 @@ def read_command: .payload | {id, body: {name, params: .parameters}};
 def write_command: {id, status: "pending", name: .body.name, parameters: (.body.params | wire::object)};
 
 # {"id": "9b2c…", "status": "done", "message": "ok"}, as often as there is progress; "failed" is seen too.
-def is_update: .id | strings | startswith("update_firmware:");
+def is_update: .id | type == "string" and startswith("update_firmware:");
 def read_command_reply: .payload | select(is_update | not)
   | {id, body: ({status: (if .status == "failed" then "error" else .status end), message} | wire::some)};
 def write_command_reply: {id} + (.body

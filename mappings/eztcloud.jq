@@ -14,7 +14,7 @@ module {
     # What a device has to say
     { kind: "telemetry",      topic: "open/{project}/{device}/attributes", only: "write" },
     { kind: "attributes",     topic: "open/{project}/{device}/attributes", echoes: "config" },
-    { kind: "config_reply",   topic: "open/{project}/{device}/attributes", only: "write", write: "values" },
+    { kind: "config_reply",   topic: "open/{project}/{device}/attributes", only: "write", write: "confirmed" },
     { kind: "firmware_state", topic: "open/{project}/{device}/attributes", only: "write" },
     { kind: "license_reply",  topic: "open/{project}/{device}/attributes", only: "write", write: "license" },
     { kind: "device_info",    topic: "open/{project}/{device}/attributes", only: "write" },
@@ -42,7 +42,7 @@ module {
 };
 import "wire" as wire;
 
-def values: .body.values;
+def confirmed: .body.values;
 def setting: .body | {(.property): .value};
 def license: {license: .body};
 def firmware: {firmware: .body};

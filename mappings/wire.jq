@@ -11,9 +11,10 @@ def object: if type == "object" then . elif . == null then {} else {value: .} en
 # integers beyond 2^53; these stay text.
 def parse: . as $text
   | try fromjson catch $text
-  | if type != "number" and . != null then .
-    elif ($text | test("^\\s*(null|-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?)\\s*$")) and (. // 0 | fabs < 9007199254740992) then .
-    else $text end;
+  | if (type == "number" or . == null)
+      and ($text | test("^\\s*(null|-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?)\\s*$") | not) then $text
+    elif [.. | numbers | select(fabs >= 9007199254740992)] != [] then $text
+    else . end;
 
 # The reverse, for text topics: a string that would be taken for JSON gets its quotes.
 def unparse: if type == "string" and parse != . then tojson else . end;
@@ -31,7 +32,8 @@ def ms:
   if type != "string" then .
   elif length == 24 and .[19:20] == "." and .[23:] == "Z" then (.[:19] | epoch) + (.[20:23] | tonumber)
   else
-    (capture("^(?<date>[-\\d]{10})[Tt ](?<time>[:\\d]{8})([.,](?<part>\\d+))?([Zz]|(?<sign>[-+])(?<h>\\d\\d):?(?<m>\\d\\d)?)$") // bad)
+    (capture("^(?<date>[-\\d]{10})[Tt ](?<time>[:\\d]{8})([.,](?<part>\\d+))?"
+      + "([Zz]|(?<sign>[-+])(?<h>\\d\\d):?(?<m>\\d\\d)?)$") // bad)
     | ("\(.date)T\(.time)" | epoch) + ("\(.part // "")000" | .[:3] | tonumber)
       - ("\(.sign // "")1" | tonumber) * (((.h // "0") | tonumber) * 60 + ((.m // "0") | tonumber)) * 60000
   end;

@@ -110,8 +110,8 @@ static void forget_message(void *ctx, jv msg)
 	jv_free(msg);
 }
 
-/* jq finds modules in `home` and in `path` (taken), which are absolute.  libjq 1.6 aborts on an import
- * when one of these attributes is missing. */
+/* jq finds modules in `path` (taken); all paths are absolute.  libjq 1.6 aborts on an import when one of
+ * these attributes is missing. */
 static jq_state *new_state(struct loader *ld, const char *home, jv path)
 {
 	jq_state *jq = jq_init();
@@ -313,23 +313,27 @@ static void put_dispatch(const struct functions *f, size_t from, size_t to, stru
 	buf_puts(out, " end");
 }
 
+/* With `search`, since jq otherwise looks in the current directory first. */
 static void compile(struct loader *ld)
 {
 	struct mapping *m = ld->m;
 	struct buf program = { 0 };
 	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
+	const char *home = dir ? dir : given;
 	jv path = jv_array();
 	char *const *dirs;
 	size_t n = sources_dirs(ld->sources, &dirs);
 
 	for (size_t i = 0; i < n; i++)
 		path = jv_array_append(path, jv_string(dirs[i]));
-	buf_printf(&program, "import \"%s\" as m; .[0] as $fn | .[1] | ", ld->name);
+	buf_printf(&program, "import \"%s\" as m {search: ", ld->name);
+	jtext_put_string(&program, home, strlen(home));
+	buf_puts(&program, "}; .[0] as $fn | .[1] | ");
 	if (m->functions.n)
 		put_dispatch(&m->functions, 0, m->functions.n, &program);
 	else
 		buf_puts(&program, ".");
-	m->jq = new_state(ld, dir ? dir : given, path);
+	m->jq = new_state(ld, home, path);
 	if (!jq_compile(m->jq, program.data))
 		report_messages(ld, m->file);
 	jq_set_error_cb(m->jq, forget_message, NULL);
@@ -530,9 +534,9 @@ static void hand_out(jv texts, bool (*on_output)(void *ctx, struct jslice output
 	for (int i = 0; more && i < n; i++) {
 		jv text = jv_array_get(jv_copy(texts), i);
 
-		more = on_output(ctx, (struct jslice){ jv_string_value(text),
-						       (size_t)jv_string_length_bytes(
-							       jv_copy(text)) });
+		more = on_output(ctx,
+				 (struct jslice){ jv_string_value(text),
+						  (size_t)jv_string_length_bytes(jv_copy(text)) });
 		jv_free(text);
 	}
 }

@@ -43,8 +43,8 @@ struct found {
 
 /* The statement that imports a module. */
 struct importer {
-	const char *shown, *real;
-	unsigned line; /* 0: not known */
+	const char *shown; /* its file */
+	unsigned line;	   /* 0: not known */
 };
 
 static char *read_source(struct sources *s, const struct found *found);
@@ -67,22 +67,6 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
-static bool is_within(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 &&
-	       (path[n] == '/' || path[n] == '\0' || dir[n - 1] == '/');
-}
-
-static bool is_inside(const struct sources *s, const char *path)
-{
-	for (size_t i = 0; i < s->n_dirs; i++)
-		if (is_within(path, s->dirs[i]))
-			return true;
-	return false;
-}
-
 static void found_fini(struct found *f)
 {
 	free(f->file);
@@ -100,36 +84,43 @@ static bool find_file(const char *base, const char *shown_base, const char *rest
 	return true;
 }
 
-/* jq tries BASE/a/b.jq, then BASE/a/b/b.jq. */
+/* jq tries BASE/a/b.jq, BASE/a/b/jq/main.jq and BASE/a/b/b.jq. */
 static bool find_in(const char *base, const char *shown_base, const char *module, struct found *out)
 {
 	const char *slash = strrchr(module, '/');
+	char *main = mem_printf("%s/jq/main", module);
 	char *twice = mem_printf("%s/%s", module, slash ? slash + 1 : module);
-	bool ok =
-		find_file(base, shown_base, module, out) || find_file(base, shown_base, twice, out);
+	bool ok = find_file(base, shown_base, module, out) ||
+		  find_file(base, shown_base, main, out) || find_file(base, shown_base, twice, out);
 
+	free(main);
 	free(twice);
 	return ok;
 }
 
-/* jq looks beside the importing file first, then along the path.  Beside a file that a link brought
- * here from outside the path, nothing may be found. */
-static bool find_module(const struct sources *s, const struct importer *by, const char *module,
-			struct found *out)
+static bool find_on_path(const struct sources *s, const char *module, struct found *out)
 {
-	char *base = sources_dirname(by->real), *shown_base = sources_dirname(by->shown);
-	bool ok = find_in(base, shown_base, module, out);
+	for (size_t i = 0; i < s->n_dirs; i++)
+		if (find_in(s->dirs[i], s->given[i], module, out))
+			return true;
+	return false;
+}
 
-	if (ok && !is_inside(s, base)) {
-		found_fini(out);
-		ok = false;
-	} else {
-		for (size_t i = 0; !ok && i < s->n_dirs; i++)
-			ok = find_in(s->dirs[i], s->given[i], module, out);
-	}
-	free(base);
-	free(shown_base);
-	return ok;
+/* jq (1.6 to 1.8) looks for a module in the current directory before the path.  Is there another file
+ * than this one, which it would take, unchecked? */
+static bool is_shadowed(const char *module, const char *real)
+{
+	struct found near;
+	char *near_real;
+	bool is_other;
+
+	if (!find_in(".", ".", module, &near))
+		return false;
+	near_real = realpath(near.file, NULL);
+	is_other = !near_real || strcmp(near_real, real) != 0;
+	free(near_real);
+	found_fini(&near);
+	return is_other;
 }
 
 /* Imports */
@@ -166,33 +157,41 @@ static bool is_module_path(const char *module)
 	return *module && *module != '/' && !strstr(module, "..") && !strchr(module, '\\');
 }
 
+static void follow_found(struct sources *s, const struct importer *by, const char *module,
+			 const struct found *found)
+{
+	char *real = realpath(found->file, NULL);
+	const struct source *known = real ? find_source(s, real) : NULL;
+
+	if (real && is_shadowed(module, real))
+		import_mistake(s, by,
+			       "module \"%s\" is also in the current directory, where jq looks "
+			       "first; start calque in another directory, or rename one",
+			       module);
+	else if (known && known->is_open)
+		import_mistake(s, by,
+			       "module \"%s\" imports this one, so this one cannot import it",
+			       module);
+	else if (!known)
+		free(read_source(s, found));
+	free(real);
+}
+
 static void follow_module(struct sources *s, const struct importer *by, const char *module)
 {
-	const struct source *known;
 	struct found found;
-	char *real;
 
 	if (!is_module_path(module)) {
 		import_mistake(s, by,
 			       "module \"%s\" cannot be imported: only modules of the mapping "
 			       "path can, by a relative path without \"..\"",
 			       module);
-		return;
-	}
-	if (!find_module(s, by, module, &found)) {
+	} else if (!find_on_path(s, module, &found)) {
 		import_mistake(s, by, "module \"%s\" is not in the mapping path", module);
-		return;
+	} else {
+		follow_found(s, by, module, &found);
+		found_fini(&found);
 	}
-	real = realpath(found.file, NULL);
-	known = real ? find_source(s, real) : NULL;
-	if (known && known->is_open)
-		import_mistake(s, by,
-			       "module \"%s\" imports this one, so this one cannot import it",
-			       module);
-	else if (!known)
-		free(read_source(s, &found));
-	free(real);
-	found_fini(&found);
 }
 
 /* `dep` is {relpath, is_data, as} and the keys of the import's own metadata. */
@@ -215,8 +214,8 @@ static void follow_import(struct sources *s, const struct importer *by, json_obj
 		follow_module(s, by, module ? json_object_get_string(module) : "");
 }
 
-static void follow_imports(struct sources *s, const struct found *found, const char *real,
-			   json_object *metadata, const struct jqlint_imports *lines)
+static void follow_imports(struct sources *s, const struct found *found, json_object *metadata,
+			   const struct jqlint_imports *lines)
 {
 	json_object *deps = NULL;
 	size_t n;
@@ -225,7 +224,7 @@ static void follow_imports(struct sources *s, const struct found *found, const c
 		return;
 	n = json_object_array_length(deps);
 	for (size_t i = 0; i < n; i++) {
-		struct importer by = { found->shown, real, lines->n == n ? lines->lines[i] : 0 };
+		struct importer by = { found->shown, lines->n == n ? lines->lines[i] : 0 };
 
 		follow_import(s, &by, json_object_array_get_idx(deps, i));
 	}
@@ -258,8 +257,8 @@ static bool read_file(const char *path, struct buf *out, struct err *e)
 	return ok;
 }
 
-static bool check_metadata(struct sources *s, const struct found *found, const char *real,
-			   const char *text, const struct jqlint_imports *lines)
+static bool check_metadata(struct sources *s, const struct found *found, const char *text,
+			   const struct jqlint_imports *lines)
 {
 	struct err e = { 0 };
 	json_object *metadata = jtext_tree(text, strlen(text), &e);
@@ -272,12 +271,12 @@ static bool check_metadata(struct sources *s, const struct found *found, const c
 	if (json_object_object_get_ex(metadata, "search", NULL))
 		report_error(s->report, "%s: `search` is not allowed in the metadata of a module",
 			     found->shown);
-	follow_imports(s, found, real, metadata, lines);
+	follow_imports(s, found, metadata, lines);
 	json_object_put(metadata);
 	return true;
 }
 
-static char *read_new_source(struct sources *s, const struct found *found, const char *real)
+static char *read_new_source(struct sources *s, const struct found *found)
 {
 	struct jqlint_imports lines = { 0 };
 	struct buf text = { 0 };
@@ -291,7 +290,7 @@ static char *read_new_source(struct sources *s, const struct found *found, const
 		scrub_learn(s->scrub, buf_str(&text), text.len);
 		metadata = s->metadata(s->ctx, found->file, found->shown);
 	}
-	if (!metadata || !check_metadata(s, found, real, metadata, &lines)) {
+	if (!metadata || !check_metadata(s, found, metadata, &lines)) {
 		free(metadata);
 		metadata = NULL;
 		s->is_broken = true;
@@ -314,7 +313,7 @@ static char *read_source(struct sources *s, const struct found *found)
 	}
 	s->items = mem_grow(s->items, s->n, sizeof *s->items);
 	s->items[s->n++] = (struct source){ real, mem_strdup(found->shown), true };
-	metadata = read_new_source(s, found, real);
+	metadata = read_new_source(s, found);
 	s->items[at].is_open = false;
 	return metadata;
 }

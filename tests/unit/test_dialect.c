@@ -308,7 +308,7 @@ Test(dialect, explains_mistakes_of_a_row)
 		{ "event", ",'format':'xml'",
 		  "F: messages[0].format: unknown word \"xml\": one of json, text, bytes" },
 		{ "event", ",'id':'int'",
-		  "F: messages[0].id: unknown word \"int\": one of integer, uuid, string" },
+		  "F: messages[0].id: unknown word \"int\" (did you mean \"integer\"?)" },
 		{ "event", ",'properties':[]",
 		  "F: messages[0].properties: must be an object of strings" },
 		{ "event", ",'properties':{'a':1}",
@@ -381,6 +381,30 @@ Test(dialect, refuses_templates_without_an_order)
 		"{'kind':'event','topic':'y'},{'kind':'event','topic':'x','also':['a/b/{y}']}]}",
 		"F: messages[2].also[0]: overlaps with messages[0].also[0], \"a/{x}/c\", and "
 		"neither is more specific");
+}
+
+Test(dialect, refuses_subscriptions_that_overlap_in_part)
+{
+	/* MQTT 4.7.1.2: a/# matches a too, which the template does not */
+	static const char line[] =
+		"F: messages[1].topic: overlaps with messages[0].topic, \"a/{r...}\", "
+		"in part only: the subscriptions \"+\" and \"a/#\" would both bring "
+		"a message";
+	struct dialect *d;
+
+	expect_mistake("{'dialect':'d','messages':[{'kind':'telemetry','topic':'a/{r...}'},"
+		       "{'kind':'event','topic':'{x}'}]}",
+		       line);
+	d = read_good("{'dialect':'d','messages':[{'kind':'telemetry','topic':'a/{r...}'},"
+		      "{'kind':'command','topic':'{x}'}]}"); /* other flow, other session */
+	dialect_free(d);
+	d = read_good("{'dialect':'d','messages':[{'kind':'telemetry','topic':'a/{r...}'},"
+		      "{'kind':'event','topic':'{x}','only':'write'}]}");
+	dialect_free(d);
+	d = read_good(
+		"{'dialect':'d','messages':[{'kind':'command','topic':'a/{r...}'},"
+		"{'kind':'config','topic':'c','also':['{x}']}]}"); /* read on the south only */
+	dialect_free(d);
 }
 
 Test(dialect, accepts_templates_with_an_order)
