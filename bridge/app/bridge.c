@@ -413,10 +413,11 @@ static bool open_peer(struct peer *p, struct err *e)
 			   instance);
 		line->uses_issued = true;
 	}
-	if (login.unset && !login.is_missing)
+	if (login.unset && !(login.is_missing && p->side == NORTH))
 		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
 	p->session = make_session(p, &login, e);
-	if (p->session && login.is_missing && line->plan->side[p->side].dialect->has_provisioning)
+	if (p->session && login.is_missing && p->side == NORTH &&
+	    line->plan->side[NORTH].dialect->has_provisioning)
 		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
 			  log_value("no credentials yet: a provisioning handshake brings them"));
 	else if (p->session)

@@ -456,21 +456,22 @@ struct conf *conf_read(const char *file, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
 	struct setting_load ld = { file, dir_of(file), report };
-	size_t errors_before = report->n_errors;
 	config_t config;
+	bool is_read;
 
 	c->file = mem_strdup(file);
 	keys_set_defaults(conf_keys, c);
 	config_init(&config);
 	if (strcmp(ld.dir, ".") != 0)
 		config_set_include_dir(&config, ld.dir);
-	if (config_read_file(&config, file))
+	is_read = config_read_file(&config, file);
+	if (is_read)
 		keys_read(&ld, config_root_setting(&config), conf_keys, c);
 	else
 		unreadable(&ld, &config);
 	config_destroy(&config);
 	free(ld.dir);
-	if (report->n_errors == errors_before)
+	if (is_read)
 		return c;
 	conf_free(c);
 	return NULL;

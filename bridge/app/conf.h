@@ -83,9 +83,11 @@ struct conf {
 	size_t n_links;
 };
 
-/* Read FILE.  NULL if there was any mistake; all are in the report.  Warnings too.  Checked here is
- * what the file alone can tell: keys, types, ranges, urls, names (of links: unique, fit for a client
- * id), secret files (a world-readable one is refused), qos = 2.  Dialects are checked by others.
+/* Read FILE.  All mistakes and warnings are in the report.  NULL if it cannot be read at all (no such
+ * file, no libconfig syntax); otherwise what could be read, so that more mistakes can be found: with
+ * mistakes in the report, texts may be NULL and nothing of it may run.  Checked here is what the file
+ * alone can tell: keys, types, ranges, urls, names (of links: unique, fit for a client id), secret
+ * files (a world-readable one is refused).  Dialects are checked by others.
  * Caller ends it with conf_free(). */
 struct conf *conf_read(const char *file, struct report *report);
 void conf_free(struct conf *c);

@@ -102,8 +102,10 @@ static bool take_through(struct loader *l, const struct conf_link *link,
 	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
 	for (size_t i = 0; i < link->n_through; i++) {
 		char *where = mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
-		struct mapping *m = loader_get(l, link->through[i].name, where, report);
+		struct mapping *m = NULL;
 
+		if (link->through[i].name)
+			m = loader_get(l, link->through[i].name, where, report);
 		if (m && mapping_dialect(m)) {
 			report_error(report, "%s: %s is a dialect, not a through file", where,
 				     mapping_file(m));
@@ -129,7 +131,8 @@ static void check_session(const struct conf_session *c, const struct mapping *m,
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
-struct plan *loader_plan(struct loader *l, const struct conf_link *link, struct report *report)
+struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is_whole,
+			 struct report *report)
 {
 	struct plan_spec spec = {
 		.name = link->name,
@@ -151,11 +154,13 @@ struct plan *loader_plan(struct loader *l, const struct conf_link *link, struct 
 				      side_name((enum side)s));
 		spec.where[s] = where[s];
 		spec.vars[s] = &link->side[s].vars;
-		spec.mapping[s] = loader_dialect(l, link->side[s].dialect, where[s], report);
+		if (link->side[s].dialect)
+			spec.mapping[s] =
+				loader_dialect(l, link->side[s].dialect, where[s], report);
 		check_session(&link->side[s], spec.mapping[s], where[s], report);
 	}
 	ok = take_through(l, link, &spec, report);
-	if (ok && spec.mapping[SOUTH] && spec.mapping[NORTH])
+	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
 	free(where[SOUTH]);
 	free(where[NORTH]);

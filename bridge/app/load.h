@@ -33,8 +33,11 @@ struct mapping *loader_get(struct loader *l, const char *name, const char *where
 struct mapping *loader_dialect(struct loader *l, const char *name, const char *where,
 			       struct report *report);
 
-/* The plan of a configured link; NULL: mistakes, reported.  Caller ends it with plan_free(). */
-struct plan *loader_plan(struct loader *l, const struct conf_link *link, struct report *report);
+/* The plan of a configured link; NULL: mistakes, reported.  `is_whole`: the configuration had
+ * none; else only those of the link's mappings are looked for, since what depends on the values of the
+ * configuration would be noise.  Caller ends it with plan_free(). */
+struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is_whole,
+			 struct report *report);
 /* Settings of the whole that this version does not act on are warned of. */
 void loader_check_conf(const struct conf *conf, struct report *report);
 

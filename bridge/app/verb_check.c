@@ -11,6 +11,7 @@ int verb_check(struct cli *cli)
 {
 	struct report report = { 0 };
 	struct conf *conf = conf_read(cli->conf_path, &report);
+	bool is_whole = report.n_errors == 0;
 	struct loader loader;
 	int status;
 
@@ -18,7 +19,7 @@ int verb_check(struct cli *cli)
 	if (conf)
 		loader_check_conf(conf, &report);
 	for (size_t i = 0; conf && i < conf->n_links; i++)
-		plan_free(loader_plan(&loader, &conf->links[i], &report));
+		plan_free(loader_plan(&loader, &conf->links[i], is_whole, &report));
 	cli_print_report(&report);
 	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
 	if (conf && status == EXIT_DONE)

@@ -161,13 +161,14 @@ static int routes_of_conf(struct cli *cli)
 {
 	struct report report = { 0 };
 	struct conf *conf = conf_read(cli->conf_path, &report);
+	bool is_whole = report.n_errors == 0;
 	struct loader loader;
 	int status;
 
 	loader_init(&loader, &cli->mappings, conf);
 	for (size_t i = 0; conf && i < conf->n_links; i++) {
 		const struct conf_link *link = &conf->links[i];
-		struct plan *plan = loader_plan(&loader, link, &report);
+		struct plan *plan = loader_plan(&loader, link, is_whole, &report);
 
 		if (plan) {
 			if (i && !cli->is_json)

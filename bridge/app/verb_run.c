@@ -30,6 +30,7 @@ int verb_run(struct cli *cli)
 {
 	struct report report = { 0 };
 	struct conf *conf = conf_read(cli->conf_path, &report);
+	bool is_whole = report.n_errors == 0;
 	size_t n = conf ? conf->n_links : 0;
 	struct plan **plans = mem_zalloc((n + 1) * sizeof(struct plan *));
 	struct loader loader;
@@ -39,7 +40,7 @@ int verb_run(struct cli *cli)
 	if (conf)
 		loader_check_conf(conf, &report);
 	for (size_t i = 0; i < n; i++)
-		plans[i] = loader_plan(&loader, &conf->links[i], &report);
+		plans[i] = loader_plan(&loader, &conf->links[i], is_whole, &report);
 	cli_print_report(&report);
 	if (conf && report.n_errors == 0)
 		status = run_bridge(conf, plans);

@@ -536,8 +536,8 @@ class Calque(Process):
         return self.wait_log(rf"session-up link={link} side=(?:{side})\b", since, count, timeout)
 
     def wait_down(self, link=r"\S+", side="south|north", since=0, count=1):
-        """Wait until that session is seen to be lost (or cannot be made)."""
-        return self.wait_log(rf"session-(?:down|refused|failed) link={link} side=(?:{side})\b", since, count)
+        """Wait until that session is seen to be lost, or cannot be made. (Logged once a minute for each reason.)"""
+        return self.wait_log(rf"(?:session-down|login-refused) link={link} side=(?:{side})\b", since, count)
 
     def stop(self):
         """SIGTERM; it must end well."""
@@ -553,6 +553,11 @@ class Calque(Process):
         mark = self.mark()
         self.start()
         return mark
+
+    def counters(self, link, flow):
+        """The counters that a bridge leaves in its log when it stops: {name: number}."""
+        line = self.matching(rf" counters link={link} flow={flow} ")[-1]
+        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)\b", line)}
 
     def assert_clean(self):
         """No sanitizer and no assertion may have said anything."""

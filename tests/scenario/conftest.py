@@ -7,7 +7,6 @@ import pytest  # noqa: E402
 from harness import Lab  # noqa: E402
 
 
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Put the logs of all processes beside a failed test."""

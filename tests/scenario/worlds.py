@@ -23,7 +23,9 @@ class InnowayThingsBoard:
         self.north = lab.broker("north", tls=ca, acl=ThingsBoard.ACL.format(token=self.token))
         self.tb = lab.add(ThingsBoard(self.north.port, self.KEY, self.SECRET, self.token))
         self.device = lab.add(InnowayDevice(self.south.port, self.DEVICE, self.IW_TOKEN))
-        extra = {side: f"mqtt = {mqtt};" for side in ("south", "north")} if mqtt == MQTT5 else None
+        extra = {side: f"mqtt = {mqtt};" for side in ("south", "north")} if mqtt == MQTT5 else {"south": ""}
+        if tls:  # the example's south is a plain broker
+            extra["south"] += f' tls = {{ ca = "{ca.ca}"; }};'
         conf = lab.example("innoway-to-thingsboard", self.south, self.north, extra, file)
         self.calque = lab.calque(conf, start=start, env={
             "INNOWAY_TOKEN": self.IW_TOKEN, "TB_TOKEN": self.TB_TOKEN, "TB_PROVISION_KEY": self.KEY,
