@@ -11,7 +11,7 @@
 int functions_number(const struct functions *f, const char *name)
 {
 	for (size_t i = 0; name && i < f->n; i++)
-		if (strcmp(f->names[i], name) == 0)
+		if (strcmp(f->items[i].name, name) == 0)
 			return (int)i;
 	return -1;
 }
@@ -24,8 +24,8 @@ static void add_use(struct functions *f, const char *place, const char *key, jso
 	if (!json_object_is_type(name, json_type_string) || !schema_is_name(s))
 		return;
 	if (functions_number(f, s) < 0) {
-		f->names = mem_grow(f->names, f->n, sizeof *f->names);
-		f->names[f->n++] = mem_strdup(s);
+		f->items = mem_grow(f->items, f->n, sizeof *f->items);
+		f->items[f->n++] = (struct function){ mem_strdup(s), false };
 	}
 	f->uses = mem_grow(f->uses, f->n_uses, sizeof *f->uses);
 	f->uses[f->n_uses++] =
@@ -72,11 +72,13 @@ void functions_collect(struct functions *f, json_object *metadata)
 	}
 }
 
-bool functions_report_missing(const struct functions *f, const char *file, const char *name,
+bool functions_report_missing(struct functions *f, const char *file, const char *name,
 			      struct report *report)
 {
 	int number = functions_number(f, name);
 
+	if (number >= 0)
+		f->items[number].is_missing = true;
 	for (size_t i = 0; number >= 0 && i < f->n_uses; i++)
 		if (f->uses[i].number == number)
 			report_error(report, "%s: %s: there is no function \"%s\" in this file",
@@ -87,8 +89,8 @@ bool functions_report_missing(const struct functions *f, const char *file, const
 void functions_fini(struct functions *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		free(f->names[i]);
-	free(f->names);
+		free(f->items[i].name);
+	free(f->items);
 	for (size_t i = 0; i < f->n_uses; i++)
 		free(f->uses[i].place);
 	free(f->uses);

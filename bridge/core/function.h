@@ -13,7 +13,10 @@
 struct report;
 
 struct functions {
-	char **names; /* by number */
+	struct function {
+		char *name;
+		bool is_missing; /* the file was found not to have it */
+	} * items;		 /* by number */
 	size_t n;
 	struct function_use {
 		char *place; /* "messages[3].read" */
@@ -28,8 +31,9 @@ void functions_collect(struct functions *f, json_object *metadata);
 void functions_fini(struct functions *f);
 int functions_number(const struct functions *f, const char *name); /* -1: none; name may be NULL */
 
-/* Report, for each place that names it, that FILE has no such function.  False if no place does. */
-bool functions_report_missing(const struct functions *f, const char *file, const char *name,
+/* Note, and report for each place that names it, that FILE has no such function.  False if no place
+ * does. */
+bool functions_report_missing(struct functions *f, const char *file, const char *name,
 			      struct report *report);
 
 #endif

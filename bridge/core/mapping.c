@@ -28,6 +28,7 @@ struct loader {
 	struct mapping *m;
 	const char *name;
 	struct report *report;
+	size_t n_lines_before, n_errors_before; /* what the report held already */
 	struct sources *sources;
 	jq_state *meta; /* runs `modulemeta` */
 	struct {
@@ -162,6 +163,19 @@ static char *cut_place(char *text, unsigned *line)
 	return at;
 }
 
+/* A mistake in a file that several programs were made of is told once. */
+static void report_once(struct loader *ld, const char *place, const char *text)
+{
+	char *line = mem_printf("%s: %s", place, text);
+	bool is_known = false;
+
+	for (size_t i = ld->n_lines_before; i < ld->report->n_lines; i++)
+		is_known = is_known || strcmp(ld->report->lines[i].text, line) == 0;
+	if (!is_known)
+		report_error(ld->report, "%s", line);
+	free(line);
+}
+
 /* jq writes "jq: error: TEXT at PATH, line N:" and the line of the source behind. */
 static void report_message(struct loader *ld, const char *shown, const char *message)
 {
@@ -176,27 +190,25 @@ static void report_message(struct loader *ld, const char *shown, const char *mes
 	text = mem_strndup(message, strcspn(message, "\n"));
 	cut_out(text, " (Unix shell quoting issues?)");
 	at = cut_place(text, &line);
-	if (!at && *text)
-		report_error(ld->report, "%s: %s", shown, text);
-	else if (at && strcmp(at + 4, "<top-level>") != 0)
-		report_error(ld->report, "%s:%u: %s", sources_shown(ld->sources, at + 4), line,
-			     text);
-	else if (at && !report_missing(ld, text))
-		report_error(ld->report, "%s: %s", shown, text);
+	if (at && strcmp(at + 4, "<top-level>") != 0) {
+		char *place = mem_printf("%s:%u", sources_shown(ld->sources, at + 4), line);
+
+		report_once(ld, place, text);
+		free(place);
+	} else if (*text && !(at && report_missing(ld, text))) {
+		report_once(ld, shown, text);
+	}
 	free(text);
 }
 
-/* Report what jq said; something in any case. */
 static void report_messages(struct loader *ld, const char *shown)
 {
-	size_t before = ld->report->n_errors;
-
 	for (size_t i = 0; i < ld->messages.n; i++) {
 		report_message(ld, shown, ld->messages.items[i]);
 		free(ld->messages.items[i]);
 	}
 	ld->messages.n = 0;
-	if (ld->report->n_errors == before)
+	if (ld->report->n_errors == ld->n_errors_before)
 		report_error(ld->report, "%s: jq cannot read it", shown);
 }
 
@@ -303,7 +315,7 @@ static void put_dispatch(const struct functions *f, size_t from, size_t to, stru
 	size_t middle = from + (to - from) / 2;
 
 	if (to - from == 1) {
-		buf_printf(out, "m::%s", f->names[from]);
+		buf_printf(out, "m::%s", f->items[from].name);
 		return;
 	}
 	buf_printf(out, "if $fn < %zu then ", middle);
@@ -313,29 +325,68 @@ static void put_dispatch(const struct functions *f, size_t from, size_t to, stru
 	buf_puts(out, " end");
 }
 
-/* With `search`, since jq otherwise looks in the current directory first. */
-static void compile(struct loader *ld)
+static jq_state *new_program_state(struct loader *ld, const char *home)
 {
-	struct mapping *m = ld->m;
-	struct buf program = { 0 };
-	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
-	const char *home = dir ? dir : given;
 	jv path = jv_array();
 	char *const *dirs;
 	size_t n = sources_dirs(ld->sources, &dirs);
 
 	for (size_t i = 0; i < n; i++)
 		path = jv_array_append(path, jv_string(dirs[i]));
-	buf_printf(&program, "import \"%s\" as m {search: ", ld->name);
-	jtext_put_string(&program, home, strlen(home));
-	buf_puts(&program, "}; .[0] as $fn | .[1] | ");
+	return new_state(ld, home, path);
+}
+
+/* With `search`, since jq otherwise looks in the current directory first. */
+static void put_import(struct loader *ld, const char *home, struct buf *out)
+{
+	buf_printf(out, "import \"%s\" as m {search: ", ld->name);
+	jtext_put_string(out, home, strlen(home));
+	buf_puts(out, "}; ");
+}
+
+/* jq 1.7 does not look into functions while the program itself has mistakes, so where functions are
+ * missing the others are tried without them. */
+static void look_further(struct loader *ld, const char *home)
+{
+	struct functions *f = &ld->m->functions;
+	struct buf program = { 0 };
+	size_t n_missing = 0;
+	jq_state *jq;
+
+	put_import(ld, home, &program);
+	buf_puts(&program, "empty");
+	for (size_t i = 0; i < f->n; i++) {
+		n_missing += f->items[i].is_missing;
+		if (!f->items[i].is_missing)
+			buf_printf(&program, ", m::%s", f->items[i].name);
+	}
+	if (n_missing) {
+		jq = new_program_state(ld, home);
+		if (!jq_compile(jq, program.data))
+			report_messages(ld, ld->m->file);
+		jq_teardown(&jq);
+	}
+	buf_fini(&program);
+}
+
+static void compile(struct loader *ld)
+{
+	struct mapping *m = ld->m;
+	struct buf program = { 0 };
+	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
+	const char *home = dir ? dir : given;
+
+	put_import(ld, home, &program);
+	buf_puts(&program, ".[0] as $fn | .[1] | ");
 	if (m->functions.n)
 		put_dispatch(&m->functions, 0, m->functions.n, &program);
 	else
 		buf_puts(&program, ".");
-	m->jq = new_state(ld, home, path);
-	if (!jq_compile(m->jq, program.data))
+	m->jq = new_program_state(ld, home);
+	if (!jq_compile(m->jq, program.data)) {
 		report_messages(ld, m->file);
+		look_further(ld, home);
+	}
 	jq_set_error_cb(m->jq, forget_message, NULL);
 	buf_fini(&program);
 	free(given);
@@ -357,9 +408,11 @@ static void load(struct loader *ld)
 
 struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report)
 {
-	struct loader ld = { .name = name, .report = report };
+	struct loader ld = { .name = name,
+			     .report = report,
+			     .n_lines_before = report->n_lines,
+			     .n_errors_before = report->n_errors };
 	char *file = mapping_path_find(p, name);
-	size_t before = report->n_errors;
 
 	if (!file) {
 		report_not_found(p, name, report);
@@ -376,7 +429,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 	for (size_t i = 0; i < ld.messages.n; i++)
 		free(ld.messages.items[i]);
 	free(ld.messages.items);
-	if (report->n_errors != before) {
+	if (report->n_errors != ld.n_errors_before) {
 		mapping_free(ld.m);
 		return NULL;
 	}

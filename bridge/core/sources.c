@@ -218,6 +218,7 @@ static void follow_imports(struct sources *s, const struct found *found, json_ob
 			   const struct jqlint_imports *lines)
 {
 	json_object *deps = NULL;
+	bool seen_import = false;
 	size_t n;
 
 	if (!json_object_object_get_ex(metadata, "deps", &deps))
@@ -225,8 +226,15 @@ static void follow_imports(struct sources *s, const struct found *found, json_ob
 	n = json_object_array_length(deps);
 	for (size_t i = 0; i < n; i++) {
 		struct importer by = { found->shown, lines->n == n ? lines->lines[i] : 0 };
+		json_object *dep = json_object_array_get_idx(deps, i);
+		bool is_import = json_object_object_get_ex(dep, "as", NULL);
 
-		follow_import(s, &by, json_object_array_get_idx(deps, i));
+		if (!is_import && seen_import)
+			import_mistake(s, &by,
+				       "`include` must come before all `import`: jq 1.6 loses "
+				       "what it includes otherwise");
+		seen_import = seen_import || is_import;
+		follow_import(s, &by, dep);
 	}
 }
 
