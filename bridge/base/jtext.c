@@ -909,7 +909,8 @@ static json_object *parse_tree(const char *text, size_t len)
 	json_tokener *t = json_tokener_new_ex(JTEXT_MAX_DEPTH + 8);
 	json_object *tree;
 
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT);
+	/* Not JSON_TOKENER_STRICT: the text was checked before, and 0.18 then takes the bytes of
+	 * non-ASCII characters for control characters. */
 	tree = json_tokener_parse_ex(t, text, (int)len);
 	if (json_tokener_get_error(t) == json_tokener_continue) /* it waits for a number to go on */
 		tree = json_tokener_parse_ex(t, "", 1);
