@@ -234,11 +234,16 @@ bool attempt_is_tls_ready(const struct attempt *a)
 /* Has the kernel's connect come to an end, and to a good one? */
 static bool finish_connect(struct attempt *a)
 {
+	struct sockaddr_storage peer;
+	socklen_t n_peer = sizeof peer;
 	int error = 0;
 	socklen_t n = sizeof error;
 
 	if (getsockopt(attempt_socket(a), SOL_SOCKET, SO_ERROR, &error, &n) != 0)
 		error = errno;
+	/* OpenSSL's first write may have taken the error off the socket. */
+	if (error == 0 && getpeername(attempt_socket(a), (struct sockaddr *)&peer, &n_peer) != 0)
+		error = ECONNREFUSED;
 	a->error = error;
 	a->is_connected = error == 0 || error == ECONNRESET; /* a refusal is not a reset */
 	return error == 0;
