@@ -93,6 +93,15 @@ void presences_put_state(const struct presences *t, const char *device, struct b
 	put(out, s ? s->online : KNOWN_NOT, s && s->alarm == KNOWN_TRUE ? KNOWN_TRUE : KNOWN_FALSE);
 }
 
+void presences_forget(struct presences *t, const char *device, struct changes *out)
+{
+	struct state *s = map_remove_str(&t->states, device);
+
+	if (s)
+		changes_delete(out, MACHINE, device);
+	free(s);
+}
+
 static bool read_known(struct jslice row, const char *name, enum known *out)
 {
 	static const enum known of_type[] = {

@@ -27,6 +27,9 @@ bool presences_set_alarm(struct presences *t, const char *device, bool active,
 /* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false. */
 void presences_put_state(const struct presences *t, const char *device, struct buf *out);
 
+/* The device is gone. */
+void presences_forget(struct presences *t, const char *device, struct changes *out);
+
 bool presences_restore(struct presences *t, const char *key, const char *value, struct err *e);
 
 #endif

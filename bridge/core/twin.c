@@ -711,6 +711,30 @@ void twins_document(const struct twins *t, const char *device, struct buf *out)
 		buf_puts(out, "{}");
 }
 
+bool twins_current(const struct twins *t, const char *device, struct buf *out)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+	struct news all = { 0 };
+
+	if (!w || w->version == 0)
+		return false;
+	all.differs = w->doc;
+	all.gone = json_object_new_object();
+	put_config(out, w, &all);
+	json_object_put(all.gone);
+	return true;
+}
+
+void twins_forget(struct twins *t, const char *device, struct changes *out)
+{
+	struct twin *w = map_remove_str(&t->twins, device);
+
+	if (!w)
+		return;
+	changes_delete(out, MACHINE, device);
+	free_twin(w);
+}
+
 /* Restoring. */
 
 static bool read_object(struct jslice row, const char *name, json_object **out)

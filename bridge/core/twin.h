@@ -62,6 +62,12 @@ void twins_unsendable(struct twins *t, const char *device, struct changes *out, 
 /* Append the merged document of `device`, "{}" if there is none. */
 void twins_document(const struct twins *t, const char *device, struct buf *out);
 
+/* Append the body of a `config` that says all that is held of `device`, for one who asks for it:
+ * everything changed, nothing deleted.  False: nothing is held; `out` is as before. */
+bool twins_current(const struct twins *t, const char *device, struct buf *out);
+/* The device is gone. */
+void twins_forget(struct twins *t, const char *device, struct changes *out);
+
 bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e);
 
 #endif

@@ -591,3 +591,25 @@ Test(twin, bad_rows_change_nothing)
 		twins_restore(table, "d", ROW("1", "{\"z\":1}", PUSH("{\"z\":true}", "{}")), NULL));
 	expect_document("d", "{\"z\":1}");
 }
+
+Test(twin, says_all_it_holds_to_one_who_asks)
+{
+	struct buf out = { 0 };
+
+	cr_expect_not(twins_current(table, "d", &out));
+	push("{\"changed\":{\"a\":1}}");
+	push("{\"changed\":{\"b\":2}}");
+	cr_assert(twins_current(table, "d", &out));
+	cr_expect_str_eq(out.data, "{\"changed\":{\"a\":1,\"b\":2},\"deleted\":[],\"full\":{\"a\":1,"
+				   "\"b\":2},\"version\":2,\"updated\":5000}");
+	buf_fini(&out);
+}
+
+Test(twin, forgets_a_device_that_is_gone)
+{
+	push("{\"changed\":{\"a\":1}}");
+	twins_forget(table, "d", &changed);
+	expect_document("d", "{}");
+	cr_expect_null(changed.items[changed.n - 1].value);
+	twins_forget(table, "d", &changed);
+}
