@@ -228,16 +228,30 @@ static struct entry *add(struct pairings *t, const struct pairing *p)
 	return it;
 }
 
+/* A chunk of firmware is asked for by the same numbers on both sides, and as often as one likes. */
+static bool keeps_its_id(const struct plain *request)
+{
+	return request->kind == KIND_FIRMWARE_CHUNK_REQUEST && request->id;
+}
+
 const struct pairing *pairings_open(struct pairings *t, const struct plain *request,
 				    enum side caller, enum id_type far_type,
 				    const char *reply_topic, int64_t deadline_ms,
 				    struct changes *out)
 {
 	struct pairing p = { .caller = caller, .deadline_ms = deadline_ms };
+	const struct pairing *again = NULL;
 	struct entry *it;
 
+	if (keeps_its_id(request))
+		again = pairings_find(t, device_of(request), request->kind, caller, request->id);
+	if (again) {
+		pairings_extend(t, again, deadline_ms, out);
+		return again;
+	}
 	plain_copy(&p.request, request);
-	p.far_id = new_far_id(t, device_of(request), far_type, out);
+	p.far_id = keeps_its_id(request) ? mem_strdup(request->id)
+					 : new_far_id(t, device_of(request), far_type, out);
 	p.reply_topic = mem_strdup(reply_topic);
 	it = add(t, &p);
 	put_row(it, out);

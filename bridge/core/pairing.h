@@ -30,7 +30,8 @@ void pairings_free(struct pairings *t);
 
 /* Open a pairing.  `request` and `reply_topic` (NULL allowed) are copied.  Never fails: two open
  * requests with the same near id are two pairings.  Result borrowed until the next call that changes
- * the table.  Integer far ids start at 1 per device. */
+ * the table.  Integer far ids start at 1 per device; a request for a chunk of firmware keeps its
+ * own id, and asked again while it is open it is the same pairing. */
 const struct pairing *pairings_open(struct pairings *t, const struct plain *request,
 				    enum side caller, enum id_type far_type,
 				    const char *reply_topic, int64_t deadline_ms,

@@ -123,6 +123,21 @@ Test(pairing, uuids_and_strings_are_json_strings_of_a_uuid)
 	}
 }
 
+Test(pairing, a_chunk_of_firmware_keeps_its_id_and_may_be_asked_for_again)
+{
+	struct plain p = command("d", "\"fw/1/0\"");
+	const struct pairing *first, *again;
+
+	p.kind = KIND_FIRMWARE_CHUNK_REQUEST;
+	first = pairings_open(table, &p, SOUTH, ID_STRING, NULL, 10, &changed);
+	cr_expect_str_eq(first->far_id, "\"fw/1/0\"");
+	again = pairings_open(table, &p, SOUTH, ID_STRING, NULL, 99, &changed);
+	cr_expect_eq(again, first);
+	cr_expect_eq(again->deadline_ms, 99);
+	pairings_close(table, again, &changed);
+	cr_expect_null(pairings_find(table, "d", KIND_FIRMWARE_CHUNK_REQUEST, SOUTH, "\"fw/1/0\""));
+}
+
 Test(pairing, reply_finds_its_request_whatever_the_type_of_the_id)
 {
 	static const char *const same[] = { "1", "\"1\"", "\"\\u0031\"" };

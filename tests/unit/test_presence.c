@@ -110,3 +110,19 @@ Test(presence, bad_rows_change_nothing)
 	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
 	presences_free(t);
 }
+
+Test(presence, a_device_that_is_gone_is_unknown_again)
+{
+	struct presences *t = presences_new();
+
+	presences_set_online(t, "d", true, &changed);
+	changes_fini(&changed);
+	presences_forget(t, "d", &changed);
+	cr_assert_eq(changed.n, 1);
+	cr_expect_null(changed.items[0].value);
+	changes_fini(&changed);
+	presences_forget(t, "d", &changed);
+	cr_expect_eq(changed.n, 0);
+	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+}
