@@ -22,7 +22,8 @@ static const char *lookup(void *ctx, const char *name)
 
 	if (!value)
 		value = vars_get(&s->issued, name);
-	if (!value && strcmp(name, "device") == 0)
+	/* A session that brings many devices is none of them. */
+	if (!value && strcmp(name, "device") == 0 && s->plan->is_single)
 		value = plan_device_there(s->plan, s->side, s->plan->device);
 	return value;
 }
@@ -77,13 +78,16 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 	*l = (struct session_login){ 0 };
 	if (!is_provisioning)
 		take_issued(&s.issued, credentials);
-	l->username = field(l, &s, is_provisioning ? NULL : conf->username, "username", t->username);
-	l->password = field(l, &s, is_provisioning ? NULL : conf->password, "password", t->password);
+	l->username =
+		field(l, &s, is_provisioning ? NULL : conf->username, "username", t->username);
+	l->password =
+		field(l, &s, is_provisioning ? NULL : conf->password, "password", t->password);
 	l->client_id =
 		field(l, &s, is_provisioning ? NULL : conf->client_id, "client_id", t->client_id);
 	if (!l->client_id)
-		l->client_id = mem_printf("calque-%s-%s-%s", plan->name,
-					  is_provisioning ? "provision" : side_name(side), instance);
+		l->client_id =
+			mem_printf("calque-%s-%s-%s", plan->name,
+				   is_provisioning ? "provision" : side_name(side), instance);
 	/* The configuration's own login needs nothing of the dialect's. */
 	if (conf->username || conf->password)
 		l->is_missing = false;

@@ -1,5 +1,6 @@
-/* login.h -- what a session logs in with: the configuration, the dialect's templates, and the
- * credentials that a handshake brought, in this order of precedence. */
+/* login.h -- what a session logs in with: field by field the configuration, else the field of that
+ * name that a handshake brought, else the dialect's template.  A template's variables are those of the
+ * configuration, else those of the handshake. */
 #ifndef BRIDGE_LOGIN_H
 #define BRIDGE_LOGIN_H
 
@@ -14,7 +15,7 @@ struct plan;
 struct session_login {
 	char *username, *password, *client_id; /* NULL: not sent; client_id is always set */
 	bool is_missing; /* a credential of the dialect's login is not known */
-	char *unset;     /* the first variable that is not set, for a warning; NULL: all are */
+	char *unset;	 /* the first variable that is not set, for a warning; NULL: all are */
 };
 
 /* The login of a side's main session, or of its provisioning session.  `credentials`: the body of a

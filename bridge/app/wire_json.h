@@ -1,6 +1,6 @@
 /* wire_json.h -- an MQTT message as a JSON object, as `translate` prints it and as `translate
  * --lines` and case files give it: topic, payload | payload_text | payload_base64, properties,
- * response_topic, correlation, qos, retain. */
+ * response_topic, correlation (correlation_base64 where it is no UTF-8), qos, retain.  Always one line. */
 #ifndef BRIDGE_WIRE_JSON_H
 #define BRIDGE_WIRE_JSON_H
 

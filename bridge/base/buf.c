@@ -1,5 +1,7 @@
 #include "base/buf.h"
 
+#include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +12,13 @@ void buf_reserve(struct buf *b, size_t more)
 {
 	size_t cap = b->cap ? b->cap : 64;
 
+	assert(more < SIZE_MAX / 2 - b->len); /* sizes from outside were checked before */
 	while (cap < b->len + more + 1)
 		cap *= 2;
 	if (cap != b->cap) {
 		b->data = mem_realloc(b->data, cap);
 		b->cap = cap;
+		b->data[b->len] = '\0';
 	}
 }
 

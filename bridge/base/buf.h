@@ -1,7 +1,8 @@
 /* buf.h -- a byte buffer that grows.
  *
- * `data` always has a NUL byte after `len` bytes once something was appended, so text in it can be
- * printed.  Reset it to reuse its memory.  Any thread, one at a time. */
+ * `data` always has a NUL byte after `len` bytes once there is any, so text in it can be printed.
+ * What is appended must not lie in the buffer itself.  Reset it to reuse its memory.  Any thread, one
+ * at a time. */
 #ifndef BRIDGE_BUF_H
 #define BRIDGE_BUF_H
 
@@ -9,7 +10,7 @@
 #include <stddef.h>
 
 struct buf {
-	char *data; /* NULL until something was appended */
+	char *data; /* NULL until something was appended or reserved */
 	size_t len, cap;
 };
 
@@ -19,8 +20,8 @@ void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes and a NUL */
-void buf_reset(struct buf *b);                /* empty, memory kept */
-void buf_fini(struct buf *b);                 /* memory freed, ready for use again */
+void buf_reset(struct buf *b);		      /* empty, memory kept */
+void buf_fini(struct buf *b);		      /* memory freed, ready for use again */
 
 /* The text, never NULL; borrowed. */
 const char *buf_str(const struct buf *b);

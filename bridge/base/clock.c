@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "base/buf.h"
+
 static int64_t read_ms(clockid_t id)
 {
 	struct timespec t;
@@ -18,4 +20,15 @@ int64_t clock_now_ms(void)
 int64_t clock_mono_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);
+}
+
+void clock_put_local(struct buf *out)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char text[16];
+
+	localtime_r(&now, &tm);
+	strftime(text, sizeof text, "%H:%M:%S", &tm);
+	buf_puts(out, text);
 }

@@ -4,7 +4,12 @@
 
 #include <stdint.h>
 
+struct buf;
+
 int64_t clock_now_ms(void);  /* epoch milliseconds */
 int64_t clock_mono_ms(void); /* milliseconds that never go back */
+
+/* The time of day here, "14:03:07". */
+void clock_put_local(struct buf *out);
 
 #endif

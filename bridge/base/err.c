@@ -83,6 +83,29 @@ void report_warning(struct report *r, const char *fmt, ...)
 	va_end(ap);
 }
 
+bool report_has(const struct report *r, const char *line)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		if (strcmp(r->lines[i].text, line) == 0)
+			return true;
+	return false;
+}
+
+void report_hint(struct report *r, const char *fmt, ...)
+{
+	struct buf text = { 0 };
+	va_list ap;
+
+	if (!r->wants_hints)
+		return;
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	if (!report_has(r, buf_str(&text)))
+		report_warning(r, "%s", buf_str(&text));
+	buf_fini(&text);
+}
+
 void report_fini(struct report *r)
 {
 	for (size_t i = 0; i < r->n_lines; i++)

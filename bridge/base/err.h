@@ -34,7 +34,8 @@ void err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf
 void err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A list of mistakes, so that one run reports them all.  Each is one line of text that starts with
- * its place.  Warnings do not make a load fail. */
+ * its place.  Warnings do not make a load fail.  Hints are warnings for authors of mappings: others,
+ * who cannot act on them, do not get them. */
 struct report {
 	struct report_line {
 		bool is_warning;
@@ -42,10 +43,14 @@ struct report {
 	} *lines;
 	size_t n_lines;
 	size_t n_errors;
+	bool wants_hints;
 };
 
 void report_error(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void report_warning(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A warning if hints are wanted, and once: a library is read with each mapping that imports it. */
+void report_hint(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool report_has(const struct report *r, const char *line);
 void report_fini(struct report *r);
 
 #endif

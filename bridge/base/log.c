@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ void log_limited(enum log_level level, int64_t now_ms, const char *subject, cons
 	if (level > lowest)
 		return;
 	s = subject_of(subject);
-	if (s->logged_ms >= 0 && now_ms - s->logged_ms < LIMIT_MS) {
+	/* A clock that was set back must not silence a subject until it is where it was. */
+	if (s->logged_ms >= 0 && now_ms >= s->logged_ms && now_ms - s->logged_ms < LIMIT_MS) {
 		s->suppressed++;
 		return;
 	}
@@ -103,6 +105,14 @@ void log_limited(enum log_level level, int64_t now_ms, const char *subject, cons
 	s->suppressed = 0;
 }
 
+static bool is_plain(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (*p <= ' ' || *p == 0x7f || strchr("\"\\=", *p))
+			return false;
+	return *text;
+}
+
 const char *log_value(const char *text)
 {
 	static struct buf ring[4];
@@ -111,7 +121,7 @@ const char *log_value(const char *text)
 
 	if (!text)
 		return "-";
-	if (*text && !strpbrk(text, " \"\\=\t\r\n\x7f") && strspn(text, "\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f") == 0)
+	if (is_plain(text))
 		return text;
 	buf_reset(b);
 	buf_putc(b, '"');

@@ -8,10 +8,10 @@
 #include <stddef.h>
 
 /* All of these abort when memory is out.  Caller frees with free(). */
-void *mem_alloc(size_t size);            /* not cleared */
-void *mem_zalloc(size_t size);           /* cleared */
+void *mem_alloc(size_t size);		 /* not cleared */
+void *mem_zalloc(size_t size);		 /* cleared */
 void *mem_realloc(void *p, size_t size); /* p may be NULL */
-char *mem_strdup(const char *s);         /* NULL gives NULL */
+char *mem_strdup(const char *s);	 /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t n); /* NULL when n is 0; a NUL byte follows the copy */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

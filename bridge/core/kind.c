@@ -2,9 +2,18 @@
 
 #include <string.h>
 
-#define ALONE(name, flow) { name, flow, KIND_NONE, KIND_NONE }
-#define ASKS(name, flow, reply) { name, flow, reply, KIND_NONE }
-#define ANSWERS(name, flow, request) { name, flow, KIND_NONE, request }
+#define ALONE(name, flow)                                                                          \
+	{                                                                                          \
+		name, flow, KIND_NONE, KIND_NONE                                                   \
+	}
+#define ASKS(name, flow, reply)                                                                    \
+	{                                                                                          \
+		name, flow, reply, KIND_NONE                                                       \
+	}
+#define ANSWERS(name, flow, request)                                                               \
+	{                                                                                          \
+		name, flow, KIND_NONE, request                                                     \
+	}
 
 const struct kind_info kind_table[KINDS] = {
 	[KIND_TELEMETRY] = ALONE("telemetry", FLOW_UP),
@@ -27,8 +36,7 @@ const struct kind_info kind_table[KINDS] = {
 	[KIND_FIRMWARE] = ALONE("firmware", FLOW_DOWN),
 	[KIND_FIRMWARE_CHUNK_REQUEST] =
 		ASKS("firmware_chunk_request", FLOW_UP, KIND_FIRMWARE_CHUNK),
-	[KIND_FIRMWARE_CHUNK] =
-		ANSWERS("firmware_chunk", FLOW_DOWN, KIND_FIRMWARE_CHUNK_REQUEST),
+	[KIND_FIRMWARE_CHUNK] = ANSWERS("firmware_chunk", FLOW_DOWN, KIND_FIRMWARE_CHUNK_REQUEST),
 	[KIND_FIRMWARE_STATE] = ALONE("firmware_state", FLOW_UP),
 	[KIND_LICENSE] = ASKS("license", FLOW_DOWN, KIND_LICENSE_REPLY),
 	[KIND_LICENSE_REPLY] = ANSWERS("license_reply", FLOW_UP, KIND_LICENSE),

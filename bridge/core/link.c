@@ -7,10 +7,12 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "core/devices.h"
 #include "core/echo.h"
 #include "core/link_inside.h"
 #include "core/presence.h"
 #include "core/provision.h"
+#include "core/reported.h"
 #include "core/translator.h"
 #include "core/twin.h"
 
@@ -21,9 +23,7 @@ struct intake *link_intake(struct link *l, enum flow flow, void *tag, bool is_ow
 	struct intake *in = mem_zalloc(sizeof *in);
 
 	*in = (struct intake){ .flow = flow, .tag = tag, .refs = 1, .is_own = is_own };
-	if (is_own) {
-		l->counters[flow].own++;
-	} else {
+	if (!is_own) {
 		l->counters[flow].received++;
 		l->counters[flow].pending++;
 	}
@@ -117,6 +117,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	o.echo = o.is_provisioning ? 0 : remember(l, to, &item->message);
 	item->message = (struct message){ 0 };
 	in->refs++;
+	if (in->is_own)
+		l->counters[in->flow].own++;
 	l->ops.send(l->ctx, &o);
 }
 
@@ -140,6 +142,7 @@ void link_task_free(struct task *t)
 	link_release(t->link, t->intake);
 	job_fini(&t->job);
 	free(t->response_topic);
+	free(t->answer_topic);
 	free(t);
 }
 
@@ -148,6 +151,7 @@ void link_set_state(struct task *t, const char *device)
 	struct buf state = { 0 };
 
 	presences_put_state(t->link->presences, device, &state);
+	free(t->job.state);
 	t->job.state = buf_take(&state);
 }
 
@@ -160,6 +164,11 @@ struct plain *link_copy_plain(const struct plain *p)
 		plain_copy(copy, p);
 	}
 	return copy;
+}
+
+static void before_write(struct job *job)
+{
+	link_set_state((struct task *)job, job->plain.device);
 }
 
 static void on_written(struct job *job, struct results *results)
@@ -190,10 +199,12 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	plain_copy(&t->job.plain, w->plain);
 	t->job.request = link_copy_plain(w->request);
 	t->job.reply_topic = mem_strdup(w->reply_topic);
+	t->job.start = before_write;
 	t->job.done = on_written;
 	t->after = w->after;
 	t->caller = w->caller;
-	link_set_state(t, w->plain->device);
+	t->answer_topic = mem_strdup(w->answer_topic);
+	t->waits = w->waits;
 	translator_submit(l->translator, &t->job);
 }
 
@@ -272,6 +283,8 @@ struct link *link_new(const struct plan *plan, struct translator *translator,
 	l->twins = twins_new();
 	l->presences = presences_new();
 	l->provisions = provisions_new();
+	l->reporteds = reporteds_new();
+	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
 	for (int s = 0; s < SIDES; s++)
 		l->echo[s] = echoes[s] ? echo_new() : NULL;
 	return l;
@@ -285,6 +298,7 @@ void link_free(struct link *l)
 	twins_free(l->twins);
 	presences_free(l->presences);
 	provisions_free(l->provisions);
+	reporteds_free(l->reporteds);
 	for (int s = 0; s < SIDES; s++)
 		if (l->echo[s])
 			echo_free(l->echo[s]);
@@ -303,6 +317,10 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 		return presences_restore(l->presences, key, value, e);
 	if (strcmp(machine, "provision") == 0)
 		return provisions_restore(l->provisions, key, value, e);
+	if (strcmp(machine, "reported") == 0)
+		return reporteds_restore(l->reporteds, key, value, e);
+	if (strcmp(machine, "device") == 0)
+		return devices_restore(l->plan->devices, key, value, e);
 	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
 	return false;
 }

@@ -26,18 +26,18 @@ struct translator;
 struct output {
 	enum side to;
 	enum lane lane;
-	bool is_provisioning;  /* over the short-lived session of a handshake */
+	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;
 	struct intake *origin; /* give it back with link_done() */
-	uint64_t echo;         /* give it to link_acked() when the PUBACK is there; 0: none */
+	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 };
 
 struct verdict {
 	enum flow flow;
 	enum refusal reason; /* REFUSED_NOT: delivered */
 	const char *text;    /* of a dead letter, for people; may be NULL */
-	void *tag;           /* what link_receive() was given */
-	bool is_own;         /* nothing came in: the bridge said it by itself */
+	void *tag;	     /* what link_receive() was given */
+	bool is_own;	     /* nothing came in: the bridge said it by itself */
 };
 
 struct link_ops {
@@ -54,7 +54,8 @@ struct link_ops {
 struct link_counters {
 	uint64_t received, delivered, filtered, dead, pending;
 	uint64_t by[REFUSALS];
-	uint64_t own; /* messages that the bridge sent by itself: time-outs, resumed handshakes */
+	uint64_t
+		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
 };
 
 /* `plan` and `translator` are borrowed.  `echoes[side]`: that side's broker gives our own messages

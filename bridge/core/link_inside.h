@@ -14,6 +14,7 @@ struct echo;
 struct presences;
 struct provision_actions;
 struct provisions;
+struct reporteds;
 struct twins;
 
 struct link {
@@ -25,6 +26,8 @@ struct link {
 	struct twins *twins;
 	struct presences *presences;
 	struct provisions *provisions;
+	struct reporteds *reporteds;
+	bool keeps_reported; /* the south can ask for its attributes */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
 	struct changes changes;
 	struct link_counters counters[FLOWS];
@@ -35,7 +38,7 @@ struct link {
 struct intake {
 	enum flow flow;
 	void *tag;
-	unsigned refs;   /* the event in hand, jobs and outputs on their way */
+	unsigned refs; /* the event in hand, jobs and outputs on their way */
 	bool is_own;
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
@@ -47,12 +50,14 @@ struct task {
 	struct job job;
 	struct link *link;
 	struct intake *intake;
-	bool is_mixed;        /* READ: other rows read the same message */
-	bool waits;           /* READ: the message asks for a reply by a Response Topic */
-	char *response_topic; /* READ: where its answer goes; NULL: the usual */
-	/* WRITE: called when it is done. */
-	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
-	enum side caller; /* of a request that is written: who asked */
+	/* READ */
+	bool is_mixed;	      /* other rows read the same message */
+	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
+	/* WRITE */
+	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
+	enum side caller;   /* of a request: who asked */
+	char *answer_topic; /* of a request: where its answer goes; NULL: the usual */
+	bool waits;	    /* of a configuration: the sender waits for a confirmation */
 };
 
 /* A plain message to write; everything is copied. */
@@ -63,6 +68,8 @@ struct link_write {
 	const char *reply_topic;
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
 	enum side caller;
+	const char *answer_topic;
+	bool waits;
 };
 
 /* --- link.c */
@@ -78,11 +85,18 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 /* A job for `in`, which it holds until link_task_free(). */
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
 void link_task_free(struct task *t);
+/* A job's turn has come: tell it what is known of the device. */
 void link_set_state(struct task *t, const char *device);
 struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
 /* Order a plain message to be written. */
 void link_write(struct link *l, struct intake *in, const struct link_write *w);
 void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p);
+
+/* --- link_read.c */
+
+/* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
+ * Response Topic, or the `reply` of its alias.  Caller frees; NULL: the usual. */
+char *link_answer_topic(const struct task *t, const struct plain *p);
 
 /* --- logic.c */
 
@@ -97,5 +111,19 @@ void logic_send_error(struct link *l, struct intake *in, enum side caller,
 		      const struct plain *request, const char *reply_topic, const char *text);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- logic_state.c */
+
+/* Answer a request for attributes with what the bridge knows. */
+void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
+			     const struct plain *request, const char *reply_topic);
+/* Attributes go up: remember them for such answers. */
+void logic_note_attributes(struct link *l, const struct plain *p);
+/* Tell a device that asks for a snapshot what the bridge holds for it. */
+void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
+/* The north's answer to a snapshot request: its attributes. */
+void logic_take_snapshot(struct task *t, const struct plain *p);
+/* A side renamed or deleted a device. */
+void logic_change_device(struct task *t, struct plain *p);
 
 #endif

@@ -10,6 +10,58 @@
 #include "core/link_inside.h"
 #include "core/translator.h"
 
+/* --- where answers go ---------------------------------------------------------------------- */
+
+/* A peer may ask for its answer on any topic, but not on a filter or among the broker's own. */
+static bool is_fit_to_answer(const char *response_topic)
+{
+	return response_topic && topic_name_is_valid(response_topic) && response_topic[0] != '$';
+}
+
+struct asked {
+	const struct task *task;
+	const struct plain *request;
+	struct vars captures;
+	struct buf id;
+};
+
+static const char *lookup_asked(void *ctx, const char *name)
+{
+	const struct asked *a = ctx;
+	const struct plan *plan = a->task->link->plan;
+	enum side side = a->task->job.side;
+	const char *captured = vars_get(&a->captures, name);
+
+	if (strcmp(name, "device") == 0)
+		return plan_device_there(plan, side, a->request->device);
+	if (captured)
+		return captured;
+	if (strcmp(name, "id") == 0 && a->request->id)
+		return buf_str(&a->id);
+	return vars_get(&plan->side[side].vars, name);
+}
+
+char *link_answer_topic(const struct task *t, const struct plain *p)
+{
+	const struct reader *r = t->job.reader;
+	struct asked a = { .task = t, .request = p };
+	struct topic_template reply;
+	struct buf topic = { 0 };
+
+	if (t->response_topic)
+		return mem_strdup(t->response_topic);
+	if (!r->reply || !topic_template_parse(&reply, r->reply, NULL))
+		return NULL;
+	topic_template_match(&r->topic, t->job.message.topic, &a.captures);
+	if (p->id)
+		translate_put_id(&a.id, p->id);
+	topic_template_expand(&reply, lookup_asked, &a, &topic, NULL);
+	topic_template_fini(&reply);
+	vars_fini(&a.captures);
+	buf_fini(&a.id);
+	return topic.len ? buf_take(&topic) : NULL;
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 /* Replies are read with their request.  Where the id is in the payload, the request is known only
@@ -44,6 +96,8 @@ static void on_read(struct job *job, struct results *results)
 	for (size_t i = 0; i < results->n; i++) {
 		struct item *item = &results->items[i];
 
+		if (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES)
+			logic_note_attributes(t->link, &item->plain);
 		if (item->type == ITEM_MESSAGE)
 			link_send(t->link, t->intake, item,
 				  flow_target(kind_table[item->plain.kind].flow));
@@ -55,45 +109,49 @@ static void on_read(struct job *job, struct results *results)
 	link_task_free(t);
 }
 
-static void find_request(struct task *t)
+static void find_request(struct task *t, const char *device)
 {
 	const struct reader *r = t->job.reader;
-	struct plain p = { .kind = r->row->kind };
+	struct plain p = { .kind = r->row->kind, .device = (char *)device };
 	const struct pairing *pairing;
-	struct buf device = { 0 };
 
-	if (!logic_is_reply(p.kind))
+	if (t->job.request || !logic_is_reply(p.kind))
 		return;
 	p.id = translate_topic_id(r, t->job.message.topic);
-	p.device = (char *)translate_topic_device(t->link->plan, t->job.side, r, t->job.message.topic,
-						  &device);
-	pairing = p.id && p.device ? logic_pairing(t, &p) : NULL;
+	pairing = p.id ? logic_pairing(t, &p) : NULL;
 	if (pairing)
 		t->job.request = link_copy_plain(&pairing->request);
 	free(p.id);
-	buf_fini(&device);
 }
 
-static void submit_read(struct link *l, struct intake *in, enum side from, const struct match *match,
-			size_t i, const struct message *m)
+static void before_read(struct job *job)
 {
-	const struct reader *r = match->readers[i];
-	struct task *t = link_task(l, in, JOB_READ, from);
+	struct task *t = (struct task *)job;
 	struct buf name = { 0 };
-	const char *device;
+	const char *device = translate_topic_device(job->plan, job->side, job->reader,
+						    job->message.topic, &name);
 
-	t->job.reader = r;
+	if (device) {
+		link_set_state(t, device);
+		find_request(t, device);
+	}
+	buf_fini(&name);
+}
+
+static void submit_read(struct link *l, struct intake *in, enum side from,
+			const struct match *match, size_t i, const struct message *m)
+{
+	struct task *t = link_task(l, in, JOB_READ, from);
+
+	t->job.reader = match->readers[i];
 	message_copy(&t->job.message, m);
 	t->job.at_ms = l->now_ms;
+	t->job.start = before_read;
 	t->job.done = on_read;
 	t->is_mixed = match->n > 1;
-	t->waits = m->response_topic || r->row->response_topic;
-	t->response_topic = mem_strdup(m->response_topic ? m->response_topic : r->reply);
-	device = translate_topic_device(l->plan, from, r, m->topic, &name);
-	link_set_state(t, device ? device : l->plan->device);
-	find_request(t);
+	if (is_fit_to_answer(m->response_topic))
+		t->response_topic = mem_strdup(m->response_topic);
 	translator_submit(l->translator, &t->job);
-	buf_fini(&name);
 }
 
 /* --- identity ------------------------------------------------------------------------------ */
@@ -102,7 +160,6 @@ struct expected {
 	const struct link *link;
 	enum side side;
 	const char *device;
-	bool has_credential;
 };
 
 static const char *lookup_expected(void *ctx, const char *name)
@@ -110,11 +167,23 @@ static const char *lookup_expected(void *ctx, const char *name)
 	struct expected *x = ctx;
 	const struct plan_side *ps = &x->link->plan->side[x->side];
 
-	if (dialect_is_credential(ps->dialect, name))
-		x->has_credential = true;
 	if (strcmp(name, "device") == 0)
 		return plan_device_there(x->link->plan, x->side, x->device);
 	return vars_get(&ps->vars, name);
+}
+
+static bool names_credential(const struct dialect *d, const char *template)
+{
+	struct buf name = { 0 };
+	size_t pos = 0;
+	bool found = false;
+
+	while (!found && text_template_next(template, &pos, &name)) {
+		found = dialect_is_credential(d, name.data);
+		buf_reset(&name);
+	}
+	buf_fini(&name);
+	return found;
 }
 
 static void drop_property(struct vars *properties, const char *name)
@@ -128,43 +197,80 @@ static void drop_property(struct vars *properties, const char *name)
 	*properties = rest;
 }
 
-/* Properties that a row would write name the device or carry its credential: what came must agree,
- * and credentials go no further. */
-static enum refusal check_identity(const struct link *l, enum side from, const struct reader *r,
-				   const char *device, struct vars *properties)
+/* Properties that a row would write name the device or carry its credential: what came must agree. */
+static enum refusal check_property(const struct link *l, enum side from, const struct var *want,
+				   const char *device, const struct vars *properties)
+{
+	const struct dialect *d = l->plan->side[from].dialect;
+	struct expected x = { .link = l, .side = from, .device = device };
+	enum refusal reason = REFUSED_NOT;
+	struct buf text = { 0 };
+
+	/* Names may repeat in MQTT 5: one that is wrong is enough. */
+	if (text_template_expand(want->value, lookup_expected, &x, &text, NULL))
+		for (size_t i = 0; i < properties->n; i++)
+			if (strcmp(properties->items[i].name, want->name) == 0 &&
+			    !crypto_text_equal(properties->items[i].value, buf_str(&text)))
+				reason = names_credential(d, want->value) ? DEAD_CREDENTIAL
+									  : DEAD_OTHER_DEVICE;
+	mem_free_secret(text.data, text.len);
+	return reason;
+}
+
+static enum refusal check_identity(const struct link *l, enum side from, const struct match *match,
+				   const char *device, const struct vars *properties)
 {
 	enum refusal reason = REFUSED_NOT;
 
-	for (size_t i = 0; i < r->row->properties.n; i++) {
-		const struct var *want = &r->row->properties.items[i];
-		const char *got = vars_get(properties, want->name);
-		struct expected x = { .link = l, .side = from, .device = device };
-		struct buf text = { 0 };
-		bool is_known = text_template_expand(want->value, lookup_expected, &x, &text, NULL);
+	for (size_t i = 0; i < match->n; i++) {
+		const struct vars *wanted = &match->readers[i]->row->properties;
 
-		if (got && is_known && !crypto_text_equal(got, buf_str(&text)))
-			reason = x.has_credential ? DEAD_CREDENTIAL : DEAD_OTHER_DEVICE;
-		if (got && x.has_credential)
-			drop_property(properties, want->name);
-		buf_fini(&text);
+		for (size_t k = 0; reason == REFUSED_NOT && k < wanted->n; k++)
+			reason = check_property(l, from, &wanted->items[k], device, properties);
 	}
 	return reason;
 }
 
-static enum refusal admit(const struct link *l, enum side from, const struct match *match,
-			  struct message *m)
+/* Credentials go no further. */
+static void drop_credentials(const struct link *l, enum side from, const struct match *match,
+			     struct vars *properties)
 {
-	const struct reader *r = match->readers[0];
-	struct buf name = { 0 };
-	const char *device = translate_topic_device(l->plan, from, r, m->topic, &name);
-	enum refusal reason = DEAD_OTHER_DEVICE;
+	const struct dialect *d = l->plan->side[from].dialect;
 
-	if (device)
-		reason = check_identity(l, from, r, device, &m->properties);
+	for (size_t i = 0; i < match->n; i++) {
+		const struct vars *wanted = &match->readers[i]->row->properties;
+
+		for (size_t k = 0; k < wanted->n; k++)
+			if (names_credential(d, wanted->items[k].value))
+				drop_property(properties, wanted->items[k].name);
+	}
+}
+
+/* A command or handshake from the broker's memory is an old one. */
+static bool is_stale(const struct match *match, const struct message *m)
+{
 	for (size_t i = 0; m->retain && i < match->n; i++)
 		if (match->readers[i]->row->kind == KIND_COMMAND ||
 		    match->readers[i]->row->kind == KIND_PROVISION)
-			reason = DEAD_RETAINED;
+			return true;
+	return false;
+}
+
+/* May it pass?  Its credentials are taken out. */
+static enum refusal admit(const struct link *l, enum side from, const struct match *match,
+			  struct message *m)
+{
+	struct buf name = { 0 };
+	/* All readers have the same topic, but for the names of variables. */
+	const char *device =
+		translate_topic_device(l->plan, from, match->readers[0], m->topic, &name);
+	enum refusal reason = DEAD_OTHER_DEVICE;
+
+	if (is_stale(match, m))
+		reason = DEAD_RETAINED;
+	else if (device)
+		reason = check_identity(l, from, match, device, &m->properties);
+	drop_credentials(l, from, match, &m->properties);
 	buf_fini(&name);
 	return reason;
 }
@@ -175,7 +281,8 @@ static enum refusal sort_out(struct link *l, enum side from, const struct messag
 {
 	if (m->retain && m->payload_len == 0)
 		return FILTERED_EMPTY_RETAIN;
-	if (l->echo[from] && echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
+	if (l->echo[from] &&
+	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
 		return FILTERED_ECHO;
 	if (l->plan->is_mirror && from == NORTH)
 		return FILTERED_MIRROR;
@@ -206,4 +313,3 @@ void link_receive(struct link *l, enum side from, const struct message *m, int64
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);
 }
-

@@ -46,7 +46,7 @@ static void on_presence(struct task *t, struct plain *p)
 	struct link *l = t->link;
 
 	if (presences_set_online(l->presences, p->device, body_true(p, "online"), &l->changes))
-		link_write_plain(l, t->intake, side_other(source(t)), p);
+		link_write_plain(l, t->intake, NORTH, p);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 }
@@ -60,57 +60,88 @@ static void on_alarm(struct task *t, struct plain *p)
 		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
 
 	if (is_change || !t->is_mixed)
-		link_write_plain(l, t->intake, side_other(source(t)), p);
+		link_write_plain(l, t->intake, NORTH, p);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 }
 
-/* The body of an error reply of `kind`, in the common tongue. */
+/* The fields of the request but for those of `but`, each with a comma behind. */
+static void put_fields(struct buf *out, const struct plain *request, const char *but)
+{
+	struct jfield f;
+	size_t pos = 0;
+
+	while (jtext_next_field(plain_body(request), &pos, &f)) {
+		if (jtext_string_is(f.key, but))
+			continue;
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+		buf_putc(out, ',');
+	}
+}
+
+/* The body of an error reply, in the common tongue. */
 static void put_error(struct buf *out, enum kind reply, const struct plain *request,
 		      const char *text)
 {
-	struct jslice body = plain_body(request);
-
+	buf_putc(out, '{');
 	switch (reply) {
 	case KIND_COMMAND_REPLY:
-		buf_puts(out, "{\"status\":\"error\",\"message\":");
+		buf_puts(out, "\"status\":\"error\",\"message\":");
 		break;
 	case KIND_PROVISION_REPLY:
-		buf_puts(out, "{\"status\":\"FAILURE\",\"message\":");
+		buf_puts(out, "\"status\":\"FAILURE\",\"message\":");
 		break;
 	case KIND_FIRMWARE_CHUNK:
-		buf_append(out, body.text, body.len - 1);
-		buf_puts(out, body.len > 2 ? ",\"error\":" : "\"error\":");
+		put_fields(out, request, "error");
+		buf_puts(out, "\"error\":");
 		break;
 	default:
-		buf_puts(out, "{\"error\":");
+		buf_puts(out, "\"error\":");
 		break;
 	}
 	jtext_put_string(out, text, strlen(text));
 	buf_putc(out, '}');
 }
 
-/* Tell the asker that there will be no reply. */
+/* Does the asker wait for a reply, and can be given one?  A command without an id is one-way. */
+static bool wants_reply(const struct link *l, enum side caller, const struct plain *request,
+			const char *reply_topic)
+{
+	if (!request->id && !reply_topic && request->kind == KIND_COMMAND)
+		return false;
+	return plan_writer(l->plan, caller, kind_table[request->kind].reply);
+}
+
 void logic_send_error(struct link *l, struct intake *in, enum side caller,
-		       const struct plain *request, const char *reply_topic, const char *text)
+		      const struct plain *request, const char *reply_topic, const char *text)
 {
 	enum kind kind = kind_table[request->kind].reply;
 	struct plain reply = { .kind = kind, .device = request->device, .id = request->id };
 	struct buf body = { 0 };
 
-	if (kind == KIND_ATTRIBUTES_REPLY || kind == KIND_CONFIG_REPLY ||
-	    !plan_writer(l->plan, caller, kind))
-		return; /* no dialect can say it */
-	if (!request->id && kind != KIND_PROVISION_REPLY)
-		return; /* it wanted no reply */
+	/* No dialect can say that these failed, but the bridge knows something itself. */
+	if (request->kind == KIND_ATTRIBUTES_REQUEST)
+		logic_answer_attributes(l, in, caller, request, reply_topic);
+	if (request->kind == KIND_SNAPSHOT_REQUEST)
+		logic_send_snapshot(l, in, request->device);
+	if (kind == KIND_ATTRIBUTES_REPLY || !wants_reply(l, caller, request, reply_topic))
+		return;
 	put_error(&body, kind, request, text);
 	reply.body = body.data;
 	reply.body_len = body.len;
-	link_write(l, in, &(struct link_write){ .to = caller,
-					       .plain = &reply,
-					       .request = request,
-					       .reply_topic = reply_topic });
+	link_write(l, in,
+		   &(struct link_write){ .to = caller,
+					 .plain = &reply,
+					 .request = request,
+					 .reply_topic = reply_topic });
 	buf_fini(&body);
+}
+
+static const char *why_not_written(size_t n_refused)
+{
+	return n_refused ? "it cannot be carried to the other platform" : "the mapping filtered it";
 }
 
 /* A request was written, or could not be: then its asker is told at once. */
@@ -119,19 +150,15 @@ static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 	struct link *l = t->link;
 	const struct plain *far = &t->job.plain;
 	const struct pairing *pairing;
-	struct plain request;
 
 	if (n_sent > 0)
 		return;
 	pairing = pairings_find(l->pairings, far->device, far->kind, t->caller, far->id);
 	if (!pairing)
 		return;
-	plain_copy(&request, &pairing->request);
-	logic_send_error(l, t->intake, t->caller, &request, pairing->reply_topic,
-		   n_refused ? "it cannot be carried to the other platform"
-			     : "the mapping filtered it");
+	logic_send_error(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
+			 why_not_written(n_refused));
 	pairings_close(l->pairings, pairing, &l->changes);
-	plain_fini(&request);
 }
 
 /* A request that the far platform never answers has an answer in the mapping. */
@@ -148,30 +175,32 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 		.body_len = strlen(row->answered),
 	};
 
-	(void)n_sent;
-	if (n_refused)
-		logic_send_error(l, t->intake, t->caller, request, t->response_topic,
-			   "it cannot be carried to the other platform");
-	else
-		link_write(l, t->intake, &(struct link_write){ .to = t->caller,
-							      .plain = &reply,
-							      .request = request,
-							      .reply_topic = t->response_topic });
+	if (n_sent == 0)
+		logic_send_error(l, t->intake, t->caller, request, t->answer_topic,
+				 why_not_written(n_refused));
+	else if (wants_reply(l, t->caller, request, t->answer_topic))
+		link_write(l, t->intake,
+			   &(struct link_write){ .to = t->caller,
+						 .plain = &reply,
+						 .request = request,
+						 .reply_topic = t->answer_topic });
 }
 
-static void open_pairing(struct task *t, const struct plain *p, const struct row *row)
+static void open_pairing(struct task *t, const struct plain *p, const struct row *row,
+			 const char *answer_topic)
 {
 	struct link *l = t->link;
 	const struct pairing *pairing =
-		pairings_open(l->pairings, p, source(t), row->id, t->response_topic,
+		pairings_open(l->pairings, p, source(t), row->id, answer_topic,
 			      l->now_ms + l->plan->request_timeout_ms, &l->changes);
 	struct plain far = *p;
 
 	far.id = pairing->far_id;
-	link_write(l, t->intake, &(struct link_write){ .to = side_other(source(t)),
-						      .plain = &far,
-						      .after = after_request,
-						      .caller = source(t) });
+	link_write(l, t->intake,
+		   &(struct link_write){ .to = side_other(source(t)),
+					 .plain = &far,
+					 .after = after_request,
+					 .caller = source(t) });
 }
 
 static void on_request(struct task *t, struct plain *p)
@@ -179,28 +208,58 @@ static void on_request(struct task *t, struct plain *p)
 	struct link *l = t->link;
 	enum side to = side_other(source(t));
 	const struct row *row = plan_writer(l->plan, to, p->kind);
+	char *answer_topic;
 
 	if (l->plan->is_mirror) {
 		filtered(t, FILTERED_MIRROR);
+		return;
+	}
+	answer_topic = link_answer_topic(t, p);
+	if (!row && p->kind == KIND_ATTRIBUTES_REQUEST) {
+		logic_answer_attributes(l, t->intake, source(t), p, answer_topic);
 	} else if (!row) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
-		logic_send_error(l, t->intake, source(t), p, t->response_topic,
-			   "the other platform has no such request");
+		logic_send_error(l, t->intake, source(t), p, answer_topic,
+				 "the other platform has no such request");
 	} else if (row->answered) {
-		link_write(l, t->intake, &(struct link_write){ .to = to,
-							      .plain = p,
-							      .reply_topic = NULL,
-							      .after = after_answered,
-							      .caller = source(t) });
+		link_write(l, t->intake,
+			   &(struct link_write){ .to = to,
+						 .plain = p,
+						 .after = after_answered,
+						 .caller = source(t),
+						 .answer_topic = answer_topic });
 	} else {
-		open_pairing(t, p, row);
+		open_pairing(t, p, row, answer_topic);
 	}
+	free(answer_topic);
+}
+
+/* Asks for messages, not for a reply.  A platform that has no snapshots is asked for attributes. */
+static void on_snapshot_request(struct task *t, struct plain *p)
+{
+	const struct plan *plan = t->link->plan;
+	const struct row *row = plan_writer(plan, NORTH, p->kind);
+
+	if (plan->is_mirror)
+		filtered(t, FILTERED_MIRROR);
+	else if (!row)
+		logic_send_snapshot(t->link, t->intake, p->device);
+	else if (plan_reader(plan, NORTH, KIND_ATTRIBUTES_REPLY))
+		open_pairing(t, p, row, NULL);
+	else
+		link_write_plain(t->link, t->intake, NORTH, p);
 }
 
 const struct pairing *logic_pairing(const struct task *t, const struct plain *p)
 {
-	return pairings_find(t->link->pairings, p->device, kind_table[p->kind].request,
-			     side_other(source(t)), p->id);
+	const struct pairings *pairings = t->link->pairings;
+	enum side caller = side_other(source(t));
+	const struct pairing *found =
+		pairings_find(pairings, p->device, kind_table[p->kind].request, caller, p->id);
+
+	if (!found && p->kind == KIND_ATTRIBUTES_REPLY)
+		found = pairings_find(pairings, p->device, KIND_SNAPSHOT_REQUEST, caller, p->id);
+	return found;
 }
 
 static void on_reply(struct task *t, struct plain *p)
@@ -211,19 +270,22 @@ static void on_reply(struct task *t, struct plain *p)
 	struct plain near = *p;
 
 	if (!pairing) {
-		/* The mapping itself may answer what its platform asks (kinds.md, getSessionLimits). */
-		if (kind_table[p->kind].flow == flow_from(side_other(source(t))))
-			link_write_plain(l, t->intake, source(t), p);
+		if (l->plan->is_mirror)
+			filtered(t,
+				 FILTERED_MIRROR); /* it answers the platform that is tried out */
 		else
 			link_refuse(t->intake, DEAD_UNKNOWN_ID, "nobody asked, or the time is up");
 		return;
 	}
 	near.id = pairing->request.id;
-	if (near.id)
-		link_write(l, t->intake, &(struct link_write){ .to = pairing->caller,
-							      .plain = &near,
-							      .request = &pairing->request,
-							      .reply_topic = pairing->reply_topic });
+	if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
+		logic_take_snapshot(t, p);
+	else if (wants_reply(l, pairing->caller, &pairing->request, pairing->reply_topic))
+		link_write(l, t->intake,
+			   &(struct link_write){ .to = pairing->caller,
+						 .plain = &near,
+						 .request = &pairing->request,
+						 .reply_topic = pairing->reply_topic });
 	else
 		filtered(t, FILTERED_ONE_WAY);
 	if (is_final)
@@ -235,17 +297,16 @@ static void on_reply(struct task *t, struct plain *p)
 
 /* --- configuration */
 
-static void write_body(struct link *l, struct intake *in, enum side to, enum kind kind,
-		       const char *device, const struct buf *body,
-		       void (*after)(struct task *, size_t, size_t), const struct plain *config)
+static void confirm(struct link *l, struct intake *in, const char *device, const char *id,
+		    const struct buf *body)
 {
-	struct plain p = { .kind = kind,
+	struct plain p = { .kind = KIND_CONFIG_REPLY,
 			   .device = (char *)device,
-			   .id = config ? config->id : NULL,
+			   .id = (char *)id,
 			   .body = body->data,
 			   .body_len = body->len };
 
-	link_write(l, in, &(struct link_write){ .to = to, .plain = &p, .after = after });
+	link_write_plain(l, in, NORTH, &p);
 }
 
 /* Of a push that the south's dialect cannot say (a deletion, often) nobody will hear again. */
@@ -257,35 +318,41 @@ static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 	if (n_sent > 0 || n_refused > 0)
 		return;
 	twins_unsendable(l->twins, t->job.plain.device, &l->changes, &reply);
-	if (t->waits && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
-		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, t->job.plain.device, &reply, NULL,
-			   NULL);
+	if (t->waits && reply.len)
+		confirm(l, t->intake, t->job.plain.device, NULL, &reply);
 	buf_fini(&reply);
 }
 
-static void after_awaited_config(struct task *t, size_t n_sent, size_t n_refused)
+static void push(struct task *t, const struct plain *p, const struct buf *body, bool waits)
 {
-	t->waits = true;
-	after_config(t, n_sent, n_refused);
+	struct plain config = *p;
+
+	config.body = body->data;
+	config.body_len = body->len;
+	link_write(t->link, t->intake,
+		   &(struct link_write){
+			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
 }
 
 static void on_config(struct task *t, struct plain *p)
 {
 	struct link *l = t->link;
+	/* Whoever gives or has a Response Topic waits for a word. */
+	bool waits = (t->response_topic || t->job.reader->row->response_topic) &&
+		     plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY);
 	struct buf config = { 0 }, reply = { 0 };
-	struct twin_push push = { 0 };
+	struct twin_push result = { 0 };
 	struct err e = { 0 };
 
 	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
-	else if (!twins_push(l->twins, p->device, plain_body(p), t->waits, l->now_ms, &l->changes,
-			     &push, &config, &reply, &e))
+	else if (!twins_push(l->twins, p->device, plain_body(p), waits, l->now_ms, &l->changes,
+			     &result, &config, &reply, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
-	else if (push.is_change)
-		write_body(l, t->intake, SOUTH, KIND_CONFIG, p->device, &config,
-			   t->waits ? after_awaited_config : after_config, p);
-	else if (push.is_confirmed)
-		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, NULL);
+	else if (result.is_change)
+		push(t, p, &config, waits);
+	else if (result.is_confirmed)
+		confirm(l, t->intake, p->device, NULL, &reply);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 	buf_fini(&config);
@@ -301,7 +368,7 @@ static void on_config_reply(struct task *t, struct plain *p)
 	if (!twins_confirm(l->twins, p->device, plain_body(p), &l->changes, &reply, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else
-		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, p);
+		confirm(l, t->intake, p->device, p->id, &reply);
 	buf_fini(&reply);
 }
 
@@ -313,12 +380,14 @@ static void on_attributes(struct task *t, struct plain *p)
 	bool is_confirmed = false;
 
 	twins_echo(l->twins, p->device, plain_body(p), &l->changes, &rest, &is_confirmed, &reply);
-	filtered(t, FILTERED_ECHO); /* unless something of it goes on */
-	if (is_confirmed)
-		write_body(l, t->intake, NORTH, KIND_CONFIG_REPLY, p->device, &reply, NULL, NULL);
+	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
+		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
 		plain_set_body(p, rest.data, rest.len);
+		logic_note_attributes(l, p);
 		link_write_plain(l, t->intake, NORTH, p);
+	} else {
+		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
 	}
 	buf_fini(&rest);
 	buf_fini(&reply);
@@ -347,11 +416,21 @@ static void replace_key(const struct plan *plan, struct plain *p)
 	buf_fini(&text);
 }
 
+/* The question is kept in the state until it is answered or its time is up: it is in good hands.  One
+ * that cannot be put is answered at once. */
 static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
 {
-	/* It is kept in the state until it is answered, so it is in good hands. */
+	static const char failure[] =
+		"{\"status\":\"FAILURE\",\"message\":\"the other platform cannot be asked for this\"}";
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+
 	if (n_sent > 0 && n_refused == 0)
 		t->intake->is_settled_well = true;
+	if (n_sent == 0 && provisions_reply(l->provisions,
+					    (struct jslice){ failure, sizeof failure - 1 },
+					    &l->changes, &acts, NULL))
+		logic_provision(l, t->intake, &acts);
 }
 
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts)
@@ -362,15 +441,16 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 		switch (a->act) {
 		case PROVISION_ASK:
 			replace_key(l->plan, &a->message);
-			link_write(l, in, &(struct link_write){ .to = NORTH,
-							       .plain = &a->message,
-							       .after = after_ask });
+			link_write(l, in,
+				   &(struct link_write){
+					   .to = NORTH, .plain = &a->message, .after = after_ask });
 			break;
 		case PROVISION_ANSWER:
-			link_write(l, in, &(struct link_write){ .to = SOUTH,
-							       .plain = &a->message,
-							       .request = &a->request,
-							       .reply_topic = a->reply_topic });
+			link_write(l, in,
+				   &(struct link_write){ .to = SOUTH,
+							 .plain = &a->message,
+							 .request = &a->request,
+							 .reply_topic = a->reply_topic });
 			break;
 		case PROVISION_LOGIN:
 			l->ops.login(l->ctx, plain_body(&a->message));
@@ -408,22 +488,25 @@ static void on_provision(struct task *t, struct plain *p)
 	struct link *l = t->link;
 	struct provision_actions acts = { 0 };
 	struct buf id = { 0 };
+	char *answer_topic;
 
 	if (l->plan->is_mirror) {
 		filtered(t, FILTERED_MIRROR);
 		return;
 	}
+	answer_topic = link_answer_topic(t, p);
 	if (!plan_writer(l->plan, NORTH, KIND_PROVISION)) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
-		logic_send_error(l, t->intake, SOUTH, p, t->response_topic,
-			   "the other platform registers devices in another way");
-		return;
+		logic_send_error(l, t->intake, SOUTH, p, answer_topic,
+				 "the other platform registers devices in another way");
+	} else {
+		put_south_id(l, p, &id);
+		t->intake->is_settled_well = true; /* it is kept in the state */
+		provisions_request(l->provisions, p, answer_topic, buf_str(&id), 0,
+				   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
+		logic_provision(l, t->intake, &acts);
 	}
-	put_south_id(l, p, &id);
-	t->intake->is_settled_well = true;
-	provisions_request(l->provisions, p, t->response_topic, buf_str(&id), 0,
-			   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
-	logic_provision(l, t->intake, &acts);
+	free(answer_topic);
 	buf_fini(&id);
 }
 
@@ -453,11 +536,25 @@ static void (*const logic[KINDS])(struct task *t, struct plain *p) = {
 	[KIND_REQUEST_REPLY] = on_reply,
 	[KIND_ATTRIBUTES_REQUEST] = on_request,
 	[KIND_ATTRIBUTES_REPLY] = on_reply,
+	[KIND_SNAPSHOT_REQUEST] = on_snapshot_request,
 	[KIND_FIRMWARE_CHUNK_REQUEST] = on_request,
 	[KIND_FIRMWARE_CHUNK] = on_reply,
+	[KIND_DEVICE_CHANGE] = logic_change_device,
 	[KIND_PROVISION] = on_provision,
 	[KIND_PROVISION_REPLY] = on_provision_reply,
 };
+
+/* The mapping itself answers what its platform asks (kinds.md, getSessionLimits). */
+static void give_back(struct task *t, const struct plain *p)
+{
+	bool is_reply = kind_table[p->kind].request != KIND_NONE;
+	char *answer_topic = is_reply ? link_answer_topic(t, p) : NULL;
+
+	link_write(
+		t->link, t->intake,
+		&(struct link_write){ .to = source(t), .plain = p, .reply_topic = answer_topic });
+	free(answer_topic);
+}
 
 void logic_take(struct task *t, struct plain *p)
 {
@@ -466,6 +563,8 @@ void logic_take(struct task *t, struct plain *p)
 
 	if (t->link->plan->is_mirror && to == SOUTH)
 		filtered(t, FILTERED_MIRROR);
+	else if (to == source(t))
+		give_back(t, p);
 	else if (logic[p->kind] && (p->kind != KIND_ATTRIBUTES || echoes))
 		logic[p->kind](t, p);
 	else

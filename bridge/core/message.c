@@ -7,8 +7,10 @@
 
 void message_set_payload(struct message *m, const void *p, size_t n)
 {
+	char *copy = mem_dup(p, n); /* first: `p` may be a piece of the old payload */
+
 	free(m->payload);
-	m->payload = mem_dup(p, n);
+	m->payload = copy;
 	m->payload_len = n;
 }
 
@@ -36,7 +38,10 @@ size_t message_size(const struct message *m)
 {
 	size_t n = sizeof *m + strlen(m->topic) + m->payload_len + m->correlation_len;
 
+	if (m->response_topic)
+		n += strlen(m->response_topic);
 	for (size_t i = 0; i < m->properties.n; i++)
-		n += strlen(m->properties.items[i].name) + strlen(m->properties.items[i].value);
+		n += sizeof m->properties.items[i] + strlen(m->properties.items[i].name) +
+		     strlen(m->properties.items[i].value);
 	return n;
 }

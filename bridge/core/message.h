@@ -14,15 +14,15 @@ struct message {
 	int qos;
 	bool retain;
 	struct vars properties; /* MQTT 5 user properties, in order, names may repeat */
-	char *response_topic;   /* MQTT 5; NULL: none */
-	char *correlation;      /* MQTT 5 correlation data, correlation_len bytes; NULL: none */
+	char *response_topic;	/* MQTT 5; NULL: none */
+	char *correlation;	/* MQTT 5 correlation data, correlation_len bytes; NULL: none */
 	size_t correlation_len;
 };
 
 void message_set_payload(struct message *m, const void *p, size_t n); /* copied */
-void message_copy(struct message *to, const struct message *from);   /* `to` is overwritten */
-void message_fini(struct message *m);                                 /* ready for use again */
-/* Bytes that the message holds, for limits on queues. */
+void message_copy(struct message *to, const struct message *from);    /* `to` is overwritten */
+void message_fini(struct message *m);				      /* ready for use again */
+/* Bytes that the message (with a topic) holds, for limits on queues. */
 size_t message_size(const struct message *m);
 
 #endif

@@ -1,11 +1,15 @@
 #include "core/plan.h"
 
+#include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/jtext.h"
 #include "base/mem.h"
+#include "core/devices.h"
 #include "core/mapping.h"
 
 /* --- binding ------------------------------------------------------------------------------- */
@@ -16,6 +20,19 @@ static bool is_read_on(const struct row *row, enum side side)
 	return row->can_read && kind_table[row->kind].flow == flow_from(side);
 }
 
+/* A value that fits no topic fits none of many rows. */
+static void report_once(struct report *report, const char *where, const char *text)
+{
+	char *line = mem_printf("%s.vars: %s", where, text);
+	bool is_told = false;
+
+	for (size_t i = 0; i < report->n_lines; i++)
+		is_told |= strcmp(report->lines[i].text, line) == 0;
+	if (!is_told)
+		report_error(report, "%s", line);
+	free(line);
+}
+
 static void add_reader(struct plan_side *ps, const struct vars *known,
 		       const struct topic_template *topic, const struct row *row, const char *reply,
 		       const char *where, struct report *report)
@@ -24,7 +41,7 @@ static void add_reader(struct plan_side *ps, const struct vars *known,
 	struct err e = { 0 };
 
 	if (!topic_template_bind(&r.topic, topic, known, &e)) {
-		report_error(report, "%s.vars: %s", where, e.text);
+		report_once(report, where, e.text);
 		return;
 	}
 	ps->readers = mem_grow(ps->readers, ps->n_readers, sizeof *ps->readers);
@@ -38,6 +55,26 @@ static void known_vars(const struct plan *p, enum side side, struct vars *known)
 	vars_copy(known, &p->side[side].vars);
 	if (side == NORTH && p->is_single && !vars_get(known, "device"))
 		vars_set(known, "device", p->device, false);
+}
+
+/* Rows that the same topic finds must fit into a struct match. */
+static void check_crowd(const struct plan_side *ps, enum side side, const char *where,
+			struct report *report)
+{
+	for (size_t i = 0; i < ps->n_readers; i++) {
+		size_t n = 0;
+
+		for (size_t k = 0; k < ps->n_readers; k++)
+			n += is_read_on(ps->readers[k].row, side) &&
+			     topic_template_compare(&ps->readers[i].topic, &ps->readers[k].topic) ==
+				     TOPIC_SAME;
+		if (n > MATCH_MAX) {
+			report_error(report,
+				     "%s: %s has %zu rows with the same topic, at most %d can be",
+				     where, ps->dialect->name, n, MATCH_MAX);
+			return;
+		}
+	}
 }
 
 static void bind_side(struct plan *p, enum side side, const char *where, struct report *report)
@@ -56,76 +93,117 @@ static void bind_side(struct plan *p, enum side side, const char *where, struct 
 			add_reader(ps, &known, &row->also[k].topic, row, row->also[k].reply, where,
 				   report);
 	}
+	check_crowd(ps, side, where, report);
 	vars_fini(&known);
 }
 
 /* --- checks -------------------------------------------------------------------------------- */
 
-static const char *lookup_known(void *ctx, const char *name)
-{
-	const struct vars *known = ctx;
-	const char *value = vars_get(known, name);
+/* The check of one side: each variable that is missing is told once. */
+struct check {
+	const struct vars *known;
+	const char *where;
+	struct vars told;
+	struct report *report;
+};
 
-	/* The message itself brings these two. */
-	if (!value && (strcmp(name, "device") == 0 || strcmp(name, "id") == 0))
-		return "x";
-	return value;
+static void check_variable(struct check *c, const char *name, size_t row, const char *what)
+{
+	if (strcmp(name, "device") == 0 || strcmp(name, "id") == 0 || /* the message says these */
+	    vars_find(c->known, name) || vars_find(&c->told, name))
+		return;
+	vars_add(&c->told, name, "");
+	report_error(c->report, "%s.vars.%s: not set, and %s of messages[%zu] needs it", c->where,
+		     name, what, row);
 }
 
-static void check_text(const char *text, const struct vars *known, const char *where,
-		       size_t row, const char *key, struct report *report)
+static void check_topic(struct check *c, const struct topic_template *t, size_t row)
 {
-	struct buf out = { 0 };
-	struct err e = { 0 };
-
-	if (text && !text_template_expand(text, lookup_known, (void *)known, &out, &e))
-		report_error(report, "%s.vars.%s: not set, and %s of messages[%zu] needs it", where,
-			     e.text, key, row);
-	buf_fini(&out);
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL)
+			check_variable(c, t->levels[i].text, row, "topic");
 }
 
-/* A row that will be written needs each variable from the configuration or from the message. */
-static void check_row(const struct row *row, size_t i, const struct vars *known, const char *where,
-		      struct report *report)
+static bool has_level(const struct topic_template *t, const char *name)
 {
-	struct buf out = { 0 };
-	struct err e = { 0 };
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, name) == 0)
+			return true;
+	return false;
+}
 
-	if (!row->publish && !topic_template_expand(&row->topic, lookup_known, (void *)known, &out, &e))
-		report_error(report, "%s.vars.%s: not set, and topic of messages[%zu] needs it",
-			     where, e.text, i);
+/* `captured`: a topic whose variables are known by then; NULL: none. */
+static void check_text(struct check *c, const char *text, const struct topic_template *captured,
+		       size_t row, const char *what)
+{
+	struct buf name = { 0 };
+	size_t pos = 0;
+
+	while (text && text_template_next(text, &pos, &name)) {
+		if (!captured || !has_level(captured, name.data))
+			check_variable(c, name.data, row, what);
+		buf_reset(&name);
+	}
+	buf_fini(&name);
+}
+
+/* A row that will be written needs each variable from the configuration or from the message; a
+ * `publish` function can say any. */
+static void check_row(struct check *c, const struct row *row, size_t i)
+{
+	if (row->publish)
+		return;
+	check_topic(c, &row->topic, i);
 	for (size_t k = 0; k < row->properties.n; k++)
-		check_text(row->properties.items[k].value, known, where, i, "a property", report);
-	check_text(row->response_topic, known, where, i, "response_topic", report);
-	check_text(row->correlation, known, where, i, "correlation", report);
-	buf_fini(&out);
+		check_text(c, row->properties.items[k].value, NULL, i, "a property");
+	check_text(c, row->response_topic, NULL, i, "response_topic");
+	check_text(c, row->correlation, NULL, i, "correlation");
 }
 
-static bool has_reader(const struct plan *p, enum side side, enum kind kind)
+/* What is asked on an alias is answered with the variables of its topic. */
+static void check_aliases(struct check *c, const struct row *row, size_t i)
+{
+	for (size_t k = 0; k < row->n_also; k++)
+		check_text(c, row->also[k].reply, &row->also[k].topic, i, "reply of an alias");
+}
+
+/* Does `side` read messages that go on as `kind`? */
+static bool brings(const struct plan *p, enum side side, enum kind kind)
 {
 	const struct dialect *d = p->side[side].dialect;
 
 	for (size_t i = 0; i < d->n_rows; i++)
-		if (d->rows[i].can_read && d->rows[i].kind == kind)
+		if (is_read_on(&d->rows[i], side) && p->remap[d->rows[i].kind] == kind)
 			return true;
 	return false;
+}
+
+/* The bridge itself answers, too: with an error, with what the mapping says, after a time. */
+static bool is_written_on(const struct plan *p, enum side side, enum kind kind)
+{
+	enum kind request = kind_table[kind].request;
+
+	return flow_target(kind_table[kind].flow) == side &&
+	       (brings(p, side_other(side), kind) ||
+		(request != KIND_NONE && brings(p, side, request)));
 }
 
 static void check_variables(const struct plan *p, enum side side, const char *where,
 			    struct report *report)
 {
-	const struct plan_side *ps = &p->side[side];
+	const struct dialect *d = p->side[side].dialect;
 	struct vars known;
+	struct check c = { .known = &known, .where = where, .report = report };
 
 	known_vars(p, side, &known);
-	for (size_t i = 0; i < ps->dialect->n_rows; i++) {
-		const struct row *row = &ps->dialect->rows[i];
-		enum side source = flow_source(kind_table[row->kind].flow);
-
-		if (row->can_write && source != side && has_reader(p, source, row->kind))
-			check_row(row, i, &known, where, report);
+	for (size_t i = 0; i < d->n_rows; i++) {
+		if (d->rows[i].can_write && is_written_on(p, side, d->rows[i].kind))
+			check_row(&c, &d->rows[i], i);
+		if (side == SOUTH && is_read_on(&d->rows[i], side))
+			check_aliases(&c, &d->rows[i], i);
 	}
 	vars_fini(&known);
+	vars_fini(&c.told);
 }
 
 static bool is_one_devices(const struct plan_side *ps)
@@ -134,15 +212,15 @@ static bool is_one_devices(const struct plan_side *ps)
 	       vars_get(&ps->vars, "device");
 }
 
-static void check_devices(const struct plan *p, const struct plan_spec *spec,
-			  struct report *report)
+static void check_devices(const struct plan *p, const struct plan_spec *spec, struct report *report)
 {
 	if (p->is_single || !is_one_devices(&p->side[NORTH]))
 		return;
-	report_error(report,
-		     "%s.vars.device: not set, so the south may bring many devices, but a session of "
-		     "%s is one device's: set it to the name of the device",
-		     spec->where[SOUTH], p->side[NORTH].dialect->name);
+	report_error(
+		report,
+		"%s.vars.device: not set, so the south may bring many devices, but a session of "
+		"%s is one device's: set it to the name of the device",
+		spec->where[SOUTH], p->side[NORTH].dialect->name);
 }
 
 /* --- making and ending --------------------------------------------------------------------- */
@@ -184,6 +262,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	size_t errors = report->n_errors;
 
 	p->name = mem_strdup(spec->name);
+	p->devices = devices_new();
 	p->is_mirror = spec->is_mirror;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
@@ -193,8 +272,8 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->provision_secret = mem_strdup(spec->provision_secret);
 	p->provision_name = mem_strdup(spec->provision_name);
 	for (int k = 0; k < KINDS; k++)
-		p->remap[k] = spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k]
-									 : (enum kind)k;
+		p->remap[k] =
+			spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k] : (enum kind)k;
 	for (int s = 0; s < SIDES; s++)
 		set_side(p, (enum side)s, spec);
 	copy_through(p, spec);
@@ -226,6 +305,7 @@ void plan_free(struct plan *p)
 	for (size_t i = 0; i < p->n_through; i++)
 		vars_fini(&p->through[i].vars);
 	free(p->through);
+	devices_free(p->devices);
 	free(p->name);
 	free(p->device);
 	free(p->provision_key);
@@ -236,6 +316,28 @@ void plan_free(struct plan *p)
 
 /* --- matching ------------------------------------------------------------------------------ */
 
+/* An int64 as JSON spells it. */
+static bool is_integer(const char *s)
+{
+	struct jslice number = { s, strlen(s) };
+	size_t sign = *s == '-';
+	int64_t value;
+
+	if (!s[sign] || s[sign + strspn(s + sign, "0123456789")])
+		return false;
+	return (s[sign] != '0' || strcmp(s, "0") == 0) && jtext_integer(number, &value);
+}
+
+static bool is_uuid(const char *s)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < sizeof form - 1; i++)
+		if (form[i] == '-' ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
+			return false;
+	return s[sizeof form - 1] == '\0';
+}
+
 /* A captured {id} that is not of the row's type does not match (design, section 2). */
 static bool id_converts(const struct reader *r, const char *topic)
 {
@@ -243,37 +345,76 @@ static bool id_converts(const struct reader *r, const char *topic)
 	const char *id;
 	bool ok = true;
 
-	if (r->row->id != ID_INTEGER)
+	if (r->row->id == ID_STRING)
 		return true;
 	topic_template_match(&r->topic, topic, &captures);
 	id = vars_get(&captures, "id");
 	if (id)
-		ok = *id && strspn(id, "0123456789") == strlen(id) && strlen(id) < 19;
+		ok = r->row->id == ID_INTEGER ? is_integer(id) : is_uuid(id);
 	vars_fini(&captures);
 	return ok;
+}
+
+/* A row may stand there twice: where a variable that is known makes an alias the row's own topic. */
+static void add_match(struct match *m, const struct reader *r)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->readers[i]->row == r->row)
+			return;
+	assert(m->n < MATCH_MAX); /* plan_new() saw to that */
+	m->readers[m->n++] = r;
+}
+
+static bool matches(const struct reader *r, const char *topic)
+{
+	return topic_template_match(&r->topic, topic, NULL) && id_converts(r, topic);
+}
+
+/* The first reader of the most specific template that matches; NULL: none does.  The others of that
+ * template come after it. */
+static const struct reader *best_reader(const struct plan_side *ps, const char *topic)
+{
+	const struct reader *best = NULL, *end = ps->readers + ps->n_readers;
+
+	for (const struct reader *r = ps->readers; r < end; r++)
+		if (matches(r, topic) && (!best || topic_template_compare(&r->topic, &best->topic) ==
+							   TOPIC_MORE_SPECIFIC))
+			best = r;
+	return best;
+}
+
+/* The next reader of the same template after `r`, from `best` on; NULL at the end. */
+static const struct reader *next_reader(const struct plan_side *ps, const struct reader *best,
+					const struct reader *r, const char *topic)
+{
+	for (r++; r < ps->readers + ps->n_readers; r++)
+		if (topic_template_compare(&r->topic, &best->topic) == TOPIC_SAME &&
+		    id_converts(r, topic))
+			return r;
+	return NULL;
 }
 
 void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m)
 {
 	const struct plan_side *ps = &p->side[from];
-	const struct reader *best = NULL;
+	const struct reader *best = best_reader(ps, topic);
 
 	m->n = 0;
-	for (size_t i = 0; i < ps->n_readers; i++) {
-		const struct reader *r = &ps->readers[i];
-
-		if (!topic_template_match(&r->topic, topic, NULL) || !id_converts(r, topic))
-			continue;
-		if (!best || topic_template_compare(&r->topic, &best->topic) == TOPIC_MORE_SPECIFIC) {
-			best = r;
-			m->n = 0;
-		} else if (topic_template_compare(&r->topic, &best->topic) != TOPIC_SAME) {
-			continue;
-		}
-		if (is_read_on(r->row, from) && m->n < MATCH_MAX)
-			m->readers[m->n++] = r;
-	}
 	m->is_known = best != NULL;
+	for (const struct reader *r = best; r; r = next_reader(ps, best, r, topic))
+		if (is_read_on(r->row, from))
+			add_match(m, r);
+}
+
+bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
+		      const char *topic)
+{
+	const struct plan_side *ps = &p->side[side];
+	const struct reader *best = best_reader(ps, topic), *r = best;
+
+	while (r && r->row != row)
+		r = next_reader(ps, best, r, topic);
+	return r != NULL;
 }
 
 /* --- subscriptions ------------------------------------------------------------------------- */
@@ -341,10 +482,23 @@ const struct row *plan_writer(const struct plan *p, enum side side, enum kind ki
 	return NULL;
 }
 
+const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_read && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
 const char *plan_device_here(const struct plan *p, enum side side, const char *native)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
+	const char *listed = devices_here(p->devices, side, native);
 
+	if (listed)
+		return listed;
 	if (own)
 		return strcmp(own, native) == 0 ? p->device : NULL;
 	if (p->is_single)
@@ -355,6 +509,7 @@ const char *plan_device_here(const struct plan *p, enum side side, const char *n
 const char *plan_device_there(const struct plan *p, enum side side, const char *device)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
+	const char *listed = devices_there(p->devices, side, device);
 
-	return own ? own : device;
+	return listed ? listed : own ? own : device;
 }

@@ -14,6 +14,7 @@
 #include "core/topic.h"
 #include "core/vars.h"
 
+struct devices;
 struct err;
 struct mapping;
 struct report;
@@ -31,7 +32,7 @@ struct plan_spec {
 	struct {
 		struct mapping *mapping;
 		const struct vars *vars;
-	} *through;
+	} * through;
 	size_t n_through;
 	const enum kind *remap; /* KINDS of them; NULL: none */
 	bool is_mirror;
@@ -47,7 +48,7 @@ struct plan_spec {
 struct reader {
 	struct topic_template topic; /* known variables filled in */
 	const struct row *row;
-	const char *reply; /* the alias's topic for answers; NULL: the usual */
+	const char *reply; /* the alias's topic for answers, a template; NULL: the usual */
 };
 
 struct plan_side {
@@ -64,20 +65,23 @@ struct plan {
 	struct plan_through {
 		struct mapping *mapping;
 		struct vars vars;
-	} *through;
+	} * through;
 	size_t n_through;
 	enum kind remap[KINDS];
 	bool is_mirror;
 	bool drop_unmatched;
 	bool hides_secrets;
-	bool is_single;  /* the south brings one device only */
-	char *device;    /* its name, and that of a message which does not say */
+	bool is_single; /* the south brings one device only */
+	char *device;	/* its name, and that of a message which does not say */
+	struct devices *devices; /* who is who; the one thing in a plan that changes */
 	int64_t request_timeout_ms;
 	int64_t command_max_age_ms;
 	char *provision_key, *provision_secret, *provision_name;
 };
 
-/* NULL if there was a mistake; all are in the report.  Caller ends it with plan_free(). */
+/* NULL if there was a mistake; all are in the report.  A variable that is not set and that a row to be
+ * written needs is told once, as "WHERE.vars.NAME: not set, and topic of messages[3] needs it" (not if
+ * is_offline).  Caller ends it with plan_free(). */
 struct plan *plan_new(const struct plan_spec *spec, struct report *report);
 void plan_free(struct plan *p);
 
@@ -85,7 +89,7 @@ void plan_free(struct plan *p);
 #define MATCH_MAX 32
 struct match {
 	const struct reader *readers[MATCH_MAX]; /* in file order; only those that are read here */
-	size_t n;
+	size_t n;				 /* each row once */
 	bool is_known; /* some row has this topic, though it may not be read here (n == 0) */
 };
 void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m);
@@ -98,6 +102,12 @@ bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 
 /* The first row that can write `kind` on a side; NULL: no counterpart. */
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
+/* The first row that reads `kind` on a side; NULL: that side never says it. */
+const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
+/* Would this side read the topic back as this row?  (A name that came from a payload can make the
+ * topic another row's.) */
+bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
+		      const char *topic);
 
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */

@@ -14,17 +14,17 @@ enum refusal {
 	DEAD_UNKNOWN_ID,     /* a reply that nobody asked for */
 	DEAD_OTHER_DEVICE,   /* topic, payload and session do not name the same device */
 	DEAD_CREDENTIAL,     /* a credential in the message is not the one we know */
-	DEAD_BAD_TOPIC,      /* no topic can be made of it */
+	DEAD_BAD_TOPIC,	     /* no topic can be made of it */
 	DEAD_TOO_LARGE,
 	DEAD_WIDE_INTEGER, /* an integer beyond 2^53 that jq would change */
-	DEAD_RETAINED,     /* a command or handshake from the broker's memory */
+	DEAD_RETAINED,	   /* a command or handshake from the broker's memory */
 	DEAD_QUEUE_FULL,
 	DEAD_BROKER_REFUSED, /* the far broker acknowledged with a failure */
 	/* filtered */
 	FILTERED_BY_MAPPING,   /* the functions put out nothing */
 	FILTERED_NOT_READ,     /* the topic belongs to the other direction */
 	FILTERED_UNMATCHED,    /* unmatched = "drop" */
-	FILTERED_ECHO,         /* our own message, given back */
+	FILTERED_ECHO,	       /* our own message, given back */
 	FILTERED_NO_CHANGE,    /* presence, alarm or configuration as it was */
 	FILTERED_EMPTY_RETAIN, /* a retained message was deleted */
 	FILTERED_MIRROR,       /* a request, in mirror mode */

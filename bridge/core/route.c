@@ -43,7 +43,13 @@ struct route *route_list(const struct dialect *south, const struct dialect *nort
 
 const char *route_fate(enum kind kind)
 {
-	return kind_table[kind].reply != KIND_NONE && kind != KIND_CONFIG && kind != KIND_LICENSE
-		       ? "dead letter, and an error reply to the asker"
-		       : "dead letter";
+	static const bool has_error_reply[KINDS] = {
+		[KIND_COMMAND] = true,
+		[KIND_REQUEST] = true,
+		[KIND_PROVISION] = true,
+		[KIND_FIRMWARE_CHUNK_REQUEST] = true,
+	};
+
+	return has_error_reply[kind] ? "dead letter, and an error reply to the asker"
+				     : "dead letter";
 }

@@ -8,8 +8,9 @@
 
 struct route {
 	enum kind kind;
-	const struct row *from; /* the row that is read, on the side that the kind's flow starts from */
-	const struct row *to;   /* the first row that writes it on the other side; NULL: none */
+	const struct row
+		*from; /* the row that is read, on the side that the kind's flow starts from */
+	const struct row *to; /* the first row that writes it on the other side; NULL: none */
 };
 
 /* All routes of a pair, in the order of kinds and files, first those with a counterpart.  `remap`

@@ -19,12 +19,14 @@
 
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
 
+struct buf;
+
 struct item {
 	enum item_type type;
 	struct message message; /* of MESSAGE: ready to publish */
-	struct plain plain;     /* of PLAIN and MESSAGE: what it is; device is the name here */
-	enum refusal reason;    /* of REFUSED */
-	char *text;             /* of REFUSED: for people; no payload, no secret */
+	struct plain plain;	/* of PLAIN and MESSAGE: what it is; device is the name here */
+	enum refusal reason;	/* of REFUSED */
+	char *text;		/* of REFUSED: for people; no payload, no secret */
 };
 
 /* What a job gave, in order. */
@@ -39,8 +41,9 @@ enum job_type { JOB_READ, JOB_WRITE };
 struct job {
 	enum job_type type;
 	const struct plan *plan;
-	enum side side;        /* READ: where the message came from; WRITE: where it goes */
-	char *state;           /* JSON {online, alarm} of the device (READ: that of the topic) */
+	enum side side; /* READ: where the message came from; WRITE: where it goes */
+	char *state;	/* JSON {online, alarm} of the device (READ: that of the topic); NULL:
+				* nothing is known */
 	struct plain *request; /* of a reply whose request is known; else NULL */
 	/* READ */
 	const struct reader *reader;
@@ -48,7 +51,10 @@ struct job {
 	int64_t at_ms;
 	/* WRITE */
 	struct plain plain;
-	char *reply_topic; /* a reply goes here instead of to its row's topic; NULL: the usual */
+	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */
+	/* Called when its turn has come, before it is translated: what it needs to know of the state
+	 * may have changed since it was submitted.  NULL: nothing to do. */
+	void (*start)(struct job *job);
 	/* Called with the results, in the order of the lane; then the job is freed by whoever made
 	 * it (translator.h). */
 	void (*done)(struct job *job, struct results *results);
@@ -65,6 +71,8 @@ void results_fini(struct results *r);
 const char *translate_topic_device(const struct plan *p, enum side from, const struct reader *r,
 				   const char *topic, struct buf *keep);
 char *translate_topic_id(const struct reader *r, const char *topic);
+/* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
+void translate_put_id(struct buf *out, const char *id);
 
 /* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
  * kinds.md). */

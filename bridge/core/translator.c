@@ -68,6 +68,8 @@ bool translator_run(struct translator *t)
 		struct job *job = take_first(t);
 		struct results results = { 0 };
 
+		if (job->start)
+			job->start(job);
 		translate(job, &results);
 		t->insert = &t->first;
 		job->done(job, &results);

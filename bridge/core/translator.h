@@ -16,7 +16,8 @@ struct translator;
 struct translator *translator_new(void);
 void translator_free(struct translator *t); /* jobs that wait are not done */
 
-/* The job is the caller's: its done() is called once from translator_run() and may free it. */
+/* The job is the caller's: its start() and then its done() are called once from translator_run(), and
+ * done() may free it. */
 void translator_submit(struct translator *t, struct job *job);
 /* Do what waits.  False if nothing did. */
 bool translator_run(struct translator *t);

@@ -1,0 +1,142 @@
+/* logic_state.c -- what the bridge answers from its own state, and what changes who is who: requests
+ * for attributes, snapshots, renamed and deleted devices. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/jtext.h"
+#include "core/devices.h"
+#include "core/link_inside.h"
+#include "core/presence.h"
+#include "core/reported.h"
+#include "core/twin.h"
+
+/* The device asks for names of one scope or of both; without any names, for all it has. */
+static void put_scope(struct buf *out, const char *scope, struct jslice object,
+		      const struct plain *request)
+{
+	struct jslice names = { NULL, 0 }, other;
+	bool has_names = jtext_field(plain_body(request), scope, &names);
+	bool has_others = jtext_field(plain_body(request),
+				      strcmp(scope, "client") == 0 ? "shared" : "client", &other);
+
+	buf_printf(out, "\"%s\":", scope);
+	if (has_names || !has_others)
+		reported_select(object, names, out);
+	else
+		buf_puts(out, "{}");
+}
+
+void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
+			     const struct plain *request, const char *reply_topic)
+{
+	struct plain reply = { .kind = KIND_ATTRIBUTES_REPLY,
+			       .device = request->device,
+			       .id = request->id };
+	struct buf client = { 0 }, shared = { 0 }, body = { 0 };
+
+	reporteds_put(l->reporteds, request->device, &client);
+	twins_document(l->twins, request->device, &shared);
+	buf_putc(&body, '{');
+	put_scope(&body, "client", (struct jslice){ client.data, client.len }, request);
+	buf_putc(&body, ',');
+	put_scope(&body, "shared", (struct jslice){ shared.data, shared.len }, request);
+	buf_putc(&body, '}');
+	reply.body = body.data;
+	reply.body_len = body.len;
+	link_write(l, in,
+		   &(struct link_write){ .to = caller,
+					 .plain = &reply,
+					 .request = request,
+					 .reply_topic = reply_topic });
+	buf_fini(&client);
+	buf_fini(&shared);
+	buf_fini(&body);
+}
+
+void logic_note_attributes(struct link *l, const struct plain *p)
+{
+	if (l->keeps_reported)
+		reporteds_merge(l->reporteds, p->device, plain_body(p), &l->changes);
+}
+
+void logic_send_snapshot(struct link *l, struct intake *in, const char *device)
+{
+	struct plain config = { .kind = KIND_CONFIG, .device = (char *)device };
+	struct buf body = { 0 };
+
+	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && twins_current(l->twins, device, &body)) {
+		config.body = body.data;
+		config.body_len = body.len;
+		link_write_plain(l, in, SOUTH, &config);
+	} else {
+		link_refuse(in, FILTERED_NO_CHANGE, NULL);
+	}
+	buf_fini(&body);
+}
+
+void logic_take_snapshot(struct task *t, const struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf full = { 0 }, config = { 0 }, reply = { 0 };
+	struct twin_push push = { 0 };
+	struct jslice part;
+
+	if (jtext_field(plain_body(p), "client", &part) && l->keeps_reported)
+		reporteds_merge(l->reporteds, p->device, part, &l->changes);
+	if (jtext_field(plain_body(p), "shared", &part) && jtext_type_of(part) == JTEXT_OBJECT) {
+		buf_puts(&full, "{\"full\":");
+		buf_append(&full, part.text, part.len);
+		buf_putc(&full, '}');
+		twins_push(l->twins, p->device, (struct jslice){ full.data, full.len }, false,
+			   l->now_ms, &l->changes, &push, &config, &reply, NULL);
+	}
+	logic_send_snapshot(l, t->intake, p->device);
+	buf_fini(&full);
+	buf_fini(&config);
+	buf_fini(&reply);
+}
+
+/* The text of a string in the body, appended; false if there is none. */
+static bool put_text_of(const struct plain *p, const char *key, struct buf *out)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_string_decode(v, out);
+}
+
+static void forget(struct link *l, const char *device)
+{
+	twins_forget(l->twins, device, &l->changes);
+	presences_forget(l->presences, device, &l->changes);
+	reporteds_forget(l->reporteds, device, &l->changes);
+	devices_forget(l->plan->devices, device, &l->changes);
+}
+
+void logic_change_device(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf name = { 0 }, new_name = { 0 }, here = { 0 };
+	const char *known = NULL;
+
+	if (plan_writer(l->plan, side_other(t->job.side), p->kind)) {
+		/* The other side does the same, so the two go on using one name. */
+		link_write_plain(l, t->intake, side_other(t->job.side), p);
+		return;
+	}
+	if (put_text_of(p, "name", &name))
+		known = plan_device_here(l->plan, t->job.side, buf_str(&name));
+	if (!known) {
+		link_refuse(t->intake, DEAD_OTHER_DEVICE, "the payload names another device");
+	} else {
+		buf_puts(&here, known); /* the table that it may lie in changes now */
+		t->intake->is_settled_well = true;
+		if (put_text_of(p, "new_name", &new_name))
+			devices_set(l->plan->devices, t->job.side, here.data, buf_str(&new_name),
+				    &l->changes);
+		else
+			forget(l, here.data);
+	}
+	buf_fini(&name);
+	buf_fini(&new_name);
+	buf_fini(&here);
+}

@@ -1,0 +1,31 @@
+/* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
+ * translate_read.c and translate_write.c.  Nobody else includes it. */
+#ifndef BRIDGE_TRANSLATE_INSIDE_H
+#define BRIDGE_TRANSLATE_INSIDE_H
+
+#include "base/buf.h"
+#include "core/translate.h"
+
+/* --- translate.c */
+
+struct item *results_add(struct results *r, enum item_type type);
+void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Take back the items from `n` on: what a function put out before it failed counts for nothing. */
+void results_cut(struct results *r, size_t n);
+
+static inline struct jslice translate_slice(const struct buf *b)
+{
+	return (struct jslice){ buf_str(b), b->len };
+}
+/* Append variables as a JSON object of strings, secrets left out. */
+void translate_put_vars(struct buf *out, const struct vars *vars);
+/* Would a function change an integer of this text by merely passing it on? */
+bool translate_would_change(struct jslice text);
+
+/* --- translate_read.c, translate_write.c */
+
+void translate_read(const struct job *job, struct results *out);
+void translate_write(const struct job *job, struct results *out);
+
+#endif

@@ -1,0 +1,83 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+Test(buf, a_text_is_never_null)
+{
+	struct buf b = { 0 };
+	char *s;
+
+	cr_expect_str_eq(buf_str(&b), "");
+	s = buf_take(&b);
+	cr_expect_str_eq(s, "");
+	free(s);
+	buf_reset(&b);
+	buf_fini(&b);
+}
+
+Test(buf, what_is_reserved_is_an_empty_text)
+{
+	struct buf b = { 0 };
+
+	buf_reserve(&b, 1000);
+	cr_expect_str_eq(buf_str(&b), "");
+	cr_expect_geq(b.cap, 1001);
+	buf_fini(&b);
+}
+
+Test(buf, a_nul_is_always_behind_the_bytes)
+{
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < 1000; i++) {
+		buf_putc(&b, 'x');
+		cr_assert_eq(b.len, i + 1);
+		cr_assert_eq(b.data[b.len], '\0');
+		cr_assert_lt(b.len, b.cap);
+	}
+	buf_fini(&b);
+}
+
+Test(buf, it_holds_any_bytes)
+{
+	struct buf b = { 0 };
+
+	buf_append(&b, "a\0b", 3);
+	buf_append(&b, NULL, 0);
+	buf_puts(&b, "c");
+	cr_expect_eq(b.len, 4);
+	cr_expect_eq(memcmp(b.data, "a\0bc", 5), 0);
+	buf_fini(&b);
+}
+
+Test(buf, printing_appends_however_long)
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%s", "");
+	buf_printf(&b, "%d-%300d", 7, 8);
+	cr_expect_eq(b.len, 302);
+	cr_expect_eq(strncmp(b.data, "7-  ", 4), 0);
+	cr_expect_eq(b.data[301], '8');
+	buf_fini(&b);
+}
+
+Test(buf, reset_keeps_the_memory_and_take_gives_it_away)
+{
+	struct buf b = { 0 };
+	char *before, *taken;
+
+	buf_puts(&b, "abc");
+	before = b.data;
+	buf_reset(&b);
+	cr_expect_str_eq(buf_str(&b), "");
+	buf_puts(&b, "de");
+	cr_expect_eq(b.data, before);
+	taken = buf_take(&b);
+	cr_expect_str_eq(taken, "de");
+	cr_expect_null(b.data);
+	cr_expect_eq(b.len + b.cap, 0);
+	free(taken);
+}

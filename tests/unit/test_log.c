@@ -1,0 +1,142 @@
+#include <criterion/criterion.h>
+#include <regex.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* Standard error goes into a file, from the start of a test to its end. */
+static FILE *file;
+static int standard_error;
+
+static void set_up(void)
+{
+	file = tmpfile();
+	cr_assert_not_null(file);
+	standard_error = dup(STDERR_FILENO);
+	dup2(fileno(file), STDERR_FILENO);
+}
+
+static void tear_down(void)
+{
+	dup2(standard_error, STDERR_FILENO);
+	close(standard_error);
+	fclose(file);
+}
+
+TestSuite(log, .init = set_up, .fini = tear_down);
+
+/* What was logged since the last call, from behind the times on. */
+static const char *logged(void)
+{
+	static char text[100000];
+	static long pos;
+	char line[5000];
+
+	text[0] = '\0';
+	fseek(file, pos, SEEK_SET);
+	while (fgets(line, sizeof line, file))
+		strcat(text, strchr(line, ' ') + 1);
+	pos = ftell(file);
+	return text;
+}
+
+Test(log, one_event_is_one_line_with_its_time)
+{
+	char line[200];
+	regex_t r;
+
+	log_event(LOG_INFO, "session-up", "link=%s side=%s", "a", "south");
+	rewind(file);
+	cr_assert_not_null(fgets(line, sizeof line, file));
+	regcomp(&r,
+		"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z info session-up link=a "
+		"side=south\n$",
+		REG_EXTENDED);
+	cr_expect_eq(regexec(&r, line, 0, NULL, 0), 0, "%s", line);
+	regfree(&r);
+}
+
+Test(log, what_is_below_the_level_is_not_written)
+{
+	log_event(LOG_DEBUG, "a", NULL);
+	cr_expect_str_eq(logged(), "");
+	log_set_level(LOG_DEBUG);
+	log_event(LOG_DEBUG, "b", NULL);
+	log_set_level(LOG_ERROR);
+	log_event(LOG_WARNING, "c", NULL);
+	log_limited(LOG_WARNING, 0, "s", "c", NULL);
+	log_event(LOG_ERROR, "d", "x=%d", 1);
+	cr_expect_str_eq(logged(), "debug b\nerror d x=1\n");
+}
+
+Test(log, a_subject_is_logged_once_a_minute)
+{
+	for (int i = 0; i < 5; i++)
+		log_limited(LOG_WARNING, 1000 + i, "one", "event", "n=%d", i);
+	log_limited(LOG_WARNING, 1000, "two", "event", NULL);
+	cr_expect_str_eq(logged(), "warning event n=0\nwarning event\n");
+	log_limited(LOG_WARNING, 60999, "one", "event", "n=%d", 5);
+	cr_expect_str_eq(logged(), "");
+	log_limited(LOG_WARNING, 61000, "one", "event", "n=%d", 6);
+	cr_expect_str_eq(logged(), "warning event n=6 suppressed=5\n");
+	log_limited(LOG_WARNING, 121000, "one", "event", NULL);
+	cr_expect_str_eq(logged(), "warning event\n");
+}
+
+Test(log, a_clock_that_is_set_back_silences_nothing)
+{
+	log_limited(LOG_WARNING, 10000000, "one", "event", NULL);
+	log_limited(LOG_WARNING, 5000000, "one", "event", NULL);
+	log_limited(LOG_WARNING, 5000001, "one", "event", NULL);
+	cr_expect_str_eq(logged(), "warning event\nwarning event\n");
+}
+
+Test(log, any_number_of_subjects_is_borne)
+{
+	char name[20];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "subject-%d", i);
+		log_limited(LOG_WARNING, 0, name, "e", NULL);
+	}
+	logged();
+	log_limited(LOG_WARNING, 1, "subject-999", "e", NULL);
+	cr_expect_str_eq(logged(), "");
+}
+
+Test(log, a_value_is_quoted_where_it_must_be)
+{
+	static const struct {
+		const char *value, *wanted;
+	} cases[] = {
+		{ "plain/7-_.:{}", "plain/7-_.:{}" },
+		{ "v\xc3\xa9lo", "v\xc3\xa9lo" },
+		{ "", "\"\"" },
+		{ "a b", "\"a b\"" },
+		{ "a=b", "\"a=b\"" },
+		{ "a\"b\\", "\"a\\\"b\\\\\"" },
+		{ "a\nb", "\"a\\u000ab\"" },
+		{ "a\x1b[31m", "\"a\\u001b[31m\"" }, /* not only where it comes first */
+		{ "\x01", "\"\\u0001\"" },
+		{ "a\x7f", "\"a\\u007f\"" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		cr_expect_str_eq(log_value(cases[i].value), cases[i].wanted);
+	cr_expect_str_eq(log_value(NULL), "-");
+}
+
+Test(log, four_values_fit_one_line)
+{
+	const char *a = log_value("a a"), *b = log_value("b b"), *c = log_value("c c"),
+		   *d = log_value("d d");
+
+	cr_expect_str_eq(a, "\"a a\"");
+	cr_expect_str_eq(b, "\"b b\"");
+	cr_expect_str_eq(c, "\"c c\"");
+	cr_expect_str_eq(d, "\"d d\"");
+}
