@@ -13,10 +13,10 @@ module {
   messages: [
     # What a device has to say
     { kind: "telemetry",      topic: "open/{project}/{device}/attributes", only: "write" },
-    { kind: "attributes",     topic: "open/{project}/{device}/attributes", echoes: "config" },
+    { kind: "attributes",     topic: "open/{project}/{device}/attributes", echoes: "config", read: "read_attributes" },
     { kind: "config_reply",   topic: "open/{project}/{device}/attributes", only: "write", write: "confirmed" },
     { kind: "firmware_state", topic: "open/{project}/{device}/attributes", only: "write" },
-    { kind: "license_reply",  topic: "open/{project}/{device}/attributes", only: "write", write: "license" },
+    { kind: "license_reply",  topic: "open/{project}/{device}/attributes", read: "read_license_reply", write: "license" },
     { kind: "device_info",    topic: "open/{project}/{device}/attributes", only: "write" },
     { kind: "setting",        topic: "open/{project}/{device}/attributes", only: "write", write: "setting" },
     { kind: "event",          topic: "open/{project}/{device}/event_report",
@@ -41,6 +41,11 @@ module {
   ]
 };
 import "wire" as wire;
+
+# {"temp": 21.5}.  A device's word on a license, {"license": {"id": "L1", "state": "inuse"}}, goes here too.
+def is_license_reply: .license | type == "object" and has("state");
+def read_attributes: .payload | (if is_license_reply then del(.license) | select(. != {}) else . end) | {body: .};
+def read_license_reply: .payload | select(is_license_reply) | .license | {id, body: .};
 
 def confirmed: .body.values;
 def setting: .body | {(.property): .value};

@@ -40,6 +40,8 @@ module {
       read: "read_attributes_request", write: "write_attributes_request" },
     { kind: "attributes_reply", topic: "v1/devices/me/attributes/response/{id}", id: "integer",
       read: "read_attributes_reply", write: "write_attributes_reply" },
+    { kind: "snapshot_request", topic: "v1/devices/me/attributes/request/{id}",
+      only: "write", write: "write_snapshot_request" },
 
     # RPC from the server
     { kind: "command",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
@@ -54,6 +56,16 @@ module {
              { topic: "v2/r/req/j/{id}", reply: "v2/r/res/j/{id}" }],
       read: "read_request", write: "write_rpc" },
     { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
+
+    # Firmware (or software) in chunks, one request for each.  The one error topic names neither
+    { kind: "firmware_chunk_request", topic: "v2/{package}/request/{request}/chunk/{chunk}", format: "text",
+      read: "read_chunk_request", publish: "publish_chunk_request" },
+    { kind: "firmware_chunk", topic: "v2/fw/response/{request}/chunk/{chunk}", format: "bytes",
+      read: "read_fw_chunk", publish: "publish_fw_chunk" },
+    { kind: "firmware_chunk", topic: "v2/sw/response/{request}/chunk/{chunk}", format: "bytes",
+      read: "read_sw_chunk", publish: "publish_sw_chunk" },
+    { kind: "firmware_chunk", topic: "v2/fw/error", format: "text",
+      read: "read_chunk_error", write: "write_chunk_error" },
 
     { kind: "claim",          topic: "v1/devices/me/claim", read: "read_claim", write: "write_claim" },
 
@@ -102,9 +114,8 @@ def write_firmware: .body | "\(.package // "fw")_" as $prefix
   | with_entries(.key |= $prefix + .);
 
 # {"rate": 10, "deleted": ["unit"]}, less what the firmware notice took.
-def read_config: .payload
-  | delpaths([packages + "_" + fields | [.]])
-  | wire::read_changes | select(. != {changed: {}}) | {body: .};
+def without_packages: delpaths([packages + "_" + fields | [.]]);
+def read_config: .payload | without_packages | wire::read_changes | select(. != {changed: {}}) | {body: .};
 def write_config: .body | wire::write_changes;
 
 # {"clientKeys": "model", "sharedKeys": "rate,unit"}; neither: all.
@@ -113,8 +124,15 @@ def read_attributes_request: .payload // {}
 def write_attributes_request:
   .body | {clientKeys: .client, sharedKeys: .shared} | wire::some | map_values(join(","));
 
+# A snapshot is all attributes.  Of the shared ones, some are a firmware notice, the others the configuration.
+def write_snapshot_request: {};
+def snapshot: {kind: "firmware"} + ({payload: (.payload.shared // {})} | read_firmware);
+
 # {"client": {"model": "A"}, "shared": {"rate": 5}}, an empty part left out.
-def read_attributes_reply: .payload | {body: {client: (.client // {}), shared: (.shared // {})}};
+def read_attributes_reply: (.request.kind == "snapshot_request") as $all
+  | (select($all) | snapshot),
+    (.payload | {client: (.client // {}), shared: (.shared // {})}
+      | if $all then .shared |= without_packages else . end | {body: .});
 def write_attributes_reply: .body | del(.[] | select(. == {} or . == null));
 
 # {"method": "setFan", "params": {"rpm": 900}}
@@ -122,15 +140,16 @@ def read_rpc: .payload | {body: {name: .method, params}};
 def write_rpc: .body | {method: .name, params};
 
 # Any text.  The server takes one reply, so progress is kept back.
-def read_command_reply: .payload | wire::parse
-  | if type == "object" and .error then
-      {status: "error", message: (.error | tostring)} + (if length > 1 then {result: .} else {} end)
-    else {status: "done", result: .} end
-  | {body: .};
-def write_command_reply: .body | select(.status != "in_progress")
+def read_outcome:
+  if type == "object" and .error then
+    {status: "error", message: (.error | tostring)} + (if length > 1 then {result: .} else {} end)
+  else {status: "done", result: .} end;
+def outcome: .body | select(.status != "in_progress")
   | if .status == "error" then {error: (.message // .result // "error")}
-    elif .result != null then .result | wire::unparse
+    elif .result != null then .result
     else {status, message} | wire::some end;
+def read_command_reply: {body: (.payload | wire::parse | read_outcome)};
+def write_command_reply: outcome | wire::unparse;
 
 # The SDKs ask for the session's limits after each connect.  These are the far side's.
 def session_limits: .limits | {
@@ -140,6 +159,24 @@ def session_limits: .limits | {
   };
 def read_request:
   if .payload.method == "getSessionLimits" then {kind: "request_reply", body: session_limits} else read_rpc end;
+
+# The size in decimal digits, nothing for the whole image; the exact bytes, none past the end.
+def chunk(body): .topic | {package, request: (.request | tonumber), chunk: (.chunk | tonumber)}
+  | {id: "\(.package)/\(.request)/\(.chunk)", body: (. + body)};
+def read_chunk_request: select(.topic.package == "fw" or .topic.package == "sw")
+  | (.payload | if test("^\\s*$") then 0 else tonumber end) as $size
+  | chunk(if $size > 0 then {$size} else {} end);
+def publish_chunk_request: .body
+  | {payload: (.size // "" | tostring), topic: {package, request, chunk}};
+def read_chunk($package): .payload as $base64 | .topic.package = $package | chunk({$base64});
+def publish_chunk($package): .body | select(.package == $package and has("base64"))
+  | {payload: .base64, topic: {request, chunk}};
+def read_fw_chunk: read_chunk("fw");
+def read_sw_chunk: read_chunk("sw");
+def publish_fw_chunk: publish_chunk("fw");
+def publish_sw_chunk: publish_chunk("sw");
+def read_chunk_error: {body: ((.request.body // {} | {package, request, chunk} | wire::some) + {error: .payload})};
+def write_chunk_error: .body.error // empty;
 
 # {"secretKey": "s", "durationMs": 60000} or nothing.
 def read_claim: .payload // {} | {secret: .secretKey, duration_ms: .durationMs} | {body: wire::some};

@@ -20,8 +20,8 @@ MAY_INCLUDE = {
 
 # Headers of libraries, and the files (or folders) that may include them.
 ONLY_IN = {
-    "jq.h": ["core/mapping.c"],
-    "jv.h": ["core/mapping.c"],
+    "jq.h": ["core/mapping_inside.h"],
+    "jv.h": ["core/mapping_inside.h"],
     "mosquitto.h": ["net/session.c", "net/attempt.c", "net/attempt.h"],
     "uv.h": ["net/"],
     "sqlite3.h": ["store/"],

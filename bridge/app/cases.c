@@ -403,6 +403,17 @@ static void run_steps(struct run *r, json_object *c)
 	}
 }
 
+static void take_report(struct run *r, const struct report *report, struct case_counts *counts)
+{
+	counts->hints.wants_hints = true;
+	for (size_t i = 0; i < report->n_lines; i++) {
+		if (report->lines[i].is_warning)
+			report_hint(&counts->hints, "%s", report->lines[i].text);
+		else
+			buf_printf(&r->diff, "  %s\n", report->lines[i].text);
+	}
+}
+
 static void run_case(struct loader *l, const char *file, json_object *c,
 		     struct case_counts *counts)
 {
@@ -410,18 +421,17 @@ static void run_case(struct loader *l, const char *file, json_object *c,
 	const char *name = string_of(c, "name"), *south = string_of(c, "south"),
 		   *north = string_of(c, "north");
 	struct vars vars[SIDES] = { 0 };
-	struct report report = { 0 };
+	struct report report = { .wants_hints = true };
 
 	if (!name || !south || !north) {
 		buf_puts(&r.diff, "  a case needs name, south and north\n");
 	} else {
 		take_vars(&r, c, vars);
 		r.link = offline_new(l, south, north, vars, &report);
-		for (size_t i = 0; i < report.n_lines; i++)
-			buf_printf(&r.diff, "  %s\n", report.lines[i].text);
+		take_report(&r, &report, counts);
 		if (r.link)
 			run_steps(&r, c);
-		else if (!report.n_lines)
+		else if (!report.n_errors)
 			buf_puts(&r.diff, "  a mapping has mistakes (see above)\n");
 	}
 	if (r.diff.len) {

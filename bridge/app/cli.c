@@ -19,6 +19,9 @@ enum {
 	OPT_VAR = 1 << 4,
 	OPT_PROPERTY = 1 << 5,
 	OPT_RESPONSE_TOPIC = 1 << 6,
+	OPT_WATCH = 1 << 7,
+	OPT_SCHEMA = 1 << 8,
+	OPT_DIRECTORY = 1 << 9,
 };
 
 static const struct verb {
@@ -38,8 +41,10 @@ static const struct verb {
 	  OPT_MAPPINGS | OPT_LINES | OPT_VAR | OPT_PROPERTY | OPT_RESPONSE_TOPIC,
 	  "SOUTH NORTH (up|down TOPIC [FILE|-] | --lines)",
 	  "translate messages offline; one JSON line each" },
-	{ "test", verb_test, 0, 1000, OPT_MAPPINGS, "[PATH...]",
+	{ "test", verb_test, 0, 1000, OPT_MAPPINGS | OPT_WATCH, "[PATH...]",
 	  "run the case files of mappings (directories or files)" },
+	{ "new", verb_new, 0, 1, OPT_DIRECTORY | OPT_SCHEMA, "DIALECT | --schema",
+	  "write a commented skeleton mapping and its cases" },
 };
 
 static const struct option_row {
@@ -49,12 +54,15 @@ static const struct option_row {
 } options[] = {
 	{ OPT_CONFIG, 'c', "config", "FILE", "the configuration (default " CONF_DEFAULT_PATH ")" },
 	{ OPT_MAPPINGS, 0, "mappings", "DIR", "look for mappings here first; may be repeated" },
+	{ OPT_DIRECTORY, 0, "mappings", "DIR", "where to write them (default: here)" },
 	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs" },
 	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line" },
 	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1" },
 	{ OPT_PROPERTY, 0, "property", "NAME=VALUE", "a user property that came with the message" },
 	{ OPT_RESPONSE_TOPIC, 0, "response-topic", "TOPIC",
 	  "the Response Topic that came with it" },
+	{ OPT_WATCH, 0, "watch", NULL, "again whenever a mapping or case file changes, until Ctrl-C" },
+	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
 };
 #define N_VERBS	  (sizeof verbs / sizeof verbs[0])
 #define N_OPTIONS (sizeof options / sizeof options[0])
@@ -143,6 +151,7 @@ static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 		cli->has_conf = true;
 		return true;
 	case OPT_MAPPINGS:
+	case OPT_DIRECTORY:
 		mapping_path_add(&cli->mappings, arg);
 		return true;
 	case OPT_JSON:
@@ -150,6 +159,12 @@ static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 		return true;
 	case OPT_LINES:
 		cli->is_lines = true;
+		return true;
+	case OPT_WATCH:
+		cli->is_watch = true;
+		return true;
+	case OPT_SCHEMA:
+		cli->is_schema = true;
 		return true;
 	case OPT_VAR:
 		return take_var(cli, arg);

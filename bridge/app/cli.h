@@ -17,7 +17,7 @@ enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2, EXIT_STORAG
 struct cli {
 	const char *conf_path;
 	bool has_conf; /* -c was given */
-	bool is_json, is_lines;
+	bool is_json, is_lines, is_watch, is_schema;
 	bool has_color; /* stdout is a terminal, and NO_COLOR is not set */
 	struct mapping_path mappings; /* --mappings */
 	struct vars vars[SIDES];
@@ -41,5 +41,6 @@ int verb_check(struct cli *cli);
 int verb_routes(struct cli *cli);
 int verb_translate(struct cli *cli);
 int verb_test(struct cli *cli);
+int verb_new(struct cli *cli);
 
 #endif

@@ -43,13 +43,20 @@ void loader_init(struct loader *l, const struct mapping_path *first, const struc
 			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
 }
 
-void loader_fini(struct loader *l)
+void loader_forget(struct loader *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		free(l->items[i].name);
 		mapping_free(l->items[i].mapping);
 	}
 	free(l->items);
+	l->items = NULL;
+	l->n = 0;
+}
+
+void loader_fini(struct loader *l)
+{
+	loader_forget(l);
 	mapping_path_fini(&l->path);
 	*l = (struct loader){ 0 };
 }
@@ -73,9 +80,10 @@ struct mapping *loader_get(struct loader *l, const char *name, const char *where
 	if (file)
 		item->mapping = mapping_load(&l->path, name, report);
 	else
-		report_error(report, "%s: there is no mapping \"%s\" (%s.jq in %s%s)", where, name,
-			     name, l->path.dirs[0],
-			     l->path.n > 1 ? " and the other directories" : "");
+		report_error(report, "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
+			     "`calque new %s` writes one to begin with",
+			     where, name, name, l->path.dirs[0],
+			     l->path.n > 1 ? " and the other directories" : "", name);
 	free(file);
 	return item->mapping;
 }

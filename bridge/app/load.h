@@ -24,6 +24,8 @@ struct loader {
  * Call before loader_get(): that empties the environment. */
 void loader_init(struct loader *l, const struct mapping_path *first, const struct conf *conf);
 void loader_fini(struct loader *l);
+/* Let go of all mappings, to load them anew; the directories stay. */
+void loader_forget(struct loader *l);
 
 /* The mapping called `name`, borrowed; NULL: mistakes, reported once (`where` is the place that asks
  * for it).  The first call empties the environment (jq can read it). */

@@ -4,22 +4,22 @@
 #include "app/cli.h"
 #include "app/conf.h"
 #include "app/load.h"
+#include "app/plans.h"
 #include "base/err.h"
-#include "core/plan.h"
 
 int verb_check(struct cli *cli)
 {
-	struct report report = { 0 };
+	struct report report = { .wants_hints = true };
 	struct conf *conf = conf_read(cli->conf_path, &report);
 	bool is_whole = report.n_errors == 0;
 	struct loader loader;
 	int status;
 
 	loader_init(&loader, &cli->mappings, conf);
-	if (conf)
+	if (conf) {
 		loader_check_conf(conf, &report);
-	for (size_t i = 0; conf && i < conf->n_links; i++)
-		plan_free(loader_plan(&loader, &conf->links[i], is_whole, &report));
+		plans_free(plans_make(&loader, conf, is_whole, &report), conf->n_links);
+	}
 	cli_print_report(&report);
 	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
 	if (conf && status == EXIT_DONE)

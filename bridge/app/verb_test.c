@@ -9,6 +9,10 @@
 #include "app/cases.h"
 #include "app/cli.h"
 #include "app/load.h"
+#include "app/watch.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 
 #define SUFFIX ".cases.json"
@@ -58,27 +62,64 @@ static void run_path(struct loader *loader, const char *path, struct case_counts
 	free(pattern);
 }
 
+/* All cases once; the exit status. */
+static int run_all(struct loader *loader, const struct cli *cli)
+{
+	struct case_counts counts = { 0 };
+
+	if (cli->argc > 0)
+		for (int i = 0; i < cli->argc; i++)
+			run_path(loader, cli->argv[i], &counts);
+	else
+		for (size_t i = 0; i < loader->path.n; i++)
+			run_path(loader, loader->path.dirs[i], &counts);
+	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+	fflush(stdout);
+	cli_print_report(&counts.hints);
+	report_fini(&counts.hints);
+	if (counts.passed + counts.failed == 0)
+		return EXIT_MISUSED;
+	return counts.failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* Until a signal ends us: at any time, since a function that is being written may loop. */
+static int run_again_and_again(struct loader *loader, const struct cli *cli)
+{
+	struct watch *w;
+	struct buf file = { 0 }, time = { 0 };
+	struct err e = { 0 };
+
+	clock_put_local(&time); /* takes TZ from the environment, which the first mapping empties */
+	w = watch_open(&loader->path, &e);
+	if (w)
+		run_all(loader, cli);
+	while (w && watch_wait(w, &file, &e)) {
+		loader_forget(loader);
+		buf_reset(&time);
+		clock_put_local(&time);
+		printf("--- %s %s\n", buf_str(&time), buf_str(&file));
+		run_all(loader, cli);
+	}
+	fprintf(stderr, "calque test: %s\n", e.text);
+	watch_close(w);
+	buf_fini(&file);
+	buf_fini(&time);
+	return EXIT_FAILED;
+}
+
 int verb_test(struct cli *cli)
 {
 	struct mapping_path path = { 0 };
-	struct case_counts counts = { 0 };
 	struct loader loader;
+	int status;
 
 	for (size_t i = 0; i < cli->mappings.n; i++)
 		mapping_path_add(&path, cli->mappings.dirs[i]);
 	for (int i = 0; i < cli->argc; i++)
 		add_directory_of(&path, cli->argv[i]);
 	loader_init(&loader, &path, NULL);
-	if (cli->argc > 0)
-		for (int i = 0; i < cli->argc; i++)
-			run_path(&loader, cli->argv[i], &counts);
-	else
-		for (size_t i = 0; i < loader.path.n; i++)
-			run_path(&loader, loader.path.dirs[i], &counts);
-	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+	status = cli->is_watch ? run_again_and_again(&loader, cli) : run_all(&loader, cli);
 	loader_fini(&loader);
 	mapping_path_fini(&path);
-	if (counts.passed + counts.failed == 0)
-		return EXIT_MISUSED;
-	return counts.failed ? EXIT_FAILED : EXIT_DONE;
+	return status;
 }

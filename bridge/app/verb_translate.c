@@ -1,5 +1,4 @@
 /* calque translate: messages through two dialects, offline. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +150,8 @@ static int translate_lines(struct offline *o)
 
 static bool is_call(const struct cli *cli)
 {
-	if (cli->is_lines)
-		return cli->argc == 2;
+	if (cli->is_lines) /* there, each line says what came with it */
+		return cli->argc == 2 && cli->properties.n == 0 && !cli->response_topic;
 	return cli->argc >= 4 &&
 	       (strcmp(cli->argv[2], "up") == 0 || strcmp(cli->argv[2], "down") == 0);
 }

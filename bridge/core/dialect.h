@@ -13,6 +13,7 @@
 #include "core/topic.h"
 #include "core/vars.h"
 
+struct buf;
 struct report;
 
 enum device_place { DEVICE_IN_TOPIC, DEVICE_IN_PAYLOAD, DEVICE_IN_SESSION /* "none" */ };
@@ -76,17 +77,14 @@ struct dialect *dialect_new(const char *file, const char *metadata, size_t len,
 			    struct report *report);
 void dialect_free(struct dialect *d);
 
-/* The metadata of a through file: its name and the function for each flow (NULL: passes). */
-struct through {
-	char *name, *about, *version;
-	char *function[FLOWS];
-};
-
-/* Likewise for a through file, whose metadata is {through, about, version, up, down}. */
-struct through *through_new(const char *file, const char *metadata, size_t len,
-			    struct report *report);
-void through_free(struct through *t);
-
 bool dialect_is_credential(const struct dialect *d, const char *variable);
+
+/* A JSON Schema (draft 2020-12) of the metadata of dialects and through files, made of the tables that
+ * dialect_new() and through_new() read by.  What it cannot say is how rows get on with each other, and
+ * what only requests may have.  Caller frees. */
+char *dialect_json_schema(void);
+/* Append a line per optional key, "PREFIXname: what it says". */
+void dialect_put_keys(const char *prefix, struct buf *out);
+void dialect_put_row_keys(const char *prefix, struct buf *out);
 
 #endif

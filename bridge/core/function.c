@@ -72,6 +72,18 @@ void functions_collect(struct functions *f, json_object *metadata)
 	}
 }
 
+/* What a function that is named there might do to begin with. */
+static const char *body_for(const char *place)
+{
+	const char *key = strrchr(place, '.');
+
+	if (!key)
+		return "."; /* of a through file */
+	if (strcmp(key, ".read") == 0)
+		return "{body: .payload}";
+	return strcmp(key, ".write") == 0 ? ".body" : "{payload: .body}";
+}
+
 bool functions_report_missing(struct functions *f, const char *file, const char *name,
 			      struct report *report)
 {
@@ -81,8 +93,10 @@ bool functions_report_missing(struct functions *f, const char *file, const char 
 		f->items[number].is_missing = true;
 	for (size_t i = 0; number >= 0 && i < f->n_uses; i++)
 		if (f->uses[i].number == number)
-			report_error(report, "%s: %s: there is no function \"%s\" in this file",
-				     file, f->uses[i].place, name);
+			report_error(report,
+				     "%s: %s: there is no function \"%s\" in this file; write one: "
+				     "def %s: %s;",
+				     file, f->uses[i].place, name, name, body_for(f->uses[i].place));
 	return number >= 0;
 }
 

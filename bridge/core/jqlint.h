@@ -4,7 +4,7 @@
  * input, writes, or stops the program is refused by name, wherever it stands as code: comments, text
  * of strings, .fields, $variables, @formats and object keys are no code, the \( ) in a string is.  A
  * `def` of such a name is refused too.  Which modules a file imports is asked of jq, not of this
- * module; it only tells their lines. */
+ * module; it only tells their lines.  What is allowed and risky is left to jqhazard.h. */
 #ifndef BRIDGE_JQLINT_H
 #define BRIDGE_JQLINT_H
 
@@ -20,7 +20,7 @@ struct jqlint_imports {
 };
 
 /* Check `len` bytes of jq source (borrowed).  Each mistake goes into the report as
- * "FILE:LINE: text"; true if there was none.  `imports` (may be NULL) is overwritten, caller ends it
+ * "FILE:LINE: text"; true if there was none.  Hazards go there as hints.  `imports` (may be NULL) is overwritten, caller ends it
  * with jqlint_imports_fini(). */
 bool jqlint_check(const char *file, const char *source, size_t len, struct jqlint_imports *imports,
 		  struct report *report);

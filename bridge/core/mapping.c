@@ -1,34 +1,22 @@
-#include "core/mapping.h"
+#include "core/mapping_inside.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <jq.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/dialect.h"
-#include "core/function.h"
+#include "core/jqmessage.h"
 #include "core/scrub.h"
 #include "core/sources.h"
-
-struct mapping {
-	char *file;
-	struct dialect *dialect; /* NULL: a through file */
-	struct through *through;
-	struct functions functions;
-	struct scrub *scrub; /* knows the words of the file and of what it imports */
-	jq_state *jq;
-};
+#include "core/through.h"
 
 struct loader {
 	struct mapping *m;
 	const char *name;
 	struct report *report;
-	size_t n_lines_before, n_errors_before; /* what the report held already */
+	size_t n_errors_before; /* what the report held already */
 	struct sources *sources;
 	jq_state *meta; /* runs `modulemeta` */
 	struct {
@@ -36,60 +24,6 @@ struct loader {
 		size_t n;
 	} messages; /* of jq, not yet reported */
 };
-
-/* Paths */
-
-void mapping_path_add(struct mapping_path *p, const char *dir)
-{
-	p->dirs = mem_grow(p->dirs, p->n, sizeof *p->dirs);
-	p->dirs[p->n++] = mem_strdup(dir);
-}
-
-void mapping_path_fini(struct mapping_path *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		free(p->dirs[i]);
-	free(p->dirs);
-	*p = (struct mapping_path){ 0 };
-}
-
-/* Letters, digits, - _ and inside also dots: no path. */
-static bool is_mapping_name(const char *name)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_-.";
-
-	return *name && *name != '.' && !strstr(name, "..") && name[strspn(name, letters)] == '\0';
-}
-
-char *mapping_path_find(const struct mapping_path *p, const char *name)
-{
-	for (size_t i = 0; is_mapping_name(name) && i < p->n; i++) {
-		char *file = mem_printf("%s/%s.jq", p->dirs[i], name);
-		struct stat st;
-
-		if (stat(file, &st) == 0 && !S_ISDIR(st.st_mode))
-			return file;
-		free(file);
-	}
-	return NULL;
-}
-
-static void report_not_found(const struct mapping_path *p, const char *name, struct report *report)
-{
-	struct buf dirs = { 0 };
-
-	if (!is_mapping_name(name)) {
-		report_error(report, "%s: no name of a mapping: letters, digits, - and _ only",
-			     name);
-		return;
-	}
-	for (size_t i = 0; i < p->n; i++)
-		buf_printf(&dirs, "%s%s", i ? ", " : "", p->dirs[i]);
-	report_error(report, "%s.jq: not found in %s", name,
-		     p->n ? buf_str(&dirs) : "the mapping path, which is empty");
-	buf_fini(&dirs);
-}
 
 /* jq's states and messages */
 
@@ -102,12 +36,6 @@ static void keep_message(void *ctx, jv msg)
 			mem_grow(ld->messages.items, ld->messages.n, sizeof *ld->messages.items);
 		ld->messages.items[ld->messages.n++] = mem_strdup(jv_string_value(msg));
 	}
-	jv_free(msg);
-}
-
-static void forget_message(void *ctx, jv msg)
-{
-	(void)ctx;
 	jv_free(msg);
 }
 
@@ -139,66 +67,26 @@ static bool report_missing(struct loader *ld, const char *text)
 	return ok;
 }
 
-static void cut_out(char *text, const char *piece)
+static void report_message(struct loader *ld, const char *shown, const char *said)
 {
-	char *at = strstr(text, piece);
+	struct jqmessage m;
+	const char *advice;
+	char *line;
 
-	if (at)
-		memmove(at, at + strlen(piece), strlen(at + strlen(piece)) + 1);
-}
-
-/* The " at " of the last " at PATH, line N", cut off there; NULL: no such place. */
-static char *cut_place(char *text, unsigned *line)
-{
-	char *at = NULL, *number = strstr(text, ", line ");
-
-	if (!number)
-		return NULL;
-	*number = '\0';
-	for (char *p = text; (p = strstr(p, " at ")); p++)
-		at = p;
-	if (at)
-		*at = '\0';
-	*line = (unsigned)strtoul(number + strlen(", line "), NULL, 10);
-	return at;
-}
-
-/* A mistake in a file that several programs were made of is told once. */
-static void report_once(struct loader *ld, const char *place, const char *text)
-{
-	char *line = mem_printf("%s: %s", place, text);
-	bool is_known = false;
-
-	for (size_t i = ld->n_lines_before; i < ld->report->n_lines; i++)
-		is_known = is_known || strcmp(ld->report->lines[i].text, line) == 0;
-	if (!is_known)
+	if (!jqmessage_read(&m, said))
+		return;
+	advice = jqmessage_advice(m.text);
+	if (m.file && strcmp(m.file, "<top-level>") != 0)
+		line = mem_printf("%s:%u: %s%s%s", sources_shown(ld->sources, m.file), m.line,
+				  m.text, advice ? "; " : "", advice ? advice : "");
+	else
+		line = mem_printf("%s: %s%s%s", shown, m.text, advice ? "; " : "",
+				  advice ? advice : "");
+	/* A mistake in a file that several programs were made of is told once. */
+	if (*m.text && !(m.file && report_missing(ld, m.text)) && !report_has(ld->report, line))
 		report_error(ld->report, "%s", line);
 	free(line);
-}
-
-/* jq writes "jq: error: TEXT at PATH, line N:" and the line of the source behind. */
-static void report_message(struct loader *ld, const char *shown, const char *message)
-{
-	static const char prefix[] = "jq: error: ";
-	unsigned line = 0;
-	char *text, *at;
-
-	while (strncmp(message, prefix, strlen(prefix)) == 0)
-		message += strlen(prefix);
-	if (strncmp(message, "jq: ", 4) == 0) /* "jq: 2 compile errors" */
-		return;
-	text = mem_strndup(message, strcspn(message, "\n"));
-	cut_out(text, " (Unix shell quoting issues?)");
-	at = cut_place(text, &line);
-	if (at && strcmp(at + 4, "<top-level>") != 0) {
-		char *place = mem_printf("%s:%u", sources_shown(ld->sources, at + 4), line);
-
-		report_once(ld, place, text);
-		free(place);
-	} else if (*text && !(at && report_missing(ld, text))) {
-		report_once(ld, shown, text);
-	}
-	free(text);
+	jqmessage_fini(&m);
 }
 
 static void report_messages(struct loader *ld, const char *shown)
@@ -262,7 +150,7 @@ static void check_name(struct loader *ld, json_object *metadata, const char *key
 	    !json_object_is_type(value, json_type_string) ||
 	    strcmp(json_object_get_string(value), ld->name) == 0)
 		return;
-	report_error(ld->report, "%s: %s: \"%s\" is not the name of the file, \"%s\"", ld->m->file,
+	report_error(ld->report, "%s: %s: \"%s\" is not the name of the file; write \"%s\"", ld->m->file,
 		     key, json_object_get_string(value), ld->name);
 }
 
@@ -288,8 +176,8 @@ static void read_table(struct loader *ld, json_object *metadata)
 		report_error(ld->report, "%s: %s", m->file,
 			     is_dialect
 				     ? "a file is a dialect or a through file, not both"
-				     : "neither a dialect nor a through file: its metadata has no "
-				       "\"dialect\" and no \"through\"");
+				     : "neither a dialect nor a through file; a dialect starts with "
+				       "module {dialect: \"NAME\", messages: [...]};");
 		return;
 	}
 	functions_collect(&m->functions, metadata);
@@ -387,7 +275,7 @@ static void compile(struct loader *ld)
 		report_messages(ld, m->file);
 		look_further(ld, home);
 	}
-	jq_set_error_cb(m->jq, forget_message, NULL);
+	jq_set_error_cb(m->jq, mapping_forget_message, NULL);
 	buf_fini(&program);
 	free(given);
 	free(dir);
@@ -410,12 +298,11 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 {
 	struct loader ld = { .name = name,
 			     .report = report,
-			     .n_lines_before = report->n_lines,
 			     .n_errors_before = report->n_errors };
 	char *file = mapping_path_find(p, name);
 
 	if (!file) {
-		report_not_found(p, name, report);
+		mapping_path_report_missing(p, name, report);
 		return NULL;
 	}
 	ld.m = mem_zalloc(sizeof *ld.m);
@@ -463,181 +350,4 @@ const struct dialect *mapping_dialect(const struct mapping *m)
 int mapping_through_fn(const struct mapping *m, enum flow flow)
 {
 	return m->through ? functions_number(&m->functions, m->through->function[flow]) : -1;
-}
-
-/* Calls */
-
-/* One JSON value.  jv_parse_sized() would do the same, but its errors quote the whole text, and
- * unpatched ones read beyond it (CVE-2026-39979). */
-static jv parse(const char *text, size_t len)
-{
-	struct jv_parser *parser = jv_parser_new(0);
-	jv value, more;
-
-	jv_parser_set_buf(parser, text, (int)len, 0);
-	value = jv_parser_next(parser);
-	if (jv_is_valid(value)) {
-		more = jv_parser_next(parser);
-		if (jv_is_valid(more) || jv_invalid_has_msg(jv_copy(more))) {
-			jv_free(value);
-			value = jv_invalid();
-		}
-		jv_free(more);
-	}
-	jv_parser_free(parser);
-	return value;
-}
-
-/* Does no value lie deeper than jq can print?  It puts "<stripped: ...>" there, bare. */
-static bool is_depth_ok(const char *text, size_t len)
-{
-	bool is_string = false;
-	int depth = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-
-		if (is_string && c == '\\')
-			i++;
-		else if (c == '"')
-			is_string = !is_string;
-		else if (is_string)
-			continue;
-		else if ((c == '[' || c == '{') && ++depth > JTEXT_MAX_DEPTH)
-			return false;
-		else if (c == ']' || c == '}')
-			depth--;
-	}
-	return true;
-}
-
-struct call {
-	struct mapping *m;
-	jv texts; /* the outputs, kept until the run has ended: their receiver may call again */
-	size_t n_bytes;
-};
-
-/* Keep one output (taken). */
-static bool keep(struct call *c, jv value, struct err *e)
-{
-	jv text = jv_dump_string(value, 0);
-	struct jslice output = { jv_string_value(text),
-				 (size_t)jv_string_length_bytes(jv_copy(text)) };
-	bool ok = false;
-
-	c->n_bytes += output.len;
-	if (jv_array_length(jv_copy(c->texts)) >= MAPPING_MAX_OUTPUTS)
-		err_set(e, ERR_LIMIT, "more than %d outputs", MAPPING_MAX_OUTPUTS);
-	else if (c->n_bytes > MAPPING_MAX_OUTPUT_BYTES)
-		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
-	else if (!is_depth_ok(output.text, output.len))
-		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH);
-	else
-		ok = true;
-	if (ok)
-		c->texts = jv_array_append(c->texts, text);
-	else
-		jv_free(text);
-	return ok;
-}
-
-/* Why it ended without a value: `last` is taken.  True if that was its end. */
-static bool is_end(const struct call *c, jv last, struct err *e)
-{
-	struct buf shown = { 0 };
-	bool ok = false;
-	jv msg;
-
-	if (jq_halted(c->m->jq)) {
-		err_set(e, ERR_INVALID, "the function halted");
-	} else if (!jv_invalid_has_msg(jv_copy(last))) {
-		ok = true;
-	} else {
-		msg = jv_invalid_get_msg(jv_copy(last));
-		if (jv_get_kind(msg) == JV_KIND_STRING)
-			scrub_text(c->m->scrub, jv_string_value(msg),
-				   (size_t)jv_string_length_bytes(jv_copy(msg)), &shown);
-		else
-			buf_puts(&shown, "the function failed with an error that is no text");
-		err_set(e, ERR_INVALID, "%s", buf_str(&shown));
-		buf_fini(&shown);
-		jv_free(msg);
-	}
-	jv_free(last);
-	return ok;
-}
-
-static bool run(struct call *c, struct err *e)
-{
-	for (;;) {
-		jv value = jq_next(c->m->jq);
-
-		if (!jv_is_valid(value))
-			return is_end(c, value, e);
-		if (!keep(c, value, e))
-			return false;
-	}
-}
-
-static void hand_out(jv texts, bool (*on_output)(void *ctx, struct jslice output), void *ctx)
-{
-	int n = jv_array_length(jv_copy(texts));
-	bool more = true;
-
-	for (int i = 0; more && i < n; i++) {
-		jv text = jv_array_get(jv_copy(texts), i);
-
-		more = on_output(ctx,
-				 (struct jslice){ jv_string_value(text),
-						  (size_t)jv_string_length_bytes(jv_copy(text)) });
-		jv_free(text);
-	}
-}
-
-bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
-		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
-{
-	struct call c = { .m = m };
-	bool ok;
-	jv value;
-
-	if (len > INT_MAX) {
-		err_set(e, ERR_LIMIT, "the input is too large");
-		return false;
-	}
-	value = parse(input, len);
-	if (!jv_is_valid(value)) {
-		jv_free(value);
-		err_set(e, ERR_INVALID, "jq cannot read the input");
-		return false;
-	}
-	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
-	c.texts = jv_array();
-	ok = run(&c, e);
-	if (ok)
-		hand_out(c.texts, on_output, ctx);
-	else
-		jq_start(m->jq, jv_null(), 0); /* let go of what the run still holds */
-	jv_free(c.texts);
-	return ok;
-}
-
-bool mapping_keeps_numbers(void)
-{
-	static const char wide[] = "9007199254740993"; /* 2^53 + 1 */
-	static int known = -1;
-
-	if (known < 0) {
-		jq_state *jq = jq_init();
-		jv text;
-
-		jq_set_error_cb(jq, forget_message, NULL);
-		jq_compile(jq, ".");
-		jq_start(jq, parse(wide, strlen(wide)), 0);
-		text = jv_dump_string(jq_next(jq), 0);
-		known = strcmp(jv_string_value(text), wide) == 0;
-		jv_free(text);
-		jq_teardown(&jq);
-	}
-	return known;
 }

@@ -1,6 +1,6 @@
 /* mapping.h -- mapping files: one jq module each, loaded, checked and compiled into one program.
  *
- * The only includer of jq.h; no jv leaves.  Reads files while loading, never afterwards.  The
+ * It and mapping_call.c alone see jq.h; no jv leaves.  Reads files while loading, never afterwards.  The
  * caller must have pointed `environ` at an empty array before (jq has `env`).  One thread per
  * mapping (libjq's reference counts are plain ints). */
 #ifndef BRIDGE_MAPPING_H
@@ -11,23 +11,12 @@
 
 #include "base/jtext.h"
 #include "core/kind.h"
+#include "core/mapping_path.h"
 
 struct dialect;
 struct err;
 struct mapping;
 struct report;
-
-/* Where mapping files are looked for; the first directory that has the file wins. */
-struct mapping_path {
-	char **dirs;
-	size_t n;
-};
-
-void mapping_path_add(struct mapping_path *p, const char *dir);
-void mapping_path_fini(struct mapping_path *p);
-/* The file of the mapping called `name` ("factory" -> "/etc/calque/mappings/factory.jq"); caller
- * frees.  NULL: no directory has it. */
-char *mapping_path_find(const struct mapping_path *p, const char *name);
 
 /* Load NAME.jq: a dialect, or a through file.  Checks everything and puts every mistake into the
  * report; NULL if there was any.  Refused: `search:` keys, data imports, modules outside the path,

@@ -35,20 +35,39 @@ void schema_leave(struct schema_reader *r, size_t mark)
 	r->place.data[mark] = '\0';
 }
 
-void schema_mistake(struct schema_reader *r, const char *fmt, ...)
+static void tell(struct schema_reader *r,
+		 void (*report)(struct report *report, const char *fmt, ...), const char *fmt,
+		 va_list ap)
 {
 	struct buf text = { 0 };
+
+	buf_vprintf(&text, fmt, ap);
+	report(r->report, "%s: %s%s%s", r->file, buf_str(&r->place), r->place.len ? ": " : "",
+	       buf_str(&text));
+	buf_fini(&text);
+}
+
+void schema_mistake(struct schema_reader *r, const char *fmt, ...)
+{
 	va_list ap;
 
 	if (r->is_quiet)
 		return;
 	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
+	tell(r, report_error, fmt, ap);
 	va_end(ap);
-	report_error(r->report, "%s: %s%s%s", r->file, buf_str(&r->place), r->place.len ? ": " : "",
-		     buf_str(&text));
-	buf_fini(&text);
 	r->mistakes++;
+}
+
+void schema_hint(struct schema_reader *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->is_quiet)
+		return;
+	va_start(ap, fmt);
+	tell(r, report_hint, fmt, ap);
+	va_end(ap);
 }
 
 /* Names that may have been meant */
@@ -113,13 +132,19 @@ static void guess_put(const struct guess *g, struct buf *out)
 static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name)
 {
 	struct guess g = { name, NULL, SIZE_MAX };
-	struct buf hint = { 0 };
+	struct buf text = { 0 };
 
-	for (size_t i = 0; i < schema->n_keys; i++)
-		guess_try(&g, schema->keys[i].name);
-	guess_put(&g, &hint);
-	schema_mistake(r, "unknown key \"%s\"%s", name, buf_str(&hint));
-	buf_fini(&hint);
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *key = &schema->keys[i];
+
+		if (key->type == SCHEMA_REFUSED)
+			continue;
+		guess_try(&g, key->name);
+		buf_printf(&text, "%s%s", text.len ? ", " : ": one of ", key->name);
+	}
+	guess_put(&g, &text);
+	schema_mistake(r, "unknown key \"%s\"%s", name, buf_str(&text));
+	buf_fini(&text);
 }
 
 /* Types.  A setter returns false when the value has the wrong type; any other mistake it reports
@@ -241,27 +266,38 @@ static bool set_count(struct schema_reader *r, const struct schema_key *key, voi
 	return true;
 }
 
-static bool set_word(struct schema_reader *r, const struct schema_key *key, void *member,
-		     json_object *value)
+bool schema_find_word(struct schema_reader *r, const struct schema_word *words, json_object *value,
+		      const struct schema_word **word)
 {
 	const char *s = json_object_get_string(value);
 	struct guess g = { s, NULL, SIZE_MAX };
 	struct buf text = { 0 };
 
+	*word = NULL;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	for (const struct schema_word *w = key->words; w->name; w++) {
-		if (strcmp(w->name, s) == 0) {
-			memcpy(member, &w->value, sizeof w->value); /* an enum is as wide as int */
-			goto out;
-		}
+	for (const struct schema_word *w = words; w->name && !*word; w++) {
+		if (strcmp(w->name, s) == 0)
+			*word = w;
 		guess_try(&g, w->name);
-		buf_printf(&text, "%s%s", w == key->words ? ": one of " : ", ", w->name);
+		buf_printf(&text, "%s%s", w == words ? ": one of " : ", ", w->name);
 	}
 	guess_put(&g, &text);
-	schema_mistake(r, "unknown word \"%s\"%s", s, buf_str(&text));
-out:
+	if (!*word)
+		schema_mistake(r, "unknown word \"%s\"%s", s, buf_str(&text));
 	buf_fini(&text);
+	return true;
+}
+
+static bool set_word(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	const struct schema_word *word;
+
+	if (!schema_find_word(r, key->words, value, &word))
+		return false;
+	if (word)
+		memcpy(member, &word->value, sizeof word->value); /* an enum is as wide as int */
 	return true;
 }
 
@@ -363,6 +399,15 @@ static bool set_own(struct schema_reader *r, const struct schema_key *key, void 
 	return key->set(r, member, value);
 }
 
+static bool refuse(struct schema_reader *r, const struct schema_key *key, void *member,
+		   json_object *value)
+{
+	(void)member;
+	(void)value;
+	schema_mistake(r, "%s", key->what);
+	return true;
+}
+
 static const struct {
 	setter *set;
 	const char *what;
@@ -380,6 +425,7 @@ static const struct {
 	[SCHEMA_JSON] = { set_json, "a JSON value" },
 	[SCHEMA_GROUP] = { set_group, "an object" },
 	[SCHEMA_OWN] = { set_own, "something else" },
+	[SCHEMA_REFUSED] = { refuse, "absent" },
 };
 
 /* Objects */
@@ -418,6 +464,23 @@ void schema_read(struct schema_reader *r, const struct schema *schema, void *int
 		const struct schema_key *key = &schema->keys[i];
 
 		if (key->is_required && !json_object_object_get_ex(object, key->name, NULL))
-			schema_mistake(r, "\"%s\" is missing", key->name);
+			schema_mistake(r, "\"%s\" is missing%s%s", key->name,
+				       key->about ? ": " : "", key->about ? key->about : "");
 	}
+}
+
+json_object *schema_tree(struct schema_reader *r, const char *metadata, size_t len)
+{
+	struct err e = { 0 };
+	json_object *tree = jtext_tree(metadata, len, &e);
+
+	if (!tree) {
+		schema_mistake(r, "the metadata cannot be read: %s",
+			       e.code ? e.text : "it is null");
+	} else if (!json_object_is_type(tree, json_type_object)) {
+		schema_mistake(r, "the metadata must be an object");
+		json_object_put(tree);
+		tree = NULL;
+	}
+	return tree;
 }

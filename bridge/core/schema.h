@@ -30,7 +30,8 @@ enum schema_type {
 	SCHEMA_TEXTS,	/* an object of strings: struct vars, merged into it */
 	SCHEMA_JSON,	/* anything: char *, its JSON text */
 	SCHEMA_GROUP,	/* an object: a struct with the schema `group` */
-	SCHEMA_OWN	/* what `set` takes, described by `what` */
+	SCHEMA_OWN,	/* what `set` takes: values of the type `like`, or a list of them */
+	SCHEMA_REFUSED	/* known, and not allowed here: `what` says why */
 };
 
 struct schema_word {
@@ -48,17 +49,35 @@ struct schema_key {
 	int min, max;
 	const struct schema_word *words; /* the last has no name */
 	const struct schema *group;
-	const char *what; /* says what the value must be, instead of the type's words */
+	const char *about; /* what the key says, in a line for people */
+	const char *what;  /* says what the value must be, instead of the type's words */
 	bool (*set)(struct schema_reader *r, void *member, json_object *value);
+	/* Of SCHEMA_OWN, for those who describe it: with `group` too, an object of that is as good. */
+	enum schema_type like;
+	bool is_list; /* of `min` elements at least */
+};
+
+/* Where `key` is, `other` must not be; with a `value`, it must not be that. */
+struct schema_rule {
+	const char *key, *other, *value;
 };
 
 struct schema {
 	const struct schema_key *keys;
 	size_t n_keys;
+	/* For those who describe it; the reader of the object checks them in words of its own. */
+	const struct schema_rule *rules;
+	size_t n_rules;
 };
+#define SCHEMA_COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 #define SCHEMA_OF(table)                                                                           \
 	{                                                                                          \
-		table, sizeof(table) / sizeof(table)[0]                                            \
+		.keys = table, .n_keys = SCHEMA_COUNT_OF(table)                                    \
+	}
+#define SCHEMA_WITH_RULES(table, its_rules)                                                        \
+	{                                                                                          \
+		.keys = table, .n_keys = SCHEMA_COUNT_OF(table), .rules = its_rules,               \
+		.n_rules = SCHEMA_COUNT_OF(its_rules)                                              \
 	}
 
 struct schema_reader {
@@ -74,8 +93,15 @@ struct schema_reader {
 void schema_read(struct schema_reader *r, const struct schema *schema, void *into,
 		 json_object *object);
 
+/* The object that is `len` bytes of strict JSON; NULL: none, reported.  Caller puts it. */
+json_object *schema_tree(struct schema_reader *r, const char *text, size_t len);
+
 /* Report a mistake at the place that is being read. */
 void schema_mistake(struct schema_reader *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The same as a hint to the author, which is no mistake. */
+void schema_hint(struct schema_reader *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Go to a value inside, by ".name" or "[i]"; the result takes back. */
@@ -86,7 +112,15 @@ void schema_leave(struct schema_reader *r, size_t mark);
 /* Can jq call a function of this name?  A letter or _, then letters, digits and _. */
 bool schema_is_name(const char *name);
 
+/* The word that `value` is, its mistake reported if it is none; false: no string. */
+bool schema_find_word(struct schema_reader *r, const struct schema_word *words, json_object *value,
+		      const struct schema_word **word);
 /* The string in `value` as a copy in *member, whose old text is freed.  False: no string. */
 bool schema_set_text(struct schema_reader *r, char **member, json_object *value);
+
+/* What the tables take, as a JSON Schema (draft 2020-12); caller puts it. */
+json_object *schema_describe(const struct schema *schema);
+/* Append a line for people per key, less the required ones: "PREFIXname: about". */
+void schema_put_keys(const struct schema *schema, const char *prefix, struct buf *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "core/dialect.h"
+#include "core/through.h"
 
 /* `json` with ' for ". */
 static struct dialect *read_dialect(const char *json, struct report *report)
@@ -202,12 +203,14 @@ Test(dialect, shares_keys_of_a_flow_with_its_rows)
 Test(dialect, reports_all_mistakes_at_once)
 {
 	static const char *const lines[] = {
-		"F: unknown key \"colour\"",
+		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
+		"credentials, limits, up, down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",
 		"F: mqtt: must be from 4 to 5",
 		"F: device: unknown word \"topics\" (did you mean \"topic\"?)",
 		"F: session.username: must be a string",
-		"F: messages[0]: \"topic\" is missing",
+		"F: messages[0]: \"topic\" is missing: the topic; {name} is a level, {name...} at the "
+		"end is the rest",
 		"F: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
 		"F: messages[1].qos: QoS 2 messages can be lost by the MQTT library in a crash; "
 		"use 1",
@@ -226,8 +229,9 @@ Test(dialect, refuses_what_is_no_metadata)
 {
 	expect_mistake("[]", "F: the metadata must be an object");
 	expect_mistake("null", "F: the metadata cannot be read: it is null");
-	expect_mistakes("{}", (const char *const[]){ "F: \"dialect\" is missing",
-						     "F: \"messages\" is missing", NULL });
+	expect_mistakes("{}", (const char *const[]){
+			"F: \"dialect\" is missing: the name of this file, without .jq",
+			"F: \"messages\" is missing: the rows, [{kind, topic, ...}]", NULL });
 	expect_mistake("{'dialect':'d','messages':[]}", "F: messages: must have a row at least");
 	expect_mistake("{'dialect':'d','messages':{}}", "F: messages: must be an array of rows");
 	expect_mistake("{'dialect':'','messages':[{'kind':'raw','topic':'r'}]}",
@@ -323,7 +327,7 @@ Test(dialect, explains_mistakes_of_a_row)
 		{ "event", ",'also':[1]",
 		  "F: messages[0].also[0]: must be a topic or {topic, reply}" },
 		{ "command", ",'also':[{'reply':'x'}]",
-		  "F: messages[0].also[0]: \"topic\" is missing" },
+		  "F: messages[0].also[0]: \"topic\" is missing: the further topic, as a template" },
 		{ "event", ",'also':['x',{'topic':'b','reply':'y'}]",
 		  "F: messages[0]: \"reply\" in also[1] has no use: event has no reply" },
 	};

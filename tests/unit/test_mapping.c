@@ -286,15 +286,22 @@ Test(mapping, reports_all_mistakes_in_one_run)
 			"D/bad.jq:8: `now` is not allowed in a mapping: a translation must depend "
 			"on its input "
 			"alone; .at is when the message arrived",
-			"D/bad.jq: dialect: \"bed\" is not the name of the file, \"bad\"",
-			"D/bad.jq: unknown key \"colour\"",
+			"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
+			"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
+			"session, credentials, limits, up, down, messages",
 			"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
-			"D/bad.jq: messages[0]: \"topic\" is missing",
-			"D/bad.jq: up.read: there is no function \"gone\" in this file",
-			"D/bad.jq: messages[1].write: there is no function \"nope\" in this file",
-			"D/bad.jq: messages[2].read: there is no function \"nope\" in this file",
-			"D/bad.jq: messages[2].publish: there is no function \"arg\" in this file",
-			"D/bad.jq:8: undefined_one/0 is not defined");
+			"D/bad.jq: messages[0]: \"topic\" is missing: the topic; {name} is a level, "
+			"{name...} at the end is the rest",
+			"D/bad.jq: up.read: there is no function \"gone\" in this file; write one: "
+			"def gone: {body: .payload};",
+			"D/bad.jq: messages[1].write: there is no function \"nope\" in this file; write one: "
+			"def nope: .body;",
+			"D/bad.jq: messages[2].read: there is no function \"nope\" in this file; write one: "
+			"def nope: {body: .payload};",
+			"D/bad.jq: messages[2].publish: there is no function \"arg\" in this file; write "
+			"one: def arg: {payload: .body};",
+			"D/bad.jq:8: undefined_one/0 is not defined; write def NAME: ...; before its use, or "
+			"see whether jq 1.6 has it");
 }
 
 Test(mapping, reports_what_jq_cannot_parse)
@@ -309,27 +316,28 @@ Test(mapping, reports_what_jq_cannot_parse)
 	write_file("main.jq", "module {dialect: \"main\", messages: []};\ndef a: 1; .\n");
 	EXPECT_MISTAKES("main",
 			"D/main.jq: library should only have function definitions, not a main "
-			"expression");
+			"expression; write module {...}; and then only def NAME: ...;");
 	write_file("computed.jq", "module {dialect: env.X};\ndef a: 1;\n");
 	EXPECT_MISTAKES(
 		"computed",
 		"D/computed.jq:1: `env` is not allowed in a mapping: the environment must not "
 		"matter; give values as `vars` in the configuration",
-		"D/computed.jq:1: Module metadata must be constant");
+		"D/computed.jq:1: Module metadata must be constant; plain values only, no "
+			"functions and no operators");
 }
 
 Test(mapping, refuses_files_that_are_neither_or_both)
 {
 	write_file("wire.jq", "def x: 1;\n");
 	EXPECT_MISTAKES("wire",
-			"D/wire.jq: neither a dialect nor a through file: its metadata has no "
-			"\"dialect\" and no \"through\"");
+			"D/wire.jq: neither a dialect nor a through file; a dialect starts with "
+			"module {dialect: \"NAME\", messages: [...]};");
 	write_file("both.jq", "module {dialect: \"both\", through: \"both\"};\n");
 	EXPECT_MISTAKES("both", "D/both.jq: a file is a dialect or a through file, not both");
 	write_file("other.jq", "module {through: \"another\", up: \"f\", left: 1};\ndef f: .;\n");
 	EXPECT_MISTAKES("other",
-			"D/other.jq: through: \"another\" is not the name of the file, \"other\"",
-			"D/other.jq: unknown key \"left\"");
+			"D/other.jq: through: \"another\" is not the name of the file; write \"other\"",
+			"D/other.jq: unknown key \"left\": one of through, about, version, up, down");
 }
 
 Test(mapping, imports_modules_of_the_path)
@@ -365,7 +373,8 @@ Test(mapping, looks_into_imported_modules_once)
 			"D/c.jq:1: `$ENV` is not allowed in a mapping: the environment must not "
 			"matter; give values "
 			"as `vars` in the configuration",
-			"D/c.jq:1: missing/0 is not defined");
+			"D/c.jq:1: missing/0 is not defined; write def NAME: ...; before its use, or see whether "
+			"jq 1.6 has it");
 }
 
 Test(mapping, refuses_imports_from_elsewhere)

@@ -1,0 +1,51 @@
+/* jqlex.h -- the words of a jq source, as jq's own lexer tells them apart.
+ *
+ * Enough to find names and literals where they stand as code; there is no parser.  What a version of
+ * jq would refuse comes out somehow: jq says it better. */
+#ifndef BRIDGE_JQLEX_H
+#define BRIDGE_JQLEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum jqtoken_type {
+	JQ_WORD,     /* a name in code, keywords too: `if`, `m::f` */
+	JQ_KEY,	     /* a name as the key of an object: {name: 1} */
+	JQ_VARIABLE, /* $name, the name alone */
+	JQ_FIELD,    /* .name, and . and .. */
+	JQ_STRING,   /* the text between two quotes, as it is written */
+	JQ_PIECE,    /* the same of a string with \( ) in it: up to that, or behind it */
+	JQ_NUMBER,
+	JQ_FORMAT, /* @base64 */
+	JQ_SIGN	   /* an operator or a bracket; \( ) are ( and ) */
+};
+
+struct jqtoken {
+	enum jqtoken_type type;
+	const char *text; /* borrowed from the source */
+	size_t len;
+	unsigned line;
+	size_t depth; /* how many of ( [ { and `if` it stands in; they and their ends stand outside */
+};
+
+struct jqcomment {
+	const char *text; /* from the # to the end of the line, without that; borrowed */
+	size_t len;
+	unsigned line;
+};
+
+struct jqsource {
+	struct jqtoken *tokens;
+	size_t n;
+	struct jqcomment *comments;
+	size_t n_comments;
+};
+
+/* Read `len` bytes (kept by the caller as long as the result).  Caller ends it with
+ * jqsource_fini(). */
+void jqsource_read(struct jqsource *s, const char *text, size_t len);
+void jqsource_fini(struct jqsource *s);
+
+bool jqtoken_is(const struct jqtoken *t, enum jqtoken_type type, const char *text);
+
+#endif

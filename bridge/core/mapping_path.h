@@ -1,0 +1,25 @@
+/* mapping_path.h -- where mapping files are looked for. */
+#ifndef BRIDGE_MAPPING_PATH_H
+#define BRIDGE_MAPPING_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct report;
+
+/* The first directory that has the file wins. */
+struct mapping_path {
+	char **dirs;
+	size_t n;
+};
+
+void mapping_path_add(struct mapping_path *p, const char *dir);
+void mapping_path_fini(struct mapping_path *p);
+/* The file of the mapping called `name` ("factory" -> "/etc/calque/mappings/factory.jq"); caller
+ * frees.  NULL: no directory has it. */
+char *mapping_path_find(const struct mapping_path *p, const char *name);
+/* Why there is none. */
+void mapping_path_report_missing(const struct mapping_path *p, const char *name,
+				 struct report *report);
+
+#endif

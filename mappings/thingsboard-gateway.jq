@@ -1,0 +1,162 @@
+# ThingsBoard, MQTT gateway API.
+#
+# One session speaks for many devices, whose names are in the payloads.  What the gateway has to say of itself
+# goes over the device API: set the variable `gateway` to the name of the device that is the gateway.
+module {
+  dialect: "thingsboard-gateway", about: "ThingsBoard, MQTT gateway API", version: 1,
+  device: "payload",
+  session: { username: "{token}" },
+  credentials: ["token"],
+  limits: { payload_bytes: 65536, in_flight: 100 },
+  up: { lenient: true },
+  messages: [
+    # Telemetry of devices, and what else goes there
+    { kind: "telemetry",      topic: "v1/gateway/telemetry", read: "read_telemetry", write: "write_telemetry" },
+    { kind: "event",          topic: "v1/gateway/telemetry", only: "write", write: "write_event" },
+    { kind: "alarm",          topic: "v1/gateway/telemetry", only: "write", write: "write_alarm" },
+    { kind: "raw",            topic: "v1/gateway/telemetry", only: "write", write: "write_raw" },
+    { kind: "firmware_state", topic: "v1/gateway/telemetry", only: "write", write: "write_firmware_state" },
+
+    { kind: "presence",       topic: "v1/gateway/connect", read: "read_connect", write: "write_connect" },
+    { kind: "presence",       topic: "v1/gateway/disconnect", read: "read_disconnect", write: "write_disconnect" },
+
+    # Client attributes of devices, and what else goes there
+    { kind: "attributes",     topic: "v1/gateway/attributes", read: "read_attributes", write: "write_attributes" },
+    { kind: "config_reply",   topic: "v1/gateway/attributes", only: "write", write: "write_body" },
+    { kind: "device_info",    topic: "v1/gateway/attributes", only: "write", write: "write_body" },
+    { kind: "setting",        topic: "v1/gateway/attributes", only: "write", write: "write_setting" },
+    { kind: "license_reply",  topic: "v1/gateway/attributes", only: "write", write: "write_license_reply" },
+
+    # Shared attributes: a device's configuration.  A firmware notice is a group of them
+    { kind: "firmware",       topic: "v1/gateway/attributes", read: "read_firmware", write: "write_firmware" },
+    { kind: "config",         topic: "v1/gateway/attributes", read: "read_config", write: "write_config" },
+    { kind: "license",        topic: "v1/gateway/attributes", only: "write", write: "write_license" },
+    { kind: "space_info",     topic: "v1/gateway/attributes", only: "write", write: "write_space_info" },
+
+    # Asking for attributes
+    { kind: "attributes_request", topic: "v1/gateway/attributes/request", id: "integer",
+      read: "read_attributes_request", write: "write_attributes_request" },
+    { kind: "attributes_reply", topic: "v1/gateway/attributes/response", id: "integer",
+      read: "read_attributes_reply", write: "write_attributes_reply" },
+
+    # RPC from the server
+    { kind: "command",        topic: "v1/gateway/rpc", id: "integer", read: "read_command", write: "write_command" },
+    { kind: "command_reply",  topic: "v1/gateway/rpc", id: "integer",
+      read: "read_command_reply", write: "write_command_reply" },
+
+    { kind: "claim",          topic: "v1/gateway/claim", read: "read_claim", write: "write_claim" },
+
+    # The gateway itself
+    { kind: "telemetry",      topic: "v1/devices/me/telemetry", read: "read_own_telemetry", write: "write_own_telemetry" },
+    { kind: "attributes",     topic: "v1/devices/me/attributes", write: "write_own_attributes" },
+    { kind: "request",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      read: "read_request", write: "write_request" },
+    { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
+    { kind: "device_change",  topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      read: "read_service", publish: "publish_service" },
+    { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer",
+      only: "write", write: "write_service_reply" }
+  ]
+};
+import "thingsboard" as tb;
+import "wire" as wire;
+
+# {"D1": …, "D2": …}: what `read` makes of each device's part, as messages of that device.
+def of_each(read): (.payload | to_entries[]) as $part | .payload = $part.value | read + {device: $part.key};
+# {"device": "D1", "data": …}
+def of_one(read): .payload.device as $device | .payload |= .data | read + {$device};
+
+def is_gateway: .to.gateway and .to.device == .to.gateway;
+def by_name(part):
+  if is_gateway then error("a gateway says no \(.kind) of itself") else {(.to.device): part} end;
+def to_one(data): {device: .to.device, data: data};
+
+# {"D1": [{"ts": 1700000000000, "values": {"temp": 21.5}}], "D2": [{"on": true}]}, always arrays.
+def read_telemetry: of_each(tb::samples);
+def write_telemetry: select(is_gateway | not) | by_name([tb::sample(.body)]);
+def write_event: by_name([tb::write_event]);
+def write_alarm: by_name([tb::write_alarm]);
+def write_raw: by_name([tb::write_raw]);
+def write_firmware_state: by_name([tb::write_firmware_state]);
+
+# {"device": "D1", "type": "default"}
+def read_connect: {device: .payload.device, body: {online: true}};
+def read_disconnect: {device: .payload.device, body: {online: false}};
+def write_connect: select(.body.online) | {device: .to.device};
+def write_disconnect: select(.body.online | not) | {device: .to.device};
+
+# {"D1": {"model": "A"}}
+def read_attributes: of_each({body: .payload});
+def write_attributes: select(is_gateway | not) | by_name(.body);
+def write_body: by_name(.body);
+def write_setting: by_name(tb::write_setting);
+def write_license_reply: by_name(tb::write_license);
+
+# {"device": "D1", "data": {"rate": 10, "deleted": ["unit"]}}
+def read_firmware: of_one(tb::read_firmware);
+def write_firmware: to_one(tb::write_firmware);
+def read_config: of_one(tb::read_config);
+def write_config: to_one(tb::write_config);
+def write_license: to_one(tb::write_license);
+def write_space_info: to_one(tb::write_space_info);
+
+# {"id": 3, "device": "D1", "client": false, "keys": ["rate", "unit"]}, or "key": "rate".  Newer pages of the
+# manual have {"client": [names], "shared": [names]}, which the server does not take.
+def names: .keys // [.key // empty];
+def read_attributes_request: .payload
+  | {id, device, body: (
+      if (.client | type) == "array" or (.shared | type) == "array" then {client, shared} | wire::some
+      elif .client then {client: names} else {shared: names} end)};
+# The keys of one scope can be asked for; for anything else the bridge answers itself.
+def write_attributes_request: (.body | to_entries | map(select(.value != []))) as $scopes
+  | select($scopes | length == 1)
+  | {id, device: .to.device, client: ($scopes[0].key == "client")}
+    + ($scopes[0].value | if length == 1 then {key: .[0]} else {keys: .} end);
+
+# {"id": 3, "device": "D1", "values": {"rate": 5, "unit": "C"}}, and {"id": 4, "device": "D1", "value": 5} if one
+# key was asked for.  Only the request says of which scope.
+def asked: .request.body // {} | [(.client // [])[], (.shared // [])[]];
+def read_attributes_reply: asked as $keys | (.request.body // {} | if .client then "client" else "shared" end) as $scope
+  | .payload
+  | {id, device, body: ({client: {}, shared: {}} + {($scope):
+      (.values // (if has("value") and ($keys | length) == 1 then {($keys[0]): .value} else {} end))})};
+def write_attributes_reply: asked as $keys
+  | {id, device: .to.device} + (.body | ((.client // {}) + (.shared // {}))
+    | if ($keys | length) != 1 then {values: .} elif has($keys[0]) then {value: .[$keys[0]]} else {} end);
+
+# {"device": "D1", "data": {"id": 5, "method": "setFan", "params": {"rpm": 900}}}
+def read_command: of_one({id: .payload.id} + tb::read_rpc);
+def write_command: to_one({id} + tb::write_rpc);
+
+# {"device": "D1", "id": 5, "data": {"ok": true}}
+def read_command_reply: .payload | {id, device, body: (.data | tb::read_outcome)};
+def write_command_reply: select(.request) | {device: .to.device, id, data: tb::outcome};
+
+# {"D1": {"secretKey": "s", "durationMs": 60000}}
+def read_claim: of_each(tb::read_claim);
+def write_claim: by_name(tb::write_claim);
+
+# As a device of its own.
+def read_own_telemetry: tb::samples;
+def write_own_telemetry: select(is_gateway) | tb::write_telemetry;
+def write_own_attributes: select(is_gateway) | .body;
+def read_request:
+  if .payload.method == "getSessionLimits" then
+    {kind: "request_reply", body: (tb::session_limits | . + {gatewayRateLimits: .rateLimits})}
+  else tb::read_rpc end;
+def write_request: if is_gateway then tb::write_rpc else error("only the gateway itself can ask ThingsBoard") end;
+
+# What the server tells a gateway about its devices: {"method": "gateway_device_renamed", "params": {"D1": "D9"}},
+# {"method": "gateway_device_deleted", "params": "D1"}.  There is nothing else to call on a gateway.
+def read_service: .payload
+  | if .method == "gateway_device_renamed" then
+      .params | to_entries[] | {device: .key, body: {operation: "renamed", name: .key, new_name: .value}}
+    elif .method == "gateway_device_deleted" then
+      .params | {device: ., body: {operation: "deleted", name: .}}
+    else {kind: "command_reply", body: {status: "error", message: "the gateway takes commands for its devices only"}}
+    end;
+def write_service_reply: select(.request | not) | tb::outcome;
+def publish_service: .body
+  | if .operation == "renamed" then {method: "gateway_device_renamed", params: {(.name): .new_name}}
+    else {method: "gateway_device_deleted", params: .name} end
+  | {payload: ., topic: {id: "0"}};

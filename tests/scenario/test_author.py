@@ -1,0 +1,203 @@
+"""What those who write mappings work with: calque new, calque test --watch, and the warnings."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from harness import REPOSITORY, Process, find_bridge
+
+MAPPINGS = os.path.join(REPOSITORY, "mappings")
+
+
+def calque(*arguments, cwd=None):
+    """Run it to its end; the result has returncode, stdout, stderr."""
+    return subprocess.run([find_bridge(), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def pump(tmp_path):
+    """The directory of a new dialect called pump."""
+    done = calque("new", "pump", "--mappings", tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+# --- calque new --------------------------------------------------------------------------------------------------
+
+def test_a_new_dialect_works_at_once(tmp_path):
+    done = calque("new", "pump", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("wrote ./pump.jq and ./pump.cases.json; edit them, and try them at every save: "
+                           "calque test --watch ./pump.cases.json\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pump.cases.json", "pump.jq"]
+    done = calque("test", tmp_path / "pump.cases.json")
+    assert (done.returncode, done.stdout) == (0, "5 passed, 0 failed\n"), done.stdout + done.stderr
+    assert not re.search(r"pump\.jq.*\(warning\)", done.stderr)
+
+
+def test_an_ordinary_jq_reads_a_new_dialect(pump):
+    done = subprocess.run(["jq", "-c", "-L", pump, "-L", MAPPINGS, 'import "pump" as p; p::read_telemetry'],
+                          input='{"payload": {"values": {"temp": 1}}}', capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ('{"body":{"temp":1}}\n', "")
+
+
+def test_what_a_new_dialect_proposes_can_be_taken_in(pump):
+    path = pump / "pump.jq"
+    text, n = re.subn(r"^( *)# (\{ kind|  publish:|def )", r"\1\2", path.read_text(), flags=re.M)
+    assert n == 10
+    path.write_text(text)
+    routes = calque("routes", "pump", "thingsboard", "--mappings", pump)
+    assert routes.returncode == 0, routes.stderr
+    for kind in ("attributes", "event", "alarm", "presence", "config", "raw"):
+        assert re.search(rf"^{kind} +pump/", routes.stdout, flags=re.M), routes.stdout
+    assert calque("test", pump / "pump.cases.json").stdout == "5 passed, 0 failed\n"
+
+
+def test_a_new_dialect_speaks_of_every_key(pump):
+    schema = json.loads(calque("new", "--schema").stdout)
+    table = schema["$defs"]["dialect"]["properties"]
+    text = (pump / "pump.jq").read_text()
+    for keys in (table, table["messages"]["items"]["properties"]):
+        for key in keys:
+            assert re.search(rf"^ *(# )?(\{{ )?{key}: ", text, flags=re.M) or f" {key}: " in text, key
+
+
+@pytest.mark.parametrize("there", ["pump.jq", "pump.cases.json"])
+def test_nothing_is_overwritten(tmp_path, there):
+    (tmp_path / there).write_text("mine")
+    done = calque("new", "pump", "--mappings", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert there in done.stderr and "overwritten" in done.stderr
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_a_shipped_name_is_not_hidden(tmp_path):
+    for name in ("wire", "thingsboard"):
+        done = calque("new", name, "--mappings", tmp_path)
+        assert done.returncode == 1 and f"{name}.jq" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Pump", "a_b", "a/b", "..", "a.b", "", "p\u00fcmp", "x" * 65])
+def test_names_are_checked(tmp_path, name):
+    done = calque("new", name, "--mappings", tmp_path)
+    assert done.returncode == 2 and "cannot be the name of a dialect: it" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_misuse_of_new_is_said(tmp_path):
+    for arguments in ((), ("a", "b"), ("--schema", "a")):
+        assert calque("new", *arguments, cwd=tmp_path).returncode == 2
+    done = calque("new", "pump", "--mappings", tmp_path / "nowhere")
+    assert done.returncode == 1 and "nowhere/pump.jq: No such file" in done.stderr
+
+
+# --- calque test --watch -----------------------------------------------------------------------------------------
+
+class Watch(Process):
+    def __init__(self, path, *more):
+        super().__init__("calque test --watch")
+        self.spawn([find_bridge(), "test", "--watch", str(path), *more])
+
+    def round(self, since, summary):
+        """Wait for the end of a round; where the next one begins."""
+        assert self.wait_log(r"\d+ passed, \d+ failed", since) == summary, self.log()
+        return self.mark()
+
+
+def test_watching_runs_again_at_every_save(lab, pump):
+    watch = lab.add_process(Watch(pump / "pump.cases.json"))
+    since = watch.round(0, "5 passed, 0 failed")
+    assert not watch.matching("^---")
+
+    edit(pump / "pump.cases.json", '"payload": { "temp": 21.5 } } ] },\n', '"payload": { "temp": 22 } } ] },\n')
+    now = watch.round(since, "4 passed, 1 failed")
+    assert watch.matching(r"^--- \d\d:\d\d:\d\d pump\.cases\.json$", since)
+    assert watch.matching("FAIL .*: telemetry without a time", since)
+    since = now
+
+    edit(pump / "pump.jq", "def read_telemetry: .payload", "def read_telemetry: .payload | .values.temp |= 22")
+    now = watch.round(since, "2 passed, 3 failed")
+    assert watch.matching(r"^--- \d\d:\d\d:\d\d pump\.jq$", since)
+    since = now
+
+    new = pump / ".pump.jq.new"  # as editors do
+    new.write_text((pump / "pump.jq").read_text().replace("};\nimport", "}\nimport"))
+    os.rename(new, pump / "pump.jq")
+    now = watch.round(since, "0 passed, 5 failed")
+    assert watch.matching(r"pump\.jq:\d+: syntax error.*;", since)
+    since = now
+
+    (pump / "notes.txt").write_text("not a mapping")
+    assert calque("new", "other", "--mappings", pump).returncode == 0
+    watch.round(since, "0 passed, 5 failed")
+    assert not watch.matching("notes", since)
+
+    watch.process.send_signal(signal.SIGINT)
+    assert watch.wait_end() == -signal.SIGINT
+
+
+def test_watching_keeps_the_mapping_path_of_the_environment(lab, pump, monkeypatch):
+    monkeypatch.setenv("CALQUE_MAPPINGS", str(pump))
+    cases = pump / "cases"
+    cases.mkdir()
+    path = cases / "pump.cases.json"
+    os.rename(pump / "pump.cases.json", path)
+    watch = lab.add_process(Watch(path))
+    since = watch.round(0, "5 passed, 0 failed")
+    os.utime(path)  # no write, no round
+    path.write_text(path.read_text())
+    since = watch.round(since, "5 passed, 0 failed")
+    edit(pump / "pump.jq", "version: 1,", "version: 2,")
+    watch.round(since, "5 passed, 0 failed")
+
+
+def test_watching_a_directory_that_is_not_there_is_an_error_only_if_there_is_no_other(lab, tmp_path):
+    watch = lab.add_process(Watch(tmp_path / "none" / "x.cases.json"))
+    watch.round(0, "0 passed, 1 failed")
+
+
+# --- warnings ----------------------------------------------------------------------------------------------------
+
+CONF = """state = "{0}/state";
+links = ( {{ name = "l"; south = {{ dialect = "pump"; url = "mqtt://127.0.0.1"; vars = {{ device = "d1"; }}; }};
+             north = {{ dialect = "thingsboard"; url = "mqtt://127.0.0.1"; vars = {{ token = "t"; }}; }}; }} );
+"""
+
+
+def test_check_and_test_warn_and_others_do_not(pump):
+    edit(pump / "pump.jq", "def read_telemetry: .payload",
+         'def read_telemetry: .payload\n  | .on |= (. // true)\n  | .name |= (. // "" | gsub("^ *"; ""))\n ')
+    edit(pump / "pump.jq", 'topic: "pump/{device}/telemetry",\n',
+         'topic: "pump/{device}/telemetry", properties: {n: "9007199254740993"},\n')
+    conf = pump / "pump.conf"
+    conf.write_text(CONF.format(pump))
+    wanted = [r"pump\.jq:\d+: `//`: ", r"pump\.jq:\d+: `gsub`: ", r"pump\.jq: messages\[0\]\.properties: MQTT 3\.1\.1"]
+    for arguments in (("check", "-c", conf, "--mappings", pump), ("test", pump)):
+        done = calque(*arguments)
+        for pattern in wanted:
+            lines = [l for l in done.stderr.splitlines() if re.search(pattern, l)]
+            assert len(lines) == 1 and lines[0].endswith(" (warning)"), done.stderr
+        assert "(warning)" not in done.stdout
+    assert calque("check", "-c", conf, "--mappings", pump).returncode == 0
+    payload = pump / "payload.json"
+    payload.write_text("{}")
+    for arguments in (("routes", "pump", "thingsboard"),
+                      ("translate", "pump", "thingsboard", "up", "pump/d1/telemetry", payload)):
+        done = calque(*arguments, "--mappings", pump)
+        assert done.stderr == ""
+
+
+def test_shipped_mappings_have_no_warnings():
+    done = calque("test", MAPPINGS)
+    assert (done.returncode, done.stderr) == (0, "")

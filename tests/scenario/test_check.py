@@ -1,0 +1,252 @@
+"""`calque check`: mistakes of whole links and of all links of a configuration together, and nothing but mistakes."""
+
+import itertools
+import os
+import re
+
+import pytest
+
+from harness import conf_text
+
+SHIPPED = {
+    "innoway": {"device": "iw-1", "token": "t"},
+    "thingsboard": {"token": "t"},
+    "eztcloud": {"project": "PR_x", "secret": "s", "device": "ez-1"},
+    "device-events": {"device": "xy-1", "access_key": "k"},
+}
+PAIRS = [pytest.param(south, north, id=f"{south}-{north}") for south, north in itertools.product(SHIPPED, SHIPPED)]
+
+
+def session(dialect, broker, **variables):
+    """One side of a link, on the broker of that name."""
+    known = {**SHIPPED.get(dialect, {}), **variables}
+    return {"dialect": dialect, "url": f"mqtt://{broker}", **({"vars": known} if known else {})}
+
+
+def link(name, south, north, **settings):
+    return {"name": name, "south": south, "north": north, **settings}
+
+
+def finish(lab, links, verb="check", **settings):
+    """Run the verb on a configuration with these links to its end: (status, all that it said)."""
+    calque = lab.calque(conf_text({"state": "@state@", **settings, "links": links}), verb=verb)
+    status = calque.wait_end()
+    calque.assert_clean()
+    return status, "\n".join(calque.lines)
+
+
+def write_mappings(lab, **dialects):
+    """Files of dialects, {name: rows and functions}; the setting that names their directory."""
+    directory = os.path.join(lab.directory, "mappings")
+    os.makedirs(directory, exist_ok=True)
+    for name, text in dialects.items():
+        rows, _, functions = text.partition("---")
+        with open(os.path.join(directory, f"{name}.jq"), "w", encoding="utf-8") as file:
+            file.write(f'module {{ dialect: "{name}", messages: [{rows}] }};\n{functions}\n')
+    return (directory,)
+
+
+def assert_lines(text, *patterns):
+    """Each pattern matches one line, and each line is matched."""
+    lines = text.splitlines()
+    for pattern in patterns:
+        assert any(re.search(pattern, line) for line in lines), f"{pattern}\n{text}"
+    assert len(lines) == len(patterns), text
+
+
+NO_MISTAKES = r"calque\.conf: \d+ links?, no mistakes$"
+
+# --- nothing to say ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("south, north", PAIRS)
+def test_of_a_shipped_pair_there_is_nothing_to_say(lab, south, north):
+    status, said = finish(lab, [link("x", session(south, "south"), session(north, "north"))])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
+@pytest.mark.parametrize("south, north", PAIRS)
+def test_devices_do_not_get_in_each_others_way(lab, south, north):
+    """Two links between the same brokers, each for a device of its own."""
+    def variables(dialect, n):
+        return {"device": f"d{n}"} if dialect != "thingsboard" else {}
+    status, said = finish(lab, [link(f"l{n}", session(south, "south", **variables(south, n)),
+                                     session(north, "north", **variables(north, n))) for n in (1, 2)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
+def test_a_large_fleet_is_checked_in_no_time(lab):
+    status, said = finish(lab, [link(f"l{n}", session("innoway", "south", device=f"d{n}"), session("thingsboard", "n"))
+                                for n in range(200)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
+# --- loops -------------------------------------------------------------------------------------------------------
+
+def back_to_back(south, north):
+    return [link("there", session(south, "one"), session(north, "two")),
+            link("back", session(north, "two"), session(south, "one"))]
+
+
+def test_run_refuses_what_check_does(lab):
+    links = back_to_back("innoway", "thingsboard")
+    assert finish(lab, links, "run") == finish(lab, links) and finish(lab, links)[0] == 1
+
+
+@pytest.mark.parametrize("south, north", PAIRS)
+def test_two_links_back_to_back_are_refused(lab, south, north):
+    status, said = finish(lab, back_to_back(south, north))
+    assert status == 1, said
+    loops = [line for line in said.splitlines() if ": loop: " in line]
+    assert loops == said.splitlines()
+    row = r"\(\S+\.jq: messages\[\d+\]\)"
+    for line in loops:
+        assert re.search(rf"calque\.conf:\d+: (south|north): loop: \w+ read here {row} would come back: "
+                         rf'link there writes "\S+" on its (south|north) {row}, and link back reads it on its '
+                         rf"(south|north) as \w+ {row}; ", line), line
+        assert re.search(r", and link there reads it on its (south|north) again(; likewise [\w, ]+)?$", line), line
+    assert any("south: loop" in line for line in loops) and any("north: loop" in line for line in loops)
+
+
+def test_a_loop_names_its_places(lab):
+    status, said = finish(lab, [link("x", session("eztcloud", "here"), session("eztcloud", "here"))])
+    assert status == 1
+    assert_lines(
+        said,
+        r'calque\.conf:4: south: loop: attributes read here \(eztcloud\.jq: messages\[1\]\) would come back: link x '
+        r'writes "open/PR_x/ez-1/attributes" on its north \(eztcloud\.jq: messages\[1\]\), and link x reads it on its '
+        r'south again; likewise ([\w]+, )*event, alarm, presence, raw$',
+        r"calque\.conf:13: north: loop: command read here .*; likewise config$")
+
+
+def test_a_device_may_become_another_on_the_same_broker(lab):
+    status, said = finish(lab, [link("x", session("eztcloud", "here", device="a"),
+                                     session("eztcloud", "here", device="b"))])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
+@pytest.mark.parametrize("url, is_same", [("localhost:1883", True), ("LOCALHOST", True), ("[::1]", True),
+                                          ("127.0.0.1:1884", False), ("127.0.0.2", False)])
+def test_a_broker_is_a_host_and_a_port(lab, url, is_same):
+    status, said = finish(lab, [link("x", session("eztcloud", "127.0.0.1"), session("eztcloud", url))])
+    assert status == int(is_same), said
+
+
+def test_a_mirror_does_not_lead_down(lab):
+    links = [link("there", session("eztcloud", "one"), session("innoway", "two"), mode="mirror"),
+             link("back", session("innoway", "two"), session("eztcloud", "one"))]
+    status, said = finish(lab, links)
+    assert status == 1
+    assert_lines(said, r"south: loop: .*; likewise ([\w]+, )*event\b")
+
+
+def test_a_loop_of_handshakes_is_a_warning(lab):
+    """The older page of Innoway's manual and ThingsBoard ask on the same topic."""
+    status, said = finish(lab, [link("x", session("innoway", "one"), session("thingsboard", "one"))])
+    assert status == 0
+    assert_lines(said, r'calque\.conf:4: south: loop: provision read here .* "/provision/request" .* \(warning\)$',
+                 NO_MISTAKES)
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+OTHER = '{ kind: "telemetry", topic: "o/t" }'
+
+
+def test_a_row_that_can_never_be_read_is_told(lab):
+    mappings = write_mappings(lab, other=OTHER, rows="""
+        { kind: "raw", topic: "r/{device}/{rest...}", format: "bytes" },
+        { kind: "event", topic: "r/{device}/{name}" },
+        { kind: "attributes", topic: "r/{device}/{name}/{rest...}" }""")
+    status, said = finish(lab, [link("x", session("rows", "one", device="d"), session("other", "two"))],
+                          mappings=mappings)
+    assert status == 0
+    assert_lines(said, r'calque\.conf:5: south: "r/d/\{rest\.\.\.\}" \(rows\.jq: messages\[0\]\) can never be read: more '
+                       r"specific rows take all its topics \(warning\)$", NO_MISTAKES)
+
+
+def test_values_that_upset_topics_are_told(lab):
+    mappings = write_mappings(lab, other=OTHER, rows="""
+        { kind: "event", topic: "a/{line}" }, { kind: "alarm", topic: "a/main" },
+        { kind: "raw", topic: "{line}/{x}/b", format: "bytes" }, { kind: "claim", topic: "{x}/{line}/b" }""")
+    status, said = finish(lab, [link("x", session("rows", "one", line="main"), session("other", "two"))],
+                          mappings=mappings)
+    assert status == 1
+    assert_lines(said, r'calque\.conf:5: south\.vars: with these values "a/main" \(rows\.jq: messages\[0\]\) and '
+                       r'"a/main" \(rows\.jq: messages\[1\]\) are one topic \(warning\)$',
+                 r'calque\.conf:5: south\.vars: with these values "main/\{x\}/b" .* and "\{x\}/main/b" .* overlap, and '
+                 r"neither is more specific$")
+
+
+# --- ids ---------------------------------------------------------------------------------------------------------
+
+def check_licenses(lab, south, north):
+    mappings = write_mappings(lab, low=f'{{ kind: "license", {south} }}---def f: .;',
+                              high=f'{{ kind: "license", {north} }}---def f: .;')
+    return finish(lab, [link("x", session("low", "one", device="d"), session("high", "two"))], mappings=mappings)
+
+
+def test_an_id_that_no_message_gives_is_told(lab):
+    status, said = check_licenses(lab, 'topic: "l/{id}"', 'topic: "l"')
+    assert status == 1
+    assert_lines(said, r"calque\.conf:5: south: topic of low\.jq: messages\[0\] \(license\) needs an \{id\}, and no "
+                       r"license read on the north gives one \(high\.jq: messages\[0\]\)$")
+
+
+@pytest.mark.parametrize("north", ['topic: "l/{id}"', 'topic: "l", read: "f"'])
+def test_an_id_that_a_message_may_give_is_no_mistake(lab, north):
+    status, said = check_licenses(lab, 'topic: "l/{id}"', north)
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
+def test_ids_that_never_convert_are_told(lab):
+    status, said = check_licenses(lab, 'topic: "l/{id}", id: "integer"', 'topic: "l/{id}", id: "uuid"')
+    assert status == 1
+    assert_lines(said, r"calque\.conf:5: south: license takes integer ids \(low\.jq: messages\[0\]\), and the north "
+                       r"gives uuid ids \(high\.jq: messages\[0\]\), which never convert$")
+
+
+def test_ids_that_may_not_convert_are_a_warning(lab):
+    status, said = check_licenses(lab, 'topic: "l/{id}", id: "integer"', 'topic: "l/{id}"')
+    assert status == 0
+    assert_lines(said, r"south: license takes integer ids .* string ids .*, which may not convert \(warning\)$",
+                 NO_MISTAKES)
+
+
+def test_replies_that_never_match_are_told(lab):
+    mappings = write_mappings(
+        lab, high='{ kind: "command", topic: "c", read: "f" }---def f: .;',
+        low='{ kind: "command", topic: "c/{id}", id: "integer" }, { kind: "command_reply", topic: "r/{id}", id: "uuid" }')
+    status, said = finish(lab, [link("x", session("low", "one", device="d"), session("high", "two"))],
+                          mappings=mappings)
+    assert status == 1
+    assert_lines(said, r"calque\.conf:5: south: command is asked with integer ids \(low\.jq: messages\[0\]\), and its "
+                       r"replies are read with uuid ids \(low\.jq: messages\[1\]\), so none is ever found$")
+
+
+# --- what was told before ----------------------------------------------------------------------------------------
+
+def test_a_variable_that_no_message_gives_is_told(lab):
+    south = session("eztcloud", "one")
+    del south["vars"]["project"]
+    status, said = finish(lab, [link("x", south, session("thingsboard", "two"))])
+    assert status == 1
+    assert_lines(said, r"calque\.conf:4: south\.vars\.project: not set, and topic of messages\[\d+\] needs it$")
+
+
+def test_mistakes_of_all_links_are_told_at_once(lab):
+    south = session("eztcloud", "one")
+    del south["vars"]["project"]
+    mappings = write_mappings(lab, low='{ kind: "license", topic: "l/{id}" }', high='{ kind: "license", topic: "l" }')
+    status, said = finish(lab, [link("a", south, session("thingsboard", "two")),
+                                link("b", session("low", "one", device="d"), session("high", "two")),
+                                link("c", session("innoway", "one"), session("innoway", "one"))], mappings=mappings)
+    assert status == 1
+    for pattern in (r":\d+: south\.vars\.project: ", r":\d+: south: topic of low\.jq", r":\d+: south: loop: ",
+                    r":\d+: north: loop: "):
+        assert re.search(pattern, said), f"{pattern}\n{said}"
