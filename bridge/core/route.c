@@ -43,13 +43,17 @@ struct route *route_list(const struct dialect *south, const struct dialect *nort
 
 const char *route_fate(enum kind kind)
 {
-	static const bool has_error_reply[KINDS] = {
-		[KIND_COMMAND] = true,
-		[KIND_REQUEST] = true,
-		[KIND_PROVISION] = true,
-		[KIND_FIRMWARE_CHUNK_REQUEST] = true,
+	static const char error_reply[] = "dead letter, and an error reply to the asker",
+			  own_state[] = "answered from the bridge's own state";
+	static const char *const fates[KINDS] = {
+		[KIND_COMMAND] = error_reply,
+		[KIND_REQUEST] = error_reply,
+		[KIND_PROVISION] = error_reply,
+		[KIND_FIRMWARE_CHUNK_REQUEST] = error_reply,
+		[KIND_ATTRIBUTES_REQUEST] = own_state,
+		[KIND_SNAPSHOT_REQUEST] = own_state,
+		[KIND_DEVICE_CHANGE] = "kept in the device table",
 	};
 
-	return has_error_reply[kind] ? "dead letter, and an error reply to the asker"
-				     : "dead letter";
+	return fates[kind] ? fates[kind] : "dead letter";
 }

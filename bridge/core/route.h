@@ -18,7 +18,7 @@ struct route {
 struct route *route_list(const struct dialect *south, const struct dialect *north,
 			 const enum kind *remap, size_t *n);
 
-/* Why a kind without a counterpart is not lost in silence, in words for people. */
+/* What becomes of a message of a kind without a counterpart, in words for people. */
 const char *route_fate(enum kind kind);
 
 #endif

@@ -90,7 +90,8 @@ Test(route, only_who_asks_is_told)
 	cr_expect_str_eq(route_fate(KIND_LICENSE), "dead letter");
 	cr_expect_str_eq(route_fate(KIND_CONFIG), "dead letter");
 	/* An attributes_reply cannot say that it is none. */
-	cr_expect_str_eq(route_fate(KIND_ATTRIBUTES_REQUEST), "dead letter");
+	cr_expect_str_eq(route_fate(KIND_ATTRIBUTES_REQUEST),
+			 "answered from the bridge's own state");
 	cr_expect_str_eq(route_fate(KIND_COMMAND), "dead letter, and an error reply to the asker");
 	cr_expect_str_eq(route_fate(KIND_PROVISION),
 			 "dead letter, and an error reply to the asker");
