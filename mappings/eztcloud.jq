@@ -13,7 +13,8 @@ module {
   messages: [
     # What a device has to say
     { kind: "telemetry",      topic: "open/{project}/{device}/attributes", only: "write" },
-    { kind: "attributes",     topic: "open/{project}/{device}/attributes", echoes: "config", read: "read_attributes" },
+    { kind: "attributes",     topic: "open/{project}/{device}/attributes", echoes: "config",
+      read: "read_attributes" },
     { kind: "config_reply",   topic: "open/{project}/{device}/attributes", only: "write", write: "confirmed" },
     { kind: "firmware_state", topic: "open/{project}/{device}/attributes", only: "write" },
     { kind: "license_reply",  topic: "open/{project}/{device}/attributes", read: "read_license_reply", write: "license" },

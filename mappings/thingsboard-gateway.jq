@@ -47,7 +47,8 @@ module {
     { kind: "claim",          topic: "v1/gateway/claim", read: "read_claim", write: "write_claim" },
 
     # The gateway itself
-    { kind: "telemetry",      topic: "v1/devices/me/telemetry", read: "read_own_telemetry", write: "write_own_telemetry" },
+    { kind: "telemetry",      topic: "v1/devices/me/telemetry",
+      read: "read_own_telemetry", write: "write_own_telemetry" },
     { kind: "attributes",     topic: "v1/devices/me/attributes", write: "write_own_attributes" },
     { kind: "request",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
       read: "read_request", write: "write_request" },
@@ -63,8 +64,9 @@ import "wire" as wire;
 
 # {"D1": …, "D2": …}: what `read` makes of each device's part, as messages of that device.
 def of_each(read): (.payload | to_entries[]) as $part | .payload = $part.value | read + {device: $part.key};
-# {"device": "D1", "data": …}
-def of_one(read): .payload.device as $device | .payload |= .data | read + {$device};
+# {"device": "D1", …}, what it says in `data` or beside.
+def device: .device // error("it names no device");
+def of_one(read): (.payload | device) as $device | .payload |= .data | read + {$device};
 
 def is_gateway: .to.gateway and .to.device == .to.gateway;
 def by_name(part):
@@ -80,8 +82,8 @@ def write_raw: by_name([tb::write_raw]);
 def write_firmware_state: by_name([tb::write_firmware_state]);
 
 # {"device": "D1", "type": "default"}
-def read_connect: {device: .payload.device, body: {online: true}};
-def read_disconnect: {device: .payload.device, body: {online: false}};
+def read_connect: .payload | {device: device, body: {online: true}};
+def read_disconnect: .payload | {device: device, body: {online: false}};
 def write_connect: select(.body.online) | {device: .to.device};
 def write_disconnect: select(.body.online | not) | {device: .to.device};
 
@@ -104,7 +106,7 @@ def write_space_info: to_one(tb::write_space_info);
 # manual have {"client": [names], "shared": [names]}, which the server does not take.
 def names: .keys // [.key // empty];
 def read_attributes_request: .payload
-  | {id, device, body: (
+  | {id, device: device, body: (
       if (.client | type) == "array" or (.shared | type) == "array" then {client, shared} | wire::some
       elif .client then {client: names} else {shared: names} end)};
 # The keys of one scope can be asked for; for anything else the bridge answers itself.
@@ -118,8 +120,11 @@ def write_attributes_request: (.body | to_entries | map(select(.value != []))) a
 def asked: .request.body // {} | [(.client // [])[], (.shared // [])[]];
 def read_attributes_reply: asked as $keys | (.request.body // {} | if .client then "client" else "shared" end) as $scope
   | .payload
-  | {id, device, body: ({client: {}, shared: {}} + {($scope):
-      (.values // (if has("value") and ($keys | length) == 1 then {($keys[0]): .value} else {} end))})};
+  | (if .values then .values
+     elif (has("value") | not) or $keys == [] then {}
+     elif ($keys | length) == 1 then {($keys[0]): .value}
+     else error("one value for several keys") end) as $values
+  | {id, device: device, body: ({client: {}, shared: {}} + {($scope): $values})};
 def write_attributes_reply: asked as $keys
   | {id, device: .to.device} + (.body | ((.client // {}) + (.shared // {}))
     | if ($keys | length) != 1 then {values: .} elif has($keys[0]) then {value: .[$keys[0]]} else {} end);
@@ -129,7 +134,7 @@ def read_command: of_one({id: .payload.id} + tb::read_rpc);
 def write_command: to_one({id} + tb::write_rpc);
 
 # {"device": "D1", "id": 5, "data": {"ok": true}}
-def read_command_reply: .payload | {id, device, body: (.data | tb::read_outcome)};
+def read_command_reply: .payload | {id, device: device, body: (.data | tb::read_outcome)};
 def write_command_reply: select(.request) | {device: .to.device, id, data: tb::outcome};
 
 # {"D1": {"secretKey": "s", "durationMs": 60000}}

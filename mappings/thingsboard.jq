@@ -40,7 +40,7 @@ module {
       read: "read_attributes_request", write: "write_attributes_request" },
     { kind: "attributes_reply", topic: "v1/devices/me/attributes/response/{id}", id: "integer",
       read: "read_attributes_reply", write: "write_attributes_reply" },
-    { kind: "snapshot_request", topic: "v1/devices/me/attributes/request/{id}",
+    { kind: "snapshot_request", topic: "v1/devices/me/attributes/request/{id}", id: "integer",
       only: "write", write: "write_snapshot_request" },
 
     # RPC from the server

@@ -23,7 +23,7 @@ def unparse: if type == "string" and parse != . then tojson else . end;
 def iso:
   if type != "number" then .
   elif . < 0 or . >= 253402300800000 then error("a time outside the years 1970 to 9999")
-  else "\(. / 1000 | floor | todate | .[:19]).\(1000 + . % 1000 | tostring | .[1:])Z" end;
+  else "\(. / 1000 | floor | todate | .[:19]).\(1000 + . % 1000 | tostring | .[1:])Z" end;  # calque: checked
 
 # ISO-8601, any fraction, Z or an offset, to epoch milliseconds.  What is no string stays as it is.
 def ms:

@@ -87,7 +87,7 @@ static bool is_carried(const struct plan *p, enum side side, enum kind kind)
 {
 	enum kind request = kind_table[kind].request;
 
-	if (p->is_mirror && (side == NORTH || is_exchange[kind]))
+	if (p->is_mirror && (side == NORTH || is_exchange[kind] || kind == KIND_SNAPSHOT_REQUEST))
 		return false;
 	return request == KIND_NONE || !is_exchange[request];
 }
@@ -205,7 +205,8 @@ static bool is_written_for(const struct node *n, const struct writer *w)
 	if (w->kind == kind)
 		return true;
 	/* The bridge answers by itself, too: with errors, confirmations, what the mapping says. */
-	if (n->reader->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY)
+	if ((n->reader->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY) ||
+	    (kind == KIND_SNAPSHOT_REQUEST && w->kind == KIND_CONFIG))
 		return true;
 	return (is_exchange[kind] || kind == KIND_CONFIG) && w->kind == kind_table[kind].reply;
 }
@@ -224,10 +225,23 @@ static bool is_told_by_session(const struct graph *g, const struct end *end)
 	       plan_of(g, end)->side[NORTH].dialect->device == DEVICE_IN_SESSION;
 }
 
+/* The topic does not tell them apart, the payload does. */
+static bool is_about_another(const struct graph *g, const struct end *a, const struct end *b)
+{
+	const struct plan *p = plan_of(g, a), *q = plan_of(g, b);
+
+	return p->is_single && q->is_single &&
+	       p->side[a->side].dialect->device == DEVICE_IN_PAYLOAD &&
+	       q->side[b->side].dialect->device == DEVICE_IN_PAYLOAD &&
+	       strcmp(plan_device_there(p, a->side, p->device),
+		      plan_device_there(q, b->side, q->device)) != 0;
+}
+
 static bool is_heard(const struct graph *g, const struct writer *w, const struct node *n)
 {
 	if (is_same_end(&w->end, &n->end) ||
-	    (is_told_by_session(g, &w->end) && is_told_by_session(g, &n->end)))
+	    (is_told_by_session(g, &w->end) && is_told_by_session(g, &n->end)) ||
+	    is_about_another(g, &w->end, &n->end))
 		return false;
 	return topic_template_compare(&w->topic, &n->reader->topic) != TOPIC_DISJOINT &&
 	       !shadow_is_total(&plan_of(g, &n->end)->side[n->end.side], n->reader, &w->topic);

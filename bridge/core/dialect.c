@@ -35,7 +35,7 @@ static bool set_per(struct schema_reader *r, void *member, json_object *value)
 	return true;
 }
 
-/* clang-format off: a table, one row to a key. */
+/* clang-format off */
 #define LOGIN_KEYS(at) \
 	{ "username", SCHEMA_TEXT, (at) + offsetof(struct login, username), \
 	  .about = "the user name, text with {variables}" }, \
@@ -59,7 +59,7 @@ static bool set_provisioning(struct schema_reader *r, void *member, json_object 
 	return true;
 }
 
-/* clang-format off: tables, one row to a key. */
+/* clang-format off */
 #define DIALECT(member) .offset = offsetof(struct dialect, member)
 static const struct schema_key session_keys[] = {
 	LOGIN_KEYS(offsetof(struct dialect, session)),
@@ -127,7 +127,7 @@ static bool set_shared(struct schema_reader *r, void *member, json_object *value
 	return true;
 }
 
-/* clang-format off: a table, one row to a key. */
+/* clang-format off */
 #define DRAFT(member) .offset = offsetof(struct draft, member)
 static const struct schema_key dialect_keys[] = {
 	{ "dialect", SCHEMA_TEXT, DRAFT(d.name), .is_required = true,
@@ -263,12 +263,11 @@ bool dialect_is_credential(const struct dialect *d, const char *variable)
 /* A file is either; what has both keys is refused by the further keys of a dialect. */
 char *dialect_json_schema(void)
 {
-	static const char frame[] =
-		"{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
-		"\"title\":\"The metadata table of a calque mapping\","
-		"\"if\":{\"type\":\"object\",\"required\":[\"through\"]},"
-		"\"then\":{\"$ref\":\"#/$defs/through\"},"
-		"\"else\":{\"$ref\":\"#/$defs/dialect\"}}";
+	static const char frame[] = "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
+				    "\"title\":\"The metadata table of a calque mapping\","
+				    "\"if\":{\"type\":\"object\",\"required\":[\"through\"]},"
+				    "\"then\":{\"$ref\":\"#/$defs/through\"},"
+				    "\"else\":{\"$ref\":\"#/$defs/dialect\"}}";
 	json_object *s = json_tokener_parse(frame), *defs = json_object_new_object(),
 		    *through = schema_describe(&through_schema);
 	char *text;
@@ -279,9 +278,9 @@ char *dialect_json_schema(void)
 	json_object_object_add(defs, "dialect", schema_describe(&dialect_schema));
 	json_object_object_add(defs, "through", through);
 	json_object_object_add(s, "$defs", defs);
-	text = mem_strdup(json_object_to_json_string_ext(s, JSON_C_TO_STRING_PRETTY |
-								    JSON_C_TO_STRING_SPACED |
-								    JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = mem_strdup(json_object_to_json_string_ext(
+		s, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			   JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(s);
 	return text;
 }

@@ -101,7 +101,7 @@ static bool set_also(struct schema_reader *r, void *member, json_object *value)
 	return true;
 }
 
-/* clang-format off: a table, one row to a key. */
+/* clang-format off */
 #define ROW(member) .offset = offsetof(struct row, member)
 #define SHARED_ROW_KEYS \
 	{ "read", SCHEMA_NAME, ROW(read), \
@@ -216,7 +216,8 @@ static void check_directions(struct schema_reader *r, struct row *row, json_obje
 	for (size_t i = 0; i < SCHEMA_COUNT_OF(rules); i++)
 		if (rules[i].value && strcmp(rules[i].value, only) == 0 && has(own, rules[i].key) &&
 		    row->can_read != row->can_write)
-			schema_mistake(r, "\"%s\" has no use with only: \"%s\"", rules[i].key, only);
+			schema_mistake(r, "\"%s\" has no use with only: \"%s\"", rules[i].key,
+				       only);
 	if (has(own, "write") && has(own, "publish"))
 		schema_mistake(r, "\"write\" and \"publish\" exclude each other: write gives the "
 				  "payload, publish also topic and properties");

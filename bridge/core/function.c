@@ -96,7 +96,8 @@ bool functions_report_missing(struct functions *f, const char *file, const char 
 			report_error(report,
 				     "%s: %s: there is no function \"%s\" in this file; write one: "
 				     "def %s: %s;",
-				     file, f->uses[i].place, name, name, body_for(f->uses[i].place));
+				     file, f->uses[i].place, name, name,
+				     body_for(f->uses[i].place));
 	return number >= 0;
 }
 

@@ -138,8 +138,8 @@ static const struct regex_call {
 	bool is_global; /* without the flag "g" too */
 } regex_calls[] = {
 	/* `test` stops at the first match, whatever its flags. */
-	{ "gsub", 2, 2, true },	  { "scan", 1, 1, true },   { "splits", 1, 1, true },
-	{ "split", 2, 1, true },  { "match", 1, 1, false }, { "capture", 1, 1, false },
+	{ "gsub", 2, 2, true },	 { "scan", 1, 1, true },   { "splits", 1, 1, true },
+	{ "split", 2, 1, true }, { "match", 1, 1, false }, { "capture", 1, 1, false },
 	{ "sub", 2, 2, false },
 };
 
@@ -220,10 +220,11 @@ static void check_time(const struct finder *f, size_t i)
 
 static bool ends_operand(const struct jqtoken *t)
 {
-	static const char *const signs[] = { "|", ",", "//", ";", ":", "=", "|=", "+=", "//=",
-					     NULL };
-	static const char *const words[] = { "as",   "then",	"else",	   "elif", "def",
-					     "try",  "catch",	"reduce",  "foreach", NULL };
+	static const char *const signs[] = {
+		"|", ",", "//", ";", ":", "=", "|=", "+=", "//=", NULL
+	};
+	static const char *const words[] = { "as",  "then",  "else",   "elif",	  "def",
+					     "try", "catch", "reduce", "foreach", NULL };
 
 	for (size_t i = 0; t->type == JQ_SIGN && signs[i]; i++)
 		if (is_sign(t, signs[i]))
@@ -263,8 +264,9 @@ static bool has_comparison(const struct jqsource *s, struct range r, size_t dept
 /* Is it one call, NAME or NAME(...), of a function that says true or false? */
 static bool is_question(const struct jqsource *s, struct range r)
 {
-	static const char *const names[] = { "has",	   "test", "any", "all", "not", "contains",
-					     "startswith", "endswith", "inside", "isnan", NULL };
+	static const char *const names[] = { "has",    "test",	   "any",	 "all",
+					     "not",    "contains", "startswith", "endswith",
+					     "inside", "isnan",	   NULL };
 	size_t depth = s->tokens[r.from].depth, n_alike = 0;
 
 	for (size_t i = r.from; i < r.to; i++)

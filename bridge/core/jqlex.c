@@ -24,8 +24,8 @@ struct lexer {
 };
 
 /* Longest first. */
-static const char *const signs[] = { "?//=", "?//", "//=", "//", "==", "!=", "<=", ">=",
-				     "|=",   "+=",  "-=",  "*=", "/=", "%=" };
+static const char *const signs[] = { "?//=", "?//", "//=", "//", "==", "!=", "<=",
+				     ">=",   "|=",  "+=",  "-=", "*=", "/=", "%=" };
 
 static bool is_digit(char c)
 {

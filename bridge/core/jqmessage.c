@@ -56,6 +56,7 @@ void jqmessage_fini(struct jqmessage *m)
 #define VALUES "a value in {} goes in parentheses unless it is a single word: {a: (.b + 1)}"
 #define COMMA  "is there a comma behind the last one, or something left out?"
 
+/* clang-format off */
 /* The first that fits.  In the words of jq 1.6 to 1.8. */
 static const struct {
 	const char *piece, *also, *advice;
@@ -79,9 +80,9 @@ static const struct {
 	{ "$", " is not defined", "a variable is made before its use: .a as $name | ..." },
 	{ "::", " is not defined",
 	  "import its file behind the module statement, import \"wire\" as wire; and see what it defines" },
-	{ "/", " is not defined",
-	  "write def NAME: ...; before its use, or see whether jq 1.6 has it" },
+	{ "/", " is not defined", "write def NAME: ...; before its use, or see whether jq 1.6 has it" },
 };
+/* clang-format on */
 
 const char *jqmessage_advice(const char *text)
 {

@@ -115,6 +115,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	};
 
 	o.echo = o.is_provisioning ? 0 : remember(l, to, &item->message);
+	if (to == SOUTH)
+		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
 	in->refs++;
 	if (in->is_own)
@@ -284,6 +286,8 @@ struct link *link_new(const struct plan *plan, struct translator *translator,
 	l->presences = presences_new();
 	l->provisions = provisions_new();
 	l->reporteds = reporteds_new();
+	if (plan_has_echoes(plan, SOUTH))
+		l->carried = echo_new();
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
 	for (int s = 0; s < SIDES; s++)
 		l->echo[s] = echoes[s] ? echo_new() : NULL;
@@ -299,6 +303,8 @@ void link_free(struct link *l)
 	presences_free(l->presences);
 	provisions_free(l->provisions);
 	reporteds_free(l->reporteds);
+	if (l->carried)
+		echo_free(l->carried);
 	for (int s = 0; s < SIDES; s++)
 		if (l->echo[s])
 			echo_free(l->echo[s]);

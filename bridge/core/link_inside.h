@@ -28,6 +28,7 @@ struct link {
 	struct provisions *provisions;
 	struct reporteds *reporteds;
 	bool keeps_reported; /* the south can ask for its attributes */
+	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
 	struct changes changes;
 	struct link_counters counters[FLOWS];
@@ -119,6 +120,12 @@ void logic_answer_attributes(struct link *l, struct intake *in, enum side caller
 			     const struct plain *request, const char *reply_topic);
 /* Attributes go up: remember them for such answers. */
 void logic_note_attributes(struct link *l, const struct plain *p);
+/* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember
+ * its fields, so that they are not taken for attributes. */
+void logic_note_carried(struct link *l, const struct item *item);
+/* Append the fields of a JSON object of attributes that are no such echo, as an object. */
+void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
+			struct buf *out);
 /* Tell a device that asks for a snapshot what the bridge holds for it. */
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
 /* The north's answer to a snapshot request: its attributes. */

@@ -123,6 +123,8 @@ static bool is_id_made(const struct plan *p, enum side side, enum kind kind)
 {
 	const struct row *first = plan_writer(p, side, kind);
 
+	if (kind == KIND_SNAPSHOT_REQUEST) /* where it can only be a request for attributes */
+		return plan_reader(p, side, KIND_ATTRIBUTES_REPLY);
 	return is_paired[kind] && !(first && first->answered);
 }
 

@@ -376,10 +376,12 @@ static void on_config_reply(struct task *t, struct plain *p)
 static void on_attributes(struct task *t, struct plain *p)
 {
 	struct link *l = t->link;
-	struct buf rest = { 0 }, reply = { 0 };
+	struct buf news = { 0 }, rest = { 0 }, reply = { 0 };
 	bool is_confirmed = false;
 
-	twins_echo(l->twins, p->device, plain_body(p), &l->changes, &rest, &is_confirmed, &reply);
+	logic_drop_carried(l, p->device, plain_body(p), &news);
+	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, &l->changes, &rest,
+		   &is_confirmed, &reply);
 	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
 		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
@@ -389,6 +391,7 @@ static void on_attributes(struct task *t, struct plain *p)
 	} else {
 		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
 	}
+	buf_fini(&news);
 	buf_fini(&rest);
 	buf_fini(&reply);
 }
@@ -567,8 +570,11 @@ void logic_take(struct task *t, struct plain *p)
 		give_back(t, p);
 	else if (logic[p->kind] && (p->kind != KIND_ATTRIBUTES || echoes))
 		logic[p->kind](t, p);
-	else
+	else {
+		if (p->kind == KIND_ATTRIBUTES)
+			logic_note_attributes(t->link, p);
 		link_write_plain(t->link, t->intake, to, p);
+	}
 }
 
 bool logic_is_reply(enum kind kind)

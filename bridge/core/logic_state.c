@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/jtext.h"
 #include "core/devices.h"
+#include "core/echo.h"
 #include "core/link_inside.h"
 #include "core/presence.h"
 #include "core/reported.h"
@@ -57,6 +58,63 @@ void logic_note_attributes(struct link *l, const struct plain *p)
 {
 	if (l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, plain_body(p), &l->changes);
+}
+
+/* The name of a field for the memory, and its value in one spelling. */
+static void put_carried(const char *device, const struct jfield *f, struct buf *name,
+			struct buf *value)
+{
+	json_object *tree = jtext_tree(f->value.text, f->value.len, NULL);
+
+	buf_reset(name);
+	buf_reset(value);
+	buf_printf(name, "%s/", device);
+	buf_append(name, f->key.text, f->key.len);
+	jtext_tree_put(value, tree);
+	json_object_put(tree);
+}
+
+void logic_note_carried(struct link *l, const struct item *item)
+{
+	const struct row *config = plan_writer(l->plan, SOUTH, KIND_CONFIG),
+			 *row = plan_writer(l->plan, SOUTH, item->plain.kind);
+	struct jslice payload = { item->message.payload, item->message.payload_len };
+	struct buf name = { 0 }, value = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+
+	if (!l->carried || item->plain.kind == KIND_CONFIG || !config || !row ||
+	    topic_template_compare(&config->topic, &row->topic) != TOPIC_SAME)
+		return;
+	while (payload.len && jtext_next_field(payload, &pos, &f)) {
+		put_carried(item->plain.device, &f, &name, &value);
+		echo_sent(l->carried, name.data, value.data, value.len);
+	}
+	buf_fini(&name);
+	buf_fini(&value);
+}
+
+void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
+			struct buf *out)
+{
+	struct buf name = { 0 }, value = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+	char before = '{';
+
+	while (jtext_next_field(attributes, &pos, &f)) {
+		put_carried(device, &f, &name, &value);
+		if (echo_take(l->carried, name.data, value.data, value.len, l->now_ms))
+			continue;
+		buf_putc(out, before);
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+		before = ',';
+	}
+	buf_puts(out, before == '{' ? "{}" : "}");
+	buf_fini(&name);
+	buf_fini(&value);
 }
 
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device)

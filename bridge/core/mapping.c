@@ -19,6 +19,9 @@ struct loader {
 	size_t n_errors_before; /* what the report held already */
 	struct sources *sources;
 	jq_state *meta; /* runs `modulemeta` */
+	/* What the program has to name beside the mapping's functions, see note_definitions(). */
+	struct buf imports, uses;
+	size_t n_imports;
 	struct {
 		char **items;
 		size_t n;
@@ -113,17 +116,46 @@ static bool start_meta(struct loader *ld, const char *dir)
 	return true;
 }
 
+/* jq since its security updates of 2026 (Debian's 1.7.1, 1.8.2) drops functions that only imported
+ * modules call, and then aborts (jq #3597), so the program calls all of all modules, in a branch that
+ * is never taken.  jq 1.6 has no such fault, and no "defs". */
+static void note_definitions(struct loader *ld, const char *dir, const char *name, jv defs)
+{
+	int n = jv_get_kind(defs) == JV_KIND_ARRAY ? jv_array_length(jv_copy(defs)) : 0;
+
+	if (n > 0) {
+		buf_puts(&ld->imports, "import ");
+		jtext_put_string(&ld->imports, name, strlen(name));
+		buf_printf(&ld->imports, " as u%zu {search: ", ld->n_imports);
+		jtext_put_string(&ld->imports, dir, strlen(dir));
+		buf_puts(&ld->imports, "}; ");
+	}
+	for (int i = 0; i < n; i++) {
+		jv def = jv_array_get(jv_copy(defs), i);
+		const char *text = jv_string_value(def), *slash = strchr(text, '/');
+		unsigned long n_args = slash ? strtoul(slash + 1, NULL, 10) : 0;
+
+		buf_printf(&ld->uses, "u%zu::%.*s", ld->n_imports, (int)strcspn(text, "/"), text);
+		for (unsigned long k = 0; k < n_args; k++)
+			buf_puts(&ld->uses, k ? "; ." : "(.");
+		buf_puts(&ld->uses, n_args ? "), " : ", ");
+		jv_free(def);
+	}
+	ld->n_imports += n > 0;
+	jv_free(defs);
+}
+
 /* A sources_metadata.  jq takes a module's name, not a path, and looks it up. */
 static char *read_metadata(void *ctx, const char *file, const char *shown)
 {
 	const char *base = strrchr(file, '/') + 1;
 	struct loader *ld = ctx;
 	char *dir = sources_dirname(file), *text = NULL;
+	char *name = mem_strndup(base, strlen(base) - strlen(".jq"));
 	jv meta = jv_null();
 
 	if (start_meta(ld, dir)) {
-		jq_start(ld->meta, jv_string_sized(base, (int)strlen(base) - (int)strlen(".jq")),
-			 0);
+		jq_start(ld->meta, jv_string(name), 0);
 		meta = jq_next(ld->meta);
 		jq_start(ld->meta, jv_null(), 0); /* let go of the values */
 	}
@@ -134,11 +166,15 @@ static char *read_metadata(void *ctx, const char *file, const char *shown)
 
 		text = mem_strdup(jv_string_value(dump));
 		jv_free(dump);
+		if (strcmp(shown, ld->m->file) != 0)
+			note_definitions(ld, dir, name,
+					 jv_object_get(jv_copy(meta), jv_string("defs")));
 	} else {
 		report_messages(ld, shown);
 	}
 	jv_free(meta);
 	free(dir);
+	free(name);
 	return text;
 }
 
@@ -150,8 +186,8 @@ static void check_name(struct loader *ld, json_object *metadata, const char *key
 	    !json_object_is_type(value, json_type_string) ||
 	    strcmp(json_object_get_string(value), ld->name) == 0)
 		return;
-	report_error(ld->report, "%s: %s: \"%s\" is not the name of the file; write \"%s\"", ld->m->file,
-		     key, json_object_get_string(value), ld->name);
+	report_error(ld->report, "%s: %s: \"%s\" is not the name of the file; write \"%s\"",
+		     ld->m->file, key, json_object_get_string(value), ld->name);
 }
 
 static void number_rows(struct mapping *m)
@@ -173,11 +209,11 @@ static void read_table(struct loader *ld, json_object *metadata)
 	struct buf text = { 0 };
 
 	if (is_dialect == is_through) {
-		report_error(ld->report, "%s: %s", m->file,
-			     is_dialect
-				     ? "a file is a dialect or a through file, not both"
-				     : "neither a dialect nor a through file; a dialect starts with "
-				       "module {dialect: \"NAME\", messages: [...]};");
+		report_error(
+			ld->report, "%s: %s", m->file,
+			is_dialect ? "a file is a dialect or a through file, not both"
+				   : "neither a dialect nor a through file; a dialect starts with "
+				     "module {dialect: \"NAME\", messages: [...]};");
 		return;
 	}
 	functions_collect(&m->functions, metadata);
@@ -225,11 +261,12 @@ static jq_state *new_program_state(struct loader *ld, const char *home)
 }
 
 /* With `search`, since jq otherwise looks in the current directory first. */
-static void put_import(struct loader *ld, const char *home, struct buf *out)
+static void put_imports(struct loader *ld, const char *home, struct buf *out)
 {
 	buf_printf(out, "import \"%s\" as m {search: ", ld->name);
 	jtext_put_string(out, home, strlen(home));
 	buf_puts(out, "}; ");
+	buf_puts(out, buf_str(&ld->imports));
 }
 
 /* jq 1.7 does not look into functions while the program itself has mistakes, so where functions are
@@ -241,8 +278,8 @@ static void look_further(struct loader *ld, const char *home)
 	size_t n_missing = 0;
 	jq_state *jq;
 
-	put_import(ld, home, &program);
-	buf_puts(&program, "empty");
+	put_imports(ld, home, &program);
+	buf_printf(&program, "%sempty", buf_str(&ld->uses));
 	for (size_t i = 0; i < f->n; i++) {
 		n_missing += f->items[i].is_missing;
 		if (!f->items[i].is_missing)
@@ -264,12 +301,14 @@ static void compile(struct loader *ld)
 	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
 	const char *home = dir ? dir : given;
 
-	put_import(ld, home, &program);
-	buf_puts(&program, ".[0] as $fn | .[1] | ");
+	put_imports(ld, home, &program);
+	buf_printf(&program, ".[0] as $fn | .[1] | if $fn < 0 then %sempty else ",
+		   buf_str(&ld->uses));
 	if (m->functions.n)
 		put_dispatch(&m->functions, 0, m->functions.n, &program);
 	else
 		buf_puts(&program, ".");
+	buf_puts(&program, " end");
 	m->jq = new_program_state(ld, home);
 	if (!jq_compile(m->jq, program.data)) {
 		report_messages(ld, m->file);
@@ -296,9 +335,7 @@ static void load(struct loader *ld)
 
 struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report)
 {
-	struct loader ld = { .name = name,
-			     .report = report,
-			     .n_errors_before = report->n_errors };
+	struct loader ld = { .name = name, .report = report, .n_errors_before = report->n_errors };
 	char *file = mapping_path_find(p, name);
 
 	if (!file) {
@@ -316,6 +353,8 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 	for (size_t i = 0; i < ld.messages.n; i++)
 		free(ld.messages.items[i]);
 	free(ld.messages.items);
+	buf_fini(&ld.imports);
+	buf_fini(&ld.uses);
 	if (report->n_errors != ld.n_errors_before) {
 		mapping_free(ld.m);
 		return NULL;

@@ -492,6 +492,16 @@ const struct row *plan_reader(const struct plan *p, enum side side, enum kind ki
 	return NULL;
 }
 
+bool plan_has_echoes(const struct plan *p, enum side side)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].echoes != KIND_NONE)
+			return true;
+	return false;
+}
+
 const char *plan_device_here(const struct plan *p, enum side side, const char *native)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");

@@ -104,6 +104,8 @@ bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
 /* The first row that reads `kind` on a side; NULL: that side never says it. */
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
+/* Does some row of this side give back what was pushed? */
+bool plan_has_echoes(const struct plan *p, enum side side);
 /* Would this side read the topic back as this row?  (A name that came from a payload can make the
  * topic another row's.) */
 bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "core/schema.h"
 
-/* clang-format off: a table, one row to a key. */
+/* clang-format off */
 #define THROUGH(member) .offset = offsetof(struct through, member)
 static const struct schema_key through_keys[] = {
 	{ "through", SCHEMA_TEXT, THROUGH(name), .is_required = true,

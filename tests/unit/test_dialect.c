@@ -209,7 +209,8 @@ Test(dialect, reports_all_mistakes_at_once)
 		"F: mqtt: must be from 4 to 5",
 		"F: device: unknown word \"topics\" (did you mean \"topic\"?)",
 		"F: session.username: must be a string",
-		"F: messages[0]: \"topic\" is missing: the topic; {name} is a level, {name...} at the "
+		"F: messages[0]: \"topic\" is missing: the topic; {name} is a level, {name...} at "
+		"the "
 		"end is the rest",
 		"F: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
 		"F: messages[1].qos: QoS 2 messages can be lost by the MQTT library in a crash; "
@@ -229,9 +230,10 @@ Test(dialect, refuses_what_is_no_metadata)
 {
 	expect_mistake("[]", "F: the metadata must be an object");
 	expect_mistake("null", "F: the metadata cannot be read: it is null");
-	expect_mistakes("{}", (const char *const[]){
-			"F: \"dialect\" is missing: the name of this file, without .jq",
-			"F: \"messages\" is missing: the rows, [{kind, topic, ...}]", NULL });
+	expect_mistakes(
+		"{}", (const char *const[]){
+			      "F: \"dialect\" is missing: the name of this file, without .jq",
+			      "F: \"messages\" is missing: the rows, [{kind, topic, ...}]", NULL });
 	expect_mistake("{'dialect':'d','messages':[]}", "F: messages: must have a row at least");
 	expect_mistake("{'dialect':'d','messages':{}}", "F: messages: must be an array of rows");
 	expect_mistake("{'dialect':'','messages':[{'kind':'raw','topic':'r'}]}",
@@ -327,7 +329,8 @@ Test(dialect, explains_mistakes_of_a_row)
 		{ "event", ",'also':[1]",
 		  "F: messages[0].also[0]: must be a topic or {topic, reply}" },
 		{ "command", ",'also':[{'reply':'x'}]",
-		  "F: messages[0].also[0]: \"topic\" is missing: the further topic, as a template" },
+		  "F: messages[0].also[0]: \"topic\" is missing: the further topic, as a "
+		  "template" },
 		{ "event", ",'also':['x',{'topic':'b','reply':'y'}]",
 		  "F: messages[0]: \"reply\" in also[1] has no use: event has no reply" },
 	};

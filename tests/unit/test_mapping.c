@@ -282,26 +282,30 @@ Test(mapping, reports_all_mistakes_in_one_run)
 		   "};\n"
 		   "def temp: now | undefined_one;\n"
 		   "def arg(f): f | undefined_two;\n");
-	EXPECT_MISTAKES("bad",
-			"D/bad.jq:8: `now` is not allowed in a mapping: a translation must depend "
-			"on its input "
-			"alone; .at is when the message arrived",
-			"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
-			"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
-			"session, credentials, limits, up, down, messages",
-			"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
-			"D/bad.jq: messages[0]: \"topic\" is missing: the topic; {name} is a level, "
-			"{name...} at the end is the rest",
-			"D/bad.jq: up.read: there is no function \"gone\" in this file; write one: "
-			"def gone: {body: .payload};",
-			"D/bad.jq: messages[1].write: there is no function \"nope\" in this file; write one: "
-			"def nope: .body;",
-			"D/bad.jq: messages[2].read: there is no function \"nope\" in this file; write one: "
-			"def nope: {body: .payload};",
-			"D/bad.jq: messages[2].publish: there is no function \"arg\" in this file; write "
-			"one: def arg: {payload: .body};",
-			"D/bad.jq:8: undefined_one/0 is not defined; write def NAME: ...; before its use, or "
-			"see whether jq 1.6 has it");
+	EXPECT_MISTAKES(
+		"bad",
+		"D/bad.jq:8: `now` is not allowed in a mapping: a translation must depend "
+		"on its input "
+		"alone; .at is when the message arrived",
+		"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
+		"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
+		"session, credentials, limits, up, down, messages",
+		"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
+		"D/bad.jq: messages[0]: \"topic\" is missing: the topic; {name} is a level, "
+		"{name...} at the end is the rest",
+		"D/bad.jq: up.read: there is no function \"gone\" in this file; write one: "
+		"def gone: {body: .payload};",
+		"D/bad.jq: messages[1].write: there is no function \"nope\" in this file; write "
+		"one: "
+		"def nope: .body;",
+		"D/bad.jq: messages[2].read: there is no function \"nope\" in this file; write "
+		"one: "
+		"def nope: {body: .payload};",
+		"D/bad.jq: messages[2].publish: there is no function \"arg\" in this file; write "
+		"one: def arg: {payload: .body};",
+		"D/bad.jq:8: undefined_one/0 is not defined; write def NAME: ...; before its use, "
+		"or "
+		"see whether jq 1.6 has it");
 }
 
 Test(mapping, reports_what_jq_cannot_parse)
@@ -323,7 +327,7 @@ Test(mapping, reports_what_jq_cannot_parse)
 		"D/computed.jq:1: `env` is not allowed in a mapping: the environment must not "
 		"matter; give values as `vars` in the configuration",
 		"D/computed.jq:1: Module metadata must be constant; plain values only, no "
-			"functions and no operators");
+		"functions and no operators");
 }
 
 Test(mapping, refuses_files_that_are_neither_or_both)
@@ -335,9 +339,10 @@ Test(mapping, refuses_files_that_are_neither_or_both)
 	write_file("both.jq", "module {dialect: \"both\", through: \"both\"};\n");
 	EXPECT_MISTAKES("both", "D/both.jq: a file is a dialect or a through file, not both");
 	write_file("other.jq", "module {through: \"another\", up: \"f\", left: 1};\ndef f: .;\n");
-	EXPECT_MISTAKES("other",
-			"D/other.jq: through: \"another\" is not the name of the file; write \"other\"",
-			"D/other.jq: unknown key \"left\": one of through, about, version, up, down");
+	EXPECT_MISTAKES(
+		"other",
+		"D/other.jq: through: \"another\" is not the name of the file; write \"other\"",
+		"D/other.jq: unknown key \"left\": one of through, about, version, up, down");
 }
 
 Test(mapping, imports_modules_of_the_path)
@@ -351,6 +356,19 @@ Test(mapping, imports_modules_of_the_path)
 	m = load_function("include \"pack\"; import \"wire\" as w; import \"wire\" as again;\n"
 			  "def f: w::x, p, again::x;");
 	expect_outputs(m, 0, "null", "42\n\"packed\"\n42\n");
+	mapping_free(m);
+}
+
+/* libjq aborts on it since its security updates of 2026 (jq #3597). */
+Test(mapping, calls_what_only_imported_modules_import)
+{
+	struct mapping *m;
+
+	write_file("low.jq", "def one: 1;\ndef more(f; $n): f + $n;\n");
+	write_file("sub/middle.jq", "import \"low\" as low;\ndef two: low::more(low::one; 1);\n");
+	write_file("high.jq", "include \"sub/middle\";\ndef three: two + 1;\n");
+	m = load_function("import \"high\" as high;\ndef f: high::three;");
+	expect_outputs(m, 0, "null", "3\n");
 	mapping_free(m);
 }
 
@@ -373,7 +391,8 @@ Test(mapping, looks_into_imported_modules_once)
 			"D/c.jq:1: `$ENV` is not allowed in a mapping: the environment must not "
 			"matter; give values "
 			"as `vars` in the configuration",
-			"D/c.jq:1: missing/0 is not defined; write def NAME: ...; before its use, or see whether "
+			"D/c.jq:1: missing/0 is not defined; write def NAME: ...; before its use, "
+			"or see whether "
 			"jq 1.6 has it");
 }
 
