@@ -41,8 +41,8 @@ static int width(const struct line *lines, size_t n, int column)
 	size_t most = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *s = column < SIDES ? lines[i].topic[column]
-					       : kind_name(lines[i].route->kind);
+		const char *s =
+			column < SIDES ? lines[i].topic[column] : kind_name(lines[i].route->kind);
 
 		if (s && strlen(s) > most)
 			most = strlen(s);
@@ -72,8 +72,8 @@ static void print_pair(const struct line *lines, size_t n, const char *south, co
 		if (!has_gap)
 			printf("\n%sno counterpart%s\n", bold, plain);
 		has_gap = true;
-		printf("%s%-*s  %-*s  %s  %s%s  (%s)\n", dim, kinds, kind_name(l->route->kind), topics,
-		       l->topic[SOUTH] ? l->topic[SOUTH] : "-", l->arrow,
+		printf("%s%-*s  %-*s  %s  %s%s  (%s)\n", dim, kinds, kind_name(l->route->kind),
+		       topics, l->topic[SOUTH] ? l->topic[SOUTH] : "-", l->arrow,
 		       l->topic[NORTH] ? l->topic[NORTH] : "-", plain, route_fate(l->route->kind));
 	}
 }
@@ -99,8 +99,9 @@ static void print_json(const struct line *lines, size_t n, const char *link, con
 		buf_putc(&out, '{');
 		if (link)
 			buf_printf(&out, "\"link\":\"%s\",", link);
-		buf_printf(&out, "\"south_dialect\":\"%s\",\"north_dialect\":\"%s\",\"kind\":\"%s\","
-				 "\"flow\":\"%s\"",
+		buf_printf(&out,
+			   "\"south_dialect\":\"%s\",\"north_dialect\":\"%s\",\"kind\":\"%s\","
+			   "\"flow\":\"%s\"",
 			   south, north, kind_name(l->route->kind),
 			   flow_name(kind_table[l->route->kind].flow));
 		put_topic(&out, "south", l->topic[SOUTH]);
@@ -129,8 +130,7 @@ static void print_routes(const struct cli *cli, const char *link, const struct d
 	} else {
 		if (link)
 			printf("link %s\n", link);
-		print_pair(lines, n, south->name, north->name,
-			   cli->has_color);
+		print_pair(lines, n, south->name, north->name, cli->has_color);
 	}
 	for (size_t i = 0; i < n; i++) {
 		free(lines[i].topic[SOUTH]);

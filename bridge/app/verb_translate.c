@@ -164,8 +164,9 @@ int verb_translate(struct cli *cli)
 	int status = EXIT_FAILED;
 
 	if (!is_call(cli))
-		return cli_misused("translate", "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
-						"NORTH --lines");
+		return cli_misused("translate",
+				   "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
+				   "NORTH --lines");
 	loader_init(&loader, &cli->mappings, NULL);
 	o = offline_new(&loader, cli->argv[0], cli->argv[1], cli->vars, &report);
 	cli_print_report(&report);

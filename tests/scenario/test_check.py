@@ -11,7 +11,7 @@ from harness import conf_text
 SHIPPED = {
     "innoway": {"device": "iw-1", "token": "t"},
     "thingsboard": {"token": "t"},
-    "thingsboard-gateway": {"token": "t"},
+    "thingsboard-gateway": {"token": "t", "device": "gw-1"},
     "eztcloud": {"project": "PR_x", "secret": "s", "device": "ez-1"},
     "device-events": {"device": "xy-1", "access_key": "k"},
 }
