@@ -18,14 +18,14 @@
 #include "store/state.h"
 
 #define QUEUE_BYTES (64u << 20) /* per session; what does not fit is a dead letter */
-#define DRAIN_MS 5000           /* at the end: how long what is in hand may take */
+#define DRAIN_MS    5000	/* at the end: how long what is in hand may take */
 
 /* A session and what waits for it. */
 struct peer {
 	struct line *line;
 	enum side side;
 	bool is_provisioning;
-	char *name; /* for the log */
+	char *name;		 /* for the log */
 	struct session *session; /* NULL: not needed, or not yet */
 	struct delivery *delivery;
 };
@@ -400,8 +400,8 @@ static void init_peer(struct peer *p, struct line *line, enum side side, bool is
 static bool open_peer(struct peer *p, struct err *e)
 {
 	struct line *line = p->line;
-	struct jslice issued = p->side == NORTH ? link_credentials(line->link)
-						: (struct jslice){ 0 };
+	struct jslice issued =
+		p->side == NORTH ? link_credentials(line->link) : (struct jslice){ 0 };
 	const char *instance = state_instance(line->bridge->state);
 	struct session_login login;
 
@@ -506,9 +506,10 @@ static void log_counters(const struct line *line)
 		log_event(LOG_INFO, "counters",
 			  "link=%s flow=%s received=%llu delivered=%llu filtered=%llu dead=%llu "
 			  "pending=%llu",
-			  line->plan->name, flow_name((enum flow)f), (unsigned long long)c->received,
-			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
-			  (unsigned long long)c->dead, (unsigned long long)c->pending);
+			  line->plan->name, flow_name((enum flow)f),
+			  (unsigned long long)c->received, (unsigned long long)c->delivered,
+			  (unsigned long long)c->filtered, (unsigned long long)c->dead,
+			  (unsigned long long)c->pending);
 	}
 }
 

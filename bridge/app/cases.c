@@ -179,7 +179,8 @@ static bool array_equal(struct run *r, json_object *want, json_object *got)
 	if (!json_object_is_type(got, json_type_array) || json_object_array_length(got) != n)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!equal(r, json_object_array_get_idx(want, i), json_object_array_get_idx(got, i)))
+		if (!equal(r, json_object_array_get_idx(want, i),
+			   json_object_array_get_idx(got, i)))
 			return false;
 	return true;
 }
@@ -189,7 +190,8 @@ static bool object_equal(struct run *r, json_object *want, json_object *got)
 	if (!json_object_is_type(got, json_type_object) ||
 	    json_object_object_length(want) != json_object_object_length(got))
 		return false;
-	json_object_object_foreach(want, key, value) {
+	json_object_object_foreach(want, key, value)
+	{
 		json_object *other = NULL;
 
 		if (!json_object_object_get_ex(got, key, &other) || !equal(r, value, other))
@@ -216,14 +218,6 @@ static bool equal(struct run *r, json_object *want, json_object *got)
 
 /* --- one step ------------------------------------------------------------------------------ */
 
-static enum flow flow_of(json_object *step)
-{
-	json_object *flow = NULL;
-
-	json_object_object_get_ex(step, "flow", &flow);
-	return flow && strcmp(json_object_get_string(flow), "down") == 0 ? FLOW_DOWN : FLOW_UP;
-}
-
 /* An expectation names what it checks; `side` and the payload are always checked. */
 static json_object *complete(json_object *want, enum side side)
 {
@@ -237,7 +231,8 @@ static json_object *complete(json_object *want, enum side side)
 
 static bool output_equal(struct run *r, json_object *want, json_object *got)
 {
-	json_object_object_foreach(want, key, value) {
+	json_object_object_foreach(want, key, value)
+	{
 		json_object *other = NULL;
 
 		if (!json_object_object_get_ex(got, key, &other) || !equal(r, value, other))
@@ -302,9 +297,9 @@ static void compare(struct run *r, size_t step, json_object *expect, const struc
 static const char *const case_keys[] = { "name", "about", "south", "north", "vars", "steps", NULL };
 static const char *const step_keys[] = { "flow",	   "topic",	     "payload",
 					 "payload_text",   "payload_base64", "properties",
-					 "response_topic", "correlation",    "retain",
-					 "expect",	   "after_ms",	     "name",
-					 "about",	   NULL };
+					 "response_topic", "correlation",    "correlation_base64",
+					 "retain",	   "expect",	     "after_ms",
+					 "name",	   "about",	     NULL };
 
 static bool has_key(const char *const *keys, const char *key)
 {
@@ -314,41 +309,79 @@ static bool has_key(const char *const *keys, const char *key)
 	return false;
 }
 
-static const char *unknown_key(json_object *o, const char *const *a, const char *const *b)
+static void put_keys(struct buf *out, const char *const *keys)
 {
-	json_object_object_foreach(o, key, value) {
+	for (; keys && *keys; keys++)
+		buf_printf(out, " %s", *keys);
+}
+
+/* `place` goes before the first key that neither list has. */
+static void check_keys(struct run *r, const char *place, json_object *o, const char *const *a,
+		       const char *const *b)
+{
+	json_object_object_foreach(o, key, value)
+	{
 		(void)value;
-		if (!has_key(a, key) && !has_key(b, key))
-			return key;
+		if (has_key(a, key) || has_key(b, key))
+			continue;
+		buf_printf(&r->diff, "  %sunknown key \"%s\"; there are:", place, key);
+		put_keys(&r->diff, a);
+		put_keys(&r->diff, b);
+		buf_putc(&r->diff, '\n');
+		return;
 	}
-	return NULL;
+}
+
+/* The list of expected messages; NULL was told. */
+static json_object *expected(struct run *r, size_t number, json_object *step)
+{
+	json_object *list = NULL;
+	bool ok = json_object_object_get_ex(step, "expect", &list) &&
+		  json_object_is_type(list, json_type_array);
+
+	for (size_t i = 0; ok && i < json_object_array_length(list); i++)
+		ok = json_object_is_type(json_object_array_get_idx(list, i), json_type_object);
+	if (!ok)
+		buf_printf(&r->diff,
+			   "  step %zu: expect: an array was expected; write [{\"topic\": ..., "
+			   "\"payload\": ...}], or [] where nothing comes out\n",
+			   number + 1);
+	return ok ? list : NULL;
+}
+
+static const struct offline_step *take_step(struct run *r, json_object *step, enum flow *flow,
+					    struct err *e)
+{
+	json_object *filled = inserted(r, step), *after = NULL;
+	const struct offline_step *s = NULL;
+	struct message m = { 0 };
+	struct buf text = { 0 };
+	struct jslice object;
+
+	json_object_object_del(filled, "expect"); /* its placeholders are for comparing */
+	jtext_tree_put(&text, filled);
+	object = (struct jslice){ text.data, text.len };
+	if (json_object_object_get_ex(step, "after_ms", &after))
+		s = offline_after(r->link, json_object_get_int64(after));
+	else if (wire_json_flow(object, flow, e) && wire_json_take(object, &m, e))
+		s = offline_message(r->link, *flow, &m);
+	message_fini(&m);
+	buf_fini(&text);
+	json_object_put(filled);
+	return s;
 }
 
 static void run_step(struct run *r, size_t number, json_object *step)
 {
-	json_object *filled = inserted(r, step), *expect = NULL, *after = NULL;
-	const struct offline_step *s = NULL;
-	struct message m = { 0 };
-	struct buf text = { 0 };
+	json_object *expect = expected(r, number, step);
+	enum flow flow = FLOW_UP;
 	struct err e = { 0 };
-	enum flow flow = flow_of(step);
+	const struct offline_step *s = take_step(r, step, &flow, &e);
 
-	json_object_object_del(filled, "expect"); /* its placeholders are for comparing */
-	jtext_tree_put(&text, filled);
-	if (json_object_object_get_ex(step, "after_ms", &after))
-		s = offline_after(r->link, json_object_get_int64(after));
-	else if (wire_json_take((struct jslice){ text.data, text.len }, &m, &e))
-		s = offline_message(r->link, flow, &m);
-	if (!json_object_object_get_ex(step, "expect", &expect) ||
-	    !json_object_is_type(expect, json_type_array))
-		buf_printf(&r->diff, "  step %zu: expect: an array was expected\n", number + 1);
-	else if (s)
+	if (s && expect)
 		compare(r, number, expect, s, flow_target(flow));
-	else
+	else if (!s)
 		buf_printf(&r->diff, "  step %zu: %s\n", number + 1, e.text);
-	message_fini(&m);
-	buf_fini(&text);
-	json_object_put(filled);
 }
 
 /* --- one case ------------------------------------------------------------------------------ */
@@ -368,11 +401,17 @@ static void take_vars(struct run *r, json_object *c, struct vars *vars)
 
 	if (!json_object_object_get_ex(c, "vars", &given))
 		return;
-	json_object_object_foreach(given, name, value) {
+	if (!json_object_is_type(given, json_type_object)) {
+		buf_puts(&r->diff, "  vars: write {\"south.NAME\": \"VALUE\", ...}\n");
+		return;
+	}
+	json_object_object_foreach(given, name, value)
+	{
 		enum side side = strncmp(name, "south.", 6) == 0 ? SOUTH : NORTH;
 
 		if (side == NORTH && strncmp(name, "north.", 6) != 0)
-			buf_printf(&r->diff, "  vars: \"%s\": south.NAME or north.NAME\n", name);
+			buf_printf(&r->diff, "  vars: \"%s\": write south.NAME or north.NAME\n",
+				   name);
 		else
 			vars_set(&vars[side], name + 6, json_object_get_string(value), false);
 	}
@@ -381,25 +420,29 @@ static void take_vars(struct run *r, json_object *c, struct vars *vars)
 static void run_steps(struct run *r, json_object *c)
 {
 	json_object *steps = NULL;
-	const char *unknown;
 
 	if (!json_object_object_get_ex(c, "steps", &steps)) {
-		unknown = unknown_key(c, case_keys, step_keys);
-		if (unknown)
-			buf_printf(&r->diff, "  unknown key \"%s\"\n", unknown);
+		check_keys(r, "", c, case_keys, step_keys);
 		run_step(r, 0, c);
 		return;
 	}
-	unknown = unknown_key(c, case_keys, NULL);
-	if (unknown)
-		buf_printf(&r->diff, "  unknown key \"%s\" beside steps\n", unknown);
+	check_keys(r, "beside steps: ", c, case_keys, NULL);
+	if (!json_object_is_type(steps, json_type_array)) {
+		buf_puts(&r->diff, "  steps: write [{\"flow\": \"up\", \"topic\": ...}, ...]\n");
+		return;
+	}
 	for (size_t i = 0; i < json_object_array_length(steps); i++) {
 		json_object *step = json_object_array_get_idx(steps, i);
+		char *place = mem_printf("step %zu: ", i + 1);
 
-		unknown = unknown_key(step, step_keys, NULL);
-		if (unknown)
-			buf_printf(&r->diff, "  step %zu: unknown key \"%s\"\n", i + 1, unknown);
-		run_step(r, i, step);
+		if (json_object_is_type(step, json_type_object)) {
+			check_keys(r, place, step, step_keys, NULL);
+			run_step(r, i, step);
+		} else {
+			buf_printf(&r->diff,
+				   "  %swrite an object, {flow, topic, payload, expect}\n", place);
+		}
+		free(place);
 	}
 }
 
@@ -414,8 +457,7 @@ static void take_report(struct run *r, const struct report *report, struct case_
 	}
 }
 
-static void run_case(struct loader *l, const char *file, json_object *c,
-		     struct case_counts *counts)
+static void run_case(struct loader *l, const char *file, json_object *c, struct case_counts *counts)
 {
 	struct run r = { .bound = json_object_new_object() };
 	const char *name = string_of(c, "name"), *south = string_of(c, "south"),
@@ -424,7 +466,9 @@ static void run_case(struct loader *l, const char *file, json_object *c,
 	struct report report = { .wants_hints = true };
 
 	if (!name || !south || !north) {
-		buf_puts(&r.diff, "  a case needs name, south and north\n");
+		buf_puts(&r.diff,
+			 "  a case needs name, south and north: {\"name\": \"what is meant\", "
+			 "\"south\": \"DIALECT\", \"north\": \"DIALECT\", ...}\n");
 	} else {
 		take_vars(&r, c, vars);
 		r.link = offline_new(l, south, north, vars, &report);

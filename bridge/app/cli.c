@@ -1,5 +1,6 @@
 #include "app/cli.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,7 +62,8 @@ static const struct option_row {
 	{ OPT_PROPERTY, 0, "property", "NAME=VALUE", "a user property that came with the message" },
 	{ OPT_RESPONSE_TOPIC, 0, "response-topic", "TOPIC",
 	  "the Response Topic that came with it" },
-	{ OPT_WATCH, 0, "watch", NULL, "again whenever a mapping or case file changes, until Ctrl-C" },
+	{ OPT_WATCH, 0, "watch", NULL,
+	  "again whenever a mapping or case file changes, until Ctrl-C" },
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
 };
 #define N_VERBS	  (sizeof verbs / sizeof verbs[0])
@@ -98,7 +100,8 @@ static void usage(FILE *f)
 
 static void verb_usage(const struct verb *v)
 {
-	printf("usage: calque %s [OPTION...] %s\n\n%s\n\n", v->name, v->args, v->help);
+	printf("usage: calque %s [OPTION...]%s%s\n\n%s\n\n", v->name, *v->args ? " " : "", v->args,
+	       v->help);
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		const struct option_row *o = &options[i];
 		char left[60];
@@ -226,10 +229,24 @@ static void cli_fini(struct cli *cli)
 	vars_fini(&cli->properties);
 }
 
+/* Results that could not be written are no results. */
+static int check_stdout(const char *verb, int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "calque %s: standard output: %s\n", verb, strerror(errno));
+	return status == EXIT_DONE ? EXIT_FAILED : status;
+}
+
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
 	struct cli cli = { .conf_path = CONF_DEFAULT_PATH };
-	int status = take_options(&cli, v, argc, argv);
+	char name[40]; /* as getopt is to call us */
+	int status;
+
+	snprintf(name, sizeof name, "calque %s", v->name);
+	argv[0] = name;
+	status = take_options(&cli, v, argc, argv);
 
 	cli.has_color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	if (status < 0 && (cli.argc < v->min_args || cli.argc > v->max_args))
@@ -237,7 +254,7 @@ static int run_verb(const struct verb *v, int argc, char **argv)
 	if (status < 0)
 		status = v->run(&cli);
 	cli_fini(&cli);
-	return status;
+	return check_stdout(v->name, status);
 }
 
 int cli_main(int argc, char **argv)

@@ -18,7 +18,7 @@ struct cli {
 	const char *conf_path;
 	bool has_conf; /* -c was given */
 	bool is_json, is_lines, is_watch, is_schema;
-	bool has_color; /* stdout is a terminal, and NO_COLOR is not set */
+	bool has_color;		      /* stdout is a terminal, and NO_COLOR is not set */
 	struct mapping_path mappings; /* --mappings */
 	struct vars vars[SIDES];
 	struct vars properties;

@@ -29,8 +29,8 @@ struct conf_session {
 	bool is_tls;
 	struct vars vars; /* values that came from env: or file: are marked secret */
 	char *username, *password, *client_id; /* NULL: the dialect's template */
-	int keepalive_s;                       /* default 60 */
-	int mqtt;                              /* 0: the dialect's */
+	int keepalive_s;		       /* default 60 */
+	int mqtt;			       /* 0: the dialect's */
 	bool front_door;
 	struct conf_tls tls;
 	struct {
@@ -60,25 +60,25 @@ struct conf_link {
 	size_t n_through;
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
-	int command_max_age_s;  /* default 60 */
-	int request_timeout_s;  /* default 30 */
+	int command_max_age_s; /* default 60 */
+	int request_timeout_s; /* default 30 */
 	char *file;
 	unsigned line;
 };
 
 struct conf {
 	char *file;
-	char *state;    /* directory */
+	char *state;	 /* directory */
 	char *state_key; /* file with the key that encrypts credentials; NULL: STATE/key */
 	struct mapping_path mappings; /* only what the file says */
-	char *admin;    /* "": off */
+	char *admin;		      /* "": off */
 	struct {
 		int64_t max_bytes;
 		int max_age_s;
 		bool is_sync;
 	} journal;
-	int workers;    /* 0: one per core */
-	char *devices;  /* NULL: none */
+	int workers;   /* 0: one per core */
+	char *devices; /* NULL: none */
 	struct conf_link *links;
 	size_t n_links;
 };

@@ -80,7 +80,8 @@ struct mapping *loader_get(struct loader *l, const char *name, const char *where
 	if (file)
 		item->mapping = mapping_load(&l->path, name, report);
 	else
-		report_error(report, "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
+		report_error(report,
+			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
 			     "`calque new %s` writes one to begin with",
 			     where, name, name, l->path.dirs[0],
 			     l->path.n > 1 ? " and the other directories" : "", name);
@@ -101,15 +102,16 @@ struct mapping *loader_dialect(struct loader *l, const char *name, const char *w
 	return m;
 }
 
-static bool take_through(struct loader *l, const struct conf_link *link,
-			 struct plan_spec *spec, struct report *report)
+static bool take_through(struct loader *l, const struct conf_link *link, struct plan_spec *spec,
+			 struct report *report)
 {
 	bool ok = true;
 
 	spec->n_through = link->n_through;
 	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
 	for (size_t i = 0; i < link->n_through; i++) {
-		char *where = mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
+		char *where =
+			mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
 		struct mapping *m = NULL;
 
 		if (link->through[i].name)

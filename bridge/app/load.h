@@ -15,7 +15,7 @@ struct loader {
 	struct loaded {
 		char *name;
 		struct mapping *mapping; /* NULL: it has mistakes, and they are reported */
-	} *items;
+	} * items;
 	size_t n;
 };
 

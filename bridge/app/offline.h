@@ -25,7 +25,7 @@ struct offline_step {
 	struct offline_output *outputs;
 	size_t n;
 	enum refusal reason; /* of a message: REFUSED_NOT if it was carried */
-	char *text;          /* why not, for people; may be NULL */
+	char *text;	     /* why not, for people; may be NULL */
 };
 
 /* A link between two dialects, state in memory only.  Credentials are written as ***.  `vars` has

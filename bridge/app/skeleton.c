@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "core/dialect.h"
 
+/* clang-format off */
 /* In the texts @ is the name, ~ and % are lists of the keys of a dialect and of a row. */
 static const char mapping[] =
 	"# @: what it is, who makes it, and where its manual is.\n"
@@ -31,9 +32,9 @@ static const char mapping[] =
 	"    # { kind: \"presence\", topic: \"@/{device}/online\" },\n"
 	"    # Changed settings for the device: {\"rate\": 10}\n"
 	"    # { kind: \"config\", topic: \"@/{device}/config\", read: \"read_config\", write: \"write_config\" },\n"
-	"    # Bytes that nobody looks into, written only\n"
-	"    # { kind: \"raw\", topic: \"@/{device}/data/{stream}\", format: \"bytes\", only: \"write\",\n"
-	"    #   publish: \"publish_raw\" },\n"
+	"    # Bytes that nobody looks into\n"
+	"    # { kind: \"raw\", topic: \"@/{device}/data/{stream}\", format: \"bytes\",\n"
+	"    #   read: \"read_raw\", publish: \"publish_raw\" },\n"
 	"\n"
 	"    # What else can stand in a row:\n"
 	"%"
@@ -70,6 +71,7 @@ static const char mapping[] =
 	"# For the rows above that wait to be taken in:\n"
 	"# def read_config: .payload | {body: {changed: .}};\n"
 	"# def write_config: .body.changed;\n"
+	"# def read_raw: {body: {stream: .topic.stream, base64: .payload}};\n"
 	"# def publish_raw: {payload: .body.base64, topic: {stream: .body.stream}};\n";
 
 static const char cases[] =
@@ -102,6 +104,7 @@ static const char cases[] =
 	"      { \"flow\": \"up\", \"topic\": \"v1/devices/me/rpc/response/{{id}}\", \"payload\": { \"rpm\": 900 },\n"
 	"        \"expect\": [ { \"topic\": \"@/d1/command_reply\", \"payload\": { \"id\": 7, \"ok\": true, \"result\": { \"rpm\": 900 } } } ] } ] }\n"
 	"]\n";
+/* clang-format on */
 
 static void fill(const char *text, const char *name, struct buf *out)
 {
@@ -136,7 +139,8 @@ const char *skeleton_name_mistake(const char *name)
 	if (*name == '-')
 		return "it starts with -, as options do";
 	if (name[strspn(name, letters)])
-		return "it becomes a file's name and the word in configurations, so it has small letters, "
+		return "it becomes a file's name and the word in configurations, so it has small "
+		       "letters, "
 		       "digits and - only";
 	if (strlen(name) > 64)
 		return "it is longer than 64 letters";

@@ -52,7 +52,8 @@ static bool write_both(const char *dir, const char *name, struct err *e)
 			unlink(mapping);
 	}
 	if (ok)
-		printf("wrote %s and %s; edit them, and try them at every save: calque test --watch "
+		printf("wrote %s and %s; edit them, and try them at every save: calque test "
+		       "--watch "
 		       "%s\n",
 		       mapping, cases, cases);
 	buf_fini(&text);

@@ -73,9 +73,10 @@ static int run_all(struct loader *loader, const struct cli *cli)
 	else
 		for (size_t i = 0; i < loader->path.n; i++)
 			run_path(loader, loader->path.dirs[i], &counts);
-	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
 	fflush(stdout);
 	cli_print_report(&counts.hints);
+	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+	fflush(stdout);
 	report_fini(&counts.hints);
 	if (counts.passed + counts.failed == 0)
 		return EXIT_MISUSED;

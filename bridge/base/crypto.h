@@ -9,9 +9,9 @@
 struct buf;
 struct err;
 
-#define CRYPTO_KEY_BYTES 32   /* AES-256 */
-#define CRYPTO_UUID_CHARS 36  /* without the NUL */
-#define CRYPTO_HASH_BYTES 32  /* SHA-256 */
+#define CRYPTO_KEY_BYTES  32 /* AES-256 */
+#define CRYPTO_UUID_CHARS 36 /* without the NUL */
+#define CRYPTO_HASH_BYTES 32 /* SHA-256 */
 
 /* Random bytes; aborts if the system has none (nothing sensible can go on). */
 void crypto_random(void *out, size_t n);

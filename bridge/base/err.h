@@ -14,11 +14,11 @@ enum err_code {
 	ERR_INVALID,   /* the input is wrong: a file, a payload, an argument */
 	ERR_NOT_FOUND, /* nothing of that name */
 	ERR_LIMIT,     /* too big, too many, too late */
-	ERR_IO,        /* the system said no */
+	ERR_IO,	       /* the system said no */
 	ERR_BUSY,      /* somebody else holds it */
 	ERR_CORRUPT,   /* stored bytes are not what was written */
 	ERR_CRYPTO,    /* OpenSSL said no */
-	ERR_NET        /* a peer or the network said no */
+	ERR_NET	       /* a peer or the network said no */
 };
 
 struct err {
@@ -40,7 +40,7 @@ struct report {
 	struct report_line {
 		bool is_warning;
 		char *text;
-	} *lines;
+	} * lines;
 	size_t n_lines;
 	size_t n_errors;
 	bool wants_hints;

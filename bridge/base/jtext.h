@@ -19,7 +19,15 @@ struct err;
 
 #define JTEXT_MAX_DEPTH 256 /* libjq 1.6 and 1.7.1 print broken text beyond (jv_print.c) */
 
-enum jtext_type { JTEXT_NULL, JTEXT_FALSE, JTEXT_TRUE, JTEXT_NUMBER, JTEXT_STRING, JTEXT_ARRAY, JTEXT_OBJECT };
+enum jtext_type {
+	JTEXT_NULL,
+	JTEXT_FALSE,
+	JTEXT_TRUE,
+	JTEXT_NUMBER,
+	JTEXT_STRING,
+	JTEXT_ARRAY,
+	JTEXT_OBJECT
+};
 
 /* Read one JSON value, the whole of `text`, and append it to `out` as strict JSON in valid UTF-8.
  * Strict input is copied byte for byte, less the white space around the value.
@@ -68,7 +76,7 @@ bool jtext_integer(struct jslice v, int64_t *out);
 /* Call `f` with each number in `v` that is an integer (no '.', 'e') and that a double cannot hold
  * exactly; stop when it returns false.  True if none was found or all calls returned true. */
 bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number),
-			    void *ctx);
+			     void *ctx);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
  * or holds what json-c would change: an integer beyond uint64 (int64 if negative), a key with a NUL

@@ -11,9 +11,9 @@
 
 struct change {
 	const char *machine; /* a string constant: "pairing", "twin" ... */
-	char *key;           /* unique within link and machine */
-	char *value;         /* JSON text; NULL: delete the row */
-	bool is_secret;      /* the store encrypts it */
+	char *key;	     /* unique within link and machine */
+	char *value;	     /* JSON text; NULL: delete the row */
+	bool is_secret;	     /* the store encrypts it */
 };
 
 struct changes {

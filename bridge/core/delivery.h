@@ -22,9 +22,9 @@ struct delivery;
 struct parcel {
 	struct message message;
 	enum lane lane;
-	void *origin;    /* the caller's: what is settled by it */
+	void *origin;	 /* the caller's: what is settled by it */
 	uint64_t number; /* grows by 1 per parcel */
-	uint64_t echo;   /* the caller's: number in an echo memory; 0: none */
+	uint64_t echo;	 /* the caller's: number in an echo memory; 0: none */
 };
 
 struct delivery *delivery_new(unsigned window, size_t max_bytes);

@@ -19,7 +19,7 @@ struct device {
 };
 
 struct devices {
-	struct map by_name;          /* name here -> struct device, which it owns */
+	struct map by_name;	     /* name here -> struct device, which it owns */
 	struct map by_native[SIDES]; /* name there -> struct device */
 };
 

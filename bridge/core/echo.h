@@ -12,7 +12,7 @@
 struct echo;
 
 #define ECHO_AFTER_ACK_MS 10000
-#define ECHO_MAX 100000 /* entries; beyond that the oldest is forgotten */
+#define ECHO_MAX	  100000 /* entries; beyond that the oldest is forgotten */
 
 struct echo *echo_new(void);
 void echo_free(struct echo *e);

@@ -27,7 +27,7 @@ struct link {
 	struct presences *presences;
 	struct provisions *provisions;
 	struct reporteds *reporteds;
-	bool keeps_reported; /* the south can ask for its attributes */
+	bool keeps_reported;  /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
 	struct changes changes;

@@ -423,16 +423,16 @@ static void replace_key(const struct plan *plan, struct plain *p)
  * that cannot be put is answered at once. */
 static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
 {
-	static const char failure[] =
-		"{\"status\":\"FAILURE\",\"message\":\"the other platform cannot be asked for this\"}";
+	static const char failure[] = "{\"status\":\"FAILURE\",\"message\":\"the other platform "
+				      "cannot be asked for this\"}";
 	struct link *l = t->link;
 	struct provision_actions acts = { 0 };
 
 	if (n_sent > 0 && n_refused == 0)
 		t->intake->is_settled_well = true;
-	if (n_sent == 0 && provisions_reply(l->provisions,
-					    (struct jslice){ failure, sizeof failure - 1 },
-					    &l->changes, &acts, NULL))
+	if (n_sent == 0 &&
+	    provisions_reply(l->provisions, (struct jslice){ failure, sizeof failure - 1 },
+			     &l->changes, &acts, NULL))
 		logic_provision(l, t->intake, &acts);
 }
 

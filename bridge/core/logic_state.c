@@ -102,6 +102,10 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 	size_t pos = 0;
 	char before = '{';
 
+	if (echo_size(l->carried) == 0) {
+		buf_append(out, attributes.text, attributes.len);
+		return;
+	}
 	while (jtext_next_field(attributes, &pos, &f)) {
 		put_carried(device, &f, &name, &value);
 		if (echo_take(l->carried, name.data, value.data, value.len, l->now_ms))

@@ -20,8 +20,8 @@ struct pairings;
 struct pairing {
 	struct plain request; /* as it was read: near id (NULL: wants no reply), device, body */
 	enum side caller;     /* the side that asked; the reply goes there */
-	char *far_id;         /* JSON text */
-	char *reply_topic;    /* where the answer goes instead of the usual topic; NULL: the usual */
+	char *far_id;	      /* JSON text */
+	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
 	int64_t deadline_ms;
 };
 

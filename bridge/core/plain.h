@@ -15,11 +15,11 @@ struct buf;
 struct err;
 
 struct plain {
-	enum kind kind;   /* KIND_NONE: not said */
-	char *device;     /* NULL: not said */
-	char *id;         /* JSON text of a string or number; NULL: none */
-	char *ts;         /* JSON text of a number, epoch ms; NULL: none */
-	char *body;       /* JSON text */
+	enum kind kind; /* KIND_NONE: not said */
+	char *device;	/* NULL: not said */
+	char *id;	/* JSON text of a string or number; NULL: none */
+	char *ts;	/* JSON text of a number, epoch ms; NULL: none */
+	char *body;	/* JSON text */
 	size_t body_len;
 };
 

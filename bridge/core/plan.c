@@ -377,8 +377,9 @@ static const struct reader *best_reader(const struct plan_side *ps, const char *
 	const struct reader *best = NULL, *end = ps->readers + ps->n_readers;
 
 	for (const struct reader *r = ps->readers; r < end; r++)
-		if (matches(r, topic) && (!best || topic_template_compare(&r->topic, &best->topic) ==
-							   TOPIC_MORE_SPECIFIC))
+		if (matches(r, topic) &&
+		    (!best ||
+		     topic_template_compare(&r->topic, &best->topic) == TOPIC_MORE_SPECIFIC))
 			best = r;
 	return best;
 }

@@ -71,8 +71,8 @@ struct plan {
 	bool is_mirror;
 	bool drop_unmatched;
 	bool hides_secrets;
-	bool is_single; /* the south brings one device only */
-	char *device;	/* its name, and that of a message which does not say */
+	bool is_single;		 /* the south brings one device only */
+	char *device;		 /* its name, and that of a message which does not say */
 	struct devices *devices; /* who is who; the one thing in a plan that changes */
 	int64_t request_timeout_ms;
 	int64_t command_max_age_ms;

@@ -21,8 +21,7 @@ bool presences_set_online(struct presences *t, const char *device, bool online,
 			  struct changes *out);
 /* An alarm was said to be active or cleared.  True if that is a change; for the first word: if it
  * is active. */
-bool presences_set_alarm(struct presences *t, const char *device, bool active,
-			 struct changes *out);
+bool presences_set_alarm(struct presences *t, const char *device, bool active, struct changes *out);
 
 /* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false. */
 void presences_put_state(const struct presences *t, const char *device, struct buf *out);

@@ -24,10 +24,10 @@ void provisions_free(struct provisions *t);
 
 /* What to do after an event; several may be due.  Texts are owned by the action list. */
 enum provision_act {
-	PROVISION_ASK,    /* send `message` (a provision) to the north's provisioning session */
+	PROVISION_ASK,	  /* send `message` (a provision) to the north's provisioning session */
 	PROVISION_ANSWER, /* send `message` (a provision_reply) to the south, in answer to `request` */
-	PROVISION_LOGIN,  /* the north's main session can (re)connect with `message`'s credentials */
-	PROVISION_CLOSE   /* nothing more to ask for now: close the provisioning session.  Also after a
+	PROVISION_LOGIN, /* the north's main session can (re)connect with `message`'s credentials */
+	PROVISION_CLOSE /* nothing more to ask for now: close the provisioning session.  Also after a
 			   * time-out, maybe with an ASK behind it: that needs a new session, or the
 			   * late reply would be taken for its answer */
 };
@@ -36,7 +36,7 @@ struct provision_action {
 	struct plain message;
 	struct plain request; /* of ANSWER: what it answers */
 	char *reply_topic;    /* of ANSWER: NULL is the usual topic */
-	uint64_t ticket;      /* of ANSWER and ASK: what was given with the request; 0 after a restart */
+	uint64_t ticket; /* of ANSWER and ASK: what was given with the request; 0 after a restart */
 };
 struct provision_actions {
 	struct provision_action *items;

@@ -40,8 +40,7 @@ void topic_template_text(const struct topic_template *t, struct buf *out);
 void topic_template_filter(const struct topic_template *t, struct buf *out);
 
 /* Does the topic match?  If so the captures are added to *captures (may be NULL). */
-bool topic_template_match(const struct topic_template *t, const char *topic,
-			  struct vars *captures);
+bool topic_template_match(const struct topic_template *t, const char *topic, struct vars *captures);
 
 /* Append the topic, with each variable from `lookup` (NULL result: unknown).  ERR_NOT_FOUND: the
  * text is the name of the unknown variable; ERR_INVALID: a value that cannot be a level (at the start
@@ -53,20 +52,20 @@ bool topic_template_expand(const struct topic_template *t, template_lookup *look
 
 /* How the topics of `a` lie to those of `b`, and which is more specific, level by level. */
 enum topic_relation {
-	TOPIC_DISJOINT,      /* no topic matches both */
-	TOPIC_SAME,          /* the same template but for names of variables */
+	TOPIC_DISJOINT,	     /* no topic matches both */
+	TOPIC_SAME,	     /* the same template but for names of variables */
 	TOPIC_MORE_SPECIFIC, /* a is */
 	TOPIC_LESS_SPECIFIC, /* b is */
-	TOPIC_AMBIGUOUS      /* they overlap and neither is */
+	TOPIC_AMBIGUOUS	     /* they overlap and neither is */
 };
 enum topic_relation topic_template_compare(const struct topic_template *a,
 					   const struct topic_template *b);
 
 /* Filters and names, by the rules of MQTT 4.7 ($-topics do not match a leading wildcard). */
 bool topic_filter_matches(const char *filter, const char *topic);
-bool topic_filter_covers(const char *a, const char *b);   /* whatever matches b matches a */
+bool topic_filter_covers(const char *a, const char *b);	  /* whatever matches b matches a */
 bool topic_filter_overlaps(const char *a, const char *b); /* some topic matches both */
-bool topic_name_is_valid(const char *topic); /* not empty, no wildcard, valid UTF-8, <= 65535 */
+bool topic_name_is_valid(const char *topic);  /* not empty, no wildcard, valid UTF-8, <= 65535 */
 bool topic_level_is_valid(const char *level); /* not empty, no / + # */
 
 /* Text templates: any text with {variable} anywhere, for properties, user names and the like.  A

@@ -23,7 +23,7 @@ void twins_free(struct twins *t);
 
 /* What a push became.  The texts are appended to buffers of the caller. */
 struct twin_push {
-	bool is_change;    /* something differs from what is held: send `config` on */
+	bool is_change;	   /* something differs from what is held: send `config` on */
 	bool is_confirmed; /* nothing differs, and the sender waits for a word: send `reply` back */
 };
 
@@ -35,8 +35,8 @@ struct twin_push {
  * `waits`: the sender expects a confirmation (its dialect reads config_reply the other way): then,
  * where nothing differs and no push is open for it, `reply` gets the body of a config_reply.
  * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
-bool twins_push(struct twins *t, const char *device, struct jslice body, bool waits,
-		int64_t now_ms, struct changes *out, struct twin_push *result, struct buf *config,
+bool twins_push(struct twins *t, const char *device, struct jslice body, bool waits, int64_t now_ms,
+		struct changes *out, struct twin_push *result, struct buf *config,
 		struct buf *reply, struct err *e);
 
 /* Attributes came up on a row that echoes config: `attributes` is a JSON object.  Keys of it that
@@ -44,16 +44,16 @@ bool twins_push(struct twins *t, const char *device, struct jslice body, bool wa
  * appended to `rest` as one JSON object, spelled as they came ("{}" if none are left).  When all
  * keys of the push are confirmed, it closes, *confirmed is true and `reply` gets the body of its
  * config_reply. */
-void twins_echo(struct twins *t, const char *device, struct jslice attributes,
-		struct changes *out, struct buf *rest, bool *confirmed, struct buf *reply);
+void twins_echo(struct twins *t, const char *device, struct jslice attributes, struct changes *out,
+		struct buf *rest, bool *confirmed, struct buf *reply);
 
 /* A config_reply {version, updated, values} came up in `body`.  It closes the open push if its
  * version is the push's (numbers compare as numbers, "4" equals 4) or it has none.  `reply` gets the
  * body to send on: the version and time under which the sender knows that configuration, where it
  * closed a push of a document with a version of its own; else as it came; missing version, updated
  * and values are filled in from the twin. */
-bool twins_confirm(struct twins *t, const char *device, struct jslice body,
-		   struct changes *out, struct buf *reply, struct err *e);
+bool twins_confirm(struct twins *t, const char *device, struct jslice body, struct changes *out,
+		   struct buf *reply, struct err *e);
 
 /* The far dialect could not say any of this push (no output): it cannot be confirmed by the device
  * either.  Closes it; `reply` gets the body of the config_reply to give to a sender that waits. */

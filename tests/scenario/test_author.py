@@ -202,3 +202,28 @@ def test_check_and_test_warn_and_others_do_not(pump):
 def test_shipped_mappings_have_no_warnings():
     done = calque("test", MAPPINGS)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- mistakes in case files --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("case, said", [
+    ({"flow": "up", "topic": "x", "expcet": []}, 'unknown key "expcet"; there are: name about'),
+    ({"flow": "up", "topic": "x"}, "step 1: expect: an array was expected; write "),
+    ({"flow": "up", "topic": "x", "expect": [5]}, "step 1: expect: an array was expected; write "),
+    ({"flow": "upp", "topic": "x", "expect": []}, 'step 1: flow: "up" or "down" was expected'),
+    ({"flow": "up", "expect": []}, "step 1: topic: no string"),
+    ({"steps": 5}, "steps: write ["),
+    ({"steps": [5]}, "step 1: write an object"),
+    ({"steps": [], "topic": "x"}, 'beside steps: unknown key "topic"'),
+    ({"vars": 5, "steps": []}, "vars: write {"),
+    ({"vars": {"project": "p"}, "steps": []}, 'vars: "project": write south.NAME or north.NAME'),
+    ({"north": 5}, "a case needs name, south and north"),
+    (5, "a case needs name, south and north"),
+])
+def test_a_mistake_in_a_case_says_what_to_write(tmp_path, case, said):
+    if isinstance(case, dict):
+        case = {"name": "n", "south": "thingsboard", "north": "thingsboard", **case}
+    (tmp_path / "x.cases.json").write_text(json.dumps([case]))
+    done = calque("test", tmp_path / "x.cases.json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert said in done.stdout and done.stdout.endswith("\n0 passed, 1 failed\n")

@@ -481,3 +481,11 @@ def test_the_first_directory_that_has_a_mapping_wins(tmp_path):
         return done.messages()[0]["south"]
     assert topic_of_conf(CALQUE_MAPPINGS=two) == "three/t"
     assert topic_of_conf("--mappings", one, CALQUE_MAPPINGS=two) == "one/t"
+
+
+def test_results_that_cannot_be_written_are_a_failure():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([find_bridge(), "routes", "innoway", "thingsboard"], stdout=full, stderr=subprocess.PIPE,
+                              timeout=LIMIT, env=environment(), check=False)
+    assert done.returncode == 1
+    assert b"standard output: " in done.stderr

@@ -455,7 +455,7 @@ Test(conf, what_libconfig_refuses_is_told_with_its_line)
 
 		put_text("plant.conf", texts[i], 0644);
 		conf_free(conf_read("plant.conf", &r));
-	cr_expect_gt(r.n_errors, 0);
+		cr_expect_gt(r.n_errors, 0);
 		cr_assert_eq(r.n_lines, 1);
 		cr_expect(strncmp(r.lines[0].text, "plant.conf:2: ", 14) == 0, "%s",
 			  r.lines[0].text);
@@ -659,7 +659,7 @@ Test(conf, a_file_that_cannot_be_read_is_told_with_the_reason)
 		struct report r = { 0 };
 
 		conf_free(conf_read(paths[i], &r));
-	cr_expect_gt(r.n_errors, 0);
+		cr_expect_gt(r.n_errors, 0);
 		cr_assert_eq(r.n_errors, 1);
 		cr_expect_str_eq(r.lines[0].text, lines[i]);
 		report_fini(&r);

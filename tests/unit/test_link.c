@@ -906,6 +906,30 @@ Test(link, a_configuration_without_a_counterpart_is_dead)
 	step(NORTH, "n/d/set", "{'changed':{'a':1}}", "= no-counterpart\n");
 }
 
+Test(link, what_rides_with_pushes_is_no_news_when_it_comes_back)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'license', topic: 's/{device}/push', write: 'license' },"
+		       "{ kind: 'space_info', topic: 's/{device}/other' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed; def license: {license: .body};"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'license', topic: 'n/{device}/license' },"
+		       "{ kind: 'space_info', topic: 'n/{device}/space' }",
+		       ""));
+	step(NORTH, "n/d/license", "{'id':'L','n':1}",
+	     "south s/d/push {'license':{'id':'L','n':1}}\n= carried\n");
+	step(NORTH, "n/d/space", "{'name':'room'}", "south s/d/other {'name':'room'}\n= carried\n");
+	step(SOUTH, "s/e/a", "{'license':{'id':'L','n':1}}",
+	     "north n/e/a {'license':{'id':'L','n':1}}\n= carried\n"); /* another device */
+	step(SOUTH, "s/d/a", "{'license': {'id': 'L', 'n': 1}}", "= echo\n");
+	step(SOUTH, "s/d/a", "{'license':{'id':'L','n':1}}",
+	     "north n/d/a {'license':{'id':'L','n':1}}\n= carried\n"); /* it serves once */
+	step(SOUTH, "s/d/a", "{'name':'room'}", "north n/d/a {'name':'room'}\n= carried\n");
+}
+
 Test(link, what_comes_back_of_a_push_confirms_it_and_the_rest_is_news)
 {
 	start(SOUTHERN("",
@@ -1007,7 +1031,8 @@ Test(link, a_handshake_that_cannot_be_carried_is_dead_and_answered_at_once)
 {
 	start_join();
 	step(SOUTH, "join", "{'device_name':'bad'}",
-	     "end\nsouth joined {'status':'FAILURE','message':'the other platform cannot be asked for "
+	     "end\nsouth joined {'status':'FAILURE','message':'the other platform cannot be asked "
+	     "for "
 	     "this','asked':'bad'}\n= mapping-error\n");
 }
 

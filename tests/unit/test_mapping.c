@@ -476,6 +476,7 @@ Test(mapping, is_not_fooled_by_the_current_directory)
 	EXPECT_MISTAKES(
 		"d", "D/d.jq:2: module \"wire\" is also in the current directory, where jq looks "
 		     "first; start calque in another directory, or rename one");
+	report_fini(&report);
 	cr_assert_eq(chdir(dir), 0);
 	mapping_free(load_good("d"));
 	cr_assert_eq(chdir("/"), 0);

@@ -600,8 +600,9 @@ Test(twin, says_all_it_holds_to_one_who_asks)
 	push("{\"changed\":{\"a\":1}}");
 	push("{\"changed\":{\"b\":2}}");
 	cr_assert(twins_current(table, "d", &out));
-	cr_expect_str_eq(out.data, "{\"changed\":{\"a\":1,\"b\":2},\"deleted\":[],\"full\":{\"a\":1,"
-				   "\"b\":2},\"version\":2,\"updated\":5000}");
+	cr_expect_str_eq(out.data,
+			 "{\"changed\":{\"a\":1,\"b\":2},\"deleted\":[],\"full\":{\"a\":1,"
+			 "\"b\":2},\"version\":2,\"updated\":5000}");
 	buf_fini(&out);
 }
 
