@@ -8,30 +8,33 @@ module {
   session: { username: "{token}", provisioning: { username: "provision" } },
   credentials: ["token"],
   limits: { payload_bytes: 65536, in_flight: 100 },
+  # A device profile may rename these three
+  vars: { telemetry_topic: "v1/devices/me/telemetry", attributes_topic: "v1/devices/me/attributes",
+          shared_attributes_topic: "v1/devices/me/attributes" },
   up: { lenient: true },
   messages: [
     # Telemetry, and what else goes there
-    { kind: "telemetry",      topic: "v1/devices/me/telemetry", also: ["v2/t", "v2/t/j"],
+    { kind: "telemetry",      topic: "{telemetry_topic...}", also: ["v2/t", "v2/t/j"],
       read: "read_telemetry", write: "write_telemetry" },
-    { kind: "event",          topic: "v1/devices/me/telemetry", only: "write", write: "write_event" },
-    { kind: "alarm",          topic: "v1/devices/me/telemetry", only: "write", write: "write_alarm" },
-    { kind: "presence",       topic: "v1/devices/me/telemetry", only: "write", write: "write_telemetry" },
-    { kind: "raw",            topic: "v1/devices/me/telemetry", only: "write", write: "write_raw" },
-    { kind: "firmware_state", topic: "v1/devices/me/telemetry", also: ["v2/t", "v2/t/j"],
+    { kind: "event",          topic: "{telemetry_topic...}", only: "write", write: "write_event" },
+    { kind: "alarm",          topic: "{telemetry_topic...}", only: "write", write: "write_alarm" },
+    { kind: "presence",       topic: "{telemetry_topic...}", only: "write", write: "write_telemetry" },
+    { kind: "raw",            topic: "{telemetry_topic...}", only: "write", write: "write_raw" },
+    { kind: "firmware_state", topic: "{telemetry_topic...}", also: ["v2/t", "v2/t/j"],
       read: "read_firmware_state", write: "write_firmware_state" },
 
     # Client attributes, and what else goes there
-    { kind: "attributes",     topic: "v1/devices/me/attributes", also: ["v2/a", "v2/a/j"] },
-    { kind: "config_reply",   topic: "v1/devices/me/attributes", only: "write" },
-    { kind: "device_info",    topic: "v1/devices/me/attributes", only: "write" },
-    { kind: "setting",        topic: "v1/devices/me/attributes", only: "write", write: "write_setting" },
-    { kind: "license_reply",  topic: "v1/devices/me/attributes", only: "write", write: "write_license" },
+    { kind: "attributes",     topic: "{attributes_topic...}", also: ["v2/a", "v2/a/j"] },
+    { kind: "config_reply",   topic: "{attributes_topic...}", only: "write" },
+    { kind: "device_info",    topic: "{attributes_topic...}", only: "write" },
+    { kind: "setting",        topic: "{attributes_topic...}", only: "write", write: "write_setting" },
+    { kind: "license_reply",  topic: "{attributes_topic...}", only: "write", write: "write_license" },
 
     # Shared attributes: the device's configuration.  A firmware notice is a group of them
-    { kind: "firmware",       topic: "v1/devices/me/attributes", read: "read_firmware", write: "write_firmware" },
-    { kind: "config",         topic: "v1/devices/me/attributes", read: "read_config", write: "write_config" },
-    { kind: "license",        topic: "v1/devices/me/attributes", only: "write", write: "write_license" },
-    { kind: "space_info",     topic: "v1/devices/me/attributes", only: "write", write: "write_space_info" },
+    { kind: "firmware",       topic: "{shared_attributes_topic...}", read: "read_firmware", write: "write_firmware" },
+    { kind: "config",         topic: "{shared_attributes_topic...}", read: "read_config", write: "write_config" },
+    { kind: "license",        topic: "{shared_attributes_topic...}", only: "write", write: "write_license" },
+    { kind: "space_info",     topic: "{shared_attributes_topic...}", only: "write", write: "write_space_info" },
 
     # Asking for attributes
     { kind: "attributes_request", topic: "v1/devices/me/attributes/request/{id}", id: "integer",

@@ -18,22 +18,27 @@ struct line {
 	char *topic[SIDES];
 };
 
-static char *row_topic(const struct row *row)
+/* As it is without any configuration. */
+static char *row_topic(const struct dialect *d, const struct row *row)
 {
+	struct topic_template bound;
 	struct buf text = { 0 };
 
-	topic_template_text(&row->topic, &text);
+	if (topic_template_bind(&bound, &row->topic, &d->defaults, NULL))
+		topic_template_text(&bound, &text);
+	topic_template_fini(&bound);
 	return buf_take(&text);
 }
 
-static void set_line(struct line *line, const struct route *r)
+static void set_line(struct line *line, const struct route *r,
+		     const struct dialect *const side[SIDES])
 {
 	enum side from = flow_source(kind_table[r->kind].flow);
 
 	line->route = r;
 	line->arrow = from == SOUTH ? "->" : "<-";
-	line->topic[from] = row_topic(r->from);
-	line->topic[side_other(from)] = r->to ? row_topic(r->to) : NULL;
+	line->topic[from] = row_topic(side[from], r->from);
+	line->topic[side_other(from)] = r->to ? row_topic(side[side_other(from)], r->to) : NULL;
 }
 
 static int width(const struct line *lines, size_t n, int column)
@@ -117,6 +122,7 @@ static void print_json(const struct line *lines, size_t n, const char *link, con
 static void print_routes(const struct cli *cli, const char *link, const struct dialect *south,
 			 const struct dialect *north, const enum kind *remap)
 {
+	const struct dialect *const side[SIDES] = { south, north };
 	struct line *lines;
 	struct route *routes;
 	size_t n;
@@ -124,7 +130,7 @@ static void print_routes(const struct cli *cli, const char *link, const struct d
 	routes = route_list(south, north, remap, &n);
 	lines = mem_zalloc((n + 1) * sizeof *lines);
 	for (size_t i = 0; i < n; i++)
-		set_line(&lines[i], &routes[i]);
+		set_line(&lines[i], &routes[i], side);
 	if (cli->is_json) {
 		print_json(lines, n, link, south->name, north->name);
 	} else {

@@ -140,6 +140,8 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "what says which device it is: \"topic\" (default), \"payload\", or \"none\", the login alone" },
 	{ "session", SCHEMA_GROUP, DRAFT(d), .group = &session_schema,
 	  .about = "how to log in: {username, password, client_id, per, provisioning}" },
+	{ "vars", SCHEMA_TEXTS, DRAFT(d.defaults),
+	  .about = "variables that need not be set, with their values: {name: \"value\"}" },
 	{ "credentials", SCHEMA_OWN, DRAFT(d), .set = set_credentials,
 	  .like = SCHEMA_NAME, .is_list = true, .what = "an array of names of variables",
 	  .about = "the names of the variables that are secret: [\"token\"]" },
@@ -243,6 +245,7 @@ void dialect_free(struct dialect *d)
 	free(d->version);
 	login_fini(&d->session);
 	login_fini(&d->provisioning);
+	vars_fini(&d->defaults);
 	for (size_t i = 0; i < d->n_credentials; i++)
 		free(d->credentials[i]);
 	free(d->credentials);

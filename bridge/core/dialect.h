@@ -59,6 +59,7 @@ struct dialect {
 	bool session_per_device;
 	bool has_provisioning; /* `session.provisioning` is there */
 	struct login provisioning;
+	struct vars defaults; /* of variables that a configuration may set */
 	char **credentials;
 	size_t n_credentials;
 	struct {

@@ -241,6 +241,12 @@ static void set_side(struct plan *p, enum side side, const struct plan_spec *spe
 	ps->mapping = spec->mapping[side];
 	ps->dialect = mapping_dialect(spec->mapping[side]);
 	vars_copy(&ps->vars, spec->vars[side]);
+	for (size_t i = 0; i < ps->dialect->defaults.n; i++) {
+		const struct var *v = &ps->dialect->defaults.items[i];
+
+		if (!vars_find(&ps->vars, v->name))
+			vars_set(&ps->vars, v->name, v->value, false);
+	}
 	for (size_t i = 0; i < ps->vars.n; i++)
 		if (dialect_is_credential(ps->dialect, ps->vars.items[i].name))
 			ps->vars.items[i].is_secret = true;

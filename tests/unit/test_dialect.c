@@ -204,6 +204,7 @@ Test(dialect, reports_all_mistakes_at_once)
 {
 	static const char *const lines[] = {
 		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
+		"vars, "
 		"credentials, limits, up, down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",
 		"F: mqtt: must be from 4 to 5",
@@ -455,4 +456,15 @@ Test(dialect, reports_all_mistakes_of_a_through_file)
 	cr_expect_null(through_new("F", none, strlen(none), &report));
 	cr_expect(has_line(&report, "F: one of \"up\" and \"down\" must name a function"));
 	report_fini(&report);
+}
+
+Test(dialect, values_of_its_own_variables_are_filled_into_its_topics)
+{
+	dialect_free(read_good("{'dialect':'d','vars':{'a':'x/y','b':'z'},'messages':["
+			       "{'kind':'telemetry','topic':'{a...}'},"
+			       "{'kind':'event','topic':'{b}/e'}]}"));
+	expect_mistake("{'dialect':'d','vars':{'a':'x/+'},'messages':["
+		       "{'kind':'telemetry','topic':'{a...}'}]}",
+		       "F: messages[0].topic: with the value in vars: the value of {a} cannot be a "
+		       "topic level");
 }

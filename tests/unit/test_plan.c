@@ -439,3 +439,18 @@ Test(plan, the_writer_of_a_kind_is_the_first_row_that_can)
 	cr_expect_eq(plan_writer(w.plan, NORTH, KIND_EVENT), &w.plan->side[NORTH].dialect->rows[1]);
 	cr_expect_null(plan_writer(w.plan, NORTH, KIND_TELEMETRY));
 }
+
+#define RENAMED "{ kind: 'telemetry', topic: '{topic...}' }"
+
+Test(plan, a_dialects_own_values_hold_until_the_configuration_sets_others)
+{
+	world_plan(&w, SOUTHERN("vars: { topic: 'a/b' },", RENAMED, ""), EMPTY_NORTH);
+	expect_match(SOUTH, "a/b", "0");
+	expect_match(SOUTH, "c", "");
+	world_fini(&w);
+	world_init(&w);
+	vars_set(&w.vars[SOUTH], "topic", "c", false);
+	world_plan(&w, SOUTHERN("vars: { topic: 'a/b' },", RENAMED, ""), EMPTY_NORTH);
+	expect_match(SOUTH, "a/b", "");
+	expect_match(SOUTH, "c", "0");
+}
