@@ -47,10 +47,23 @@ static void put_topic(struct buf *out, const struct check *c, const struct reade
 	buf_puts(out, ")");
 }
 
+/* Are they one topic as the dialect has them, with its own values of variables? */
+static bool is_one_topic(const struct dialect *d, const struct row *a, const struct row *b)
+{
+	struct topic_template x, y;
+	bool is_one = topic_template_bind(&x, &a->topic, &d->defaults, NULL) &
+		      topic_template_bind(&y, &b->topic, &d->defaults, NULL);
+
+	is_one = is_one && topic_template_compare(&x, &y) == TOPIC_SAME;
+	topic_template_fini(&x);
+	topic_template_fini(&y);
+	return is_one;
+}
+
 static void check_pair(const struct check *c, const struct reader *a, const struct reader *b)
 {
 	enum topic_relation relation = topic_template_compare(&a->topic, &b->topic);
-	bool was_one = topic_template_compare(&a->row->topic, &b->row->topic) == TOPIC_SAME;
+	bool was_one = is_one_topic(c->plan->side[c->side].dialect, a->row, b->row);
 	bool a_read = is_read_on(a->row, c->side), b_read = is_read_on(b->row, c->side);
 	const char *where = c->link->where[c->side];
 	struct buf text = { 0 };
