@@ -15,17 +15,18 @@
 #include "core/translator.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "store/db.h"
 #include "store/state.h"
 
 #define QUEUE_BYTES (64u << 20) /* per session; what does not fit is a dead letter */
-#define DRAIN_MS 5000           /* at the end: how long what is in hand may take */
+#define DRAIN_MS    5000	/* at the end: how long what is in hand may take */
 
 /* A session and what waits for it. */
 struct peer {
 	struct line *line;
 	enum side side;
 	bool is_provisioning;
-	char *name; /* for the log */
+	char *name;		 /* for the log */
 	struct session *session; /* NULL: not needed, or not yet */
 	struct delivery *delivery;
 };
@@ -44,7 +45,7 @@ struct line {
 struct bridge {
 	const struct conf *conf;
 	struct loop *loop;
-	struct state *state;
+	struct db *db;
 	struct translator *translator;
 	struct line *lines;
 	size_t n_lines;
@@ -151,7 +152,7 @@ static void open_provisioning(struct line *line)
 	if (p->session)
 		return;
 	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, true, (struct jslice){ 0 },
-		   state_instance(line->bridge->state));
+		   db_instance(line->bridge->db));
 	p->session = make_session(p, &login, &e);
 	login_fini(&login);
 	if (p->session)
@@ -199,11 +200,11 @@ static void on_login(void *ctx, struct jslice credentials)
 	struct session_login login;
 
 	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
-		   state_instance(line->bridge->state));
+		   db_instance(line->bridge->db));
 	if (login.is_missing) { /* a credential in the configuration wins */
 		login_fini(&login);
 		login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, credentials,
-			   state_instance(line->bridge->state));
+			   db_instance(line->bridge->db));
 		line->uses_issued = true;
 		log_event(LOG_INFO, "credentials-issued", "link=%s", line->plan->name);
 		session_set_login(p->session, login.username, login.password, login.client_id);
@@ -254,13 +255,13 @@ static bool commit(struct bridge *b)
 	for (size_t i = 0; i < b->n_lines; i++) {
 		struct changes *c = link_changes(b->lines[i].link);
 
-		if (c->n && !state_apply(b->state, b->lines[i].plan->name, c, &e)) {
+		if (c->n && !state_apply(b->db, b->lines[i].plan->name, c, &e)) {
 			bridge_fail(b, &e);
 			return false;
 		}
 		changes_fini(c);
 	}
-	if (state_commit(b->state, &e))
+	if (db_commit(b->db, &e))
 		return true;
 	bridge_fail(b, &e);
 	return false;
@@ -400,9 +401,9 @@ static void init_peer(struct peer *p, struct line *line, enum side side, bool is
 static bool open_peer(struct peer *p, struct err *e)
 {
 	struct line *line = p->line;
-	struct jslice issued = p->side == NORTH ? link_credentials(line->link)
-						: (struct jslice){ 0 };
-	const char *instance = state_instance(line->bridge->state);
+	struct jslice issued =
+		p->side == NORTH ? link_credentials(line->link) : (struct jslice){ 0 };
+	const char *instance = db_instance(line->bridge->db);
 	struct session_login login;
 
 	login_make(&login, line->plan, &line->conf->side[p->side], p->side, false,
@@ -439,7 +440,7 @@ static bool init_line(struct bridge *b, struct line *line, const struct conf_lin
 	}
 	init_peer(&line->provisioning, line, NORTH, true);
 	line->link = link_new(plan, b->translator, &link_ops, line, echoes);
-	return state_load(b->state, plan->name, restore, &r, e);
+	return state_load(b->db, plan->name, restore, &r, e);
 }
 
 struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
@@ -451,8 +452,8 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	b->deadline_ms = INT64_MAX;
 	b->translator = translator_new();
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	b->state = state_open(conf->state, conf->state_key, e);
-	if (!b->state)
+	b->db = db_open(conf->state, conf->state_key, e);
+	if (!b->db)
 		goto out;
 	b->loop = loop_new(e);
 	if (!b->loop)
@@ -506,9 +507,10 @@ static void log_counters(const struct line *line)
 		log_event(LOG_INFO, "counters",
 			  "link=%s flow=%s received=%llu delivered=%llu filtered=%llu dead=%llu "
 			  "pending=%llu",
-			  line->plan->name, flow_name((enum flow)f), (unsigned long long)c->received,
-			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
-			  (unsigned long long)c->dead, (unsigned long long)c->pending);
+			  line->plan->name, flow_name((enum flow)f),
+			  (unsigned long long)c->received, (unsigned long long)c->delivered,
+			  (unsigned long long)c->filtered, (unsigned long long)c->dead,
+			  (unsigned long long)c->pending);
 	}
 }
 
@@ -545,7 +547,7 @@ void bridge_free(struct bridge *b)
 		loop_free(b->loop);
 	}
 	translator_free(b->translator);
-	state_close(b->state);
+	db_close(b->db);
 	free(b->lines);
 	free(b);
 }
