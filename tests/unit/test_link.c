@@ -108,7 +108,15 @@ static void on_end_provisioning(void *ctx)
 	buf_puts(&said, "end\n");
 }
 
-static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning };
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	if (tag) /* most tests do not ask */
+		buf_puts(&said, "decided\n");
+}
+
+static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
+				     on_decided };
 
 static void start(const char *south, const char *north)
 {
