@@ -27,7 +27,7 @@ struct link {
 	struct presences *presences;
 	struct provisions *provisions;
 	struct reporteds *reporteds;
-	bool keeps_reported; /* the south can ask for its attributes */
+	bool keeps_reported;	  /* the south can ask for its attributes */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
 	struct changes changes;
 	struct link_counters counters[FLOWS];
@@ -40,8 +40,8 @@ struct intake {
 	void *tag;
 	unsigned refs; /* the event in hand, jobs and outputs on their way */
 	bool is_own;
-	bool is_resumed; /* an earlier run received it */
-	bool is_decided; /* it has changed the state */
+	bool is_resumed;      /* an earlier run received it */
+	bool is_decided;      /* it has changed the state */
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
 	char *text;

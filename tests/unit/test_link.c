@@ -135,7 +135,8 @@ static void check_counters(int line)
 
 		for (int r = 0; r < REFUSALS; r++)
 			by += c->by[r];
-		cr_expect_eq(c->received + c->resumed, c->delivered + c->filtered + c->dead + c->pending,
+		cr_expect_eq(c->received + c->resumed,
+			     c->delivered + c->filtered + c->dead + c->pending,
 			     "line %d: %s does not add up", line, flow_name((enum flow)f));
 		cr_expect_eq(by, c->delivered + c->filtered + c->dead, "line %d", line);
 		pending += c->pending;
@@ -1092,7 +1093,8 @@ Test(link, a_handshake_that_cannot_be_carried_is_dead_and_answered_at_once)
 {
 	start_join();
 	step(SOUTH, "join", "{'device_name':'bad'}",
-	     "end\nsouth joined {'status':'FAILURE','message':'the other platform cannot be asked for "
+	     "end\nsouth joined {'status':'FAILURE','message':'the other platform cannot be asked "
+	     "for "
 	     "this','asked':'bad'}\n= mapping-error\n");
 }
 
