@@ -6,6 +6,7 @@
 
 #include "app/conf.h"
 #include "app/login.h"
+#include "app/records.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -15,6 +16,8 @@
 #include "core/translator.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "store/db.h"
+#include "store/journal.h"
 #include "store/state.h"
 
 #define QUEUE_BYTES (64u << 20) /* per session; what does not fit is a dead letter */
@@ -44,13 +47,15 @@ struct line {
 struct bridge {
 	const struct conf *conf;
 	struct loop *loop;
-	struct state *state;
+	struct db *db;
+	struct records *records;
 	struct translator *translator;
 	struct line *lines;
 	size_t n_lines;
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms; /* that the timer is set to */
 	bool is_stopping, has_failed;
+	bool is_closing; /* what is not settled stays in the journal */
 };
 
 /* --- sessions ------------------------------------------------------------------------------ */
@@ -72,8 +77,13 @@ static void on_down(void *ctx, bool refused)
 static void on_message(void *ctx, const struct message *m)
 {
 	struct peer *p = ctx;
+	struct line *line = p->line;
+	int64_t now_ms = loop_now_ms(line->bridge->loop);
+	struct record *r = NULL;
 
-	link_receive(p->line->link, p->side, m, loop_now_ms(p->line->bridge->loop), NULL);
+	if (m->qos > 0)
+		r = records_accept(line->bridge->records, line->plan->name, p->side, m, now_ms);
+	link_receive(line->link, p->side, m, now_ms, r);
 }
 
 static void end_parcel(struct peer *p, struct parcel *parcel, enum refusal reason, const char *text)
@@ -151,13 +161,29 @@ static void open_provisioning(struct line *line)
 	if (p->session)
 		return;
 	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, true, (struct jslice){ 0 },
-		   state_instance(line->bridge->state));
+		   db_instance(line->bridge->db));
 	p->session = make_session(p, &login, &e);
 	login_fini(&login);
 	if (p->session)
 		session_start(p->session);
 	else
 		log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name, log_value(e.text));
+}
+
+/* The question of a handshake is not noted: it is asked again as long as the state says it is open. */
+static void note_output(struct line *line, const struct output *o, const struct parcel *parcel)
+{
+	struct record *r = o->tag;
+
+	if (o->is_provisioning)
+		return;
+	if (!r && o->is_own) {
+		r = records_own(line->bridge->records, line->plan->name, side_other(o->to),
+				loop_now_ms(line->bridge->loop));
+		link_set_tag(o->origin, r);
+	}
+	if (r)
+		record_output(r, o->to, o->lane, &parcel->message);
 }
 
 static void on_send(void *ctx, struct output *o)
@@ -171,6 +197,7 @@ static void on_send(void *ctx, struct output *o)
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->echo = o->echo;
+		note_output(line, o, parcel);
 		return;
 	}
 	message_fini(&o->message);
@@ -183,6 +210,13 @@ static void on_settled(void *ctx, const struct verdict *v)
 	struct line *line = ctx;
 	char subject[200];
 
+	if (line->bridge->is_closing && (v->tag || v->is_own)) {
+		if (v->tag)
+			record_forget(v->tag);
+		return;
+	}
+	if (v->tag)
+		record_settled(v->tag);
 	if (!refusal_is_dead(v->reason))
 		return;
 	snprintf(subject, sizeof subject, "%s/%s/%s", line->plan->name, flow_name(v->flow),
@@ -192,6 +226,13 @@ static void on_settled(void *ctx, const struct verdict *v)
 		    refusal_word(v->reason), log_value(v->text));
 }
 
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	if (tag)
+		record_decided(tag);
+}
+
 static void on_login(void *ctx, struct jslice credentials)
 {
 	struct line *line = ctx;
@@ -199,11 +240,11 @@ static void on_login(void *ctx, struct jslice credentials)
 	struct session_login login;
 
 	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
-		   state_instance(line->bridge->state));
+		   db_instance(line->bridge->db));
 	if (login.is_missing) { /* a credential in the configuration wins */
 		login_fini(&login);
 		login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, credentials,
-			   state_instance(line->bridge->state));
+			   db_instance(line->bridge->db));
 		line->uses_issued = true;
 		log_event(LOG_INFO, "credentials-issued", "link=%s", line->plan->name);
 		session_set_login(p->session, login.username, login.password, login.client_id);
@@ -236,6 +277,7 @@ static const struct link_ops link_ops = {
 	.settled = on_settled,
 	.login = on_login,
 	.end_provisioning = on_end_provisioning,
+	.decided = on_decided,
 };
 
 /* --- the turn of the loop ------------------------------------------------------------------ */
@@ -247,6 +289,7 @@ static void bridge_fail(struct bridge *b, const struct err *e)
 	loop_stop(b->loop);
 }
 
+/* The messages that were accepted, what they changed, and what is settled, in one transaction. */
 static bool commit(struct bridge *b)
 {
 	struct err e = { 0 };
@@ -254,13 +297,13 @@ static bool commit(struct bridge *b)
 	for (size_t i = 0; i < b->n_lines; i++) {
 		struct changes *c = link_changes(b->lines[i].link);
 
-		if (c->n && !state_apply(b->state, b->lines[i].plan->name, c, &e)) {
+		if (c->n && !state_apply(b->db, b->lines[i].plan->name, c, &e)) {
 			bridge_fail(b, &e);
 			return false;
 		}
 		changes_fini(c);
 	}
-	if (state_commit(b->state, &e))
+	if (records_write(b->records, &e) && db_commit(b->db, &e))
 		return true;
 	bridge_fail(b, &e);
 	return false;
@@ -402,7 +445,7 @@ static bool open_peer(struct peer *p, struct err *e)
 	struct line *line = p->line;
 	struct jslice issued =
 		p->side == NORTH ? link_credentials(line->link) : (struct jslice){ 0 };
-	const char *instance = state_instance(line->bridge->state);
+	const char *instance = db_instance(line->bridge->db);
 	struct session_login login;
 
 	login_make(&login, line->plan, &line->conf->side[p->side], p->side, false,
@@ -439,7 +482,7 @@ static bool init_line(struct bridge *b, struct line *line, const struct conf_lin
 	}
 	init_peer(&line->provisioning, line, NORTH, true);
 	line->link = link_new(plan, b->translator, &link_ops, line, echoes);
-	return state_load(b->state, plan->name, restore, &r, e);
+	return state_load(b->db, plan->name, restore, &r, e);
 }
 
 struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
@@ -451,8 +494,11 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	b->deadline_ms = INT64_MAX;
 	b->translator = translator_new();
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	b->state = state_open(conf->state, conf->state_key, e);
-	if (!b->state)
+	b->db = db_open(conf->state, conf->state_key, e);
+	if (!b->db)
+		goto out;
+	b->records = records_new(b->db, e);
+	if (!b->records)
 		goto out;
 	b->loop = loop_new(e);
 	if (!b->loop)
@@ -486,16 +532,77 @@ static bool open_sessions(struct bridge *b)
 	return true;
 }
 
-bool bridge_run(struct bridge *b)
+struct resuming {
+	struct line *line;
+	size_t n;
+};
+
+static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+			 size_t n, struct err *e)
 {
-	if (!open_sessions(b))
+	struct resuming *resuming = ctx;
+	struct line *line = resuming->line;
+	struct bridge *b = line->bridge;
+	struct record *r = records_resumed(b->records, line->plan->name, entry);
+	struct output *out = mem_zalloc((n + 1) * sizeof *out);
+
+	(void)e;
+	resuming->n++;
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct output){ .to = outputs[i].to,
+					  .lane = outputs[i].lane,
+					  .message = outputs[i].message };
+		outputs[i].message = (struct message){ 0 };
+	}
+	if (entry->is_decided)
+		link_resend(line->link, entry->from, entry->is_own, out, n, r);
+	else
+		link_receive_again(line->link, entry->from, &entry->message, entry->received_ms, r);
+	translator_run(b->translator); /* each with the time and the state that it had */
+	free(out);
+	return true;
+}
+
+/* Go on with what earlier runs accepted and did not settle, before anything new comes in. */
+static bool resume(struct bridge *b)
+{
+	struct err e = { 0 };
+	bool ok = journal_count_start(b->db, &e);
+
+	for (size_t i = 0; ok && i < b->n_lines; i++) {
+		struct resuming r = { .line = &b->lines[i] };
+
+		ok = journal_load(b->db, r.line->plan->name, resume_entry, &r, &e);
+		if (r.n)
+			log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu",
+				  r.line->plan->name, r.n);
+		link_resume(r.line->link, clock_now_ms());
+	}
+	if (!ok)
+		bridge_fail(b, &e);
+	return ok;
+}
+
+/* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
+static bool finish(struct bridge *b)
+{
+	translator_run(b->translator);
+	if (!commit(b))
 		return false;
 	for (size_t i = 0; i < b->n_lines; i++)
-		link_resume(b->lines[i].link, clock_now_ms());
+		for (int s = 0; s < SIDES; s++)
+			session_flush(b->lines[i].peer[s].session, loop_now_ms(b->loop));
+	return true;
+}
+
+bool bridge_run(struct bridge *b)
+{
+	if (!open_sessions(b) || !resume(b))
+		return false;
 	loop_before_sleep(b->loop, before_sleep, b);
 	log_event(LOG_INFO, "started", "links=%zu", b->n_lines);
 	loop_run(b->loop);
-	return !b->has_failed;
+	return !b->has_failed && finish(b);
 }
 
 static void log_counters(const struct line *line)
@@ -504,12 +611,12 @@ static void log_counters(const struct line *line)
 		const struct link_counters *c = link_counters(line->link, (enum flow)f);
 
 		log_event(LOG_INFO, "counters",
-			  "link=%s flow=%s received=%llu delivered=%llu filtered=%llu dead=%llu "
-			  "pending=%llu",
+			  "link=%s flow=%s received=%llu resumed=%llu delivered=%llu filtered=%llu "
+			  "dead=%llu pending=%llu",
 			  line->plan->name, flow_name((enum flow)f),
-			  (unsigned long long)c->received, (unsigned long long)c->delivered,
-			  (unsigned long long)c->filtered, (unsigned long long)c->dead,
-			  (unsigned long long)c->pending);
+			  (unsigned long long)c->received, (unsigned long long)c->resumed,
+			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
+			  (unsigned long long)c->dead, (unsigned long long)c->pending);
 	}
 }
 
@@ -530,6 +637,7 @@ static void free_peer(struct peer *p)
 
 void bridge_free(struct bridge *b)
 {
+	b->is_closing = true;
 	for (size_t i = 0; i < b->n_lines; i++) {
 		struct line *line = &b->lines[i];
 
@@ -546,7 +654,8 @@ void bridge_free(struct bridge *b)
 		loop_free(b->loop);
 	}
 	translator_free(b->translator);
-	state_close(b->state);
+	records_free(b->records);
+	db_close(b->db);
 	free(b->lines);
 	free(b);
 }

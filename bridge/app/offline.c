@@ -62,7 +62,8 @@ static void on_end_provisioning(void *ctx)
 struct offline *offline_new(struct loader *l, const char *south, const char *north,
 			    const struct vars *vars, struct report *report)
 {
-	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning };
+	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
+					     NULL };
 	static const bool echoes[SIDES] = { false, false };
 	struct plan_spec spec = {
 		.name = "link",

@@ -18,16 +18,37 @@
 
 /* --- intakes ------------------------------------------------------------------------------- */
 
-struct intake *link_intake(struct link *l, enum flow flow, void *tag, bool is_own)
+struct intake *link_intake(struct link *l, enum flow flow, void *tag, enum intake_origin origin)
 {
 	struct intake *in = mem_zalloc(sizeof *in);
+	struct link_counters *c = &l->counters[flow];
 
-	*in = (struct intake){ .flow = flow, .tag = tag, .refs = 1, .is_own = is_own };
-	if (!is_own) {
-		l->counters[flow].received++;
-		l->counters[flow].pending++;
+	*in = (struct intake){
+		.flow = flow,
+		.tag = tag,
+		.refs = 1,
+		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
+		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
+	};
+	if (!in->is_own) {
+		++*(in->is_resumed ? &c->resumed : &c->received);
+		c->pending++;
 	}
 	return in;
+}
+
+void link_note_changes(struct link *l, struct intake *in, size_t n_before)
+{
+	if (l->changes.n == n_before || in->is_decided || in->is_own)
+		return;
+	in->is_decided = true;
+	if (l->ops.decided)
+		l->ops.decided(l->ctx, in->tag);
+}
+
+void link_set_tag(struct intake *origin, void *tag)
+{
+	origin->tag = tag;
 }
 
 static enum refusal intake_verdict(const struct intake *in)
@@ -104,6 +125,18 @@ static uint64_t remember(struct link *l, enum side to, const struct message *m)
 	return match.n ? echo_sent(l->echo[to], m->topic, m->payload, m->payload_len) : 0;
 }
 
+static void send_output(struct link *l, struct intake *in, struct output *o)
+{
+	o->origin = in;
+	o->tag = in->tag;
+	o->is_own = in->is_own;
+	o->echo = o->is_provisioning ? 0 : remember(l, o->to, &o->message);
+	in->refs++;
+	if (in->is_own && !in->is_resumed)
+		l->counters[in->flow].own++;
+	l->ops.send(l->ctx, o);
+}
+
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to)
 {
 	struct output o = {
@@ -111,17 +144,25 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.lane = is_exchange(item->plain.kind) ? LANE_EXCHANGE : LANE_REPORT,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
 		.message = item->message,
-		.origin = in,
 	};
 
-	o.echo = o.is_provisioning ? 0 : remember(l, to, &item->message);
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
-	in->refs++;
-	if (in->is_own)
-		l->counters[in->flow].own++;
-	l->ops.send(l->ctx, &o);
+	send_output(l, in, &o);
+}
+
+void link_resend(struct link *l, enum side from, bool is_own, struct output *outputs, size_t n,
+		 void *tag)
+{
+	struct intake *in =
+		link_intake(l, flow_from(from), tag, is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
+
+	in->is_decided = true;
+	in->is_settled_well = n == 0; /* its effect is in the state */
+	for (size_t i = 0; i < n; i++)
+		send_output(l, in, &outputs[i]);
+	link_release(l, in);
 }
 
 /* --- jobs ---------------------------------------------------------------------------------- */
@@ -176,7 +217,7 @@ static void before_write(struct job *job)
 static void on_written(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
-	size_t n_sent = 0, n_refused = 0;
+	size_t n_sent = 0, n_refused = 0, n_changes = t->link->changes.n;
 
 	for (size_t i = 0; i < results->n; i++) {
 		struct item *item = &results->items[i];
@@ -191,6 +232,7 @@ static void on_written(struct job *job, struct results *results)
 	}
 	if (t->after)
 		t->after(t, n_sent, n_refused);
+	link_note_changes(t->link, t->intake, n_changes);
 	link_task_free(t);
 }
 
@@ -222,7 +264,8 @@ static void expire_pairings(struct link *l)
 	const struct pairing *p;
 
 	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL) {
-		struct intake *in = link_intake(l, flow_from(side_other(p->caller)), NULL, true);
+		struct intake *in =
+			link_intake(l, flow_from(side_other(p->caller)), NULL, INTAKE_OWN);
 
 		in->is_settled_well = true;
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, "timeout");
@@ -237,7 +280,7 @@ static void with_own_intake(struct link *l, struct provision_actions *acts)
 
 	if (acts->n == 0)
 		return;
-	in = link_intake(l, FLOW_UP, NULL, true);
+	in = link_intake(l, FLOW_UP, NULL, INTAKE_OWN);
 	in->is_settled_well = true;
 	logic_provision(l, in, acts);
 	link_release(l, in);

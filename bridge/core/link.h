@@ -29,6 +29,8 @@ struct output {
 	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;
 	struct intake *origin; /* give it back with link_done() */
+	void *tag;	       /* of its origin, see link_receive() and link_set_tag() */
+	bool is_own;	       /* nothing came in: the bridge says it by itself */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 };
 
@@ -36,7 +38,7 @@ struct verdict {
 	enum flow flow;
 	enum refusal reason; /* REFUSED_NOT: delivered */
 	const char *text;    /* of a dead letter, for people; may be NULL */
-	void *tag;	     /* what link_receive() was given */
+	void *tag;	     /* what link_receive() or link_set_tag() was given */
 	bool is_own;	     /* nothing came in: the bridge said it by itself */
 };
 
@@ -49,10 +51,16 @@ struct link_ops {
 	void (*login)(void *ctx, struct jslice credentials);
 	/* No handshake is open any more. */
 	void (*end_provisioning)(void *ctx);
+	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
+	 * must not be received again, its outputs are to be sent again with link_resend().  To be
+	 * written together with link_changes().  Called once per message, before or after its outputs
+	 * are sent, never for what the bridge says by itself (that always changes the state). */
+	void (*decided)(void *ctx, void *tag);
 };
 
+/* received + resumed = delivered + filtered + dead + pending */
 struct link_counters {
-	uint64_t received, delivered, filtered, dead, pending;
+	uint64_t received, resumed, delivered, filtered, dead, pending;
 	uint64_t by[REFUSALS];
 	uint64_t
 		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
@@ -73,6 +81,16 @@ void link_resume(struct link *l, int64_t now_ms);
 /* A message came in (borrowed). */
 void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
 		  void *tag);
+/* An earlier run received it at `received_ms` and did not settle it: once more.  Counted as resumed. */
+void link_receive_again(struct link *l, enum side from, const struct message *m,
+			int64_t received_ms, void *tag);
+/* An earlier run decided what became of a message that came from `from` (`is_own`: of none), and did
+ * not settle it: send these.  Of an output, `to`, `lane` and `message` are used; messages are taken.
+ * With none it is settled at once. */
+void link_resend(struct link *l, enum side from, bool is_own, struct output *outputs, size_t n,
+		 void *tag);
+/* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
+void link_set_tag(struct intake *origin, void *tag);
 /* What became of an output: REFUSED_NOT, the far side has it; else why not. */
 void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text);
 /* Its PUBACK came: the memory of it ends soon. */

@@ -41,6 +41,8 @@ struct intake {
 	void *tag;
 	unsigned refs; /* the event in hand, jobs and outputs on their way */
 	bool is_own;
+	bool is_resumed;      /* an earlier run received it */
+	bool is_decided;      /* it has changed the state */
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
 	char *text;
@@ -75,8 +77,12 @@ struct link_write {
 
 /* --- link.c */
 
-/* A new intake, with one reference.  `is_own`: the bridge says it by itself. */
-struct intake *link_intake(struct link *l, enum flow flow, void *tag, bool is_own);
+/* A new intake, with one reference. */
+enum intake_origin { INTAKE_RECEIVED, INTAKE_RESUMED, INTAKE_OWN, INTAKE_OWN_RESUMED };
+struct intake *link_intake(struct link *l, enum flow flow, void *tag, enum intake_origin origin);
+/* The event in hand belongs to `in`; if it brought changes of state, on top of the `n_before` that
+ * were there, say so. */
+void link_note_changes(struct link *l, struct intake *in, size_t n_before);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */

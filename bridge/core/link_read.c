@@ -88,6 +88,7 @@ static bool read_again(struct task *t, const struct results *results)
 static void on_read(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
+	size_t n_changes = t->link->changes.n;
 
 	if (read_again(t, results)) {
 		translator_submit(t->link->translator, job);
@@ -106,6 +107,7 @@ static void on_read(struct job *job, struct results *results)
 		else
 			link_refuse(t->intake, item->reason, item->text);
 	}
+	link_note_changes(t->link, t->intake, n_changes);
 	link_task_free(t);
 }
 
@@ -276,12 +278,12 @@ static enum refusal admit(const struct link *l, enum side from, const struct mat
 }
 
 /* What can be said of a message before its payload is looked at. */
-static enum refusal sort_out(struct link *l, enum side from, const struct message *m,
+static enum refusal sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
 			     struct match *match)
 {
 	if (m->retain && m->payload_len == 0)
 		return FILTERED_EMPTY_RETAIN;
-	if (l->echo[from] &&
+	if (is_new && l->echo[from] &&
 	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
 		return FILTERED_ECHO;
 	if (l->plan->is_mirror && from == NORTH)
@@ -292,16 +294,16 @@ static enum refusal sort_out(struct link *l, enum side from, const struct messag
 	return match->n ? REFUSED_NOT : FILTERED_NOT_READ;
 }
 
-void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
-		  void *tag)
+static void receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		    void *tag, enum intake_origin origin)
 {
-	struct intake *in = link_intake(l, flow_from(from), tag, false);
+	struct intake *in = link_intake(l, flow_from(from), tag, origin);
 	struct match match;
 	struct message copy;
 	enum refusal reason;
 
 	l->now_ms = now_ms;
-	reason = sort_out(l, from, m, &match);
+	reason = sort_out(l, from, m, origin == INTAKE_RECEIVED, &match);
 	if (reason == REFUSED_NOT) {
 		message_copy(&copy, m);
 		reason = admit(l, from, &match, &copy);
@@ -312,4 +314,16 @@ void link_receive(struct link *l, enum side from, const struct message *m, int64
 	if (reason != REFUSED_NOT)
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);
+}
+
+void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		  void *tag)
+{
+	receive(l, from, m, now_ms, tag, INTAKE_RECEIVED);
+}
+
+void link_receive_again(struct link *l, enum side from, const struct message *m,
+			int64_t received_ms, void *tag)
+{
+	receive(l, from, m, received_ms, tag, INTAKE_RESUMED);
 }

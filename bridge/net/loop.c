@@ -132,6 +132,7 @@ struct loop *loop_new(struct err *e)
 		return NULL;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* the write that is refused says so */
 	return l;
 }
 

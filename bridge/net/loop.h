@@ -13,7 +13,7 @@
 struct err;
 struct loop;
 
-/* Also ignores SIGPIPE for the process: TLS writes go through write().  NULL sets *e (ERR_IO). */
+/* Also ignores SIGPIPE (TLS writes go through write()) and SIGXFSZ for the process.  NULL sets *e (ERR_IO). */
 struct loop *loop_new(struct err *e);
 /* Waits for the work that is under way.  Timers and sessions must have been closed before (what is
  * left of them is finished here).  NULL is allowed. */

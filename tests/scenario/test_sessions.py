@@ -85,7 +85,6 @@ def test_what_came_down_while_the_south_was_away_is_delivered(innoway):
         lambda m: m.topic == innoway.device.topic("config") and same_json(m.json(), {"rate": 11}))
 
 
-@pytest.mark.skip(reason="what is acknowledged and not yet delivered is in memory: needs the journal")
 def test_nothing_acknowledged_is_lost_when_the_bridge_is_killed(innoway):
     """SIGKILL in the middle of a stream, twice: every message arrives, at least once."""
     for n in range(300):

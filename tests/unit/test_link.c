@@ -108,7 +108,15 @@ static void on_end_provisioning(void *ctx)
 	buf_puts(&said, "end\n");
 }
 
-static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning };
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	if (tag) /* most tests do not ask */
+		buf_puts(&said, "decided\n");
+}
+
+static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
+				     on_decided };
 
 static void start(const char *south, const char *north)
 {
@@ -127,7 +135,8 @@ static void check_counters(int line)
 
 		for (int r = 0; r < REFUSALS; r++)
 			by += c->by[r];
-		cr_expect_eq(c->received, c->delivered + c->filtered + c->dead + c->pending,
+		cr_expect_eq(c->received + c->resumed,
+			     c->delivered + c->filtered + c->dead + c->pending,
 			     "line %d: %s does not add up", line, flow_name((enum flow)f));
 		cr_expect_eq(by, c->delivered + c->filtered + c->dead, "line %d", line);
 		pending += c->pending;
@@ -538,6 +547,83 @@ Test(link, pairings_survive_a_restart)
 	step(NORTH, "n/d/do", "{'id':8,'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
 	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+}
+
+/* --- once more after a restart ------------------------------------------------------------- */
+
+static char tag;
+
+static void step_tagged_at(enum side from, const char *topic, const char *payload,
+			   const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, from, &m, now_ms, &tag);
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define step_tagged(from, topic, payload, wanted)                                                  \
+	step_tagged_at(from, topic, payload, wanted, __LINE__)
+
+Test(link, it_says_which_messages_change_the_state)
+{
+	start_asks();
+	step_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}",
+		    "decided\nsouth s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step_tagged(SOUTH, "s/d/did", "{'id':2,'is':'done'}", "= unknown-id\n");
+	step_tagged(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+		    "decided\nnorth n/d/did {'id':7,'status':'done','result':'a','asked':7}\n"
+		    "= carried\n");
+}
+
+Test(link, a_stateless_message_changes_nothing)
+{
+	start(S_REPORTS, N_REPORTS);
+	step_tagged(SOUTH, "s/d/e", "{'name':'x'}", "north n/d/e {'name':'x'}\n= carried\n");
+}
+
+static void resend(enum side from, bool is_own, size_t n)
+{
+	struct output out[2] = {
+		{ .to = side_other(from), .message = make("x/d/a", "{'a':1}") },
+		{ .to = side_other(from), .message = make("x/d/a", "{'a':2}") },
+	};
+
+	link_resend(l, from, is_own, out, n, &tag);
+	for (size_t i = n; i < 2; i++)
+		message_fini(&out[i].message);
+}
+
+Test(link, what_was_decided_is_sent_again_and_not_decided)
+{
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	resend(SOUTH, false, 2);
+	expect("north x/d/a {'a':1}\nnorth x/d/a {'a':2}\n= carried\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 0);
+	cr_expect_eq(link_counters(l, FLOW_UP)->resumed, 1);
+	cr_expect_eq(link_counters(l, FLOW_UP)->delivered, 1);
+	step(NORTH, "x/d/a", "{'a':2}", "= echo\n");
+	resend(SOUTH, false, 0);
+	expect("= carried\n");
+	resend(NORTH, true, 1);
+	expect("south x/d/a {'a':1}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 0);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->own, 0, "an earlier run counted it");
+}
+
+Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
+{
+	struct message m;
+
+	start_asks();
+	m = make("n/d/do", "{'id':7,'do':'a'}");
+	link_receive_again(l, NORTH, &m, now_ms - 20000, &tag);
+	message_fini(&m);
+	expect("decided\nsouth s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), now_ms + 10000);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->received, 0);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 1);
 }
 
 Test(link, no_row_of_an_unknown_machine_is_taken)

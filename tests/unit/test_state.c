@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/change.h"
+#include "store/db.h"
 #include "store/state.h"
 
 static char top[] = "/tmp/calque-state-XXXXXX";
@@ -36,10 +37,10 @@ static void tear_down(void)
 
 TestSuite(state, .init = set_up, .fini = tear_down);
 
-static struct state *open_good(const char *key_file)
+static struct db *open_good(const char *key_file)
 {
 	struct err e = { 0 };
-	struct state *s = state_open("dir", key_file, &e);
+	struct db *s = db_open("dir", key_file, &e);
 
 	cr_assert(s, "%s", e.text);
 	return s;
@@ -49,12 +50,12 @@ static void expect_refused(const char *dir, const char *key_file, enum err_code 
 			   const char *part)
 {
 	struct err e = { 0 };
-	struct state *s = state_open(dir, key_file, &e);
+	struct db *s = db_open(dir, key_file, &e);
 
 	cr_expect_null(s);
 	cr_expect_eq(e.code, code, "%d: %s", (int)e.code, e.text);
 	cr_expect(strstr(e.text, part), "'%s' has no '%s'", e.text, part);
-	state_close(s);
+	db_close(s);
 }
 
 static void put_file(const char *name, const char *text, size_t n, mode_t mode)
@@ -84,7 +85,7 @@ static void sql(const char *text)
 	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
 }
 
-static void apply(struct state *s, const char *link, const char *machine, const char *key,
+static void apply(struct db *s, const char *link, const char *machine, const char *key,
 		  const char *value, bool is_secret)
 {
 	struct changes c = { 0 };
@@ -98,11 +99,11 @@ static void apply(struct state *s, const char *link, const char *machine, const 
 	changes_fini(&c);
 }
 
-static void commit(struct state *s)
+static void commit(struct db *s)
 {
 	struct err e = { 0 };
 
-	cr_assert(state_commit(s, &e), "%s", e.text);
+	cr_assert(db_commit(s, &e), "%s", e.text);
 }
 
 static bool collect(void *ctx, const char *machine, const char *key, const char *value,
@@ -113,7 +114,7 @@ static bool collect(void *ctx, const char *machine, const char *key, const char 
 	return true;
 }
 
-static void expect_rows(struct state *s, const char *link, const char *want)
+static void expect_rows(struct db *s, const char *link, const char *want)
 {
 	struct buf got = { 0 };
 	struct err e = { 0 };
@@ -125,7 +126,7 @@ static void expect_rows(struct state *s, const char *link, const char *want)
 
 Test(state, what_it_makes_is_closed_to_others)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 
 	cr_expect_eq(mode_of("dir"), 0700);
 	cr_expect_eq(mode_of("dir/key"), 0600);
@@ -133,21 +134,21 @@ Test(state, what_it_makes_is_closed_to_others)
 	cr_expect_eq(mode_of("dir/calque.db"), 0600);
 	cr_expect_eq(mode_of("dir/calque.db-wal"), 0600);
 	cr_expect_neq(access("dir/key.new", F_OK), 0);
-	state_close(s);
-	state_close(NULL);
+	db_close(s);
+	db_close(NULL);
 }
 
 Test(state, a_database_that_others_could_read_is_closed)
 {
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	cr_assert_eq(chmod("dir/calque.db", 0644), 0);
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	cr_expect_eq(mode_of("dir/calque.db"), 0600);
 }
 
 Test(state, rows_come_back_in_the_order_they_were_first_put)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 
 	apply(s, "a", "pairing", "2", "\"x\"", false);
 	apply(s, "a", "pairing", "1", "\"y\"", false);
@@ -160,28 +161,28 @@ Test(state, rows_come_back_in_the_order_they_were_first_put)
 	apply(s, "a", "pairing", "none", NULL, false);
 	apply(s, "a", "pairing", "1", "\"again\"", false);
 	commit(s);
-	state_close(s);
+	db_close(s);
 
 	s = open_good(NULL);
 	expect_rows(s, "a", "pairing 2 \"z\";twin 1 {};pairing 1 \"again\";");
 	expect_rows(s, "b", "pairing 1 \"other link\";");
 	expect_rows(s, "c", "");
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, what_was_not_committed_is_lost)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	struct err e = { 0 };
 
-	cr_expect(state_commit(s, &e), "nothing to do");
+	cr_expect(db_commit(s, &e), "nothing to do");
 	apply(s, "a", "m", "1", "1", false);
 	commit(s);
 	apply(s, "a", "m", "1", "2", false);
-	state_close(s);
+	db_close(s);
 	s = open_good(NULL);
 	expect_rows(s, "a", "m 1 1;");
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, what_was_committed_survives_a_kill)
@@ -191,7 +192,7 @@ Test(state, what_was_committed_survives_a_kill)
 
 	cr_assert(child >= 0);
 	if (child == 0) {
-		struct state *s = open_good(NULL);
+		struct db *s = open_good(NULL);
 
 		apply(s, "a", "m", "1", "1", true);
 		commit(s);
@@ -200,22 +201,22 @@ Test(state, what_was_committed_survives_a_kill)
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert(WIFSIGNALED(status));
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 
 	expect_rows(s, "a", "m 1 1;");
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, the_instance_is_made_once)
 {
-	struct state *s = open_good(NULL);
-	char *name = mem_strdup(state_instance(s));
+	struct db *s = open_good(NULL);
+	char *name = mem_strdup(db_instance(s));
 
 	cr_expect_eq(strlen(name), 8);
-	state_close(s);
+	db_close(s);
 	s = open_good(NULL);
-	cr_expect_str_eq(state_instance(s), name);
-	state_close(s);
+	cr_expect_str_eq(db_instance(s), name);
+	db_close(s);
 	free(name);
 	cr_assert_eq(system("rm -r dir"), 0);
 }
@@ -238,7 +239,7 @@ static bool file_has(const char *path, const char *text)
 
 Test(state, secrets_are_sealed_on_disk)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 
 	apply(s, "a", "device", "d1", "{\"token\":\"c4nary\"}", true);
 	apply(s, "a", "device", "d2", "{\"open\":\"s3en\"}", false);
@@ -246,25 +247,25 @@ Test(state, secrets_are_sealed_on_disk)
 	expect_rows(s, "a", "device d1 {\"token\":\"c4nary\"};device d2 {\"open\":\"s3en\"};");
 	cr_expect(file_has("dir/calque.db-wal", "s3en"));
 	cr_expect_not(file_has("dir/calque.db-wal", "c4nary"));
-	state_close(s);
+	db_close(s);
 	cr_expect(file_has("dir/calque.db", "s3en"));
 	cr_expect_not(file_has("dir/calque.db", "c4nary"));
 	s = open_good(NULL);
 	apply(s, "a", "device", "d1", "\"no longer\"", false);
 	commit(s);
 	expect_rows(s, "a", "device d1 \"no longer\";device d2 {\"open\":\"s3en\"};");
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, a_sealed_value_cannot_move_to_another_row)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	struct buf got = { 0 };
 	struct err e = { 0 };
 
 	apply(s, "a", "device", "d1", "\"c4nary\"", true);
 	commit(s);
-	state_close(s);
+	db_close(s);
 	sql("UPDATE state SET key = 'd2'");
 	s = open_good(NULL);
 	cr_expect_not(state_load(s, "a", collect, &got, &e));
@@ -272,7 +273,7 @@ Test(state, a_sealed_value_cannot_move_to_another_row)
 	cr_expect(strstr(e.text, "a/device/d2"), "%s", e.text);
 	cr_expect_null(strstr(e.text, "c4nary"));
 	cr_expect_eq(got.len, 0);
-	state_close(s);
+	db_close(s);
 }
 
 static bool refuse(void *ctx, const char *machine, const char *key, const char *value,
@@ -286,7 +287,7 @@ static bool refuse(void *ctx, const char *machine, const char *key, const char *
 
 Test(state, a_reader_can_stop_the_load)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	struct err e = { 0 };
 	int calls = 0;
 
@@ -296,12 +297,12 @@ Test(state, a_reader_can_stop_the_load)
 	cr_expect_eq(calls, 1);
 	cr_expect_str_eq(e.text, "row 1 is nonsense");
 	expect_rows(s, "a", "m 1 1;m 2 2;");
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, a_directory_has_one_process)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	int status;
 	pid_t child;
 
@@ -313,15 +314,14 @@ Test(state, a_directory_has_one_process)
 		char *want =
 			mem_printf("dir: another calque runs there (process %ld)", (long)getppid());
 		struct err e = { 0 };
-		bool ok =
-			!state_open("dir", NULL, &e) && e.code == ERR_BUSY && strstr(e.text, want);
+		bool ok = !db_open("dir", NULL, &e) && e.code == ERR_BUSY && strstr(e.text, want);
 
 		_exit(ok ? 0 : 1);
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	state_close(s);
-	state_close(open_good(NULL));
+	db_close(s);
+	db_close(open_good(NULL));
 }
 
 Test(state, an_open_directory_is_refused)
@@ -330,7 +330,7 @@ Test(state, an_open_directory_is_refused)
 	expect_refused("dir", NULL, ERR_INVALID, "(chmod 700 dir)");
 	cr_expect_neq(access("dir/calque.db", F_OK), 0);
 	cr_assert_eq(chmod("dir", 0700), 0);
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 }
 
 Test(state, only_the_last_directory_is_made)
@@ -345,7 +345,7 @@ Test(state, only_the_last_directory_is_made)
 Test(state, a_key_file_holds_bytes_or_digits)
 {
 	char raw[33];
-	struct state *s;
+	struct db *s;
 
 	for (int i = 0; i < 33; i++)
 		raw[i] = (char)i;
@@ -355,12 +355,12 @@ Test(state, a_key_file_holds_bytes_or_digits)
 	s = open_good("raw");
 	apply(s, "a", "m", "1", "\"x\"", true);
 	commit(s);
-	state_close(s);
+	db_close(s);
 	cr_expect_neq(access("dir/key", F_OK), 0);
 	s = open_good("hex");
 	expect_rows(s, "a", "m 1 \"x\";");
-	state_close(s);
-	state_close(open_good("hexn"));
+	db_close(s);
+	db_close(open_good("hexn"));
 }
 
 Test(state, a_key_file_that_is_open_or_no_key_is_refused)
@@ -396,7 +396,7 @@ Test(state, a_key_file_that_is_open_or_no_key_is_refused)
 
 Test(state, another_key_is_noticed_at_open)
 {
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	put_file("k", HEX, 64, 0600);
 	expect_refused("dir", "k", ERR_CORRUPT,
 		       "dir/calque.db was sealed with another key than that in k");
@@ -406,7 +406,7 @@ Test(state, another_key_is_noticed_at_open)
 	put_file("dir/key", HEX, 64, 0600);
 	expect_refused("dir", NULL, ERR_CORRUPT, "another key than that in dir/key");
 	cr_assert_eq(rename("kept", "dir/key"), 0);
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 }
 
 Test(state, a_start_that_was_cut_short_is_finished)
@@ -414,13 +414,13 @@ Test(state, a_start_that_was_cut_short_is_finished)
 	cr_assert_eq(mkdir("dir", 0700), 0);
 	put_file("dir/key.new", "torn", 4, 0600);
 	put_file("dir/calque.db", "", 0, 0600);
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	cr_expect_neq(access("dir/key.new", F_OK), 0);
 }
 
 Test(state, a_damaged_database_is_told)
 {
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	sql("DELETE FROM meta WHERE key = 'instance'");
 	expect_refused("dir", NULL, ERR_CORRUPT, "dir/calque.db is damaged");
 	put_file("dir/calque.db", "this is not a database, only some text that is long enough", 56,
@@ -430,17 +430,17 @@ Test(state, a_damaged_database_is_told)
 
 Test(state, the_state_of_a_newer_calque_is_refused)
 {
-	state_close(open_good(NULL));
-	sql("PRAGMA user_version = 2");
+	db_close(open_good(NULL));
+	sql("PRAGMA user_version = 3");
 	expect_refused("dir", NULL, ERR_INVALID,
-		       "written by a newer calque (version 2, this one knows 1)");
+		       "written by a newer calque (version 3, this one knows 2)");
 }
 
 Test(state, a_database_in_use_by_another_program_is_busy)
 {
 	sqlite3 *db;
 
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	cr_assert_eq(sqlite3_open("dir/calque.db", &db), SQLITE_OK);
 	cr_assert_eq(sqlite3_exec(db, "BEGIN; SELECT * FROM meta", NULL, NULL, NULL), SQLITE_OK);
 	expect_refused("dir", NULL, ERR_BUSY, "open in another program");
@@ -449,11 +449,11 @@ Test(state, a_database_in_use_by_another_program_is_busy)
 
 Test(state, a_step_that_cannot_be_written_takes_its_transaction_along)
 {
-	struct state *s;
+	struct db *s;
 	struct changes c = { 0 };
 	struct err e = { 0 };
 
-	state_close(open_good(NULL));
+	db_close(open_good(NULL));
 	sql("CREATE TRIGGER no BEFORE INSERT ON state WHEN NEW.key = 'bad'"
 	    " BEGIN SELECT RAISE(FAIL, 'not this one'); END");
 	s = open_good(NULL);
@@ -464,18 +464,18 @@ Test(state, a_step_that_cannot_be_written_takes_its_transaction_along)
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_null(strstr(e.text, "c4nary"), "%s", e.text);
 	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
-	cr_expect_not(state_commit(s, &e), "what was applied before is gone, too");
+	cr_expect_not(db_commit(s, &e), "what was applied before is gone, too");
 	expect_rows(s, "a", "");
 	apply(s, "a", "m", "3", "3", false);
 	commit(s);
 	expect_rows(s, "a", "m 3 3;");
 	changes_fini(&c);
-	state_close(s);
+	db_close(s);
 }
 
 Test(state, after_a_failed_write_nothing_is_accepted_until_a_restart)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	struct rlimit limit = { 65536, RLIM_INFINITY };
 	char *large = mem_zalloc(200001);
 	struct err e = { 0 };
@@ -486,24 +486,24 @@ Test(state, after_a_failed_write_nothing_is_accepted_until_a_restart)
 	signal(SIGXFSZ, SIG_IGN);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	apply(s, "a", "m", "2", large, false);
-	cr_expect_not(state_commit(s, &e));
+	cr_expect_not(db_commit(s, &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect(strstr(e.text, "disk I/O error (SQLite code 778)"), "%s", e.text);
 	limit.rlim_cur = RLIM_INFINITY;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
 	cr_expect(strstr(e.text, "must be restarted"), "%s", e.text);
-	cr_expect_not(state_commit(s, &e));
-	state_close(s);
+	cr_expect_not(db_commit(s, &e));
+	db_close(s);
 	s = open_good(NULL);
 	expect_rows(s, "a", "m 1 1;");
-	state_close(s);
+	db_close(s);
 	free(large);
 }
 
 Test(state, thousands_of_rows_fit_one_commit)
 {
-	struct state *s = open_good(NULL);
+	struct db *s = open_good(NULL);
 	struct buf want = { 0 };
 
 	for (int i = 0; i < 3000; i++) {
@@ -516,5 +516,5 @@ Test(state, thousands_of_rows_fit_one_commit)
 	commit(s);
 	expect_rows(s, "a", buf_str(&want));
 	buf_fini(&want);
-	state_close(s);
+	db_close(s);
 }

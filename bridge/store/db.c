@@ -1,0 +1,568 @@
+#include "store/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/db_inside.h"
+#include "store/keyfile.h"
+
+#define CHECK_CONTEXT  "meta/check"
+#define CHECK_TEXT     "calque"
+#define INSTANCE_CHARS 8
+#define MAX_STATEMENTS 16
+
+/* What makes a database of version N (PRAGMA user_version; 0: without tables) one of version N + 1. */
+static const char *const schema_sql[] = {
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
+	"CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
+	" key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
+	" UNIQUE (link, machine, key));"
+	"PRAGMA user_version = 1;",
+
+	/* A number must not be given again: the rows are bound to it. */
+	"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	" side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+	" is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"
+	"CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"
+	" lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;"
+	"PRAGMA user_version = 2;",
+};
+#define SCHEMA_VERSION ((int)(sizeof schema_sql / sizeof schema_sql[0]))
+
+/* A prepared statement; its text is a constant, told apart by its address. */
+struct kept {
+	const char *sql;
+	sqlite3_stmt *stmt;
+};
+
+struct db {
+	char *dir;
+	int dir_fd, lock_fd;
+	sqlite3 *sqlite;
+	struct kept kept[MAX_STATEMENTS];
+	size_t n_kept;
+	uint8_t key[CRYPTO_KEY_BYTES];
+	char instance[INSTANCE_CHARS + 1];
+	bool in_transaction;
+	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
+	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
+	pid_t pid;
+	dev_t device;
+	ino_t inode;
+	struct db *next; /* in open_dbs */
+};
+
+/* fcntl() locks keep other processes out, not this one; this list does. */
+static struct db *open_dbs;
+
+/* ---- Errors ---- */
+
+/* What SQLite said, never what was bound. */
+bool db_failed(struct db *db, const char *what, struct err *e)
+{
+	int rc = db->sqlite ? sqlite3_errcode(db->sqlite) & 0xff : SQLITE_NOMEM;
+
+	if (rc == SQLITE_IOERR || rc == SQLITE_CORRUPT)
+		db->is_failed = true;
+	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (%s: %s)", db->dir, what,
+			sqlite3_errmsg(db->sqlite));
+	else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
+		err_set(e, ERR_BUSY, "%s/calque.db is open in another program", db->dir);
+	else
+		err_set(e, ERR_IO, "%s/calque.db: %s: %s (SQLite code %d)", db->dir, what,
+			db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory",
+			db->sqlite ? sqlite3_extended_errcode(db->sqlite) : rc);
+	return false;
+}
+
+/* ---- Directory and lock ---- */
+
+/* A new directory is an entry in its parent, which must be on disk too. */
+static bool sync_parent(const char *dir, struct err *e)
+{
+	char *copy = mem_strdup(dir);
+	const char *parent = dirname(copy);
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+
+	if (!ok)
+		err_errno(e, "sync the directory %s", parent);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return ok;
+}
+
+static bool make_dir(const char *dir, struct err *e)
+{
+	if (mkdir(dir, 0700) == 0)
+		return sync_parent(dir, e);
+	if (errno == EEXIST)
+		return true;
+	if (errno == ENOENT) {
+		char *copy = mem_strdup(dir);
+
+		err_set(e, ERR_IO, "state directory %s: create %s first", dir, dirname(copy));
+		free(copy);
+	} else {
+		err_errno(e, "create the state directory %s", dir);
+	}
+	return false;
+}
+
+static bool open_dir(struct db *db, struct err *e)
+{
+	struct stat st;
+
+	if (!make_dir(db->dir, e))
+		return false;
+	db->dir_fd = open(db->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (db->dir_fd < 0 || fstat(db->dir_fd, &st) != 0) {
+		err_errno(e, "open the state directory %s", db->dir);
+		return false;
+	}
+	if (st.st_mode & (S_IRWXG | S_IRWXO)) {
+		err_set(e, ERR_INVALID, "state directory %s is open to others (chmod 700 %s)",
+			db->dir, db->dir);
+		return false;
+	}
+	db->device = st.st_dev;
+	db->inode = st.st_ino;
+	return true;
+}
+
+static bool is_open_here(const struct db *db)
+{
+	for (const struct db *o = open_dbs; o; o = o->next)
+		if (o->device == db->device && o->inode == db->inode && o->pid == db->pid)
+			return true;
+	return false;
+}
+
+/* One process per directory.  A fcntl() lock, since a child that outlives us must not hold it, and
+ * the kernel drops it however we end.  Must be asked before `lock` is opened: closing any descriptor
+ * of it would give up the lock of a state that this process has open. */
+static bool lock_dir(struct db *db, struct err *e)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (is_open_here(db)) {
+		err_set(e, ERR_BUSY, "state directory %s: this process has it open", db->dir);
+		return false;
+	}
+	db->lock_fd = openat(db->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (db->lock_fd < 0) {
+		err_errno(e, "open %s/lock", db->dir);
+		return false;
+	}
+	if (fcntl(db->lock_fd, F_SETLK, &lock) == 0)
+		return true;
+	if (errno != EAGAIN && errno != EACCES) {
+		err_errno(e, "lock %s/lock", db->dir);
+		return false;
+	}
+	if (fcntl(db->lock_fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
+		err_set(e, ERR_BUSY, "state directory %s: another calque runs there (process %ld)",
+			db->dir, (long)lock.l_pid);
+	else
+		err_set(e, ERR_BUSY, "state directory %s: another calque runs there", db->dir);
+	return false;
+}
+
+/* A database that is new may get a new key, one with rows may not. */
+static bool load_key(struct db *db, const char *key_file, bool is_new, struct err *e)
+{
+	char *path = mem_printf("%s/key", db->dir);
+	struct err why = { 0 };
+	bool ok;
+
+	if (key_file)
+		ok = keyfile_read(AT_FDCWD, key_file, key_file, db->key, &why);
+	else
+		ok = keyfile_read(db->dir_fd, "key", path, db->key, &why);
+	if (ok)
+		goto out;
+	if (why.code != ERR_NOT_FOUND || key_file)
+		err_set(e, why.code == ERR_NOT_FOUND ? ERR_IO : why.code, "%s", why.text);
+	else if (is_new)
+		ok = keyfile_create(db->dir_fd, db->dir, db->key, e);
+	else
+		err_set(e, ERR_CORRUPT, "%s is missing, and %s/calque.db was sealed with it", path,
+			db->dir);
+out:
+	free(path);
+	return ok;
+}
+
+/* ---- The database ---- */
+
+static bool exec(struct db *db, const char *sql, const char *what, struct err *e)
+{
+	return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ||
+	       db_failed(db, what, e);
+}
+
+static bool prepare(struct db *db, const char *sql, sqlite3_stmt **out, struct err *e)
+{
+	return sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) ==
+		       SQLITE_OK ||
+	       db_failed(db, "prepare", e);
+}
+
+/* The first column of the first row of `sql`, with `key` bound if it is not NULL.  *found is false,
+ * and `out` as before, if there is no row. */
+static bool query(struct db *db, const char *sql, const char *key, struct buf *out, bool *found,
+		  struct err *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool ok = false;
+	int rc;
+
+	*found = false;
+	if (!prepare(db, sql, &stmt, e))
+		return false;
+	if (key && sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC) != SQLITE_OK) {
+		db_failed(db, "bind", e);
+		goto out;
+	}
+	rc = sqlite3_step(stmt);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+		db_failed(db, "read", e);
+		goto out;
+	}
+	if (rc == SQLITE_ROW) {
+		const void *p = sqlite3_column_blob(stmt, 0);
+
+		buf_append(out, p, (size_t)sqlite3_column_bytes(stmt, 0));
+		*found = true;
+	}
+	ok = true;
+out:
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+static bool meta_get(struct db *db, const char *key, struct buf *out, struct err *e)
+{
+	bool found;
+
+	if (!query(db, "SELECT value FROM meta WHERE key = ?", key, out, &found, e))
+		return false;
+	if (!found)
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (meta has no %s)", db->dir, key);
+	return found;
+}
+
+static bool meta_put(struct db *db, const char *key, const void *value, size_t n, struct err *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool ok;
+
+	if (!prepare(db, "INSERT INTO meta (key, value) VALUES (?, ?)", &stmt, e))
+		return false;
+	ok = (sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC) == SQLITE_OK &&
+	      sqlite3_bind_blob64(stmt, 2, value, n, SQLITE_STATIC) == SQLITE_OK &&
+	      sqlite3_step(stmt) == SQLITE_DONE) ||
+	     db_failed(db, "write meta", e);
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+/* SQLite gives its -wal file the rights of the database, so these are set before it opens it. */
+static bool make_db_file(struct db *db, struct err *e)
+{
+	int fd = openat(db->dir_fd, "calque.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool ok = fd >= 0 && fchmod(fd, 0600) == 0;
+
+	if (!ok)
+		err_errno(e, "open %s/calque.db", db->dir);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* Exclusive: with a second connection, SQLite before 3.51.3 can damage a WAL (libraries, section 7). */
+static const char pragmas_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
+				  "PRAGMA synchronous = FULL;"
+				  "PRAGMA temp_store = MEMORY;"
+				  "PRAGMA trusted_schema = OFF;"
+				  "PRAGMA secure_delete = ON;";
+
+static bool open_db(struct db *db, struct err *e)
+{
+	char *path = mem_printf("%s/calque.db", db->dir);
+	struct buf mode = { 0 };
+	bool ok = false, found;
+
+	if (!make_db_file(db, e))
+		goto out;
+	if (sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE,
+			    NULL) != SQLITE_OK) {
+		db_failed(db, "open", e);
+		goto out;
+	}
+	if (!exec(db, pragmas_sql, "set up", e) ||
+	    !query(db, "PRAGMA journal_mode = WAL", NULL, &mode, &found, e))
+		goto out;
+	if (strcmp(buf_str(&mode), "wal") != 0) {
+		err_set(e, ERR_IO, "%s: SQLite cannot use a write-ahead log on this file system",
+			path);
+		goto out;
+	}
+	ok = true;
+out:
+	buf_fini(&mode);
+	free(path);
+	return ok;
+}
+
+static bool read_version(struct db *db, int *version, struct err *e)
+{
+	struct buf text = { 0 };
+	bool found;
+
+	if (!query(db, "PRAGMA user_version", NULL, &text, &found, e))
+		return false;
+	*version = atoi(buf_str(&text));
+	buf_fini(&text);
+	if (*version <= SCHEMA_VERSION && *version >= 0)
+		return true;
+	err_set(e, ERR_INVALID,
+		"%s/calque.db was written by a newer calque (version %d, this one knows %d)",
+		db->dir, *version, SCHEMA_VERSION);
+	return false;
+}
+
+static bool make_tables(struct db *db, int version, struct err *e)
+{
+	bool ok = true;
+
+	for (int i = version; ok && i < SCHEMA_VERSION; i++)
+		ok = exec(db, schema_sql[i], "create the tables", e);
+	return ok;
+}
+
+/* The database of an older calque. */
+static bool bring_up(struct db *db, int version, struct err *e)
+{
+	if (version == SCHEMA_VERSION)
+		return true;
+	return exec(db, "BEGIN IMMEDIATE", "begin", e) && make_tables(db, version, e) &&
+	       exec(db, "COMMIT", "commit", e);
+}
+
+static bool fill_new(struct db *db, struct err *e)
+{
+	uint8_t random[INSTANCE_CHARS / 2];
+	struct buf sealed = { 0 };
+	bool ok;
+
+	crypto_random(random, sizeof random);
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(db->instance + 2 * i, 3, "%02x", random[i]);
+	ok = crypto_seal(db->key, CHECK_CONTEXT, CHECK_TEXT, strlen(CHECK_TEXT), &sealed, e) &&
+	     exec(db, "BEGIN IMMEDIATE", "begin", e) && make_tables(db, 0, e) &&
+	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
+	     meta_put(db, "check", sealed.data, sealed.len, e) && exec(db, "COMMIT", "commit", e);
+	buf_fini(&sealed);
+	return ok;
+}
+
+static bool check_old(struct db *db, const char *key_file, struct err *e)
+{
+	struct buf sealed = { 0 }, plain = { 0 }, instance = { 0 };
+	struct err why = { 0 };
+	bool ok = false;
+
+	if (!meta_get(db, "check", &sealed, e) || !meta_get(db, "instance", &instance, e))
+		goto out;
+	if (!crypto_open(db->key, CHECK_CONTEXT, sealed.data, sealed.len, &plain, &why)) {
+		err_set(e, why.code, "%s/calque.db was sealed with another key than that in %s%s",
+			db->dir, key_file ? key_file : db->dir, key_file ? "" : "/key");
+		goto out;
+	}
+	if (instance.len != INSTANCE_CHARS) {
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (instance)", db->dir);
+		goto out;
+	}
+	memcpy(db->instance, instance.data, INSTANCE_CHARS + 1);
+	ok = true;
+out:
+	buf_fini(&sealed);
+	buf_fini(&plain);
+	buf_fini(&instance);
+	return ok;
+}
+
+static bool open_all(struct db *db, const char *key_file, struct err *e)
+{
+	int version;
+
+	if (!open_dir(db, e) || !lock_dir(db, e) || !open_db(db, e) ||
+	    !read_version(db, &version, e) || !load_key(db, key_file, version == 0, e))
+		return false;
+	return version == 0 ? fill_new(db, e)
+			    : check_old(db, key_file, e) && bring_up(db, version, e);
+}
+
+struct db *db_open(const char *dir, const char *key_file, struct err *e)
+{
+	struct db *db = mem_zalloc(sizeof *db);
+
+	db->dir = mem_strdup(dir);
+	db->dir_fd = db->lock_fd = -1;
+	db->pid = getpid();
+	if (!open_all(db, key_file, e)) {
+		db_close(db);
+		return NULL;
+	}
+	db->next = open_dbs;
+	open_dbs = db;
+	return db;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	for (struct db **at = &open_dbs; *at; at = &(*at)->next) {
+		if (*at == db) {
+			*at = db->next;
+			break;
+		}
+	}
+	for (size_t i = 0; i < db->n_kept; i++)
+		sqlite3_finalize(db->kept[i].stmt);
+	if (db->sqlite) {
+		int rc = sqlite3_close(db->sqlite); /* rolls back */
+
+		assert(rc == SQLITE_OK);
+	}
+	if (db->lock_fd >= 0)
+		close(db->lock_fd); /* last: now another process may have the directory */
+	if (db->dir_fd >= 0)
+		close(db->dir_fd);
+	free(db->dir);
+	mem_free_secret(db, sizeof *db);
+}
+
+const char *db_instance(const struct db *db)
+{
+	return db->instance;
+}
+
+/* ---- Transactions ---- */
+
+/* SQLite may have rolled back by itself (a full disk, an I/O error). */
+static void roll_back(struct db *db)
+{
+	if (!sqlite3_get_autocommit(db->sqlite))
+		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	db->in_transaction = false;
+}
+
+bool db_usable(const struct db *db, struct err *e)
+{
+	if (db->is_failed)
+		err_set(e, ERR_IO,
+			"%s/calque.db: an earlier write failed, calque must be restarted", db->dir);
+	else if (db->is_broken)
+		err_set(e, ERR_IO, "%s/calque.db: an earlier change of this turn was not written",
+			db->dir);
+	return !db->is_failed && !db->is_broken;
+}
+
+bool db_begin(struct db *db, struct err *e)
+{
+	bool ok = db_usable(db, e);
+
+	if (ok && !db->in_transaction)
+		db->in_transaction = ok = exec(db, "BEGIN IMMEDIATE", "begin", e);
+	return ok || db_break(db);
+}
+
+bool db_break(struct db *db)
+{
+	roll_back(db);
+	db->is_broken = true;
+	return false;
+}
+
+bool db_commit(struct db *db, struct err *e)
+{
+	bool ok = db_usable(db, e);
+
+	if (ok && db->in_transaction)
+		ok = exec(db, "COMMIT", "commit", e);
+	if (!ok)
+		roll_back(db);
+	db->in_transaction = false;
+	db->is_broken = false;
+	return ok;
+}
+
+/* ---- What the tables share ---- */
+
+sqlite3_stmt *db_statement(struct db *db, const char *sql, struct err *e)
+{
+	sqlite3_stmt *stmt;
+
+	for (size_t i = 0; i < db->n_kept; i++)
+		if (db->kept[i].sql == sql)
+			return db->kept[i].stmt;
+	assert(db->n_kept < MAX_STATEMENTS);
+	if (!prepare(db, sql, &stmt, e))
+		return NULL;
+	db->kept[db->n_kept++] = (struct kept){ sql, stmt };
+	return stmt;
+}
+
+void db_release(sqlite3_stmt *stmt)
+{
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+}
+
+bool db_run(struct db *db, sqlite3_stmt *stmt, bool is_bound, const char *what, struct err *e)
+{
+	bool ok = (is_bound && sqlite3_step(stmt) == SQLITE_DONE) || db_failed(db, what, e);
+
+	db_release(stmt);
+	return ok;
+}
+
+bool db_seal(struct db *db, const char *context, const void *plain, size_t n, struct buf *out,
+	     struct err *e)
+{
+	return crypto_seal(db->key, context, plain, n, out, e);
+}
+
+bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n, struct buf *out,
+	       struct err *e)
+{
+	buf_reserve(out, n); /* at once: growing would leave copies of secrets behind */
+	if (crypto_open(db->key, context, sealed, n, out, e))
+		return true;
+	err_prefix(e, "%s/calque.db: %s", db->dir, context);
+	return false;
+}
+
+void db_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
+}

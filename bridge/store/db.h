@@ -1,0 +1,32 @@
+/* db.h -- the state directory: what the bridge must know again after a restart.
+ *
+ * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
+ * bytes made at first use, which seals what is secret) and `lock`.  One process per directory.  The
+ * tables are those of state.h and journal.h; what both write between two commits is one transaction.
+ * Loop thread only. */
+#ifndef BRIDGE_DB_H
+#define BRIDGE_DB_H
+
+#include <stdbool.h>
+
+struct db;
+struct err;
+
+/* Open `dir`, creating it (0700) and what it holds.  `key_file`: a file with the encryption key to
+ * use instead of DIR/key (exactly 32 bytes, or 64 hexadecimal digits); NULL: DIR/key.  The database
+ * of an older calque is brought up to date.
+ * NULL sets *e: ERR_BUSY another process has it; ERR_INVALID the directory or key file can be read
+ * by others, or the key is no key, or a newer calque wrote the database; ERR_CORRUPT the database is
+ * damaged or sealed with another key; ERR_IO. */
+struct db *db_open(const char *dir, const char *key_file, struct err *e);
+void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
+
+/* A short random name of this installation, made once; borrowed.  Part of default client ids. */
+const char *db_instance(const struct db *db);
+
+/* Make everything written durable.  Cheap if nothing was.  False: ERR_IO; the transaction is rolled
+ * back and nothing that depends on it may leave.  After a full disk it can be tried again with the
+ * next step; after an I/O error nothing is accepted any more until a restart. */
+bool db_commit(struct db *db, struct err *e);
+
+#endif

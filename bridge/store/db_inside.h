@@ -1,0 +1,38 @@
+/* db_inside.h -- what the tables need of the database.  Included by store/ only. */
+#ifndef BRIDGE_DB_INSIDE_H
+#define BRIDGE_DB_INSIDE_H
+
+#include <stddef.h>
+
+#include <sqlite3.h>
+
+#include "store/db.h"
+
+struct buf;
+
+/* False: an earlier write failed. */
+bool db_usable(const struct db *db, struct err *e);
+/* The open transaction, begun if there is none.  False: nothing can be written. */
+bool db_begin(struct db *db, struct err *e);
+/* A write failed: roll back what was written since the last commit; the next commit is false.
+ * Returns false. */
+bool db_break(struct db *db);
+
+/* The prepared statement of `sql`, a constant; kept until db_close().  NULL sets *e. */
+sqlite3_stmt *db_statement(struct db *db, const char *sql, struct err *e);
+/* Done with it until the next time; what was bound is not ours. */
+void db_release(sqlite3_stmt *stmt);
+/* Step once a statement that gives no rows, and release it.  `is_bound`: binding went well. */
+bool db_run(struct db *db, sqlite3_stmt *stmt, bool is_bound, const char *what, struct err *e);
+/* What SQLite said, never what was bound.  Returns false. */
+bool db_failed(struct db *db, const char *what, struct err *e);
+
+/* crypto_seal() and crypto_open() with the key of the directory. */
+bool db_seal(struct db *db, const char *context, const void *plain, size_t n, struct buf *out,
+	     struct err *e);
+bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n, struct buf *out,
+	       struct err *e);
+/* buf_fini() for what may have been a secret. */
+void db_wipe(struct buf *b);
+
+#endif

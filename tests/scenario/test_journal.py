@@ -1,0 +1,183 @@
+"""What was acknowledged is not lost: kill -9, stops, brokers that are away, a disk that takes no more."""
+
+import contextlib
+import os
+import random
+import resource
+import sqlite3
+
+import pytest
+
+from harness import assert_json, same_json
+from worlds import InnowayThingsBoard
+
+PUBACK = "Received PUBACK from (?!thingsboard|bb56e5d7)"  # from calque
+
+
+@pytest.fixture
+def world(lab):
+    world = InnowayThingsBoard(lab)
+    yield world
+    if world.calque.is_running():
+        world.calque.stop()
+
+
+def read_state(calque, sql):
+    """Rows out of the database of a bridge that does not run."""
+    with contextlib.closing(sqlite3.connect(os.path.join(calque.state, "calque.db"))) as db:
+        return db.execute(sql).fetchall()
+
+
+def take_in(world, numbers):
+    """The north away: the device says these, and calque acknowledges them to the south."""
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+    mark = world.south.mark()
+    for n in numbers:
+        world.device.attributes(n=n)
+    world.south.wait_log(PUBACK, mark, count=len(numbers))
+
+
+def forget(world):
+    """The south's broker forgets all: only calque has the messages now."""
+    world.south.kill()
+    world.south.start()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_what_was_acknowledged_survives_the_end_of_the_bridge(world, end):
+    take_in(world, range(100))
+    getattr(world.calque, end)()
+    if end == "stop":
+        counters = world.calque.counters(world.LINK, "up")
+        assert (counters["received"], counters["pending"]) == (100, 100), counters
+    assert read_state(world.calque, "SELECT count(*) FROM journal") == [(100,)]
+    forget(world)
+    world.calque.start()
+    world.north.start()
+    assert [world.tb.attributes()["n"] for _ in range(100)] == list(range(100))
+    world.calque.stop()
+    counters = world.calque.counters(world.LINK, "up")
+    assert (counters["received"], counters["resumed"], counters["delivered"]) == (0, 100, 100), counters
+    assert read_state(world.calque, "SELECT count(*) FROM journal") == [(0,)]
+    assert not world.tb.client.waiting(world.tb.ATTRIBUTES)
+
+
+def test_a_command_in_flight_is_not_decided_twice(world):
+    mark = world.calque.mark()
+    world.south.stop()
+    world.calque.wait_down(world.LINK, "south", mark)
+    mark = world.north.mark()
+    number = world.tb.call("setFan", {"rpm": 900})
+    world.north.wait_log(PUBACK, mark)
+    pairings = set()
+    for _ in range(3):
+        world.calque.kill()
+        pairings.update(read_state(world.calque, "SELECT key FROM state WHERE machine = 'pairing'"))
+        assert len(pairings) == 1
+        assert read_state(world.calque, "SELECT count(*), sum(is_decided) FROM journal") == [(1, 1)]
+        assert read_state(world.calque, "SELECT count(*) FROM output") == [(1,)]
+        mark = world.calque.mark()
+        world.calque.start()
+        world.calque.wait_up(world.LINK, "north", mark)
+    world.south.start()
+    command = world.device.next("command")
+    assert_json(command["params"], {"rpm": 900})
+    world.device.reply(command["id"], result="ok")
+    assert world.tb.reply(number) == "ok"
+    assert not world.device.client.waiting(world.device.topic("command"))
+    assert not world.tb.client.waiting("v1/devices/me/rpc/response/+")
+
+
+def test_a_time_out_that_was_decided_is_told_after_a_kill(lab):
+    """What the bridge says by itself has a record, too."""
+    world = InnowayThingsBoard(lab, start=False)
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    world.calque.configure(conf.replace(f'= "{world.LINK}";', f'= "{world.LINK}"; request_timeout = 1;', 1))
+    world.calque.start()
+    world.wait_up()
+    number = world.tb.call("setFan")
+    world.device.next("command")
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+
+    def is_told():
+        world.calque.kill()
+        rows = read_state(world.calque, "SELECT count(*) FROM journal WHERE is_own")
+        if rows == [(1,)]:
+            return True
+        since = world.calque.mark()
+        world.calque.start()
+        world.calque.wait_up(world.LINK, "south", since)
+        return False
+
+    assert any(is_told() for _ in range(50))
+    assert read_state(world.calque, "SELECT count(*) FROM state WHERE machine = 'pairing'") == [(0,)]
+    world.north.start()
+    world.calque.start()
+    assert "timeout" in str(world.tb.reply(number))
+    world.calque.stop()
+
+
+KILLS = 15
+BURST = 80
+
+
+def test_nothing_is_lost_in_a_loop_of_kills(world, record_property):
+    """SIGKILL at random moments under load, the north away at every third."""
+    chance = random.Random(7)
+    n = 0
+    for kill in range(KILLS):
+        is_away = kill % 3 == 2
+        if is_away:
+            world.north.stop()
+        fatal = chance.randrange(BURST)
+        for i in range(BURST):
+            world.device.publish("attribute", {"n": n}, wait=i % 8 == 7)
+            n += 1
+            if i == fatal:
+                world.calque.kill()
+                mark = world.calque.mark()
+                world.calque.start()
+                if chance.random() < 0.7:
+                    world.calque.wait_up(world.LINK, "south", mark)
+        if is_away:
+            world.north.start()
+    world.tb.client.wait_ready()
+    seen = {}
+    while len(seen) < n:
+        number = world.tb.attributes(60)["n"]
+        seen[number] = seen.get(number, 0) + 1
+    world.device.attributes(fence=1)
+    world.tb.client.wait_for(lambda m: m.topic == world.tb.ATTRIBUTES and same_json(m.json(), {"fence": 1}))
+    received = [m.json()["n"] for m in world.tb.client.received if b'"n"' in m.payload]
+    lost = n - len(set(received))
+    duplicates = len(received) - len(set(received))
+    print(f"kills={KILLS} messages={n} lost={lost} duplicates={duplicates}")
+    record_property("duplicates", duplicates)
+    assert lost == 0
+    assert duplicates < n
+    world.calque.stop()
+    assert read_state(world.calque, "SELECT count(*) FROM journal") == [(0,)]
+
+
+def test_a_commit_that_fails_lets_no_acknowledgement_out(world):
+    """Files may not grow any more: calque stops with status 3, and what it read comes again."""
+    world.device.attributes(n=0)
+    assert world.tb.attributes()["n"] == 0
+    marks = world.south.mark(), world.north.mark()
+    resource.prlimit(world.calque.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    for n in range(1, 6):
+        world.device.publish("attribute", {"n": n}, wait=False)
+    assert world.calque.wait_end() == 3
+    assert world.calque.matching("state-failed")
+    assert not world.south.matching(PUBACK, marks[0])
+    assert not world.north.matching("Received PUBLISH from (?!thingsboard)", marks[1])
+    world.calque.start()
+    numbers = [world.tb.attributes()["n"] for _ in range(5)]
+    if numbers[0] == 0:  # that it was delivered could not be written any more
+        numbers = numbers[1:] + [world.tb.attributes()["n"]]
+    assert numbers == list(range(1, 6))
