@@ -407,8 +407,10 @@ static void read_mappings(struct setting_load *ld, const config_setting_t *s, vo
 #define AT(member) .at = offsetof(struct conf, member)
 static const char *const sync_words[] = { "off", "full", NULL };
 static const struct key journal_keys[] = {
-	{ "max_bytes", KEY_INT64, AT(journal.max_bytes), KEY_RANGE(1 << 16, 1LL << 50, 1LL << 30) },
-	{ "max_age", KEY_INT, AT(journal.max_age_s), KEY_RANGE(1, TEN_YEARS_S, 7 * 86400) },
+	{ "max_bytes", KEY_INT64, AT(journal.max_bytes),
+	  KEY_RANGE(1 << 16, 1LL << 50, CONF_DEFAULT_JOURNAL_BYTES) },
+	{ "max_age", KEY_INT, AT(journal.max_age_s),
+	  KEY_RANGE(1, TEN_YEARS_S, CONF_DEFAULT_JOURNAL_AGE_S) },
 	{ "sync", KEY_SWITCH, AT(journal.is_sync), .words = sync_words, .value = true },
 	{ 0 },
 };

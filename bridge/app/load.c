@@ -178,20 +178,43 @@ struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is
 	return plan;
 }
 
+/* Settings that are read, for later versions, and not acted on are said aloud where they are set. */
+static void warn_ahead(struct report *report, bool is_set, const char *file, unsigned line,
+		       const char *key)
+{
+	if (is_set)
+		report_warning(report, "%s:%u: %s: this version does not act on it yet", file, line,
+			       key);
+}
+
+static void check_link_settings(const struct conf_link *link, struct report *report)
+{
+	warn_ahead(report, link->command_max_age_s != PLAN_DEFAULT_COMMAND_MAX_AGE_MS / 1000,
+		   link->file, link->line, "command_max_age");
+	for (int s = 0; s < SIDES; s++) {
+		const struct conf_session *c = &link->side[s];
+
+		warn_ahead(report, c->connections.max || c->connections.per_second, c->file,
+			   c->line, s == SOUTH ? "south.connections" : "north.connections");
+	}
+}
+
 void loader_check_conf(const struct conf *conf, struct report *report)
 {
 	const struct {
 		bool is_set;
 		const char *key;
 	} ahead[] = {
-		{ conf->admin[0] != '\0', "admin" },
+		{ conf->admin && conf->admin[0] != '\0', "admin" },
 		{ conf->devices != NULL, "devices" },
 		{ conf->workers != 0, "workers" },
 		{ !conf->journal.is_sync, "journal.sync" },
+		{ conf->journal.max_bytes != CONF_DEFAULT_JOURNAL_BYTES, "journal.max_bytes" },
+		{ conf->journal.max_age_s != CONF_DEFAULT_JOURNAL_AGE_S, "journal.max_age" },
 	};
 
 	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)
-		if (ahead[i].is_set)
-			report_warning(report, "%s: %s: this version does not act on it yet",
-				       conf->file, ahead[i].key);
+		warn_ahead(report, ahead[i].is_set, conf->file, 1, ahead[i].key);
+	for (size_t i = 0; i < conf->n_links; i++)
+		check_link_settings(&conf->links[i], report);
 }
