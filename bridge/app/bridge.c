@@ -638,11 +638,13 @@ static void free_peer(struct peer *p)
 void bridge_free(struct bridge *b)
 {
 	b->is_closing = true;
+	for (size_t i = 0; i < b->n_lines; i++)
+		if (b->loop && b->lines[i].peer[SOUTH].session)
+			log_counters(&b->lines[i]);
+	translator_free(b->translator);
 	for (size_t i = 0; i < b->n_lines; i++) {
 		struct line *line = &b->lines[i];
 
-		if (b->loop && line->peer[SOUTH].session)
-			log_counters(line);
 		for (int s = 0; s < SIDES; s++)
 			free_peer(&line->peer[s]);
 		free_peer(&line->provisioning);
@@ -653,7 +655,6 @@ void bridge_free(struct bridge *b)
 		loop_timer_close(&b->drain, NULL);
 		loop_free(b->loop);
 	}
-	translator_free(b->translator);
 	records_free(b->records);
 	db_close(b->db);
 	free(b->lines);

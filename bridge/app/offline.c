@@ -96,8 +96,8 @@ void offline_free(struct offline *o)
 	if (!o)
 		return;
 	step_reset(&o->step);
-	link_free(o->link);
 	translator_free(o->translator);
+	link_free(o->link);
 	plan_free(o->plan);
 	free(o);
 }

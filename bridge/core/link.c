@@ -167,6 +167,11 @@ void link_resend(struct link *l, enum side from, bool is_own, struct output *out
 
 /* --- jobs ---------------------------------------------------------------------------------- */
 
+static void drop(struct job *job)
+{
+	link_task_free((struct task *)job); /* the job is its first member */
+}
+
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side)
 {
 	struct task *t = mem_zalloc(sizeof *t);
@@ -174,6 +179,7 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	t->job.type = type;
 	t->job.plan = l->plan;
 	t->job.side = side;
+	t->job.drop = drop;
 	t->link = l;
 	t->intake = in;
 	in->refs++;

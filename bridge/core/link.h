@@ -70,7 +70,7 @@ struct link_counters {
  * back (no No Local), remember them. */
 struct link *link_new(const struct plan *plan, struct translator *translator,
 		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
-void link_free(struct link *l);
+void link_free(struct link *l); /* after the translator has ended, which drops its jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
 bool link_restore(struct link *l, const char *machine, const char *key, const char *value,

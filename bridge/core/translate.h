@@ -58,6 +58,8 @@ struct job {
 	/* Called with the results, in the order of the lane; then the job is freed by whoever made
 	 * it (translator.h). */
 	void (*done)(struct job *job, struct results *results);
+	/* Called instead of done(), if the translator ends first; NULL: nothing to do. */
+	void (*drop)(struct job *job);
 };
 
 void job_fini(struct job *job);

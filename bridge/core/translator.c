@@ -23,17 +23,6 @@ struct translator *translator_new(void)
 	return t;
 }
 
-void translator_free(struct translator *t)
-{
-	while (t && t->first) {
-		struct node *n = t->first;
-
-		t->first = n->next;
-		free(n);
-	}
-	free(t);
-}
-
 void translator_submit(struct translator *t, struct job *job)
 {
 	struct node *n = mem_alloc(sizeof *n);
@@ -58,6 +47,17 @@ static struct job *take_first(struct translator *t)
 		t->end = &t->first;
 	free(n);
 	return job;
+}
+
+void translator_free(struct translator *t)
+{
+	while (t && t->first) {
+		struct job *job = take_first(t);
+
+		if (job->drop)
+			job->drop(job);
+	}
+	free(t);
 }
 
 bool translator_run(struct translator *t)

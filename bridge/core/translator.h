@@ -14,7 +14,7 @@
 struct translator;
 
 struct translator *translator_new(void);
-void translator_free(struct translator *t); /* jobs that wait are not done */
+void translator_free(struct translator *t); /* jobs that wait are dropped */
 
 /* The job is the caller's: its start() and then its done() are called once from translator_run(), and
  * done() may free it. */
