@@ -182,7 +182,6 @@ static void work(void *ctx)
 		mosquitto_connect_bind_v5(a->m, NO_SOCKET, 0, a->keepalive_s, NULL, a->properties);
 	a->rc = note(a,
 		     mosquitto_connect_bind_async(a->m, a->host, a->port, a->keepalive_s, bind_to));
-	a->has_tls_set_up = a->rc == MOSQ_ERR_SUCCESS || a->rc == MOSQ_ERR_TLS;
 }
 
 /* How long sent bytes may stay unacknowledged: keepalive does not see a peer that is gone while we
@@ -376,13 +375,7 @@ void attempt_free(struct attempt *a, bool is_goodbye)
 	a->owner = NULL; /* what the library still calls back is nobody's */
 	if (is_goodbye)
 		say_goodbye(a);
-	if (a->tls && !a->has_tls_set_up) {
-		/* Versions differ in who frees a context that was never used (#2992); taken back,
-		 * none does. */
-		mosquitto_void_option(a->m, MOSQ_OPT_SSL_CTX, NULL);
-		SSL_CTX_free(a->tls);
-	}
-	mosquitto_destroy(a->m);
+	mosquitto_destroy(a->m); /* with its reference to the context (tried: 2.0.11, 2.0.21) */
 	mosquitto_property_free_all(&a->properties);
 	free(a->host);
 	free(a);

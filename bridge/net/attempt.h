@@ -33,7 +33,6 @@ struct attempt {
 	int rc;				/* of the connect */
 	int error;			/* errno that came with the last failure */
 	int family;			/* of the socket */
-	bool has_tls_set_up;		/* the handle got as far as using the context */
 	bool is_connected;		/* TCP */
 	atomic_bool is_given_up;
 	void (*done)(struct attempt *a);

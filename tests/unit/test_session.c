@@ -1156,6 +1156,23 @@ Test(session, accepts_the_name_it_was_told_to_expect)
 	bench_fini(&b);
 }
 
+/* A context is shared by all attempts: one that never got to use it must not give it back twice. */
+Test(session, shares_its_tls_context_with_attempts_that_never_used_it)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", "");
+	conf = tls_conf_for(&b, "nosuch.invalid", "ca.crt", 4);
+	c = open_client(&b, &conf);
+	for (int n = 1; n <= 3; n++) {
+		await(&b, &c->downs, n);
+		session_set_login(c->session, "u", "p", "id"); /* the next attempt, at once */
+	}
+	bench_fini(&b);
+}
+
 Test(session, shows_its_client_certificate)
 {
 	struct session_conf conf;
