@@ -263,6 +263,17 @@ void link_write_plain(struct link *l, struct intake *in, enum side to, const str
 	link_write(l, in, &(struct link_write){ .to = to, .plain = p });
 }
 
+void link_write_reply(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *reply, const struct plain *request,
+		      const char *reply_topic)
+{
+	link_write(l, in,
+		   &(struct link_write){ .to = caller,
+					 .plain = reply,
+					 .request = request,
+					 .reply_topic = reply_topic });
+}
+
 /* --- time ---------------------------------------------------------------------------------- */
 
 static void expire_pairings(struct link *l)

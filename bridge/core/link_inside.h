@@ -98,6 +98,10 @@ struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
 /* Order a plain message to be written. */
 void link_write(struct link *l, struct intake *in, const struct link_write *w);
 void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p);
+/* Order a reply to be written: to who asked, in answer to `request`; `reply_topic` NULL: the usual. */
+void link_write_reply(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *reply, const struct plain *request,
+		      const char *reply_topic);
 
 /* --- link_read.c */
 

@@ -131,11 +131,7 @@ void logic_send_error(struct link *l, struct intake *in, enum side caller,
 	put_error(&body, kind, request, text);
 	reply.body = body.data;
 	reply.body_len = body.len;
-	link_write(l, in,
-		   &(struct link_write){ .to = caller,
-					 .plain = &reply,
-					 .request = request,
-					 .reply_topic = reply_topic });
+	link_write_reply(l, in, caller, &reply, request, reply_topic);
 	buf_fini(&body);
 }
 
@@ -179,11 +175,7 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 		logic_send_error(l, t->intake, t->caller, request, t->answer_topic,
 				 why_not_written(n_refused));
 	else if (wants_reply(l, t->caller, request, t->answer_topic))
-		link_write(l, t->intake,
-			   &(struct link_write){ .to = t->caller,
-						 .plain = &reply,
-						 .request = request,
-						 .reply_topic = t->answer_topic });
+		link_write_reply(l, t->intake, t->caller, &reply, request, t->answer_topic);
 }
 
 static void open_pairing(struct task *t, const struct plain *p, const struct row *row,
@@ -281,11 +273,8 @@ static void on_reply(struct task *t, struct plain *p)
 	if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
 		logic_take_snapshot(t, p);
 	else if (wants_reply(l, pairing->caller, &pairing->request, pairing->reply_topic))
-		link_write(l, t->intake,
-			   &(struct link_write){ .to = pairing->caller,
-						 .plain = &near,
-						 .request = &pairing->request,
-						 .reply_topic = pairing->reply_topic });
+		link_write_reply(l, t->intake, pairing->caller, &near, &pairing->request,
+				 pairing->reply_topic);
 	else
 		filtered(t, FILTERED_ONE_WAY);
 	if (is_final)
@@ -449,11 +438,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 					   .to = NORTH, .plain = &a->message, .after = after_ask });
 			break;
 		case PROVISION_ANSWER:
-			link_write(l, in,
-				   &(struct link_write){ .to = SOUTH,
-							 .plain = &a->message,
-							 .request = &a->request,
-							 .reply_topic = a->reply_topic });
+			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
 			l->ops.login(l->ctx, plain_body(&a->message));

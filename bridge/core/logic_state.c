@@ -44,11 +44,7 @@ void logic_answer_attributes(struct link *l, struct intake *in, enum side caller
 	buf_putc(&body, '}');
 	reply.body = body.data;
 	reply.body_len = body.len;
-	link_write(l, in,
-		   &(struct link_write){ .to = caller,
-					 .plain = &reply,
-					 .request = request,
-					 .reply_topic = reply_topic });
+	link_write_reply(l, in, caller, &reply, request, reply_topic);
 	buf_fini(&client);
 	buf_fini(&shared);
 	buf_fini(&body);
