@@ -1,0 +1,497 @@
+#include "app/line.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/conf.h"
+#include "app/login.h"
+#include "app/records.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/delivery.h"
+#include "core/link.h"
+#include "core/translator.h"
+#include "net/loop.h"
+#include "net/session.h"
+#include "store/db.h"
+#include "store/journal.h"
+#include "store/state.h"
+
+#define QUEUE_BYTES (64u << 20) /* per session; what does not fit is a dead letter */
+
+/* A session and what waits for it. */
+struct peer {
+	struct line *line;
+	enum side side;
+	bool is_provisioning;
+	char *name;		 /* for the log */
+	struct session *session; /* NULL: not needed, or not yet */
+	struct delivery *delivery;
+};
+
+struct line {
+	const struct line_parts *parts;
+	const struct conf_link *conf;
+	const struct plan *plan;
+	struct link *link;
+	struct peer peer[SIDES];
+	struct peer provisioning;
+	bool uses_issued; /* the north logs in with credentials of a handshake */
+	size_t n_resumed;
+};
+
+/* --- sessions ------------------------------------------------------------------------------ */
+
+static void on_up(void *ctx)
+{
+	(void)ctx; /* what waits goes out before the loop sleeps */
+}
+
+static void on_down(void *ctx, bool refused)
+{
+	struct peer *p = ctx;
+
+	delivery_reset(p->delivery);
+	if (refused && p->side == NORTH && !p->is_provisioning && p->line->uses_issued)
+		link_login_refused(p->line->link);
+}
+
+static void on_message(void *ctx, const struct message *m)
+{
+	struct peer *p = ctx;
+	struct line *line = p->line;
+	int64_t now_ms = loop_now_ms(line->parts->loop);
+	struct record *r = NULL;
+
+	if (m->qos > 0)
+		r = records_accept(line->parts->records, line->plan->name, p->side, m, now_ms);
+	link_receive(line->link, p->side, m, now_ms, r);
+}
+
+static void end_parcel(struct peer *p, struct parcel *parcel, enum refusal reason, const char *text)
+{
+	link_acked(p->line->link, p->side, parcel->echo, loop_now_ms(p->line->parts->loop));
+	link_done(p->line->link, parcel->origin, reason, text);
+	message_fini(&parcel->message);
+}
+
+static void on_acked(void *ctx, int mid, int code, const char *reason)
+{
+	struct peer *p = ctx;
+	struct parcel parcel;
+
+	if (delivery_acked(p->delivery, mid, &parcel))
+		end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : REFUSED_NOT, reason);
+}
+
+static const struct session_ops session_ops = {
+	.on_up = on_up, .on_down = on_down, .on_message = on_message, .on_acked = on_acked
+};
+
+static int mqtt_version(const struct line *line, enum side side)
+{
+	int asked = line->conf->side[side].mqtt;
+
+	return asked ? asked : line->plan->side[side].dialect->mqtt;
+}
+
+static struct session *make_session(struct peer *p, const struct session_login *login,
+				    struct err *e)
+{
+	struct line *line = p->line;
+	const struct conf_session *c = &line->conf->side[p->side];
+	struct session_filter *filters;
+	struct session *s;
+	size_t n;
+	char **texts = plan_filters(line->plan, p->side, p->is_provisioning, &n);
+	struct session_conf conf = {
+		.name = p->name,
+		.host = c->host,
+		.port = c->port,
+		.is_tls = c->is_tls,
+		.tls = { c->tls.ca, c->tls.cert, c->tls.key, c->tls.server_name },
+		.username = login->username,
+		.password = login->password,
+		.client_id = login->client_id,
+		.keepalive_s = c->keepalive_s,
+		.mqtt = mqtt_version(line, p->side),
+		.n_filters = n,
+		.is_clean = p->is_provisioning,
+	};
+
+	filters = mem_zalloc((n + 1) * sizeof *filters);
+	for (size_t i = 0; i < n; i++)
+		filters[i] = (struct session_filter){ texts[i], 1 };
+	conf.filters = filters;
+	s = session_new(line->parts->loop, &conf, &session_ops, p, e);
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+	free(filters);
+	return s;
+}
+
+/* --- what a link hands out ----------------------------------------------------------------- */
+
+/* The session of a handshake is opened when there is something to ask. */
+static void open_provisioning(struct line *line)
+{
+	struct peer *p = &line->provisioning;
+	struct session_login login;
+	struct err e = { 0 };
+
+	if (p->session)
+		return;
+	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, true, (struct jslice){ 0 },
+		   db_instance(line->parts->db));
+	p->session = make_session(p, &login, &e);
+	login_fini(&login);
+	if (p->session)
+		session_start(p->session);
+	else
+		log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name, log_value(e.text));
+}
+
+/* The question of a handshake is not noted: it is asked again as long as the state says it is open. */
+static void note_output(struct line *line, const struct output *o, const struct parcel *parcel)
+{
+	struct record *r = o->tag;
+
+	if (o->is_provisioning)
+		return;
+	if (!r && o->is_own) {
+		r = records_own(line->parts->records, line->plan->name, side_other(o->to),
+				loop_now_ms(line->parts->loop));
+		link_set_tag(o->origin, r);
+	}
+	if (r)
+		record_output(r, o->to, o->lane, &parcel->message);
+}
+
+static void on_send(void *ctx, struct output *o)
+{
+	struct line *line = ctx;
+	struct peer *p = o->is_provisioning ? &line->provisioning : &line->peer[o->to];
+	struct parcel *parcel;
+
+	if (o->is_provisioning)
+		open_provisioning(line);
+	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
+	if (parcel) {
+		parcel->echo = o->echo;
+		note_output(line, o, parcel);
+		return;
+	}
+	message_fini(&o->message);
+	link_acked(line->link, o->to, o->echo, loop_now_ms(line->parts->loop));
+	link_done(line->link, o->origin, DEAD_QUEUE_FULL, "too much waits for this session");
+}
+
+static void on_settled(void *ctx, const struct verdict *v)
+{
+	struct line *line = ctx;
+	char subject[200];
+
+	if (line->parts->is_closing && (v->tag || v->is_own)) {
+		if (v->tag)
+			record_forget(v->tag);
+		return;
+	}
+	if (v->tag)
+		record_settled(v->tag);
+	if (!refusal_is_dead(v->reason))
+		return;
+	snprintf(subject, sizeof subject, "%s/%s/%s", line->plan->name, flow_name(v->flow),
+		 refusal_word(v->reason));
+	log_limited(LOG_WARNING, loop_now_ms(line->parts->loop), subject, "dead-letter",
+		    "link=%s flow=%s reason=%s detail=%s", line->plan->name, flow_name(v->flow),
+		    refusal_word(v->reason), log_value(v->text));
+}
+
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	if (tag)
+		record_decided(tag);
+}
+
+static void on_login(void *ctx, struct jslice credentials)
+{
+	struct line *line = ctx;
+	struct peer *p = &line->peer[NORTH];
+	struct session_login login;
+
+	login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
+		   db_instance(line->parts->db));
+	if (login.is_missing) { /* a credential in the configuration wins */
+		login_fini(&login);
+		login_make(&login, line->plan, &line->conf->side[NORTH], NORTH, false, credentials,
+			   db_instance(line->parts->db));
+		line->uses_issued = true;
+		log_event(LOG_INFO, "credentials-issued", "link=%s", line->plan->name);
+		session_set_login(p->session, login.username, login.password, login.client_id);
+		session_start(p->session);
+	}
+	login_fini(&login);
+}
+
+static void close_provisioning(struct line *line)
+{
+	struct peer *p = &line->provisioning;
+	struct parcel parcel;
+
+	if (!p->session)
+		return;
+	session_free(p->session);
+	p->session = NULL;
+	delivery_reset(p->delivery);
+	while (delivery_pop(p->delivery, &parcel))
+		end_parcel(p, &parcel, REFUSED_NOT, NULL); /* the handshake is over */
+}
+
+static void on_end_provisioning(void *ctx)
+{
+	close_provisioning(ctx);
+}
+
+static const struct link_ops link_ops = {
+	.send = on_send,
+	.settled = on_settled,
+	.login = on_login,
+	.end_provisioning = on_end_provisioning,
+	.decided = on_decided,
+};
+
+/* --- the turn of the loop ------------------------------------------------------------------ */
+
+static void publish(struct peer *p)
+{
+	const struct parcel *next;
+	struct parcel out;
+	struct err e = { 0 };
+	int mid;
+
+	while (session_is_up(p->session) && (next = delivery_next(p->delivery)) != NULL) {
+		if (session_publish(p->session, &next->message, &mid, &e)) {
+			delivery_sent(p->delivery, mid);
+			continue;
+		}
+		if (e.code == ERR_NET)
+			return; /* it goes again after the reconnect */
+		if (delivery_pop(p->delivery, &out))
+			end_parcel(p, &out, e.code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_BAD_TOPIC,
+				   e.text);
+	}
+}
+
+static void each_session(struct line *line, int64_t now_ms, void (*before)(struct peer *p))
+{
+	struct peer *const peers[] = { &line->peer[SOUTH], &line->peer[NORTH],
+				       &line->provisioning };
+
+	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+		if (!peers[i]->session)
+			continue;
+		if (before)
+			before(peers[i]);
+		session_flush(peers[i]->session, now_ms);
+	}
+}
+
+void line_flush(struct line *line, int64_t now_ms)
+{
+	each_session(line, now_ms, publish);
+}
+
+void line_acknowledge(struct line *line, int64_t now_ms)
+{
+	each_session(line, now_ms, NULL);
+}
+
+void line_tick(struct line *line, int64_t now_ms)
+{
+	if (link_next_deadline(line->link) <= now_ms)
+		link_tick(line->link, now_ms);
+}
+
+int64_t line_next_deadline(const struct line *line)
+{
+	return link_next_deadline(line->link);
+}
+
+bool line_save(struct line *line, struct err *e)
+{
+	struct changes *c = link_changes(line->link);
+
+	if (c->n && !state_apply(line->parts->db, line->plan->name, c, e))
+		return false;
+	changes_fini(c);
+	return true;
+}
+
+bool line_is_drained(const struct line *line)
+{
+	for (int s = 0; s < SIDES; s++) {
+		const struct peer *p = &line->peer[s];
+
+		if (p->session && session_is_up(p->session) &&
+		    delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) > 0)
+			return false;
+	}
+	return true;
+}
+
+/* --- starting and ending ------------------------------------------------------------------- */
+
+static bool restore(void *ctx, const char *machine, const char *key, const char *value,
+		    struct err *e)
+{
+	struct line *line = ctx;
+
+	return link_restore(line->link, machine, key, value, e);
+}
+
+static void init_peer(struct peer *p, struct line *line, enum side side, bool is_provisioning)
+{
+	*p = (struct peer){ .line = line, .side = side, .is_provisioning = is_provisioning };
+	p->name = mem_printf("link=%s side=%s%s", line->plan->name, side_name(side),
+			     is_provisioning ? " session=provisioning" : "");
+	p->delivery = delivery_new(DELIVERY_WINDOW, QUEUE_BYTES);
+}
+
+static bool open_peer(struct peer *p, struct err *e)
+{
+	struct line *line = p->line;
+	struct jslice issued =
+		p->side == NORTH ? link_credentials(line->link) : (struct jslice){ 0 };
+	const char *instance = db_instance(line->parts->db);
+	struct session_login login;
+
+	login_make(&login, line->plan, &line->conf->side[p->side], p->side, false,
+		   (struct jslice){ 0 }, instance);
+	if (login.is_missing && issued.len) {
+		login_fini(&login);
+		login_make(&login, line->plan, &line->conf->side[p->side], p->side, false, issued,
+			   instance);
+		line->uses_issued = true;
+	}
+	if (login.unset && !(login.is_missing && p->side == NORTH))
+		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
+	p->session = make_session(p, &login, e);
+	if (p->session && login.is_missing && p->side == NORTH &&
+	    line->plan->side[NORTH].dialect->has_provisioning)
+		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
+			  log_value("no credentials yet: a provisioning handshake brings them"));
+	else if (p->session)
+		session_start(p->session);
+	login_fini(&login);
+	return p->session != NULL;
+}
+
+struct line *line_new(const struct line_parts *parts, const struct conf_link *conf,
+		      const struct plan *plan, struct err *e)
+{
+	struct line *line = mem_zalloc(sizeof *line);
+	bool echoes[SIDES];
+
+	*line = (struct line){ .parts = parts, .conf = conf, .plan = plan };
+	for (int s = 0; s < SIDES; s++) {
+		init_peer(&line->peer[s], line, (enum side)s, false);
+		echoes[s] = mqtt_version(line, (enum side)s) < 5; /* MQTT 5 has No Local */
+	}
+	init_peer(&line->provisioning, line, NORTH, true);
+	line->link = link_new(plan, parts->translator, &link_ops, line, echoes);
+	if (state_load(parts->db, plan->name, restore, line, e))
+		return line;
+	line_free(line);
+	return NULL;
+}
+
+bool line_open(struct line *line)
+{
+	struct err e = { 0 };
+
+	for (int s = 0; s < SIDES; s++)
+		if (!open_peer(&line->peer[s], &e)) {
+			log_event(LOG_ERROR, "session-failed", "%s reason=%s", line->peer[s].name,
+				  log_value(e.text));
+			return false;
+		}
+	return true;
+}
+
+static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+			 size_t n, struct err *e)
+{
+	struct line *line = ctx;
+	struct record *r = records_resumed(line->parts->records, line->plan->name, entry);
+	struct output *out = mem_zalloc((n + 1) * sizeof *out);
+
+	(void)e;
+	line->n_resumed++;
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct output){ .to = outputs[i].to,
+					  .lane = outputs[i].lane,
+					  .message = outputs[i].message };
+		outputs[i].message = (struct message){ 0 };
+	}
+	if (entry->is_decided)
+		link_resend(line->link, entry->from, entry->is_own, out, n, r);
+	else
+		link_receive_again(line->link, entry->from, &entry->message, entry->received_ms, r);
+	translator_run(line->parts->translator); /* each with the time and the state that it had */
+	free(out);
+	return true;
+}
+
+bool line_resume(struct line *line, struct err *e)
+{
+	bool ok = journal_load(line->parts->db, line->plan->name, resume_entry, line, e);
+
+	if (line->n_resumed)
+		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", line->plan->name,
+			  line->n_resumed);
+	link_resume(line->link, clock_now_ms());
+	return ok;
+}
+
+void line_log_counters(const struct line *line)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(line->link, (enum flow)f);
+
+		log_event(LOG_INFO, "counters",
+			  "link=%s flow=%s received=%llu resumed=%llu delivered=%llu filtered=%llu "
+			  "dead=%llu pending=%llu",
+			  line->plan->name, flow_name((enum flow)f),
+			  (unsigned long long)c->received, (unsigned long long)c->resumed,
+			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
+			  (unsigned long long)c->dead, (unsigned long long)c->pending);
+	}
+}
+
+static void free_peer(struct peer *p)
+{
+	struct parcel parcel;
+
+	if (p->session)
+		session_free(p->session);
+	if (p->delivery) {
+		delivery_reset(p->delivery);
+		while (delivery_pop(p->delivery, &parcel))
+			end_parcel(p, &parcel, DEAD_QUEUE_FULL, "the bridge was stopped");
+		delivery_free(p->delivery);
+	}
+	free(p->name);
+}
+
+void line_free(struct line *line)
+{
+	for (int s = 0; s < SIDES; s++)
+		free_peer(&line->peer[s]);
+	free_peer(&line->provisioning);
+	link_free(line->link);
+	free(line);
+}

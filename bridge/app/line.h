@@ -1,0 +1,53 @@
+/* line.h -- a link with its sessions: what joins core/link to the sessions, the journal and the log.
+ *
+ * bridge.c runs all lines through the turns of the loop; a line does not know the others. */
+#ifndef BRIDGE_LINE_H
+#define BRIDGE_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conf_link;
+struct db;
+struct err;
+struct line;
+struct loop;
+struct plan;
+struct records;
+struct translator;
+
+/* What all lines of a bridge share; borrowed while they live. */
+struct line_parts {
+	struct loop *loop;
+	struct db *db;
+	struct records *records;
+	struct translator *translator;
+	bool is_closing; /* what is not settled stays in the journal */
+};
+
+/* With the state of earlier runs, without sessions.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct line *line_new(const struct line_parts *parts, const struct conf_link *conf,
+		      const struct plan *plan, struct err *e);
+void line_free(struct line *line); /* after the translator; what waits is dropped */
+
+/* Open the sessions.  False after logging why. */
+bool line_open(struct line *line);
+/* Go on with what earlier runs accepted and did not settle. */
+bool line_resume(struct line *line, struct err *e);
+
+/* Do what is due. */
+void line_tick(struct line *line, int64_t now_ms);
+int64_t line_next_deadline(const struct line *line); /* INT64_MAX: none */
+
+/* Write the changes of state into the open transaction. */
+bool line_save(struct line *line, struct err *e);
+/* After the commit: hand what waits to the sessions, and let it out with the acknowledgements. */
+void line_flush(struct line *line, int64_t now_ms);
+/* Only the acknowledgements, and what was handed over before. */
+void line_acknowledge(struct line *line, int64_t now_ms);
+
+/* Has all that waits been acknowledged, where the session is up? */
+bool line_is_drained(const struct line *line);
+void line_log_counters(const struct line *line);
+
+#endif
