@@ -128,7 +128,7 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 
 	b->deadline_ms = INT64_MAX;
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	parts->translator = translator_new();
+	parts->translator = translator_new(NULL);
 	parts->db = db_open(conf->state, conf->state_key, e);
 	if (!parts->db)
 		goto out;
@@ -206,9 +206,9 @@ void bridge_free(struct bridge *b)
 	struct line_parts *parts = &b->parts;
 
 	parts->is_closing = true;
-	translator_free(parts->translator);
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_free(b->lines[i]);
+	translator_free(parts->translator);
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);

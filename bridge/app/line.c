@@ -166,7 +166,7 @@ static void note_output(struct line *line, const struct output *o, const struct 
 				loop_now_ms(line->parts->loop));
 		link_set_tag(o->origin, r);
 	}
-	if (r)
+	if (r && o->is_kept)
 		record_output(r, o->to, o->lane, &parcel->message);
 }
 
@@ -213,8 +213,7 @@ static void on_settled(void *ctx, const struct verdict *v)
 static void on_decided(void *ctx, void *tag)
 {
 	(void)ctx;
-	if (tag)
-		record_decided(tag);
+	record_decided(tag);
 }
 
 static void on_login(void *ctx, struct jslice credentials)
@@ -323,11 +322,11 @@ int64_t line_next_deadline(const struct line *line)
 
 bool line_save(struct line *line, struct err *e)
 {
-	struct changes *c = link_changes(line->link);
+	struct changes c = link_changes(line->link);
 
-	if (c->n && !state_apply(line->parts->db, line->plan->name, c, e))
+	if (c.n && !state_apply(line->parts->db, line->plan->name, &c, e))
 		return false;
-	changes_fini(c);
+	link_changes_written(line->link);
 	return true;
 }
 

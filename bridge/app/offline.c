@@ -85,7 +85,7 @@ struct offline *offline_new(struct loader *l, const char *south, const char *nor
 		return NULL;
 	o = mem_zalloc(sizeof *o);
 	o->plan = plan;
-	o->translator = translator_new();
+	o->translator = translator_new(NULL);
 	o->link = link_new(plan, o->translator, &ops, o, echoes);
 	o->now_ms = clock_now_ms();
 	return o;
@@ -96,8 +96,8 @@ void offline_free(struct offline *o)
 	if (!o)
 		return;
 	step_reset(&o->step);
-	translator_free(o->translator);
 	link_free(o->link);
+	translator_free(o->translator);
 	plan_free(o->plan);
 	free(o);
 }
@@ -105,7 +105,8 @@ void offline_free(struct offline *o)
 static const struct offline_step *finish_step(struct offline *o)
 {
 	translator_run(o->translator);
-	changes_fini(link_changes(o->link)); /* kept in memory only */
+	link_changes(o->link);
+	link_changes_written(o->link); /* kept in memory only */
 	return &o->step;
 }
 

@@ -84,9 +84,7 @@ struct record *records_own(struct records *all, const char *link, enum side from
 		.from = from,
 		.received_ms = now_ms,
 		.is_own = true,
-		.is_decided = true,
 	};
-	make_due(r);
 	return r;
 }
 
@@ -112,7 +110,6 @@ void record_output(struct record *r, enum side to, enum lane lane, const struct 
 	o = &r->outputs[r->n_outputs++];
 	*o = (struct journal_output){ .to = to, .lane = lane };
 	message_copy(&o->message, m);
-	make_due(r);
 }
 
 void record_decided(struct record *r)

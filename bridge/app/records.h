@@ -3,8 +3,8 @@
  *
  * A record is the `tag` of a message in its link.  What happens to records in a turn of the loop is
  * collected, and written in one go by records_write(), with the changes of state of the same turn.  A
- * message that is settled in the turn in which it came is never written.  Outputs of a message must
- * come in the turn in which it is decided (the translator works in place). */
+ * message that is settled in the turn in which it came is never written.  Outputs of a message come
+ * before it is decided. */
 #ifndef BRIDGE_RECORDS_H
 #define BRIDGE_RECORDS_H
 
@@ -28,7 +28,7 @@ void records_free(struct records *all); /* NULL is allowed; records must be gone
 /* `link` is borrowed, the message is copied until it is written. */
 struct record *records_accept(struct records *all, const char *link, enum side from,
 			      const struct message *m, int64_t now_ms);
-/* The bridge says something by itself. */
+/* The bridge says something by itself: written once record_decided() is called. */
 struct record *records_own(struct records *all, const char *link, enum side from, int64_t now_ms);
 /* One that was found in the journal. */
 struct record *records_resumed(struct records *all, const char *link,

@@ -18,7 +18,8 @@
 
 /* --- intakes ------------------------------------------------------------------------------- */
 
-struct intake *link_intake(struct link *l, enum flow flow, void *tag, enum intake_origin origin)
+struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
+			   enum intake_origin origin)
 {
 	struct intake *in = mem_zalloc(sizeof *in);
 	struct link_counters *c = &l->counters[flow];
@@ -26,24 +27,20 @@ struct intake *link_intake(struct link *l, enum flow flow, void *tag, enum intak
 	*in = (struct intake){
 		.flow = flow,
 		.tag = tag,
+		.raw = raw,
+		.kind = KIND_NONE,
+		.at_ms = l->now_ms,
 		.refs = 1,
 		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
 		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
 	};
+	in->is_decided = in->is_own;
+	in->keeps_outputs = in->is_own;
 	if (!in->is_own) {
 		++*(in->is_resumed ? &c->resumed : &c->received);
 		c->pending++;
 	}
 	return in;
-}
-
-void link_note_changes(struct link *l, struct intake *in, size_t n_before)
-{
-	if (l->changes.n == n_before || in->is_decided || in->is_own)
-		return;
-	in->is_decided = true;
-	if (l->ops.decided)
-		l->ops.decided(l->ctx, in->tag);
 }
 
 void link_set_tag(struct intake *origin, void *tag)
@@ -64,7 +61,13 @@ void link_release(struct link *l, struct intake *in)
 {
 	struct link_counters *c = &l->counters[in->flow];
 	struct verdict v = {
-		.flow = in->flow, .text = in->text, .tag = in->tag, .is_own = in->is_own
+		.flow = in->flow,
+		.text = in->text,
+		.tag = in->tag,
+		.is_own = in->is_own,
+		.message = in->raw,
+		.kind = in->kind,
+		.received_ms = in->at_ms,
 	};
 
 	if (--in->refs > 0)
@@ -81,6 +84,7 @@ void link_release(struct link *l, struct intake *in)
 			c->filtered++;
 	}
 	l->ops.settled(l->ctx, &v);
+	message_fini(&in->message);
 	free(in->text);
 	free(in);
 }
@@ -125,16 +129,88 @@ static uint64_t remember(struct link *l, enum side to, const struct message *m)
 	return match.n ? echo_sent(l->echo[to], m->topic, m->payload, m->payload_len) : 0;
 }
 
-static void send_output(struct link *l, struct intake *in, struct output *o)
+static void hand_out(struct link *l, struct intake *in, struct output *o)
 {
 	o->origin = in;
 	o->tag = in->tag;
 	o->is_own = in->is_own;
+	o->is_kept = in->keeps_outputs;
 	o->echo = o->is_provisioning ? 0 : remember(l, o->to, &o->message);
+	l->ops.send(l->ctx, o);
+}
+
+/* --- decisions --------------------------------------------------------------------------------
+ *
+ * A message that changes the state, and what it leads to, must be written together.  While jobs of
+ * it are on their way it is *deciding*: its changes and outputs are held back.  The jobs of a strand
+ * complete in order, so no other message decides meanwhile; only a tick decides several things at
+ * once, which then wait for each other. */
+
+static void tell_decided(struct link *l, struct intake *in)
+{
+	if (in->is_told || !in->tag || l->is_ending)
+		return;
+	in->is_told = true;
+	if (l->ops.decided)
+		l->ops.decided(l->ctx, in->tag);
+}
+
+static void start_deciding(struct link *l, struct intake *in)
+{
+	if (l->n_deciding++ == 0 && TAILQ_EMPTY(&l->deciding))
+		l->n_ready = l->n_step;
+	in->is_deciding = true;
+	in->refs++;
+	TAILQ_INSERT_TAIL(&l->deciding, in, deciding);
+}
+
+static void drop_output(struct link *l, struct intake *in, struct output *o)
+{
+	message_fini(&o->message);
+	link_release(l, in);
+}
+
+static void end_deciding(struct link *l)
+{
+	struct intake *in;
+
+	while ((in = TAILQ_FIRST(&l->deciding)) != NULL) {
+		TAILQ_REMOVE(&l->deciding, in, deciding);
+		in->is_deciding = false;
+		for (size_t i = 0; i < in->n_held; i++)
+			(l->is_ending ? drop_output : hand_out)(l, in, &in->held[i]);
+		free(in->held);
+		in->held = NULL;
+		in->n_held = 0;
+		tell_decided(l, in);
+		link_release(l, in);
+	}
+}
+
+/* The state of `in`, or the number of its jobs, has changed. */
+static void follow_decision(struct link *l, struct intake *in)
+{
+	if (!in->is_decided)
+		return;
+	if (in->n_jobs > 0 && !in->is_deciding)
+		start_deciding(l, in);
+	else if (in->n_jobs == 0 && !in->is_deciding)
+		tell_decided(l, in);
+	else if (in->n_jobs == 0 && --l->n_deciding == 0)
+		end_deciding(l);
+}
+
+static void send_output(struct link *l, struct intake *in, struct output *o)
+{
 	in->refs++;
 	if (in->is_own && !in->is_resumed)
 		l->counters[in->flow].own++;
-	l->ops.send(l->ctx, o);
+	if (!in->is_deciding) {
+		hand_out(l, in, o);
+		return;
+	}
+	in->held = mem_grow(in->held, in->n_held, sizeof *in->held);
+	in->held[in->n_held++] = *o;
 }
 
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to)
@@ -155,10 +231,10 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 void link_resend(struct link *l, enum side from, bool is_own, struct output *outputs, size_t n,
 		 void *tag)
 {
-	struct intake *in =
-		link_intake(l, flow_from(from), tag, is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
+	struct intake *in = link_intake(l, flow_from(from), NULL, tag,
+					is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
 
-	in->is_decided = true;
+	in->is_decided = in->is_told = true;
 	in->is_settled_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++)
 		send_output(l, in, &outputs[i]);
@@ -167,9 +243,22 @@ void link_resend(struct link *l, enum side from, bool is_own, struct output *out
 
 /* --- jobs ---------------------------------------------------------------------------------- */
 
+static void task_free(struct task *t)
+{
+	struct intake *in = t->intake;
+
+	in->n_jobs--;
+	follow_decision(t->link, in);
+	link_release(t->link, in);
+	job_fini(&t->job);
+	free(t->response_topic);
+	free(t->answer_topic);
+	free(t);
+}
+
 static void drop(struct job *job)
 {
-	link_task_free((struct task *)job); /* the job is its first member */
+	task_free((struct task *)job); /* the job is its first member */
 }
 
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side)
@@ -183,25 +272,58 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	t->link = l;
 	t->intake = in;
 	in->refs++;
+	in->n_jobs++;
+	follow_decision(l, in);
 	return t;
 }
 
-void link_task_free(struct task *t)
+static void begin_step(struct link *l, int64_t now_ms)
 {
-	link_release(t->link, t->intake);
-	job_fini(&t->job);
-	free(t->response_topic);
-	free(t->answer_topic);
-	free(t);
+	l->now_ms = now_ms;
+	l->n_step = l->changes.n;
 }
 
-void link_set_state(struct task *t, const char *device)
+void link_task_begin(struct task *t)
 {
-	struct buf state = { 0 };
+	begin_step(t->link, t->intake->at_ms);
+}
 
-	presences_put_state(t->link->presences, device, &state);
+/* Jobs that are done elsewhere are done with a device table of their own. */
+static void tell_devices(struct link *l)
+{
+	for (; l->n_told < l->changes.n; l->n_told++) {
+		const struct change *c = &l->changes.items[l->n_told];
+
+		if (strcmp(c->machine, "device") != 0)
+			continue;
+		strand_tell(l->strand, l->plan, c->key, c->value);
+		l->n_device_changes++;
+	}
+}
+
+void link_task_end(struct task *t)
+{
+	struct link *l = t->link;
+
+	tell_devices(l);
+	if (l->changes.n > l->n_step)
+		t->intake->is_decided = true;
+	task_free(t);
+}
+
+bool link_set_state(struct task *t, const char *device)
+{
+	struct link *l = t->link;
+	struct buf state = { 0 };
+	bool is_news;
+
+	presences_put_state(l->presences, device, &state);
+	is_news = t->n_device_changes != l->n_device_changes || !t->job.state != !state.data ||
+		  (state.data && strcmp(t->job.state, state.data) != 0);
+	t->n_device_changes = l->n_device_changes;
 	free(t->job.state);
 	t->job.state = buf_take(&state);
+	return is_news;
 }
 
 struct plain *link_copy_plain(const struct plain *p)
@@ -215,16 +337,17 @@ struct plain *link_copy_plain(const struct plain *p)
 	return copy;
 }
 
-static void before_write(struct job *job)
+static bool before_write(struct job *job)
 {
-	link_set_state((struct task *)job, job->plain.device);
+	return link_set_state((struct task *)job, job->plain.device);
 }
 
 static void on_written(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
-	size_t n_sent = 0, n_refused = 0, n_changes = t->link->changes.n;
+	size_t n_sent = 0, n_refused = 0;
 
+	link_task_begin(t);
 	for (size_t i = 0; i < results->n; i++) {
 		struct item *item = &results->items[i];
 
@@ -238,8 +361,7 @@ static void on_written(struct job *job, struct results *results)
 	}
 	if (t->after)
 		t->after(t, n_sent, n_refused);
-	link_note_changes(t->link, t->intake, n_changes);
-	link_task_free(t);
+	link_task_end(t);
 }
 
 void link_write(struct link *l, struct intake *in, const struct link_write *w)
@@ -255,7 +377,8 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	t->caller = w->caller;
 	t->answer_topic = mem_strdup(w->answer_topic);
 	t->waits = w->waits;
-	translator_submit(l->translator, &t->job);
+	in->keeps_outputs = true; /* a stateful kind, or one read beside it */
+	strand_submit(l->strand, &t->job);
 }
 
 void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p)
@@ -276,15 +399,21 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 
 /* --- time ---------------------------------------------------------------------------------- */
 
+static struct intake *own_intake(struct link *l, enum flow flow)
+{
+	struct intake *in = link_intake(l, flow, NULL, NULL, INTAKE_OWN);
+
+	in->is_settled_well = true;
+	return in;
+}
+
 static void expire_pairings(struct link *l)
 {
 	const struct pairing *p;
 
 	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL) {
-		struct intake *in =
-			link_intake(l, flow_from(side_other(p->caller)), NULL, INTAKE_OWN);
+		struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
 
-		in->is_settled_well = true;
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, "timeout");
 		pairings_close(l->pairings, p, &l->changes);
 		link_release(l, in);
@@ -297,8 +426,7 @@ static void with_own_intake(struct link *l, struct provision_actions *acts)
 
 	if (acts->n == 0)
 		return;
-	in = link_intake(l, FLOW_UP, NULL, INTAKE_OWN);
-	in->is_settled_well = true;
+	in = own_intake(l, FLOW_UP);
 	logic_provision(l, in, acts);
 	link_release(l, in);
 }
@@ -307,10 +435,14 @@ void link_tick(struct link *l, int64_t now_ms)
 {
 	struct provision_actions acts = { 0 };
 
-	l->now_ms = now_ms;
+	if (l->n_deciding > 0)
+		return; /* soon */
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
 	expire_pairings(l);
 	provisions_expire(l->provisions, now_ms, &l->changes, &acts);
 	with_own_intake(l, &acts);
+	strand_end(l->strand);
 }
 
 int64_t link_next_deadline(const struct link *l)
@@ -325,9 +457,11 @@ void link_resume(struct link *l, int64_t now_ms)
 {
 	struct provision_actions acts = { 0 };
 
-	l->now_ms = now_ms;
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
 	provisions_resume(l->provisions, now_ms + l->plan->request_timeout_ms, &acts);
 	with_own_intake(l, &acts);
+	strand_end(l->strand);
 }
 
 /* --- the rest ------------------------------------------------------------------------------ */
@@ -337,8 +471,9 @@ struct link *link_new(const struct plan *plan, struct translator *translator,
 {
 	struct link *l = mem_zalloc(sizeof *l);
 
+	TAILQ_INIT(&l->deciding);
 	l->plan = plan;
-	l->translator = translator;
+	l->strand = strand_new(translator);
 	l->ops = *ops;
 	l->ctx = ctx;
 	l->pairings = pairings_new();
@@ -358,6 +493,8 @@ void link_free(struct link *l)
 {
 	if (!l)
 		return;
+	l->is_ending = true;
+	strand_free(l->strand);
 	pairings_free(l->pairings);
 	twins_free(l->twins);
 	presences_free(l->presences);
@@ -397,9 +534,19 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 		echo_acked(l->echo[to], echo, now_ms);
 }
 
-struct changes *link_changes(struct link *l)
+struct changes link_changes(struct link *l)
 {
-	return &l->changes;
+	if (l->n_deciding == 0)
+		l->n_ready = l->changes.n;
+	return (struct changes){ l->changes.items, l->n_ready };
+}
+
+void link_changes_written(struct link *l)
+{
+	changes_drop(&l->changes, l->n_ready);
+	l->n_told = l->changes.n; /* all are told in the step that made them */
+	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;
+	l->n_ready = 0;
 }
 
 const struct link_counters *link_counters(const struct link *l, enum flow flow)

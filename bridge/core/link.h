@@ -31,6 +31,7 @@ struct output {
 	struct intake *origin; /* give it back with link_done() */
 	void *tag;	       /* of its origin, see link_receive() and link_set_tag() */
 	bool is_own;	       /* nothing came in: the bridge says it by itself */
+	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 };
 
@@ -40,6 +41,11 @@ struct verdict {
 	const char *text;    /* of a dead letter, for people; may be NULL */
 	void *tag;	     /* what link_receive() or link_set_tag() was given */
 	bool is_own;	     /* nothing came in: the bridge said it by itself */
+	/* What came in, less the properties that were credentials; NULL: nothing, or an earlier run
+	 * decided it.  Borrowed. */
+	const struct message *message;
+	enum kind kind; /* of the first row that reads it; KIND_NONE: none does */
+	int64_t received_ms;
 };
 
 struct link_ops {
@@ -53,8 +59,8 @@ struct link_ops {
 	void (*end_provisioning)(void *ctx);
 	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
 	 * must not be received again, its outputs are to be sent again with link_resend().  To be
-	 * written together with link_changes().  Called once per message, before or after its outputs
-	 * are sent, never for what the bridge says by itself (that always changes the state). */
+	 * written together with link_changes().  Called once per message, after its outputs were handed
+	 * out (those with is_kept), also for what the bridge says by itself, if that has a tag. */
 	void (*decided)(void *ctx, void *tag);
 };
 
@@ -70,7 +76,7 @@ struct link_counters {
  * back (no No Local), remember them. */
 struct link *link_new(const struct plan *plan, struct translator *translator,
 		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
-void link_free(struct link *l); /* after the translator has ended, which drops its jobs */
+void link_free(struct link *l); /* after the translator's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
 bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
@@ -100,9 +106,11 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 void link_tick(struct link *l, int64_t now_ms);
 int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
 
-/* The changes of state since they were last taken: write them to the store, then
- * changes_fini() them.  Borrowed. */
-struct changes *link_changes(struct link *l);
+/* The changes of state to write to the store, in one transaction with what was decided (link_ops);
+ * then call link_changes_written().  Those of a message that has jobs on their way are held back, as
+ * are its outputs: a crash must not come between them. */
+struct changes link_changes(struct link *l);
+void link_changes_written(struct link *l);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);
 
 /* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its

@@ -4,6 +4,8 @@
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H
 
+#include <sys/queue.h>
+
 #include "core/link.h"
 #include "core/message.h"
 #include "core/pairing.h"
@@ -17,9 +19,11 @@ struct provisions;
 struct reporteds;
 struct twins;
 
+TAILQ_HEAD(intakes, intake);
+
 struct link {
 	const struct plan *plan;
-	struct translator *translator;
+	struct strand *strand;
 	struct link_ops ops;
 	void *ctx;
 	struct pairings *pairings;
@@ -31,18 +35,36 @@ struct link {
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
 	struct changes changes;
+	size_t n_step;	/* of the changes: from before the event in hand */
+	size_t n_ready; /* of the changes: all that they lead to is there */
+	size_t n_told;	/* of the changes: the translator knows of them */
+	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
-	int64_t now_ms; /* of the event in hand */
+	struct intakes deciding;
+	unsigned n_deciding; /* of these: with jobs on their way */
+	int64_t now_ms;	     /* of the event in hand */
+	bool is_ending;	     /* what is not complete is dropped */
 };
 
 /* A message that came in, until all that it became is settled. */
 struct intake {
 	enum flow flow;
 	void *tag;
-	unsigned refs; /* the event in hand, jobs and outputs on their way */
+	const struct message *raw; /* as it came, or `message`; NULL: nothing came in */
+	struct message message;	   /* once rows read it; credentials are taken out */
+	enum kind kind;		   /* of the first row that reads it */
+	int64_t at_ms;
+	unsigned refs;	 /* the event in hand, jobs and outputs on their way */
+	unsigned n_jobs; /* of these */
 	bool is_own;
-	bool is_resumed;      /* an earlier run received it */
-	bool is_decided;      /* it has changed the state */
+	bool is_resumed;    /* an earlier run received it */
+	bool is_decided;    /* it has changed the state */
+	bool is_told;	    /* that it is decided */
+	bool keeps_outputs; /* it may come to be decided */
+	bool is_deciding;   /* what it leads to is held back ... */
+	TAILQ_ENTRY(intake) deciding;
+	struct output *held; /* ... these */
+	size_t n_held;
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
 	char *text;
@@ -54,7 +76,8 @@ struct task {
 	struct link *link;
 	struct intake *intake;
 	/* READ */
-	bool is_mixed;	      /* other rows read the same message */
+	bool is_mixed;		   /* other rows read the same message */
+	uint64_t n_device_changes; /* when it was started */
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
@@ -77,23 +100,23 @@ struct link_write {
 
 /* --- link.c */
 
-/* A new intake, with one reference. */
+/* A new intake, with one reference, of what is received now. */
 enum intake_origin { INTAKE_RECEIVED, INTAKE_RESUMED, INTAKE_OWN, INTAKE_OWN_RESUMED };
-struct intake *link_intake(struct link *l, enum flow flow, void *tag, enum intake_origin origin);
-/* The event in hand belongs to `in`; if it brought changes of state, on top of the `n_before` that
- * were there, say so. */
-void link_note_changes(struct link *l, struct intake *in, size_t n_before);
+struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
+			   enum intake_origin origin);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
 void link_refuse(struct intake *in, enum refusal reason, const char *text);
 /* Send a MESSAGE item; it is taken. */
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to);
-/* A job for `in`, which it holds until link_task_free(). */
+/* A job for `in`, which it holds until link_task_end(). */
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
-void link_task_free(struct task *t);
-/* A job's turn has come: tell it what is known of the device. */
-void link_set_state(struct task *t, const char *device);
+/* A completion of `t` begins: the time is that of its message. */
+void link_task_begin(struct task *t);
+void link_task_end(struct task *t); /* and ends; `t` is freed */
+/* Tell a job what is known of the device.  True if it was told otherwise before. */
+bool link_set_state(struct task *t, const char *device);
 struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
 /* Order a plain message to be written. */
 void link_write(struct link *l, struct intake *in, const struct link_write *w);

@@ -52,7 +52,7 @@ char *link_answer_topic(const struct task *t, const struct plain *p)
 		return mem_strdup(t->response_topic);
 	if (!r->reply || !topic_template_parse(&reply, r->reply, NULL))
 		return NULL;
-	topic_template_match(&r->topic, t->job.message.topic, &a.captures);
+	topic_template_match(&r->topic, t->job.message->topic, &a.captures);
 	if (p->id)
 		translate_put_id(&a.id, p->id);
 	topic_template_expand(&reply, lookup_asked, &a, &topic, NULL);
@@ -85,15 +85,26 @@ static bool read_again(struct task *t, const struct results *results)
 	return false;
 }
 
+/* May taking it change the state? */
+static bool may_decide(const struct link *l, const struct item *item)
+{
+	return item->type == ITEM_PLAIN ||
+	       (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES &&
+		l->keeps_reported);
+}
+
 static void on_read(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
-	size_t n_changes = t->link->changes.n;
 
+	link_task_begin(t);
 	if (read_again(t, results)) {
-		translator_submit(t->link->translator, job);
+		strand_submit(t->link->strand, job);
 		return;
 	}
+	for (size_t i = 0; i < results->n; i++)
+		if (may_decide(t->link, &results->items[i]))
+			t->intake->keeps_outputs = true;
 	for (size_t i = 0; i < results->n; i++) {
 		struct item *item = &results->items[i];
 
@@ -107,53 +118,56 @@ static void on_read(struct job *job, struct results *results)
 		else
 			link_refuse(t->intake, item->reason, item->text);
 	}
-	link_note_changes(t->link, t->intake, n_changes);
-	link_task_free(t);
+	link_task_end(t);
 }
 
-static void find_request(struct task *t, const char *device)
+/* True if another one is found than before. */
+static bool find_request(struct task *t, const char *device)
 {
 	const struct reader *r = t->job.reader;
 	struct plain p = { .kind = r->row->kind, .device = (char *)device };
 	const struct pairing *pairing;
 
 	if (t->job.request || !logic_is_reply(p.kind))
-		return;
-	p.id = translate_topic_id(r, t->job.message.topic);
+		return false;
+	p.id = translate_topic_id(r, t->job.message->topic);
 	pairing = p.id ? logic_pairing(t, &p) : NULL;
 	if (pairing)
 		t->job.request = link_copy_plain(&pairing->request);
 	free(p.id);
+	return t->job.request != NULL;
 }
 
-static void before_read(struct job *job)
+static bool before_read(struct job *job)
 {
 	struct task *t = (struct task *)job;
 	struct buf name = { 0 };
 	const char *device = translate_topic_device(job->plan, job->side, job->reader,
-						    job->message.topic, &name);
+						    job->message->topic, &name);
+	bool is_news = false;
 
 	if (device) {
-		link_set_state(t, device);
-		find_request(t, device);
+		is_news = link_set_state(t, device);
+		is_news = find_request(t, device) || is_news;
 	}
 	buf_fini(&name);
+	return is_news;
 }
 
 static void submit_read(struct link *l, struct intake *in, enum side from,
-			const struct match *match, size_t i, const struct message *m)
+			const struct match *match, size_t i)
 {
 	struct task *t = link_task(l, in, JOB_READ, from);
 
 	t->job.reader = match->readers[i];
-	message_copy(&t->job.message, m);
+	t->job.message = &in->message;
 	t->job.at_ms = l->now_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
 	t->is_mixed = match->n > 1;
-	if (is_fit_to_answer(m->response_topic))
-		t->response_topic = mem_strdup(m->response_topic);
-	translator_submit(l->translator, &t->job);
+	if (is_fit_to_answer(in->message.response_topic))
+		t->response_topic = mem_strdup(in->message.response_topic);
+	strand_submit(l->strand, &t->job);
 }
 
 /* --- identity ------------------------------------------------------------------------------ */
@@ -294,23 +308,33 @@ static enum refusal sort_out(struct link *l, enum side from, const struct messag
 	return match->n ? REFUSED_NOT : FILTERED_NOT_READ;
 }
 
+static enum refusal take_in(struct link *l, enum side from, struct intake *in,
+			    const struct match *match)
+{
+	enum refusal reason;
+
+	message_copy(&in->message, in->raw);
+	in->raw = &in->message;
+	in->kind = match->readers[0]->row->kind;
+	in->keeps_outputs = match->n > 1;
+	reason = admit(l, from, match, &in->message);
+	for (size_t i = 0; reason == REFUSED_NOT && i < match->n; i++)
+		submit_read(l, in, from, match, i);
+	return reason;
+}
+
 static void receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
 		    void *tag, enum intake_origin origin)
 {
-	struct intake *in = link_intake(l, flow_from(from), tag, origin);
+	struct intake *in;
 	struct match match;
-	struct message copy;
 	enum refusal reason;
 
 	l->now_ms = now_ms;
+	in = link_intake(l, flow_from(from), m, tag, origin);
 	reason = sort_out(l, from, m, origin == INTAKE_RECEIVED, &match);
-	if (reason == REFUSED_NOT) {
-		message_copy(&copy, m);
-		reason = admit(l, from, &match, &copy);
-		for (size_t i = 0; reason == REFUSED_NOT && i < match.n; i++)
-			submit_read(l, in, from, &match, i, &copy);
-		message_fini(&copy);
-	}
+	if (reason == REFUSED_NOT)
+		reason = take_in(l, from, in, &match);
 	if (reason != REFUSED_NOT)
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);

@@ -169,7 +169,6 @@ void job_fini(struct job *job)
 	if (job->request)
 		plain_fini(job->request);
 	free(job->request);
-	message_fini(&job->message);
 	plain_fini(&job->plain);
 	free(job->reply_topic);
 }

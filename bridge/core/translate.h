@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/err.h"
 #include "core/message.h"
@@ -36,8 +37,9 @@ struct results {
 };
 
 enum job_type { JOB_READ, JOB_WRITE };
+enum job_stage { JOB_WAITING, JOB_TAKEN, JOB_BACK };
 
-/* One piece of work.  It owns what it holds, so that it can wait, or travel. */
+/* One piece of work.  It owns what it holds, unless it says borrowed. */
 struct job {
 	enum job_type type;
 	const struct plan *plan;
@@ -47,19 +49,24 @@ struct job {
 	struct plain *request; /* of a reply whose request is known; else NULL */
 	/* READ */
 	const struct reader *reader;
-	struct message message; /* credentials already checked and taken out */
+	const struct message *message; /* borrowed; credentials already checked and taken out */
 	int64_t at_ms;
 	/* WRITE */
 	struct plain plain;
 	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */
-	/* Called when its turn has come, before it is translated: what it needs to know of the state
-	 * may have changed since it was submitted.  NULL: nothing to do. */
-	void (*start)(struct job *job);
+	/* Called before it is translated, to set what it needs to know of the state, and again when
+	 * its turn has come: true if that has changed since.  NULL: nothing to do. */
+	bool (*start)(struct job *job);
 	/* Called with the results, in the order of the lane; then the job is freed by whoever made
 	 * it (translator.h). */
 	void (*done)(struct job *job, struct results *results);
-	/* Called instead of done(), if the translator ends first; NULL: nothing to do. */
+	/* Called instead of done(), if the strand ends first; NULL: nothing to do. */
 	void (*drop)(struct job *job);
+	/* The translator's own, and its hand's. */
+	TAILQ_ENTRY(job) entry, hand_entry;
+	enum job_stage stage;
+	unsigned attempts; /* that ended badly */
+	struct results results;
 };
 
 void job_fini(struct job *job);

@@ -82,7 +82,7 @@ static void topic_vars(const struct job *job, struct vars *out)
 	const struct topic_template *topic = &job->reader->row->topic;
 	struct vars captures = { 0 };
 
-	topic_template_match(&job->reader->topic, job->message.topic, &captures);
+	topic_template_match(&job->reader->topic, job->message->topic, &captures);
 	for (size_t i = 0; i < captures.n; i++)
 		vars_set(out, captures.items[i].name, captures.items[i].value,
 			 dialect_is_credential(ps->dialect, captures.items[i].name));
@@ -139,7 +139,7 @@ static void put_limits(struct buf *out, const struct dialect *d)
 static void put_read_input(struct buf *in, const struct job *job, const struct vars *topic,
 			   struct jslice payload)
 {
-	const struct message *m = &job->message;
+	const struct message *m = job->message;
 
 	buf_puts(in, "{\"payload\":");
 	buf_append(in, payload.text, payload.len);
@@ -452,8 +452,8 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 	struct buf in = { 0 }, parsed = { 0 }, said = { 0 };
 	size_t before = rd->out->n;
 
-	if (row->format == FORMAT_TEXT && job->message.payload &&
-	    jtext_read(job->message.payload, job->message.payload_len, false, &parsed, NULL) &&
+	if (row->format == FORMAT_TEXT && job->message->payload &&
+	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
 	    translate_would_change(translate_slice(&parsed)))
 		rd->said = &said;
 	topic_vars(job, &topic);
@@ -494,12 +494,12 @@ void translate_read(const struct job *job, struct results *out)
 	struct buf payload = { 0 }, name = { 0 };
 	struct err e = { 0 };
 
-	rd.device = translate_topic_device(job->plan, job->side, job->reader, job->message.topic,
+	rd.device = translate_topic_device(job->plan, job->side, job->reader, job->message->topic,
 					   &name);
-	rd.id = translate_topic_id(job->reader, job->message.topic);
+	rd.id = translate_topic_id(job->reader, job->message->topic);
 	if (!rd.device)
 		results_refuse(out, DEAD_OTHER_DEVICE, "the topic names another device");
-	else if (!put_payload(&payload, row, &job->message, &e))
+	else if (!put_payload(&payload, row, job->message, &e))
 		results_refuse(out, DEAD_UNREADABLE, "%s", e.text);
 	else if (row->read_fn < 0)
 		read_as_it_is(&rd, translate_slice(&payload));

@@ -1,81 +1,206 @@
 #include "core/translator.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "base/mem.h"
 
-struct node {
-	struct node *next;
-	struct job *job;
+TAILQ_HEAD(jobs, job);
+
+struct strand {
+	TAILQ_ENTRY(strand) entry;
+	struct translator *translator;
+	struct jobs jobs;
+	struct job *next; /* the first that waits to be done; NULL: none does */
+	bool is_step;	  /* what is submitted goes to the front ... */
+	struct job *last; /* ... behind this one; NULL: first */
 };
+TAILQ_HEAD(strands, strand);
 
 struct translator {
-	struct node *first;
-	struct node **insert; /* where the next submitted job goes; NULL: at the end */
-	struct node **end;
+	const struct hand *hand;
+	struct strands strands;
+	size_t n_jobs;
 };
 
-struct translator *translator_new(void)
+struct translator *translator_new(const struct hand *hand)
 {
 	struct translator *t = mem_zalloc(sizeof *t);
 
-	t->end = &t->first;
+	t->hand = hand;
+	TAILQ_INIT(&t->strands);
 	return t;
-}
-
-void translator_submit(struct translator *t, struct job *job)
-{
-	struct node *n = mem_alloc(sizeof *n);
-	struct node **at = t->insert ? t->insert : t->end;
-
-	n->job = job;
-	n->next = *at;
-	*at = n;
-	if (!n->next)
-		t->end = &n->next;
-	if (t->insert)
-		t->insert = &n->next;
-}
-
-static struct job *take_first(struct translator *t)
-{
-	struct node *n = t->first;
-	struct job *job = n->job;
-
-	t->first = n->next;
-	if (!t->first)
-		t->end = &t->first;
-	free(n);
-	return job;
 }
 
 void translator_free(struct translator *t)
 {
-	while (t && t->first) {
-		struct job *job = take_first(t);
+	assert(!t || TAILQ_EMPTY(&t->strands));
+	free(t);
+}
 
+struct strand *strand_new(struct translator *t)
+{
+	struct strand *s = mem_zalloc(sizeof *s);
+
+	s->translator = t;
+	TAILQ_INIT(&s->jobs);
+	TAILQ_INSERT_TAIL(&t->strands, s, entry);
+	return s;
+}
+
+static void leave(struct strand *s, struct job *job)
+{
+	TAILQ_REMOVE(&s->jobs, job, entry);
+	s->translator->n_jobs--;
+}
+
+void strand_free(struct strand *s)
+{
+	struct job *job;
+
+	if (!s)
+		return;
+	while ((job = TAILQ_FIRST(&s->jobs)) != NULL) {
+		leave(s, job);
+		results_fini(&job->results);
 		if (job->drop)
 			job->drop(job);
 	}
-	free(t);
+	TAILQ_REMOVE(&s->translator->strands, s, entry);
+	free(s);
+}
+
+void strand_submit(struct strand *s, struct job *job)
+{
+	job->stage = JOB_WAITING;
+	job->results = (struct results){ 0 };
+	s->translator->n_jobs++;
+	if (!s->is_step) {
+		TAILQ_INSERT_TAIL(&s->jobs, job, entry);
+		if (!s->next)
+			s->next = job;
+		return;
+	}
+	if (s->last)
+		TAILQ_INSERT_AFTER(&s->jobs, s->last, job, entry);
+	else
+		TAILQ_INSERT_HEAD(&s->jobs, job, entry);
+	s->last = job;
+	s->next = TAILQ_FIRST(&s->jobs);
+}
+
+void strand_begin(struct strand *s)
+{
+	s->is_step = true;
+	s->last = NULL;
+}
+
+void strand_end(struct strand *s)
+{
+	s->is_step = false;
+}
+
+void strand_tell(struct strand *s, const struct plan *plan, const char *key, const char *value)
+{
+	const struct hand *hand = s->translator->hand;
+
+	if (hand)
+		hand->tell(hand->ctx, plan, key, value);
+}
+
+void translator_back(struct job *job, struct results *results)
+{
+	assert(job->stage == JOB_TAKEN);
+	job->stage = JOB_BACK;
+	job->results = *results;
+	*results = (struct results){ 0 };
+}
+
+/* --- a strand's turn ----------------------------------------------------------------------- */
+
+static bool begin(const struct hand *hand, struct job *job)
+{
+	if (job->start)
+		job->start(job);
+	if (hand) {
+		job->stage = JOB_TAKEN; /* it may come back at once */
+		if (hand->take(hand->ctx, job))
+			return true;
+		job->stage = JOB_WAITING;
+		return false;
+	}
+	translate(job, &job->results);
+	job->stage = JOB_BACK;
+	return true;
+}
+
+/* In place, one job is done ahead at most: each sees what the one before has changed. */
+static void begin_waiting(struct strand *s)
+{
+	const struct hand *hand = s->translator->hand;
+	struct job *job = s->next;
+
+	while (job && (hand || job == TAILQ_FIRST(&s->jobs)) &&
+	       (job->stage != JOB_WAITING || begin(hand, job)))
+		job = TAILQ_NEXT(job, entry);
+	s->next = job;
+}
+
+static void complete(struct strand *s, struct job *job)
+{
+	struct results results = job->results;
+
+	leave(s, job);
+	job->results = (struct results){ 0 };
+	strand_begin(s);
+	job->done(job, &results);
+	strand_end(s);
+	results_fini(&results);
+}
+
+/* Complete the first job, if it is back and what it was told still holds. */
+static bool complete_first(struct strand *s)
+{
+	struct job *job = TAILQ_FIRST(&s->jobs);
+
+	if (!job || job->stage != JOB_BACK)
+		return false;
+	if (s->translator->hand && job->start && job->start(job)) {
+		results_fini(&job->results);
+		job->stage = JOB_WAITING;
+		s->next = job;
+		return false;
+	}
+	complete(s, job);
+	return true;
+}
+
+static bool run(struct strand *s)
+{
+	bool has_worked = false, goes_on;
+
+	do {
+		goes_on = complete_first(s);
+		has_worked = has_worked || goes_on;
+		begin_waiting(s);
+		if (!goes_on && !s->translator->hand && !TAILQ_EMPTY(&s->jobs))
+			goes_on = true; /* it is done now */
+	} while (goes_on);
+	return has_worked;
 }
 
 bool translator_run(struct translator *t)
 {
-	bool worked = false;
+	struct strand *s;
+	bool has_worked = false;
 
-	while (t->first) {
-		struct job *job = take_first(t);
-		struct results results = { 0 };
+	TAILQ_FOREACH(s, &t->strands, entry)
+	has_worked = run(s) || has_worked;
+	return has_worked;
+}
 
-		if (job->start)
-			job->start(job);
-		translate(job, &results);
-		t->insert = &t->first;
-		job->done(job, &results);
-		t->insert = NULL;
-		results_fini(&results);
-		worked = true;
-	}
-	return worked;
+bool translator_is_idle(const struct translator *t)
+{
+	return t->n_jobs == 0;
 }

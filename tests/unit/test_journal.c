@@ -235,11 +235,14 @@ Test(journal, a_decided_message_has_its_outputs)
 	expect_journal("pump", "");
 }
 
-Test(journal, what_the_bridge_says_by_itself_is_decided)
+Test(journal, what_the_bridge_says_by_itself_is_written_when_it_is_decided)
 {
 	struct record *a = records_own(records, "pump", NORTH, 1700000000000);
 
 	output(a, "out", "time-out");
+	commit();
+	expect_journal("pump", "");
+	record_decided(a);
 	commit();
 	record_forget(a);
 	open_again();

@@ -30,13 +30,13 @@ static void set_up(void)
 {
 	world_init(&w);
 	now_ms = 1700000000000;
-	translator = translator_new();
+	translator = translator_new(NULL);
 }
 
 static void tear_down(void)
 {
-	translator_free(translator);
 	link_free(l);
+	translator_free(translator);
 	buf_fini(&said);
 	world_fini(&w);
 }
@@ -231,10 +231,12 @@ static void after_at(int64_t ms, const char *wanted, int line)
 /* End the link and start it again from what it wanted remembered. */
 static void restart(void)
 {
-	struct changes c = *link_changes(l);
+	struct changes c = { 0 }, all = link_changes(l);
 	struct err e = { 0 };
 
-	*link_changes(l) = (struct changes){ 0 };
+	for (size_t i = 0; i < all.n; i++)
+		changes_put(&c, all.items[i].machine, all.items[i].key, all.items[i].value,
+			    all.items[i].is_secret);
 	link_free(l);
 	l = link_new(w.plan, translator, &ops, NULL, echoes);
 	for (size_t i = 0; i < c.n; i++) {
@@ -569,10 +571,10 @@ Test(link, it_says_which_messages_change_the_state)
 {
 	start_asks();
 	step_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}",
-		    "decided\nsouth s/d/do {'id':1,'do':'a'}\n= carried\n");
+		    "south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n");
 	step_tagged(SOUTH, "s/d/did", "{'id':2,'is':'done'}", "= unknown-id\n");
 	step_tagged(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
-		    "decided\nnorth n/d/did {'id':7,'status':'done','result':'a','asked':7}\n"
+		    "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\ndecided\n"
 		    "= carried\n");
 }
 
@@ -620,10 +622,130 @@ Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
 	m = make("n/d/do", "{'id':7,'do':'a'}");
 	link_receive_again(l, NORTH, &m, now_ms - 20000, &tag);
 	message_fini(&m);
-	expect("decided\nsouth s/d/do {'id':1,'do':'a'}\n= carried\n");
+	expect("south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n");
 	cr_expect_eq(link_next_deadline(l), now_ms + 10000);
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->received, 0);
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 1);
+}
+
+/* --- with jobs that are done elsewhere ----------------------------------------------------- */
+
+static struct job *taken[8];
+static size_t n_taken;
+
+static bool take(void *ctx, struct job *job)
+{
+	(void)ctx;
+	taken[n_taken++] = job;
+	return true;
+}
+
+static void tell(void *ctx, const struct plan *plan, const char *key, const char *value)
+{
+	(void)ctx;
+	(void)plan;
+	buf_printf(&said, "tell %s=%s\n", key, value ? value : "");
+}
+
+static void use_a_hand(void)
+{
+	static const struct hand hand = { take, tell, NULL };
+
+	translator_free(translator);
+	translator = translator_new(&hand);
+}
+
+static void receive_tagged(enum side from, const char *topic, const char *payload)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, from, &m, now_ms, &tag);
+	message_fini(&m);
+	translator_run(translator);
+}
+
+static void back(size_t i)
+{
+	struct results r = { 0 };
+
+	translate(taken[i], &r);
+	translator_back(taken[i], &r);
+	translator_run(translator);
+}
+
+static void expect_said(const char *wanted, int line)
+{
+	expect_text(buf_str(&said), wanted, "said", line);
+	buf_reset(&said);
+}
+
+Test(link, a_change_of_state_is_held_back_until_what_it_leads_to_is_there)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	cr_expect_eq(link_changes(l).n, 0, "the command is not there yet");
+	cr_assert_eq(n_taken, 2);
+	expect_said("", __LINE__);
+	back(1);
+	cr_expect_gt(link_changes(l).n, 0);
+	expect_said("south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n", __LINE__);
+	link_changes_written(l);
+	cr_expect_eq(link_changes(l).n, 0);
+}
+
+Test(link, only_the_changes_of_the_message_in_hand_are_held_back)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	receive_tagged(NORTH, "n/d/do", "{'id':8,'do':'b'}");
+	back(0);
+	back(1);
+	cr_expect_eq(link_changes(l).n, 0);
+	back(2);
+	cr_expect_gt(link_changes(l).n, 0, "of the first; the second decides");
+	link_changes_written(l);
+	cr_expect_eq(link_changes(l).n, 0);
+	cr_assert_eq(n_taken, 4);
+	back(3);
+	cr_expect_gt(link_changes(l).n, 0);
+}
+
+Test(link, time_outs_wait_for_what_is_being_decided)
+{
+	size_t n;
+
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	link_tick(l, now_ms + 60000);
+	translator_run(translator);
+	cr_expect_eq(n_taken, 2, "no error reply yet");
+	back(1);
+	link_tick(l, now_ms + 60000);
+	translator_run(translator);
+	cr_assert_eq(n_taken, 3);
+	buf_reset(&said);
+	n = link_changes(l).n;
+	cr_expect_gt(n, 0, "the request is open");
+	back(2);
+	cr_expect_gt(link_changes(l).n, n, "and closed with its answer");
+}
+
+Test(link, a_link_may_end_while_it_decides)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	buf_reset(&said);
+	link_free(l);
+	l = NULL;
+	cr_expect_null(strstr(buf_str(&said), "south"), "nothing is sent");
+	cr_expect_null(strstr(buf_str(&said), "decided"));
 }
 
 Test(link, no_row_of_an_unknown_machine_is_taken)

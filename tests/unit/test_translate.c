@@ -81,9 +81,9 @@ static void read_message(enum side from, const struct message *m, struct results
 				   .plan = w.plan,
 				   .side = from,
 				   .reader = match.readers[i],
+				   .message = m,
 				   .at_ms = 1700000000000 };
 
-		message_copy(&job.message, m);
 		translate(&job, r);
 		job_fini(&job);
 	}
@@ -358,7 +358,8 @@ Test(translate, a_function_that_reads_a_reply_sees_its_request)
 	struct plain request = {
 		.kind = KIND_REQUEST, .device = "d", .body = "{\"name\":\"q\"}", .body_len = 12
 	};
-	struct job job = { .type = JOB_READ, .side = NORTH };
+	struct message m = { .topic = (char[]){ "a/d/7" } };
+	struct job job = { .type = JOB_READ, .side = NORTH, .message = &m };
 	struct match match;
 	struct results r = { 0 };
 
@@ -370,7 +371,6 @@ Test(translate, a_function_that_reads_a_reply_sees_its_request)
 	plan_match(w.plan, NORTH, "a/d/7", &match);
 	job.plan = w.plan;
 	job.reader = match.readers[0];
-	job.message.topic = mem_strdup("a/d/7");
 	job.request = mem_zalloc(sizeof *job.request);
 	plain_copy(job.request, &request);
 	translate(&job, &r);

@@ -1,0 +1,35 @@
+/* pack.h -- numbers and texts as bytes, and back: for what goes to the store or to another process.
+ *
+ * Numbers have a fixed size, the lowest byte first; texts are a length of four bytes and the bytes.
+ * Reading never goes beyond the end: what is not there makes the unpack bad, and gives zeros and
+ * empty texts from then on. */
+#ifndef BRIDGE_PACK_H
+#define BRIDGE_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+void pack_u8(struct buf *out, unsigned n);
+void pack_u32(struct buf *out, uint32_t n);
+void pack_u64(struct buf *out, uint64_t n);
+void pack_bytes(struct buf *out, const void *p, size_t n);
+void pack_text(struct buf *out, const char *s); /* NULL is another thing than "" */
+
+struct unpack {
+	const char *p;
+	size_t left;
+	bool is_bad;
+};
+
+unsigned unpack_u8(struct unpack *u);
+uint32_t unpack_u32(struct unpack *u);
+uint64_t unpack_u64(struct unpack *u);
+/* Borrowed from what is unpacked; NULL if there are none. */
+const char *unpack_bytes(struct unpack *u, size_t *n);
+/* A copy; NULL if pack_text() got that, or it is bad.  One with a NUL in it is bad.  Caller frees. */
+char *unpack_text(struct unpack *u);
+
+#endif
