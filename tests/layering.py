@@ -24,6 +24,7 @@ ONLY_IN = {
     "jv.h": ["core/mapping_inside.h"],
     "mosquitto.h": ["net/session.c", "net/attempt.c", "net/attempt.h"],
     "uv.h": ["net/"],
+    "seccomp.h": ["net/sandbox.c"],
     "sqlite3.h": ["store/"],
     "libconfig.h": ["app/"],
     "sys/socket.h": ["net/"],

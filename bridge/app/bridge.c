@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/translator.h"
 #include "net/loop.h"
+#include "net/worker.h"
 #include "store/db.h"
 #include "store/journal.h"
 
@@ -18,6 +19,7 @@
 
 struct bridge {
 	struct line_parts parts;
+	struct workers *workers;
 	struct line **lines;
 	size_t n_lines;
 	struct loop_timer deadline, drain;
@@ -77,6 +79,8 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 
 static bool is_drained(const struct bridge *b)
 {
+	if (!translator_is_idle(b->parts.translator))
+		return false;
 	for (size_t i = 0; i < b->n_lines; i++)
 		if (!line_is_drained(b->lines[i]))
 			return false;
@@ -92,6 +96,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_tick(b->lines[i], now_ms);
 	translator_run(b->parts.translator);
+	workers_flush(b->workers); /* they work while the disk does */
 	if (!commit(b))
 		return; /* what was not acknowledged comes again */
 	for (size_t i = 0; i < b->n_lines; i++)
@@ -128,7 +133,6 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 
 	b->deadline_ms = INT64_MAX;
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	parts->translator = translator_new(NULL);
 	parts->db = db_open(conf->state, conf->state_key, e);
 	if (!parts->db)
 		goto out;
@@ -138,6 +142,10 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	parts->loop = loop_new(e);
 	if (!parts->loop)
 		goto out;
+	b->workers = workers_new(parts->loop, (unsigned)conf->workers, e);
+	if (!b->workers)
+		goto out;
+	parts->translator = translator_new(workers_hand(b->workers));
 	for (; b->n_lines < conf->n_links; b->n_lines++) {
 		size_t i = b->n_lines;
 
@@ -145,7 +153,8 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 		if (!b->lines[i])
 			goto out;
 	}
-	ok = loop_on_signal(parts->loop, SIGTERM, on_signal, b, e) &&
+	ok = workers_start(b->workers, e) &&
+	     loop_on_signal(parts->loop, SIGTERM, on_signal, b, e) &&
 	     loop_on_signal(parts->loop, SIGINT, on_signal, b, e);
 out:
 	if (ok)
@@ -178,7 +187,6 @@ static bool resume(struct bridge *b)
 /* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
 static bool finish(struct bridge *b)
 {
-	translator_run(b->parts.translator);
 	if (!commit(b))
 		return false;
 	for (size_t i = 0; i < b->n_lines; i++)
@@ -206,6 +214,7 @@ void bridge_free(struct bridge *b)
 	struct line_parts *parts = &b->parts;
 
 	parts->is_closing = true;
+	workers_free(b->workers);
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_free(b->lines[i]);
 	translator_free(parts->translator);

@@ -440,7 +440,6 @@ static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_
 		link_resend(line->link, entry->from, entry->is_own, out, n, r);
 	else
 		link_receive_again(line->link, entry->from, &entry->message, entry->received_ms, r);
-	translator_run(line->parts->translator); /* each with the time and the state that it had */
 	free(out);
 	return true;
 }

@@ -5,6 +5,7 @@ static const char *const words[REFUSALS] = {
 	[DEAD_UNKNOWN_TOPIC] = "unknown-topic",
 	[DEAD_UNREADABLE] = "unreadable-payload",
 	[DEAD_MAPPING_ERROR] = "mapping-error",
+	[DEAD_MAPPING_OVERRUN] = "mapping-overrun",
 	[DEAD_WRONG_SHAPE] = "wrong-shape",
 	[DEAD_NO_COUNTERPART] = "no-counterpart",
 	[DEAD_UNKNOWN_ID] = "unknown-id",

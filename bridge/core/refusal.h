@@ -7,14 +7,15 @@ enum refusal {
 	REFUSED_NOT, /* it was carried */
 	/* dead letters */
 	DEAD_UNKNOWN_TOPIC,
-	DEAD_UNREADABLE,     /* no JSON, no UTF-8 */
-	DEAD_MAPPING_ERROR,  /* a function failed, or put out what is no message */
-	DEAD_WRONG_SHAPE,    /* the body is not of its kind's shape */
-	DEAD_NO_COUNTERPART, /* the far dialect has no message of that kind */
-	DEAD_UNKNOWN_ID,     /* a reply that nobody asked for */
-	DEAD_OTHER_DEVICE,   /* topic, payload and session do not name the same device */
-	DEAD_CREDENTIAL,     /* a credential in the message is not the one we know */
-	DEAD_BAD_TOPIC,	     /* no topic can be made of it */
+	DEAD_UNREADABLE,      /* no JSON, no UTF-8 */
+	DEAD_MAPPING_ERROR,   /* a function failed, or put out what is no message */
+	DEAD_MAPPING_OVERRUN, /* a function took too long or too much memory, or crashed jq */
+	DEAD_WRONG_SHAPE,     /* the body is not of its kind's shape */
+	DEAD_NO_COUNTERPART,  /* the far dialect has no message of that kind */
+	DEAD_UNKNOWN_ID,      /* a reply that nobody asked for */
+	DEAD_OTHER_DEVICE,    /* topic, payload and session do not name the same device */
+	DEAD_CREDENTIAL,      /* a credential in the message is not the one we know */
+	DEAD_BAD_TOPIC,	      /* no topic can be made of it */
 	DEAD_TOO_LARGE,
 	DEAD_WIDE_INTEGER, /* an integer beyond 2^53 that jq would change */
 	DEAD_RETAINED,	   /* a command or handshake from the broker's memory */

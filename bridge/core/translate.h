@@ -74,6 +74,8 @@ void job_fini(struct job *job);
 /* Results are added to *out, which the caller ends with results_fini(). */
 void translate(const struct job *job, struct results *out);
 void results_fini(struct results *r);
+void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* The device (name here) and id (JSON text or NULL; caller frees) that a topic names, by the reader
  * that matched it.  The device is NULL if it is none of this plan's. */

@@ -1,5 +1,5 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_read.c and translate_write.c.  Nobody else includes it. */
+ * translate_read.c, translate_write.c, and freight.c, which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 
@@ -9,8 +9,6 @@
 /* --- translate.c */
 
 struct item *results_add(struct results *r, enum item_type type);
-void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 /* Take back the items from `n` on: what a function put out before it failed counts for nothing. */
 void results_cut(struct results *r, size_t n);
 

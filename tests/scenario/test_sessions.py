@@ -390,7 +390,6 @@ def test_a_kind_without_counterpart_is_a_dead_letter(factory):
     assert_temperature(factory, 22)
 
 
-@pytest.mark.skip(reason="jq still runs in the I/O process; worker processes with a limit on time come later")
 def test_a_mapping_that_loops_costs_one_message(factory):
     factory.line.publish("factory/l1/loop", {})
     factory.calque.wait_log(dead_letter("line", "up"))

@@ -1,0 +1,24 @@
+/* worker_child.h -- a worker's own side: reads frames, does jobs, writes results.  See worker.c for the
+ * other one. */
+#ifndef BRIDGE_WORKER_CHILD_H
+#define BRIDGE_WORKER_CHILD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* A frame is its length (four bytes) and that many bytes: to a worker a type and what follows it, from
+ * a worker the results of the next job. */
+enum frame { FRAME_JOB, FRAME_DEVICE };
+#define FRAME_HEAD sizeof(uint32_t)
+/* Before all frames, a worker says this; anything else is why it cannot work. */
+#define WORKER_READY '+'
+
+/* Memory that both sides see. */
+struct worker_progress {
+	atomic_uint_fast64_t started; /* jobs */
+};
+
+/* The life of the child; its end of the socket is SANDBOX_FD. */
+_Noreturn void worker_child(struct worker_progress *progress);
+
+#endif

@@ -1,0 +1,144 @@
+"""What a mapping or a message can do to jq: it costs the message in hand, and nothing else."""
+
+import os
+import select
+import signal
+
+import pytest
+
+from harness import LIMIT, Client, conf_text
+
+KILLERS = {
+    # Known to crash or to run for ever on jq 1.6; later versions carry some of them or fail in order.
+    "gsub_empty": ('gsub("^ *"; "")', "kitchen"),
+    "split_empty": ('split(" *"; null)', "K\u00fcche"),
+    "scan_empty": ('[scan("[a-z]*")]', "K\u00fcche"),
+    "todate": ("todate", 1e18),
+    "index_empty": ('indices("")', "abc"),
+    "tail_recursion": ("def f: f; f", 1),
+    "deep_recursion": ("def f: 1 + f; f", 1),
+    "endless_outputs": ("repeat(.)", 1),
+    "endless_array": ("[range(1e12)]", 1),
+    "long_string": ('"x" * 1e9', 1),
+    "doubling": ('last(limit(60; "x" | recurse(. + .))) | length', 1),
+    "deep_nesting": ("reduce range(400000) as $i (0; [.]) | 1", 1),
+}
+# These end in an error or a result on some versions: what counts is that the rest goes on.
+MAY_PASS = {"gsub_empty", "split_empty", "scan_empty", "todate", "index_empty", "deep_nesting", "long_string",
+            "doubling", "deep_recursion"}
+
+MAPPING = """\
+module {{
+  dialect: "{name}", device: "topic",
+  messages: [
+    {{ kind: "telemetry", topic: "{name}/{{device}}/t" }},
+{rows}
+  ]
+}};
+{functions}
+"""
+
+
+def write_mapping(directory, name, functions):
+    rows = ",\n".join(f'    {{ kind: "event", topic: "{name}/{{device}}/{f}", read: "{f}" }}' for f in functions)
+    bodies = "\n".join(f"def {f}: {{body: {{name: (.payload | {text} | tostring)}}}};" for f, text in functions.items())
+    text = MAPPING.format(name=name, rows=rows, functions=bodies).replace("t\" },\n\n", "t\" }\n")
+    with open(os.path.join(directory, name + ".jq"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class World:
+    """A link between two dialects of this test's own, with functions that do what they should not."""
+
+    def __init__(self, lab, functions, workers=2):
+        self.south, self.north = lab.broker("south"), lab.broker("north")
+        mappings = os.path.join(lab.directory, "mappings")
+        os.makedirs(mappings)
+        write_mapping(mappings, "near", functions)
+        with open(os.path.join(mappings, "far.jq"), "w", encoding="utf-8") as file:
+            file.write('module { dialect: "far", device: "topic", messages: [\n'
+                       '  { kind: "telemetry", topic: "far/{device}/t" },\n'
+                       '  { kind: "event", topic: "far/{device}/e" } ] };\n')
+        self.device = lab.add(Client(self.south.port, "device"))
+        self.cloud = lab.add(Client(self.north.port, "cloud"))
+        self.cloud.subscribe("far/#")
+        self.calque = lab.calque(conf_text({"state": "@state@", "mappings": (mappings,), "workers": workers, "links": [{
+            "name": "line", "south": {"dialect": "near", "url": self.south.url},
+            "north": {"dialect": "far", "url": self.north.url}}]}))
+        self.calque.wait_up("line", count=2)
+
+    def counters(self):
+        self.calque.stop()
+        return self.calque.counters("line", "up")
+
+    def workers(self):
+        """The process ids of the workers."""
+        with open(f"/proc/{self.calque.pid}/task/{self.calque.pid}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+
+
+@pytest.fixture(scope="module")
+def functions():
+    return {name: text for name, (text, _) in KILLERS.items()}
+
+
+def test_what_kills_jq_costs_one_message(lab, functions):
+    """One of each, and the message behind it arrives."""
+    world = World(lab, functions)
+    for n, (name, (_, payload)) in enumerate(KILLERS.items()):
+        world.device.publish(f"near/d1/{name}", payload)
+        world.device.publish("near/d1/t", {"n": n})
+        world.cloud.expect("far/d1/t", {"n": n})
+    counters = world.counters()
+    assert counters["received"] == 2 * len(KILLERS)
+    assert counters["dead"] >= len(KILLERS) - len(MAY_PASS), counters
+    assert counters["dead"] + counters["delivered"] + counters["filtered"] == counters["received"], counters
+
+
+def test_order_holds_around_a_message_that_is_given_up(lab):
+    world = World(lab, {"loop": "def f: f; f"})
+    for n in range(40):
+        world.device.publish("near/d1/t", {"n": n})
+        if n == 20:
+            world.device.publish("near/d1/loop", {})
+    for n in range(40):
+        world.cloud.expect("far/d1/t", {"n": n})
+    world.calque.wait_log("dead-letter .*reason=mapping-overrun")
+    counters = world.counters()
+    assert (counters["received"], counters["delivered"], counters["dead"]) == (41, 40, 1), counters
+
+
+def test_workers_that_are_killed_lose_nothing(lab):
+    world = World(lab, {"echo": "."})
+    for n in range(200):
+        world.device.publish("near/d1/echo", {"n": n})
+        if n % 20 == 0:
+            for pid in world.workers():
+                os.kill(pid, signal.SIGKILL)
+    for n in range(200):
+        world.cloud.expect("far/d1/e", {"name": f'{{"n":{n}}}'})
+    counters = world.counters()
+    assert (counters["delivered"], counters["dead"]) == (200, 0), counters
+
+
+def test_a_worker_ends_with_its_bridge(lab):
+    world = World(lab, {"echo": "."}, workers=3)
+    workers = world.workers()
+    assert len(workers) == 3
+    ends = [os.pidfd_open(pid) for pid in workers]
+    world.calque.kill()
+    for end in ends:
+        assert select.select([end], [], [], LIMIT)[0], "it still runs"
+        os.close(end)
+
+
+def test_functions_cannot_see_the_environment_or_files(lab):
+    """The loader refuses what would; this is what is left to try."""
+    world = World(lab, {"zone": "0 | gmtime | mktime"})
+    world.device.publish("near/d1/zone", {})
+    world.cloud.expect("far/d1/e", {"name": "0"})
+    for pid in world.workers():
+        assert not os.path.exists(f"/proc/{pid}/fd/4"), "only the socket is open"
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            assert "Seccomp:\t2\n" in file.read()
+    world.calque.stop()
