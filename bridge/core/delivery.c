@@ -24,6 +24,7 @@ struct delivery {
 	size_t n_waiting, n_in_flight, n_spare;
 	size_t bytes, max_bytes;
 	size_t window;
+	int64_t earliest_ms; /* no parcel that waits expires before */
 	uint64_t last_number;
 };
 
@@ -37,6 +38,7 @@ struct delivery *delivery_new(unsigned window, size_t max_bytes)
 	TAILQ_INIT(&d->spare);
 	d->window = window;
 	d->max_bytes = max_bytes;
+	d->earliest_ms = INT64_MAX;
 	return d;
 }
 
@@ -92,10 +94,14 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 	size_t size = message_size(m);
 	struct node *n;
 
-	if (size > d->max_bytes - d->bytes)
+	if (size > d->max_bytes)
 		return NULL;
 	n = new_node(d);
-	n->parcel = (struct parcel){ *m, lane, origin, ++d->last_number, 0 };
+	n->parcel = (struct parcel){ .message = *m,
+				     .lane = lane,
+				     .origin = origin,
+				     .number = ++d->last_number,
+				     .expires_ms = INT64_MAX };
 	n->size = size;
 	n->mid = 0;
 	*m = (struct message){ 0 };
@@ -151,6 +157,48 @@ bool delivery_pop(struct delivery *d, struct parcel *out)
 	return true;
 }
 
+void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms)
+{
+	p->expires_ms = expires_ms;
+	if (expires_ms < d->earliest_ms)
+		d->earliest_ms = expires_ms;
+}
+
+/* The oldest come first: the next one is found at once.  Only when there is none, all that waits is
+ * looked at, to know when to look again. */
+static struct node *find_expired(struct delivery *d, int64_t now_ms)
+{
+	int64_t earliest_ms = INT64_MAX;
+	struct node *n;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH(n, &d->waiting[i], link)
+		{
+			if (n->parcel.expires_ms <= now_ms)
+				return n;
+			if (n->parcel.expires_ms < earliest_ms)
+				earliest_ms = n->parcel.expires_ms;
+		}
+	d->earliest_ms = earliest_ms;
+	return NULL;
+}
+
+bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out)
+{
+	struct node *n = now_ms < d->earliest_ms ? NULL : find_expired(d, now_ms);
+
+	if (!n)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
+int64_t delivery_next_expiry(const struct delivery *d)
+{
+	return d->earliest_ms;
+}
+
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 {
 	struct node *n;
@@ -176,6 +224,8 @@ void delivery_reset(struct delivery *d)
 	while ((n = TAILQ_LAST(&d->in_flight, nodes))) {
 		TAILQ_REMOVE(&d->in_flight, n, link);
 		TAILQ_INSERT_HEAD(&d->waiting[n->parcel.lane], n, link);
+		if (n->parcel.expires_ms < d->earliest_ms)
+			d->earliest_ms = n->parcel.expires_ms;
 	}
 	d->n_waiting += d->n_in_flight;
 	d->n_in_flight = 0;

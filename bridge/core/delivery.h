@@ -1,8 +1,9 @@
 /* delivery.h -- the outgoing side of one session: what waits, and what is in flight.
  *
  * Two lanes, requests with replies before reports, in order within a lane.  At most `window`
- * messages in flight.  A lost connection puts what was in flight back at the head, in order.  Bounded
- * in bytes.  Pure: the session does the sending. */
+ * messages in flight.  A lost connection puts what was in flight back at the head, in order.  What
+ * waits may have a time after which it is not to be sent.  How much waits is bounded by who fills it
+ * (core/pressure.h).  Pure: the session does the sending. */
 #ifndef BRIDGE_DELIVERY_H
 #define BRIDGE_DELIVERY_H
 
@@ -22,17 +23,27 @@ struct delivery;
 struct parcel {
 	struct message message;
 	enum lane lane;
-	void *origin;	 /* the caller's: what is settled by it */
-	uint64_t number; /* grows by 1 per parcel */
-	uint64_t echo;	 /* the caller's: number in an echo memory; 0: none */
+	void *origin;	    /* the caller's: what is settled by it */
+	uint64_t number;    /* grows by 1 per parcel */
+	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
+	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
+	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
 };
 
+/* `max_bytes`: of one message. */
 struct delivery *delivery_new(unsigned window, size_t max_bytes);
 void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
 
 /* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
- * caller to set `echo`.  NULL: the bound would be passed, nothing was taken. */
+ * caller to set `echo` and `order`.  NULL: larger than a message may be, nothing was taken. */
 struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
+
+/* After this time it is not to be sent, if it still waits then: see delivery_expired(). */
+void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms);
+/* Take out a parcel that has waited too long; false: none has.  Caller ends it with message_fini(). */
+bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
+/* When to ask for one (it may be too early); INT64_MAX: never. */
+int64_t delivery_next_expiry(const struct delivery *d);
 
 /* The parcel to send next, if the window has room; NULL: none.  It stays first until
  * delivery_sent() or delivery_pop(). Borrowed. */

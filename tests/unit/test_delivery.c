@@ -178,17 +178,70 @@ Test(delivery, bytes_count_what_waits_and_what_is_in_flight)
 {
 	struct message m = { .topic = (char *)"a" };
 	size_t one = message_size(&m);
-	struct delivery *d = delivery_new(10, 2 * one);
+	struct delivery *d = delivery_new(10, one);
 
 	cr_expect(push(d, LANE_REPORT, "a"));
 	send_next(d, "a", 1);
 	cr_expect(push(d, LANE_REPORT, "b"));
 	cr_expect_eq(delivery_bytes(d), 2 * one);
-	cr_expect_not(push(d, LANE_EXCHANGE, "c"));
-	cr_expect_eq(delivery_waiting(d), 1);
 	expect_acked(d, 1, "a");
 	cr_expect_eq(delivery_bytes(d), one);
-	cr_expect(push(d, LANE_EXCHANGE, "c"));
+	delivery_free(d);
+}
+
+static void push_until(struct delivery *d, const char *topic, int64_t expires_ms)
+{
+	struct message m = { .topic = mem_strdup(topic) };
+	struct parcel *p = delivery_push(d, LANE_EXCHANGE, &m, NULL);
+
+	cr_assert(p);
+	delivery_expire_at(d, p, expires_ms);
+}
+
+static void expect_expired(struct delivery *d, int64_t now_ms, const char *topic)
+{
+	struct parcel p;
+
+	cr_assert(delivery_expired(d, now_ms, &p));
+	cr_expect_str_eq(p.message.topic, topic);
+	message_fini(&p.message);
+}
+
+Test(delivery, what_has_waited_too_long_is_taken_out)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	push(d, LANE_REPORT, "report");
+	push_until(d, "late", 200);
+	push_until(d, "early", 100);
+	push(d, LANE_EXCHANGE, "reply");
+	cr_expect_eq(delivery_next_expiry(d), 100);
+	cr_expect_not(delivery_expired(d, 99, &p));
+	expect_expired(d, 100, "early");
+	cr_expect_not(delivery_expired(d, 100, &p));
+	cr_expect_eq(delivery_next_expiry(d), 200);
+	expect_expired(d, 900, "late");
+	cr_expect_not(delivery_expired(d, 900, &p));
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	send_next(d, "reply", 1);
+	send_next(d, "report", 2);
+	delivery_free(d);
+}
+
+Test(delivery, what_is_in_flight_expires_only_if_it_has_to_wait_again)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push_until(d, "order", 100);
+	send_next(d, "order", 1);
+	cr_expect_not(delivery_expired(d, 100, &p));
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	delivery_reset(d);
+	cr_expect_eq(delivery_next_expiry(d), 100);
+	expect_expired(d, 100, "order");
 	delivery_free(d);
 }
 
