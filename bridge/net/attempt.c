@@ -22,6 +22,7 @@
 #define MAX_PACKET_BYTES (16 * 1024 * 1024)
 #define MIN_KEEPALIVE_S	 5 /* the library takes no less */
 #define PACKETS_PER_TURN 1000
+#define BYTES_PER_TURN	 (4 * 1024 * 1024) /* or large messages would pass every bound in one turn */
 #define USER_TIMEOUT_MS	 60000
 
 /* No such path: a connect to it fails at once, but leaves the properties in the handle. */
@@ -104,7 +105,7 @@ static mosquitto_property *connect_properties(bool is_clean)
 	return list;
 }
 
-static void set_options(struct attempt *a, bool is_clean)
+static void set_options(struct attempt *a, bool is_clean, bool is_visit)
 {
 	/* Before anything else: packets leave with loop_write only (libraries, section 1). */
 	mosquitto_threaded_set(a->m, true);
@@ -113,7 +114,8 @@ static void set_options(struct attempt *a, bool is_clean)
 	mosquitto_int_option(a->m, MOSQ_OPT_PROTOCOL_VERSION,
 			     a->mqtt == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 	if (a->mqtt == 5) {
-		mosquitto_int_option(a->m, MOSQ_OPT_RECEIVE_MAXIMUM, RECEIVE_MAXIMUM);
+		mosquitto_int_option(a->m, MOSQ_OPT_RECEIVE_MAXIMUM,
+				     is_visit ? 1 : RECEIVE_MAXIMUM);
 		a->properties = connect_properties(is_clean);
 	}
 	if (a->tls) {
@@ -124,7 +126,7 @@ static void set_options(struct attempt *a, bool is_clean)
 }
 
 struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool is_ipv4_only,
-			    struct session *owner, struct err *e)
+			    bool is_visit, struct session *owner, struct err *e)
 {
 	struct attempt *a = mem_zalloc(sizeof *a);
 	int rc;
@@ -134,6 +136,7 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	a->tls = tls;
 	a->disconnect_code = -1;
 	a->is_ipv4_only = is_ipv4_only;
+	a->is_stepwise = is_visit;
 	a->rc = MOSQ_ERR_NO_CONN;
 	a->m = mosquitto_new(conf->client_id, conf->is_clean, a);
 	if (!a->m) {
@@ -146,7 +149,7 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	a->keepalive_s = conf->keepalive_s;
 	if (a->keepalive_s != 0 && a->keepalive_s < MIN_KEEPALIVE_S)
 		a->keepalive_s = MIN_KEEPALIVE_S;
-	set_options(a, conf->is_clean);
+	set_options(a, conf->is_clean, is_visit);
 	rc = mosquitto_username_pw_set(a->m, conf->username, conf->password);
 	if (rc != MOSQ_ERR_SUCCESS) {
 		err_set(e, ERR_INVALID, "user name or password: %s",
@@ -283,11 +286,12 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 		return MOSQ_ERR_ERRNO;
 	if (!readable && !(in_handshake && writable))
 		return MOSQ_ERR_SUCCESS;
+	a->n_bytes = 0;
 	for (int i = 0; rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0; i++) {
-		bool is_more = i == 0 || has_pending(a) ||
-			       (i < PACKETS_PER_TURN && !in_handshake && has_input(a));
+		bool is_bounded = i < PACKETS_PER_TURN && a->n_bytes < BYTES_PER_TURN;
+		bool is_more = has_pending(a) || (is_bounded && !in_handshake && has_input(a));
 
-		if (!is_more)
+		if (i > 0 && (a->is_stepwise || !is_more))
 			break;
 		rc = note(a, mosquitto_loop_read(a->m, 1));
 	}

@@ -36,13 +36,16 @@ struct attempt {
 	bool is_connected;		/* TCP */
 	atomic_bool is_given_up;
 	void (*done)(struct attempt *a);
-	char words[160]; /* why it failed, where the library's number does not tell */
+	bool is_stepwise; /* attempt_read() reads one packet at a time; the caller may change it */
+	size_t n_bytes;	  /* of payloads, given by the caller: bounds one attempt_read() */
+	char words[160];  /* why it failed, where the library's number does not tell */
 };
 
-/* A handle, configured, not connected.  `tls` NULL: plain.  `is_ipv4_only`: do not try IPv6.  NULL
- * sets *e: ERR_INVALID a user name or client id that MQTT cannot carry. */
+/* A handle, configured, not connected.  `tls` NULL: plain.  `is_ipv4_only`: do not try IPv6.
+ * `is_visit`: ask the broker to send next to nothing, and read stepwise.  NULL sets *e: ERR_INVALID a
+ * user name or client id that MQTT cannot carry. */
 struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool is_ipv4_only,
-			    struct session *owner, struct err *e);
+			    bool is_visit, struct session *owner, struct err *e);
 /* Look up and connect in a thread; `done` is called in the loop, given up or not. */
 void attempt_connect(struct attempt *a, struct loop *l, void (*done)(struct attempt *a));
 /* Did attempt_connect() start a connection? */

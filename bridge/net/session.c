@@ -25,6 +25,10 @@
 #define SHORT_LIVES   3	    /* that many in a row look like a second client with our id */
 #define MQTT_MAX_TEXT 65535
 
+#define VISIT_MS       60000 /* without progress */
+#define LINGER_MS      200   /* for a broker to read what we wrote */
+#define VISIT_PAUSE_MS 100   /* between two: spare the broker */
+
 enum phase {
 	IDLE,	 /* not started */
 	WAITING, /* for the next try; the timer runs */
@@ -38,6 +42,7 @@ struct login {
 	bool has_connack;
 	int connack_code;
 	bool is_present; /* the broker kept our session */
+	uint16_t room;	 /* how many publishes it takes before it acknowledges */
 	bool has_subscribed;
 	size_t n_granted;
 	const struct session_filter *refused; /* NULL: none */
@@ -72,6 +77,13 @@ struct session {
 	unsigned n_short_lives;
 	bool is_ipv4_only; /* the next try is */
 	bool has_been_up;  /* with this client id: the broker should know us */
+
+	bool is_started;
+	bool wants_held; /* from the next connection on */
+	bool is_held;	 /* nothing is taken in; a connection is a visit */
+	bool is_written; /* what a visit brings is out: from now on it reads and does not write */
+	int64_t linger_until_ms; /* then it ends; 0: when all is acknowledged */
+	size_t n_unacked;	 /* of what was published on this connection */
 
 	bool in_library; /* libmosquitto is on the stack: nothing may be destroyed */
 	bool is_relogin; /* as soon as it is not */
@@ -216,7 +228,11 @@ static void log_ending(const struct session *s, const struct ending *end, int64_
 
 static void on_retry(void *ctx)
 {
-	connect_now(ctx);
+	struct session *s = ctx;
+
+	s->phase = IDLE;
+	if (!s->wants_held) /* else when something waits for it */
+		connect_now(s);
 }
 
 /* The attempt or connection is over: say so, and try again later.  Last thing in its caller. */
@@ -308,9 +324,11 @@ static void end_late(struct session *s)
 	const char *what = !s->attempt->is_connected	       ? "no connection"
 			   : !attempt_is_tls_ready(s->attempt) ? "no TLS handshake"
 			   : !s->login.has_connack	       ? "no CONNACK"
-							       : "no SUBACK";
+			   : s->phase == LOGIN		       ? "no SUBACK"
+							       : "no PUBACK";
 
-	set_details(&end, "reason=\"%s within %d s\"", what, LOGIN_MS / 1000);
+	set_details(&end, "reason=\"%s within %d s\"", what,
+		    (s->phase == LOGIN ? LOGIN_MS : VISIT_MS) / 1000);
 	end_attempt(s, &end);
 }
 
@@ -334,6 +352,14 @@ static bool subscribe(struct session *s, size_t i)
 	return false;
 }
 
+static void warn_if_lost(const struct session *s)
+{
+	if (s->has_been_up && !s->conf.is_clean && !s->login.is_present)
+		log_limited(LOG_WARNING, loop_now_ms(s->loop), s->conf.name, "session-lost",
+			    "%s reason=\"the broker kept nothing since the last connection\"",
+			    s->conf.name);
+}
+
 static void go_up(struct session *s)
 {
 	s->phase = UP;
@@ -341,12 +367,54 @@ static void go_up(struct session *s)
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
 	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
-	if (s->has_been_up && !s->conf.is_clean && !s->login.is_present)
-		log_limited(LOG_WARNING, loop_now_ms(s->loop), s->conf.name, "session-lost",
-			    "%s reason=\"the broker kept nothing since the last connection\"",
-			    s->conf.name);
+	warn_if_lost(s);
 	s->has_been_up = true;
 	s->ops.on_up(s->ctx);
+}
+
+/* Close without a word to the broker: what is not written yet, acknowledgements among it, is
+ * dropped.  `pause_ms`: after a good visit, how long to stay away; 0: the end of it. */
+static void break_off(struct session *s, uint64_t pause_ms)
+{
+	bool was_up = s->phase == UP;
+
+	close_attempt(s, false);
+	s->phase = pause_ms ? WAITING : IDLE;
+	if (pause_ms) {
+		backoff_reset(&s->backoff);
+		loop_timer_set(s->loop, &s->timer, pause_ms, on_retry, s);
+	} else {
+		loop_timer_stop(&s->timer);
+	}
+	if (was_up)
+		s->ops.on_down(s->ctx, false);
+}
+
+/* A visit has its CONNACK and has read nothing else: no acknowledgement is in what it writes. */
+static void begin_visit(struct session *s)
+{
+	warn_if_lost(s);
+	for (size_t i = 0; !s->login.is_present && i < s->conf.n_filters; i++)
+		if (!subscribe(s, i)) /* the broker is to keep what comes meanwhile */
+			return;
+	s->phase = UP;
+	s->up_since_ms = clock_mono_ms();
+	s->deadline_ms = s->up_since_ms + VISIT_MS;
+	s->ops.on_up(s->ctx);
+}
+
+/* A session that was up when it was held is not waited for longer: what a broker has no room for yet,
+ * the library keeps, and it will never leave. */
+static bool is_visit_over(const struct session *s)
+{
+	return s->is_written &&
+	       (s->linger_until_ms ? clock_mono_ms() >= s->linger_until_ms : s->n_unacked == 0);
+}
+
+/* Does the connection take in what is there to be read? */
+static bool is_reading(const struct session *s)
+{
+	return !(s->is_held && s->phase == UP && !s->is_written);
 }
 
 /* Take the next step of the login, if its time has come. */
@@ -356,6 +424,10 @@ static void advance(struct session *s)
 
 	if (!login->has_connack)
 		return;
+	if (s->is_held) {
+		begin_visit(s);
+		return;
+	}
 	for (size_t i = 0; !login->has_subscribed && i < s->conf.n_filters; i++)
 		if (!subscribe(s, i))
 			return;
@@ -386,12 +458,14 @@ static void conclude(struct session *s, int rc)
 		relogin(s);
 	else if (s->login.connack_code != 0)
 		end_login_refused(s);
-	else if (s->login.refused)
+	else if (s->login.refused && !s->is_held)
 		end_subscription_refused(s);
 	else if (rc != MOSQ_ERR_SUCCESS || s->is_broken || attempt_socket(s->attempt) < 0)
 		end_lost(s, rc); /* a server's DISCONNECT leaves rc at 0 */
 	else if (s->phase == LOGIN)
 		advance(s);
+	else if (is_visit_over(s))
+		break_off(s, s->wants_held ? VISIT_PAUSE_MS : 1);
 }
 
 /* ---- callbacks of libmosquitto: they collect ---- */
@@ -402,9 +476,10 @@ static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 	struct session *s = ((struct attempt *)ctx)->owner;
 
 	(void)m;
-	(void)properties;
 	if (!s)
 		return;
+	s->login.room = UINT16_MAX;
+	mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room, false);
 	s->login.has_connack = true;
 	s->login.connack_code = code;
 	s->login.is_present = flags & 1;
@@ -446,9 +521,13 @@ static void on_puback(struct mosquitto *m, void *ctx, int mid, int code,
 
 	(void)m;
 	(void)properties;
-	if (s && s->phase == UP)
-		s->ops.on_acked(s->ctx, mid, code,
-				code >= 0x80 ? attempt_code_words(s->conf.mqtt, code) : "");
+	if (!s || s->phase != UP)
+		return;
+	s->n_unacked--;
+	if (s->is_held)
+		s->deadline_ms = clock_mono_ms() + VISIT_MS;
+	s->ops.on_acked(s->ctx, mid, code,
+			code >= 0x80 ? attempt_code_words(s->conf.mqtt, code) : "");
 }
 
 static void read_properties(struct message *m, const mosquitto_property *list)
@@ -480,8 +559,9 @@ static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_me
 	struct message *in;
 
 	(void)m;
-	if (!s)
+	if (!s || s->is_held)
 		return;
+	s->attempt->n_bytes += (size_t)from->payloadlen;
 	in = &s->in;
 	*in = (struct message){ .topic = from->topic, .qos = from->qos, .retain = from->retain };
 	if (from->payloadlen > 0) {
@@ -517,6 +597,10 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	struct attempt *a = s->attempt;
 	int rc;
 
+	if (!is_reading(s)) {
+		loop_watch(s->loop, &s->watch, attempt_socket(a), false, false);
+		return; /* session_flush() comes */
+	}
 	s->in_library = true;
 	rc = attempt_read(a, readable, writable);
 	s->in_library = false;
@@ -526,7 +610,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	/* Writing is session_flush()'s, and it watches again if something is left.  Until then a
 	 * socket that can be written to must not keep the loop awake. */
 	if (s->phase >= LOGIN)
-		loop_watch(s->loop, &s->watch, attempt_socket(a), true,
+		loop_watch(s->loop, &s->watch, attempt_socket(a), is_reading(s),
 			   !attempt_is_tls_ready(a) && attempt_wants_write(a));
 }
 
@@ -542,7 +626,7 @@ static void on_tick(void *ctx)
 	if (s->phase < LOGIN)
 		return;
 	loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
-	if (s->phase == LOGIN && clock_mono_ms() >= s->deadline_ms)
+	if ((s->phase == LOGIN || s->is_held) && clock_mono_ms() >= s->deadline_ms)
 		end_late(s);
 }
 
@@ -576,7 +660,11 @@ static void connect_now(struct session *s)
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
 	loop_timer_stop(&s->timer);
 	s->phase = LOOKUP;
-	s->attempt = attempt_new(&s->conf, s->tls, s->is_ipv4_only, s, &e);
+	s->is_held = s->wants_held;
+	s->is_written = false;
+	s->linger_until_ms = 0;
+	s->n_unacked = 0;
+	s->attempt = attempt_new(&s->conf, s->tls, s->is_ipv4_only, s->is_held, s, &e);
 	if (!s->attempt) {
 		set_details(&end, "reason=%s", log_value(e.text));
 		end_attempt(s, &end);
@@ -590,7 +678,42 @@ static void connect_now(struct session *s)
 
 void session_start(struct session *s)
 {
-	if (s->phase == IDLE)
+	s->is_started = true;
+	if (s->phase == IDLE && !s->wants_held)
+		connect_now(s);
+}
+
+void session_hold(struct session *s)
+{
+	assert(!s->in_library);
+	s->wants_held = true;
+	if (s->is_held)
+		return;
+	s->is_held = true;
+	if (s->phase != UP) {
+		break_off(s, 0);
+		return;
+	}
+	/* Like the end of a visit.  To close at once would be a reset, which overtakes the
+	 * acknowledgements that have just left, and what they acknowledge would come again. */
+	s->is_written = true;
+	s->linger_until_ms = clock_mono_ms() + LINGER_MS;
+	s->deadline_ms = s->linger_until_ms + VISIT_MS;
+	loop_timer_set(s->loop, &s->timer, LINGER_MS, on_tick, s);
+}
+
+void session_release(struct session *s)
+{
+	if (!s->wants_held)
+		return;
+	s->wants_held = false;
+	if (s->phase == WAITING || (s->phase == IDLE && s->is_started))
+		connect_now(s); /* else when the visit is over */
+}
+
+void session_visit(struct session *s)
+{
+	if (s->wants_held && s->is_started && s->phase == IDLE)
 		connect_now(s);
 }
 
@@ -604,7 +727,7 @@ void session_set_login(struct session *s, const char *username, const char *pass
 		s->has_been_up = false;
 	free_login(&old);
 	backoff_reset(&s->backoff);
-	if (s->phase == IDLE)
+	if (s->phase == IDLE || s->is_held)
 		return;
 	if (s->in_library)
 		s->is_relogin = true;
@@ -689,8 +812,12 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 	int rc;
 
 	/* Offline, the library would answer NO_CONN and queue the message all the same. */
-	if (s->phase != UP || s->is_broken || attempt_socket(s->attempt) < 0) {
+	if (s->phase != UP || s->is_broken || s->is_written || attempt_socket(s->attempt) < 0) {
 		err_set(e, ERR_NET, "the session is not up");
+		return false;
+	}
+	if (s->is_held && s->n_unacked >= s->login.room) { /* the library would keep it for later */
+		err_set(e, ERR_NET, "this visit takes no more");
 		return false;
 	}
 	if (m->payload_len > INT_MAX) {
@@ -708,10 +835,26 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 	/* Too late for this turn's flush: have the loop come back at once. */
 	if (s->flushed_turn == loop_turn(s->loop) && s->watch.is_active)
 		loop_watch(s->loop, &s->watch, s->watch.fd, true, true);
+	s->n_unacked++;
 	ok = true;
 out:
 	mosquitto_property_free_all(&properties);
 	return ok;
+}
+
+/* All that a visit brings is out: read what came of it, and what OpenSSL holds already. */
+static int end_writing(struct session *s)
+{
+	struct attempt *a = s->attempt;
+	int rc;
+
+	s->is_written = true;
+	s->deadline_ms = clock_mono_ms() + VISIT_MS;
+	a->is_stepwise = false;
+	s->in_library = true;
+	rc = attempt_read(a, true, false);
+	s->in_library = false;
+	return rc;
 }
 
 void session_flush(struct session *s, int64_t now_ms)
@@ -723,14 +866,17 @@ void session_flush(struct session *s, int64_t now_ms)
 	if (s->phase < LOGIN || s->in_library)
 		return;
 	s->flushed_turn = loop_turn(s->loop);
-	if (!s->is_broken) {
+	if (!s->is_broken && !s->is_written) {
 		s->in_library = true;
 		rc = attempt_write(a);
 		s->in_library = false;
 	}
+	if (rc == MOSQ_ERR_SUCCESS && !is_reading(s) && !attempt_wants_write(a))
+		rc = end_writing(s);
 	conclude(s, rc);
 	if (s->phase >= LOGIN)
-		loop_watch(s->loop, &s->watch, attempt_socket(a), true, attempt_wants_write(a));
+		loop_watch(s->loop, &s->watch, attempt_socket(a), is_reading(s),
+			   !s->is_written && attempt_wants_write(a));
 }
 
 void session_free(struct session *s)

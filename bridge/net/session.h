@@ -67,6 +67,18 @@ void session_set_login(struct session *s, const char *username, const char *pass
 		       const char *client_id);
 bool session_is_up(const struct session *s);
 
+/* Take nothing more in: what session_flush() has not let out is never acknowledged, and the connection
+ * ends, with on_down, after a moment in which acknowledgements still come.  The session stays at the broker, which
+ * keeps what comes (QoS 1).  Not from a callback. */
+void session_hold(struct session *s);
+/* Connect as before. */
+void session_release(struct session *s);
+/* Something waits for a held session: connect it for as long as it takes to hand that over (nothing
+ * is done if that is going on, or was a moment ago).  It is up until the next session_flush(), and
+ * what was published until then is acknowledged with on_acked as ever; what comes in meanwhile is
+ * dropped and not acknowledged, so the broker sends it again.  Ends with on_down. */
+void session_visit(struct session *s);
+
 /* Hand a message to the library; it leaves with session_flush().  Only while up.  *mid is its packet
  * number for on_acked.  False sets *e: ERR_LIMIT larger than the broker takes; ERR_INVALID a topic or
  * property MQTT cannot carry; ERR_NET the connection is going down (reset the delivery). */

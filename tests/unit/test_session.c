@@ -34,6 +34,7 @@ struct client {
 	struct bench *bench;
 	struct session *session;
 	bool is_silent; /* never flushed */
+	int brings;	/* publishes so many to d/x when it is up, and visits if held */
 	int ups, downs, refusals, messages, acks;
 	struct message last;
 	int acked_mid, acked_code;
@@ -226,9 +227,12 @@ static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bench *b = ctx;
 
-	for (size_t i = 0; i < b->n_clients; i++)
+	for (size_t i = 0; i < b->n_clients; i++) {
 		if (b->clients[i].session && !b->clients[i].is_silent)
 			session_flush(b->clients[i].session, now_ms);
+		if (b->clients[i].brings)
+			session_visit(b->clients[i].session);
+	}
 	if (b->counter && *b->counter >= b->target)
 		loop_stop(b->loop);
 }
@@ -298,9 +302,15 @@ static void with_broker(struct bench *b, const char *more)
 
 /* ---- clients ---- */
 
+static int publish(struct client *c, const char *topic, const char *payload, int qos);
+
 static void on_up(void *ctx)
 {
-	((struct client *)ctx)->ups++;
+	struct client *c = ctx;
+
+	c->ups++;
+	for (int i = 0; i < c->brings; i++)
+		publish(c, "d/x", "brought", 1);
 }
 
 static void on_down(void *ctx, bool refused)
@@ -944,6 +954,116 @@ Test(session, acknowledges_only_with_a_flush)
 	bench_fini(&b);
 }
 
+/* ---- holding ---- */
+
+enum { WAITING = 50, BROUGHT = 12, VISITS = 3 };
+
+/* A session that takes t/#, and another that takes d/# and has published WAITING messages meanwhile. */
+static void hold(struct bench *b, const struct session_conf *conf, struct client **held,
+		 struct client **other)
+{
+	static const struct session_filter d_filter[] = { { "d/#", 1 } };
+	struct session_conf other_conf = *conf;
+	char text[12];
+
+	other_conf.client_id = "other";
+	other_conf.mqtt = 4;
+	other_conf.filters = d_filter;
+	*held = open_client(b, conf);
+	*other = open_client(b, &other_conf);
+	await(b, &(*held)->ups, 1);
+	await(b, &(*other)->ups, 1);
+	session_hold((*held)->session);
+	for (int i = 1; i <= WAITING; i++) {
+		snprintf(text, sizeof text, "%d", i);
+		publish(*other, "t/x", text, 1);
+	}
+	await(b, &(*other)->acks, WAITING);
+	await(b, &(*held)->downs, 1);
+	cr_expect_not(session_is_up((*held)->session));
+}
+
+static void expect_visits(struct bench *b, struct client *held, struct client *other)
+{
+	held->brings = BROUGHT;
+	session_visit(held->session);
+	await(b, &held->downs, 1 + VISITS);
+	cr_expect_eq(held->acks, VISITS * BROUGHT);
+	await(b, &other->messages, VISITS * BROUGHT);
+	cr_expect_eq(held->messages, 0);
+	held->brings = 0;
+}
+
+static void expect_release(struct bench *b, struct client *held, struct client *other)
+{
+	session_release(held->session);
+	await(b, &held->messages, WAITING);
+	cr_expect_str_eq(held->last.payload, "50");
+	await(b, &held->ups, 1 + VISITS + 1);
+	publish(other, "t/x", "next", 1);
+	await(b, &held->messages, WAITING + 1);
+	cr_expect_str_eq(held->last.payload, "next");
+	cr_expect_eq(other->messages, VISITS * BROUGHT);
+}
+
+static void expect_held_session(struct bench *b, const struct session_conf *conf)
+{
+	struct client *held, *other;
+
+	hold(b, conf, &held, &other);
+	expect_visits(b, held, other);
+	expect_release(b, held, other);
+	cr_expect(!strstr(read_log(b), "session-lost"));
+	bench_fini(b);
+}
+
+Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_3_1_1)
+{
+	struct session_conf conf;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "held", 4);
+	expect_held_session(&b, &conf);
+}
+
+Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_5)
+{
+	struct session_conf conf;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "held", 5);
+	expect_held_session(&b, &conf);
+}
+
+/* The broker has forgotten the session: a visit subscribes again, so that it keeps what comes. */
+Test(session, keeps_what_comes_even_if_the_broker_forgot_it_while_it_was_held)
+{
+	struct session_conf conf;
+	struct client *held, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "held", 4);
+	hold(&b, &conf, &held, &other);
+	stop_broker(&b); /* persistence is off */
+	start_broker(&b);
+	await(&b, &other->downs, 1);
+	held->brings = 1;
+	session_visit(held->session);
+	await(&b, &held->downs, 2);
+	cr_expect_eq(held->acks, 1);
+	expect_log(&b, "session-lost");
+	await(&b, &other->ups, 2);
+	publish(other, "t/x", "after", 1);
+	await(&b, &other->acks, WAITING + 1);
+	session_release(held->session);
+	await(&b, &held->messages, 1);
+	cr_expect_str_eq(held->last.payload, "after");
+	bench_fini(&b);
+}
+
 /* ---- lookups ---- */
 
 struct ticks {
@@ -1072,6 +1192,16 @@ Test(session, carries_many_messages_with_tls)
 
 /* What OpenSSL holds already, no poll tells, and libmosquitto stops reading once its wake-up pipe is
  * full (libraries, 2.3). */
+Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_tls)
+{
+	struct session_conf conf;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", "");
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	expect_held_session(&b, &conf);
+}
+
 Test(session, reads_all_packets_of_one_tls_record)
 {
 	struct fake f = {
