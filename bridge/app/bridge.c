@@ -53,7 +53,10 @@ static bool commit(struct bridge *b)
 /* The timer only wakes the loop; what is due is found before it sleeps. */
 static void on_deadline(void *ctx)
 {
-	(void)ctx;
+	struct bridge *b = ctx;
+
+	b->deadline_ms =
+		INT64_MAX; /* to be set again, should the clock say that it is not due yet */
 }
 
 static void set_deadline(struct bridge *b, int64_t now_ms)

@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "core/delivery.h"
 #include "core/link.h"
+#include "core/pace.h"
+#include "core/pressure.h"
 #include "core/translator.h"
 #include "net/loop.h"
 #include "net/session.h"
@@ -19,7 +21,8 @@
 #include "store/journal.h"
 #include "store/state.h"
 
-#define QUEUE_BYTES (64u << 20) /* per session; what does not fit is a dead letter */
+#define MESSAGE_BYTES                                                                              \
+	(64u << 20) /* what is larger is a dead letter; how many wait: core/pressure.h */
 
 /* A session and what waits for it. */
 struct peer {
@@ -29,6 +32,8 @@ struct peer {
 	char *name;		 /* for the log */
 	struct session *session; /* NULL: not needed, or not yet */
 	struct delivery *delivery;
+	struct pace pace;
+	bool is_paced; /* what waits has to wait for the platform's pace */
 };
 
 struct line {
@@ -38,6 +43,7 @@ struct line {
 	struct link *link;
 	struct peer peer[SIDES];
 	struct peer provisioning;
+	struct pressure pressure;
 	bool uses_issued; /* the north logs in with credentials of a handshake */
 	size_t n_resumed;
 };
@@ -181,12 +187,15 @@ static void on_send(void *ctx, struct output *o)
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->echo = o->echo;
+		parcel->order = o->order;
+		delivery_expire_at(p->delivery, parcel, o->expires_ms);
 		note_output(line, o, parcel);
 		return;
 	}
 	message_fini(&o->message);
 	link_acked(line->link, o->to, o->echo, loop_now_ms(line->parts->loop));
-	link_done(line->link, o->origin, DEAD_QUEUE_FULL, "too much waits for this session");
+	link_done(line->link, o->origin, DEAD_QUEUE_FULL,
+		  "larger than what may wait for a session");
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
@@ -265,16 +274,18 @@ static const struct link_ops link_ops = {
 
 /* --- the turn of the loop ------------------------------------------------------------------ */
 
-static void publish(struct peer *p)
+static void publish(struct peer *p, int64_t now_ms)
 {
 	const struct parcel *next;
 	struct parcel out;
 	struct err e = { 0 };
 	int mid;
 
-	while (session_is_up(p->session) && (next = delivery_next(p->delivery)) != NULL) {
+	while (session_is_up(p->session) && pace_is_ready(&p->pace, now_ms) &&
+	       (next = delivery_next(p->delivery)) != NULL) {
 		if (session_publish(p->session, &next->message, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
+			pace_take(&p->pace, now_ms);
 			continue;
 		}
 		if (e.code == ERR_NET)
@@ -285,7 +296,8 @@ static void publish(struct peer *p)
 	}
 }
 
-static void each_session(struct line *line, int64_t now_ms, void (*before)(struct peer *p))
+static void each_session(struct line *line, int64_t now_ms,
+			 void (*before)(struct peer *p, int64_t now_ms))
 {
 	struct peer *const peers[] = { &line->peer[SOUTH], &line->peer[NORTH],
 				       &line->provisioning };
@@ -294,14 +306,57 @@ static void each_session(struct line *line, int64_t now_ms, void (*before)(struc
 		if (!peers[i]->session)
 			continue;
 		if (before)
-			before(peers[i]);
+			before(peers[i], now_ms);
 		session_flush(peers[i]->session, now_ms);
 	}
+}
+
+/* What is held of the source's direction, and what waits for its target, decide whether it waits. */
+static void press(struct peer *source)
+{
+	struct line *line = source->line;
+	const struct peer *target = &line->peer[side_other(source->side)];
+	size_t bytes = link_pending_bytes(line->link, flow_from(source->side)) +
+		       delivery_bytes(target->delivery);
+
+	switch (pressure_step(&line->pressure, source->side, bytes)) {
+	case PRESSURE_HOLD:
+		log_event(LOG_WARNING, "source-held", "%s bytes=%zu", source->name, bytes);
+		session_hold(source->session);
+		break;
+	case PRESSURE_RELEASE:
+		log_event(LOG_INFO, "source-released", "%s bytes=%zu", source->name, bytes);
+		session_release(source->session);
+		break;
+	case PRESSURE_SAME:
+		break;
+	}
+}
+
+/* Held or not, what waits for a side has to get there. */
+static void deliver(struct peer *p, int64_t now_ms)
+{
+	bool is_waiting = delivery_waiting(p->delivery) > 0;
+
+	p->is_paced = is_waiting && !pace_is_ready(&p->pace, now_ms);
+	if (is_waiting && !p->is_paced)
+		session_visit(p->session);
 }
 
 void line_flush(struct line *line, int64_t now_ms)
 {
 	each_session(line, now_ms, publish);
+	for (int s = 0; s < SIDES; s++) {
+		press(&line->peer[s]);
+		deliver(&line->peer[s], now_ms);
+	}
+}
+
+void line_hold_sources(struct line *line, bool is_held)
+{
+	line->pressure.is_closed = is_held;
+	for (int s = 0; s < SIDES; s++)
+		press(&line->peer[s]);
 }
 
 void line_acknowledge(struct line *line, int64_t now_ms)
@@ -309,15 +364,44 @@ void line_acknowledge(struct line *line, int64_t now_ms)
 	each_session(line, now_ms, NULL);
 }
 
+static void expire(struct peer *p, int64_t now_ms)
+{
+	struct parcel parcel;
+
+	while (delivery_expired(p->delivery, now_ms, &parcel)) {
+		link_acked(p->line->link, p->side, parcel.echo, now_ms);
+		link_expire(p->line->link, parcel.origin, parcel.order, now_ms);
+		message_fini(&parcel.message);
+	}
+}
+
 void line_tick(struct line *line, int64_t now_ms)
 {
+	if (link_is_deciding(line->link))
+		return;
+	for (int s = 0; s < SIDES; s++)
+		expire(&line->peer[s], now_ms);
 	if (link_next_deadline(line->link) <= now_ms)
 		link_tick(line->link, now_ms);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 int64_t line_next_deadline(const struct line *line)
 {
-	return link_next_deadline(line->link);
+	int64_t earliest = link_next_deadline(line->link);
+
+	for (int s = 0; s < SIDES; s++) {
+		const struct peer *p = &line->peer[s];
+
+		earliest = earlier(earliest, delivery_next_expiry(p->delivery));
+		if (p->is_paced)
+			earliest = earlier(earliest, pace_ready_ms(&p->pace));
+	}
+	return earliest;
 }
 
 bool line_save(struct line *line, struct err *e)
@@ -354,10 +438,16 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 
 static void init_peer(struct peer *p, struct line *line, enum side side, bool is_provisioning)
 {
+	const struct dialect *d = line->plan->side[side].dialect;
+	unsigned window = DELIVERY_WINDOW;
+
+	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
+		window = (unsigned)d->limits.in_flight;
 	*p = (struct peer){ .line = line, .side = side, .is_provisioning = is_provisioning };
 	p->name = mem_printf("link=%s side=%s%s", line->plan->name, side_name(side),
 			     is_provisioning ? " session=provisioning" : "");
-	p->delivery = delivery_new(DELIVERY_WINDOW, QUEUE_BYTES);
+	p->delivery = delivery_new(window, MESSAGE_BYTES);
+	pace_init(&p->pace, d->limits.messages_per_second);
 }
 
 static bool open_peer(struct peer *p, struct err *e)
@@ -437,7 +527,7 @@ static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_
 		outputs[i].message = (struct message){ 0 };
 	}
 	if (entry->is_decided)
-		link_resend(line->link, entry->from, entry->is_own, out, n, r);
+		link_resend(line->link, entry->from, entry->is_own, entry->received_ms, out, n, r);
 	else
 		link_receive_again(line->link, entry->from, &entry->message, entry->received_ms, r);
 	free(out);

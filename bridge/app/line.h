@@ -46,6 +46,10 @@ void line_flush(struct line *line, int64_t now_ms);
 /* Only the acknowledgements, and what was handed over before. */
 void line_acknowledge(struct line *line, int64_t now_ms);
 
+/* Nothing can be taken in (a full disk): hold both sources, from now on, until it is over.  What was
+ * read and not acknowledged with line_flush() or line_acknowledge() comes again.  Deliveries go on. */
+void line_hold_sources(struct line *line, bool is_held);
+
 /* Has all that waits been acknowledged, where the session is up? */
 bool line_is_drained(const struct line *line);
 void line_log_counters(const struct line *line);

@@ -189,8 +189,6 @@ static void warn_ahead(struct report *report, bool is_set, const char *file, uns
 
 static void check_link_settings(const struct conf_link *link, struct report *report)
 {
-	warn_ahead(report, link->command_max_age_s != PLAN_DEFAULT_COMMAND_MAX_AGE_MS / 1000,
-		   link->file, link->line, "command_max_age");
 	for (int s = 0; s < SIDES; s++) {
 		const struct conf_session *c = &link->side[s];
 

@@ -34,6 +34,8 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
 		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
 	};
+	in->n_bytes = raw ? message_size(raw) : 0;
+	l->pending_bytes[flow] += in->n_bytes;
 	in->is_decided = in->is_own;
 	in->keeps_outputs = in->is_own;
 	if (!in->is_own) {
@@ -83,7 +85,13 @@ void link_release(struct link *l, struct intake *in)
 		else
 			c->filtered++;
 	}
+	l->pending_bytes[in->flow] -= in->n_bytes;
 	l->ops.settled(l->ctx, &v);
+	for (unsigned i = 0; i < in->n_orders; i++) {
+		free(in->orders[i].device);
+		free(in->orders[i].far_id);
+	}
+	free(in->orders);
 	message_fini(&in->message);
 	free(in->text);
 	free(in);
@@ -213,31 +221,64 @@ static void send_output(struct link *l, struct intake *in, struct output *o)
 	in->held[in->n_held++] = *o;
 }
 
-void link_send(struct link *l, struct intake *in, struct item *item, enum side to)
+/* The number by which link_expire() finds the sender of this command; 0: it waits for nothing. */
+static unsigned note_order(struct intake *in, const struct task *t)
+{
+	struct order *o;
+
+	if (!t->waits || !t->job.plain.id)
+		return 0;
+	in->orders = mem_grow(in->orders, in->n_orders, sizeof *in->orders);
+	o = &in->orders[in->n_orders++];
+	*o = (struct order){ mem_strdup(t->job.plain.device), mem_strdup(t->job.plain.id) };
+	return in->n_orders;
+}
+
+void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
+	       const struct task *t)
 {
 	struct output o = {
 		.to = to,
 		.lane = is_exchange(item->plain.kind) ? LANE_EXCHANGE : LANE_REPORT,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
 		.message = item->message,
+		.expires_ms = INT64_MAX,
 	};
 
+	if (t && t->expires_ms) {
+		o.expires_ms = t->expires_ms;
+		o.order = note_order(in, t);
+	}
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
 	send_output(l, in, &o);
 }
 
-void link_resend(struct link *l, enum side from, bool is_own, struct output *outputs, size_t n,
-		 void *tag)
+/* What an earlier run stored does not say whether it is a command; its topic does. */
+static bool is_command(const struct link *l, const struct output *o)
 {
-	struct intake *in = link_intake(l, flow_from(from), NULL, tag,
-					is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
+	const struct row *row = o->to == SOUTH ? plan_writer(l->plan, SOUTH, KIND_COMMAND) : NULL;
 
+	return row && plan_is_topic_of(l->plan, SOUTH, row, o->message.topic);
+}
+
+void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
+		 struct output *outputs, size_t n, void *tag)
+{
+	struct intake *in;
+
+	l->now_ms = received_ms;
+	in = link_intake(l, flow_from(from), NULL, tag,
+			 is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
 	in->is_decided = in->is_told = true;
 	in->is_settled_well = n == 0; /* its effect is in the state */
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		outputs[i].expires_ms = INT64_MAX;
+		if (is_command(l, &outputs[i]))
+			outputs[i].expires_ms = received_ms + l->plan->command_max_age_ms;
 		send_output(l, in, &outputs[i]);
+	}
 	link_release(l, in);
 }
 
@@ -352,7 +393,7 @@ static void on_written(struct job *job, struct results *results)
 		struct item *item = &results->items[i];
 
 		if (item->type == ITEM_MESSAGE) {
-			link_send(t->link, t->intake, item, job->side);
+			link_send(t->link, t->intake, item, job->side, t);
 			n_sent++;
 		} else {
 			link_refuse(t->intake, item->reason, item->text);
@@ -377,6 +418,7 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	t->caller = w->caller;
 	t->answer_topic = mem_strdup(w->answer_topic);
 	t->waits = w->waits;
+	t->expires_ms = w->expires_ms;
 	in->keeps_outputs = true; /* a stateful kind, or one read beside it */
 	strand_submit(l->strand, &t->job);
 }
@@ -407,17 +449,36 @@ static struct intake *own_intake(struct link *l, enum flow flow)
 	return in;
 }
 
+/* There will be no reply. */
+static void give_up(struct link *l, const struct pairing *p, const char *why)
+{
+	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+
+	logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	pairings_close(l->pairings, p, &l->changes);
+	link_release(l, in);
+}
+
 static void expire_pairings(struct link *l)
 {
 	const struct pairing *p;
 
-	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL) {
-		struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL)
+		give_up(l, p, "timeout");
+}
 
-		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, "timeout");
-		pairings_close(l->pairings, p, &l->changes);
-		link_release(l, in);
-	}
+void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
+{
+	const struct order *o = order ? &origin->orders[order - 1] : NULL;
+	const struct pairing *p =
+		o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
+
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
+	if (p) /* else it was told of a time-out before */
+		give_up(l, p, "expired");
+	strand_end(l->strand);
+	link_done(l, origin, o ? REFUSED_NOT : DEAD_EXPIRED, "older than command_max_age");
 }
 
 static void with_own_intake(struct link *l, struct provision_actions *acts)
@@ -451,6 +512,11 @@ int64_t link_next_deadline(const struct link *l)
 	int64_t b = provisions_next_deadline(l->provisions);
 
 	return a < b ? a : b;
+}
+
+bool link_is_deciding(const struct link *l)
+{
+	return l->n_deciding > 0;
 }
 
 void link_resume(struct link *l, int64_t now_ms)
@@ -547,6 +613,11 @@ void link_changes_written(struct link *l)
 	l->n_told = l->changes.n; /* all are told in the step that made them */
 	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;
 	l->n_ready = 0;
+}
+
+size_t link_pending_bytes(const struct link *l, enum flow flow)
+{
+	return l->pending_bytes[flow];
 }
 
 const struct link_counters *link_counters(const struct link *l, enum flow flow)

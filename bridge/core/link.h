@@ -33,6 +33,10 @@ struct output {
 	bool is_own;	       /* nothing came in: the bridge says it by itself */
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
+	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
+	 * `order`.  INT64_MAX: never. */
+	int64_t expires_ms;
+	unsigned order;
 };
 
 struct verdict {
@@ -90,27 +94,36 @@ void link_receive(struct link *l, enum side from, const struct message *m, int64
 /* An earlier run received it at `received_ms` and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, enum side from, const struct message *m,
 			int64_t received_ms, void *tag);
-/* An earlier run decided what became of a message that came from `from` (`is_own`: of none), and did
- * not settle it: send these.  Of an output, `to`, `lane` and `message` are used; messages are taken.
- * With none it is settled at once. */
-void link_resend(struct link *l, enum side from, bool is_own, struct output *outputs, size_t n,
-		 void *tag);
+/* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
+ * `received_ms`, and did not settle it: send these.  Of an output, `to`, `lane` and `message` are used;
+ * messages are taken.  With none it is settled at once. */
+void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
+		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
 void link_set_tag(struct intake *origin, void *tag);
 /* What became of an output: REFUSED_NOT, the far side has it; else why not. */
 void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text);
+/* In place of link_done(): a command has waited until it was too old (`command_max_age`), and will not
+ * be sent.  Who asked and waits for a reply is told "expired", which counts as delivered, as every
+ * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
+ * asked is told of a time-out then, by the pairing. */
+void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 
 /* Deadlines. */
 void link_tick(struct link *l, int64_t now_ms);
 int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
+/* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
+bool link_is_deciding(const struct link *l);
 
 /* The changes of state to write to the store, in one transaction with what was decided (link_ops);
  * then call link_changes_written().  Those of a message that has jobs on their way are held back, as
  * are its outputs: a crash must not come between them. */
 struct changes link_changes(struct link *l);
 void link_changes_written(struct link *l);
+/* Bytes of the messages of this direction that came in and are not settled. */
+size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);
 
 /* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its

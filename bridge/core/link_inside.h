@@ -40,10 +40,17 @@ struct link {
 	size_t n_told;	/* of the changes: the translator knows of them */
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
+	size_t pending_bytes[FLOWS];
 	struct intakes deciding;
 	unsigned n_deciding; /* of these: with jobs on their way */
 	int64_t now_ms;	     /* of the event in hand */
 	bool is_ending;	     /* what is not complete is dropped */
+};
+
+/* A command on its way whose sender waits for a reply: by these its pairing is found. */
+struct order {
+	char *device;
+	char *far_id;
 };
 
 /* A message that came in, until all that it became is settled. */
@@ -53,6 +60,7 @@ struct intake {
 	const struct message *raw; /* as it came, or `message`; NULL: nothing came in */
 	struct message message;	   /* once rows read it; credentials are taken out */
 	enum kind kind;		   /* of the first row that reads it */
+	size_t n_bytes;
 	int64_t at_ms;
 	unsigned refs;	 /* the event in hand, jobs and outputs on their way */
 	unsigned n_jobs; /* of these */
@@ -65,6 +73,8 @@ struct intake {
 	TAILQ_ENTRY(intake) deciding;
 	struct output *held; /* ... these */
 	size_t n_held;
+	struct order *orders;
+	unsigned n_orders;
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
 	char *text;
@@ -83,7 +93,8 @@ struct task {
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
 	enum side caller;   /* of a request: who asked */
 	char *answer_topic; /* of a request: where its answer goes; NULL: the usual */
-	bool waits;	    /* of a configuration: the sender waits for a confirmation */
+	bool waits;	    /* the sender of a configuration, or of a command: for a word on it */
+	int64_t expires_ms; /* of a command; 0: of none */
 };
 
 /* A plain message to write; everything is copied. */
@@ -96,6 +107,7 @@ struct link_write {
 	enum side caller;
 	const char *answer_topic;
 	bool waits;
+	int64_t expires_ms;
 };
 
 /* --- link.c */
@@ -108,8 +120,9 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
 void link_refuse(struct intake *in, enum refusal reason, const char *text);
-/* Send a MESSAGE item; it is taken. */
-void link_send(struct link *l, struct intake *in, struct item *item, enum side to);
+/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
+void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
+	       const struct task *t);
 /* A job for `in`, which it holds until link_task_end(). */
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
 /* A completion of `t` begins: the time is that of its message. */
@@ -140,8 +153,8 @@ void logic_take(struct task *t, struct plain *p);
 bool logic_is_reply(enum kind kind);
 /* The open request that `p`, read by `t`, answers; NULL: none. */
 const struct pairing *logic_pairing(const struct task *t, const struct plain *p);
-/* Tell the asker that there will be no reply. */
-void logic_send_error(struct link *l, struct intake *in, enum side caller,
+/* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */
+bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 		      const struct plain *request, const char *reply_topic, const char *text);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);

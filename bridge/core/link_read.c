@@ -112,7 +112,7 @@ static void on_read(struct job *job, struct results *results)
 			logic_note_attributes(t->link, &item->plain);
 		if (item->type == ITEM_MESSAGE)
 			link_send(t->link, t->intake, item,
-				  flow_target(kind_table[item->plain.kind].flow));
+				  flow_target(kind_table[item->plain.kind].flow), NULL);
 		else if (item->type == ITEM_PLAIN)
 			logic_take(t, &item->plain);
 		else

@@ -114,7 +114,7 @@ static bool wants_reply(const struct link *l, enum side caller, const struct pla
 	return plan_writer(l->plan, caller, kind_table[request->kind].reply);
 }
 
-void logic_send_error(struct link *l, struct intake *in, enum side caller,
+bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 		      const struct plain *request, const char *reply_topic, const char *text)
 {
 	enum kind kind = kind_table[request->kind].reply;
@@ -127,12 +127,13 @@ void logic_send_error(struct link *l, struct intake *in, enum side caller,
 	if (request->kind == KIND_SNAPSHOT_REQUEST)
 		logic_send_snapshot(l, in, request->device);
 	if (kind == KIND_ATTRIBUTES_REPLY || !wants_reply(l, caller, request, reply_topic))
-		return;
+		return false;
 	put_error(&body, kind, request, text);
 	reply.body = body.data;
 	reply.body_len = body.len;
 	link_write_reply(l, in, caller, &reply, request, reply_topic);
 	buf_fini(&body);
+	return true;
 }
 
 static const char *why_not_written(size_t n_refused)
@@ -178,6 +179,34 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 		link_write_reply(l, t->intake, t->caller, &reply, request, t->answer_topic);
 }
 
+/* From when on a command is too old to be obeyed; 0: it is none. */
+static int64_t expiry(const struct task *t, const struct plain *p)
+{
+	double ts = p->ts ? strtod(p->ts, NULL) : 0;
+	int64_t born_ms = t->intake->at_ms;
+
+	if (p->kind != KIND_COMMAND)
+		return 0;
+	if (p->ts &&
+	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
+		born_ms = ts > 0 ? (int64_t)ts : 0;
+	return born_ms + t->link->plan->command_max_age_ms;
+}
+
+/* Too old when it came.  (One that gets too old while it waits: link_expire().) */
+static bool is_expired(const struct task *t, const struct plain *p)
+{
+	int64_t expires_ms = expiry(t, p);
+
+	return expires_ms && expires_ms <= t->link->now_ms;
+}
+
+static void refuse_expired(struct task *t, const struct plain *p, const char *answer_topic)
+{
+	if (!logic_send_error(t->link, t->intake, source(t), p, answer_topic, "expired"))
+		link_refuse(t->intake, DEAD_EXPIRED, "older than command_max_age");
+}
+
 static void open_pairing(struct task *t, const struct plain *p, const struct row *row,
 			 const char *answer_topic)
 {
@@ -192,7 +221,9 @@ static void open_pairing(struct task *t, const struct plain *p, const struct row
 		   &(struct link_write){ .to = side_other(source(t)),
 					 .plain = &far,
 					 .after = after_request,
-					 .caller = source(t) });
+					 .caller = source(t),
+					 .waits = wants_reply(l, source(t), p, answer_topic),
+					 .expires_ms = expiry(t, p) });
 }
 
 static void on_request(struct task *t, struct plain *p)
@@ -207,7 +238,9 @@ static void on_request(struct task *t, struct plain *p)
 		return;
 	}
 	answer_topic = link_answer_topic(t, p);
-	if (!row && p->kind == KIND_ATTRIBUTES_REQUEST) {
+	if (is_expired(t, p)) {
+		refuse_expired(t, p, answer_topic);
+	} else if (!row && p->kind == KIND_ATTRIBUTES_REQUEST) {
 		logic_answer_attributes(l, t->intake, source(t), p, answer_topic);
 	} else if (!row) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
@@ -219,7 +252,8 @@ static void on_request(struct task *t, struct plain *p)
 						 .plain = p,
 						 .after = after_answered,
 						 .caller = source(t),
-						 .answer_topic = answer_topic });
+						 .answer_topic = answer_topic,
+						 .expires_ms = expiry(t, p) });
 	} else {
 		open_pairing(t, p, row, answer_topic);
 	}

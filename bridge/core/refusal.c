@@ -17,6 +17,7 @@ static const char *const words[REFUSALS] = {
 	[DEAD_RETAINED] = "retained",
 	[DEAD_QUEUE_FULL] = "queue-full",
 	[DEAD_BROKER_REFUSED] = "broker-refused",
+	[DEAD_EXPIRED] = "expired",
 	[FILTERED_BY_MAPPING] = "mapping",
 	[FILTERED_NOT_READ] = "not-read",
 	[FILTERED_UNMATCHED] = "unmatched",

@@ -21,6 +21,7 @@ enum refusal {
 	DEAD_RETAINED,	   /* a command or handshake from the broker's memory */
 	DEAD_QUEUE_FULL,
 	DEAD_BROKER_REFUSED, /* the far broker acknowledged with a failure */
+	DEAD_EXPIRED,	     /* too old when its turn came */
 	/* filtered */
 	FILTERED_BY_MAPPING,   /* the functions put out nothing */
 	FILTERED_NOT_READ,     /* the topic belongs to the other direction */
@@ -35,7 +36,7 @@ enum refusal {
 
 static inline int refusal_is_dead(enum refusal r)
 {
-	return r >= DEAD_UNKNOWN_TOPIC && r <= DEAD_BROKER_REFUSED;
+	return r >= DEAD_UNKNOWN_TOPIC && r <= DEAD_EXPIRED;
 }
 const char *refusal_word(enum refusal r); /* "unknown-topic" */
 

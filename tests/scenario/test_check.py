@@ -261,5 +261,4 @@ def test_settings_that_are_not_acted_on_are_said(lab):
                           admin="127.0.0.1:0", journal={"max_bytes": 1000000, "sync": "off"})
     assert status == 0
     assert_lines(text, *(rf"calque\.conf:\d+: {key}: this version does not act on it yet \(warning\)$"
-                         for key in ("admin", r"journal\.sync", r"journal\.max_bytes",
-                                     "command_max_age", r"south\.connections")), NO_MISTAKES)
+                         for key in ("admin", r"journal\.sync", r"journal\.max_bytes", r"south\.connections")), NO_MISTAKES)

@@ -22,6 +22,8 @@ static struct intake *held[8]; /* when `holds`: what was sent and is not done */
 static struct output_note {
 	enum side to;
 	uint64_t echo;
+	int64_t expires_ms;
+	unsigned order;
 } last_output;
 static size_t n_held;
 static bool holds;
@@ -81,7 +83,7 @@ static void on_send(void *ctx, struct output *o)
 		buf_printf(&said, " response=%s", m->response_topic);
 	buf_putc(&said, '\n');
 	message_fini(&o->message);
-	last_output = (struct output_note){ o->to, o->echo };
+	last_output = (struct output_note){ o->to, o->echo, o->expires_ms, o->order };
 	if (holds)
 		held[n_held++] = o->origin;
 	else
@@ -358,6 +360,36 @@ Test(link, a_device_that_is_not_of_the_link_is_refused)
 	step(NORTH, "n/e/space", "{}", "= unknown-topic\n"); /* not subscribed either */
 }
 
+/* A session that is one device's does not speak for another, whatever its payloads say. */
+Test(link, a_payload_names_no_other_device_than_its_session)
+{
+	world_set(&w, SOUTH, "device", "d");
+	world_set(&w, NORTH, "device", "D");
+	start(SOUTHERN("", "{ kind: 'space_info', topic: 's/{device}/space' }", ""),
+	      NORTHERN("device: 'payload', session: { per: 'device' },",
+		       "{ kind: 'space_info', topic: 'space', read: 'f' },"
+		       "{ kind: 'space_info', topic: 'of/{device}', read: 'f' }",
+		       "def f: {device: .payload.who, body: {}};"));
+	step(NORTH, "space", "{'who':'D'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{'who':'d'}", "= other-device\n"); /* the name it has elsewhere */
+	step(NORTH, "space", "{'who':'e'}", "= other-device\n");
+	step(NORTH, "of/D", "{'who':'D'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "of/D", "{'who':'e'}", "= other-device\n");
+	step(NORTH, "of/e", "{'who':'D'}", "= unknown-topic\n"); /* not subscribed either */
+}
+
+/* Without a name of its own on that side, it is the device of the link. */
+Test(link, a_payload_names_no_other_device_than_the_links_only_one)
+{
+	world_set(&w, SOUTH, "device", "d");
+	start(SOUTHERN("", "{ kind: 'space_info', topic: 's/{device}/space' }", ""),
+	      NORTHERN("device: 'payload',", "{ kind: 'space_info', topic: 'space', read: 'f' }",
+		       "def f: {device: .payload.who, body: {}};"));
+	step(NORTH, "space", "{'who':'d'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{'who':'e'}", "= other-device\n");
+}
+
 /* --- retained, echo ------------------------------------------------------------------------ */
 
 #define S_ASKS                                                                                     \
@@ -551,6 +583,121 @@ Test(link, pairings_survive_a_restart)
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
 }
 
+/* --- commands that are too old ------------------------------------------------------------- */
+
+/* The mapping of the north gives the time of a command. */
+#define N_ASKS_WITH_TIME                                                                           \
+	NORTHERN("", N_ASKS,                                                                       \
+		 "def rd: .payload | {id, ts: .at, body: {name: .do}}; def wr: {};"                \
+		 "def rr: {body: {}}; def wrr: {id} + .body;")
+
+/* It waited for a south that was away, for as long as that; `wanted` when it is to be sent. */
+static void wait_for_south_at(int64_t ms, const char *wanted, int line)
+{
+	cr_assert_eq(n_held, 1, "line %d", line);
+	now_ms += ms;
+	holds = false;
+	n_held = 0;
+	link_expire(l, held[0], last_output.order, now_ms);
+	expect_at(wanted, line);
+}
+#define wait_for_south(ms, wanted) wait_for_south_at(ms, wanted, __LINE__)
+
+Test(link, a_command_says_when_it_is_too_old)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, INT64_MAX, "a reply is never too old");
+}
+
+Test(link, a_command_that_waited_too_long_is_answered_and_that_is_its_delivery)
+{
+	w.spec.command_max_age_ms = 10000;
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(10000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'expired','asked':7}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->delivered, 1);
+	after(30000, ""); /* no time-out is told as well */
+}
+
+Test(link, a_command_that_waited_too_long_is_not_answered_twice)
+{
+	unsigned order;
+
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	order = last_output.order;
+	after(30000, "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n");
+	link_done(l, held[--n_held], REFUSED_NOT, NULL);
+	expect("= own\n");
+	last_output.order = order;
+	wait_for_south(30000, "= carried\n");
+}
+
+Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
+{
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(60000, "= expired\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
+}
+
+Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
+{
+	struct output out = { .to = SOUTH };
+
+	start_asks();
+	holds = true;
+	out.message = make("s/d/do", "{'id':1,'do':'a'}");
+	link_resend(l, NORTH, false, now_ms - 50000, &out, 1, NULL);
+	expect("south s/d/do {'id':1,'do':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
+	wait_for_south(10000, "= expired\n");
+	out = (struct output){ .to = NORTH, .message = make("n/d/did", "{}") };
+	link_resend(l, SOUTH, false, now_ms - 50000, &out, 1, NULL);
+	expect("north n/d/did {}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, INT64_MAX);
+}
+
+Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)
+{
+	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
+	step(NORTH, "n/d/do", "{'id':7,'do':'a','at':1699999970000}",
+	     "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000);
+	step(NORTH, "n/d/do", "{'id':8,'do':'a','at':1800000000000}",
+	     "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000, "the future makes it no younger");
+	step(NORTH, "n/d/do", "{'id':9,'do':'a','at':1699999940000}",
+	     "north n/d/did {'id':9,'status':'error','message':'expired'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'do':'a','at':1699999940000}", "= expired\n");
+}
+
+Test(link, what_is_pending_counts_in_bytes)
+{
+	struct message m;
+
+	start(S_REPORTS, N_REPORTS);
+	holds = true;
+	m = make("s/d/t", "[1,2]");
+	link_receive(l, SOUTH, &m, now_ms, NULL);
+	expect("north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
+	cr_expect_eq(link_pending_bytes(l, FLOW_DOWN), 0);
+	link_done(l, held[0], REFUSED_NOT, NULL);
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
+	link_done(l, held[1], REFUSED_NOT, NULL);
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), 0);
+	message_fini(&m);
+}
+
 /* --- once more after a restart ------------------------------------------------------------- */
 
 static char tag;
@@ -591,7 +738,7 @@ static void resend(enum side from, bool is_own, size_t n)
 		{ .to = side_other(from), .message = make("x/d/a", "{'a':2}") },
 	};
 
-	link_resend(l, from, is_own, out, n, &tag);
+	link_resend(l, from, is_own, now_ms, out, n, &tag);
 	for (size_t i = n; i < 2; i++)
 		message_fini(&out[i].message);
 }
