@@ -404,14 +404,21 @@ int64_t line_next_deadline(const struct line *line)
 	return earliest;
 }
 
+static bool save(struct line *line, const struct changes *c, struct err *e)
+{
+	return !c || c->n == 0 || state_apply(line->parts->db, line->plan->name, c, e);
+}
+
 bool line_save(struct line *line, struct err *e)
 {
 	struct changes c = link_changes(line->link);
+	bool ok = save(line, &c, e);
 
-	if (c.n && !state_apply(line->parts->db, line->plan->name, &c, e))
-		return false;
-	link_changes_written(line->link);
-	return true;
+	for (int s = 0; ok && s < SIDES; s++)
+		ok = save(line, link_echoes(line->link, (enum side)s), e);
+	if (ok)
+		link_changes_written(line->link);
+	return ok;
 }
 
 bool line_is_drained(const struct line *line)

@@ -1,22 +1,29 @@
 #include "core/echo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/buf.h"
 #include "base/crypto.h"
+#include "base/err.h"
+#include "base/jtext.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "core/change.h"
+
+#define MACHINE "echo"
 
 struct same;
 
 struct entry {
-	TAILQ_ENTRY(entry) link;      /* in `unacked` or `acked` */
+	TAILQ_ENTRY(entry) link;
 	TAILQ_ENTRY(entry) same_link; /* in same->entries */
 	struct same *same;
 	uint64_t number;
 	int64_t acked_ms;
-	bool is_acked;
+	struct entries *list; /* that it is in */
 };
 TAILQ_HEAD(entries, entry);
 
@@ -27,17 +34,22 @@ struct same {
 };
 
 struct echo {
-	struct map by_hash;	/* -> struct same */
-	struct map by_number;	/* -> struct entry */
-	struct entries unacked; /* in the order sent */
-	struct entries acked;	/* in the order acknowledged: what ends first is first */
+	struct map by_hash;	 /* -> struct same */
+	struct map by_number;	 /* -> struct entry */
+	struct entries unacked;	 /* in the order sent */
+	struct entries acked;	 /* in the order acknowledged: what ends first is first */
+	struct entries restored; /* by number */
 	uint64_t last_number;
+	const char *name;
+	struct changes changes;
 };
 
-struct echo *echo_new(void)
+struct echo *echo_new(const char *name)
 {
 	struct echo *e = mem_zalloc(sizeof *e);
 
+	e->name = name;
+	TAILQ_INIT(&e->restored);
 	TAILQ_INIT(&e->unacked);
 	TAILQ_INIT(&e->acked);
 	return e;
@@ -49,6 +61,7 @@ void echo_free(struct echo *e)
 		return;
 	map_fini(&e->by_number, free);
 	map_fini(&e->by_hash, free);
+	changes_fini(&e->changes);
 	free(e);
 }
 
@@ -60,11 +73,41 @@ static void hash_message(const char *topic, const void *payload, size_t len,
 	crypto_hash(pieces, 2, out);
 }
 
+/* Write the row of an entry, or remove it. */
+static void note(struct echo *e, const struct entry *it, bool is_there)
+{
+	char key[64];
+	struct buf value = { 0 };
+
+	if (!e->name)
+		return;
+	snprintf(key, sizeof key, "%s/%llu", e->name, (unsigned long long)it->number);
+	if (is_there) {
+		buf_putc(&value, '"');
+		crypto_base64_encode(&value, it->same->hash, sizeof it->same->hash);
+		buf_putc(&value, '"');
+		changes_put(&e->changes, MACHINE, key, value.data, false);
+		buf_fini(&value);
+	} else {
+		changes_delete(&e->changes, MACHINE, key);
+	}
+}
+
+static void move(struct entry *it, struct entries *to)
+{
+	if (it->list)
+		TAILQ_REMOVE(it->list, it, link);
+	it->list = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, it, link);
+}
+
 static void forget(struct echo *e, struct entry *it)
 {
 	struct same *s = it->same;
 
-	TAILQ_REMOVE(it->is_acked ? &e->acked : &e->unacked, it, link);
+	note(e, it, false);
+	move(it, NULL);
 	TAILQ_REMOVE(&s->entries, it, same_link);
 	map_remove(&e->by_number, &it->number, sizeof it->number);
 	if (TAILQ_EMPTY(&s->entries)) {
@@ -76,45 +119,65 @@ static void forget(struct echo *e, struct entry *it)
 
 static struct entry *oldest(const struct echo *e)
 {
-	struct entry *a = TAILQ_FIRST(&e->acked), *u = TAILQ_FIRST(&e->unacked);
+	const struct entries *const lists[] = { &e->restored, &e->acked, &e->unacked };
+	struct entry *first = NULL;
 
-	return !u || (a && a->number < u->number) ? a : u;
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		struct entry *it = TAILQ_FIRST(lists[i]);
+
+		if (it && (!first || it->number < first->number))
+			first = it;
+	}
+	return first;
 }
 
-static bool has_ended(const struct entry *it, int64_t now_ms)
+static void acknowledge(struct echo *e, struct entry *it, int64_t now_ms)
 {
-	return it->is_acked && now_ms - it->acked_ms >= ECHO_AFTER_ACK_MS;
+	it->acked_ms = now_ms;
+	move(it, &e->acked);
 }
 
 static void drop_ended(struct echo *e, int64_t now_ms)
 {
 	struct entry *it;
 
-	while ((it = TAILQ_FIRST(&e->acked)) && has_ended(it, now_ms))
+	while ((it = TAILQ_FIRST(&e->restored)) != NULL)
+		acknowledge(e, it, now_ms);
+	while ((it = TAILQ_FIRST(&e->acked)) && now_ms - it->acked_ms >= ECHO_AFTER_ACK_MS)
 		forget(e, it);
 }
 
-uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len)
+static struct entry *add(struct echo *e, uint64_t number, const uint8_t hash[CRYPTO_HASH_BYTES],
+			 struct entries *list)
 {
-	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct entry *it = mem_zalloc(sizeof *it);
 	struct same *s;
 
 	if (e->by_number.n >= ECHO_MAX)
 		forget(e, oldest(e));
-	hash_message(topic, payload, len, hash);
-	s = map_get(&e->by_hash, hash, sizeof hash);
+	s = map_get(&e->by_hash, hash, CRYPTO_HASH_BYTES);
 	if (!s) {
 		s = mem_alloc(sizeof *s);
 		TAILQ_INIT(&s->entries);
-		memcpy(s->hash, hash, sizeof hash);
-		map_set(&e->by_hash, hash, sizeof hash, s);
+		memcpy(s->hash, hash, sizeof s->hash);
+		map_set(&e->by_hash, hash, CRYPTO_HASH_BYTES, s);
 	}
 	it->same = s;
-	it->number = ++e->last_number;
+	it->number = number;
 	TAILQ_INSERT_TAIL(&s->entries, it, same_link);
-	TAILQ_INSERT_TAIL(&e->unacked, it, link);
+	move(it, list);
 	map_set(&e->by_number, &it->number, sizeof it->number, it);
+	return it;
+}
+
+uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len)
+{
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct entry *it;
+
+	hash_message(topic, payload, len, hash);
+	it = add(e, ++e->last_number, hash, &e->unacked);
+	note(e, it, true);
 	return it->number;
 }
 
@@ -122,12 +185,8 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms)
 {
 	struct entry *it = map_get(&e->by_number, &number, sizeof number);
 
-	if (it && !it->is_acked) {
-		TAILQ_REMOVE(&e->unacked, it, link);
-		it->is_acked = true;
-		it->acked_ms = now_ms;
-		TAILQ_INSERT_TAIL(&e->acked, it, link);
-	}
+	if (it && it->list == &e->unacked)
+		acknowledge(e, it, now_ms);
 	drop_ended(e, now_ms);
 }
 
@@ -150,4 +209,35 @@ bool echo_take(struct echo *e, const char *topic, const void *payload, size_t le
 size_t echo_size(const struct echo *e)
 {
 	return e->by_number.n;
+}
+
+struct changes *echo_changes(struct echo *e)
+{
+	return &e->changes;
+}
+
+bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err)
+{
+	size_t len = strlen(e->name);
+	struct buf coded = { 0 }, hash = { 0 };
+	bool ok;
+
+	if (strncmp(key, e->name, len) != 0 || key[len] != '/')
+		return true; /* another one's */
+	ok = jtext_string_decode((struct jslice){ value, strlen(value) }, &coded) &&
+	     crypto_base64_decode(&hash, buf_str(&coded), coded.len) &&
+	     hash.len == CRYPTO_HASH_BYTES;
+	if (ok) {
+		uint64_t number = strtoull(key + len + 1, NULL, 10);
+
+		if (number > e->last_number)
+			e->last_number = number;
+		add(e, number, (const uint8_t *)hash.data, &e->restored);
+	} else {
+		err_set(err, ERR_CORRUPT, "echo '%s' is no row of the memory of what was sent",
+			key);
+	}
+	buf_fini(&coded);
+	buf_fini(&hash);
+	return ok;
 }

@@ -1,7 +1,8 @@
 /* echo.h -- a session's memory of what it sent, so that it is not taken for news when the broker
  * gives it back (MQTT 3.1.1 has no No Local).
  *
- * An entry serves once, and ends ECHO_AFTER_ACK_MS after its PUBACK.  Pure. */
+ * An entry serves once, and ends ECHO_AFTER_ACK_MS after its PUBACK.  A broker keeps what it has to
+ * give back while we are away, so the memory outlives a restart: machine name "echo".  Pure. */
 #ifndef BRIDGE_ECHO_H
 #define BRIDGE_ECHO_H
 
@@ -9,12 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct changes;
 struct echo;
+struct err;
 
 #define ECHO_AFTER_ACK_MS 10000
 #define ECHO_MAX	  100000 /* entries; beyond that the oldest is forgotten */
 
-struct echo *echo_new(void);
+/* `name` (a string constant) stands in the keys of its rows; NULL: it keeps none. */
+struct echo *echo_new(const char *name);
 void echo_free(struct echo *e);
 /* Remember a message that was handed to the session.  Returns its number for echo_acked(). */
 uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len);
@@ -22,5 +26,11 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms);
 /* Is this incoming message one of ours?  Uses the entry up. */
 bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms);
 size_t echo_size(const struct echo *e);
+
+/* The rows that have changed: write them, before what was sent leaves, then changes_fini() them. */
+struct changes *echo_changes(struct echo *e);
+/* Take back a row, if it is this memory's.  It ends as if its PUBACK came with the first message.
+ * False sets *err: ERR_CORRUPT. */
+bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err);
 
 #endif

@@ -548,10 +548,10 @@ struct link *link_new(const struct plan *plan, struct translator *translator,
 	l->provisions = provisions_new();
 	l->reporteds = reporteds_new();
 	if (plan_has_echoes(plan, SOUTH))
-		l->carried = echo_new();
+		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
 	for (int s = 0; s < SIDES; s++)
-		l->echo[s] = echoes[s] ? echo_new() : NULL;
+		l->echo[s] = echoes[s] ? echo_new(side_name((enum side)s)) : NULL;
 	return l;
 }
 
@@ -575,6 +575,15 @@ void link_free(struct link *l)
 	free(l);
 }
 
+/* A side that has No Local now needs no memory. */
+static bool restore_echo(struct link *l, const char *key, const char *value, struct err *e)
+{
+	for (int s = 0; s < SIDES; s++)
+		if (l->echo[s] && !echo_restore(l->echo[s], key, value, e))
+			return false;
+	return true;
+}
+
 bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
 		  struct err *e)
 {
@@ -590,6 +599,8 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 		return reporteds_restore(l->reporteds, key, value, e);
 	if (strcmp(machine, "device") == 0)
 		return devices_restore(l->plan->devices, key, value, e);
+	if (strcmp(machine, "echo") == 0)
+		return restore_echo(l, key, value, e);
 	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
 	return false;
 }
@@ -607,8 +618,16 @@ struct changes link_changes(struct link *l)
 	return (struct changes){ l->changes.items, l->n_ready };
 }
 
+struct changes *link_echoes(struct link *l, enum side side)
+{
+	return l->echo[side] ? echo_changes(l->echo[side]) : NULL;
+}
+
 void link_changes_written(struct link *l)
 {
+	for (int s = 0; s < SIDES; s++)
+		if (l->echo[s])
+			changes_fini(echo_changes(l->echo[s]));
 	changes_drop(&l->changes, l->n_ready);
 	l->n_told = l->changes.n; /* all are told in the step that made them */
 	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/change.h"
 #include "core/echo.h"
 
 static uint64_t sent(struct echo *e, const char *topic, const char *payload)
@@ -20,7 +22,7 @@ Test(echo, only_what_was_sent_is_an_echo)
 	static const struct {
 		const char *topic, *payload;
 	} others[] = { { "t", "other" }, { "u", "p" }, { "tp", "" }, { "", "tp" }, { "t", "p " } };
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	sent(e, "t", "p");
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -32,7 +34,7 @@ Test(echo, only_what_was_sent_is_an_echo)
 
 Test(echo, empty_payload_may_be_null)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	echo_sent(e, "t", NULL, 0);
 	cr_expect(echo_take(e, "t", NULL, 0, 0));
@@ -41,7 +43,7 @@ Test(echo, empty_payload_may_be_null)
 
 Test(echo, entry_serves_once_and_as_often_as_it_was_sent)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	sent(e, "t", "p");
 	sent(e, "t", "p");
@@ -54,7 +56,7 @@ Test(echo, entry_serves_once_and_as_often_as_it_was_sent)
 
 Test(echo, entry_ends_ten_seconds_after_its_puback)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	echo_acked(e, sent(e, "t", "1"), 5000);
 	echo_acked(e, sent(e, "t", "2"), 5000);
@@ -66,7 +68,7 @@ Test(echo, entry_ends_ten_seconds_after_its_puback)
 
 Test(echo, entry_without_puback_does_not_end)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	sent(e, "t", "p");
 	cr_expect(take(e, "t", "p", INT64_C(1) << 50));
@@ -75,7 +77,7 @@ Test(echo, entry_without_puback_does_not_end)
 
 Test(echo, second_puback_does_not_prolong)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 	uint64_t n = sent(e, "t", "p");
 
 	echo_acked(e, n, 0);
@@ -86,7 +88,7 @@ Test(echo, second_puback_does_not_prolong)
 
 Test(echo, puback_of_what_is_gone_is_ignored)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 	uint64_t n = sent(e, "t", "p");
 
 	take(e, "t", "p", 0);
@@ -99,7 +101,7 @@ Test(echo, puback_of_what_is_gone_is_ignored)
 
 Test(echo, ended_entries_go_though_an_older_one_never_got_its_puback)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 
 	sent(e, "t", "stuck");
 	for (int i = 0; i < 10; i++)
@@ -115,7 +117,7 @@ Test(echo, ended_entries_go_though_an_older_one_never_got_its_puback)
 
 Test(echo, beyond_the_maximum_the_oldest_is_forgotten)
 {
-	struct echo *e = echo_new();
+	struct echo *e = echo_new(NULL);
 	char payload[32];
 
 	for (int i = 0; i < ECHO_MAX + 2; i++) {
@@ -131,5 +133,87 @@ Test(echo, beyond_the_maximum_the_oldest_is_forgotten)
 	cr_expect_not(take(e, "t", "1", 0));
 	cr_expect(take(e, "t", "2", 0));
 	cr_expect(take(e, "t", "3", 0));
+	echo_free(e);
+}
+
+/* --- across restarts ----------------------------------------------------------------------- */
+
+/* End the memory, and make it again of what it wanted written; *rows is all that was. */
+static struct echo *restart(struct echo *e, struct changes *rows)
+{
+	const struct changes *c = echo_changes(e);
+	struct echo *again = echo_new("north");
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < c->n; i++)
+		changes_put(rows, "echo", c->items[i].key, c->items[i].value, false);
+	echo_free(e);
+	for (size_t i = 0; i < rows->n; i++) {
+		bool is_last = rows->items[i].value;
+
+		for (size_t k = i + 1; k < rows->n; k++)
+			is_last = is_last && strcmp(rows->items[k].key, rows->items[i].key) != 0;
+		if (is_last)
+			cr_assert(
+				echo_restore(again, rows->items[i].key, rows->items[i].value, &err),
+				"%s", err.text);
+	}
+	return again;
+}
+
+Test(echo, a_memory_outlives_a_restart)
+{
+	struct echo *e = echo_new("north");
+	struct changes rows = { 0 };
+
+	sent(e, "t", "1");
+	sent(e, "t", "2");
+	echo_acked(e, sent(e, "t", "3"), 1000);
+	cr_expect(take(e, "t", "2", 1000));
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 2);
+	cr_expect(take(e, "t", "1", 60000), "its time begins with the first message");
+	cr_expect_not(take(e, "t", "2", 60000), "that was used up");
+	cr_expect(take(e, "t", "3", 69999));
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, what_was_restored_ends_too)
+{
+	struct echo *e = echo_new("north");
+	struct changes rows = { 0 };
+	uint64_t first = sent(e, "t", "1");
+
+	e = restart(e, &rows);
+	cr_expect_not(take(e, "t", "x", 60000));
+	cr_expect_not(take(e, "t", "1", 70000));
+	cr_expect_gt(sent(e, "t", "2"), first, "numbers are not given twice");
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 1);
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, a_row_of_another_side_is_left_alone)
+{
+	struct echo *e = echo_new("north");
+	struct err err = { 0 };
+
+	cr_expect(echo_restore(e, "south/1", "no hash", &err));
+	cr_expect_not(echo_restore(e, "north/1", "\"no hash\"", &err));
+	cr_expect_eq(err.code, ERR_CORRUPT);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+}
+
+Test(echo, without_a_name_nothing_is_written)
+{
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "1");
+	cr_expect_eq(echo_changes(e)->n, 0);
 	echo_free(e);
 }
