@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "app/conf.h"
 #include "app/line.h"
@@ -14,10 +15,12 @@
 #include "net/worker.h"
 #include "store/db.h"
 #include "store/journal.h"
+#include "store/state.h"
 
 #define DRAIN_MS 5000 /* at the end: how long what is in hand may take */
 
 struct bridge {
+	const struct conf *conf;
 	struct line_parts parts;
 	struct workers *workers;
 	struct line **lines;
@@ -37,15 +40,17 @@ static void bridge_fail(struct bridge *b, const struct err *e)
 }
 
 /* The messages that were accepted, what they changed, and what is settled, in one transaction. */
-static bool commit(struct bridge *b)
+static bool commit(struct bridge *b, int64_t now_ms)
 {
 	struct err e = { 0 };
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < b->n_lines; i++)
 		ok = line_save(b->lines[i], &e);
-	if (ok && records_write(b->parts.records, &e) && db_commit(b->parts.db, &e))
+	if (ok && records_write(b->parts.records, now_ms, &e) && db_commit(b->parts.db, &e)) {
+		records_committed(b->parts.records);
 		return true;
+	}
 	bridge_fail(b, &e);
 	return false;
 }
@@ -61,7 +66,7 @@ static void on_deadline(void *ctx)
 
 static void set_deadline(struct bridge *b, int64_t now_ms)
 {
-	int64_t earliest = INT64_MAX;
+	int64_t earliest = records_deadline(b->parts.records);
 
 	for (size_t i = 0; i < b->n_lines; i++) {
 		int64_t d = line_next_deadline(b->lines[i]);
@@ -100,7 +105,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		line_tick(b->lines[i], now_ms);
 	translator_run(b->parts.translator);
 	workers_flush(b->workers); /* they work while the disk does */
-	if (!commit(b))
+	if (!commit(b, now_ms))
 		return; /* what was not acknowledged comes again */
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_flush(b->lines[i], now_ms);
@@ -134,6 +139,7 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	struct line_parts *parts = &b->parts;
 	bool ok = false;
 
+	b->conf = conf;
 	b->deadline_ms = INT64_MAX;
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
 	parts->db = db_open(conf->state, conf->state_key, e);
@@ -174,23 +180,44 @@ static bool open_sessions(struct bridge *b)
 	return true;
 }
 
-/* Go on with what earlier runs left, before anything new comes in. */
+static void tell_orphans(const char *link, size_t n)
+{
+	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
+}
+
+static void tell_state_orphans(void *ctx, const char *link, size_t n)
+{
+	const struct bridge *b = ctx;
+
+	for (size_t i = 0; i < b->conf->n_links; i++)
+		if (strcmp(b->conf->links[i].name, link) == 0)
+			return;
+	log_event(LOG_WARNING, "state-orphans", "link=%s rows=%zu", link, n);
+}
+
+/* Go on with what earlier runs left, before anything new comes in.  What is of a link that is not
+ * configured stays: it may come back. */
 static bool resume(struct bridge *b)
 {
+	static const struct records_reader reader = { .take = line_take_again,
+						      .orphans = tell_orphans };
 	struct err e = { 0 };
-	bool ok = journal_count_start(b->parts.db, &e);
 
-	for (size_t i = 0; ok && i < b->n_lines; i++)
-		ok = line_resume(b->lines[i], &e);
-	if (!ok)
+	if (!journal_count_start(b->parts.db, &e) ||
+	    !state_count(b->parts.db, tell_state_orphans, b, &e) ||
+	    !records_resume(b->parts.records, &reader, &e)) {
 		bridge_fail(b, &e);
-	return ok;
+		return false;
+	}
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_resume(b->lines[i]);
+	return true;
 }
 
 /* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
 static bool finish(struct bridge *b)
 {
-	if (!commit(b))
+	if (!commit(b, INT64_MAX))
 		return false;
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_acknowledge(b->lines[i], loop_now_ms(b->parts.loop));

@@ -41,6 +41,7 @@ struct line {
 	const struct conf_link *conf;
 	const struct plan *plan;
 	struct link *link;
+	struct records_link *records;
 	struct peer peer[SIDES];
 	struct peer provisioning;
 	struct pressure pressure;
@@ -72,7 +73,7 @@ static void on_message(void *ctx, const struct message *m)
 	struct record *r = NULL;
 
 	if (m->qos > 0)
-		r = records_accept(line->parts->records, line->plan->name, p->side, m, now_ms);
+		r = records_accept(line->records, p->side, m, now_ms);
 	link_receive(line->link, p->side, m, now_ms, r);
 }
 
@@ -168,8 +169,7 @@ static void note_output(struct line *line, const struct output *o, const struct 
 	if (o->is_provisioning)
 		return;
 	if (!r && o->is_own) {
-		r = records_own(line->parts->records, line->plan->name, side_other(o->to),
-				loop_now_ms(line->parts->loop));
+		r = records_own(line->records, side_other(o->to), loop_now_ms(line->parts->loop));
 		link_set_tag(o->origin, r);
 	}
 	if (r && o->is_kept)
@@ -498,6 +498,7 @@ struct line *line_new(const struct line_parts *parts, const struct conf_link *co
 		echoes[s] = mqtt_version(line, (enum side)s) < 5; /* MQTT 5 has No Local */
 	}
 	init_peer(&line->provisioning, line, NORTH, true);
+	line->records = records_link(parts->records, plan->name, line);
 	line->link = link_new(plan, parts->translator, &link_ops, line, echoes);
 	if (state_load(parts->db, plan->name, restore, line, e))
 		return line;
@@ -518,14 +519,12 @@ bool line_open(struct line *line)
 	return true;
 }
 
-static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
-			 size_t n, struct err *e)
+void line_take_again(void *ctx, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n)
 {
 	struct line *line = ctx;
-	struct record *r = records_resumed(line->parts->records, line->plan->name, entry);
 	struct output *out = mem_zalloc((n + 1) * sizeof *out);
 
-	(void)e;
 	line->n_resumed++;
 	for (size_t i = 0; i < n; i++) {
 		out[i] = (struct output){ .to = outputs[i].to,
@@ -534,22 +533,18 @@ static bool resume_entry(void *ctx, struct journal_entry *entry, struct journal_
 		outputs[i].message = (struct message){ 0 };
 	}
 	if (entry->is_decided)
-		link_resend(line->link, entry->from, entry->is_own, entry->received_ms, out, n, r);
+		link_resend(line->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
 	else
 		link_receive_again(line->link, entry->from, &entry->message, entry->received_ms, r);
 	free(out);
-	return true;
 }
 
-bool line_resume(struct line *line, struct err *e)
+void line_resume(struct line *line)
 {
-	bool ok = journal_load(line->parts->db, line->plan->name, resume_entry, line, e);
-
 	if (line->n_resumed)
 		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", line->plan->name,
 			  line->n_resumed);
 	link_resume(line->link, clock_now_ms());
-	return ok;
 }
 
 void line_log_counters(const struct line *line)

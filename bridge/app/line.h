@@ -5,14 +5,18 @@
 #define BRIDGE_LINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct conf_link;
 struct db;
 struct err;
+struct journal_entry;
+struct journal_output;
 struct line;
 struct loop;
 struct plan;
+struct record;
 struct records;
 struct translator;
 
@@ -32,8 +36,11 @@ void line_free(struct line *line); /* after the translator; what waits is droppe
 
 /* Open the sessions.  False after logging why. */
 bool line_open(struct line *line);
-/* Go on with what earlier runs accepted and did not settle. */
-bool line_resume(struct line *line, struct err *e);
+/* Go on with a message that earlier runs accepted and did not settle; `line` as in records_link(). */
+void line_take_again(void *line, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n);
+/* That was all of them. */
+void line_resume(struct line *line);
 
 /* Do what is due. */
 void line_tick(struct line *line, int64_t now_ms);

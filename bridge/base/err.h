@@ -15,6 +15,7 @@ enum err_code {
 	ERR_NOT_FOUND, /* nothing of that name */
 	ERR_LIMIT,     /* too big, too many, too late */
 	ERR_IO,	       /* the system said no */
+	ERR_FULL,      /* no space left on the disk */
 	ERR_BUSY,      /* somebody else holds it */
 	ERR_CORRUPT,   /* stored bytes are not what was written */
 	ERR_CRYPTO,    /* OpenSSL said no */

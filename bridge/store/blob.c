@@ -20,8 +20,11 @@
 
 static void put_number(struct buf *out, size_t n)
 {
+	uint8_t bytes[4];
+
 	for (int i = 0; i < 4; i++)
-		buf_putc(out, (char)(n >> (8 * i) & 0xff));
+		bytes[i] = (uint8_t)(n >> 8 * i);
+	buf_append(out, bytes, sizeof bytes);
 }
 
 static void put_bytes(struct buf *out, const void *p, size_t n)

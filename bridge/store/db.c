@@ -21,25 +21,38 @@
 #define CHECK_CONTEXT  "meta/check"
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
-#define MAX_STATEMENTS 16
+#define MAX_STATEMENTS 32
 
 /* What makes a database of version N (PRAGMA user_version; 0: without tables) one of version N + 1. */
-static const char *const schema_sql[] = {
-	"CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
-	"CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
-	" key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
-	" UNIQUE (link, machine, key));"
-	"PRAGMA user_version = 1;",
+static const struct step {
+	const char *sql;
+	bool (*convert)(struct db *db, struct err *e); /* rows, after that; NULL: none */
+	const char *end_sql;
+} schema[] = {
+	{ "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
+	  "CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
+	  " key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
+	  " UNIQUE (link, machine, key));",
+	  NULL, "PRAGMA user_version = 1;" },
 
 	/* A number must not be given again: the rows are bound to it. */
-	"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
-	" side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-	" is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"
-	"CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"
-	" lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;"
-	"PRAGMA user_version = 2;",
+	{ "CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	  " side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+	  " is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"
+	  "CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"
+	  " lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;",
+	  NULL, "PRAGMA user_version = 2;" },
+
+	/* The journal in batches (journal.h). */
+	{ "CREATE TABLE pending (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	  " side INTEGER NOT NULL, n INTEGER NOT NULL, is_own INTEGER NOT NULL,"
+	  " received_ms INTEGER NOT NULL, content BLOB NOT NULL);"
+	  "CREATE TABLE mark (seq INTEGER PRIMARY KEY, starts INTEGER NOT NULL, settled BLOB);"
+	  "INSERT INTO sqlite_sequence (name, seq)"
+	  " SELECT 'pending', seq FROM sqlite_sequence WHERE name = 'journal';",
+	  journal_upgrade, "DROP TABLE journal; DROP TABLE output; PRAGMA user_version = 3;" },
 };
-#define SCHEMA_VERSION ((int)(sizeof schema_sql / sizeof schema_sql[0]))
+#define SCHEMA_VERSION ((int)(sizeof schema / sizeof schema[0]))
 
 /* A prepared statement; its text is a constant, told apart by its address. */
 struct kept {
@@ -55,6 +68,7 @@ struct db {
 	size_t n_kept;
 	uint8_t key[CRYPTO_KEY_BYTES];
 	char instance[INSTANCE_CHARS + 1];
+	struct buf scratch;
 	bool in_transaction;
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
@@ -81,6 +95,8 @@ bool db_failed(struct db *db, const char *what, struct err *e)
 			sqlite3_errmsg(db->sqlite));
 	else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
 		err_set(e, ERR_BUSY, "%s/calque.db is open in another program", db->dir);
+	else if (rc == SQLITE_FULL)
+		err_set(e, ERR_FULL, "%s/calque.db: %s: no space left on the disk", db->dir, what);
 	else
 		err_set(e, ERR_IO, "%s/calque.db: %s: %s (SQLite code %d)", db->dir, what,
 			db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory",
@@ -294,12 +310,14 @@ static bool make_db_file(struct db *db, struct err *e)
 	return ok;
 }
 
-/* Exclusive: with a second connection, SQLite before 3.51.3 can damage a WAL (libraries, section 7). */
+/* Exclusive: with a second connection, SQLite before 3.51.3 can damage a WAL (libraries, section 7).
+ * What is secret is sealed, so that it need not be overwritten where that costs a write. */
 static const char pragmas_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
+				  "PRAGMA auto_vacuum = INCREMENTAL;"
 				  "PRAGMA synchronous = FULL;"
 				  "PRAGMA temp_store = MEMORY;"
 				  "PRAGMA trusted_schema = OFF;"
-				  "PRAGMA secure_delete = ON;";
+				  "PRAGMA secure_delete = FAST;";
 
 static bool open_db(struct db *db, struct err *e)
 {
@@ -348,10 +366,12 @@ static bool read_version(struct db *db, int *version, struct err *e)
 
 static bool make_tables(struct db *db, int version, struct err *e)
 {
-	bool ok = true;
+	bool ok = db_begin(db, e);
 
 	for (int i = version; ok && i < SCHEMA_VERSION; i++)
-		ok = exec(db, schema_sql[i], "create the tables", e);
+		ok = exec(db, schema[i].sql, "create the tables", e) &&
+		     (!schema[i].convert || schema[i].convert(db, e)) &&
+		     exec(db, schema[i].end_sql, "create the tables", e);
 	return ok;
 }
 
@@ -360,8 +380,11 @@ static bool bring_up(struct db *db, int version, struct err *e)
 {
 	if (version == SCHEMA_VERSION)
 		return true;
-	return exec(db, "BEGIN IMMEDIATE", "begin", e) && make_tables(db, version, e) &&
-	       exec(db, "COMMIT", "commit", e);
+	if (!make_tables(db, version, e) || !db_commit(db, e))
+		return false;
+	/* For auto_vacuum; without the room for it, files only grow. */
+	sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
+	return true;
 }
 
 static bool fill_new(struct db *db, struct err *e)
@@ -374,9 +397,8 @@ static bool fill_new(struct db *db, struct err *e)
 	for (size_t i = 0; i < sizeof random; i++)
 		snprintf(db->instance + 2 * i, 3, "%02x", random[i]);
 	ok = crypto_seal(db->key, CHECK_CONTEXT, CHECK_TEXT, strlen(CHECK_TEXT), &sealed, e) &&
-	     exec(db, "BEGIN IMMEDIATE", "begin", e) && make_tables(db, 0, e) &&
-	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
-	     meta_put(db, "check", sealed.data, sealed.len, e) && exec(db, "COMMIT", "commit", e);
+	     make_tables(db, 0, e) && meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
+	     meta_put(db, "check", sealed.data, sealed.len, e) && db_commit(db, e);
 	buf_fini(&sealed);
 	return ok;
 }
@@ -455,6 +477,7 @@ void db_close(struct db *db)
 		close(db->lock_fd); /* last: now another process may have the directory */
 	if (db->dir_fd >= 0)
 		close(db->dir_fd);
+	buf_fini(&db->scratch);
 	free(db->dir);
 	mem_free_secret(db, sizeof *db);
 }
@@ -485,13 +508,27 @@ bool db_usable(const struct db *db, struct err *e)
 	return !db->is_failed && !db->is_broken;
 }
 
+static const char begin_sql[] = "BEGIN IMMEDIATE", commit_sql[] = "COMMIT";
+
+static bool run(struct db *db, const char *sql, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, sql, e);
+
+	return stmt && db_run(db, stmt, true, sql, e);
+}
+
 bool db_begin(struct db *db, struct err *e)
 {
 	bool ok = db_usable(db, e);
 
 	if (ok && !db->in_transaction)
-		db->in_transaction = ok = exec(db, "BEGIN IMMEDIATE", "begin", e);
+		db->in_transaction = ok = run(db, begin_sql, e);
 	return ok || db_break(db);
+}
+
+bool db_is_writing(const struct db *db)
+{
+	return db->in_transaction;
 }
 
 bool db_break(struct db *db)
@@ -506,7 +543,7 @@ bool db_commit(struct db *db, struct err *e)
 	bool ok = db_usable(db, e);
 
 	if (ok && db->in_transaction)
-		ok = exec(db, "COMMIT", "commit", e);
+		ok = run(db, commit_sql, e);
 	if (!ok)
 		roll_back(db);
 	db->in_transaction = false;
@@ -558,6 +595,12 @@ bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n,
 		return true;
 	err_prefix(e, "%s/calque.db: %s", db->dir, context);
 	return false;
+}
+
+struct buf *db_scratch(struct db *db)
+{
+	buf_reset(&db->scratch);
+	return &db->scratch;
 }
 
 void db_wipe(struct buf *b)

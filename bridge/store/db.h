@@ -24,6 +24,8 @@ void db_close(struct db *db); /* NULL is allowed; what was not committed is lost
 /* A short random name of this installation, made once; borrowed.  Part of default client ids. */
 const char *db_instance(const struct db *db);
 
+/* Was anything written since the last commit? */
+bool db_is_writing(const struct db *db);
 /* Make everything written durable.  Cheap if nothing was.  False: ERR_IO; the transaction is rolled
  * back and nothing that depends on it may leave.  After a full disk it can be tried again with the
  * next step; after an I/O error nothing is accepted any more until a restart. */

@@ -32,7 +32,12 @@ bool db_seal(struct db *db, const char *context, const void *plain, size_t n, st
 	     struct err *e);
 bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n, struct buf *out,
 	       struct err *e);
+/* An empty buffer for what is sealed, until the next call. */
+struct buf *db_scratch(struct db *db);
 /* buf_fini() for what may have been a secret. */
 void db_wipe(struct buf *b);
+
+/* Take over what the journal of version 2 holds (journal_upgrade.c). */
+bool journal_upgrade(struct db *db, struct err *e);
 
 #endif

@@ -1,6 +1,9 @@
 #include "store/journal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -8,112 +11,152 @@
 #include "store/blob.h"
 #include "store/db_inside.h"
 
-static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
-static const char add_sql[] =
-	"INSERT INTO journal (seq, link, side, received_ms, attempts, is_own, is_decided, message)"
-	" VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
-static const char decide_sql[] = "UPDATE journal SET is_decided = 1 WHERE seq = ?";
-static const char add_output_sql[] =
-	"INSERT INTO output (seq, n, side, lane, message) VALUES (?, ?, ?, ?, ?)";
-static const char remove_outputs_sql[] = "DELETE FROM output WHERE seq = ?";
-static const char remove_sql[] = "DELETE FROM journal WHERE seq = ?";
-static const char count_sql[] = "UPDATE journal SET attempts = attempts + 1";
-static const char load_sql[] = "SELECT seq, side, received_ms, is_own, is_decided, message"
-			       " FROM journal WHERE link = ? ORDER BY seq";
-static const char load_outputs_sql[] =
-	"SELECT n, side, lane, message FROM output WHERE seq = ? ORDER BY n";
+static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'";
+static const char put_sql[] =
+	"INSERT INTO pending (seq, link, side, n, is_own, received_ms, content)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?)"
+	" ON CONFLICT (seq) DO UPDATE SET content = excluded.content";
+static const char mark_sql[] = "INSERT INTO mark (seq, starts, settled) VALUES (?, 0, ?)"
+			       " ON CONFLICT (seq) DO UPDATE SET settled = excluded.settled";
+static const char remove_mark_sql[] = "DELETE FROM mark WHERE seq = ?";
+static const char remove_sql[] = "DELETE FROM pending WHERE seq = ?";
+static const char count_sql[] = "INSERT INTO mark (seq, starts) SELECT seq, 1 FROM pending WHERE 1"
+				" ON CONFLICT (seq) DO UPDATE SET starts = starts + 1";
+static const char get_sql[] = "SELECT content FROM pending WHERE seq = ?";
+static const char load_batches_sql[] =
+	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, settled"
+	" FROM pending LEFT JOIN mark USING (seq) WHERE n > 0 ORDER BY seq";
+static const char load_decided_sql[] =
+	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, NULL"
+	" FROM pending WHERE n = 0 ORDER BY seq";
+enum column { SEQ, LINK, SIDE, N, IS_OWN, RECEIVED, SIZE, CONTENT, SETTLED };
 
-/* --- messages ------------------------------------------------------------------------------ */
+/* --- content ------------------------------------------------------------------------------- */
 
-static char *entry_context(const char *link, uint64_t seq)
+/* A batch is a series of
+ *   4 bytes  length of what follows
+ *   2        index in the batch
+ *   8        time of arrival, ms
+ *   *        the message (blob.h)
+ * and outputs are a series of
+ *   4 bytes  length of what follows
+ *   1        side
+ *   1        lane
+ *   *        the message
+ * Numbers have their lowest byte first. */
+#define LENGTH_BYTES  4
+#define MESSAGE_BYTES 10
+#define OUTPUT_BYTES  2
+
+static void put_number(uint8_t *to, uint64_t value, unsigned n)
 {
-	return mem_printf("journal/%s/%llu", link, (unsigned long long)seq);
+	for (unsigned i = 0; i < n; i++)
+		to[i] = (uint8_t)(value >> 8 * i);
 }
 
-static char *output_context(const char *link, uint64_t seq, unsigned n)
+static uint64_t get_number(const uint8_t *from, unsigned n)
 {
-	return mem_printf("output/%s/%llu/%u", link, (unsigned long long)seq, n);
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		value |= (uint64_t)from[i] << 8 * i;
+	return value;
 }
 
-static bool seal(struct db *db, const char *context, const struct message *m, struct buf *out,
-		 struct err *e)
+static void put_part(struct buf *out, const uint8_t *head, size_t n, const struct message *m)
 {
-	struct buf plain = { 0 };
-	bool ok;
+	size_t at = out->len;
 
-	blob_put(m, &plain);
-	ok = db_seal(db, context, plain.data, plain.len, out, e);
-	db_wipe(&plain);
-	return ok;
+	buf_append(out, "\0\0\0", LENGTH_BYTES);
+	buf_append(out, head, n);
+	blob_put(m, out);
+	put_number((uint8_t *)out->data + at, out->len - at - LENGTH_BYTES, LENGTH_BYTES);
 }
 
-static bool unseal(struct db *db, const char *context, sqlite3_stmt *stmt, int column,
-		   struct message *m, struct err *e)
+void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
+			 const struct message *m)
 {
-	const void *p = sqlite3_column_blob(stmt, column);
-	struct buf plain = { 0 };
-	bool ok = db_unseal(db, context, p, (size_t)sqlite3_column_bytes(stmt, column), &plain, e);
+	uint8_t head[MESSAGE_BYTES];
 
-	if (ok && !blob_get(plain.data, plain.len, m)) {
-		err_set(e, ERR_CORRUPT, "%s: not a message that this calque can read", context);
-		ok = false;
+	put_number(head, index, 2);
+	put_number(head + 2, (uint64_t)received_ms, 8);
+	put_part(batch, head, sizeof head, m);
+}
+
+void journal_put_output(struct buf *outputs, enum side to, enum lane lane, const struct message *m)
+{
+	put_part(outputs, (const uint8_t[]){ (uint8_t)to, (uint8_t)lane }, OUTPUT_BYTES, m);
+}
+
+/* The part at *at, without its length, and step over it.  False: there is no whole one with a head
+ * of `head` bytes. */
+static bool next_part(const struct buf *content, size_t *at, size_t head, const uint8_t **part,
+		      size_t *n)
+{
+	size_t left = content->len - *at;
+
+	if (left < LENGTH_BYTES)
+		return false;
+	*part = (const uint8_t *)content->data + *at + LENGTH_BYTES;
+	*n = get_number(*part - LENGTH_BYTES, LENGTH_BYTES);
+	if (*n > left - LENGTH_BYTES || *n < head)
+		return false;
+	*at += LENGTH_BYTES + *n;
+	return true;
+}
+
+void journal_drop(struct buf *batch, const struct journal_bits *settled)
+{
+	size_t at = 0, kept = 0, n;
+	const uint8_t *part;
+
+	while (next_part(batch, &at, MESSAGE_BYTES, &part, &n)) {
+		unsigned index = (unsigned)get_number(part, 2);
+
+		if (index < JOURNAL_BATCH && journal_is_set(settled, index))
+			continue;
+		memmove(batch->data + kept, part - LENGTH_BYTES, n + LENGTH_BYTES);
+		kept += n + LENGTH_BYTES;
 	}
-	db_wipe(&plain);
-	return ok;
+	if (batch->len > kept)
+		explicit_bzero(batch->data + kept, batch->len - kept);
+	batch->len = kept;
 }
 
 /* --- writing ------------------------------------------------------------------------------- */
+
+/* What content is bound to. */
+static char *row_context(const struct journal_row *row)
+{
+	return mem_printf("%s/%s/%s/%" PRIu64, row->n ? "batch" : "outputs", row->link,
+			  side_name(row->from), row->seq);
+}
 
 static bool bind_seq(sqlite3_stmt *stmt, uint64_t seq)
 {
 	return sqlite3_bind_int64(stmt, 1, (sqlite3_int64)seq) == SQLITE_OK;
 }
 
-static bool bind_entry(sqlite3_stmt *stmt, const char *link, const struct journal_entry *entry,
-		       const struct buf *sealed)
+static bool bind_row(sqlite3_stmt *stmt, const struct journal_row *row, const struct buf *sealed)
 {
-	return bind_seq(stmt, entry->seq) &&
-	       sqlite3_bind_text(stmt, 2, link, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_int(stmt, 3, (int)entry->from) == SQLITE_OK &&
-	       sqlite3_bind_int64(stmt, 4, entry->received_ms) == SQLITE_OK &&
-	       sqlite3_bind_int(stmt, 5, entry->is_own) == SQLITE_OK &&
-	       sqlite3_bind_int(stmt, 6, entry->is_decided) == SQLITE_OK &&
-	       (entry->is_own || sqlite3_bind_blob64(stmt, 7, sealed->data, sealed->len,
-						     SQLITE_STATIC) == SQLITE_OK);
+	return bind_seq(stmt, row->seq) &&
+	       sqlite3_bind_text(stmt, 2, row->link, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_int(stmt, 3, (int)row->from) == SQLITE_OK &&
+	       sqlite3_bind_int64(stmt, 4, row->n) == SQLITE_OK &&
+	       sqlite3_bind_int(stmt, 5, row->is_own) == SQLITE_OK &&
+	       sqlite3_bind_int64(stmt, 6, row->received_ms) == SQLITE_OK &&
+	       sqlite3_bind_blob64(stmt, 7, sealed->data, sealed->len, SQLITE_STATIC) == SQLITE_OK;
 }
 
-bool journal_add(struct db *db, const char *link, const struct journal_entry *entry, struct err *e)
+bool journal_put(struct db *db, struct journal_row *row, const struct buf *content, struct err *e)
 {
-	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, add_sql, e) : NULL;
-	char *context = entry_context(link, entry->seq);
-	struct buf sealed = { 0 };
-	bool ok = stmt && (entry->is_own || seal(db, context, &entry->message, &sealed, e)) &&
-		  db_run(db, stmt, bind_entry(stmt, link, entry, &sealed), "write", e);
+	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, put_sql, e) : NULL;
+	char *context = row_context(row);
+	struct buf *sealed = db_scratch(db);
+	bool ok = stmt && db_seal(db, context, buf_str(content), content->len, sealed, e) &&
+		  db_run(db, stmt, bind_row(stmt, row, sealed), "write", e);
 
-	buf_fini(&sealed);
-	free(context);
-	return ok || db_break(db);
-}
-
-static bool bind_output(sqlite3_stmt *stmt, uint64_t seq, unsigned n,
-			const struct journal_output *output, const struct buf *sealed)
-{
-	return bind_seq(stmt, seq) && sqlite3_bind_int64(stmt, 2, n) == SQLITE_OK &&
-	       sqlite3_bind_int(stmt, 3, (int)output->to) == SQLITE_OK &&
-	       sqlite3_bind_int(stmt, 4, (int)output->lane) == SQLITE_OK &&
-	       sqlite3_bind_blob64(stmt, 5, sealed->data, sealed->len, SQLITE_STATIC) == SQLITE_OK;
-}
-
-bool journal_add_output(struct db *db, const char *link, uint64_t seq, unsigned n,
-			const struct journal_output *output, struct err *e)
-{
-	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, add_output_sql, e) : NULL;
-	char *context = output_context(link, seq, n);
-	struct buf sealed = { 0 };
-	bool ok = stmt && seal(db, context, &output->message, &sealed, e) &&
-		  db_run(db, stmt, bind_output(stmt, seq, n, output, &sealed), "write", e);
-
-	buf_fini(&sealed);
+	row->size = sealed->len;
 	free(context);
 	return ok || db_break(db);
 }
@@ -125,14 +168,26 @@ static bool run_for(struct db *db, const char *sql, uint64_t seq, struct err *e)
 	return (stmt && db_run(db, stmt, bind_seq(stmt, seq), "write", e)) || db_break(db);
 }
 
-bool journal_decide(struct db *db, uint64_t seq, struct err *e)
+bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settled, unsigned n,
+		  struct err *e)
 {
-	return run_for(db, decide_sql, seq, e);
+	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, mark_sql, e) : NULL;
+	uint8_t bytes[JOURNAL_BATCH / 8];
+	unsigned words = (n + 63) / 64;
+
+	for (unsigned i = 0; i < words; i++)
+		put_number(bytes + 8 * i, settled->word[i], 8);
+	return (stmt &&
+		db_run(db, stmt,
+		       bind_seq(stmt, seq) && sqlite3_bind_blob(stmt, 2, bytes, (int)(8 * words),
+								SQLITE_STATIC) == SQLITE_OK,
+		       "write", e)) ||
+	       db_break(db);
 }
 
 bool journal_remove(struct db *db, uint64_t seq, struct err *e)
 {
-	return run_for(db, remove_outputs_sql, seq, e) && run_for(db, remove_sql, seq, e);
+	return run_for(db, remove_mark_sql, seq, e) && run_for(db, remove_sql, seq, e);
 }
 
 bool journal_count_start(struct db *db, struct err *e)
@@ -161,108 +216,228 @@ bool journal_last(struct db *db, uint64_t *seq, struct err *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE;
 }
 
-struct outputs {
-	struct journal_output *items;
-	size_t n;
+static bool unseal(struct db *db, const struct journal_row *row, sqlite3_stmt *stmt, int column,
+		   struct buf *out, struct err *e)
+{
+	char *context = row_context(row);
+	const void *p = sqlite3_column_blob(stmt, column);
+	bool ok = db_unseal(db, context, p, (size_t)sqlite3_column_bytes(stmt, column), out, e);
+
+	free(context);
+	return ok;
+}
+
+bool journal_get(struct db *db, const struct journal_row *row, struct buf *content, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, get_sql, e);
+	bool ok = false;
+
+	if (!stmt)
+		return false;
+	if (!bind_seq(stmt, row->seq) || sqlite3_step(stmt) != SQLITE_ROW)
+		db_failed(db, "read", e);
+	else
+		ok = unseal(db, row, stmt, 0, content, e);
+	db_release(stmt);
+	return ok;
+}
+
+/* One of the two series of rows, and where in its row it stands. */
+struct cursor {
+	sqlite3_stmt *stmt;
+	bool has_row;
+	struct journal_row row; /* its link is SQLite's, until the next row */
+	struct journal_bits settled;
+	struct buf content;
+	size_t at; /* in a batch: what is behind `entry` */
+	struct journal_entry entry;
 };
 
-static void outputs_fini(struct outputs *o)
+struct load {
+	struct db *db;
+	const struct journal_reader *reader;
+	void *ctx;
+	struct cursor batches, decided;
+	struct journal_output *outputs;
+	size_t n_outputs;
+};
+
+static bool fail_row(const struct journal_row *row, const char *what, struct err *e)
 {
-	for (size_t i = 0; i < o->n; i++)
-		message_fini(&o->items[i].message);
-	free(o->items);
-	*o = (struct outputs){ 0 };
+	err_set(e, ERR_CORRUPT, "journal row %" PRIu64 " of %s: %s", row->seq, row->link, what);
+	return false;
 }
 
-/* A number out of the database that is an index here. */
-static bool take_index(sqlite3_stmt *stmt, int column, int end, int *value)
+static void read_bits(sqlite3_stmt *stmt, struct journal_bits *bits)
 {
-	*value = sqlite3_column_int(stmt, column);
-	return *value >= 0 && *value < end;
+	const uint8_t *p = sqlite3_column_blob(stmt, SETTLED);
+	int n = sqlite3_column_bytes(stmt, SETTLED) / 8;
+
+	*bits = (struct journal_bits){ 0 };
+	for (int i = 0; p && i < n && i < JOURNAL_BATCH / 64; i++)
+		bits->word[i] = get_number(p + 8 * i, 8);
 }
 
-static bool read_output(struct db *db, sqlite3_stmt *stmt, const char *link, uint64_t seq,
-			struct outputs *out, struct err *e)
+static bool read_row(struct cursor *c, struct err *e)
 {
-	char *context = output_context(link, seq, (unsigned)sqlite3_column_int64(stmt, 0));
-	struct message m;
-	int to = 0, lane = 0;
-	bool ok = take_index(stmt, 1, SIDES, &to) && take_index(stmt, 2, LANES, &lane);
+	sqlite3_stmt *stmt = c->stmt;
+	int side = sqlite3_column_int(stmt, SIDE);
 
-	if (!ok)
-		err_set(e, ERR_CORRUPT, "%s: side or lane", context);
-	ok = ok && unseal(db, context, stmt, 3, &m, e);
-	if (ok) {
-		out->items = mem_grow(out->items, out->n, sizeof *out->items);
-		out->items[out->n++] = (struct journal_output){ (enum side)to, (enum lane)lane, m };
-	}
-	free(context);
-	return ok;
-}
-
-static bool read_outputs(struct db *db, const char *link, uint64_t seq, struct outputs *out,
-			 struct err *e)
-{
-	sqlite3_stmt *stmt = db_statement(db, load_outputs_sql, e);
-	bool ok = stmt != NULL;
-	int rc;
-
-	if (ok && !bind_seq(stmt, seq))
-		ok = db_failed(db, "bind", e);
-	while (ok && (rc = sqlite3_step(stmt)) != SQLITE_DONE)
-		ok = rc == SQLITE_ROW ? read_output(db, stmt, link, seq, out, e)
-				      : db_failed(db, "read", e);
-	if (stmt)
-		db_release(stmt);
-	return ok;
-}
-
-static bool read_entry(struct db *db, sqlite3_stmt *stmt, const char *link,
-		       struct journal_entry *entry, struct err *e)
-{
-	char *context;
-	int from = 0;
-	bool ok = take_index(stmt, 1, SIDES, &from);
-
-	*entry = (struct journal_entry){
-		.seq = (uint64_t)sqlite3_column_int64(stmt, 0),
-		.from = (enum side)from,
-		.received_ms = sqlite3_column_int64(stmt, 2),
-		.is_own = sqlite3_column_int(stmt, 3),
-		.is_decided = sqlite3_column_int(stmt, 4),
+	c->row = (struct journal_row){
+		.seq = (uint64_t)sqlite3_column_int64(stmt, SEQ),
+		.link = (const char *)sqlite3_column_text(stmt, LINK),
+		.from = (enum side)side,
+		.n = (unsigned)sqlite3_column_int64(stmt, N),
+		.is_own = sqlite3_column_int(stmt, IS_OWN),
+		.received_ms = sqlite3_column_int64(stmt, RECEIVED),
+		.size = (size_t)sqlite3_column_int64(stmt, SIZE),
 	};
-	context = entry_context(link, entry->seq);
-	if (!ok)
-		err_set(e, ERR_CORRUPT, "%s: side", context);
-	ok = ok && (entry->is_own || unseal(db, context, stmt, 5, &entry->message, e));
-	free(context);
+	read_bits(stmt, &c->settled);
+	if (!c->row.link)
+		c->row.link = "";
+	if (side < 0 || side >= SIDES || c->row.n > JOURNAL_BATCH ||
+	    c->row.n >= c->row.seq + !c->row.n)
+		return fail_row(&c->row, "side or number", e);
+	return true;
+}
+
+/* The next row that is wanted, its content unsealed; none: has_row is false. */
+static bool next_row(struct load *l, struct cursor *c, struct err *e)
+{
+	int rc = SQLITE_DONE;
+
+	c->has_row = false;
+	c->at = 0;
+	db_wipe(&c->content);
+	while (!c->has_row && (rc = sqlite3_step(c->stmt)) == SQLITE_ROW) {
+		if (!read_row(c, e))
+			return false;
+		c->has_row = l->reader->wants(l->ctx, &c->row, &c->settled);
+	}
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE || db_failed(l->db, "read", e);
+	return unseal(l->db, &c->row, c->stmt, CONTENT, &c->content, e);
+}
+
+/* The next message of the batches that is not settled. */
+static bool next_message(struct load *l, struct err *e)
+{
+	struct cursor *c = &l->batches;
+	const uint8_t *part;
+	size_t n;
+
+	message_fini(&c->entry.message);
+	while (c->has_row) {
+		unsigned index;
+
+		if (c->at == c->content.len) {
+			if (!next_row(l, c, e))
+				return false;
+			continue;
+		}
+		if (!next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n))
+			return fail_row(&c->row, "cut short", e);
+		index = (unsigned)get_number(part, 2);
+		if (index >= c->row.n)
+			return fail_row(&c->row, "index", e);
+		if (journal_is_set(&c->settled, index))
+			continue;
+		c->entry = (struct journal_entry){
+			.seq = c->row.seq - c->row.n + index,
+			.batch = c->row.seq,
+			.index = index,
+			.link = c->row.link,
+			.from = c->row.from,
+			.received_ms = (int64_t)get_number(part + 2, 8),
+		};
+		return blob_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES, &c->entry.message) ||
+		       fail_row(&c->row, "not a message that this calque can read", e);
+	}
+	return true;
+}
+
+static void drop_outputs(struct load *l)
+{
+	for (size_t i = 0; i < l->n_outputs; i++)
+		message_fini(&l->outputs[i].message);
+	free(l->outputs);
+	l->outputs = NULL;
+	l->n_outputs = 0;
+}
+
+static bool read_outputs(struct load *l, struct err *e)
+{
+	struct cursor *c = &l->decided;
+	const uint8_t *part;
+	struct message m;
+	size_t n;
+
+	while (c->at < c->content.len) {
+		if (!next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) || part[0] >= SIDES ||
+		    part[1] >= LANES)
+			return fail_row(&c->row, "cut short, or side or lane", e);
+		if (!blob_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m))
+			return fail_row(&c->row, "not a message that this calque can read", e);
+		l->outputs = mem_grow(l->outputs, l->n_outputs, sizeof *l->outputs);
+		l->outputs[l->n_outputs++] =
+			(struct journal_output){ (enum side)part[0], (enum lane)part[1], m };
+	}
+	return true;
+}
+
+static bool take_decided(struct load *l, struct journal_entry *entry, struct err *e)
+{
+	bool ok;
+
+	entry->is_decided = true;
+	entry->size = l->decided.row.size;
+	ok = read_outputs(l, e) && l->reader->take(l->ctx, entry, l->outputs, l->n_outputs, e) &&
+	     next_row(l, &l->decided, e);
+	drop_outputs(l);
 	return ok;
 }
 
-bool journal_load(struct db *db, const char *link,
-		  bool (*each)(void *ctx, struct journal_entry *entry,
-			       struct journal_output *outputs, size_t n, struct err *e),
-		  void *ctx, struct err *e)
+static bool take_own(struct load *l, struct err *e)
 {
-	sqlite3_stmt *stmt = db_statement(db, load_sql, e);
-	struct journal_entry entry = { 0 };
-	struct outputs outputs = { 0 };
-	bool ok = stmt != NULL;
-	int rc;
+	const struct journal_row *row = &l->decided.row;
+	struct journal_entry entry = { .seq = row->seq,
+				       .link = row->link,
+				       .from = row->from,
+				       .received_ms = row->received_ms };
 
-	if (ok && sqlite3_bind_text(stmt, 1, link, -1, SQLITE_STATIC) != SQLITE_OK)
-		ok = db_failed(db, "bind", e);
-	while (ok && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
-		if (rc != SQLITE_ROW)
-			ok = db_failed(db, "read", e);
-		else
-			ok = read_entry(db, stmt, link, &entry, e) &&
-			     read_outputs(db, link, entry.seq, &outputs, e) &&
-			     each(ctx, &entry, outputs.items, outputs.n, e);
-		message_fini(&entry.message);
-		outputs_fini(&outputs);
+	return row->is_own ? take_decided(l, &entry, e)
+			   : fail_row(row, "its message is missing", e);
+}
+
+/* The rows of outputs between the messages. */
+static bool take_next(struct load *l, struct err *e)
+{
+	const struct cursor *b = &l->batches, *d = &l->decided;
+
+	if (d->has_row && (!b->has_row || d->row.seq < b->entry.seq))
+		return take_own(l, e);
+	if (d->has_row && d->row.seq == b->entry.seq)
+		return take_decided(l, &l->batches.entry, e) && next_message(l, e);
+	return l->reader->take(l->ctx, &l->batches.entry, NULL, 0, e) && next_message(l, e);
+}
+
+bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx, struct err *e)
+{
+	struct load l = { .db = db, .reader = reader, .ctx = ctx };
+	bool ok;
+
+	l.batches.stmt = db_statement(db, load_batches_sql, e);
+	l.decided.stmt = l.batches.stmt ? db_statement(db, load_decided_sql, e) : NULL;
+	ok = l.decided.stmt && next_row(&l, &l.batches, e) && next_message(&l, e) &&
+	     next_row(&l, &l.decided, e);
+	while (ok && (l.batches.has_row || l.decided.has_row))
+		ok = take_next(&l, e);
+	message_fini(&l.batches.entry.message);
+	db_wipe(&l.batches.content);
+	db_wipe(&l.decided.content);
+	if (l.decided.stmt) {
+		db_release(l.batches.stmt);
+		db_release(l.decided.stmt);
 	}
-	if (stmt)
-		db_release(stmt);
 	return ok;
 }

@@ -1,14 +1,19 @@
 /* journal.h -- the messages that were accepted and are not settled, and what became of those that
  * changed the state.
  *
- * A row per accepted message (QoS 1), in the order they came, with the message as it came.  One that
- * has changed the state is *decided*: written in the same transaction as that change and with its
- * outputs, which are what is sent again after a restart.  One that is not decided is translated again.
- * What the bridge says by itself is a decided row without a message.  The `attempts` of a row count
- * the starts that found it; nothing depends on them yet.
+ * Nearly every message is here for a moment, so rows are *batches*: the messages of one link and side
+ * that were accepted in a turn of the loop, sealed as one (AES-256-GCM, bound to link, side and number:
+ * payloads of handshakes, properties of outputs and answers carry credentials, and which do is known
+ * only to the mappings).  Which of a batch are settled is a row of bits in a small table beside it, so
+ * that no batch is rewritten for it; when all are, both rows go.
  *
- * Every message is sealed (AES-256-GCM, bound to link and number): payloads of handshakes, properties
- * of outputs and answers carry credentials, and which do is known only to the mappings.
+ * A message that has changed the state is *decided*: written in the same transaction as that change,
+ * its outputs are a row, sealed as one.  They are what is sent again after a restart; a message that is
+ * not decided is translated again.  What the bridge says by itself has such a row and no message.
+ *
+ * Numbers are given by the caller, each once and growing, also across restarts (journal_last).  A batch
+ * of n takes n + 1: its messages the first n, its row the last.  The row of outputs has the number of
+ * its message.  Starts that found a row are counted; nothing depends on the count yet.
  *
  * Rows are written into the open transaction of the database; durable is what db_commit() has
  * returned true for.  After a false, the transaction is rolled back and the next commit is false. */
@@ -23,8 +28,34 @@
 #include "core/kind.h"
 #include "core/message.h"
 
+struct buf;
 struct db;
 struct err;
+
+#define JOURNAL_BATCH 512 /* messages */
+
+/* The settled ones of a batch. */
+struct journal_bits {
+	uint64_t word[JOURNAL_BATCH / 64];
+};
+static inline void journal_set(struct journal_bits *b, unsigned i)
+{
+	b->word[i / 64] |= UINT64_C(1) << i % 64;
+}
+static inline bool journal_is_set(const struct journal_bits *b, unsigned i)
+{
+	return b->word[i / 64] >> i % 64 & 1;
+}
+
+struct journal_row {
+	uint64_t seq;
+	const char *link;
+	enum side from;
+	unsigned n;	     /* of messages in a batch; 0: a row of outputs */
+	bool is_own;	     /* outputs of what the bridge says by itself */
+	int64_t received_ms; /* of a batch: of its first message */
+	size_t size;	     /* bytes of content; set by the journal */
+};
 
 /* What an accepted message became. */
 struct journal_output {
@@ -34,33 +65,54 @@ struct journal_output {
 };
 
 struct journal_entry {
-	uint64_t seq; /* never given twice */
+	uint64_t seq;
+	uint64_t batch; /* 0: none, the bridge said it by itself: there is no message */
+	unsigned index; /* in the batch */
+	const char *link;
 	enum side from;
 	int64_t received_ms;
-	bool is_own; /* the bridge said it by itself: there is no message */
 	bool is_decided;
+	size_t size; /* of the row of its outputs */
 	struct message message;
 };
 
-/* The highest number that was ever given (0: none). */
-bool journal_last(struct db *db, uint64_t *seq, struct err *e);
+/* --- content, not sealed yet */
 
-bool journal_add(struct db *db, const char *link, const struct journal_entry *entry, struct err *e);
-/* It has changed the state now. */
-bool journal_decide(struct db *db, uint64_t seq, struct err *e);
-/* Its `n`th output; any order, but each n once. */
-bool journal_add_output(struct db *db, const char *link, uint64_t seq, unsigned n,
-			const struct journal_output *output, struct err *e);
-/* It is settled: it and its outputs go. */
+/* Append message number `index` of a batch; growing. */
+void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
+			 const struct message *m);
+void journal_put_output(struct buf *outputs, enum side to, enum lane lane, const struct message *m);
+/* Drop the settled messages out of a batch. */
+void journal_drop(struct buf *batch, const struct journal_bits *settled);
+
+/* --- writing */
+
+/* A new row with this content, or an old one rewritten (then only its content may differ). */
+bool journal_put(struct db *db, struct journal_row *row, const struct buf *content, struct err *e);
+/* These of a batch of `n` are settled. */
+bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settled, unsigned n,
+		  struct err *e);
+/* The row goes, with its mark. */
 bool journal_remove(struct db *db, uint64_t seq, struct err *e);
-
 /* Count a start for all that is there. */
 bool journal_count_start(struct db *db, struct err *e);
-/* Call `each` for every row of `link`, oldest first, with its outputs; it may take the messages (and
- * leave them empty), but not write.  False: ERR_IO, ERR_CORRUPT, or `each` returned false. */
-bool journal_load(struct db *db, const char *link,
-		  bool (*each)(void *ctx, struct journal_entry *entry,
-			       struct journal_output *outputs, size_t n, struct err *e),
-		  void *ctx, struct err *e);
+
+/* --- reading */
+
+/* The highest number that was ever given (0: none). */
+bool journal_last(struct db *db, uint64_t *seq, struct err *e);
+/* Append the content of a batch that was put. */
+bool journal_get(struct db *db, const struct journal_row *row, struct buf *content, struct err *e);
+
+struct journal_reader {
+	/* A row is there (of a batch, with what is settled of it): false: leave it alone. */
+	bool (*wants)(void *ctx, const struct journal_row *row, const struct journal_bits *settled);
+	/* An entry that is not settled, with its outputs if it is decided; it may take the messages
+	 * (and leave them empty), but not write. */
+	bool (*take)(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+		     size_t n, struct err *e);
+};
+/* Read all, in the order of the numbers.  False: ERR_IO, ERR_CORRUPT, or take() returned false. */
+bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx, struct err *e);
 
 #endif

@@ -18,6 +18,8 @@ static const char delete_sql[] = "DELETE FROM state WHERE link = ? AND machine =
 static const char load_sql[] =
 	"SELECT machine, key, value, is_secret FROM state WHERE link = ? ORDER BY seq";
 
+static const char count_sql[] = "SELECT link, count(*) FROM state GROUP BY link";
+
 /* What a secret value is bound to; no link and no machine has a '/' in its name. */
 static char *row_context(const char *link, const char *machine, const char *key)
 {
@@ -93,20 +95,23 @@ static bool bind_value(sqlite3_stmt *stmt, const struct change *c, const struct 
 	return rc == SQLITE_OK && sqlite3_bind_int(stmt, 5, c->is_secret) == SQLITE_OK;
 }
 
+static bool seal_value(struct db *db, const char *link, const struct change *c, struct buf *sealed,
+		       struct err *e)
+{
+	char *context = row_context(link, c->machine, c->key);
+	bool ok = db_seal(db, context, c->value, strlen(c->value), sealed, e);
+
+	free(context);
+	return ok;
+}
+
 static bool put_row(struct db *db, const char *link, const struct change *c, struct err *e)
 {
 	sqlite3_stmt *put = db_statement(db, put_sql, e);
-	char *context = row_context(link, c->machine, c->key);
-	struct buf sealed = { 0 };
-	bool ok = put != NULL;
+	struct buf *sealed = db_scratch(db);
 
-	if (ok && c->is_secret)
-		ok = db_seal(db, context, c->value, strlen(c->value), &sealed, e);
-	ok = ok &&
-	     db_run(db, put, bind_row(put, link, c) && bind_value(put, c, &sealed), "write", e);
-	buf_fini(&sealed);
-	free(context);
-	return ok;
+	return put && (!c->is_secret || seal_value(db, link, c, sealed, e)) &&
+	       db_run(db, put, bind_row(put, link, c) && bind_value(put, c, sealed), "write", e);
 }
 
 static bool delete_row(struct db *db, const char *link, const struct change *c, struct err *e)
@@ -114,6 +119,21 @@ static bool delete_row(struct db *db, const char *link, const struct change *c, 
 	sqlite3_stmt *delete = db_statement(db, delete_sql, e);
 
 	return delete &&db_run(db, delete, bind_row(delete, link, c), "delete", e);
+}
+
+bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t n), void *ctx,
+		 struct err *e)
+{
+	sqlite3_stmt *count = db_statement(db, count_sql, e);
+	int rc = SQLITE_DONE;
+
+	while (count && (rc = sqlite3_step(count)) == SQLITE_ROW)
+		each(ctx, column_text(count, 0), (size_t)sqlite3_column_int64(count, 1));
+	if (count && rc != SQLITE_DONE)
+		db_failed(db, "read", e);
+	if (count)
+		db_release(count);
+	return count && rc == SQLITE_DONE;
 }
 
 bool state_apply(struct db *db, const char *link, const struct changes *c, struct err *e)

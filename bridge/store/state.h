@@ -4,6 +4,7 @@
 #define BRIDGE_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct changes;
 struct db;
@@ -15,6 +16,10 @@ bool state_load(struct db *db, const char *link,
 		bool (*each)(void *ctx, const char *machine, const char *key, const char *value,
 			     struct err *e),
 		void *ctx, struct err *e);
+
+/* Call `each` for every link that has rows, with their number. */
+bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t n), void *ctx,
+		 struct err *e);
 
 /* Write the changes of one step of `link` into the open transaction (one is begun if there is none).
  * NOT durable until db_commit() has returned true.  False (ERR_IO, ERR_CORRUPT): the whole
