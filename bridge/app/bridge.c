@@ -7,6 +7,7 @@
 #include "app/conf.h"
 #include "app/line.h"
 #include "app/records.h"
+#include "app/storage.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +23,7 @@
 struct bridge {
 	const struct conf *conf;
 	struct line_parts parts;
+	struct storage storage;
 	struct workers *workers;
 	struct line **lines;
 	size_t n_lines;
@@ -39,22 +41,6 @@ static void bridge_fail(struct bridge *b, const struct err *e)
 	loop_stop(b->parts.loop);
 }
 
-/* The messages that were accepted, what they changed, and what is settled, in one transaction. */
-static bool commit(struct bridge *b, int64_t now_ms)
-{
-	struct err e = { 0 };
-	bool ok = true;
-
-	for (size_t i = 0; ok && i < b->n_lines; i++)
-		ok = line_save(b->lines[i], &e);
-	if (ok && records_write(b->parts.records, now_ms, &e) && db_commit(b->parts.db, &e)) {
-		records_committed(b->parts.records);
-		return true;
-	}
-	bridge_fail(b, &e);
-	return false;
-}
-
 /* The timer only wakes the loop; what is due is found before it sleeps. */
 static void on_deadline(void *ctx)
 {
@@ -66,7 +52,7 @@ static void on_deadline(void *ctx)
 
 static void set_deadline(struct bridge *b, int64_t now_ms)
 {
-	int64_t earliest = records_deadline(b->parts.records);
+	int64_t earliest = storage_deadline(&b->storage);
 
 	for (size_t i = 0; i < b->n_lines; i++) {
 		int64_t d = line_next_deadline(b->lines[i]);
@@ -98,6 +84,7 @@ static bool is_drained(const struct bridge *b)
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bridge *b = ctx;
+	struct err e = { 0 };
 
 	if (b->has_failed)
 		return;
@@ -105,10 +92,18 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		line_tick(b->lines[i], now_ms);
 	translator_run(b->parts.translator);
 	workers_flush(b->workers); /* they work while the disk does */
-	if (!commit(b, now_ms))
+	switch (storage_commit(&b->storage, now_ms, false, &e)) {
+	case STORAGE_FAILED:
+		bridge_fail(b, &e);
 		return; /* what was not acknowledged comes again */
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_flush(b->lines[i], now_ms);
+	case STORAGE_DONE:
+		for (size_t i = 0; i < b->n_lines; i++)
+			line_flush(b->lines[i], now_ms);
+		break;
+	case STORAGE_WAITS:
+		break;
+	}
+	storage_step(&b->storage, now_ms);
 	set_deadline(b, now_ms);
 	if (b->is_stopping && is_drained(b))
 		loop_stop(b->parts.loop);
@@ -145,6 +140,9 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	parts->db = db_open(conf->state, conf->state_key, e);
 	if (!parts->db)
 		goto out;
+	if (!db_set_sync(parts->db, conf->journal.is_sync, e))
+		goto out;
+	parts->max_age_ms = conf->journal.max_age_s * INT64_C(1000);
 	parts->records = records_new(parts->db, e);
 	if (!parts->records)
 		goto out;
@@ -162,6 +160,13 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 		if (!b->lines[i])
 			goto out;
 	}
+	b->storage = (struct storage){
+		.db = parts->db,
+		.records = parts->records,
+		.lines = b->lines,
+		.n_lines = b->n_lines,
+		.max_bytes = (uint64_t)conf->journal.max_bytes,
+	};
 	ok = workers_start(b->workers, e) &&
 	     loop_on_signal(parts->loop, SIGTERM, on_signal, b, e) &&
 	     loop_on_signal(parts->loop, SIGINT, on_signal, b, e);
@@ -217,8 +222,12 @@ static bool resume(struct bridge *b)
 /* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
 static bool finish(struct bridge *b)
 {
-	if (!commit(b, INT64_MAX))
+	struct err e = { 0 };
+
+	if (storage_commit(&b->storage, loop_now_ms(b->parts.loop), true, &e) != STORAGE_DONE) {
+		bridge_fail(b, &e);
 		return false;
+	}
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_acknowledge(b->lines[i], loop_now_ms(b->parts.loop));
 	return true;
@@ -230,6 +239,7 @@ bool bridge_run(struct bridge *b)
 
 	if (!open_sessions(b) || !resume(b))
 		return false;
+	storage_start(&b->storage, loop_now_ms(b->parts.loop));
 	loop_before_sleep(b->parts.loop, before_sleep, b);
 	log_event(LOG_INFO, "started", "links=%zu", b->n_lines);
 	loop_run(b->parts.loop);

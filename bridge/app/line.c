@@ -188,6 +188,8 @@ static void on_send(void *ctx, struct output *o)
 	if (parcel) {
 		parcel->echo = o->echo;
 		parcel->order = o->order;
+		parcel->since_ms =
+			o->tag ? record_received_ms(o->tag) : loop_now_ms(line->parts->loop);
 		delivery_expire_at(p->delivery, parcel, o->expires_ms);
 		note_output(line, o, parcel);
 		return;
@@ -352,11 +354,13 @@ void line_flush(struct line *line, int64_t now_ms)
 	}
 }
 
-void line_hold_sources(struct line *line, bool is_held)
+void line_hold_sources(struct line *line, bool is_held, int64_t now_ms)
 {
 	line->pressure.is_closed = is_held;
-	for (int s = 0; s < SIDES; s++)
+	for (int s = 0; s < SIDES; s++) {
 		press(&line->peer[s]);
+		deliver(&line->peer[s], now_ms);
+	}
 }
 
 void line_acknowledge(struct line *line, int64_t now_ms)
@@ -373,6 +377,8 @@ static void expire(struct peer *p, int64_t now_ms)
 		link_expire(p->line->link, parcel.origin, parcel.order, now_ms);
 		message_fini(&parcel.message);
 	}
+	while (delivery_pop_old(p->delivery, now_ms - p->line->parts->max_age_ms, &parcel))
+		end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
 }
 
 void line_tick(struct line *line, int64_t now_ms)
@@ -396,8 +402,12 @@ int64_t line_next_deadline(const struct line *line)
 
 	for (int s = 0; s < SIDES; s++) {
 		const struct peer *p = &line->peer[s];
+		int64_t oldest_ms;
 
 		earliest = earlier(earliest, delivery_next_expiry(p->delivery));
+		oldest_ms = delivery_oldest(p->delivery);
+		if (oldest_ms < INT64_MAX)
+			earliest = earlier(earliest, oldest_ms + line->parts->max_age_ms);
 		if (p->is_paced)
 			earliest = earlier(earliest, pace_ready_ms(&p->pace));
 	}
@@ -416,9 +426,17 @@ bool line_save(struct line *line, struct err *e)
 
 	for (int s = 0; ok && s < SIDES; s++)
 		ok = save(line, link_echoes(line->link, (enum side)s), e);
-	if (ok)
-		link_changes_written(line->link);
 	return ok;
+}
+
+void line_saved(struct line *line)
+{
+	link_changes_written(line->link);
+}
+
+uint64_t line_journal_bytes(const struct line *line)
+{
+	return records_link_bytes(line->records, SOUTH) + records_link_bytes(line->records, NORTH);
 }
 
 bool line_is_drained(const struct line *line)

@@ -26,7 +26,8 @@ struct line_parts {
 	struct db *db;
 	struct records *records;
 	struct translator *translator;
-	bool is_closing; /* what is not settled stays in the journal */
+	int64_t max_age_ms; /* of a message that waits for its target */
+	bool is_closing;    /* what is not settled stays in the journal */
 };
 
 /* With the state of earlier runs, without sessions.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
@@ -48,6 +49,8 @@ int64_t line_next_deadline(const struct line *line); /* INT64_MAX: none */
 
 /* Write the changes of state into the open transaction. */
 bool line_save(struct line *line, struct err *e);
+/* They are durable. */
+void line_saved(struct line *line);
 /* After the commit: hand what waits to the sessions, and let it out with the acknowledgements. */
 void line_flush(struct line *line, int64_t now_ms);
 /* Only the acknowledgements, and what was handed over before. */
@@ -55,7 +58,10 @@ void line_acknowledge(struct line *line, int64_t now_ms);
 
 /* Nothing can be taken in (a full disk): hold both sources, from now on, until it is over.  What was
  * read and not acknowledged with line_flush() or line_acknowledge() comes again.  Deliveries go on. */
-void line_hold_sources(struct line *line, bool is_held);
+void line_hold_sources(struct line *line, bool is_held, int64_t now_ms);
+
+/* What the journal holds of its messages. */
+uint64_t line_journal_bytes(const struct line *line);
 
 /* Has all that waits been acknowledged, where the session is up? */
 bool line_is_drained(const struct line *line);

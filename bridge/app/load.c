@@ -205,9 +205,6 @@ void loader_check_conf(const struct conf *conf, struct report *report)
 	} ahead[] = {
 		{ conf->admin && conf->admin[0] != '\0', "admin" },
 		{ conf->devices != NULL, "devices" },
-		{ !conf->journal.is_sync, "journal.sync" },
-		{ conf->journal.max_bytes != CONF_DEFAULT_JOURNAL_BYTES, "journal.max_bytes" },
-		{ conf->journal.max_age_s != CONF_DEFAULT_JOURNAL_AGE_S, "journal.max_age" },
 	};
 
 	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)

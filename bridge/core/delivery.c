@@ -199,6 +199,37 @@ int64_t delivery_next_expiry(const struct delivery *d)
 	return d->earliest_ms;
 }
 
+static struct node *oldest(const struct delivery *d)
+{
+	struct node *found = NULL;
+
+	for (int i = 0; i < LANES; i++) {
+		struct node *n = TAILQ_FIRST(&d->waiting[i]);
+
+		if (n && (!found || n->parcel.since_ms < found->parcel.since_ms))
+			found = n;
+	}
+	return found;
+}
+
+int64_t delivery_oldest(const struct delivery *d)
+{
+	const struct node *n = oldest(d);
+
+	return n ? n->parcel.since_ms : INT64_MAX;
+}
+
+bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out)
+{
+	struct node *n = oldest(d);
+
+	if (!n || n->parcel.since_ms > since_ms)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 {
 	struct node *n;

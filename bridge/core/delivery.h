@@ -28,6 +28,7 @@ struct parcel {
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
+	int64_t since_ms;   /* the caller's: since when it waits */
 };
 
 /* `max_bytes`: of one message. */
@@ -44,6 +45,12 @@ void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms
 bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
 /* When to ask for one (it may be too early); INT64_MAX: never. */
 int64_t delivery_next_expiry(const struct delivery *d);
+
+/* Take out the first parcel of a lane, if it waits since `since_ms` or before; false: none does.  Caller
+ * ends it with message_fini(). */
+bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out);
+/* Since when the first parcels of the lanes wait; INT64_MAX: none does. */
+int64_t delivery_oldest(const struct delivery *d);
 
 /* The parcel to send next, if the window has room; NULL: none.  It stays first until
  * delivery_sent() or delivery_pop(). Borrowed. */

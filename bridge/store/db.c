@@ -21,7 +21,7 @@
 #define CHECK_CONTEXT  "meta/check"
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
-#define MAX_STATEMENTS 32
+#define MAX_STATEMENTS 48
 
 /* What makes a database of version N (PRAGMA user_version; 0: without tables) one of version N + 1. */
 static const struct step {
@@ -482,6 +482,22 @@ void db_close(struct db *db)
 	mem_free_secret(db, sizeof *db);
 }
 
+bool db_set_sync(struct db *db, bool is_sync, struct err *e)
+{
+	return exec(db, is_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+		    "set up", e);
+}
+
+const char *db_dir(const struct db *db)
+{
+	return db->dir;
+}
+
+int db_dir_fd(const struct db *db)
+{
+	return db->dir_fd;
+}
+
 const char *db_instance(const struct db *db)
 {
 	return db->instance;
@@ -549,6 +565,15 @@ bool db_commit(struct db *db, struct err *e)
 	db->in_transaction = false;
 	db->is_broken = false;
 	return ok;
+}
+
+void db_give_back(struct db *db)
+{
+	/* On a full disk some of this fails, and the rest helps. */
+	sqlite3_exec(db->sqlite,
+		     "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA incremental_vacuum(1000);"
+		     "PRAGMA wal_checkpoint(TRUNCATE);",
+		     NULL, NULL, NULL);
 }
 
 /* ---- What the tables share ---- */

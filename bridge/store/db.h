@@ -1,7 +1,7 @@
 /* db.h -- the state directory: what the bridge must know again after a restart.
  *
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
- * bytes made at first use, which seals what is secret) and `lock`.  One process per directory.  The
+ * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h).  One process per directory.  The
  * tables are those of state.h and journal.h; what both write between two commits is one transaction.
  * Loop thread only. */
 #ifndef BRIDGE_DB_H
@@ -19,6 +19,10 @@ struct err;
  * by others, or the key is no key, or a newer calque wrote the database; ERR_CORRUPT the database is
  * damaged or sealed with another key; ERR_IO. */
 struct db *db_open(const char *dir, const char *key_file, struct err *e);
+/* Without it, db_commit() does not wait for the disk (SQLite's synchronous=NORMAL): what a crash of the
+ * system or a power cut finds is whole, and lacks the last commits, at most those since the write-ahead
+ * log was last taken into the database.  A crash of calque alone loses nothing.  On by default. */
+bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
 
 /* A short random name of this installation, made once; borrowed.  Part of default client ids. */
@@ -27,8 +31,12 @@ const char *db_instance(const struct db *db);
 /* Was anything written since the last commit? */
 bool db_is_writing(const struct db *db);
 /* Make everything written durable.  Cheap if nothing was.  False: ERR_IO; the transaction is rolled
- * back and nothing that depends on it may leave.  After a full disk it can be tried again with the
- * next step; after an I/O error nothing is accepted any more until a restart. */
+ * back and nothing that depends on it may leave.  After ERR_FULL (no space on the disk) all of it can
+ * be tried again; after an I/O error nothing is accepted any more until a restart. */
 bool db_commit(struct db *db, struct err *e);
+
+/* Between two transactions: give space that is no longer used back to the disk, as far as can be done
+ * in a moment. */
+void db_give_back(struct db *db);
 
 #endif

@@ -10,6 +10,9 @@
 
 struct buf;
 
+const char *db_dir(const struct db *db);
+int db_dir_fd(const struct db *db);
+
 /* False: an earlier write failed. */
 bool db_usable(const struct db *db, struct err *e);
 /* The open transaction, begun if there is none.  False: nothing can be written. */

@@ -297,3 +297,41 @@ Test(delivery, backlog_larger_than_the_spare_nodes_drains)
 	cr_expect_eq(delivery_bytes(d), 0);
 	delivery_free(d);
 }
+
+/* --- what waits for too long */
+
+static void push_since(struct delivery *d, enum lane lane, const char *topic, int64_t since_ms)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+
+	delivery_push(d, lane, &m, (void *)topic)->since_ms = since_ms;
+}
+
+Test(delivery, what_waits_for_too_long_is_taken_out_oldest_first)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	static const char *const want[] = { "b", "a", "c" };
+	struct parcel p;
+
+	cr_expect_eq(delivery_oldest(d), INT64_MAX);
+	push_since(d, LANE_REPORT, "sent", 5);
+	send_next(d, "sent", 1);
+	push_since(d, LANE_REPORT, "a", 20);
+	push_since(d, LANE_EXCHANGE, "b", 10);
+	push_since(d, LANE_EXCHANGE, "c", 30);
+	push_since(d, LANE_REPORT, "d", 40);
+	cr_expect_eq(delivery_oldest(d), 10);
+	cr_expect_not(delivery_pop_old(d, 9, &p));
+	for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		cr_assert(delivery_pop_old(d, 30, &p));
+		cr_expect_str_eq(p.message.topic, want[i]);
+		message_fini(&p.message);
+	}
+	cr_expect_not(delivery_pop_old(d, 30, &p));
+	delivery_reset(d); /* was in flight: it waits again */
+	cr_assert(delivery_pop_old(d, 30, &p));
+	cr_expect_str_eq(p.message.topic, "sent");
+	message_fini(&p.message);
+	cr_expect_eq(delivery_waiting(d), 1);
+	delivery_free(d);
+}

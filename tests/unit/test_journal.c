@@ -636,6 +636,36 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 	expect_journal("pump", "");
 }
 
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+Test(journal, space_of_what_is_settled_goes_back_to_the_disk)
+{
+	struct message m = { .topic = mem_strdup("t"), .qos = 1 };
+	struct record *r[100];
+	char *payload = mem_zalloc(10000);
+
+	message_set_payload(&m, payload, 10000);
+	for (int i = 0; i < 100; i++)
+		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000));
+	message_fini(&m);
+	free(payload);
+	turn();
+	db_give_back(db);
+	cr_expect_gt(size_of("dir/calque.db"), 1000000);
+	cr_expect_eq(size_of("dir/calque.db-wal"), 0);
+	for (int i = 0; i < 100; i++)
+		settled(r[i]);
+	commit();
+	db_give_back(db);
+	cr_expect_lt(size_of("dir/calque.db"), 200000);
+	cr_expect_eq(size_of("dir/calque.db-wal"), 0);
+}
+
 Test(journal, what_did_not_fit_stays_due)
 {
 	struct changes c = { 0 };

@@ -436,6 +436,26 @@ Test(state, the_state_of_a_newer_calque_is_refused)
 		       "written by a newer calque (version 4, this one knows 3)");
 }
 
+static void note_link(void *ctx, const char *link, size_t n)
+{
+	buf_printf(ctx, "%s %zu;", link, n);
+}
+
+Test(state, links_with_rows_are_told)
+{
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	apply(s, "b", "m", "1", "1", false);
+	apply(s, "a", "m", "1", "1", false);
+	apply(s, "b", "n", "1", "1", true);
+	cr_expect(state_count(s, note_link, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), "a 1;b 2;");
+	buf_fini(&got);
+	db_close(s);
+}
+
 Test(state, a_database_in_use_by_another_program_is_busy)
 {
 	sqlite3 *db;

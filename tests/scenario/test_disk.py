@@ -1,0 +1,268 @@
+"""Limits of the journal: a disk that is full, max_bytes, max_age, sync."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness import Calque, dead_letter, find_program
+from test_journal import pending
+from worlds import InnowayThingsBoard
+
+FILLER = 64 * 1024
+MIB = 1 << 20
+
+
+class SmallDisk:
+    """A file system of some MiB, mounted where only the processes in it see it; `inside` is the way to it from here."""
+
+    def __init__(self, directory, mib):
+        os.makedirs(directory, exist_ok=True)
+        script = (f"mount -t tmpfs -o size={mib}m,mode=700 tmpfs '{directory}' && echo mounted && exec cat")
+        try:
+            self.holder = subprocess.Popen([find_program("unshare"), "-rm", "sh", "-c", script],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as error:
+            pytest.skip(f"no namespaces: {error}")
+        if self.holder.stdout.readline() != b"mounted\n":
+            reason = self.holder.communicate()[1].decode().strip()
+            pytest.skip(f"no file system of our own can be mounted here: {reason}")
+        self.inside = f"/proc/{self.holder.pid}/root{directory}"
+        self.prefix = [find_program("nsenter"), "--preserve-credentials", "-U", "-m", "-t", str(self.holder.pid)]
+
+    def free(self):
+        stat = os.statvfs(self.inside)
+        return stat.f_bavail * stat.f_frsize
+
+    def fill(self, leave=0):
+        """Another program takes all that is free, but for `leave` bytes."""
+        with open(os.path.join(self.inside, "filler"), "ab", buffering=0) as file:
+            while self.free() > leave:
+                try:
+                    file.write(b"x" * min(FILLER, self.free() - leave))
+                except OSError:
+                    return
+
+    def clear(self):
+        os.unlink(os.path.join(self.inside, "filler"))
+
+    def close(self):
+        self.holder.stdin.close()
+        self.holder.stdout.close()
+        self.holder.stderr.close()
+        self.holder.wait(10)
+
+
+class BoxedCalque(Calque):
+    """A bridge whose state is on a small disk."""
+
+    def __init__(self, lab, calque, mib):
+        self.disk = None
+        super().__init__(os.path.join(lab.directory, "boxed"), "", env=calque.env, start=False)
+        with open(calque.conf_path, encoding="utf-8") as file:
+            self.configure(file.read().replace(calque.state, self.state))
+        self.disk = lab.add(SmallDisk(self.state, mib))
+
+    def spawn(self, command, env=None, cwd=None):
+        super().spawn(self.disk.prefix + command, env, cwd)
+
+
+@pytest.fixture
+def world(lab):
+    world = InnowayThingsBoard(lab, start=False)
+    world.calque = lab.add_process(BoxedCalque(lab, world.calque, 24))
+    world.calque.start()
+    world.wait_up()
+    yield world
+    if world.calque.is_running():
+        world.calque.stop()
+
+
+def say(world, numbers, size=2000):
+    for n in numbers:
+        world.device.publish("attribute", {"n": n, "text": "x" * size}, wait=False)
+
+
+def numbers(world):
+    """Those that have come to the north."""
+    return {m.json().get("n") for m in list(world.tb.client.received) if m.topic == world.tb.ATTRIBUTES}
+
+
+def wait_numbers(world, wanted):
+    world.tb.client.wait(lambda: set(wanted) <= numbers(world), "all numbers", 60)
+
+
+def stop_north(world):
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+
+
+@pytest.mark.parametrize("end", ["resume", "kill"])
+def test_a_full_disk_loses_nothing_and_goes_on_by_itself(world, end):
+    """It fills up under load with the north away; deliveries go on while it is full; then there is space again."""
+    say(world, [0])
+    wait_numbers(world, [0])
+    stop_north(world)
+    world.calque.disk.fill(leave=MIB)
+    say(world, range(1, 3001))
+    world.calque.wait_log("disk-full")
+    world.calque.wait_log("source-held .*side=south")
+    if end == "kill":
+        world.calque.kill()
+        world.calque.disk.clear()
+        world.calque.start()
+        world.north.start()
+    else:
+        world.north.start()
+        wait_numbers(world, [1])
+        assert not world.calque.matching("disk-free")
+        world.calque.disk.clear()
+        world.calque.wait_log("disk-free")
+        world.calque.wait_log("source-released .*side=south")
+    wait_numbers(world, range(3001))
+    mark = world.south.mark()
+    world.device.attributes(fence=1)
+    world.tb.client.wait_for(lambda m: m.topic == world.tb.ATTRIBUTES and "fence" in m.json())
+    world.south.wait_log("Received PUBACK from calque", mark)
+    world.calque.stop()
+    up = world.calque.counters(world.LINK, "up")
+    assert up["received"] + up["resumed"] == up["delivered"] + up["filtered"] + up["dead"] + up["pending"], up
+    assert (up["dead"], up["pending"]) == (0, 0), up
+
+
+def fill_to_the_last_byte(world):
+    """Not even the reserve is there any more."""
+    os.unlink(os.path.join(world.calque.disk.inside, "reserve"))
+    world.calque.disk.fill()
+
+
+def test_what_cannot_be_stored_is_not_acknowledged(world):
+    say(world, [0])
+    wait_numbers(world, [0])
+    world.south.wait_log("Received PUBACK from calque")
+    mark = world.south.mark()
+    stop_north(world)
+    fill_to_the_last_byte(world)
+    say(world, range(1, 101))
+    world.calque.wait_log("disk-full")
+    world.calque.wait_log("source-held .*side=south")
+    world.calque.kill()
+    assert not world.south.matching("Received PUBACK from calque", mark)
+    world.calque.disk.clear()
+    world.calque.start()
+    world.north.start()
+    wait_numbers(world, range(101))
+    world.calque.stop()
+
+
+@pytest.mark.parametrize("end", ["resume", "kill"])
+def test_a_change_of_state_that_cannot_be_stored_lets_nothing_out(world, end):
+    fill_to_the_last_byte(world)
+    number = world.tb.call("setFan", {"rpm": 900})
+    world.calque.wait_log("source-held .*side=north")
+    world.calque.wait_log("disk-waits")
+    if end == "kill":
+        world.calque.kill()
+        assert not world.device.client.waiting(world.device.topic("command"))
+        world.calque.disk.clear()
+        world.calque.start()
+    else:
+        assert not world.device.client.waiting(world.device.topic("command"))
+        world.calque.disk.clear()
+        world.calque.wait_log("disk-free")
+    command = world.device.next("command")
+    world.device.reply(command["id"], result="ok")
+    assert world.tb.reply(number) == "ok"
+
+
+def test_a_disk_that_is_full_at_the_start_is_waited_for(world):
+    say(world, [0])
+    wait_numbers(world, [0])
+    world.calque.stop()
+    os.unlink(os.path.join(world.calque.disk.inside, "reserve"))
+    world.calque.disk.fill(leave=MIB)
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_log("disk-full", mark)
+    say(world, range(1, 11))
+    world.calque.disk.clear()
+    world.calque.wait_log("disk-free", mark)
+    wait_numbers(world, range(11))
+
+
+def pending_inside(world):
+    """As pending(), of a state that is on the small disk."""
+    copy = os.path.join(world.lab.directory, "copy")
+    shutil.copytree(world.calque.disk.inside, copy)
+    world.calque.state, state = copy, world.calque.state
+    try:
+        return pending(world.calque)
+    finally:
+        world.calque.state = state
+
+
+def reconfigure(world, text):
+    world.calque.stop()
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    world.calque.configure(conf + text)
+    mark = world.calque.mark()
+    world.calque.start()
+    world.wait_up(mark)
+
+
+def test_a_journal_at_its_limit_holds_the_sources(world):
+    reconfigure(world, "journal = { max_bytes = 100000; sync = \"off\"; };\n")
+    assert not world.calque.matching("does not act on it")
+    stop_north(world)
+    say(world, range(200))
+    world.calque.wait_log("journal-full")
+    world.calque.wait_log("source-held .*side=south")
+    world.north.start()
+    world.calque.wait_log("journal-free")
+    world.calque.wait_log("source-released .*side=south")
+    wait_numbers(world, range(200))
+    world.calque.stop()
+    up = world.calque.counters(world.LINK, "up")
+    assert (up["delivered"], up["dead"], up["pending"]) == (up["received"], 0, 0), up
+    assert pending_inside(world) == 0
+
+
+def test_what_waits_for_too_long_is_a_dead_letter(world):
+    reconfigure(world, "journal = { max_age = 1; };\n")
+    stop_north(world)
+    say(world, range(5))
+    world.calque.wait_log(dead_letter(world.LINK, "up", "expired"))
+    mark = world.calque.mark()
+    world.north.start()
+    world.calque.wait_up(world.LINK, "north", mark)
+    world.device.attributes(fence=1)
+    world.tb.client.wait_for(lambda m: m.topic == world.tb.ATTRIBUTES and "fence" in m.json())
+    world.calque.stop()
+    up = world.calque.counters(world.LINK, "up")
+    assert up["dead"] >= 1, up
+    assert (up["received"], up["dead"] + up["delivered"], up["pending"]) == (6 + up["filtered"], 6, 0), up
+    assert pending_inside(world) == 0
+
+
+def test_what_is_of_a_link_that_is_gone_is_told_and_kept(world):
+    stop_north(world)
+    say(world, range(5))
+    world.south.wait_log("Received PUBACK from calque", count=5)
+    world.calque.stop()
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    world.calque.configure(conf.replace(f'"{world.LINK}"', '"other"'))
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_log(f"journal-orphans link={world.LINK} messages=5", mark)
+    world.calque.wait_up("other", "south", mark)
+    world.calque.stop()
+    world.calque.configure(conf)
+    world.calque.start()
+    world.north.start()
+    wait_numbers(world, range(5))
+    world.calque.stop()
+    assert pending_inside(world) == 0

@@ -1,0 +1,77 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/db.h"
+#include "store/reserve.h"
+
+static char top[] = "/tmp/calque-reserve-XXXXXX";
+static struct db *db;
+
+static void set_up(void)
+{
+	struct err e = { 0 };
+
+	cr_assert_not_null(mkdtemp(top));
+	cr_assert_eq(chdir(top), 0);
+	db = db_open("dir", NULL, &e);
+	cr_assert(db, "%s", e.text);
+}
+
+static void tear_down(void)
+{
+	char *rm = mem_printf("rm -rf %s", top);
+
+	db_close(db);
+	cr_expect_eq(system(rm), 0);
+	free(rm);
+}
+
+TestSuite(reserve, .init = set_up, .fini = tear_down);
+
+static void expect_there(void)
+{
+	struct stat st;
+
+	cr_assert_eq(stat("dir/reserve", &st), 0);
+	cr_expect_eq(st.st_size, RESERVE_BYTES);
+	cr_expect_geq(st.st_blocks * 512, RESERVE_BYTES);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+}
+
+Test(reserve, it_takes_up_space)
+{
+	struct err e = { 0 };
+
+	cr_expect(reserve_make(db, &e), "%s", e.text);
+	expect_there();
+	cr_expect(reserve_make(db, &e), "%s", e.text);
+	expect_there();
+}
+
+Test(reserve, it_can_be_given_up_once_and_made_again)
+{
+	struct err e = { 0 };
+
+	cr_expect_not(reserve_release(db));
+	cr_expect(reserve_make(db, &e), "%s", e.text);
+	cr_expect(reserve_release(db));
+	cr_expect_eq(access("dir/reserve", F_OK), -1);
+	cr_expect_not(reserve_release(db));
+	cr_expect(reserve_make(db, &e), "%s", e.text);
+	expect_there();
+}
+
+Test(reserve, a_file_without_space_behind_it_is_none)
+{
+	struct err e = { 0 };
+
+	cr_assert(reserve_make(db, &e));
+	cr_assert(truncate("dir/reserve", 0) == 0 && truncate("dir/reserve", RESERVE_BYTES) == 0);
+	cr_expect_not(reserve_release(db));
+	cr_expect(reserve_make(db, &e), "%s", e.text);
+	expect_there();
+}
