@@ -42,6 +42,7 @@ struct echo {
 	uint64_t last_number;
 	const char *name;
 	struct changes changes;
+	struct changes later; /* rows that go with the writing after the next */
 };
 
 struct echo *echo_new(const char *name)
@@ -62,6 +63,7 @@ void echo_free(struct echo *e)
 	map_fini(&e->by_number, free);
 	map_fini(&e->by_hash, free);
 	changes_fini(&e->changes);
+	changes_fini(&e->later);
 	free(e);
 }
 
@@ -89,7 +91,7 @@ static void note(struct echo *e, const struct entry *it, bool is_there)
 		changes_put(&e->changes, MACHINE, key, value.data, false);
 		buf_fini(&value);
 	} else {
-		changes_delete(&e->changes, MACHINE, key);
+		changes_delete(&e->later, MACHINE, key);
 	}
 }
 
@@ -211,9 +213,16 @@ size_t echo_size(const struct echo *e)
 	return e->by_number.n;
 }
 
-struct changes *echo_changes(struct echo *e)
+const struct changes *echo_changes(const struct echo *e)
 {
 	return &e->changes;
+}
+
+void echo_written(struct echo *e)
+{
+	changes_fini(&e->changes);
+	e->changes = e->later;
+	e->later = (struct changes){ 0 };
 }
 
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err)

@@ -27,8 +27,11 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms);
 bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms);
 size_t echo_size(const struct echo *e);
 
-/* The rows that have changed: write them, before what was sent leaves, then changes_fini() them. */
-struct changes *echo_changes(struct echo *e);
+/* The rows that have changed: write them, before what was sent leaves, then call echo_written().  The
+ * row of an entry that served goes with the writing after the next: until the acknowledgement of what
+ * came back has left, it may come again. */
+const struct changes *echo_changes(const struct echo *e);
+void echo_written(struct echo *e);
 /* Take back a row, if it is this memory's.  It ends as if its PUBACK came with the first message.
  * False sets *err: ERR_CORRUPT. */
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err);

@@ -618,7 +618,7 @@ struct changes link_changes(struct link *l)
 	return (struct changes){ l->changes.items, l->n_ready };
 }
 
-struct changes *link_echoes(struct link *l, enum side side)
+const struct changes *link_echoes(struct link *l, enum side side)
 {
 	return l->echo[side] ? echo_changes(l->echo[side]) : NULL;
 }
@@ -627,7 +627,7 @@ void link_changes_written(struct link *l)
 {
 	for (int s = 0; s < SIDES; s++)
 		if (l->echo[s])
-			changes_fini(echo_changes(l->echo[s]));
+			echo_written(l->echo[s]);
 	changes_drop(&l->changes, l->n_ready);
 	l->n_told = l->changes.n; /* all are told in the step that made them */
 	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;

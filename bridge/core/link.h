@@ -123,7 +123,7 @@ bool link_is_deciding(const struct link *l);
 struct changes link_changes(struct link *l);
 /* Those of the memory of what was sent to a side (core/echo.h), to write likewise, before anything is
  * sent; NULL: there is none.  They change nothing of what a message is. */
-struct changes *link_echoes(struct link *l, enum side side);
+const struct changes *link_echoes(struct link *l, enum side side);
 void link_changes_written(struct link *l);
 /* Bytes of the messages of this direction that came in and are not settled. */
 size_t link_pending_bytes(const struct link *l, enum flow flow);

@@ -138,15 +138,23 @@ Test(echo, beyond_the_maximum_the_oldest_is_forgotten)
 
 /* --- across restarts ----------------------------------------------------------------------- */
 
-/* End the memory, and make it again of what it wanted written; *rows is all that was. */
-static struct echo *restart(struct echo *e, struct changes *rows)
+static void write_rows(struct echo *e, struct changes *rows)
 {
 	const struct changes *c = echo_changes(e);
-	struct echo *again = echo_new("north");
-	struct err err = { 0 };
 
 	for (size_t i = 0; i < c->n; i++)
 		changes_put(rows, "echo", c->items[i].key, c->items[i].value, false);
+	echo_written(e);
+}
+
+/* End the memory, and make it again of what it wanted written; *rows is all that was. */
+static struct echo *restart(struct echo *e, struct changes *rows)
+{
+	struct echo *again = echo_new("north");
+	struct err err = { 0 };
+
+	write_rows(e, rows);
+	write_rows(e, rows);
 	echo_free(e);
 	for (size_t i = 0; i < rows->n; i++) {
 		bool is_last = rows->items[i].value;
@@ -215,5 +223,21 @@ Test(echo, without_a_name_nothing_is_written)
 
 	sent(e, "t", "1");
 	cr_expect_eq(echo_changes(e)->n, 0);
+	echo_free(e);
+}
+
+Test(echo, the_row_of_one_that_served_goes_with_the_writing_after_the_next)
+{
+	struct echo *e = echo_new("north");
+
+	sent(e, "t", "1");
+	cr_expect_eq(echo_changes(e)->n, 1);
+	echo_written(e);
+	cr_expect_eq(echo_changes(e)->n, 0);
+	cr_expect(take(e, "t", "1", 0));
+	cr_expect_eq(echo_changes(e)->n, 0, "it may come again");
+	echo_written(e);
+	cr_expect_eq(echo_changes(e)->n, 1);
+	cr_expect_null(echo_changes(e)->items[0].value);
 	echo_free(e);
 }
