@@ -21,7 +21,7 @@
 #define CHECK_CONTEXT  "meta/check"
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
-#define MAX_STATEMENTS 16
+#define MAX_STATEMENTS 32
 
 /* What makes a database of version N (PRAGMA user_version; 0: without tables) one of version N + 1. */
 static const char *const schema_sql[] = {
@@ -38,6 +38,12 @@ static const char *const schema_sql[] = {
 	"CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"
 	" lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;"
 	"PRAGMA user_version = 2;",
+
+	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
+	" topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, message BLOB);"
+	"PRAGMA user_version = 3;",
 };
 #define SCHEMA_VERSION ((int)(sizeof schema_sql / sizeof schema_sql[0]))
 
@@ -57,6 +63,7 @@ struct db {
 	char instance[INSTANCE_CHARS + 1];
 	bool in_transaction;
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
+	unsigned long rollbacks;
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
 	pid_t pid;
 	dev_t device;
@@ -472,6 +479,12 @@ static void roll_back(struct db *db)
 	if (!sqlite3_get_autocommit(db->sqlite))
 		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 	db->in_transaction = false;
+	db->rollbacks++;
+}
+
+unsigned long db_rollbacks(const struct db *db)
+{
+	return db->rollbacks;
 }
 
 bool db_usable(const struct db *db, struct err *e)

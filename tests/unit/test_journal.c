@@ -406,7 +406,8 @@ Test(journal, a_database_without_a_journal_gets_one)
 	changes_put(&c, "m", "key", "1", false);
 	cr_assert(state_apply(db, "pump", &c, &e) && db_commit(db, &e));
 	changes_fini(&c);
-	sql("DROP TABLE journal; DROP TABLE output; PRAGMA user_version = 1");
+	sql("DROP TABLE journal; DROP TABLE output; DROP TABLE deadletter; PRAGMA user_version = "
+	    "1");
 	record_forget(accept("t", "1"));
 	expect_journal("pump", "");
 }

@@ -431,9 +431,9 @@ Test(state, a_damaged_database_is_told)
 Test(state, the_state_of_a_newer_calque_is_refused)
 {
 	db_close(open_good(NULL));
-	sql("PRAGMA user_version = 3");
+	sql("PRAGMA user_version = 4");
 	expect_refused("dir", NULL, ERR_INVALID,
-		       "written by a newer calque (version 3, this one knows 2)");
+		       "written by a newer calque (version 4, this one knows 3)");
 }
 
 Test(state, a_database_in_use_by_another_program_is_busy)
