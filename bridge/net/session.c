@@ -71,6 +71,9 @@ struct session {
 	struct login login;
 	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: granted */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
+	int64_t down_since_ms;
+	unsigned n_in_vain; /* attempts since it was last up */
+	char why[320];	    /* of the last ending */
 	uint64_t flushed_turn;
 
 	struct backoff backoff;
@@ -246,6 +249,10 @@ static void end_attempt(struct session *s, const struct ending *end)
 	crypto_random(&random, sizeof random);
 	retry_ms = backoff_next(&s->backoff, end->class, random);
 	log_ending(s, end, retry_ms);
+	if (s->phase == UP)
+		s->down_since_ms = clock_mono_ms();
+	s->n_in_vain++;
+	memcpy(s->why, end->details, sizeof s->why);
 	s->is_ipv4_only = !s->is_ipv4_only && s->attempt && attempt_has_failed_on_ipv6(s->attempt);
 	close_attempt(s, false);
 	s->phase = WAITING;
@@ -364,6 +371,8 @@ static void go_up(struct session *s)
 {
 	s->phase = UP;
 	s->up_since_ms = clock_mono_ms();
+	s->n_in_vain = 0;
+	s->why[0] = '\0';
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
 	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
@@ -738,6 +747,23 @@ void session_set_login(struct session *s, const char *username, const char *pass
 bool session_is_up(const struct session *s)
 {
 	return s->phase == UP;
+}
+
+void session_status(const struct session *s, struct session_status *out)
+{
+	static const char *const phases[] = { [IDLE] = "idle",
+					      [WAITING] = "waiting",
+					      [LOOKUP] = "connecting",
+					      [LOGIN] = "login",
+					      [UP] = "up" };
+
+	*out = (struct session_status){
+		.phase = phases[s->phase],
+		.since_ms = s->phase == UP ? s->up_since_ms : s->down_since_ms,
+		.attempts = s->n_in_vain,
+		.why = s->phase == UP ? "" : s->why,
+		.mqtt = s->conf.mqtt,
+	};
 }
 
 static bool property_failed(int rc, const char *what, struct err *e)
