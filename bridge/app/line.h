@@ -5,13 +5,20 @@
 #define BRIDGE_LINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "core/kind.h"
+#include "net/session.h"
 
 struct conf_link;
 struct db;
 struct err;
+struct letters;
 struct line;
+struct link_counters;
 struct loop;
+struct message;
 struct plan;
 struct records;
 struct translator;
@@ -21,6 +28,7 @@ struct line_parts {
 	struct loop *loop;
 	struct db *db;
 	struct records *records;
+	struct letters *letters;
 	struct translator *translator;
 	bool is_closing; /* what is not settled stays in the journal */
 };
@@ -53,5 +61,22 @@ void line_hold_sources(struct line *line, bool is_held);
 /* Has all that waits been acknowledged, where the session is up? */
 bool line_is_drained(const struct line *line);
 void line_log_counters(const struct line *line);
+
+const char *line_name(const struct line *line);
+/* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
+ * settled.  Copied. */
+void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms);
+
+/* How it is with a session; borrowed. */
+struct line_session {
+	enum side side;
+	bool is_provisioning;
+	const char *url;
+	struct session_status session; /* .phase NULL: it is not open */
+	size_t waiting, in_flight, bytes;
+};
+/* The `i`th session; false: there are no more. */
+bool line_session(const struct line *line, size_t i, struct line_session *out);
+const struct link_counters *line_counters(const struct line *line, enum flow flow);
 
 #endif

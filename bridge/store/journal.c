@@ -9,6 +9,7 @@
 #include "store/db_inside.h"
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
+static const char rows_sql[] = "SELECT count(*) FROM journal";
 static const char add_sql[] =
 	"INSERT INTO journal (seq, link, side, received_ms, attempts, is_own, is_decided, message)"
 	" VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
@@ -144,21 +145,32 @@ bool journal_count_start(struct db *db, struct err *e)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-bool journal_last(struct db *db, uint64_t *seq, struct err *e)
+/* The number that `sql` gives; 0 if it gives none. */
+static bool read_number(struct db *db, const char *sql, uint64_t *n, struct err *e)
 {
-	sqlite3_stmt *stmt = db_statement(db, last_sql, e);
+	sqlite3_stmt *stmt = db_statement(db, sql, e);
 	int rc;
 
-	*seq = 0;
+	*n = 0;
 	if (!stmt)
 		return false;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
-		*seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+		*n = (uint64_t)sqlite3_column_int64(stmt, 0);
 	else if (rc != SQLITE_DONE)
 		db_failed(db, "read", e);
 	db_release(stmt);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+bool journal_last(struct db *db, uint64_t *seq, struct err *e)
+{
+	return read_number(db, last_sql, seq, e);
+}
+
+bool journal_count(struct db *db, uint64_t *n, struct err *e)
+{
+	return read_number(db, rows_sql, n, e);
 }
 
 struct outputs {

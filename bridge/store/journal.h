@@ -45,6 +45,9 @@ struct journal_entry {
 /* The highest number that was ever given (0: none). */
 bool journal_last(struct db *db, uint64_t *seq, struct err *e);
 
+/* How many messages are in it; walks them all. */
+bool journal_count(struct db *db, uint64_t *n, struct err *e);
+
 bool journal_add(struct db *db, const char *link, const struct journal_entry *entry, struct err *e);
 /* It has changed the state now. */
 bool journal_decide(struct db *db, uint64_t seq, struct err *e);
