@@ -1,6 +1,7 @@
 """Dead letters: kept with their reason, looked at without showing secrets, tried again, dropped."""
 
 import os
+import random
 
 import pytest
 
@@ -181,6 +182,26 @@ def test_what_was_retried_survives_a_kill(world):
     world.calque.start()
     world.north.start()
     assert world.delivered(2) == [101, 102]
+
+
+def test_no_dead_letter_is_lost_in_a_loop_of_kills(world):
+    """What was acknowledged is in the journal or a dead letter, at every moment."""
+    chance, sent = random.Random(11), 0
+    for _ in range(8):
+        fatal = chance.randrange(60)
+        for i in range(60):
+            world.machine.publish(f"factory/{sent}/temp", {"v": 101}, wait=i % 8 == 7)
+            sent += 1
+            if i == fatal:
+                world.calque.kill()
+                world.calque.start()
+    world.machine.publish("factory/fence/temp", {"v": 101})
+    mark = f"factory/{sent - 1}/temp", "factory/fence/temp"
+    for _ in range(1000):
+        topics = {f["topic"] for f in letters(world.calque)}
+        if all(m in topics for m in mark):
+            break
+    assert topics == {f"factory/{n}/temp" for n in [*range(sent), "fence"]}
 
 
 def test_drop_takes_out_what_was_chosen(world):
