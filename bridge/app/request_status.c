@@ -14,6 +14,8 @@
 #include "store/deadletter.h"
 #include "store/journal.h"
 
+#define PIECE_BYTES (64u << 10) /* so much of an answer is made in one turn of the loop */
+
 struct work {
 	const struct request_parts *parts;
 	size_t at; /* the link to tell of next */
@@ -135,10 +137,10 @@ static bool more(void *work, struct buf *out, struct err *e)
 {
 	struct work *w = work;
 
-	if (w->at < w->parts->n_lines) {
+	while (w->at < w->parts->n_lines && out->len < PIECE_BYTES)
 		put_link(w->parts->lines[w->at++], out);
+	if (w->at < w->parts->n_lines)
 		return true;
-	}
 	put_end(w->parts, out, e);
 	return false;
 }

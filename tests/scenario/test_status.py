@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -121,6 +123,26 @@ def test_the_socket_is_ours_alone_and_goes_with_the_bridge(world):
     assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
     world.calque.stop()
     assert not os.path.exists(socket_path(world.calque))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_not_heard_even_if_the_socket_is_open_to_all(world):
+    os.chmod(world.calque.state, 0o711)
+    os.chmod(socket_path(world.calque), 0o666)
+    script = f"""if True:
+        import os, socket
+        os.chdir({world.calque.state!r})
+        os.setuid(65534)
+        client = socket.socket(socket.AF_UNIX)
+        client.connect("control.sock")
+        client.settimeout({LIMIT})
+        client.sendall(b'{{"request":"status"}}\\n')
+        print(client.recv(100))
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("b''", "") and "Timeout" not in done.stderr, done
+    world.calque.wait_log("control-dropped reason=.*another user")
+    assert status(world.calque)["running"] is True
 
 
 def test_what_a_kill_leaves_behind_is_in_nobodys_way(world):
