@@ -367,12 +367,17 @@ static void warn_if_lost(const struct session *s)
 			    s->conf.name);
 }
 
-static void go_up(struct session *s)
+static void set_up(struct session *s)
 {
 	s->phase = UP;
 	s->up_since_ms = clock_mono_ms();
 	s->n_in_vain = 0;
 	s->why[0] = '\0';
+}
+
+static void go_up(struct session *s)
+{
+	set_up(s);
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
 	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
@@ -406,8 +411,7 @@ static void begin_visit(struct session *s)
 	for (size_t i = 0; !s->login.is_present && i < s->conf.n_filters; i++)
 		if (!subscribe(s, i)) /* the broker is to keep what comes meanwhile */
 			return;
-	s->phase = UP;
-	s->up_since_ms = clock_mono_ms();
+	set_up(s);
 	s->deadline_ms = s->up_since_ms + VISIT_MS;
 	s->ops.on_up(s->ctx);
 }
@@ -699,6 +703,7 @@ void session_hold(struct session *s)
 	if (s->is_held)
 		return;
 	s->is_held = true;
+	s->down_since_ms = clock_mono_ms();
 	if (s->phase != UP) {
 		break_off(s, 0);
 		return;
@@ -758,8 +763,8 @@ void session_status(const struct session *s, struct session_status *out)
 					      [UP] = "up" };
 
 	*out = (struct session_status){
-		.phase = phases[s->phase],
-		.since_ms = s->phase == UP ? s->up_since_ms : s->down_since_ms,
+		.phase = s->wants_held ? "held" : phases[s->phase],
+		.since_ms = s->phase == UP && !s->wants_held ? s->up_since_ms : s->down_since_ms,
 		.attempts = s->n_in_vain,
 		.why = s->phase == UP ? "" : s->why,
 		.mqtt = s->conf.mqtt,

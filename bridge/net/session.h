@@ -81,8 +81,8 @@ void session_visit(struct session *s);
 
 /* How it is with the session; texts are borrowed. */
 struct session_status {
-	const char *phase; /* "idle", "waiting", "connecting", "login", "up" */
-	int64_t since_ms;  /* clock_mono_ms() when it came up or went down; 0: never was up */
+	const char *phase; /* "idle", "waiting", "connecting", "login", "up", "held" */
+	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
 	unsigned attempts; /* in vain since it was last up */
 	const char *why;   /* why it is not up, key=value as in the log; "": not known */
 	int mqtt;
