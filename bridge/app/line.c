@@ -315,13 +315,17 @@ static void each_session(struct line *line, int64_t now_ms,
 	}
 }
 
+static size_t held_bytes(const struct line *line, enum side source)
+{
+	return link_pending_bytes(line->link, flow_from(source)) +
+	       delivery_bytes(line->peer[side_other(source)].delivery);
+}
+
 /* What is held of the source's direction, and what waits for its target, decide whether it waits. */
 static void press(struct peer *source)
 {
 	struct line *line = source->line;
-	const struct peer *target = &line->peer[side_other(source->side)];
-	size_t bytes = link_pending_bytes(line->link, flow_from(source->side)) +
-		       delivery_bytes(target->delivery);
+	size_t bytes = held_bytes(line, source->side);
 
 	switch (pressure_step(&line->pressure, source->side, bytes)) {
 	case PRESSURE_HOLD:
@@ -581,6 +585,11 @@ const char *line_name(const struct line *line)
 const struct link_counters *line_counters(const struct line *line, enum flow flow)
 {
 	return link_counters(line->link, flow);
+}
+
+bool line_has_room(const struct line *line, enum side from)
+{
+	return held_bytes(line, from) < PRESSURE_HIGH_BYTES;
 }
 
 void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms)

@@ -67,6 +67,9 @@ const char *line_name(const struct line *line);
  * settled.  Copied. */
 void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms);
 
+/* May there be more of that direction? */
+bool line_has_room(const struct line *line, enum side from);
+
 /* How it is with a session; borrowed. */
 struct line_session {
 	enum side side;

@@ -173,6 +173,13 @@ static bool retry_letter(struct work *w, struct deadletter *l, struct buf *out, 
 		put_problem(l, problem, out);
 		return true;
 	}
+	if (line && !line_has_room(line, l->from)) {
+		err_set(e, ERR_LIMIT,
+			"retried %zu, then too much waited for the other side: retry the rest "
+			"later",
+			w->n_done);
+		return false;
+	}
 	if (!deadletters_remove(w->stored, l->id, e))
 		return false;
 	if (line)

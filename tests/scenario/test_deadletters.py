@@ -2,11 +2,12 @@
 
 import os
 import random
+import re
 
 import pytest
 
 from harness import Client, assert_json, conf_text, find_secret
-from verbs import Verb, letters, wait_letters
+from verbs import Verb, letters, wait_letters, wait_status
 from worlds import InnowayThingsBoard
 
 BROKEN = """
@@ -182,6 +183,29 @@ def test_what_was_retried_survives_a_kill(world):
     world.calque.start()
     world.north.start()
     assert world.delivered(2) == [101, 102]
+
+
+def test_no_more_is_retried_than_the_other_side_has_room_for(world):
+    """24 MB, with the north away: what does not fit stays."""
+    for n in range(24):
+        world.machine.publish("factory/l1/temp", {"v": 101 + n, "more": "x" * 1000000})
+    wait_letters(world.calque, 0, 24)
+    world.calque.stop()
+    world.mend()
+    world.north.stop()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_up(world.LINK, "south", mark)
+    done = Verb(world.calque, "deadletters", "retry", "--all")
+    assert done.status == 1
+    first = int(re.search(r"retried (\d+), then too much waited", done.err)[1])
+    assert 0 < first < 24
+    assert len(letters(world.calque)) == 24 - first
+    world.north.start()
+    assert world.delivered(first) == list(range(101, 101 + first))
+    wait_status(world.calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+    assert Verb(world.calque, "deadletters", "retry", "--all").out == f"retried {24 - first}\n"
+    assert world.delivered(24 - first) == list(range(101 + first, 125))
 
 
 def test_no_dead_letter_is_lost_in_a_loop_of_kills(world):

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from harness import LIMIT
-from verbs import Verb, connect, status
+from verbs import Verb, connect, status, wait_status
 from worlds import InnowayThingsBoard
 
 
@@ -29,15 +29,6 @@ def assert_adds_up(counters):
 
 def socket_path(calque):
     return os.path.join(calque.state, "control.sock")
-
-
-def wait_status(calque, is_so):
-    """Ask until it is so."""
-    for _ in range(1000):
-        told = status(calque)
-        if is_so(told):
-            return told
-    raise AssertionError(told)
 
 
 def test_a_running_bridge_tells_how_it_is(world):

@@ -34,6 +34,15 @@ def status(calque):
     return Verb(calque, "status", "--json").items()[0]
 
 
+def wait_status(calque, is_so):
+    """Ask until it is so."""
+    for _ in range(1000):
+        told = status(calque)
+        if is_so(told):
+            return told
+    raise AssertionError(told)
+
+
 def wait_letters(calque, log_since, count):
     """Wait until so many messages have died since then. (The log tells the first of each reason and minute.)"""
     calque.wait_log("dead-letter ", log_since)
