@@ -5,13 +5,17 @@
 #include <string.h>
 
 #include "app/conf.h"
+#include "app/letters.h"
 #include "app/line.h"
 #include "app/records.h"
+#include "app/request.h"
 #include "app/storage.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/translator.h"
+#include "net/control.h"
 #include "net/loop.h"
 #include "net/worker.h"
 #include "store/db.h"
@@ -27,6 +31,8 @@ struct bridge {
 	struct workers *workers;
 	struct line **lines;
 	size_t n_lines;
+	struct control *control;
+	struct request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms; /* that the timer is set to */
 	bool is_stopping, has_failed;
@@ -90,6 +96,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		return;
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_tick(b->lines[i], now_ms);
+	control_step(b->control);
 	translator_run(b->parts.translator);
 	workers_flush(b->workers); /* they work while the disk does */
 	switch (storage_commit(&b->storage, now_ms, false, &e)) {
@@ -103,6 +110,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	case STORAGE_WAITS:
 		break;
 	}
+	control_flush(b->control);
 	storage_step(&b->storage, now_ms);
 	set_deadline(b, now_ms);
 	if (b->is_stopping && is_drained(b))
@@ -126,6 +134,44 @@ static void on_signal(void *ctx, int signum)
 	loop_timer_set(b->parts.loop, &b->drain, DRAIN_MS, on_drained_too_long, b);
 }
 
+/* --- requests ------------------------------------------------------------------------------ */
+
+static void *on_ask(void *ctx, const char *line, size_t n)
+{
+	struct bridge *b = ctx;
+
+	return request_new(&b->asked, line, n);
+}
+
+static bool on_more(void *ctx, void *answer, struct buf *out)
+{
+	(void)ctx;
+	return request_more(answer, out);
+}
+
+static void on_end(void *ctx, void *answer)
+{
+	(void)ctx;
+	request_free(answer);
+}
+
+static const struct control_ops control_ops = { .ask = on_ask, .more = on_more, .end = on_end };
+
+static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct err *e)
+{
+	b->asked = (struct request_parts){
+		.conf = conf,
+		.db = b->parts.db,
+		.letters = b->parts.letters,
+		.lines = b->lines,
+		.n_lines = b->n_lines,
+		.is_running = true,
+		.started_ms = clock_mono_ms(),
+	};
+	b->control = control_new(b->parts.loop, conf->state, &control_ops, b, e);
+	return b->control;
+}
+
 /* --- starting and ending ------------------------------------------------------------------- */
 
 struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
@@ -146,6 +192,9 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	parts->records = records_new(parts->db, e);
 	if (!parts->records)
 		goto out;
+	parts->letters = letters_new(parts->db, e);
+	if (!parts->letters)
+		goto out;
 	parts->loop = loop_new(e);
 	if (!parts->loop)
 		goto out;
@@ -163,13 +212,14 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	b->storage = (struct storage){
 		.db = parts->db,
 		.records = parts->records,
+		.letters = parts->letters,
 		.lines = b->lines,
 		.n_lines = b->n_lines,
 		.max_bytes = (uint64_t)conf->journal.max_bytes,
 	};
 	ok = workers_start(b->workers, e) &&
 	     loop_on_signal(parts->loop, SIGTERM, on_signal, b, e) &&
-	     loop_on_signal(parts->loop, SIGINT, on_signal, b, e);
+	     loop_on_signal(parts->loop, SIGINT, on_signal, b, e) && listen_to_verbs(b, conf, e);
 out:
 	if (ok)
 		return b;
@@ -249,20 +299,34 @@ bool bridge_run(struct bridge *b)
 	return ok;
 }
 
+/* What came with QoS 0 and waited in vain. */
+static void bury_rest(struct bridge *b)
+{
+	struct err e = { 0 };
+
+	if (b->parts.letters &&
+	    !(letters_write(b->parts.letters, clock_now_ms(), &e) && db_commit(b->parts.db, &e)))
+		log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e.text));
+}
+
 void bridge_free(struct bridge *b)
 {
 	struct line_parts *parts = &b->parts;
 
 	parts->is_closing = true;
+	control_free(b->control);
 	workers_free(b->workers);
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_free(b->lines[i]);
+	if (!b->has_failed)
+		bury_rest(b);
 	translator_free(parts->translator);
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);
 		loop_free(parts->loop);
 	}
+	letters_free(parts->letters);
 	records_free(parts->records);
 	db_close(parts->db);
 	free(b->lines);

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/age.h"
 #include "app/conf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/refusal.h"
 
 enum {
 	OPT_CONFIG = 1 << 0,
@@ -23,6 +25,16 @@ enum {
 	OPT_WATCH = 1 << 7,
 	OPT_SCHEMA = 1 << 8,
 	OPT_DIRECTORY = 1 << 9,
+	OPT_LINK = 1 << 10,
+	OPT_REASON = 1 << 11,
+	OPT_ROUTE = 1 << 12,
+	OPT_OLDER = 1 << 13,
+	OPT_NEWER = 1 << 14,
+	OPT_LIMIT = 1 << 15,
+	OPT_ALL = 1 << 16,
+	OPT_PAYLOAD = 1 << 17,
+	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
+		       OPT_ALL | OPT_PAYLOAD,
 };
 
 static const struct verb {
@@ -46,6 +58,11 @@ static const struct verb {
 	  "run the case files of mappings (directories or files)" },
 	{ "new", verb_new, 0, 1, OPT_DIRECTORY | OPT_SCHEMA, "DIALECT | --schema",
 	  "write a commented skeleton mapping and its cases" },
+	{ "status", verb_status, 0, 0, OPT_CONFIG | OPT_JSON, "",
+	  "how it is with a running bridge: sessions, counters, dead letters" },
+	{ "deadletters", verb_deadletters, 1, 1000, OPT_CONFIG | OPT_JSON | OPTS_LETTERS,
+	  "list | show ID [--payload] | (retry | drop) (ID... | --all)",
+	  "the messages that could not be carried: look, try again, drop" },
 };
 
 static const struct option_row {
@@ -65,6 +82,15 @@ static const struct option_row {
 	{ OPT_WATCH, 0, "watch", NULL,
 	  "again whenever a mapping or case file changes, until Ctrl-C" },
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
+	{ OPT_LINK, 0, "link", "LINK", "only those of this link" },
+	{ OPT_REASON, 0, "reason", "REASON", "only those with this reason: mapping-error" },
+	{ OPT_ROUTE, 0, "route", "KIND", "only messages of this kind; none: not known" },
+	{ OPT_OLDER, 0, "older", "AGE", "only those that died longer ago: 90s, 15m, 2h, 3d" },
+	{ OPT_NEWER, 0, "newer", "AGE", "only those that died since then" },
+	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them" },
+	{ OPT_ALL, 0, "all", NULL,
+	  "retry, drop: without it or an ID or one of the above, nothing" },
+	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake" },
 };
 #define N_VERBS	  (sizeof verbs / sizeof verbs[0])
 #define N_OPTIONS (sizeof options / sizeof options[0])
@@ -94,7 +120,7 @@ static void usage(FILE *f)
 	      "usage: calque VERB [OPTION...] [ARGUMENT...]\n\n",
 	      f);
 	for (size_t i = 0; i < N_VERBS; i++)
-		fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+		fprintf(f, "  %-12s %s\n", verbs[i].name, verbs[i].help);
 	fputs("\ncalque VERB --help tells more; calque --version.\n", f);
 }
 
@@ -146,6 +172,31 @@ static bool take_property(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool take_route(struct cli *cli, const char *arg)
+{
+	cli->letters.route = arg;
+	return kind_of(arg) != KIND_NONE || strcmp(arg, kind_name(KIND_NONE)) == 0;
+}
+
+static bool take_reason(struct cli *cli, const char *arg)
+{
+	cli->letters.reason = arg;
+	for (int r = 0; r < REFUSALS; r++)
+		if (refusal_is_dead((enum refusal)r) &&
+		    strcmp(refusal_word((enum refusal)r), arg) == 0)
+			return true;
+	return false;
+}
+
+static bool take_limit(struct cli *cli, const char *arg)
+{
+	char *end;
+
+	errno = 0;
+	cli->letters.limit = strtoll(arg, &end, 10);
+	return errno == 0 && !*end && cli->letters.limit > 0;
+}
+
 static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 {
 	switch (bit) {
@@ -168,6 +219,25 @@ static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 		return true;
 	case OPT_SCHEMA:
 		cli->is_schema = true;
+		return true;
+	case OPT_LINK:
+		cli->letters.link = arg;
+		return true;
+	case OPT_REASON:
+		return take_reason(cli, arg);
+	case OPT_ROUTE:
+		return take_route(cli, arg);
+	case OPT_OLDER:
+		return age_parse(arg, &cli->letters.older_ms) && cli->letters.older_ms > 0;
+	case OPT_NEWER:
+		return age_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
+	case OPT_LIMIT:
+		return take_limit(cli, arg);
+	case OPT_ALL:
+		cli->letters.is_all = true;
+		return true;
+	case OPT_PAYLOAD:
+		cli->is_payload = true;
 		return true;
 	case OPT_VAR:
 		return take_var(cli, arg);

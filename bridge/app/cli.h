@@ -3,6 +3,7 @@
 #define BRIDGE_CLI_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/kind.h"
 #include "core/mapping.h"
@@ -23,6 +24,13 @@ struct cli {
 	struct vars vars[SIDES];
 	struct vars properties;
 	const char *response_topic;
+	struct {				   /* which dead letters */
+		const char *link, *reason, *route; /* NULL: any */
+		int64_t older_ms, newer_ms;	   /* 0: any */
+		int64_t limit;			   /* 0: none */
+		bool is_all;
+	} letters;
+	bool is_payload;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -42,5 +50,7 @@ int verb_routes(struct cli *cli);
 int verb_translate(struct cli *cli);
 int verb_test(struct cli *cli);
 int verb_new(struct cli *cli);
+int verb_deadletters(struct cli *cli);
+int verb_status(struct cli *cli);
 
 #endif

@@ -454,7 +454,7 @@ static char *dir_of(const char *path)
 	return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-struct conf *conf_read(const char *file, struct report *report)
+static struct conf *read_keys(const char *file, const struct key *keys, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
 	struct setting_load ld = { file, dir_of(file), report };
@@ -468,12 +468,57 @@ struct conf *conf_read(const char *file, struct report *report)
 		config_set_include_dir(&config, ld.dir);
 	is_read = config_read_file(&config, file);
 	if (is_read)
-		keys_read(&ld, config_root_setting(&config), conf_keys, c);
+		keys_read(&ld, config_root_setting(&config), keys, c);
 	else
 		unreadable(&ld, &config);
 	config_destroy(&config);
 	free(ld.dir);
 	if (is_read)
+		return c;
+	conf_free(c);
+	return NULL;
+}
+
+struct conf *conf_read(const char *file, struct report *report)
+{
+	return read_keys(file, conf_keys, report);
+}
+
+static void read_nothing(struct setting_load *ld, const config_setting_t *s, void *at)
+{
+	(void)ld;
+	(void)s;
+	(void)at;
+}
+
+static void read_link_names(struct setting_load *ld, const config_setting_t *s, void *at)
+{
+	struct conf *c = at;
+	int n = config_setting_is_list(s) ? config_setting_length(s) : 0;
+
+	c->links = mem_zalloc((size_t)n * sizeof *c->links);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *link = config_setting_get_elem(s, (unsigned)i);
+		const config_setting_t *name = config_setting_get_member(link, "name");
+
+		if (name)
+			c->links[c->n_links++].name = setting_name(ld, name);
+	}
+}
+
+struct conf *conf_read_state(const char *file, struct report *report)
+{
+	struct key keys[sizeof conf_keys / sizeof conf_keys[0]];
+	struct conf *c;
+
+	memcpy(keys, conf_keys, sizeof keys);
+	for (struct key *k = keys; k->name; k++)
+		if (k->read == read_links)
+			k->read = read_link_names;
+		else if (strcmp(k->name, "state") != 0 && strcmp(k->name, "state_key") != 0)
+			*k = (struct key){ k->name, KEY_OWN, .read = read_nothing };
+	c = read_keys(file, keys, report);
+	if (c && report->n_errors == 0)
 		return c;
 	conf_free(c);
 	return NULL;

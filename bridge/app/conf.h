@@ -92,6 +92,9 @@ struct conf {
  * files (a world-readable one is refused).  Dialects are checked by others.
  * Caller ends it with conf_free(). */
 struct conf *conf_read(const char *file, struct report *report);
+/* Only where the state is and what the links are called, for verbs that look at a bridge: nothing else
+ * is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
+struct conf *conf_read_state(const char *file, struct report *report);
 void conf_free(struct conf *c);
 
 #endif

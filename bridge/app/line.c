@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/conf.h"
+#include "app/letters.h"
 #include "app/login.h"
 #include "app/records.h"
 #include "base/clock.h"
@@ -203,7 +204,7 @@ static void on_send(void *ctx, struct output *o)
 static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct line *line = ctx;
-	char subject[200];
+	char subject[200], *text;
 
 	if (line->parts->is_closing && (v->tag || v->is_own)) {
 		if (v->tag)
@@ -214,11 +215,14 @@ static void on_settled(void *ctx, const struct verdict *v)
 		record_settled(v->tag);
 	if (!refusal_is_dead(v->reason))
 		return;
+	letters_bury(line->parts->letters, line->plan, v, loop_now_ms(line->parts->loop));
+	text = letters_tellable(line->plan, v->text);
 	snprintf(subject, sizeof subject, "%s/%s/%s", line->plan->name, flow_name(v->flow),
 		 refusal_word(v->reason));
 	log_limited(LOG_WARNING, loop_now_ms(line->parts->loop), subject, "dead-letter",
 		    "link=%s flow=%s reason=%s detail=%s", line->plan->name, flow_name(v->flow),
-		    refusal_word(v->reason), log_value(v->text));
+		    refusal_word(v->reason), log_value(*text ? text : NULL));
+	free(text);
 }
 
 static void on_decided(void *ctx, void *tag)
@@ -313,13 +317,17 @@ static void each_session(struct line *line, int64_t now_ms,
 	}
 }
 
+static size_t held_bytes(const struct line *line, enum side source)
+{
+	return link_pending_bytes(line->link, flow_from(source)) +
+	       delivery_bytes(line->peer[side_other(source)].delivery);
+}
+
 /* What is held of the source's direction, and what waits for its target, decide whether it waits. */
 static void press(struct peer *source)
 {
 	struct line *line = source->line;
-	const struct peer *target = &line->peer[side_other(source->side)];
-	size_t bytes = link_pending_bytes(line->link, flow_from(source->side)) +
-		       delivery_bytes(target->delivery);
+	size_t bytes = held_bytes(line, source->side);
 
 	switch (pressure_step(&line->pressure, source->side, bytes)) {
 	case PRESSURE_HOLD:
@@ -578,6 +586,52 @@ void line_log_counters(const struct line *line)
 			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
 			  (unsigned long long)c->dead, (unsigned long long)c->pending);
 	}
+}
+
+/* --- looking and steering ------------------------------------------------------------------ */
+
+const char *line_name(const struct line *line)
+{
+	return line->plan->name;
+}
+
+const struct link_counters *line_counters(const struct line *line, enum flow flow)
+{
+	return link_counters(line->link, flow);
+}
+
+bool line_has_room(const struct line *line, enum side from)
+{
+	return held_bytes(line, from) < PRESSURE_HIGH_BYTES;
+}
+
+void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms)
+{
+	struct record *r = records_accept(line->records, from, m, received_ms);
+
+	link_receive_again(line->link, from, m, received_ms, r);
+}
+
+bool line_session(const struct line *line, size_t i, struct line_session *out)
+{
+	const struct peer *const peers[] = { &line->peer[SOUTH], &line->peer[NORTH],
+					     &line->provisioning };
+	const struct peer *p;
+
+	if (i >= sizeof peers / sizeof peers[0])
+		return false;
+	p = peers[i];
+	*out = (struct line_session){
+		.side = p->side,
+		.is_provisioning = p->is_provisioning,
+		.url = line->conf->side[p->side].url,
+		.waiting = delivery_waiting(p->delivery),
+		.in_flight = delivery_in_flight(p->delivery),
+		.bytes = delivery_bytes(p->delivery),
+	};
+	if (p->session)
+		session_status(p->session, &out->session);
+	return true;
 }
 
 static void free_peer(struct peer *p)

@@ -8,13 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/kind.h"
+#include "net/session.h"
+
 struct conf_link;
 struct db;
 struct err;
 struct journal_entry;
 struct journal_output;
+struct letters;
 struct line;
+struct link_counters;
 struct loop;
+struct message;
 struct plan;
 struct record;
 struct records;
@@ -25,6 +31,7 @@ struct line_parts {
 	struct loop *loop;
 	struct db *db;
 	struct records *records;
+	struct letters *letters;
 	struct translator *translator;
 	int64_t max_age_ms; /* of a message that waits for its target */
 	bool is_closing;    /* what is not settled stays in the journal */
@@ -66,5 +73,25 @@ uint64_t line_journal_bytes(const struct line *line);
 /* Has all that waits been acknowledged, where the session is up? */
 bool line_is_drained(const struct line *line);
 void line_log_counters(const struct line *line);
+
+const char *line_name(const struct line *line);
+/* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
+ * settled.  Copied. */
+void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms);
+
+/* May there be more of that direction? */
+bool line_has_room(const struct line *line, enum side from);
+
+/* How it is with a session; borrowed. */
+struct line_session {
+	enum side side;
+	bool is_provisioning;
+	const char *url;
+	struct session_status session; /* .phase NULL: it is not open */
+	size_t waiting, in_flight, bytes;
+};
+/* The `i`th session; false: there are no more. */
+bool line_session(const struct line *line, size_t i, struct line_session *out);
+const struct link_counters *line_counters(const struct line *line, enum flow flow);
 
 #endif

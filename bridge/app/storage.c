@@ -1,5 +1,6 @@
 #include "app/storage.h"
 
+#include "app/letters.h"
 #include "app/line.h"
 #include "app/records.h"
 #include "base/err.h"
@@ -47,7 +48,8 @@ static bool commit(struct storage *s, int64_t now_ms, struct err *e)
 		ok = line_save(s->lines[i], e);
 	if (ok)
 		s->has_changes = db_is_writing(s->db);
-	ok = ok && records_write(s->records, s->is_last ? INT64_MAX : now_ms, e);
+	ok = ok && letters_write(s->letters, now_ms, e) &&
+	     records_write(s->records, s->is_last ? INT64_MAX : now_ms, e);
 	if (!ok) {
 		db_commit(s->db, NULL); /* is false, and all can be tried again */
 		return false;
@@ -56,6 +58,7 @@ static bool commit(struct storage *s, int64_t now_ms, struct err *e)
 		return false;
 	s->is_waiting = false;
 	records_committed(s->records);
+	letters_committed(s->letters);
 	for (size_t i = 0; i < s->n_lines; i++)
 		line_saved(s->lines[i]);
 	return true;

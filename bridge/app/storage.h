@@ -31,12 +31,14 @@
 
 struct db;
 struct err;
+struct letters;
 struct line;
 struct records;
 
 struct storage {
 	struct db *db;
 	struct records *records;
+	struct letters *letters;
 	struct line **lines;
 	size_t n_lines;
 	uint64_t max_bytes;

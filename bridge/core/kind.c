@@ -60,6 +60,11 @@ const char *kind_name(enum kind kind)
 	return kind < KINDS ? kind_table[kind].name : "none";
 }
 
+bool kind_has_secrets(enum kind kind)
+{
+	return kind == KIND_PROVISION || kind == KIND_PROVISION_REPLY || kind == KIND_CLAIM;
+}
+
 const char *side_name(enum side s)
 {
 	return s == SOUTH ? "south" : "north";

@@ -56,6 +56,8 @@ extern const struct kind_info kind_table[KINDS];
 /* The kind called `name`, or KIND_NONE. */
 enum kind kind_of(const char *name);
 const char *kind_name(enum kind kind);
+/* Are there credentials in the body of such a message? */
+bool kind_has_secrets(enum kind kind);
 
 static inline enum side flow_source(enum flow f)
 {

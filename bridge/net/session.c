@@ -71,6 +71,9 @@ struct session {
 	struct login login;
 	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: granted */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
+	int64_t down_since_ms;
+	unsigned n_in_vain; /* attempts since it was last up */
+	char why[320];	    /* of the last ending */
 	uint64_t flushed_turn;
 
 	struct backoff backoff;
@@ -246,6 +249,10 @@ static void end_attempt(struct session *s, const struct ending *end)
 	crypto_random(&random, sizeof random);
 	retry_ms = backoff_next(&s->backoff, end->class, random);
 	log_ending(s, end, retry_ms);
+	if (s->phase == UP)
+		s->down_since_ms = clock_mono_ms();
+	s->n_in_vain++;
+	memcpy(s->why, end->details, sizeof s->why);
 	s->is_ipv4_only = !s->is_ipv4_only && s->attempt && attempt_has_failed_on_ipv6(s->attempt);
 	close_attempt(s, false);
 	s->phase = WAITING;
@@ -360,10 +367,17 @@ static void warn_if_lost(const struct session *s)
 			    s->conf.name);
 }
 
-static void go_up(struct session *s)
+static void set_up(struct session *s)
 {
 	s->phase = UP;
 	s->up_since_ms = clock_mono_ms();
+	s->n_in_vain = 0;
+	s->why[0] = '\0';
+}
+
+static void go_up(struct session *s)
+{
+	set_up(s);
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
 	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
@@ -397,8 +411,7 @@ static void begin_visit(struct session *s)
 	for (size_t i = 0; !s->login.is_present && i < s->conf.n_filters; i++)
 		if (!subscribe(s, i)) /* the broker is to keep what comes meanwhile */
 			return;
-	s->phase = UP;
-	s->up_since_ms = clock_mono_ms();
+	set_up(s);
 	s->deadline_ms = s->up_since_ms + VISIT_MS;
 	s->ops.on_up(s->ctx);
 }
@@ -690,6 +703,7 @@ void session_hold(struct session *s)
 	if (s->is_held)
 		return;
 	s->is_held = true;
+	s->down_since_ms = clock_mono_ms();
 	if (s->phase != UP) {
 		break_off(s, 0);
 		return;
@@ -738,6 +752,23 @@ void session_set_login(struct session *s, const char *username, const char *pass
 bool session_is_up(const struct session *s)
 {
 	return s->phase == UP;
+}
+
+void session_status(const struct session *s, struct session_status *out)
+{
+	static const char *const phases[] = { [IDLE] = "idle",
+					      [WAITING] = "waiting",
+					      [LOOKUP] = "connecting",
+					      [LOGIN] = "login",
+					      [UP] = "up" };
+
+	*out = (struct session_status){
+		.phase = s->wants_held ? "held" : phases[s->phase],
+		.since_ms = s->phase == UP && !s->wants_held ? s->up_since_ms : s->down_since_ms,
+		.attempts = s->n_in_vain,
+		.why = s->phase == UP ? "" : s->why,
+		.mqtt = s->conf.mqtt,
+	};
 }
 
 static bool property_failed(int rc, const char *what, struct err *e)

@@ -79,6 +79,16 @@ void session_release(struct session *s);
  * dropped and not acknowledged, so the broker sends it again.  Ends with on_down. */
 void session_visit(struct session *s);
 
+/* How it is with the session; texts are borrowed. */
+struct session_status {
+	const char *phase; /* "idle", "waiting", "connecting", "login", "up", "held" */
+	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
+	unsigned attempts; /* in vain since it was last up */
+	const char *why;   /* why it is not up, key=value as in the log; "": not known */
+	int mqtt;
+};
+void session_status(const struct session *s, struct session_status *out);
+
 /* Hand a message to the library; it leaves with session_flush().  Only while up.  *mid is its packet
  * number for on_acked.  False sets *e: ERR_LIMIT larger than the broker takes; ERR_INVALID a topic or
  * property MQTT cannot carry; ERR_NET the connection is going down (reset the delivery). */

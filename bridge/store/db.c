@@ -51,6 +51,12 @@ static const struct step {
 	  "INSERT INTO sqlite_sequence (name, seq)"
 	  " SELECT 'pending', seq FROM sqlite_sequence WHERE name = 'journal';",
 	  journal_upgrade, "DROP TABLE journal; DROP TABLE output; PRAGMA user_version = 3;" },
+
+	{ "CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	  " side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
+	  " topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
+	  " size INTEGER NOT NULL, message BLOB);",
+	  NULL, "PRAGMA user_version = 4;" },
 };
 #define SCHEMA_VERSION ((int)(sizeof schema / sizeof schema[0]))
 
@@ -71,6 +77,7 @@ struct db {
 	struct buf scratch;
 	bool in_transaction;
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
+	unsigned long rollbacks;
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
 	pid_t pid;
 	dev_t device;
@@ -511,6 +518,12 @@ static void roll_back(struct db *db)
 	if (!sqlite3_get_autocommit(db->sqlite))
 		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 	db->in_transaction = false;
+	db->rollbacks++;
+}
+
+unsigned long db_rollbacks(const struct db *db)
+{
+	return db->rollbacks;
 }
 
 bool db_usable(const struct db *db, struct err *e)

@@ -23,6 +23,7 @@ static const char remove_sql[] = "DELETE FROM pending WHERE seq = ?";
 static const char count_sql[] = "INSERT INTO mark (seq, starts) SELECT seq, 1 FROM pending WHERE 1"
 				" ON CONFLICT (seq) DO UPDATE SET starts = starts + 1";
 static const char get_sql[] = "SELECT content FROM pending WHERE seq = ?";
+static const char left_sql[] = "SELECT n, is_own, settled FROM pending LEFT JOIN mark USING (seq)";
 static const char load_batches_sql[] =
 	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, settled"
 	" FROM pending LEFT JOIN mark USING (seq) WHERE n > 0 ORDER BY seq";
@@ -214,6 +215,36 @@ bool journal_last(struct db *db, uint64_t *seq, struct err *e)
 		db_failed(db, "read", e);
 	db_release(stmt);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+/* What is not settled of a row of left_sql. */
+static unsigned count_left(sqlite3_stmt *stmt)
+{
+	const uint8_t *settled = sqlite3_column_blob(stmt, 2);
+	int n_bytes = sqlite3_column_bytes(stmt, 2);
+	unsigned n = (unsigned)sqlite3_column_int64(stmt, 0);
+
+	if (n == 0)
+		return sqlite3_column_int(stmt, 1) != 0;
+	for (int i = 0; i < n_bytes; i++)
+		n -= (unsigned)__builtin_popcount(settled[i]);
+	return n;
+}
+
+bool journal_count(struct db *db, uint64_t *n, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, left_sql, e);
+	int rc;
+
+	*n = 0;
+	if (!stmt)
+		return false;
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		*n += count_left(stmt);
+	if (rc != SQLITE_DONE)
+		db_failed(db, "read", e);
+	db_release(stmt);
+	return rc == SQLITE_DONE;
 }
 
 static bool unseal(struct db *db, const struct journal_row *row, sqlite3_stmt *stmt, int column,

@@ -101,6 +101,8 @@ bool journal_count_start(struct db *db, struct err *e);
 
 /* The highest number that was ever given (0: none). */
 bool journal_last(struct db *db, uint64_t *seq, struct err *e);
+/* How many messages are in it, and things that the bridge said by itself; walks them all. */
+bool journal_count(struct db *db, uint64_t *n, struct err *e);
 /* Append the content of a batch that was put. */
 bool journal_get(struct db *db, const struct journal_row *row, struct buf *content, struct err *e);
 

@@ -66,8 +66,10 @@ def record(directory, log, size):
     def look():
         files = {}
         for name in os.listdir(calque.state):
-            with open(os.path.join(calque.state, name), "rb") as file:
-                files[name] = file.read()
+            path = os.path.join(calque.state, name)
+            if os.path.isfile(path):  # a kill leaves the control socket behind
+                with open(path, "rb") as file:
+                    files[name] = file.read()
         looks.append((os.path.getsize(log), files))
 
     lab = Lab(directory)

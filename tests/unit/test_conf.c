@@ -688,3 +688,48 @@ Test(conf, no_value_of_a_secret_is_in_any_message)
 		cr_expect_null(strstr(r.lines[i].text, "c4nary"), "%s", r.lines[i].text);
 	report_fini(&r);
 }
+
+/* --- only where the state is --- */
+
+static struct conf *read_state(const char *text, struct report *report)
+{
+	put_text("c", text, 0600);
+	return conf_read_state("c", report);
+}
+
+Test(conf, the_state_is_found_without_secrets_and_dialects)
+{
+	struct report report = { 0 };
+	struct conf *c =
+		read_state("state = \"here\"; state_key = \"k\"; admin = 7; workers = \"x\";\n"
+			   "links = ( { name = \"a\"; south = { url = \"env:NOT_SET\"; }; },"
+			   " { name = \"b\"; } );\n",
+			   &report);
+
+	cr_assert(c, "%s", report.n_lines ? report.lines[0].text : "");
+	cr_expect_str_eq(c->state, "here");
+	cr_expect_str_eq(c->state_key, "k");
+	cr_assert_eq(c->n_links, 2);
+	cr_expect_str_eq(c->links[1].name, "b");
+	conf_free(c);
+	report_fini(&report);
+}
+
+Test(conf, a_mistake_about_the_state_leads_to_no_other_state)
+{
+	static const char *const wrong[] = {
+		"state = 7; links = ();",
+		"stat = \"here\"; links = ();",
+		"state = \"\"; links = ();",
+		"state = \"here\"",
+		"state =",
+	};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct report report = { 0 };
+
+		cr_expect_null(read_state(wrong[i], &report), "%s", wrong[i]);
+		cr_expect_gt(report.n_errors, 0, "%s", wrong[i]);
+		report_fini(&report);
+	}
+}

@@ -732,7 +732,7 @@ Test(journal, what_is_of_no_link_is_told_and_kept)
 /* --- databases of older versions */
 
 #define VERSION_2                                                                                  \
-	"DROP TABLE pending; DROP TABLE mark;"                                                     \
+	"DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter;"                              \
 	"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"         \
 	" side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"         \
 	" is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"                    \
@@ -826,7 +826,8 @@ Test(journal, a_database_without_a_journal_gets_one)
 	changes_put(&c, "m", "key", "1", false);
 	cr_assert(state_apply(db, "pump", &c, &e) && db_commit(db, &e));
 	changes_fini(&c);
-	sql("DROP TABLE pending; DROP TABLE mark; PRAGMA user_version = 1");
+	sql("DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter; "
+	    "PRAGMA user_version = 1");
 	forgotten(accept("t", "1"));
 	expect_journal("pump", "");
 }

@@ -431,9 +431,9 @@ Test(state, a_damaged_database_is_told)
 Test(state, the_state_of_a_newer_calque_is_refused)
 {
 	db_close(open_good(NULL));
-	sql("PRAGMA user_version = 4");
+	sql("PRAGMA user_version = 5");
 	expect_refused("dir", NULL, ERR_INVALID,
-		       "written by a newer calque (version 4, this one knows 3)");
+		       "written by a newer calque (version 5, this one knows 4)");
 }
 
 static void note_link(void *ctx, const char *link, size_t n)

@@ -1,0 +1,38 @@
+/* request.h -- what a verb may ask of a bridge, or of its state when none runs: the other end of ask.h.
+ *
+ * A request is a line of JSON, {"request":NAME,...}; its answer some lines {"item":{...}} and a last
+ * one, {"done":{...}} or {"error":TEXT,"status":EXIT_STATUS}.  Never a credential in any of them.
+ * What a request changes is written into the open transaction; who runs it commits after each piece,
+ * before that is let out. */
+#ifndef BRIDGE_REQUEST_H
+#define BRIDGE_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct conf;
+struct db;
+struct letters;
+struct line;
+struct request;
+
+/* What requests work on; borrowed. */
+struct request_parts {
+	const struct conf *conf; /* at least what conf_read_state() reads */
+	struct db *db;
+	struct letters *letters;
+	bool is_running; /* a bridge, with these: */
+	struct line *const *lines;
+	size_t n_lines;
+	int64_t started_ms; /* clock_mono_ms() */
+};
+
+/* Never NULL: one that makes no sense is answered so. */
+struct request *request_new(const struct request_parts *parts, const char *line, size_t n);
+/* Append the next piece of the answer.  False: it was the last. */
+bool request_more(struct request *r, struct buf *out);
+void request_free(struct request *r);
+
+#endif

@@ -1,0 +1,323 @@
+"""Dead letters: kept with their reason, looked at without showing secrets, tried again, dropped."""
+
+import os
+import random
+import re
+
+import pytest
+
+from harness import Client, assert_json, conf_text, find_secret
+from verbs import Verb, letters, wait_letters, wait_status
+from worlds import InnowayThingsBoard
+
+BROKEN = """
+module {{ dialect: "factory", device: "topic", credentials: ["token"], messages: [
+  {{ kind: "telemetry", topic: "factory/{{device}}/temp", read: "temp" }},
+  {{ kind: "attributes", topic: "factory/{{device}}/about", read: "about" }},
+  {{ kind: "command", topic: "factory/{{device}}/do", write: "do" }}
+] }};
+def temp: {temp};
+def about: error("nobody wrote this");
+def do: .body;
+"""
+TOO_HOT = 'if .payload.v > 100 then error("too hot") else {body: {t: .payload.v}} end'
+MENDED = "{body: {t: .payload.v}}"
+TELEMETRY = "v1/devices/me/telemetry"
+TOKEN = "canary-token-of-the-south"
+
+
+class Factory:
+    """A dialect of our own, with mistakes in it, before ThingsBoard's."""
+
+    LINK = "line-1"
+
+    def __init__(self, lab, state="@state@"):
+        self.south, self.north = lab.broker("south"), lab.broker("north")
+        self.mappings = os.path.join(lab.directory, "mappings")
+        os.makedirs(self.mappings, exist_ok=True)
+        self.write(TOO_HOT)
+        self.machine = lab.add(Client(self.south.port, "machine"))
+        self.cloud = lab.add(Client(self.north.port, "cloud")).subscribe(TELEMETRY)
+        # An older subscription, which the broker keeps, brings what no row reads.
+        before = Client(self.south.port, "bridge")
+        before.subscribe("factory/#")
+        before.close()
+        self.calque = lab.calque(conf_text({
+            "state": state, "mappings": (self.mappings,),
+            "links": [{
+                "name": self.LINK,
+                "south": {"dialect": "factory", "url": self.south.url, "client_id": "bridge",
+                          "vars": {"device": "l1", "token": "env:FACTORY_TOKEN"}},
+                "north": {"dialect": "thingsboard", "url": self.north.url, "vars": {"token": "t"}}}]}),
+            env={"FACTORY_TOKEN": TOKEN})
+        self.wait_up()
+
+    def wait_up(self, since=0):
+        self.calque.wait_up(self.LINK, "south", since)
+        self.calque.wait_up(self.LINK, "north", since)
+
+    def write(self, temp):
+        with open(os.path.join(self.mappings, "factory.jq"), "w", encoding="utf-8") as file:
+            file.write(BROKEN.format(temp=temp))
+
+    def mend(self):
+        """Another mapping from the next start on."""
+        self.write(MENDED)
+
+    def die(self, *values):
+        """Messages that are too hot; the letters there are then."""
+        before = len(letters(self.calque))
+        for n, value in enumerate(values):
+            self.machine.publish("factory/l1/temp", {"v": value}, wait=n == len(values) - 1)
+        return wait_letters(self.calque, 0, before + len(values))
+
+    def delivered(self, count):
+        """What arrives in the cloud, in order."""
+        values = [self.cloud.wait_for(TELEMETRY).json() for _ in range(count)]
+        return [v.get("values", v)["t"] for v in values]
+
+
+@pytest.fixture
+def world(lab):
+    world = Factory(lab)
+    yield world
+    if world.calque.is_running():
+        world.calque.stop()
+
+
+def test_what_dies_is_listed_with_its_reason(world):
+    world.machine.publish("factory/l1/what/is/this", {"v": 1})
+    world.machine.publish("factory/l1/temp", {"v": 101})
+    world.machine.publish("factory/l1/temp", "no json", qos=0)
+    found = wait_letters(world.calque, 0, 3)
+    assert [(f["id"], f["link"], f["flow"], f["route"], f["reason"], f["topic"]) for f in found] == [
+        (1, "line-1", "up", "none", "unknown-topic", "factory/l1/what/is/this"),
+        (2, "line-1", "up", "telemetry", "mapping-error", "factory/l1/temp"),
+        (3, "line-1", "up", "telemetry", "unreadable-payload", "factory/l1/temp")]
+    assert all(f["received_ms"] <= f["died_ms"] for f in found)
+    table = Verb(world.calque, "deadletters", "list").out.splitlines()
+    assert table[0].split() == ["id", "age", "link", "flow", "route", "reason", "topic", "text"]
+    assert [line.split()[0] for line in table[1:]] == ["1", "2", "3"]
+    assert "mapping-error" in table[2] and "factory/l1/temp" in table[2]
+
+
+def test_letters_are_chosen_by_link_reason_route_age_and_number(world):
+    world.machine.publish("factory/l1/what/is/this", {"v": 1})
+    world.die(101, 102)
+
+    def chosen(*options):
+        return [f["id"] for f in letters(world.calque, *options)]
+    assert chosen("--reason", "mapping-error") == [2, 3]
+    assert chosen("--route", "none") == [1]
+    assert chosen("--link", "line-1") == [1, 2, 3]
+    assert chosen("--limit", "2") == [2, 3]
+    assert chosen("--newer", "3d") == [1, 2, 3]
+    for options in (("--link", "line-2"), ("--older", "1h"), ("--reason", "queue-full")):
+        done = Verb(world.calque, "deadletters", "list", *options)
+        assert (done.status, done.out) == (2, ""), options
+        assert "no dead letter matched" in done.err
+
+
+def test_mistakes_on_the_command_line_change_nothing(world):
+    world.die(101)
+    for arguments in (("retry",), ("drop",), ("drop", "x"), ("drop", "1", "--all"), ("show",), ("show", "1", "2"),
+                      ("list", "1"), ("list", "--payload"), ("list", "--older", "1w"), ("list", "--reason", "mapping"),
+                      ("list", "--route", "comand"), ("list", "--limit", "0"), ("lose", "--all"), ("drop", "1", "99")):
+        done = Verb(world.calque, "deadletters", *arguments)
+        assert (done.status, done.out) == (2, ""), arguments
+    assert len(letters(world.calque)) == 1
+
+
+def test_the_payload_is_shown_only_when_asked_for(world):
+    world.machine.publish("factory/l1/temp", {"v": 12345})
+    wait_letters(world.calque, 0, 1)
+    for options in ((), ("--json",)):
+        done = Verb(world.calque, "deadletters", "show", "1", *options)
+        assert done.status == 0
+        assert "mapping-error" in done.out and "12345" not in done.out
+    assert "12345" in Verb(world.calque, "deadletters", "show", "1", "--payload").out
+    message = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json").items()[0]["message"]
+    assert_json(message, {"side": "south", "topic": "factory/l1/temp", "qos": 1, "retain": False,
+                          "payload": {"v": 12345}})
+    assert "12345" not in Verb(world.calque, "deadletters", "list", "--json").out
+
+
+def test_after_the_mapping_is_mended_all_go_out_in_order(world):
+    world.die(*range(101, 141))
+    world.machine.publish("factory/l1/about", {"by": "us"})
+    wait_letters(world.calque, 0, 41)
+    world.calque.stop()
+    world.mend()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.wait_up(mark)
+    done = Verb(world.calque, "deadletters", "retry", "--reason", "mapping-error", "--route", "telemetry")
+    assert (done.status, done.out) == (0, "retried 40\n")
+    assert world.delivered(40) == list(range(101, 141))
+    assert [f["route"] for f in letters(world.calque)] == ["attributes"]
+    world.calque.stop()
+    counters = world.calque.counters(world.LINK, "up")
+    assert (counters["resumed"], counters["delivered"], counters["pending"]) == (40, 40, 0), counters
+    assert not world.cloud.waiting(TELEMETRY)
+
+
+def test_a_letter_that_dies_again_gets_a_new_number(world):
+    world.die(101)
+    assert Verb(world.calque, "deadletters", "retry", "1").status == 0
+    assert [f["id"] for f in letters(world.calque)] == [2]
+    assert Verb(world.calque, "deadletters", "retry", "1").status == 2
+
+
+def test_what_was_retried_survives_a_kill(world):
+    """It is no dead letter any more, and in the journal."""
+    world.die(101, 102)
+    world.calque.stop()
+    world.mend()
+    world.north.stop()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_up(world.LINK, "south", mark)
+    assert Verb(world.calque, "deadletters", "retry", "--all").out == "retried 2\n"
+    assert letters(world.calque) == []
+    world.calque.kill()
+    world.calque.start()
+    world.north.start()
+    assert world.delivered(2) == [101, 102]
+
+
+def test_no_more_is_retried_than_the_other_side_has_room_for(world):
+    """24 MB, with the north away: what does not fit stays."""
+    for n in range(24):
+        world.machine.publish("factory/l1/temp", {"v": 101 + n, "more": "x" * 1000000})
+    wait_letters(world.calque, 0, 24)
+    world.calque.stop()
+    world.mend()
+    world.north.stop()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_up(world.LINK, "south", mark)
+    done = Verb(world.calque, "deadletters", "retry", "--all")
+    assert done.status == 1
+    first = int(re.search(r"retried (\d+), then too much waited", done.err)[1])
+    assert 0 < first < 24
+    assert len(letters(world.calque)) == 24 - first
+    world.north.start()
+    assert world.delivered(first) == list(range(101, 101 + first))
+    wait_status(world.calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+    assert Verb(world.calque, "deadletters", "retry", "--all").out == f"retried {24 - first}\n"
+    assert world.delivered(24 - first) == list(range(101 + first, 125))
+
+
+def test_no_dead_letter_is_lost_in_a_loop_of_kills(world):
+    """What was acknowledged is in the journal or a dead letter, at every moment."""
+    chance, sent = random.Random(11), 0
+    for _ in range(8):
+        fatal = chance.randrange(60)
+        for i in range(60):
+            world.machine.publish(f"factory/{sent}/temp", {"v": 101}, wait=i % 8 == 7)
+            sent += 1
+            if i == fatal:
+                world.calque.kill()
+                world.calque.start()
+    world.machine.publish("factory/fence/temp", {"v": 101})
+    mark = f"factory/{sent - 1}/temp", "factory/fence/temp"
+    for _ in range(1000):
+        topics = {f["topic"] for f in letters(world.calque)}
+        if all(m in topics for m in mark):
+            break
+    assert topics == {f"factory/{n}/temp" for n in [*range(sent), "fence"]}
+
+
+def test_drop_takes_out_what_was_chosen(world):
+    world.die(101, 102, 103)
+    assert Verb(world.calque, "deadletters", "drop", "2").out == "dropped 1\n"
+    assert [f["id"] for f in letters(world.calque)] == [1, 3]
+    assert Verb(world.calque, "deadletters", "drop", "--all").out == "dropped 2\n"
+    assert letters(world.calque) == []
+    assert Verb(world.calque, "deadletters", "drop", "--all").status == 2
+
+
+def test_all_works_on_the_state_of_a_bridge_that_does_not_run(world):
+    world.die(101, 102, 103)
+    world.calque.stop()
+    assert [f["id"] for f in letters(world.calque)] == [1, 2, 3]
+    assert '"v":102' in Verb(world.calque, "deadletters", "show", "2", "--payload").out
+    assert Verb(world.calque, "deadletters", "drop", "2").out == "dropped 1\n"
+    assert Verb(world.calque, "deadletters", "retry", "--newer", "1h").out == "retried 2\n"
+    assert letters(world.calque) == []
+    world.mend()
+    world.calque.start()
+    assert world.delivered(2) == [101, 103]
+    world.calque.stop()
+    assert not world.cloud.waiting(TELEMETRY)
+
+
+def test_a_letter_of_a_link_that_is_gone_stays(world):
+    world.die(101)
+    world.calque.stop()
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    world.calque.configure(conf.replace('"line-1"', '"line-2"'))
+    for _ in range(2):
+        done = Verb(world.calque, "deadletters", "retry", "1")
+        assert (done.status, done.out) == (1, "retried 0\n")
+        assert "not in the configuration" in done.err
+        if not world.calque.is_running():
+            mark = world.calque.mark()
+            world.calque.start()
+            world.calque.wait_up("line-2", "south", mark)
+    assert len(letters(world.calque)) == 1
+
+
+def test_no_state_is_made_by_looking_for_one(lab):
+    calque = lab.calque('state = "@state@"; links = ();', start=False)
+    for arguments in (("deadletters", "list"), ("status",)):
+        done = Verb(calque, *arguments)
+        assert done.status == 1
+        assert "no bridge runs or ran" in done.err
+    assert not os.path.exists(calque.state)
+
+
+def test_qos_0_that_waits_in_vain_is_a_dead_letter_of_the_stop(world):
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+    world.machine.publish("factory/l1/temp", {"v": 7}, qos=0)
+    world.machine.publish("factory/l1/temp", {"v": 101})
+    wait_letters(world.calque, 0, 1)
+    world.calque.stop()
+    found = letters(world.calque)
+    assert [(f["id"], f["reason"]) for f in found] == [(2, "queue-full"), (1, "mapping-error")]
+    assert found[0]["text"] == "the bridge was stopped"
+
+
+def test_secrets_are_in_no_output(lab):
+    """Handshakes are not shown even when asked for, nor what is known to be a credential in a topic."""
+    world = InnowayThingsBoard(lab)
+    secret = "canary-of-a-handshake"
+    world.device.client.publish("provision/request", f'{{"provisionDeviceSecret": "{secret}", broken', qos=1)
+    wait_letters(world.calque, 0, 1)
+    outputs = [Verb(world.calque, *a) for a in (
+        ("deadletters", "list"), ("deadletters", "list", "--json"), ("deadletters", "show", "1"),
+        ("deadletters", "show", "1", "--payload"), ("deadletters", "show", "1", "--payload", "--json"),
+        ("status",), ("status", "--json"))]
+    message = outputs[4].items()[0]["message"]
+    assert outputs[4].items()[0]["route"] == "provision"
+    assert message["payload"] == "***"
+    world.calque.stop()
+    outputs += [Verb(world.calque, *a) for a in (("deadletters", "show", "1", "--payload"), ("status",))]
+    for output in outputs:
+        for canary in (secret, world.IW_TOKEN, world.TB_TOKEN, world.SECRET):
+            assert canary not in output.out + output.err
+    assert not find_secret(world.calque.state, secret)
+
+
+def test_a_known_credential_in_a_topic_is_not_told(world):
+    world.machine.publish(f"factory/l1/{TOKEN}/temp", {"v": 1})
+    found = wait_letters(world.calque, 0, 1)
+    assert found[0]["topic"] == "factory/l1/***/temp"
+    for arguments in (("list",), ("show", "1", "--payload")):
+        assert TOKEN not in Verb(world.calque, "deadletters", *arguments).out
+    world.calque.stop()
+    assert not world.calque.matching(TOKEN)
+    assert not find_secret(world.calque.state, TOKEN)
