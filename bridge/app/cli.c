@@ -23,6 +23,10 @@ enum {
 	OPT_WATCH = 1 << 7,
 	OPT_SCHEMA = 1 << 8,
 	OPT_DIRECTORY = 1 << 9,
+	OPT_SECONDS = 1 << 10,
+	OPT_WINDOW = 1 << 11,
+	OPT_SCENARIO = 1 << 12,
+	OPT_BESIDE = 1 << 13,
 };
 
 static const struct verb {
@@ -46,6 +50,9 @@ static const struct verb {
 	  "run the case files of mappings (directories or files)" },
 	{ "new", verb_new, 0, 1, OPT_DIRECTORY | OPT_SCHEMA, "DIALECT | --schema",
 	  "write a commented skeleton mapping and its cases" },
+	{ "bench", verb_bench, 0, 0,
+	  OPT_SECONDS | OPT_WINDOW | OPT_SCENARIO | OPT_BESIDE | OPT_JSON, "",
+	  "measure this machine: messages per second, CPU, latency, memory" },
 };
 
 static const struct option_row {
@@ -64,6 +71,11 @@ static const struct option_row {
 	  "the Response Topic that came with it" },
 	{ OPT_WATCH, 0, "watch", NULL,
 	  "again whenever a mapping or case file changes, until Ctrl-C" },
+	{ OPT_SECONDS, 0, "seconds", "N", "for each scenario (default 3)" },
+	{ OPT_WINDOW, 0, "window", "N", "unacknowledged messages, 1 to 1000 (default 100)" },
+	{ OPT_SCENARIO, 0, "scenario", "NAME",
+	  "only this one, as in the table or its first word; may be repeated" },
+	{ OPT_BESIDE, 0, "beside", NULL, "measure what else could do the job, too" },
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
 };
 #define N_VERBS	  (sizeof verbs / sizeof verbs[0])
@@ -146,6 +158,29 @@ static bool take_property(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool take_seconds(struct cli *cli, const char *arg)
+{
+	char *end;
+
+	cli->seconds = strtod(arg, &end);
+	return end != arg && *end == '\0' && cli->seconds >= 0.1 && cli->seconds <= 3600;
+}
+
+static bool take_window(struct cli *cli, const char *arg)
+{
+	char *end;
+
+	cli->window = strtol(arg, &end, 10);
+	return end != arg && *end == '\0' && cli->window >= 1 && cli->window <= 1000;
+}
+
+static bool take_scenario(struct cli *cli, const char *arg)
+{
+	cli->scenarios = mem_grow(cli->scenarios, cli->n_scenarios, sizeof *cli->scenarios);
+	cli->scenarios[cli->n_scenarios++] = arg;
+	return true;
+}
+
 static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 {
 	switch (bit) {
@@ -169,6 +204,15 @@ static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 	case OPT_SCHEMA:
 		cli->is_schema = true;
 		return true;
+	case OPT_BESIDE:
+		cli->is_beside = true;
+		return true;
+	case OPT_SECONDS:
+		return take_seconds(cli, arg);
+	case OPT_WINDOW:
+		return take_window(cli, arg);
+	case OPT_SCENARIO:
+		return take_scenario(cli, arg);
 	case OPT_VAR:
 		return take_var(cli, arg);
 	case OPT_PROPERTY:
@@ -227,6 +271,7 @@ static void cli_fini(struct cli *cli)
 	vars_fini(&cli->vars[SOUTH]);
 	vars_fini(&cli->vars[NORTH]);
 	vars_fini(&cli->properties);
+	free(cli->scenarios);
 }
 
 /* Results that could not be written are no results. */

@@ -23,6 +23,11 @@ struct cli {
 	struct vars vars[SIDES];
 	struct vars properties;
 	const char *response_topic;
+	double seconds;		/* 0: not given */
+	long window;		/* 0: not given */
+	const char **scenarios; /* borrowed texts */
+	size_t n_scenarios;
+	bool is_beside;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -42,5 +47,6 @@ int verb_routes(struct cli *cli);
 int verb_translate(struct cli *cli);
 int verb_test(struct cli *cli);
 int verb_new(struct cli *cli);
+int verb_bench(struct cli *cli);
 
 #endif
