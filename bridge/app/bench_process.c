@@ -73,19 +73,27 @@ void process_stop(struct process *p)
 
 /* ---- what it uses ---- */
 
-/* The text of /proc/PID/NAME, cut off at `size`; "" if the process is gone. */
-static void read_proc(pid_t pid, const char *name, char *text, size_t size)
+/* As much of a file as fits, as text; "" if it is gone. */
+static void read_file(const char *path, char *text, size_t size)
 {
-	char path[64];
-	FILE *f;
-	size_t n;
-
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	f = fopen(path, "re");
-	n = f ? fread(text, 1, size - 1, f) : 0;
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(text, 1, size - 1, f) : 0;
 	text[n] = '\0';
 	if (f)
 		fclose(f);
+}
+
+static void read_proc(pid_t pid, const char *name, char *text, size_t size)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	read_file(path, text, size);
+}
+
+static int64_t ticks_us(unsigned long long ticks)
+{
+	return (int64_t)ticks * 1000000 / sysconf(_SC_CLK_TCK);
 }
 
 /* proc(5): user and system time, its own and of the children that it has waited for. */
@@ -94,16 +102,15 @@ static int64_t cpu_us(pid_t pid)
 	char text[1024];
 	const char *at;
 	unsigned long long user = 0, system = 0;
-	long long child_user = 0, child_system = 0;
+	unsigned long long child_user = 0, child_system = 0;
 
 	read_proc(pid, "stat", text, sizeof text);
 	at = strrchr(text, ')'); /* the name before it may hold anything */
 	if (!at ||
-	    sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld",
+	    sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu",
 		   &user, &system, &child_user, &child_system) != 4)
 		return 0;
-	return ((int64_t)(user + system) + child_user + child_system) * 1000000 /
-	       sysconf(_SC_CLK_TCK);
+	return ticks_us(user + system + child_user + child_system);
 }
 
 static int64_t kib_of(const char *text, const char *key)
@@ -143,4 +150,15 @@ struct usage process_usage(const struct process *p)
 		u.pss_kib += kib_of(text, "\nPss:");
 	}
 	return u;
+}
+
+/* proc(5): user, nice, system, idle, iowait, irq, softirq, steal */
+int64_t process_machine_us(void)
+{
+	unsigned long long user = 0, nice = 0, system = 0, steal = 0;
+	char text[256];
+
+	read_file("/proc/stat", text, sizeof text);
+	sscanf(text, "cpu %llu %llu %llu %*u %*u %*u %*u %llu", &user, &nice, &system, &steal);
+	return ticks_us(user + nice + system + steal);
 }

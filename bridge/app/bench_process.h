@@ -24,6 +24,9 @@ struct usage {
 bool process_start(struct process *p, const char *const *argv, const char *log, struct err *e);
 bool process_is_alive(struct process *p);
 struct usage process_usage(const struct process *p);
+/* What the whole machine has worked, by anyone: with what the measured and the measuring took, it tells
+ * how quiet the machine was. */
+int64_t process_machine_us(void);
 /* SIGTERM, and SIGKILL for what is left after ten seconds.  Does nothing if it was not started. */
 void process_stop(struct process *p);
 

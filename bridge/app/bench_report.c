@@ -176,19 +176,20 @@ static double mib(int64_t kib)
 
 static void print_heads(void)
 {
-	puts("                                      us CPU  ms at 1/10 rate   ms at full rate  MiB "
-	     "idle   MiB loaded  driver");
+	puts("                                      us CPU  ms at 1/10 rate   ms at full rate  "
+	     "MiB idle MiB loaded  % of a core");
 	puts("scenario            bytes    msg/s   per msg     p50     p99     p50     p99   "
-	     "RSS  PSS   RSS  PSS  of core");
+	     "RSS  PSS   RSS  PSS driver others");
 }
 
 static void print_row(const struct bench_figures *f)
 {
-	printf("%-18s %6zu %8.0f %9.1f %7.2f %7.2f %7.2f %7.2f %5.0f %4.0f %5.0f %4.0f %7.0f%%\n",
+	printf("%-18s %6zu %8.0f %9.1f %7.2f %7.2f %7.2f %7.2f %5.0f %4.0f %5.0f %4.0f %5.0f%% "
+	       "%5.0f%%\n",
 	       f->of->name, f->counts.bytes, f->full.per_second, f->cpu_us, ms(f->paced.p50_us),
 	       ms(f->paced.p99_us), ms(f->full.p50_us), ms(f->full.p99_us), mib(f->idle.rss_kib),
 	       mib(f->idle.pss_kib), mib(f->loaded.rss_kib), mib(f->loaded.pss_kib),
-	       f->full.driver * 100);
+	       f->driver * 100, f->others * 100);
 	fflush(stdout);
 }
 
@@ -201,9 +202,9 @@ static void print_json_row(const struct bench_figures *f, bool is_first)
 	       (unsigned long long)f->counts.sent, (unsigned long long)f->counts.arrived,
 	       (unsigned long long)f->counts.duplicates);
 	printf("\"per_second\":%.1f,\"cpu_us\":%.2f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-	       "\"driver\":%.3f,",
-	       f->full.per_second, f->cpu_us, ms(f->full.p50_us), ms(f->full.p99_us),
-	       f->full.driver);
+	       "\"driver\":%.3f,\"others\":%.3f,",
+	       f->full.per_second, f->cpu_us, ms(f->full.p50_us), ms(f->full.p99_us), f->driver,
+	       f->others);
 	printf("\"paced\":{\"per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f},",
 	       f->paced.per_second, ms(f->paced.p50_us), ms(f->paced.p99_us));
 	printf("\"idle\":{\"rss_kib\":%lld,\"pss_kib\":%lld},", (long long)f->idle.rss_kib,

@@ -20,7 +20,10 @@ struct bench_figures {
 	const struct bench_case *of;
 	struct traffic_counts counts;
 	struct traffic_result full, paced;
-	double cpu_us; /* per message, at full rate */
+	/* at full rate */
+	double cpu_us; /* per message */
+	double driver; /* what our side took, in cores */
+	double others; /* what the rest of the machine took, in cores: a disturbed row */
 	struct usage idle, loaded;
 };
 

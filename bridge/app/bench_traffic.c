@@ -253,9 +253,11 @@ bool traffic_run(struct traffic *t, double seconds, double per_second, struct tr
 		now = clock_mono_us();
 	}
 	out->n = t->n_latencies;
-	out->per_second = (double)t->n_latencies * 1e6 / (double)(now - start);
-	out->driver = (double)(used_us() - used) / (double)(now - start);
-	qsort(t->latencies, t->n_latencies, sizeof *t->latencies, by_value);
+	out->us = now - start;
+	out->per_second = (double)out->n * 1e6 / (double)out->us;
+	out->driver_us = used_us() - used;
+	if (t->n_latencies)
+		qsort(t->latencies, t->n_latencies, sizeof *t->latencies, by_value);
 	out->p50_us = percentile(t, 50);
 	out->p99_us = percentile(t, 99);
 	return true;

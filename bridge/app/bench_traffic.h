@@ -23,9 +23,10 @@ struct traffic_conf {
 /* What a stretch of traffic gave; times in microseconds. */
 struct traffic_result {
 	uint64_t n; /* came out in it */
+	int64_t us; /* its length */
 	double per_second;
 	int64_t p50_us, p99_us;
-	double driver; /* share of one core that this side of it took */
+	int64_t driver_us; /* CPU time that this side of it took */
 };
 
 struct traffic_counts {

@@ -52,7 +52,8 @@ static const struct verb {
 	  "write a commented skeleton mapping and its cases" },
 	{ "bench", verb_bench, 0, 0,
 	  OPT_SECONDS | OPT_WINDOW | OPT_SCENARIO | OPT_BESIDE | OPT_JSON, "",
-	  "measure this machine: messages per second, CPU, latency, memory" },
+	  "measure this machine: messages per second, CPU, latency, memory (files in TMPDIR or "
+	  "/var/tmp)" },
 };
 
 static const struct option_row {
