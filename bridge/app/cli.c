@@ -35,6 +35,10 @@ enum {
 	OPT_PAYLOAD = 1 << 17,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
+	OPT_SECONDS = 1 << 18,
+	OPT_WINDOW = 1 << 19,
+	OPT_SCENARIO = 1 << 20,
+	OPT_BESIDE = 1 << 21,
 };
 
 static const struct verb {
@@ -63,6 +67,10 @@ static const struct verb {
 	{ "deadletters", verb_deadletters, 1, 1000, OPT_CONFIG | OPT_JSON | OPTS_LETTERS,
 	  "list | show ID [--payload] | (retry | drop) (ID... | --all)",
 	  "the messages that could not be carried: look, try again, drop" },
+	{ "bench", verb_bench, 0, 0,
+	  OPT_SECONDS | OPT_WINDOW | OPT_SCENARIO | OPT_BESIDE | OPT_JSON, "",
+	  "measure this machine: messages per second, CPU, latency, memory (files in TMPDIR or "
+	  "/var/tmp)" },
 };
 
 static const struct option_row {
@@ -81,6 +89,11 @@ static const struct option_row {
 	  "the Response Topic that came with it" },
 	{ OPT_WATCH, 0, "watch", NULL,
 	  "again whenever a mapping or case file changes, until Ctrl-C" },
+	{ OPT_SECONDS, 0, "seconds", "N", "for each scenario (default 3)" },
+	{ OPT_WINDOW, 0, "window", "N", "unacknowledged messages, 1 to 1000 (default 100)" },
+	{ OPT_SCENARIO, 0, "scenario", "NAME",
+	  "only this one, as in the table or its first word; may be repeated" },
+	{ OPT_BESIDE, 0, "beside", NULL, "measure what else could do the job, too" },
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
 	{ OPT_LINK, 0, "link", "LINK", "only those of this link" },
 	{ OPT_REASON, 0, "reason", "REASON", "only those with this reason: mapping-error" },
@@ -197,6 +210,29 @@ static bool take_limit(struct cli *cli, const char *arg)
 	return errno == 0 && !*end && cli->letters.limit > 0;
 }
 
+static bool take_seconds(struct cli *cli, const char *arg)
+{
+	char *end;
+
+	cli->seconds = strtod(arg, &end);
+	return end != arg && *end == '\0' && cli->seconds >= 0.1 && cli->seconds <= 3600;
+}
+
+static bool take_window(struct cli *cli, const char *arg)
+{
+	char *end;
+
+	cli->window = strtol(arg, &end, 10);
+	return end != arg && *end == '\0' && cli->window >= 1 && cli->window <= 1000;
+}
+
+static bool take_scenario(struct cli *cli, const char *arg)
+{
+	cli->scenarios = mem_grow(cli->scenarios, cli->n_scenarios, sizeof *cli->scenarios);
+	cli->scenarios[cli->n_scenarios++] = arg;
+	return true;
+}
+
 static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 {
 	switch (bit) {
@@ -239,6 +275,15 @@ static bool take_option(struct cli *cli, unsigned bit, const char *arg)
 	case OPT_PAYLOAD:
 		cli->is_payload = true;
 		return true;
+	case OPT_BESIDE:
+		cli->is_beside = true;
+		return true;
+	case OPT_SECONDS:
+		return take_seconds(cli, arg);
+	case OPT_WINDOW:
+		return take_window(cli, arg);
+	case OPT_SCENARIO:
+		return take_scenario(cli, arg);
 	case OPT_VAR:
 		return take_var(cli, arg);
 	case OPT_PROPERTY:
@@ -297,6 +342,7 @@ static void cli_fini(struct cli *cli)
 	vars_fini(&cli->vars[SOUTH]);
 	vars_fini(&cli->vars[NORTH]);
 	vars_fini(&cli->properties);
+	free(cli->scenarios);
 }
 
 /* Results that could not be written are no results. */

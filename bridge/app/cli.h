@@ -31,6 +31,11 @@ struct cli {
 		bool is_all;
 	} letters;
 	bool is_payload;
+	double seconds;		/* 0: not given */
+	long window;		/* 0: not given */
+	const char **scenarios; /* borrowed texts */
+	size_t n_scenarios;
+	bool is_beside;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -52,5 +57,6 @@ int verb_test(struct cli *cli);
 int verb_new(struct cli *cli);
 int verb_deadletters(struct cli *cli);
 int verb_status(struct cli *cli);
+int verb_bench(struct cli *cli);
 
 #endif

@@ -8,6 +8,7 @@ struct buf;
 
 int64_t clock_now_ms(void);  /* epoch milliseconds */
 int64_t clock_mono_ms(void); /* milliseconds that never go back */
+int64_t clock_mono_us(void); /* the same in microseconds */
 
 /* The time of day here, "14:03:07". */
 void clock_put_local(struct buf *out);

@@ -129,6 +129,7 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 			    bool is_visit, struct session *owner, struct err *e)
 {
 	struct attempt *a = mem_zalloc(sizeof *a);
+	struct gather *outer;
 	int rc;
 
 	a->owner = owner;
@@ -138,7 +139,10 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	a->is_ipv4_only = is_ipv4_only;
 	a->is_stepwise = is_visit;
 	a->rc = MOSQ_ERR_NO_CONN;
+	gather_init(&a->gather);
+	outer = gather_begin(&a->gather);
 	a->m = mosquitto_new(conf->client_id, conf->is_clean, a);
+	gather_end(&a->gather, outer);
 	if (!a->m) {
 		err_set(e, ERR_INVALID, "client id: %s", strerror(errno));
 		free(a);
@@ -203,6 +207,8 @@ static void work_done(void *ctx)
 	socklen_t n = sizeof local;
 
 	if (attempt_has_started(a)) {
+		/* A visit reads one packet and then none for a while: no reading ahead. */
+		a->gather.socket = a->tls || a->is_stepwise ? -1 : attempt_socket(a);
 		set_user_timeout(a);
 		if (getsockname(attempt_socket(a), (struct sockaddr *)&local, &n) == 0)
 			a->family = local.ss_family;
@@ -251,12 +257,13 @@ static bool finish_connect(struct attempt *a)
 	return error == 0;
 }
 
-/* Is there more for the library to read?  What OpenSSL holds already, no poll tells. */
+/* Is there more for the library to read?  What OpenSSL or the read-ahead holds already, no poll tells:
+ * it must be empty before the loop sleeps. */
 static bool has_pending(const struct attempt *a)
 {
 	SSL *ssl = mosquitto_ssl_get(a->m);
 
-	return ssl && SSL_pending(ssl) > 0;
+	return gather_has_input(&a->gather) || (ssl && SSL_pending(ssl) > 0);
 }
 
 static bool has_input(const struct attempt *a)
@@ -280,6 +287,7 @@ static bool is_peer_gone(const struct attempt *a)
 int attempt_read(struct attempt *a, bool readable, bool writable)
 {
 	bool in_handshake = !attempt_is_tls_ready(a);
+	struct gather *outer;
 	int rc = MOSQ_ERR_SUCCESS;
 
 	if (!a->is_connected && !finish_connect(a))
@@ -287,14 +295,18 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	if (!readable && !(in_handshake && writable))
 		return MOSQ_ERR_SUCCESS;
 	a->n_bytes = 0;
+	outer = gather_begin(&a->gather);
 	for (int i = 0; rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0; i++) {
 		bool is_bounded = i < PACKETS_PER_TURN && a->n_bytes < BYTES_PER_TURN;
 		bool is_more = has_pending(a) || (is_bounded && !in_handshake && has_input(a));
 
 		if (i > 0 && (a->is_stepwise || !is_more))
 			break;
+		a->gather.may_fill = is_bounded;
 		rc = note(a, mosquitto_loop_read(a->m, 1));
 	}
+	a->gather.may_fill = true;
+	gather_end(&a->gather, outer);
 	if (rc == MOSQ_ERR_SUCCESS && in_handshake && attempt_socket(a) >= 0 &&
 	    !attempt_is_tls_ready(a) && is_peer_gone(a)) {
 		snprintf(a->words, sizeof a->words, "the connection ended in the TLS handshake");
@@ -303,11 +315,29 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	return rc;
 }
 
+/* What the library wrote, as far as the socket takes it. */
+static int flush(struct attempt *a)
+{
+	if (attempt_socket(a) < 0 || gather_flush(&a->gather) || errno == EAGAIN)
+		return MOSQ_ERR_SUCCESS;
+	return errno == ECONNRESET || errno == EPIPE ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_ERRNO;
+}
+
+static int write_all(struct attempt *a)
+{
+	struct gather *outer = gather_begin(&a->gather);
+	int rc = mosquitto_want_write(a->m) ? mosquitto_loop_write(a->m, 1) : MOSQ_ERR_SUCCESS;
+
+	rc = note(a, rc == MOSQ_ERR_SUCCESS ? flush(a) : rc);
+	gather_end(&a->gather, outer);
+	return rc;
+}
+
 int attempt_write(struct attempt *a)
 {
-	if (!a->is_connected || !attempt_is_tls_ready(a) || !mosquitto_want_write(a->m))
+	if (!a->is_connected || !attempt_is_tls_ready(a) || !attempt_wants_write(a))
 		return MOSQ_ERR_SUCCESS;
-	return note(a, mosquitto_loop_write(a->m, 1));
+	return write_all(a);
 }
 
 bool attempt_wants_write(const struct attempt *a)
@@ -318,12 +348,16 @@ bool attempt_wants_write(const struct attempt *a)
 		return true;
 	if (ssl && !SSL_is_init_finished(ssl))
 		return !SSL_want_read(ssl);
-	return mosquitto_want_write(a->m);
+	return mosquitto_want_write(a->m) || gather_has_output(&a->gather);
 }
 
 int attempt_tick(struct attempt *a)
 {
-	return note(a, mosquitto_loop_misc(a->m));
+	struct gather *outer = gather_begin(&a->gather);
+	int rc = note(a, mosquitto_loop_misc(a->m));
+
+	gather_end(&a->gather, outer);
+	return rc;
 }
 
 void attempt_settle(struct attempt *a)
@@ -368,10 +402,10 @@ bool attempt_has_failed_on_ipv6(const struct attempt *a)
 
 static void say_goodbye(struct attempt *a)
 {
-	if (attempt_socket(a) < 0 || !attempt_is_tls_ready(a) || mosquitto_want_write(a->m))
+	if (attempt_socket(a) < 0 || !attempt_is_tls_ready(a) || attempt_wants_write(a))
 		return;
 	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS)
-		mosquitto_loop_write(a->m, 1);
+		write_all(a);
 }
 
 void attempt_free(struct attempt *a, bool is_goodbye)
@@ -379,6 +413,7 @@ void attempt_free(struct attempt *a, bool is_goodbye)
 	a->owner = NULL; /* what the library still calls back is nobody's */
 	if (is_goodbye)
 		say_goodbye(a);
+	gather_fini(&a->gather);
 	mosquitto_destroy(a->m); /* with its reference to the context (tried: 2.0.11, 2.0.21) */
 	mosquitto_property_free_all(&a->properties);
 	free(a->host);

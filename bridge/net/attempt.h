@@ -13,6 +13,8 @@
 #include <mosquitto.h>
 #include <openssl/ssl.h>
 
+#include "net/gather.h"
+
 struct err;
 struct loop;
 struct session;
@@ -22,7 +24,8 @@ struct attempt {
 	struct session *owner; /* NULL: given up, to be freed when the thread is done with it */
 	struct mosquitto *m;
 	int mqtt;
-	int disconnect_code; /* what on_disconnect said; -1: nothing */
+	int disconnect_code;  /* what on_disconnect said; -1: nothing */
+	struct gather gather; /* to be begun around every call into the library that sends */
 
 	/* attempt.c's own */
 	char *host;

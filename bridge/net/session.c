@@ -345,6 +345,7 @@ static bool subscribe(struct session *s, size_t i)
 {
 	const struct session_filter *f = &s->conf.filters[i];
 	struct mosquitto *m = s->attempt->m;
+	struct gather *outer = gather_begin(&s->attempt->gather);
 	int rc;
 
 	if (s->conf.mqtt == 5) /* no echo of ours; retained messages for new subscriptions only */
@@ -353,6 +354,7 @@ static bool subscribe(struct session *s, size_t i)
 					    NULL);
 	else
 		rc = mosquitto_subscribe(m, &s->sub_mids[i], f->filter, f->qos);
+	gather_end(&s->attempt->gather, outer);
 	if (rc == MOSQ_ERR_SUCCESS)
 		return true;
 	end_lost(s, rc);
@@ -828,12 +830,16 @@ static int publish(struct session *s, const struct message *m, int *mid,
 		   const mosquitto_property *properties)
 {
 	struct mosquitto *handle = s->attempt->m;
-	int len = (int)m->payload_len;
+	struct gather *outer = gather_begin(&s->attempt->gather);
+	int len = (int)m->payload_len, rc;
 
 	if (s->conf.mqtt == 5)
-		return mosquitto_publish_v5(handle, mid, m->topic, len, m->payload, m->qos,
-					    m->retain, properties);
-	return mosquitto_publish(handle, mid, m->topic, len, m->payload, m->qos, m->retain);
+		rc = mosquitto_publish_v5(handle, mid, m->topic, len, m->payload, m->qos, m->retain,
+					  properties);
+	else
+		rc = mosquitto_publish(handle, mid, m->topic, len, m->payload, m->qos, m->retain);
+	gather_end(&s->attempt->gather, outer);
+	return rc;
 }
 
 bool session_publish(struct session *s, const struct message *m, int *mid, struct err *e)

@@ -720,11 +720,12 @@ struct fake {
 	bool is_5;
 	SSL_CTX *tls; /* NULL: plain */
 	int burst_at; /* PUBLISHes that came; 0: never */
+	int burst;    /* how many it sends then */
 	int fd;
 	SSL *ssl;
 };
 
-#define BURST 10
+#define N_BURST 9 /* bytes of a packet */
 
 static bool fake_get(struct fake *f, unsigned char *p, size_t n)
 {
@@ -765,11 +766,15 @@ static int fake_read(struct fake *f, unsigned char body[16384])
 
 static void fake_burst(struct fake *f)
 {
-	unsigned char packets[BURST][9];
+	unsigned char *packets = mem_alloc((size_t)f->burst * N_BURST), *at = packets;
 
-	for (unsigned char i = 0; i < BURST; i++)
-		memcpy(packets[i], (unsigned char[]){ 0x32, 7, 0, 3, 't', '/', 'x', 0, i + 1 }, 9);
-	fake_put(f, packets[0], sizeof packets);
+	for (int i = 1; i <= f->burst; i++, at += N_BURST)
+		memcpy(at,
+		       (unsigned char[]){ 0x32, 7, 0, 3, 't', '/', 'x', (unsigned char)(i >> 8),
+					  (unsigned char)i },
+		       N_BURST);
+	fake_put(f, packets, (size_t)f->burst * N_BURST);
+	free(packets);
 }
 
 static void fake_serve(struct fake *f)
@@ -1190,6 +1195,28 @@ Test(session, carries_many_messages_with_tls)
 	bench_fini(&b);
 }
 
+/* More packets than are read in a turn of the loop, and all of them off the socket at once. */
+Test(session, reads_a_burst_to_its_end)
+{
+	struct fake f = { .connack = { 0x20, 2, 0, 0 },
+			  .connack_len = 4,
+			  .suback_code = 1,
+			  .burst_at = 1,
+			  .burst = 5000 };
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	publish(c, "t/x", "payload", 0);
+	await(&b, &c->messages, f.burst);
+	without_fake(&b, &f);
+}
+
 /* What OpenSSL holds already, no poll tells, and libmosquitto stops reading once its wake-up pipe is
  * full (libraries, 2.3). */
 Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_tls)
@@ -1204,9 +1231,11 @@ Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_t
 
 Test(session, reads_all_packets_of_one_tls_record)
 {
-	struct fake f = {
-		.connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 1, .burst_at = 400
-	};
+	struct fake f = { .connack = { 0x20, 2, 0, 0 },
+			  .connack_len = 4,
+			  .suback_code = 1,
+			  .burst_at = 400,
+			  .burst = 10 };
 	struct session_conf conf;
 	struct client *c;
 	struct bench b;
@@ -1225,7 +1254,7 @@ Test(session, reads_all_packets_of_one_tls_record)
 	await(&b, &c->ups, 1);
 	for (int i = 0; i < f.burst_at; i++)
 		publish(c, "t/x", "payload", 0);
-	await(&b, &c->messages, BURST);
+	await(&b, &c->messages, f.burst);
 	without_fake(&b, &f);
 	SSL_CTX_free(f.tls);
 }

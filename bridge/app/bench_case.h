@@ -1,0 +1,56 @@
+/* bench_case.h -- what `calque bench` measures: messages of some kind, through some program. */
+#ifndef BRIDGE_BENCH_CASE_H
+#define BRIDGE_BENCH_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+
+/* Messages, and what is to become of them. */
+struct bench_load {
+	const char *name, *about;
+	const char *topic, *body; /* as in traffic_conf */
+	size_t size;
+	const char *south, *north; /* what calque's two sides say of dialect and vars */
+	const char *write;	   /* jq: what the payload becomes; NULL: stays as it is */
+	bool is_shipped;	   /* the dialects are calque's own, and QoS 1 only */
+};
+
+#define BENCH_MAX_ARGS 8
+
+/* Where a program is to run and connect. */
+struct bench_place {
+	const char *dir; /* its own, empty */
+	int in_port, out_port;
+	const char *argv[BENCH_MAX_ARGS + 1]; /* filled in by prepare */
+	char *texts[BENCH_MAX_ARGS];	      /* those of argv that are to be freed */
+};
+
+struct bench_case {
+	char name[40];
+	const struct bench_load *load;
+	int qos;
+	bool is_sync; /* calque's journal.sync */
+	/* Write the files that it needs.  False sets *e. */
+	bool (*prepare)(const struct bench_case *c, struct bench_place *place, struct err *e);
+	const char *needs[3]; /* programs; NULL: no more */
+};
+
+#define BENCH_MAX_CASES 16
+
+/* All of calque's own; the number of them. */
+size_t bench_cases(struct bench_case *out);
+/* Those of other programs. */
+size_t bench_cases_beside(struct bench_case *out);
+const struct bench_load *bench_load(const char *name);
+
+/* Have PATH end in where daemons are. */
+void bench_look_for_daemons(void);
+/* Is it in PATH? */
+bool bench_has_program(const char *name);
+
+/* Create DIR/NAME with this text.  False sets *e. */
+bool bench_write_file(const char *dir, const char *name, const char *text, struct err *e);
+
+#endif

@@ -1,0 +1,219 @@
+#include "net/gather.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define CHUNK                                                                                      \
+	((size_t)64 * 1024 - 1) /* read at once; written at once (with its NUL a power of two) */
+
+static _Thread_local struct gather *current;
+
+void gather_init(struct gather *g)
+{
+	*g = (struct gather){ .socket = -1, .pair = { -1, -1 }, .may_fill = true };
+}
+
+void gather_fini(struct gather *g)
+{
+	buf_fini(&g->in);
+	buf_fini(&g->out);
+	gather_init(g);
+}
+
+struct gather *gather_begin(struct gather *g)
+{
+	struct gather *outer = current;
+
+	current = g;
+	return outer;
+}
+
+void gather_end(struct gather *g, struct gather *outer)
+{
+	current = outer;
+	if (outer == g)
+		return;
+	if (!gather_has_input(g)) {
+		buf_fini(&g->in);
+		g->in_done = 0;
+	}
+	if (!gather_has_output(g)) {
+		buf_fini(&g->out);
+		g->out_done = 0;
+	}
+}
+
+bool gather_has_input(const struct gather *g)
+{
+	return g->in_done < g->in.len;
+}
+
+bool gather_has_output(const struct gather *g)
+{
+	return g->out_done < g->out.len;
+}
+
+/* ---- libc's own ---- */
+
+typedef ssize_t (*send_fn)(int fd, const void *p, size_t n, int flags);
+
+/* Looked up once; two threads at a time find the same. */
+static void *real(_Atomic(void *) *known, const char *name)
+{
+	void *f = atomic_load_explicit(known, memory_order_relaxed);
+
+	if (!f) {
+		f = dlsym(RTLD_NEXT, name);
+		atomic_store_explicit(known, f, memory_order_relaxed);
+	}
+	return f;
+}
+
+static ssize_t real_send(int fd, const void *p, size_t n, int flags)
+{
+	static _Atomic(void *) f;
+
+	return ((send_fn)real(&f, "send"))(fd, p, n, flags);
+}
+
+bool gather_flush(struct gather *g)
+{
+	while (gather_has_output(g)) {
+		ssize_t n = real_send(g->socket, g->out.data + g->out_done,
+				      g->out.len - g->out_done, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		g->out_done += (size_t)n;
+	}
+	buf_reset(&g->out);
+	g->out_done = 0;
+	return true;
+}
+
+#ifdef CALQUE_GATHER
+
+/* ---- in place of libc's ---- */
+
+typedef ssize_t (*recv_fn)(int fd, void *p, size_t n, int flags);
+typedef ssize_t (*read_fn)(int fd, void *p, size_t n);
+typedef ssize_t (*write_fn)(int fd, const void *p, size_t n);
+typedef int (*close_fn)(int fd);
+typedef int (*socketpair_fn)(int domain, int type, int protocol, int fds[2]);
+
+static ssize_t real_recv(int fd, void *p, size_t n, int flags)
+{
+	static _Atomic(void *) f;
+
+	return ((recv_fn)real(&f, "recv"))(fd, p, n, flags);
+}
+
+static bool is_socket(int fd)
+{
+	return current && fd >= 0 && fd == current->socket;
+}
+
+static bool is_pair(int fd)
+{
+	return current && fd >= 0 && (fd == current->pair[0] || fd == current->pair[1]);
+}
+
+/* What recv() would return, from the buffer, which is filled when it is empty. */
+static ssize_t take(struct gather *g, void *p, size_t n)
+{
+	if (!gather_has_input(g)) {
+		ssize_t got;
+
+		if (!g->may_fill) {
+			errno = EAGAIN;
+			return -1;
+		}
+		buf_reset(&g->in);
+		g->in_done = 0;
+		if (n >= CHUNK)
+			return real_recv(g->socket, p, n, 0);
+		buf_reserve(&g->in, CHUNK);
+		got = real_recv(g->socket, g->in.data, CHUNK, 0);
+		if (got <= 0)
+			return got;
+		g->in.len = (size_t)got;
+	}
+	if (n > g->in.len - g->in_done)
+		n = g->in.len - g->in_done;
+	memcpy(p, g->in.data + g->in_done, n);
+	g->in_done += n;
+	return (ssize_t)n;
+}
+
+/* What send() would return.  Only when a chunk is full is anything written before gather_flush(), and
+ * then because the library is writing. */
+static ssize_t put(struct gather *g, const void *p, size_t n)
+{
+	if (g->out.len - g->out_done + n > CHUNK && !gather_flush(g))
+		return -1;
+	if (n > CHUNK)
+		return real_send(g->socket, p, n, MSG_NOSIGNAL);
+	buf_append(&g->out, p, n);
+	return (ssize_t)n;
+}
+
+ssize_t read(int fd, void *p, size_t n)
+{
+	static _Atomic(void *) f;
+
+	return is_socket(fd) ? take(current, p, n) : ((read_fn)real(&f, "read"))(fd, p, n);
+}
+
+ssize_t recv(int fd, void *p, size_t n, int flags)
+{
+	return is_socket(fd) && flags == 0 ? take(current, p, n) : real_recv(fd, p, n, flags);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	static _Atomic(void *) f;
+
+	if (is_pair(fd))
+		return (ssize_t)n;
+	return is_socket(fd) ? put(current, p, n) : ((write_fn)real(&f, "write"))(fd, p, n);
+}
+
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+	if (is_pair(fd))
+		return (ssize_t)n;
+	return is_socket(fd) && (flags & ~MSG_NOSIGNAL) == 0 ? put(current, p, n)
+							     : real_send(fd, p, n, flags);
+}
+
+int close(int fd)
+{
+	static _Atomic(void *) f;
+
+	if (is_socket(fd))
+		current->socket = -1;
+	if (is_pair(fd))
+		current->pair[0] = current->pair[1] = -1;
+	return ((close_fn)real(&f, "close"))(fd);
+}
+
+int socketpair(int domain, int type, int protocol, int fds[2])
+{
+	static _Atomic(void *) f;
+	int rc = ((socketpair_fn)real(&f, "socketpair"))(domain, type, protocol, fds);
+
+	if (rc == 0 && current) {
+		current->pair[0] = fds[0];
+		current->pair[1] = fds[1];
+	}
+	return rc;
+}
+
+#endif

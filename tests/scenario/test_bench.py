@@ -1,0 +1,98 @@
+"""calque bench: every message is accounted for, and nothing is left behind.  How fast it is, is not tested."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import LIMIT, find_bridge
+
+FIGURES = ("per_second", "cpu_us", "p50_ms", "p99_ms", "driver")
+
+
+def start(tmp_path, *arguments):
+    return subprocess.Popen([find_bridge(), "bench", *arguments], env=dict(os.environ, TMPDIR=str(tmp_path)),
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def bench(tmp_path, *arguments):
+    process = start(tmp_path, *arguments)
+    out, errors = process.communicate(timeout=60)
+    return process.returncode, out, errors
+
+
+def left_behind(tmp_path):
+    """Files below the directory, and command lines that name it."""
+    found = list(map(str, tmp_path.iterdir()))
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue
+        if str(tmp_path).encode() in line:
+            found.append(line.decode(errors="replace"))
+    return found
+
+
+def test_every_message_comes_out_and_every_figure_is_there(tmp_path):
+    status, out, errors = bench(tmp_path, "--seconds", "0.5", "--scenario", "map-qos1", "--scenario", "pass-qos0",
+                                "--json")
+    assert status == 0, errors
+    report = json.loads(out)
+    conditions = report["conditions"]
+    assert conditions["window"] == 100 and conditions["cores"] > 0 and conditions["fdatasync_ms"] > 0
+    assert "libmosquitto" in conditions["libraries"] and conditions["file_system"]
+    assert [(s["scenario"], s["qos"]) for s in report["scenarios"]] == [("pass-qos0", 0), ("map-qos1", 1)]
+    for s in report["scenarios"]:
+        assert s["sent"] == s["arrived"] > 0, s
+        assert s["payload_bytes"] == 50
+        assert all(s[figure] > 0 for figure in FIGURES), s
+        assert s["others"] >= 0
+        assert all(s["paced"][figure] > 0 for figure in ("per_second", "p50_ms", "p99_ms")), s
+        for state in ("idle", "loaded"):
+            assert s[state]["rss_kib"] >= s[state]["pss_kib"] > 0, s
+    assert not left_behind(tmp_path)
+
+
+def test_what_else_could_do_the_job_is_driven_alike(tmp_path):
+    status, out, errors = bench(tmp_path, "--seconds", "0.5", "--beside", "--scenario", "sub-jq-pub", "--scenario",
+                                "mosquitto-bridge", "--json")
+    assert status == 0, errors
+    rows = {s["scenario"]: s for s in json.loads(out)["scenarios"]}
+    assert set(rows) == {"sub-jq-pub", "mosquitto-bridge"}
+    assert all(s["sent"] == s["arrived"] > 0 for s in rows.values())
+    assert rows["sub-jq-pub"]["loaded"]["processes"] > 3
+    assert not left_behind(tmp_path)
+
+
+def test_the_table_has_a_row_for_each_scenario(tmp_path):
+    status, out, errors = bench(tmp_path, "--seconds", "0.2", "--scenario", "eztcloud", "--window", "7")
+    assert status == 0, errors
+    assert "window 7" in out
+    assert [line.split()[0] for line in out.splitlines()[-2:]] == ["eztcloud-qos1", "eztcloud-nosync"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_its_child_and_cleans_up(tmp_path, signum):
+    process = start(tmp_path, "--seconds", "60", "--scenario", "pass-qos1")
+    deadline = time.monotonic() + LIMIT
+    while not any("calque.conf" in found for found in left_behind(tmp_path)) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert "interrupted" in errors
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [("--scenario", "mpa"), ("--scenario", "sub-jq-pub"), ("--seconds", "0"),
+                                   ("--seconds", "fast"), ("--window", "0"), ("--window", "9x"), ("one",)])
+def test_misuse_is_told_before_anything_starts(tmp_path, wrong):
+    status, out, errors = bench(tmp_path, *wrong)
+    assert (status, out) == (2, "")
+    assert errors.startswith("calque bench: ")
+    assert not left_behind(tmp_path)

@@ -1,0 +1,260 @@
+#include "net/gather.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "base/mem.h"
+
+/* A session's socket, and the far end of it. */
+struct line {
+	struct gather g;
+	int near, far;
+};
+
+static void open_line(struct line *l)
+{
+	int fds[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	gather_init(&l->g);
+	l->near = l->g.socket = fds[0];
+	l->far = fds[1];
+}
+
+static void close_line(struct line *l)
+{
+	gather_fini(&l->g);
+	close(l->near);
+	close(l->far);
+}
+
+static int waiting_at(int fd)
+{
+	int n = -1;
+
+	ioctl(fd, FIONREAD, &n);
+	return n;
+}
+
+Test(gather, reads_ahead)
+{
+	struct gather *outer;
+	struct line l;
+	char text[16];
+
+	open_line(&l);
+	cr_assert_eq(write(l.far, "abcdef", 6), 6);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(read(l.near, text, 1), 1);
+	cr_expect_eq(text[0], 'a');
+	cr_expect_eq(waiting_at(l.near), 0, "all of it is off the socket");
+	cr_expect(gather_has_input(&l.g));
+	cr_expect_eq(recv(l.near, text, sizeof text, 0), 5, "what is there, not more");
+	cr_expect_arr_eq(text, "bcdef", 5);
+	cr_expect_not(gather_has_input(&l.g));
+	cr_expect_eq(read(l.near, text, 1), -1);
+	cr_expect_eq(errno, EAGAIN);
+	gather_end(&l.g, outer);
+	close_line(&l);
+}
+
+Test(gather, ends_reading_when_told_to)
+{
+	struct gather *outer;
+	struct line l;
+	char c;
+
+	open_line(&l);
+	cr_assert_eq(write(l.far, "a", 1), 1);
+	outer = gather_begin(&l.g);
+	l.g.may_fill = false;
+	cr_expect_eq(read(l.near, &c, 1), -1);
+	cr_expect_eq(errno, EAGAIN);
+	cr_expect_eq(waiting_at(l.near), 1, "the poll will tell");
+	l.g.may_fill = true;
+	cr_expect_eq(read(l.near, &c, 1), 1);
+	gather_end(&l.g, outer);
+	close_line(&l);
+}
+
+Test(gather, tells_the_end_after_the_last_byte)
+{
+	struct gather *outer;
+	struct line l;
+	char text[8];
+
+	open_line(&l);
+	cr_assert_eq(write(l.far, "ab", 2), 2);
+	close(l.far);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(read(l.near, text, 1), 1);
+	cr_expect_eq(read(l.near, text, sizeof text), 1);
+	cr_expect_eq(read(l.near, text, sizeof text), 0);
+	gather_end(&l.g, outer);
+	close_line(&l);
+}
+
+Test(gather, writes_nothing_before_the_flush)
+{
+	struct gather *outer;
+	struct line l;
+	char text[8] = "";
+
+	open_line(&l);
+	cr_assert_eq(write(l.far, "x", 1), 1);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(write(l.near, "ab", 2), 2);
+	cr_expect_eq(read(l.near, text, 1), 1, "a read must not let it out");
+	cr_expect_eq(read(l.near, text, 1), -1);
+	cr_expect_eq(send(l.near, "cd", 2, MSG_NOSIGNAL), 2);
+	cr_expect(gather_has_output(&l.g));
+	gather_end(&l.g, outer);
+	cr_expect_eq(waiting_at(l.far), 0);
+	cr_expect(gather_flush(&l.g));
+	cr_expect_not(gather_has_output(&l.g));
+	cr_expect_eq(read(l.far, text, sizeof text), 4);
+	cr_expect_arr_eq(text, "abcd", 4);
+	close_line(&l);
+}
+
+/* Writes of all sizes into a socket that is full now and then: every byte once and in order. */
+Test(gather, keeps_what_a_full_socket_does_not_take)
+{
+	enum { TOTAL = 4 * 1024 * 1024 };
+	unsigned char *sent = mem_alloc(TOTAL), *got = mem_alloc(TOTAL);
+	size_t n_sent = 0, n_got = 0, size = 1, n_full = 0;
+	struct line l;
+
+	open_line(&l);
+	for (size_t i = 0; i < TOTAL; i++)
+		sent[i] = (unsigned char)(i * 2654435761u >> 13);
+	while (n_got < TOTAL) {
+		struct gather *outer = gather_begin(&l.g);
+		ssize_t n = 0;
+
+		while (n_sent < TOTAL && n >= 0) {
+			size_t want = size > TOTAL - n_sent ? TOTAL - n_sent : size;
+
+			n = write(l.near, sent + n_sent, want);
+			n_sent += n > 0 ? (size_t)n : 0;
+			size = size * 5 % 200003;
+		}
+		cr_assert(n >= 0 || errno == EAGAIN);
+		if (!gather_flush(&l.g)) {
+			cr_assert_eq(errno, EAGAIN);
+			n_full++;
+		}
+		gather_end(&l.g, outer);
+		while ((n = read(l.far, got + n_got, TOTAL - n_got)) > 0)
+			n_got += (size_t)n;
+	}
+	cr_expect_gt(n_full, 0);
+	cr_expect_eq(memcmp(sent, got, TOTAL), 0);
+	free(sent);
+	free(got);
+	close_line(&l);
+}
+
+Test(gather, says_that_the_peer_is_gone)
+{
+	struct gather *outer;
+	struct line l;
+
+	open_line(&l);
+	close(l.far);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(write(l.near, "a", 1), 1);
+	cr_expect_not(gather_flush(&l.g));
+	cr_expect_eq(errno, EPIPE);
+	gather_end(&l.g, outer);
+	close_line(&l);
+}
+
+Test(gather, drops_what_is_written_to_the_wake_up_pair)
+{
+	struct gather *outer;
+	struct line l;
+	int pair[2], other[2];
+
+	open_line(&l);
+	outer = gather_begin(&l.g);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	gather_end(&l.g, outer);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
+
+	outer = gather_begin(&l.g);
+	for (int i = 0; i < 100000; i++)
+		cr_assert_eq(write(pair[1], "", 1), 1);
+	cr_expect_eq(write(other[1], "", 1), 1);
+	gather_end(&l.g, outer);
+	cr_expect_eq(waiting_at(pair[0]), 0);
+	cr_expect_eq(waiting_at(other[0]), 1, "a pair of somebody else");
+	cr_expect_eq(write(pair[1], "", 1), 1);
+	cr_expect_eq(waiting_at(pair[0]), 1, "outside it is an ordinary one");
+	close_line(&l);
+}
+
+Test(gather, knows_only_the_session_in_hand)
+{
+	struct gather *outer, *inner;
+	struct line l, m;
+
+	open_line(&l);
+	open_line(&m);
+	cr_expect_eq(write(l.near, "a", 1), 1);
+	cr_expect_eq(waiting_at(l.far), 1, "nobody is at work");
+	outer = gather_begin(&l.g);
+	inner = gather_begin(&m.g);
+	cr_expect_eq(write(l.near, "b", 1), 1);
+	cr_expect_eq(write(m.near, "c", 1), 1);
+	gather_end(&m.g, inner);
+	cr_expect_eq(write(l.near, "d", 1), 1);
+	gather_end(&l.g, outer);
+	cr_expect_eq(waiting_at(l.far), 2);
+	cr_expect_eq(waiting_at(m.far), 0);
+	close_line(&l);
+	close_line(&m);
+}
+
+Test(gather, forgets_a_descriptor_that_is_closed)
+{
+	struct gather *outer;
+	struct line l;
+	int fds[2];
+
+	open_line(&l);
+	cr_assert_eq(pipe(fds), 0);
+	outer = gather_begin(&l.g);
+	close(l.near);
+	cr_assert_eq(dup(fds[1]), l.near, "the number is used again");
+	cr_expect_eq(write(l.near, "a", 1), 1);
+	gather_end(&l.g, outer);
+	cr_expect_not(gather_has_output(&l.g));
+	cr_expect_eq(waiting_at(fds[0]), 1);
+	close_line(&l);
+}
+
+Test(gather, costs_an_idle_session_nothing)
+{
+	struct gather *outer;
+	struct line l;
+	char c;
+
+	open_line(&l);
+	cr_assert_eq(write(l.far, "a", 1), 1);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(read(l.near, &c, 1), 1);
+	cr_expect_eq(write(l.near, "b", 1), 1);
+	cr_expect(gather_flush(&l.g));
+	gather_end(&l.g, outer);
+	cr_expect_null(l.g.in.data);
+	cr_expect_null(l.g.out.data);
+	close_line(&l);
+}
