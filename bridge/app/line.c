@@ -47,6 +47,7 @@ struct line {
 	struct pressure pressure;
 	bool uses_issued; /* the north logs in with credentials of a handshake */
 	size_t n_resumed;
+	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
 
 /* --- sessions ------------------------------------------------------------------------------ */
@@ -437,6 +438,26 @@ void line_saved(struct line *line)
 uint64_t line_journal_bytes(const struct line *line)
 {
 	return records_link_bytes(line->records, SOUTH) + records_link_bytes(line->records, NORTH);
+}
+
+void line_stop(struct line *line)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(line->link, (enum flow)f);
+
+		line->stop_at[f] = c->received + c->resumed;
+	}
+}
+
+bool line_has_settled(const struct line *line)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(line->link, (enum flow)f);
+
+		if (c->delivered + c->filtered + c->dead < line->stop_at[f])
+			return false;
+	}
+	return true;
 }
 
 bool line_is_drained(const struct line *line)
