@@ -284,9 +284,11 @@ static void end_subscription_refused(struct session *s)
 }
 
 /* Twins with one client id throw each other out for ever; 3.1.1 does not tell. */
-static const char *short_life_hint(struct session *s)
+static const char *short_life_hint(struct session *s, int rc)
 {
-	bool was_short = s->phase == UP && clock_mono_ms() - s->up_since_ms < STABLE_MS;
+	bool is_closed = rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || rc == MOSQ_ERR_ERRNO;
+	bool was_short =
+		s->phase == UP && is_closed && clock_mono_ms() - s->up_since_ms < STABLE_MS;
 
 	if (s->phase == UP)
 		s->n_short_lives = was_short ? s->n_short_lives + 1 : 0;
@@ -324,7 +326,8 @@ static void end_lost(struct session *s, int rc)
 		end.class = BACKOFF_REFUSED;
 	if (s->attempt->is_abandoned)
 		end.class = abandoned_class(s);
-	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s), short_life_hint(s));
+	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
+		 short_life_hint(s, rc));
 	set_details(&end, "reason=%s", log_value(reason));
 	end_attempt(s, &end);
 }
