@@ -1,5 +1,6 @@
 #include "app/line.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "app/login.h"
 #include "app/records.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -525,6 +527,21 @@ static bool open_peer(struct peer *p, struct err *e)
 	return p->session != NULL;
 }
 
+/* What other brokers' clients may see of us: nothing but that it is the same link again. */
+static void set_mark(struct line *line)
+{
+	const char *instance = db_instance(line->parts->db);
+	struct crypto_piece pieces[] = { { instance, strlen(instance) },
+					 { line->plan->name, strlen(line->plan->name) } };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char mark[17];
+
+	crypto_hash(pieces, 2, hash);
+	for (size_t i = 0; i < sizeof mark / 2; i++)
+		snprintf(mark + 2 * i, 3, "%02x", hash[i]);
+	link_set_mark(line->link, mark);
+}
+
 struct line *line_new(const struct line_parts *parts, const struct conf_link *conf,
 		      const struct plan *plan, struct err *e)
 {
@@ -539,6 +556,7 @@ struct line *line_new(const struct line_parts *parts, const struct conf_link *co
 	init_peer(&line->provisioning, line, NORTH, true);
 	line->records = records_link(parts->records, plan->name, line);
 	line->link = link_new(plan, parts->translator, &link_ops, line, echoes);
+	set_mark(line);
 	if (state_load(parts->db, plan->name, restore, line, e))
 		return line;
 	line_free(line);

@@ -504,11 +504,11 @@ SANITIZER = r"LeakSanitizer|AddressSanitizer|runtime error:|Assertion .* failed"
 
 
 class Calque(Process):
-    """`calque run` with the configuration text given. `directory` holds its files; `state` is inside."""
+    """`calque run` with the configuration text given. `directory`/`name` holds its files; `state` is inside."""
 
-    def __init__(self, directory, conf, env=None, verb="run", start=True):
-        super().__init__("calque")
-        self.directory = os.path.join(directory, "calque")
+    def __init__(self, directory, conf, env=None, verb="run", start=True, name="calque"):
+        super().__init__(name)
+        self.directory = os.path.join(directory, name)
         self.state = os.path.join(self.directory, "state")
         self.conf_path = os.path.join(self.directory, "calque.conf")
         self.env = env or {}

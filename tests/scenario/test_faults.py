@@ -13,7 +13,7 @@ import pytest
 
 from faulty import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBSCRIBE, FakeBroker, Proxy, make_connack,
                     make_connect, make_packet, make_suback)
-from harness import MQTT3, MQTT5, find_program
+from harness import MQTT3, MQTT5, Client, find_program
 from worlds import Plains
 
 MANY = int(os.environ.get("CALQUE_TEST_MESSAGES", "1000"))
@@ -267,3 +267,26 @@ def test_a_stop_does_not_wait_for_ever_for_an_answer(lab):
 
 
 # --- two bridges -------------------------------------------------------------------------------------------------
+
+def test_two_bridges_back_to_back_make_no_circle(lab):
+    """One brings back what the other carries away. (With MQTT 3.1.1 nothing in a message can tell.)"""
+    far = lab.broker("far")
+    near = {"mqtt": MQTT5}
+    away = Plains(lab, {"ring": {"south": near, "north": {"url": far.url, "mqtt": MQTT5}}})
+    back = lab.calque(away.conf({"ring": {
+        "south": {"dialect": "right", "url": far.url, "mqtt": MQTT5, "client_id": "back-south"},
+        "north": {"dialect": "left", "mqtt": MQTT5, "client_id": "back-north"}}}), name="back")
+    away.wait_up("ring")
+    back.wait_up("ring", count=2)
+    heard = lab.add(Client(far.port)).subscribe("right/ring/t")
+    away.say("ring", range(20))
+    for _ in range(20):
+        heard.wait_for("right/ring/t")
+    back.stop()  # it has carried all of it back by now, or has it in its journal
+    away.say("ring", ["fence"])
+    heard.wait_for(lambda m: m.json()["n"] == "fence")
+    away.calque.stop()
+    counters = away.calque.counters("ring", "up")
+    assert counters["delivered"] == 21, counters
+    assert counters["filtered"] == back.counters("ring", "up")["delivered"] > 0, counters
+    assert len(heard.received) == 21
