@@ -1,5 +1,6 @@
 #include "app/line.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "app/login.h"
 #include "app/records.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -48,6 +50,7 @@ struct line {
 	struct pressure pressure;
 	bool uses_issued; /* the north logs in with credentials of a handshake */
 	size_t n_resumed;
+	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
 
 /* --- sessions ------------------------------------------------------------------------------ */
@@ -447,6 +450,26 @@ uint64_t line_journal_bytes(const struct line *line)
 	return records_link_bytes(line->records, SOUTH) + records_link_bytes(line->records, NORTH);
 }
 
+void line_stop(struct line *line)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(line->link, (enum flow)f);
+
+		line->stop_at[f] = c->received + c->resumed;
+	}
+}
+
+bool line_has_settled(const struct line *line)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(line->link, (enum flow)f);
+
+		if (c->delivered + c->filtered + c->dead < line->stop_at[f])
+			return false;
+	}
+	return true;
+}
+
 bool line_is_drained(const struct line *line)
 {
 	for (int s = 0; s < SIDES; s++) {
@@ -512,6 +535,21 @@ static bool open_peer(struct peer *p, struct err *e)
 	return p->session != NULL;
 }
 
+/* What other brokers' clients may see of us: nothing but that it is the same link again. */
+static void set_mark(struct line *line)
+{
+	const char *instance = db_instance(line->parts->db);
+	struct crypto_piece pieces[] = { { instance, strlen(instance) },
+					 { line->plan->name, strlen(line->plan->name) } };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char mark[17];
+
+	crypto_hash(pieces, 2, hash);
+	for (size_t i = 0; i < sizeof mark / 2; i++)
+		snprintf(mark + 2 * i, 3, "%02x", hash[i]);
+	link_set_mark(line->link, mark);
+}
+
 struct line *line_new(const struct line_parts *parts, const struct conf_link *conf,
 		      const struct plan *plan, struct err *e)
 {
@@ -526,6 +564,7 @@ struct line *line_new(const struct line_parts *parts, const struct conf_link *co
 	init_peer(&line->provisioning, line, NORTH, true);
 	line->records = records_link(parts->records, plan->name, line);
 	line->link = link_new(plan, parts->translator, &link_ops, line, echoes);
+	set_mark(line);
 	if (state_load(parts->db, plan->name, restore, line, e))
 		return line;
 	line_free(line);

@@ -70,6 +70,10 @@ void line_hold_sources(struct line *line, bool is_held, int64_t now_ms);
 /* What the journal holds of its messages. */
 uint64_t line_journal_bytes(const struct line *line);
 
+/* The bridge is to stop: what has been accepted so far is what line_has_settled() asks for. */
+void line_stop(struct line *line);
+/* Has as much been settled as had been accepted by then?  (More may have come in: it is in the journal.) */
+bool line_has_settled(const struct line *line);
 /* Has all that waits been acknowledged, where the session is up? */
 bool line_is_drained(const struct line *line);
 void line_log_counters(const struct line *line);

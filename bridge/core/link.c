@@ -13,6 +13,7 @@
 #include "core/presence.h"
 #include "core/provision.h"
 #include "core/reported.h"
+#include "core/trail.h"
 #include "core/translator.h"
 #include "core/twin.h"
 
@@ -94,6 +95,7 @@ void link_release(struct link *l, struct intake *in)
 	free(in->orders);
 	message_fini(&in->message);
 	free(in->text);
+	free(in->trail);
 	free(in);
 }
 
@@ -252,6 +254,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
+	if (l->mark && !l->echo[to] && !o.is_provisioning && o.message.properties.n == 0)
+		trail_put(&o.message.properties, in->trail, l->mark);
 	send_output(l, in, &o);
 }
 
@@ -555,11 +559,18 @@ struct link *link_new(const struct plan *plan, struct translator *translator,
 	return l;
 }
 
+void link_set_mark(struct link *l, const char *mark)
+{
+	free(l->mark);
+	l->mark = mem_strdup(mark);
+}
+
 void link_free(struct link *l)
 {
 	if (!l)
 		return;
 	l->is_ending = true;
+	free(l->mark);
 	strand_free(l->strand);
 	pairings_free(l->pairings);
 	twins_free(l->twins);

@@ -80,6 +80,9 @@ struct link_counters {
  * back (no No Local), remember them. */
 struct link *link_new(const struct plan *plan, struct translator *translator,
 		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
+/* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
+ * it; without it there is no trail. */
+void link_set_mark(struct link *l, const char *mark);
 void link_free(struct link *l); /* after the translator's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */

@@ -34,6 +34,7 @@ struct link {
 	bool keeps_reported;  /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
+	char *mark;		  /* on the trail of what is sent; NULL: none is left */
 	struct changes changes;
 	size_t n_step;	/* of the changes: from before the event in hand */
 	size_t n_ready; /* of the changes: all that they lead to is there */
@@ -75,6 +76,7 @@ struct intake {
 	size_t n_held;
 	struct order *orders;
 	unsigned n_orders;
+	char *trail;	      /* that it came with; NULL: none */
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
 	enum refusal dead, filtered;
 	char *text;

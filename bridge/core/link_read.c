@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "core/echo.h"
 #include "core/link_inside.h"
+#include "core/trail.h"
 #include "core/translator.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */
@@ -300,6 +301,8 @@ static enum refusal sort_out(struct link *l, enum side from, const struct messag
 	if (is_new && l->echo[from] &&
 	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
 		return FILTERED_ECHO;
+	if (l->mark && trail_has(&m->properties, l->mark))
+		return FILTERED_LOOP;
 	if (l->plan->is_mirror && from == NORTH)
 		return FILTERED_MIRROR;
 	plan_match(l->plan, from, m->topic, match);
@@ -315,6 +318,9 @@ static enum refusal take_in(struct link *l, enum side from, struct intake *in,
 
 	message_copy(&in->message, in->raw);
 	in->raw = &in->message;
+	in->trail = mem_strdup(vars_get(&in->message.properties, TRAIL_PROPERTY));
+	if (in->trail)
+		drop_property(&in->message.properties, TRAIL_PROPERTY);
 	in->kind = match->readers[0]->row->kind;
 	in->keeps_outputs = match->n > 1;
 	reason = admit(l, from, match, &in->message);

@@ -22,6 +22,7 @@ static const char *const words[REFUSALS] = {
 	[FILTERED_NOT_READ] = "not-read",
 	[FILTERED_UNMATCHED] = "unmatched",
 	[FILTERED_ECHO] = "echo",
+	[FILTERED_LOOP] = "loop",
 	[FILTERED_NO_CHANGE] = "no-change",
 	[FILTERED_EMPTY_RETAIN] = "empty-retained",
 	[FILTERED_MIRROR] = "mirror",

@@ -27,6 +27,7 @@ enum refusal {
 	FILTERED_NOT_READ,     /* the topic belongs to the other direction */
 	FILTERED_UNMATCHED,    /* unmatched = "drop" */
 	FILTERED_ECHO,	       /* our own message, given back */
+	FILTERED_LOOP,	       /* it has been through this link before */
 	FILTERED_NO_CHANGE,    /* presence, alarm or configuration as it was */
 	FILTERED_EMPTY_RETAIN, /* a retained message was deleted */
 	FILTERED_MIRROR,       /* a request, in mirror mode */

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <mqtt_protocol.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "net/assert_guard.h"
 #include "net/loop.h"
 #include "net/session.h"
 
@@ -57,6 +59,10 @@ static const struct {
 	{ MOSQ_ERR_MALFORMED_UTF8, "the broker sent text that is no UTF-8" },
 	{ MOSQ_ERR_TLS, "TLS failed" },
 };
+
+/* Reachable to the end: what the library was in the middle of can neither be used nor freed. */
+static struct attempt *abandoned;
+static unsigned n_abandoned;
 
 static bool code_is(size_t i, int mqtt, int code)
 {
@@ -177,6 +183,49 @@ static int note(struct attempt *a, int rc)
 	return rc;
 }
 
+struct guarded {
+	struct mosquitto *m;
+	int (*f)(struct mosquitto *m);
+	int rc;
+};
+
+static void call_guarded(void *ctx)
+{
+	struct guarded *g = ctx;
+
+	g->rc = g->f(g->m);
+}
+
+static void abandon(struct attempt *a)
+{
+	close(attempt_socket(a));
+	a->is_abandoned = true;
+	n_abandoned++;
+	snprintf(a->words, sizeof a->words, "libmosquitto gave up on what the broker sent (%s)",
+		 assert_guard_words());
+}
+
+/* One of the calls in which the library looks at what a broker sent. */
+static int call(struct attempt *a, int (*f)(struct mosquitto *m))
+{
+	struct guarded g = { .m = a->m, .f = f };
+
+	if (assert_guard_call(call_guarded, &g))
+		return note(a, g.rc);
+	abandon(a);
+	return MOSQ_ERR_UNKNOWN;
+}
+
+static int read_some(struct mosquitto *m)
+{
+	return mosquitto_loop_read(m, 1);
+}
+
+static int write_all(struct mosquitto *m)
+{
+	return mosquitto_want_write(m) ? mosquitto_loop_write(m, 1) : MOSQ_ERR_SUCCESS;
+}
+
 static void work(void *ctx)
 {
 	struct attempt *a = ctx;
@@ -229,7 +278,7 @@ bool attempt_has_started(const struct attempt *a)
 
 int attempt_socket(const struct attempt *a)
 {
-	return mosquitto_socket(a->m);
+	return a->is_abandoned ? -1 : mosquitto_socket(a->m);
 }
 
 bool attempt_is_tls_ready(const struct attempt *a)
@@ -303,7 +352,7 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 		if (i > 0 && (a->is_stepwise || !is_more))
 			break;
 		a->gather.may_fill = is_bounded;
-		rc = note(a, mosquitto_loop_read(a->m, 1));
+		rc = call(a, read_some);
 	}
 	a->gather.may_fill = true;
 	gather_end(&a->gather, outer);
@@ -320,15 +369,15 @@ static int flush(struct attempt *a)
 {
 	if (attempt_socket(a) < 0 || gather_flush(&a->gather) || errno == EAGAIN)
 		return MOSQ_ERR_SUCCESS;
-	return errno == ECONNRESET || errno == EPIPE ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_ERRNO;
+	return note(a, errno == ECONNRESET || errno == EPIPE ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_ERRNO);
 }
 
-static int write_all(struct attempt *a)
+static int write_out(struct attempt *a)
 {
 	struct gather *outer = gather_begin(&a->gather);
-	int rc = mosquitto_want_write(a->m) ? mosquitto_loop_write(a->m, 1) : MOSQ_ERR_SUCCESS;
+	int rc = call(a, write_all);
 
-	rc = note(a, rc == MOSQ_ERR_SUCCESS ? flush(a) : rc);
+	rc = rc == MOSQ_ERR_SUCCESS ? flush(a) : rc;
 	gather_end(&a->gather, outer);
 	return rc;
 }
@@ -337,7 +386,7 @@ int attempt_write(struct attempt *a)
 {
 	if (!a->is_connected || !attempt_is_tls_ready(a) || !attempt_wants_write(a))
 		return MOSQ_ERR_SUCCESS;
-	return write_all(a);
+	return write_out(a);
 }
 
 bool attempt_wants_write(const struct attempt *a)
@@ -354,7 +403,7 @@ bool attempt_wants_write(const struct attempt *a)
 int attempt_tick(struct attempt *a)
 {
 	struct gather *outer = gather_begin(&a->gather);
-	int rc = note(a, mosquitto_loop_misc(a->m));
+	int rc = call(a, mosquitto_loop_misc);
 
 	gather_end(&a->gather, outer);
 	return rc;
@@ -400,17 +449,28 @@ bool attempt_has_failed_on_ipv6(const struct attempt *a)
 	return a->family == AF_INET6 && !a->is_connected;
 }
 
+unsigned attempt_n_abandoned(void)
+{
+	return n_abandoned;
+}
+
 static void say_goodbye(struct attempt *a)
 {
 	if (attempt_socket(a) < 0 || !attempt_is_tls_ready(a) || attempt_wants_write(a))
 		return;
 	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS)
-		write_all(a);
+		write_out(a);
 }
 
 void attempt_free(struct attempt *a, bool is_goodbye)
 {
 	a->owner = NULL; /* what the library still calls back is nobody's */
+	if (a->is_abandoned) {
+		gather_fini(&a->gather);
+		a->next_abandoned = abandoned;
+		abandoned = a;
+		return;
+	}
 	if (is_goodbye)
 		say_goodbye(a);
 	gather_fini(&a->gather);

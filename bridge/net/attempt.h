@@ -24,6 +24,7 @@ struct attempt {
 	struct session *owner; /* NULL: given up, to be freed when the thread is done with it */
 	struct mosquitto *m;
 	int mqtt;
+	bool is_abandoned; /* the library failed an assertion: the handle is never touched again */
 	int disconnect_code;  /* what on_disconnect said; -1: nothing */
 	struct gather gather; /* to be begun around every call into the library that sends */
 
@@ -41,7 +42,8 @@ struct attempt {
 	void (*done)(struct attempt *a);
 	bool is_stepwise; /* attempt_read() reads one packet at a time; the caller may change it */
 	size_t n_bytes;	  /* of payloads, given by the caller: bounds one attempt_read() */
-	char words[160];  /* why it failed, where the library's number does not tell */
+	char words[240];  /* why it failed, where the library's number does not tell */
+	struct attempt *next_abandoned;
 };
 
 /* A handle, configured, not connected.  `tls` NULL: plain.  `is_ipv4_only`: do not try IPv6.
@@ -75,6 +77,8 @@ const char *attempt_words(struct attempt *a, int rc);
 const char *attempt_code_words(int mqtt, int code);
 /* Is this CONNACK code the fault of the login (rather than of the server)? */
 bool attempt_is_login_fault(int mqtt, int code);
+/* How many attempts of this process had to be abandoned; each keeps its memory and two descriptors. */
+unsigned attempt_n_abandoned(void);
 /* An IPv6 address was tried and did not answer. */
 bool attempt_has_failed_on_ipv6(const struct attempt *a);
 

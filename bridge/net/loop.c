@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +19,9 @@
 /* Lookups of a dead resolver block their thread for many seconds; libuv's four threads would keep
  * the healthy links waiting behind them. */
 #define POOL_THREADS "16"
+
+/* At the end: how long work may take that is still under way. */
+#define WORK_END_MS 500
 
 struct signal_watch {
 	uv_signal_t uv;
@@ -148,6 +152,34 @@ static void close_handle(uv_handle_t *handle)
 		uv_close(handle, NULL);
 }
 
+static void on_work_too_long(uv_timer_t *limit)
+{
+	uv_stop(limit->loop);
+}
+
+/* Let everything come to its end.  False: there is work that does not. */
+static bool run_out(struct loop *l)
+{
+	uv_timer_t limit;
+	bool is_over;
+
+	uv_timer_init(&l->uv, &limit);
+	uv_timer_start(&limit, on_work_too_long, WORK_END_MS, 0);
+	uv_unref((uv_handle_t *)&limit);
+	is_over = uv_run(&l->uv, UV_RUN_DEFAULT) == 0;
+	uv_close((uv_handle_t *)&limit, NULL);
+	uv_run(&l->uv, UV_RUN_NOWAIT);
+	return is_over;
+}
+
+/* libuv would join its threads on the way out of exit(). */
+static void exit_at_once(int status, void *unused)
+{
+	(void)unused;
+	fflush(NULL);
+	_exit(status);
+}
+
 void loop_free(struct loop *l)
 {
 	int rc;
@@ -162,7 +194,11 @@ void loop_free(struct loop *l)
 		l->signals = w->next;
 		uv_close((uv_handle_t *)&w->uv, on_signal_closed);
 	}
-	uv_run(&l->uv, UV_RUN_DEFAULT);
+	if (!run_out(l)) {
+		log_event(LOG_WARNING, "work-abandoned", "after_ms=%d", WORK_END_MS);
+		on_exit(exit_at_once, NULL);
+		return;
+	}
 	rc = uv_loop_close(&l->uv);
 	assert(rc == 0);
 	(void)rc;

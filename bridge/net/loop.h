@@ -15,8 +15,10 @@ struct loop;
 
 /* Also ignores SIGPIPE (TLS writes go through write()) and SIGXFSZ for the process.  NULL sets *e (ERR_IO). */
 struct loop *loop_new(struct err *e);
-/* Waits for the work that is under way.  Timers and sessions must have been closed before (what is
- * left of them is finished here).  NULL is allowed. */
+/* Timers and sessions must have been closed before (what is left of them is finished here).  Waits for
+ * the work that is under way, but not long: a lookup may take minutes, and nothing ends a thread.  Then
+ * the loop stays as it is, for its threads, and exit() will end the process without waiting for them.
+ * NULL is allowed. */
 void loop_free(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
 

@@ -16,11 +16,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/backoff.h"
+#include "net/assert_guard.h"
 #include "net/attempt.h"
 #include "net/loop.h"
 
 #define TICK_MS	      1000  /* keepalive wants a look once a second */
 #define LOGIN_MS      15000 /* from the socket to the last SUBACK */
+#define LOOKUP_MS     15000 /* a lookup that takes longer is told */
 #define STABLE_MS     5000  /* up for less, and the next try waits longer still */
 #define SHORT_LIVES   3	    /* that many in a row look like a second client with our id */
 #define MQTT_MAX_TEXT 65535
@@ -54,7 +56,7 @@ struct ending {
 	const char *event;
 	enum backoff_class class;
 	bool is_login_refused;
-	char details[320]; /* key=value pairs for the log */
+	char details[400]; /* key=value pairs for the log */
 };
 
 struct session {
@@ -77,7 +79,7 @@ struct session {
 	uint64_t flushed_turn;
 
 	struct backoff backoff;
-	unsigned n_short_lives;
+	unsigned n_short_lives, n_abandoned;
 	bool is_ipv4_only; /* the next try is */
 	bool has_been_up;  /* with this client id: the broker should know us */
 
@@ -289,9 +291,11 @@ static void end_subscription_refused(struct session *s)
 }
 
 /* Twins with one client id throw each other out for ever; 3.1.1 does not tell. */
-static const char *short_life_hint(struct session *s)
+static const char *short_life_hint(struct session *s, int rc)
 {
-	bool was_short = s->phase == UP && clock_mono_ms() - s->up_since_ms < STABLE_MS;
+	bool is_closed = rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || rc == MOSQ_ERR_ERRNO;
+	bool was_short =
+		s->phase == UP && is_closed && clock_mono_ms() - s->up_since_ms < STABLE_MS;
 
 	if (s->phase == UP)
 		s->n_short_lives = was_short ? s->n_short_lives + 1 : 0;
@@ -312,15 +316,25 @@ static const char *early_loss_hint(const struct session *s)
 		       : ", login not answered";
 }
 
+/* Say it each time, and come back slowly if it comes again: each time costs memory. */
+static enum backoff_class abandoned_class(struct session *s)
+{
+	log_event(LOG_ERROR, "library-failed", "%s in_all=%u", s->conf.name, attempt_n_abandoned());
+	return s->n_abandoned++ == 0 ? BACKOFF_LOST : BACKOFF_REFUSED;
+}
+
 static void end_lost(struct session *s, int rc)
 {
 	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
 	const char *words = attempt_words(s->attempt, rc);
-	char reason[240];
+	char reason[360];
 
 	if (s->attempt->disconnect_code == MQTT_RC_SESSION_TAKEN_OVER)
 		end.class = BACKOFF_REFUSED;
-	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s), short_life_hint(s));
+	if (s->attempt->is_abandoned)
+		end.class = abandoned_class(s);
+	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
+		 short_life_hint(s, rc));
 	set_details(&end, "reason=%s", log_value(reason));
 	end_attempt(s, &end);
 }
@@ -485,40 +499,59 @@ static void conclude(struct session *s, int rc)
 
 /* ---- callbacks of libmosquitto: they collect ---- */
 
+/* Each one begins and ends like this.  NULL: nobody's any more. */
+static struct session *enter(void *ctx)
+{
+	assert_guard_suspend();
+	return ((struct attempt *)ctx)->owner;
+}
+
+static void leave(void)
+{
+	assert_guard_resume();
+}
+
 static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 		       const mosquitto_property *properties)
 {
-	struct session *s = ((struct attempt *)ctx)->owner;
+	struct session *s = enter(ctx);
 
 	(void)m;
-	if (!s)
-		return;
-	s->login.room = UINT16_MAX;
-	mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room, false);
-	s->login.has_connack = true;
-	s->login.connack_code = code;
-	s->login.is_present = flags & 1;
+	if (s) {
+		s->login.room = UINT16_MAX;
+		mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room,
+					      false);
+		s->login.has_connack = true;
+		s->login.connack_code = code;
+		s->login.is_present = flags & 1;
+	}
+	leave();
 }
 
-static void on_suback(struct mosquitto *m, void *ctx, int mid, int n, const int *granted)
+static void take_suback(struct session *s, int mid, int granted)
 {
-	struct session *s = ((struct attempt *)ctx)->owner;
-
-	(void)m;
-	if (!s || n < 1)
-		return;
 	for (size_t i = 0; i < s->conf.n_filters; i++) {
 		if (s->sub_mids[i] != mid)
 			continue;
 		s->sub_mids[i] = 0;
-		if (granted[0] >= 0x80 || granted[0] < s->conf.filters[i].qos) {
+		if (granted >= 0x80 || granted < s->conf.filters[i].qos) {
 			s->login.refused = &s->conf.filters[i];
-			s->login.suback_code = granted[0];
+			s->login.suback_code = granted;
 		} else {
 			s->login.n_granted++;
 		}
 		return;
 	}
+}
+
+static void on_suback(struct mosquitto *m, void *ctx, int mid, int n, const int *granted)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	if (s && n > 0)
+		take_suback(s, mid, granted[0]);
+	leave();
 }
 
 static void on_disconnect(struct mosquitto *m, void *ctx, int code,
@@ -529,20 +562,25 @@ static void on_disconnect(struct mosquitto *m, void *ctx, int code,
 	((struct attempt *)ctx)->disconnect_code = code;
 }
 
-static void on_puback(struct mosquitto *m, void *ctx, int mid, int code,
-		      const mosquitto_property *properties)
+static void take_puback(struct session *s, int mid, int code)
 {
-	struct session *s = ((struct attempt *)ctx)->owner;
-
-	(void)m;
-	(void)properties;
-	if (!s || s->phase != UP)
-		return;
 	s->n_unacked--;
 	if (s->is_held)
 		s->deadline_ms = clock_mono_ms() + VISIT_MS;
 	s->ops.on_acked(s->ctx, mid, code,
 			code >= 0x80 ? attempt_code_words(s->conf.mqtt, code) : "");
+}
+
+static void on_puback(struct mosquitto *m, void *ctx, int mid, int code,
+		      const mosquitto_property *properties)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	(void)properties;
+	if (s && s->phase == UP)
+		take_puback(s, mid, code);
+	leave();
 }
 
 static void read_properties(struct message *m, const mosquitto_property *list)
@@ -567,17 +605,12 @@ static void read_properties(struct message *m, const mosquitto_property *list)
 	}
 }
 
-static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_message *from,
-		       const mosquitto_property *properties)
+static void take_message(struct session *s, const struct mosquitto_message *from,
+			 const mosquitto_property *properties)
 {
-	struct session *s = ((struct attempt *)ctx)->owner;
-	struct message *in;
+	struct message *in = &s->in;
 
-	(void)m;
-	if (!s || s->is_held)
-		return;
 	s->attempt->n_bytes += (size_t)from->payloadlen;
-	in = &s->in;
 	*in = (struct message){ .topic = from->topic, .qos = from->qos, .retain = from->retain };
 	if (from->payloadlen > 0) {
 		buf_reset(&s->payload);
@@ -593,6 +626,17 @@ static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_me
 		free(in->response_topic);
 		free(in->correlation);
 	}
+}
+
+static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_message *from,
+		       const mosquitto_property *properties)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	if (s && !s->is_held)
+		take_message(s, from, properties);
+	leave();
 }
 
 static void set_callbacks(struct mosquitto *m)
@@ -666,6 +710,15 @@ static void on_connected(struct attempt *a)
 	loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
 }
 
+/* The thread cannot be ended, so there is no other try; but somebody should know. */
+static void on_slow_lookup(void *ctx)
+{
+	struct session *s = ctx;
+
+	log_event(LOG_WARNING, "lookup-slow", "%s host=%s after_ms=%d", s->conf.name,
+		  log_value(s->conf.host), LOOKUP_MS);
+}
+
 static void connect_now(struct session *s)
 {
 	struct ending end = { .event = "session-down", .class = BACKOFF_REFUSED };
@@ -687,6 +740,7 @@ static void connect_now(struct session *s)
 	}
 	set_callbacks(s->attempt->m);
 	attempt_connect(s->attempt, s->loop, on_connected);
+	loop_timer_set(s->loop, &s->timer, LOOKUP_MS, on_slow_lookup, s);
 }
 
 /* ---- the caller's side ---- */

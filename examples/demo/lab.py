@@ -499,15 +499,16 @@ class Client:
 
 # --- the bridge --------------------------------------------------------------------------------------------------
 
+COUNTERS = " counters link="
 SANITIZER = r"LeakSanitizer|AddressSanitizer|runtime error:|Assertion .* failed"
 
 
 class Calque(Process):
-    """`calque run` with the configuration text given. `directory` holds its files; `state` is inside."""
+    """`calque run` with the configuration text given. `directory`/`name` holds its files; `state` is inside."""
 
-    def __init__(self, directory, conf, env=None, verb="run", start=True):
-        super().__init__("calque")
-        self.directory = os.path.join(directory, "calque")
+    def __init__(self, directory, conf, env=None, verb="run", start=True, name="calque"):
+        super().__init__(name)
+        self.directory = os.path.join(directory, name)
         self.state = os.path.join(self.directory, "state")
         self.conf_path = os.path.join(self.directory, "calque.conf")
         self.env = env or {}
@@ -546,6 +547,7 @@ class Calque(Process):
         self.assert_clean()
         if status != 0:
             raise Ended(f"calque ended with status {status}\n{self.log()}")
+        self.assert_counted()
 
     def restart(self):
         """Stop and start again with the same state; a mark in the log between the two."""
@@ -556,14 +558,33 @@ class Calque(Process):
 
     def counters(self, link, flow):
         """The counters that a bridge leaves in its log when it stops: {name: number}."""
-        line = self.matching(rf" counters link={link} flow={flow} ")[-1]
+        return self._read_counters(self.matching(rf"{COUNTERS}{link} flow={flow} ")[-1])
+
+    @staticmethod
+    def _read_counters(line):
         return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)\b", line)}
 
     def assert_clean(self):
-        """No sanitizer and no assertion may have said anything."""
+        """No sanitizer and no assertion may have said anything, and no message may be missing from the counters."""
         found = self.matching(SANITIZER)
         if found:
             raise Ended(f"calque: {found[0]}\n{self.log(2000)}")
+        for line in self.matching(COUNTERS):
+            c = self._read_counters(line)
+            if c["received"] + c["resumed"] != c["delivered"] + c["filtered"] + c["dead"] + c["pending"]:
+                raise Ended(f"calque: the counters do not add up: {line}\n{self.log(2000)}")
+
+    def assert_counted(self):
+        """One that ended well has left its counters, of each link both ways."""
+        with self._changed:
+            lines = list(self.lines)
+        starts = [i for i, line in enumerate(lines) if re.search(r" started links=\d", line)]
+        if not starts:
+            return
+        links = int(lines[starts[-1]].rsplit("=", 1)[1])
+        counted = [line for line in lines[starts[-1]:] if re.search(COUNTERS, line)]
+        if len(counted) != 2 * links:
+            raise Ended(f"calque: {len(counted)} lines of counters for {links} links\n{self.log()}")
 
 
 # --- configurations ----------------------------------------------------------------------------------------------

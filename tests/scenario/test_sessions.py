@@ -58,6 +58,8 @@ def test_traffic_resumes_when_brokers_come_back(innoway, sides, end):
     for side in sides:
         innoway.calque.wait_up(innoway.LINK, side, mark)
         clients[side].wait_ready()
+        lost = innoway.calque.matching(rf"session-lost link={innoway.LINK} side={side} ", mark)
+        assert len(lost) == (end == "kill")
     assert_traffic(innoway, 2)
 
 

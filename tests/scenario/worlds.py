@@ -1,6 +1,8 @@
-"""The two worlds that the scenario tests are set in: an example's configuration, its brokers and its platforms."""
+"""The worlds that the scenario tests are set in: an example's configuration with its brokers and platforms, or less."""
 
-from harness import MQTT5
+import os
+
+from harness import LIMIT, MQTT5, Client, conf_text
 from platforms import DeviceEventsCloud, EZtCloud, InnowayDevice, ThingsBoard
 
 
@@ -72,3 +74,62 @@ class EZtDeviceEvents:
 
     def restart(self):
         self.wait_up(self.calque.restart())
+
+
+class Plains:
+    """One broker, and one bridge with links between two dialects that say the same: from left/LINK/t to right/LINK/t.
+
+    `links`: {name: {"south": settings, "north": settings}}; without a `url` a side is on the broker. What goes wrong
+    with one link must not be felt by another.
+    """
+
+    DIALECT = """\
+module {{
+  dialect: "{name}", device: "topic",
+  messages: [
+    {{ kind: "telemetry", topic: "{name}/{{device}}/t" }},
+    {{ kind: "space_info", topic: "{name}/{{device}}/s" }}
+  ]
+}};
+"""
+
+    def __init__(self, lab, links, start=True, env=None, broker=None, **settings):
+        self.lab, self.settings = lab, settings
+        self.broker = broker or lab.broker("broker", extra="max_inflight_messages 1000")
+        self.mappings = os.path.join(lab.directory, "mappings")
+        os.makedirs(self.mappings, exist_ok=True)
+        for name in ("left", "right"):
+            with open(os.path.join(self.mappings, name + ".jq"), "w", encoding="utf-8") as file:
+                file.write(self.DIALECT.format(name=name))
+        self.links = links
+        self.calque = lab.calque(self.conf(links), env=env, start=False)
+        self.client = lab.add(Client(self.broker.port))
+        self.client.subscribe("right/+/t")
+        if start:
+            self.calque.start()
+
+    def conf(self, links):
+        return conf_text({"state": "@state@", "mappings": (self.mappings,), **self.settings, "links": [
+            {"name": name, **{side: {"dialect": dialect, "url": self.broker.url, "client_id": f"{name}-{side}",
+                                     **({"vars": {"device": name}} if side == "south" else {}), **sides.get(side, {})}
+                              for side, dialect in (("south", "left"), ("north", "right"))}}
+            for name, sides in links.items()]})
+
+    def wait_up(self, link, since=0):
+        for side in ("south", "north"):
+            self.calque.wait_up(link, side, since)
+
+    def say(self, link, numbers, **more):
+        for n in numbers:
+            self.client.publish(f"left/{link}/t", {"n": n}, **more)
+
+    def hear(self, link, n, timeout=LIMIT):
+        """The numbers that come through until there are n different ones."""
+        numbers = []
+        while len(set(numbers)) < n:
+            numbers.append(self.client.wait_for(f"right/{link}/t", timeout).json()["n"])
+        return numbers
+
+    def assert_passes(self, link, n=1):
+        self.say(link, range(n))
+        assert self.hear(link, n) == list(range(n))

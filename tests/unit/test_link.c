@@ -492,6 +492,41 @@ Test(link, a_credential_that_is_not_known_is_removed_all_the_same)
 		  "north t/d {'id':'d'}\nnorth a/d {'id':'d'}\n= carried\n");
 }
 
+/* --- where it has been ---------------------------------------------------------------------- */
+
+#define S_SHOWS                                                                                    \
+	SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}', read: 'show' }",                   \
+		 "def show: {body: .properties};")
+#define N_HEARS NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", "")
+
+Test(link, takes_nothing_in_that_it_has_sent_on_before)
+{
+	start(S_SHOWS, N_HEARS);
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1", "north t/d {'a':'1'} calque-trail=me\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=you",
+		  "north t/d {'a':'1'} calque-trail=you me\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=me", "= loop\n");
+}
+
+Test(link, leaves_no_trail_where_there_is_no_place_for_one)
+{
+	echoes[NORTH] = true; /* MQTT 3.1.1 */
+	start(S_SHOWS, N_HEARS);
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1", "north t/d {'a':'1'}\n= carried\n");
+}
+
+Test(link, leaves_no_trail_among_the_properties_of_a_platform)
+{
+	start(S_SHOWS,
+	      NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}', properties: { id: 'x' } }",
+		       ""));
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=you", "north t/d {'a':'1'} id=x\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=me", "= loop\n");
+}
+
 /* --- pairing ------------------------------------------------------------------------------- */
 
 static void start_asks(void)

@@ -1,0 +1,179 @@
+"""Brokers that send what no broker should: the link is lost for a while, the others never.
+
+Longer: CALQUE_TEST_ROUNDS=200 tests/run -R test_hostile, each round with a seed of its own, which a failure names.
+"""
+
+import collections
+import os
+import random
+import re
+import time
+
+import pytest
+
+from faulty import (CONNACK, CONNECT, DISCONNECT, PINGRESP, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, FakeBroker, make_connack,
+                    make_packet, make_publish, make_suback, split_packets)
+from harness import MQTT3, MQTT5
+from worlds import Plains
+
+UNKNOWN = b"\x7f\x01"  # no property has this number
+
+
+def leaving_behind(directory):
+    """Environment in which it is no leak what libmosquitto 2.0.11 had in its hands when an assertion ended its call."""
+    path = os.path.join(directory, "suppressions")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("leak:libmosquitto\n")
+    given = os.environ.get("LSAN_OPTIONS")
+    return {"LSAN_OPTIONS": ":".join(filter(None, (given, f"suppressions={path}", "print_suppressions=0")))}
+
+
+# --- a property that libmosquitto 2.0.11 does not know -------------------------------------------------------------
+
+BAD = {
+    "connack": {CONNECT: lambda _, p: make_connack(mqtt=MQTT5, properties=UNKNOWN)},
+    "suback": {SUBSCRIBE: lambda _, p: make_packet(SUBACK, p.body[:2] + bytes([len(UNKNOWN)]) + UNKNOWN + b"\1")},
+    "publish": {SUBSCRIBE: lambda _, p: make_suback(p, [1], MQTT5) + make_publish(
+        "left/bad/t", b"{}", mid=1, mqtt=MQTT5, properties=UNKNOWN)},
+    "disconnect": {SUBSCRIBE: lambda _, p: make_suback(p, [1], MQTT5) + make_packet(
+        DISCONNECT, b"\0" + bytes([len(UNKNOWN)]) + UNKNOWN)},
+}
+
+
+@pytest.mark.parametrize("where", BAD)
+def test_an_unknown_property_costs_one_connection(lab, where):
+    (kind, bad), = BAD[where].items()
+    fake = lab.add(FakeBroker())
+    usual = fake.answers[kind]
+    fake.answers[kind] = lambda c, p: bad(c, p) if c.number == 1 else usual(c, p)
+    world = Plains(lab, {"good": {}, "bad": {"south": {"url": fake.url, "mqtt": MQTT5}}},
+                   env=leaving_behind(lab.directory))
+    world.wait_up("good")
+    world.calque.wait_log("session-down link=bad side=south .*(libmosquitto gave up|malformed|broke the protocol)")
+    world.assert_passes("good", 10)
+    fake.wait_count("connections", 2)
+    fake.wait_count(SUBSCRIBE, 1 if where == "connack" else 2)
+    world.calque.wait_up("bad", "south")
+    fake.open[-1].send(make_publish("left/bad/t", b'{"n": 7}', mid=1, mqtt=MQTT5))
+    assert world.hear("bad", 1) == [7]
+    failed = world.calque.matching("library-failed link=bad")
+    assert len(failed) <= 1, "the second connection is as good as any"
+    world.calque.stop()
+
+
+def test_a_broker_that_stays_bad_is_asked_slowly(lab):
+    """Each of these failures costs memory, if it was an assertion."""
+    fake = lab.add(FakeBroker(BAD["connack"]))
+    world = Plains(lab, {"good": {}, "bad": {"south": {"url": fake.url, "mqtt": MQTT5}}},
+                   env=leaving_behind(lab.directory))
+    fake.wait_count("ends", 2)
+    world.assert_passes("good", 10)
+    if world.calque.matching("library-failed"):
+        world.calque.wait_log(r"library-failed link=bad side=south in_all=2")
+        assert world.calque.matching(r"session-down link=bad .*libmosquitto gave up .* retry_ms=\d{3,4}$")
+    world.calque.stop()
+
+
+# --- anything ------------------------------------------------------------------------------------------------------
+
+ROUNDS = int(os.environ.get("CALQUE_TEST_ROUNDS", "1"))
+LINKS = 100  # each with two sessions: the waits between tries get longer, so many sessions make many connections
+CONNECTIONS = 400
+LONGEST = 1 << 20  # no length beyond this: the library would take the memory, and we want to run many
+
+
+class Mangler:
+    """Damages packets, two in ten: bits, ends, lengths, order."""
+
+    def __init__(self, seed):
+        self.chance = random.Random(seed)
+
+    def __call__(self, data):
+        packets, rest = split_packets(data)
+        return b"".join(self._mangle(p.raw) for p in packets) + rest
+
+    def _mangle(self, raw):
+        if self.chance.random() < 0.8:
+            return raw
+        damage = self.chance.choice((self._flip, self._flip, self._cut, self._set_length, self._insert, self._repeat))
+        bad = damage(bytearray(raw))
+        return raw if self._length(bad) > LONGEST else bytes(bad)
+
+    @staticmethod
+    def _length(raw):
+        return sum((b & 0x7f) << 7 * i for i, b in enumerate(raw[1:5]) if i == 0 or raw[i] & 0x80)
+
+    def _flip(self, raw):
+        for _ in range(self.chance.choice((1, 1, 2, 8))):
+            raw[self.chance.randrange(len(raw))] ^= 1 << self.chance.randrange(8)
+        return raw
+
+    def _cut(self, raw):
+        return raw[:self.chance.randrange(len(raw))]
+
+    def _set_length(self, raw):
+        raw[1] = self.chance.randrange(128)
+        return raw
+
+    def _insert(self, raw):
+        at = self.chance.randrange(len(raw) + 1)
+        return raw[:at] + self.chance.randbytes(self.chance.choice((1, 2, 8, 64))) + raw[at:]
+
+    def _repeat(self, raw):
+        return raw * self.chance.randrange(2, 4)
+
+
+class HostileBroker(FakeBroker):
+    """Says all that a broker may say to a client that has subscribed, damaged."""
+
+    def __init__(self, seed):
+        self.mangler = Mangler(seed)
+        super().__init__()
+        self.answers[SUBSCRIBE] = self._greet
+
+    def _greet(self, connection, packet):
+        suback = make_suback(packet, [1], connection.mqtt)
+        if self.mangler.chance.random() < 0.3:
+            return suback + self._talk(connection)
+        connection.send(suback)  # lets it come up
+        time.sleep(0.05)
+        return self._talk(connection)
+
+    def _talk(self, connection):
+        chance, mqtt = self.mangler.chance, connection.mqtt
+        said = [make_publish(f"{chance.choice(('left', 'right'))}/bad-{chance.randrange(LINKS)}/{chance.choice('ts')}",
+                             chance.choice((b'{"n":1}', b"", b"[" * 50, b"\xff\xfe")), chance.choice((0, i)), mqtt,
+                             chance.choice((b"", b"\x01\x01", b"\x26\0\1a\0\1b", b"\x08\0\1r\x09\0\2cd")))
+                for i in range(1, 21)]
+        said += [make_packet(kind, i.to_bytes(2, "big") + chance.choice((b"", b"\0", b"\x87\0", b"\x87\x03\x1f\0\0")))
+                 for i in range(4) for kind in (PUBACK, 5, 6, 7)]
+        said += [make_packet(PINGRESP), make_connack(0, mqtt), make_packet(SUBACK, b"\0\1\1"), make_packet(11, b"\0\1")]
+        chance.shuffle(said)
+        if chance.random() < 0.3:
+            said.append(make_packet(DISCONNECT, chance.choice((b"", b"\x8b", b"\x8d\0", b"\x9c\x04\x1c\0\1x"))))
+        if chance.random() < 0.1:
+            said.append(make_packet(15, b"\x18\0"))
+        return b"".join(said)
+
+    def to_send(self, data):
+        return self.mangler(data)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_mutated_packets_do_no_harm(lab, seed):
+    hostile = lab.add(HostileBroker(seed))
+    links = {f"bad-{i}": {side: {"url": hostile.url, "mqtt": (MQTT3, MQTT5)[(i + (side == "north")) % 2]}
+                          for side in ("south", "north")} for i in range(LINKS)}
+    world = Plains(lab, {"good": {}, **links}, env=leaving_behind(lab.directory))
+    world.wait_up("good")
+    world.assert_passes("good", 100)
+    hostile.wait_count("connections", CONNECTIONS, timeout=60)
+    world.say("good", range(100, 200))
+    assert world.hear("good", 100) == list(range(100, 200))
+    assert not world.calque.matching("session-down link=good")
+    world.calque.stop()
+    reasons = collections.Counter(re.findall(r'reason="?([^"(]*)', "\n".join(world.calque.matching("session-down link=bad"))))
+    ups = len(world.calque.matching("session-up link=bad"))
+    received = sum(world.calque.counters(link, "up")["received"] for link in links)
+    print(f"connections={hostile.counts['connections']} ups={ups} received={received} reasons={dict(reasons)}")
+    assert ups > 50 and received > 50, "the packets did not get far"
