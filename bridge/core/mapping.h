@@ -1,8 +1,8 @@
 /* mapping.h -- mapping files: one jq module each, loaded, checked and compiled into one program.
  *
- * It and mapping_call.c alone see jq.h; no jv leaves.  Reads files while loading, never afterwards.  The
- * caller must have pointed `environ` at an empty array before (jq has `env`).  One thread per
- * mapping (libjq's reference counts are plain ints). */
+ * The files of mapping_inside.h alone see jq.h; no jv leaves.  Reads files while loading, never
+ * afterwards.  The caller must have pointed `environ` at an empty array before (jq has `env`).  One
+ * thread per mapping (libjq's reference counts are plain ints). */
 #ifndef BRIDGE_MAPPING_H
 #define BRIDGE_MAPPING_H
 
