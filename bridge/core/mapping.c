@@ -343,6 +343,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 		return NULL;
 	}
 	ld.m = mem_zalloc(sizeof *ld.m);
+	mapping_input_init(ld.m);
 	ld.m->file = file;
 	ld.m->scrub = scrub_new();
 	ld.sources = sources_new(p, ld.m->scrub, read_metadata, &ld, report);
@@ -368,6 +369,7 @@ void mapping_free(struct mapping *m)
 		return;
 	if (m->jq)
 		jq_teardown(&m->jq);
+	mapping_input_fini(m);
 	dialect_free(m->dialect);
 	through_free(m->through);
 	functions_fini(&m->functions);

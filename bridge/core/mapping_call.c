@@ -1,17 +1,116 @@
-/* Calls of a mapping's functions: JSON text in, JSON text out. */
+/* Calls of a mapping's functions: fields in, JSON text out. */
 #include "core/mapping_inside.h"
 
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "core/scrub.h"
+#include "core/vars.h"
 
 void mapping_forget_message(void *ctx, jv msg)
 {
 	(void)ctx;
 	jv_free(msg);
 }
+
+/* --- inputs -------------------------------------------------------------------------------- */
+
+static const char *const key_names[MAPPING_KEYS] = {
+	[SEEN_KIND] = "kind",	[SEEN_DEVICE] = "device",   [SEEN_ID] = "id",
+	[SEEN_TS] = "ts",	[SEEN_BODY] = "body",	    [SEEN_PAYLOAD] = "payload",
+	[SEEN_VALUE] = "value", [SEEN_TOPIC] = "topic",	    [SEEN_PROPERTIES] = "properties",
+	[SEEN_AT] = "at",	[SEEN_LIMITS] = "limits",   [SEEN_TO] = "to",
+	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
+};
+/* Mostly the same as in the call before. */
+static const bool is_steady[MAPPING_KEYS] = {
+	[SEEN_LIMITS] = true,
+	[SEEN_TO] = true,
+	[SEEN_STATE] = true,
+	[SEEN_VARS] = true,
+};
+
+void mapping_input_init(struct mapping *m)
+{
+	m->empty = jv_object();
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		m->keys[k] = jv_string(key_names[k]);
+		m->steady[k].value = jv_null();
+	}
+}
+
+void mapping_input_fini(struct mapping *m)
+{
+	jv_free(m->empty);
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv_free(m->keys[k]);
+		jv_free(m->steady[k].value);
+		buf_fini(&m->steady[k].text);
+	}
+}
+
+static jv read_steady(struct steady *last, struct jslice json)
+{
+	if (last->text.len != json.len || memcmp(buf_str(&last->text), json.text, json.len) != 0) {
+		buf_reset(&last->text);
+		buf_append(&last->text, json.text, json.len);
+		jv_free(last->value);
+		last->value = mapping_json_read(json.text, json.len);
+	}
+	return jv_copy(last->value);
+}
+
+static jv read_vars(const struct mapping *m, const struct vars *vars)
+{
+	jv object = jv_copy(m->empty);
+
+	for (size_t i = 0; i < vars->n; i++)
+		if (!vars->items[i].is_secret &&
+		    vars_find(vars, vars->items[i].name) == &vars->items[i])
+			object = jv_object_set(object, jv_string(vars->items[i].name),
+					       jv_string(vars->items[i].value));
+	return object;
+}
+
+static jv read_field(struct mapping *m, int key, const struct mapping_field *f)
+{
+	switch (f->type) {
+	case FIELD_JSON:
+		return is_steady[key] ? read_steady(&m->steady[key], f->json)
+				      : mapping_json_read(f->json.text, f->json.len);
+	case FIELD_TEXT:
+		return jv_string(f->text);
+	case FIELD_INTEGER:
+		return jv_number((double)f->integer);
+	case FIELD_VARS:
+		return read_vars(m, f->vars);
+	case FIELD_NONE:
+		break;
+	}
+	return jv_invalid();
+}
+
+/* Invalid: jq cannot read it. */
+static jv read_input(struct mapping *m, const struct mapping_input *in)
+{
+	jv input = jv_object();
+
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv value;
+
+		if (in->fields[k].type == FIELD_NONE)
+			continue;
+		value = read_field(m, k, &in->fields[k]);
+		if (!jv_is_valid(value)) {
+			jv_free(input);
+			return value;
+		}
+		input = jv_object_set(input, jv_copy(m->keys[k]), value);
+	}
+	return input;
+}
+
+/* --- outputs ------------------------------------------------------------------------------- */
 
 struct call {
 	struct mapping *m;
@@ -89,11 +188,11 @@ static void hand_out(const struct buf *texts, bool (*on_output)(void *ctx, struc
 	}
 }
 
-bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
+bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
 	struct call c = { .m = m };
-	jv value = mapping_json_read(input, len);
+	jv value = read_input(m, in);
 	bool ok;
 
 	if (!jv_is_valid(value)) {

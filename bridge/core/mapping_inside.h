@@ -5,10 +5,10 @@
 
 #include <jq.h>
 
+#include "base/buf.h"
 #include "core/function.h"
 #include "core/mapping.h"
 
-struct buf;
 struct scrub;
 struct through;
 
@@ -19,10 +19,19 @@ struct mapping {
 	struct functions functions;
 	struct scrub *scrub; /* knows the words of the file and of what it imports */
 	jq_state *jq;
+	/* What inputs are made of: */
+	jv keys[MAPPING_KEYS];
+	struct steady {
+		struct buf text;
+		jv value;
+	} steady[MAPPING_KEYS]; /* the last value of a key that is mostly the same */
+	jv empty;		/* {} */
 };
 
 /* --- mapping_call.c */
 
+void mapping_input_init(struct mapping *m);
+void mapping_input_fini(struct mapping *m);
 /* A callback for jq's errors that drops them. */
 void mapping_forget_message(void *ctx, jv msg);
 

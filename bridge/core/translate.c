@@ -73,26 +73,31 @@ void results_fini(struct results *r)
 	*r = (struct results){ 0 };
 }
 
-/* --- JSON texts ---------------------------------------------------------------------------- */
+/* --- what functions see -------------------------------------------------------------------- */
 
-void translate_put_vars(struct buf *out, const struct vars *vars)
+void translate_see_plain(struct mapping_input *in, const struct plain *p)
 {
-	bool is_first = true;
+	struct mapping_field *f = in->fields;
 
-	buf_putc(out, '{');
-	for (size_t i = 0; i < vars->n; i++) {
-		const struct var *v = &vars->items[i];
+	if (p->kind != KIND_NONE)
+		f[SEEN_KIND] = (struct mapping_field){ FIELD_TEXT, .text = kind_name(p->kind) };
+	if (p->device)
+		f[SEEN_DEVICE] = (struct mapping_field){ FIELD_TEXT, .text = p->device };
+	if (p->id)
+		f[SEEN_ID] = (struct mapping_field){ FIELD_JSON, .json = { p->id, strlen(p->id) } };
+	if (p->ts)
+		f[SEEN_TS] = (struct mapping_field){ FIELD_JSON, .json = { p->ts, strlen(p->ts) } };
+	if (p->body)
+		f[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = plain_body(p) };
+}
 
-		if (v->is_secret)
-			continue;
-		if (!is_first)
-			buf_putc(out, ',');
-		is_first = false;
-		jtext_put_string(out, v->name, strlen(v->name));
-		buf_putc(out, ':');
-		jtext_put_string(out, v->value, strlen(v->value));
-	}
-	buf_putc(out, '}');
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text)
+{
+	if (!request)
+		return;
+	plain_put(text, request);
+	in->fields[SEEN_REQUEST] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(text) };
 }
 
 static bool stop_at_first(void *ctx, struct jslice number)

@@ -16,8 +16,12 @@ static inline struct jslice translate_slice(const struct buf *b)
 {
 	return (struct jslice){ buf_str(b), b->len };
 }
-/* Append variables as a JSON object of strings, secrets left out. */
-void translate_put_vars(struct buf *out, const struct vars *vars);
+struct mapping_input;
+
+/* Let a function see the keys of a plain message; borrowed. */
+void translate_see_plain(struct mapping_input *in, const struct plain *p);
+/* And the request that it answers, kept in *text; NULL: none. */
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text);
 /* Would a function change an integer of this text by merely passing it on? */
 bool translate_would_change(struct jslice text);
 
