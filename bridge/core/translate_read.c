@@ -11,6 +11,7 @@
 struct reading {
 	const struct job *job;
 	struct results *out;
+	struct vars topic;  /* what the topic says */
 	const char *device; /* the name here, by the topic */
 	char *id;	    /* by the topic, JSON text */
 	struct buf *said;   /* the outputs are kept here, to be looked through; NULL: no need */
@@ -74,27 +75,27 @@ static bool put_value(struct buf *out, const char *p, size_t len)
 	return true;
 }
 
-/* Variables of the row's topic: the captures, and those that the configuration filled in.  Credentials
- * are marked. */
-static void topic_vars(const struct job *job, struct vars *out)
+/* Add to the captures the variables of the row's topic that the configuration filled in, and mark the
+ * credentials. */
+static void complete_topic(const struct job *job, struct vars *captures)
 {
 	const struct plan_side *ps = &job->plan->side[job->side];
 	const struct topic_template *topic = &job->reader->row->topic;
 
-	topic_template_match(&job->reader->topic, job->message->topic, out);
-	for (size_t i = 0; i < out->n; i++)
-		out->items[i].is_secret = dialect_is_credential(ps->dialect, out->items[i].name);
+	for (size_t i = 0; i < captures->n; i++)
+		captures->items[i].is_secret =
+			dialect_is_credential(ps->dialect, captures->items[i].name);
 	for (size_t i = 0; i < topic->n_levels; i++) {
 		const char *name = topic->levels[i].text;
 		const struct var *known = vars_find(&ps->vars, name);
 
-		if (topic->levels[i].type == LEVEL_LITERAL || vars_find(out, name))
+		if (topic->levels[i].type == LEVEL_LITERAL || vars_find(captures, name))
 			continue;
 		if (strcmp(name, "device") == 0)
-			vars_set(out, name,
+			vars_set(captures, name,
 				 plan_device_there(job->plan, job->side, job->plan->device), false);
 		else if (known)
-			vars_set(out, name, known->value, known->is_secret);
+			vars_set(captures, name, known->value, known->is_secret);
 	}
 }
 
@@ -123,21 +124,20 @@ static void put_limits(struct buf *out, const struct dialect *d)
 
 /* What the input of a function is made of, as long as it runs. */
 struct parts {
-	struct vars topic;
 	struct buf value, limits, request;
 };
 
 static void parts_fini(struct parts *parts)
 {
-	vars_fini(&parts->topic);
 	buf_fini(&parts->value);
 	buf_fini(&parts->limits);
 	buf_fini(&parts->request);
 }
 
-static void see_message(struct mapping_input *in, const struct job *job, struct jslice payload,
+static void see_message(struct mapping_input *in, struct reading *rd, struct jslice payload,
 			struct parts *parts)
 {
+	const struct job *job = rd->job;
 	const struct message *m = job->message;
 	struct mapping_field *f = in->fields;
 
@@ -146,8 +146,8 @@ static void see_message(struct mapping_input *in, const struct job *job, struct 
 	    put_value(&parts->value, m->payload ? m->payload : "", m->payload_len))
 		f[SEEN_VALUE] = (struct mapping_field){ FIELD_JSON,
 							.json = translate_slice(&parts->value) };
-	topic_vars(job, &parts->topic);
-	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &parts->topic };
+	complete_topic(job, &rd->topic);
+	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
 	f[SEEN_PROPERTIES] = (struct mapping_field){ FIELD_VARS, .vars = &m->properties };
 	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
 	put_limits(&parts->limits, job->plan->side[side_other(job->side)].dialect);
@@ -311,8 +311,21 @@ static void write_now(const struct reading *rd, struct plain *p)
 		.plain = *p,
 		.state = rd->job->state,
 	};
+	size_t before = rd->out->n;
 
-	translate_write(&write, rd->out);
+	translate_write_rows(&write, rd->out);
+	for (size_t i = rd->out->n; i-- > before;) {
+		struct item *item = &rd->out->items[i];
+
+		if (item->type != ITEM_MESSAGE)
+			continue;
+		if (p->device) { /* not given away yet */
+			item->plain = *p;
+			*p = (struct plain){ .kind = KIND_NONE };
+		} else {
+			plain_copy(&item->plain, &write.plain);
+		}
+	}
 }
 
 /* Is there nothing that the bridge's own logic has to say?  (What goes back to the side it came from
@@ -464,7 +477,7 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
 	    translate_would_change(translate_slice(&parsed)))
 		rd->said = &said;
-	see_message(&in, job, payload, &parts);
+	see_message(&in, rd, payload, &parts);
 	if (!mapping_call(m, row->read_fn, &in, on_read_output, rd, &rd->err) &&
 	    rd->reason == REFUSED_NOT)
 		rd->reason = DEAD_MAPPING_ERROR;
@@ -480,11 +493,12 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 	buf_fini(&said);
 }
 
-static void read_as_it_is(struct reading *rd, struct jslice payload)
+/* The payload is taken. */
+static void read_as_it_is(struct reading *rd, struct buf *payload)
 {
-	struct plain p = { .kind = KIND_NONE };
+	struct plain p = { .kind = KIND_NONE, .body_len = payload->len };
 
-	plain_set_body(&p, payload.text, payload.len);
+	p.body = buf_take(payload);
 	if (complete_plain(rd, &p)) {
 		give_plain(rd, &p, 0);
 		return;
@@ -497,24 +511,24 @@ void translate_read(const struct job *job, struct results *out)
 {
 	const struct row *row = job->reader->row;
 	struct reading rd = { .job = job, .out = out, .reason = REFUSED_NOT };
-	struct buf payload = { 0 }, name = { 0 };
+	struct buf payload = { 0 };
 	struct err e = { 0 };
 
-	rd.device = translate_topic_device(job->plan, job->side, job->reader, job->message->topic,
-					   &name);
-	rd.id = translate_topic_id(job->reader, job->message->topic);
+	topic_template_match(&job->reader->topic, job->message->topic, &rd.topic);
+	rd.device = translate_captured_device(job->plan, job->side, &rd.topic);
+	rd.id = translate_captured_id(job->reader, &rd.topic);
 	if (!rd.device)
 		results_refuse(out, DEAD_OTHER_DEVICE, "the topic names another device");
 	else if (!put_payload(&payload, row, job->message, &e))
 		results_refuse(out, DEAD_UNREADABLE, "%s", e.text);
 	else if (row->read_fn < 0)
-		read_as_it_is(&rd, translate_slice(&payload));
+		read_as_it_is(&rd, &payload);
 	else if (translate_would_change(translate_slice(&payload)))
 		results_refuse(out, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change in %s",
 			       row->read);
 	else
 		read_by_function(&rd, translate_slice(&payload));
 	free(rd.id);
+	vars_fini(&rd.topic);
 	buf_fini(&payload);
-	buf_fini(&name);
 }

@@ -208,7 +208,6 @@ static bool give_message(struct writing *w, struct message *m, struct jslice pay
 	}
 	item = results_add(w->out, ITEM_MESSAGE);
 	item->message = *m;
-	plain_copy(&item->plain, &w->job->plain);
 	return true;
 }
 
@@ -364,7 +363,7 @@ static void write_row(const struct job *job, const struct row *row, struct resul
 	buf_fini(&w.id);
 }
 
-void translate_write(const struct job *job, struct results *out)
+void translate_write_rows(const struct job *job, struct results *out)
 {
 	const struct dialect *d = job->plan->side[job->side].dialect;
 	bool has_row = false;
@@ -380,4 +379,14 @@ void translate_write(const struct job *job, struct results *out)
 	if (!has_row)
 		results_refuse(out, DEAD_NO_COUNTERPART, "%s has no %s", d->name,
 			       kind_name(job->plain.kind));
+}
+
+void translate_write(const struct job *job, struct results *out)
+{
+	size_t before = out->n;
+
+	translate_write_rows(job, out);
+	for (size_t i = before; i < out->n; i++)
+		if (out->items[i].type == ITEM_MESSAGE)
+			plain_copy(&out->items[i].plain, &job->plain);
 }
