@@ -40,11 +40,11 @@ def ms:
 
 # Nested objects to dotted keys, arrays to JSON text, nulls left out.
 def flat:
-  def leaves($at): to_entries[] | "\($at)\(.key)" as $key | .value
-    | if type == "object" then leaves($key + ".") elif type == "array" then {($key): tojson}
-      elif . == null then empty else {($key): .} end;
+  def leaves($at): keys_unsorted[] as $key | ($at + $key) as $name | .[$key]
+    | if type == "object" then leaves($name + ".") elif type == "array" then {($name): tojson}
+      elif . == null then empty else {($name): .} end;
   if [.[] | type] - ["number", "string", "boolean"] == [] then .  # nearly always, and much cheaper
-  else [leaves("")] | add // {} end;
+  else reduce leaves("") as $leaf ({}; . + $leaf) end;
 
 # Configuration as {key: value, "deleted": [names]}; a key "deleted" with another value is a key.
 def read_changes:

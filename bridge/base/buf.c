@@ -4,41 +4,19 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
-void buf_reserve(struct buf *b, size_t more)
+void buf_grow(struct buf *b, size_t more)
 {
 	size_t cap = b->cap ? b->cap : 64;
 
 	assert(more < SIZE_MAX / 2 - b->len); /* sizes from outside were checked before */
 	while (cap < b->len + more + 1)
 		cap *= 2;
-	if (cap != b->cap) {
-		b->data = mem_realloc(b->data, cap);
-		b->cap = cap;
-		b->data[b->len] = '\0';
-	}
-}
-
-void buf_append(struct buf *b, const void *p, size_t n)
-{
-	buf_reserve(b, n);
-	if (n)
-		memcpy(b->data + b->len, p, n);
-	b->len += n;
+	b->data = mem_realloc(b->data, cap);
+	b->cap = cap;
 	b->data[b->len] = '\0';
-}
-
-void buf_puts(struct buf *b, const char *s)
-{
-	buf_append(b, s, strlen(s));
-}
-
-void buf_putc(struct buf *b, char c)
-{
-	buf_append(b, &c, 1);
 }
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)

@@ -8,20 +8,45 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 struct buf {
 	char *data; /* NULL until something was appended or reserved */
 	size_t len, cap;
 };
 
-void buf_append(struct buf *b, const void *p, size_t n);
-void buf_puts(struct buf *b, const char *s);
-void buf_putc(struct buf *b, char c);
+void buf_grow(struct buf *b, size_t more); /* what buf_reserve() does where there is no room yet */
+
+/* Room for `more` bytes and a NUL. */
+static inline void buf_reserve(struct buf *b, size_t more)
+{
+	if (more >= b->cap - b->len)
+		buf_grow(b, more);
+}
+
+static inline void buf_append(struct buf *b, const void *p, size_t n)
+{
+	buf_reserve(b, n);
+	if (n)
+		memcpy(b->data + b->len, p, n);
+	b->len += n;
+	b->data[b->len] = '\0';
+}
+
+static inline void buf_puts(struct buf *b, const char *s)
+{
+	buf_append(b, s, strlen(s));
+}
+
+static inline void buf_putc(struct buf *b, char c)
+{
+	buf_append(b, &c, 1);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
-void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes and a NUL */
-void buf_reset(struct buf *b);		      /* empty, memory kept */
-void buf_fini(struct buf *b);		      /* memory freed, ready for use again */
+void buf_reset(struct buf *b); /* empty, memory kept */
+void buf_fini(struct buf *b);  /* memory freed, ready for use again */
 
 /* The text, never NULL; borrowed. */
 const char *buf_str(const struct buf *b);

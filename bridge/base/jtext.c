@@ -47,7 +47,7 @@ bool jtext_is_utf8(const void *p, size_t len)
 	const char *at = p, *end = at + len;
 
 	while (at < end) {
-		size_t n = utf8_size(at, end);
+		size_t n = (unsigned char)*at < 0x80 ? 1 : utf8_size(at, end);
 
 		if (n == 0)
 			return false;
@@ -263,7 +263,7 @@ static bool skip_comment(struct scan *s)
 
 static bool is_at_comment(const struct scan *s)
 {
-	if (!s->lenient || s->p == s->end)
+	if (s->p == s->end)
 		return false;
 	return *s->p == '#' ||
 	       (*s->p == '/' && s->p + 1 < s->end && (s->p[1] == '/' || s->p[1] == '*'));
@@ -272,6 +272,10 @@ static bool is_at_comment(const struct scan *s)
 /* White space, and comments where they are allowed.  False: a comment without end. */
 static bool skip_space(struct scan *s)
 {
+	if (!s->lenient) {
+		s->p = space_end(s->p, s->end);
+		return true;
+	}
 	for (;;) {
 		s->p = space_end(s->p, s->end);
 		if (!is_at_comment(s))

@@ -233,7 +233,7 @@ static void read_table(struct loader *ld, json_object *metadata)
 
 /* The program */
 
-/* Halving keeps the way to each function short. */
+/* Put the call of function $fn, one of those in [from, to). */
 static void put_dispatch(const struct functions *f, size_t from, size_t to, struct buf *out)
 {
 	size_t middle = from + (to - from) / 2;
@@ -246,6 +246,25 @@ static void put_dispatch(const struct functions *f, size_t from, size_t to, stru
 	put_dispatch(f, from, middle, out);
 	buf_puts(out, " else ");
 	put_dispatch(f, middle, to, out);
+	buf_puts(out, " end");
+}
+
+/* The same from `from` on, and what is never called.  A comparison costs as much as a small function,
+ * so the way to a function is short, and shortest to the first ones: tables begin with what most
+ * messages are.  Hence groups of 1, 2, 4, ... functions. */
+static void put_call(const struct loader *ld, size_t from, size_t n, struct buf *out)
+{
+	const struct functions *f = &ld->m->functions;
+	size_t to = from + n < f->n ? from + n : f->n;
+
+	if (from == f->n) {
+		buf_printf(out, "%sempty", buf_str(&ld->uses));
+		return;
+	}
+	buf_printf(out, "if $fn < %zu then ", to);
+	put_dispatch(f, from, to, out);
+	buf_puts(out, " else ");
+	put_call(ld, to, 2 * n, out);
 	buf_puts(out, " end");
 }
 
@@ -302,13 +321,8 @@ static void compile(struct loader *ld)
 	const char *home = dir ? dir : given;
 
 	put_imports(ld, home, &program);
-	buf_printf(&program, ".[0] as $fn | .[1] | if $fn < 0 then %sempty else ",
-		   buf_str(&ld->uses));
-	if (m->functions.n)
-		put_dispatch(&m->functions, 0, m->functions.n, &program);
-	else
-		buf_puts(&program, ".");
-	buf_puts(&program, " end");
+	buf_puts(&program, ".[0] as $fn | .[1] | ");
+	put_call(ld, 0, 1, &program);
 	m->jq = new_program_state(ld, home);
 	if (!jq_compile(m->jq, program.data)) {
 		report_messages(ld, m->file);
@@ -343,6 +357,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 		return NULL;
 	}
 	ld.m = mem_zalloc(sizeof *ld.m);
+	mapping_input_init(ld.m);
 	ld.m->file = file;
 	ld.m->scrub = scrub_new();
 	ld.sources = sources_new(p, ld.m->scrub, read_metadata, &ld, report);
@@ -368,6 +383,7 @@ void mapping_free(struct mapping *m)
 		return;
 	if (m->jq)
 		jq_teardown(&m->jq);
+	mapping_input_fini(m);
 	dialect_free(m->dialect);
 	through_free(m->through);
 	functions_fini(&m->functions);

@@ -1,12 +1,11 @@
-/* Calls of a mapping's functions: JSON text in, JSON text out. */
+/* Calls of a mapping's functions: fields in, JSON text out. */
 #include "core/mapping_inside.h"
 
-#include <limits.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "core/scrub.h"
+#include "core/vars.h"
 
 void mapping_forget_message(void *ctx, jv msg)
 {
@@ -14,78 +13,129 @@ void mapping_forget_message(void *ctx, jv msg)
 	jv_free(msg);
 }
 
-/* One JSON value.  jv_parse_sized() would do the same, but its errors quote the whole text, and
- * unpatched ones read beyond it (CVE-2026-39979). */
-static jv parse(const char *text, size_t len)
-{
-	struct jv_parser *parser = jv_parser_new(0);
-	jv value, more;
+/* --- inputs -------------------------------------------------------------------------------- */
 
-	jv_parser_set_buf(parser, text, (int)len, 0);
-	value = jv_parser_next(parser);
-	if (jv_is_valid(value)) {
-		more = jv_parser_next(parser);
-		if (jv_is_valid(more) || jv_invalid_has_msg(jv_copy(more))) {
-			jv_free(value);
-			value = jv_invalid();
-		}
-		jv_free(more);
+static const char *const key_names[MAPPING_KEYS] = {
+	[SEEN_KIND] = "kind",	[SEEN_DEVICE] = "device",   [SEEN_ID] = "id",
+	[SEEN_TS] = "ts",	[SEEN_BODY] = "body",	    [SEEN_PAYLOAD] = "payload",
+	[SEEN_VALUE] = "value", [SEEN_TOPIC] = "topic",	    [SEEN_PROPERTIES] = "properties",
+	[SEEN_AT] = "at",	[SEEN_LIMITS] = "limits",   [SEEN_TO] = "to",
+	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
+};
+/* Mostly the same as in the call before. */
+static const bool is_steady[MAPPING_KEYS] = {
+	[SEEN_LIMITS] = true,
+	[SEEN_TO] = true,
+	[SEEN_STATE] = true,
+	[SEEN_VARS] = true,
+};
+
+void mapping_input_init(struct mapping *m)
+{
+	m->empty = jv_object();
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		m->keys[k] = jv_string(key_names[k]);
+		m->steady[k].value = jv_null();
 	}
-	jv_parser_free(parser);
-	return value;
 }
 
-/* Does no value lie deeper than jq can print?  It puts "<stripped: ...>" there, bare. */
-static bool is_depth_ok(const char *text, size_t len)
+void mapping_input_fini(struct mapping *m)
 {
-	bool is_string = false;
-	int depth = 0;
+	jv_free(m->empty);
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv_free(m->keys[k]);
+		jv_free(m->steady[k].value);
+		buf_fini(&m->steady[k].text);
+	}
+}
 
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
+static jv read_steady(struct steady *last, struct jslice json)
+{
+	if (last->text.len != json.len || memcmp(buf_str(&last->text), json.text, json.len) != 0) {
+		buf_reset(&last->text);
+		buf_append(&last->text, json.text, json.len);
+		jv_free(last->value);
+		last->value = mapping_json_read(json.text, json.len);
+	}
+	return jv_copy(last->value);
+}
 
-		if (is_string && c == '\\')
-			i++;
-		else if (c == '"')
-			is_string = !is_string;
-		else if (is_string)
+static jv read_vars(const struct mapping *m, const struct vars *vars)
+{
+	jv object = jv_copy(m->empty);
+
+	for (size_t i = 0; i < vars->n; i++)
+		if (!vars->items[i].is_secret &&
+		    vars_find(vars, vars->items[i].name) == &vars->items[i])
+			object = jv_object_set(object, jv_string(vars->items[i].name),
+					       jv_string(vars->items[i].value));
+	return object;
+}
+
+static jv read_field(struct mapping *m, int key, const struct mapping_field *f)
+{
+	switch (f->type) {
+	case FIELD_JSON:
+		return is_steady[key] ? read_steady(&m->steady[key], f->json)
+				      : mapping_json_read(f->json.text, f->json.len);
+	case FIELD_TEXT:
+		return jv_string(f->text);
+	case FIELD_INTEGER:
+		return jv_number((double)f->integer);
+	case FIELD_VARS:
+		return read_vars(m, f->vars);
+	case FIELD_NONE:
+		break;
+	}
+	return jv_invalid();
+}
+
+/* Invalid: jq cannot read it. */
+static jv read_input(struct mapping *m, const struct mapping_input *in)
+{
+	jv input = jv_object();
+
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv value;
+
+		if (in->fields[k].type == FIELD_NONE)
 			continue;
-		else if ((c == '[' || c == '{') && ++depth > JTEXT_MAX_DEPTH)
-			return false;
-		else if (c == ']' || c == '}')
-			depth--;
+		value = read_field(m, k, &in->fields[k]);
+		if (!jv_is_valid(value)) {
+			jv_free(input);
+			return value;
+		}
+		input = jv_object_set(input, jv_copy(m->keys[k]), value);
 	}
-	return true;
+	return input;
 }
+
+/* --- outputs ------------------------------------------------------------------------------- */
 
 struct call {
 	struct mapping *m;
-	jv texts; /* the outputs, kept until the run has ended: their receiver may call again */
-	size_t n_bytes;
+	struct buf texts; /* the outputs, a line each, kept until the run has ended: their receiver
+			   * may call again */
+	size_t n_outputs;
 };
 
 /* Keep one output (taken). */
 static bool keep(struct call *c, jv value, struct err *e)
 {
-	jv text = jv_dump_string(value, 0);
-	struct jslice output = { jv_string_value(text),
-				 (size_t)jv_string_length_bytes(jv_copy(text)) };
-	bool ok = false;
+	bool is_deep = !mapping_json_put(&c->texts, value);
 
-	c->n_bytes += output.len;
-	if (jv_array_length(jv_copy(c->texts)) >= MAPPING_MAX_OUTPUTS)
+	jv_free(value);
+	if (++c->n_outputs > MAPPING_MAX_OUTPUTS)
 		err_set(e, ERR_LIMIT, "more than %d outputs", MAPPING_MAX_OUTPUTS);
-	else if (c->n_bytes > MAPPING_MAX_OUTPUT_BYTES)
+	else if (c->texts.len > MAPPING_MAX_OUTPUT_BYTES + c->n_outputs - 1)
 		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
-	else if (!is_depth_ok(output.text, output.len))
+	else if (is_deep)
 		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH);
-	else
-		ok = true;
-	if (ok)
-		c->texts = jv_array_append(c->texts, text);
-	else
-		jv_free(text);
-	return ok;
+	else {
+		buf_putc(&c->texts, '\n');
+		return true;
+	}
+	return false;
 }
 
 /* Why it ended without a value: `last` is taken.  True if that was its end. */
@@ -126,65 +176,36 @@ static bool run(struct call *c, struct err *e)
 	}
 }
 
-static void hand_out(jv texts, bool (*on_output)(void *ctx, struct jslice output), void *ctx)
+static void hand_out(const struct buf *texts, bool (*on_output)(void *ctx, struct jslice output),
+		     void *ctx)
 {
-	int n = jv_array_length(jv_copy(texts));
+	const char *text = buf_str(texts), *end = text + texts->len, *newline;
 	bool more = true;
 
-	for (int i = 0; more && i < n; i++) {
-		jv text = jv_array_get(jv_copy(texts), i);
-
-		more = on_output(ctx,
-				 (struct jslice){ jv_string_value(text),
-						  (size_t)jv_string_length_bytes(jv_copy(text)) });
-		jv_free(text);
+	for (; more && text < end; text = newline + 1) {
+		newline = memchr(text, '\n', (size_t)(end - text));
+		more = on_output(ctx, (struct jslice){ text, (size_t)(newline - text) });
 	}
 }
 
-bool mapping_call(struct mapping *m, int fn, const char *input, size_t len,
+bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
 	struct call c = { .m = m };
+	jv value = read_input(m, in);
 	bool ok;
-	jv value;
 
-	if (len > INT_MAX) {
-		err_set(e, ERR_LIMIT, "the input is too large");
-		return false;
-	}
-	value = parse(input, len);
 	if (!jv_is_valid(value)) {
 		jv_free(value);
 		err_set(e, ERR_INVALID, "jq cannot read the input");
 		return false;
 	}
 	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
-	c.texts = jv_array();
 	ok = run(&c, e);
 	if (ok)
-		hand_out(c.texts, on_output, ctx);
+		hand_out(&c.texts, on_output, ctx);
 	else
 		jq_start(m->jq, jv_null(), 0); /* let go of what the run still holds */
-	jv_free(c.texts);
+	buf_fini(&c.texts);
 	return ok;
-}
-
-bool mapping_keeps_numbers(void)
-{
-	static const char wide[] = "9007199254740993"; /* 2^53 + 1 */
-	static int known = -1;
-
-	if (known < 0) {
-		jq_state *jq = jq_init();
-		jv text;
-
-		jq_set_error_cb(jq, mapping_forget_message, NULL);
-		jq_compile(jq, ".");
-		jq_start(jq, parse(wide, strlen(wide)), 0);
-		text = jv_dump_string(jq_next(jq), 0);
-		known = strcmp(jv_string_value(text), wide) == 0;
-		jv_free(text);
-		jq_teardown(&jq);
-	}
-	return known;
 }

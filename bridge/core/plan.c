@@ -44,6 +44,9 @@ static void add_reader(struct plan_side *ps, const struct vars *known,
 		report_once(report, where, e.text);
 		return;
 	}
+	while (r.first < ps->n_readers &&
+	       topic_template_compare(&r.topic, &ps->readers[r.first].topic) != TOPIC_SAME)
+		r.first++;
 	ps->readers = mem_grow(ps->readers, ps->n_readers, sizeof *ps->readers);
 	ps->readers[ps->n_readers++] = r;
 }
@@ -65,9 +68,7 @@ static void check_crowd(const struct plan_side *ps, enum side side, const char *
 		size_t n = 0;
 
 		for (size_t k = 0; k < ps->n_readers; k++)
-			n += is_read_on(ps->readers[k].row, side) &&
-			     topic_template_compare(&ps->readers[i].topic, &ps->readers[k].topic) ==
-				     TOPIC_SAME;
+			n += is_read_on(ps->readers[k].row, side) && ps->readers[k].first == i;
 		if (n > MATCH_MAX) {
 			report_error(report,
 				     "%s: %s has %zu rows with the same topic, at most %d can be",
@@ -351,7 +352,7 @@ static bool id_converts(const struct reader *r, const char *topic)
 	const char *id;
 	bool ok = true;
 
-	if (r->row->id == ID_STRING)
+	if (r->row->id == ID_STRING || !has_level(&r->topic, "id"))
 		return true;
 	topic_template_match(&r->topic, topic, &captures);
 	id = vars_get(&captures, "id");
@@ -371,34 +372,33 @@ static void add_match(struct match *m, const struct reader *r)
 	m->readers[m->n++] = r;
 }
 
-static bool matches(const struct reader *r, const char *topic)
+/* The first of the readers from `r` on that has the same template as `best`; NULL: none has. */
+static const struct reader *next_reader(const struct plan_side *ps, const struct reader *best,
+					const struct reader *r, const char *topic)
 {
-	return topic_template_match(&r->topic, topic, NULL) && id_converts(r, topic);
+	for (; r < ps->readers + ps->n_readers; r++)
+		if (r->first == best->first && id_converts(r, topic))
+			return r;
+	return NULL;
 }
 
 /* The first reader of the most specific template that matches; NULL: none does.  The others of that
  * template come after it. */
 static const struct reader *best_reader(const struct plan_side *ps, const char *topic)
 {
-	const struct reader *best = NULL, *end = ps->readers + ps->n_readers;
+	const struct reader *best = NULL;
 
-	for (const struct reader *r = ps->readers; r < end; r++)
-		if (matches(r, topic) &&
-		    (!best ||
-		     topic_template_compare(&r->topic, &best->topic) == TOPIC_MORE_SPECIFIC))
-			best = r;
+	for (size_t i = 0; i < ps->n_readers; i++) {
+		const struct reader *r = &ps->readers[i];
+
+		if (r->first != i || !topic_template_match(&r->topic, topic, NULL) ||
+		    (best &&
+		     topic_template_compare(&r->topic, &best->topic) != TOPIC_MORE_SPECIFIC))
+			continue;
+		r = next_reader(ps, r, r, topic);
+		best = r ? r : best;
+	}
 	return best;
-}
-
-/* The next reader of the same template after `r`, from `best` on; NULL at the end. */
-static const struct reader *next_reader(const struct plan_side *ps, const struct reader *best,
-					const struct reader *r, const char *topic)
-{
-	for (r++; r < ps->readers + ps->n_readers; r++)
-		if (topic_template_compare(&r->topic, &best->topic) == TOPIC_SAME &&
-		    id_converts(r, topic))
-			return r;
-	return NULL;
 }
 
 void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m)
@@ -408,7 +408,7 @@ void plan_match(const struct plan *p, enum side from, const char *topic, struct 
 
 	m->n = 0;
 	m->is_known = best != NULL;
-	for (const struct reader *r = best; r; r = next_reader(ps, best, r, topic))
+	for (const struct reader *r = best; r; r = next_reader(ps, best, r + 1, topic))
 		if (is_read_on(r->row, from))
 			add_match(m, r);
 }
@@ -420,7 +420,7 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 	const struct reader *best = best_reader(ps, topic), *r = best;
 
 	while (r && r->row != row)
-		r = next_reader(ps, best, r, topic);
+		r = next_reader(ps, best, r + 1, topic);
 	return r != NULL;
 }
 

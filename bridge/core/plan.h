@@ -49,6 +49,7 @@ struct reader {
 	struct topic_template topic; /* known variables filled in */
 	const struct row *row;
 	const char *reply; /* the alias's topic for answers, a template; NULL: the usual */
+	size_t first; /* of the side's readers with the same topic, but for names of variables */
 };
 
 struct plan_side {

@@ -23,7 +23,7 @@ static bool next_piece(const char **at, struct piece *out)
 	if (!*at)
 		return false;
 	out->text = *at;
-	out->len = strcspn(*at, "/");
+	out->len = (size_t)(strchrnul(*at, '/') - *at);
 	*at = out->text[out->len] ? out->text + out->len + 1 : NULL;
 	return true;
 }

@@ -73,26 +73,31 @@ void results_fini(struct results *r)
 	*r = (struct results){ 0 };
 }
 
-/* --- JSON texts ---------------------------------------------------------------------------- */
+/* --- what functions see -------------------------------------------------------------------- */
 
-void translate_put_vars(struct buf *out, const struct vars *vars)
+void translate_see_plain(struct mapping_input *in, const struct plain *p)
 {
-	bool is_first = true;
+	struct mapping_field *f = in->fields;
 
-	buf_putc(out, '{');
-	for (size_t i = 0; i < vars->n; i++) {
-		const struct var *v = &vars->items[i];
+	if (p->kind != KIND_NONE)
+		f[SEEN_KIND] = (struct mapping_field){ FIELD_TEXT, .text = kind_name(p->kind) };
+	if (p->device)
+		f[SEEN_DEVICE] = (struct mapping_field){ FIELD_TEXT, .text = p->device };
+	if (p->id)
+		f[SEEN_ID] = (struct mapping_field){ FIELD_JSON, .json = { p->id, strlen(p->id) } };
+	if (p->ts)
+		f[SEEN_TS] = (struct mapping_field){ FIELD_JSON, .json = { p->ts, strlen(p->ts) } };
+	if (p->body)
+		f[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = plain_body(p) };
+}
 
-		if (v->is_secret)
-			continue;
-		if (!is_first)
-			buf_putc(out, ',');
-		is_first = false;
-		jtext_put_string(out, v->name, strlen(v->name));
-		buf_putc(out, ':');
-		jtext_put_string(out, v->value, strlen(v->value));
-	}
-	buf_putc(out, '}');
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text)
+{
+	if (!request)
+		return;
+	plain_put(text, request);
+	in->fields[SEEN_REQUEST] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(text) };
 }
 
 static bool stop_at_first(void *ctx, struct jslice number)
@@ -109,21 +114,40 @@ bool translate_would_change(struct jslice text)
 
 /* --- what a topic says --------------------------------------------------------------------- */
 
+const char *translate_captured_device(const struct plan *p, enum side from,
+				      const struct vars *captures)
+{
+	const char *native = vars_get(captures, "device");
+
+	return native ? plan_device_here(p, from, native) : p->device;
+}
+
+char *translate_captured_id(const struct reader *r, const struct vars *captures)
+{
+	const char *text = vars_get(captures, "id");
+	struct buf id = { 0 };
+
+	if (!text)
+		return NULL;
+	if (r->row->id == ID_INTEGER)
+		buf_puts(&id, text);
+	else
+		jtext_put_string(&id, text, strlen(text));
+	return buf_take(&id);
+}
+
 const char *translate_topic_device(const struct plan *p, enum side from, const struct reader *r,
 				   const char *topic, struct buf *keep)
 {
 	struct vars captures = { 0 };
-	const char *native, *here = p->device;
+	const char *here;
 
 	topic_template_match(&r->topic, topic, &captures);
-	native = vars_get(&captures, "device");
-	if (native) {
-		here = plan_device_here(p, from, native);
-		if (here == native) {
-			buf_reset(keep);
-			buf_puts(keep, native);
-			here = keep->data;
-		}
+	here = translate_captured_device(p, from, &captures);
+	if (here && here == vars_get(&captures, "device")) {
+		buf_reset(keep);
+		buf_puts(keep, here);
+		here = keep->data;
 	}
 	vars_fini(&captures);
 	return here;
@@ -132,17 +156,12 @@ const char *translate_topic_device(const struct plan *p, enum side from, const s
 char *translate_topic_id(const struct reader *r, const char *topic)
 {
 	struct vars captures = { 0 };
-	struct buf id = { 0 };
-	const char *text;
+	char *id;
 
 	topic_template_match(&r->topic, topic, &captures);
-	text = vars_get(&captures, "id");
-	if (text && r->row->id == ID_INTEGER)
-		buf_puts(&id, text);
-	else if (text)
-		jtext_put_string(&id, text, strlen(text));
+	id = translate_captured_id(r, &captures);
 	vars_fini(&captures);
-	return text ? buf_take(&id) : NULL;
+	return id;
 }
 
 void translate_put_id(struct buf *out, const char *id)

@@ -16,8 +16,17 @@ static inline struct jslice translate_slice(const struct buf *b)
 {
 	return (struct jslice){ buf_str(b), b->len };
 }
-/* Append variables as a JSON object of strings, secrets left out. */
-void translate_put_vars(struct buf *out, const struct vars *vars);
+struct mapping_input;
+
+/* Let a function see the keys of a plain message; borrowed. */
+void translate_see_plain(struct mapping_input *in, const struct plain *p);
+/* And the request that it answers, kept in *text; NULL: none. */
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text);
+/* The device (name here; borrowed from plan or captures) and id by what a topic captured, like
+ * translate_topic_device() and translate_topic_id(). */
+const char *translate_captured_device(const struct plan *p, enum side from,
+				      const struct vars *captures);
+char *translate_captured_id(const struct reader *r, const struct vars *captures);
 /* Would a function change an integer of this text by merely passing it on? */
 bool translate_would_change(struct jslice text);
 
@@ -25,5 +34,7 @@ bool translate_would_change(struct jslice text);
 
 void translate_read(const struct job *job, struct results *out);
 void translate_write(const struct job *job, struct results *out);
+/* The same, less what the messages are (item->plain): the caller sets it. */
+void translate_write_rows(const struct job *job, struct results *out);
 
 #endif

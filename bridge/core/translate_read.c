@@ -11,6 +11,7 @@
 struct reading {
 	const struct job *job;
 	struct results *out;
+	struct vars topic;  /* what the topic says */
 	const char *device; /* the name here, by the topic */
 	char *id;	    /* by the topic, JSON text */
 	struct buf *said;   /* the outputs are kept here, to be looked through; NULL: no need */
@@ -56,61 +57,46 @@ static bool put_payload(struct buf *out, const struct row *row, const struct mes
 	return false;
 }
 
-/* What bytes mean, as the key `value`: the JSON they hold, else the text, else nothing.  JSON with
- * integers that jq would change stays text. */
-static void put_value(struct buf *out, const char *p, size_t len)
+/* What bytes mean, as JSON text: the JSON they hold, else the text itself.  False: they are no text.
+ * JSON with integers that jq would change stays text. */
+static bool put_value(struct buf *out, const char *p, size_t len)
 {
-	static const char key[] = ",\"value\":";
-	struct buf json = { 0 };
+	size_t before = out->len;
 
-	if (jtext_read(p, len, false, &json, NULL) &&
-	    !translate_would_change(translate_slice(&json))) {
-		buf_puts(out, key);
-		buf_append(out, json.data, json.len);
-	} else if (jtext_is_utf8(p, len)) {
-		buf_puts(out, key);
-		jtext_put_string(out, p, len);
+	if (jtext_read(p, len, false, out, NULL)) {
+		if (!translate_would_change(
+			    (struct jslice){ out->data + before, out->len - before }))
+			return true;
+		out->len = before;
 	}
-	buf_fini(&json);
+	if (!jtext_is_utf8(p, len))
+		return false;
+	jtext_put_string(out, p, len);
+	return true;
 }
 
-/* Variables of the row's topic: the captures, and those that the configuration filled in.  Never a
- * credential. */
-static void topic_vars(const struct job *job, struct vars *out)
+/* Add to the captures the variables of the row's topic that the configuration filled in, and mark the
+ * credentials. */
+static void complete_topic(const struct job *job, struct vars *captures)
 {
 	const struct plan_side *ps = &job->plan->side[job->side];
 	const struct topic_template *topic = &job->reader->row->topic;
-	struct vars captures = { 0 };
 
-	topic_template_match(&job->reader->topic, job->message->topic, &captures);
-	for (size_t i = 0; i < captures.n; i++)
-		vars_set(out, captures.items[i].name, captures.items[i].value,
-			 dialect_is_credential(ps->dialect, captures.items[i].name));
+	for (size_t i = 0; i < captures->n; i++)
+		captures->items[i].is_secret =
+			dialect_is_credential(ps->dialect, captures->items[i].name);
 	for (size_t i = 0; i < topic->n_levels; i++) {
 		const char *name = topic->levels[i].text;
 		const struct var *known = vars_find(&ps->vars, name);
 
-		if (topic->levels[i].type == LEVEL_LITERAL || vars_find(out, name))
+		if (topic->levels[i].type == LEVEL_LITERAL || vars_find(captures, name))
 			continue;
 		if (strcmp(name, "device") == 0)
-			vars_set(out, name,
+			vars_set(captures, name,
 				 plan_device_there(job->plan, job->side, job->plan->device), false);
 		else if (known)
-			vars_set(out, name, known->value, known->is_secret);
+			vars_set(captures, name, known->value, known->is_secret);
 	}
-	vars_fini(&captures);
-}
-
-static void put_properties(struct buf *out, const struct vars *properties)
-{
-	struct vars once = { 0 };
-
-	/* Names may repeat in MQTT 5; the first one counts. */
-	for (size_t i = 0; i < properties->n; i++)
-		if (!vars_find(&once, properties->items[i].name))
-			vars_add(&once, properties->items[i].name, properties->items[i].value);
-	translate_put_vars(out, &once);
-	vars_fini(&once);
 }
 
 static void put_limits(struct buf *out, const struct dialect *d)
@@ -136,26 +122,38 @@ static void put_limits(struct buf *out, const struct dialect *d)
 	buf_putc(out, '}');
 }
 
-static void put_read_input(struct buf *in, const struct job *job, const struct vars *topic,
-			   struct jslice payload)
-{
-	const struct message *m = job->message;
+/* What the input of a function is made of, as long as it runs. */
+struct parts {
+	struct buf value, limits, request;
+};
 
-	buf_puts(in, "{\"payload\":");
-	buf_append(in, payload.text, payload.len);
-	if (job->reader->row->format == FORMAT_BYTES)
-		put_value(in, m->payload ? m->payload : "", m->payload_len);
-	buf_puts(in, ",\"topic\":");
-	translate_put_vars(in, topic);
-	buf_puts(in, ",\"properties\":");
-	put_properties(in, &m->properties);
-	buf_printf(in, ",\"at\":%lld,\"limits\":", (long long)job->at_ms);
-	put_limits(in, job->plan->side[side_other(job->side)].dialect);
-	if (job->request) {
-		buf_puts(in, ",\"request\":");
-		plain_put(in, job->request);
-	}
-	buf_putc(in, '}');
+static void parts_fini(struct parts *parts)
+{
+	buf_fini(&parts->value);
+	buf_fini(&parts->limits);
+	buf_fini(&parts->request);
+}
+
+static void see_message(struct mapping_input *in, struct reading *rd, struct jslice payload,
+			struct parts *parts)
+{
+	const struct job *job = rd->job;
+	const struct message *m = job->message;
+	struct mapping_field *f = in->fields;
+
+	f[SEEN_PAYLOAD] = (struct mapping_field){ FIELD_JSON, .json = payload };
+	if (job->reader->row->format == FORMAT_BYTES &&
+	    put_value(&parts->value, m->payload ? m->payload : "", m->payload_len))
+		f[SEEN_VALUE] = (struct mapping_field){ FIELD_JSON,
+							.json = translate_slice(&parts->value) };
+	complete_topic(job, &rd->topic);
+	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
+	f[SEEN_PROPERTIES] = (struct mapping_field){ FIELD_VARS, .vars = &m->properties };
+	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
+	put_limits(&parts->limits, job->plan->side[side_other(job->side)].dialect);
+	f[SEEN_LIMITS] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->limits) };
+	translate_see_request(in, job->request, &parts->request);
 }
 
 /* --- through files ------------------------------------------------------------------------- */
@@ -243,24 +241,31 @@ static bool on_through_output(void *ctx, struct jslice output)
 	return true;
 }
 
+static bool would_change(const struct plain *p)
+{
+	return translate_would_change(plain_body(p)) ||
+	       (p->id && translate_would_change((struct jslice){ p->id, strlen(p->id) })) ||
+	       (p->ts && translate_would_change((struct jslice){ p->ts, strlen(p->ts) }));
+}
+
 /* Run the function; false: its message is refused. */
 static bool run_through(struct through_call *call, const struct plan_through *t, int fn)
 {
 	struct reading *rd = call->rd;
 	const char *file = mapping_file(t->mapping);
-	struct buf in = { 0 };
+	struct mapping_input in = { 0 };
+	struct buf settings = { 0 };
 	enum refusal reason;
 
-	plain_put(&in, call->in);
-	in.len--; /* the brace */
-	buf_puts(&in, ",\"vars\":");
-	put_settings(&in, &t->vars);
-	buf_putc(&in, '}');
-	if (translate_would_change(translate_slice(&in)))
+	translate_see_plain(&in, call->in);
+	put_settings(&settings, &t->vars);
+	in.fields[SEEN_VARS] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&settings) };
+	if (would_change(call->in))
 		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
-	else if (!mapping_call(t->mapping, fn, in.data, in.len, on_through_output, call, &rd->err))
+	else if (!mapping_call(t->mapping, fn, &in, on_through_output, call, &rd->err))
 		rd->reason = DEAD_MAPPING_ERROR;
-	buf_fini(&in);
+	buf_fini(&settings);
 	reason = rd->reason;
 	rd->reason = REFUSED_NOT; /* it is about this plain message only */
 	if (reason != REFUSED_NOT)
@@ -306,8 +311,21 @@ static void write_now(const struct reading *rd, struct plain *p)
 		.plain = *p,
 		.state = rd->job->state,
 	};
+	size_t before = rd->out->n;
 
-	translate_write(&write, rd->out);
+	translate_write_rows(&write, rd->out);
+	for (size_t i = rd->out->n; i-- > before;) {
+		struct item *item = &rd->out->items[i];
+
+		if (item->type != ITEM_MESSAGE)
+			continue;
+		if (p->device) { /* not given away yet */
+			item->plain = *p;
+			*p = (struct plain){ .kind = KIND_NONE };
+		} else {
+			plain_copy(&item->plain, &write.plain);
+		}
+	}
 }
 
 /* Is there nothing that the bridge's own logic has to say?  (What goes back to the side it came from
@@ -401,9 +419,11 @@ static void add_value(const struct reading *rd, struct plain *p)
 	    jtext_string_decode(base64, &coded) &&
 	    crypto_base64_decode(&bytes, buf_str(&coded), coded.len)) {
 		buf_append(&text, body.text, body.len - 1);
-		put_value(&text, buf_str(&bytes), bytes.len);
-		buf_putc(&text, '}');
-		plain_set_body(p, text.data, text.len);
+		buf_puts(&text, ",\"value\":");
+		if (put_value(&text, buf_str(&bytes), bytes.len)) {
+			buf_putc(&text, '}');
+			plain_set_body(p, text.data, text.len);
+		}
 	}
 	buf_fini(&text);
 	buf_fini(&coded);
@@ -448,17 +468,17 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 	const struct job *job = rd->job;
 	const struct row *row = job->reader->row;
 	struct mapping *m = job->plan->side[job->side].mapping;
-	struct vars topic = { 0 };
-	struct buf in = { 0 }, parsed = { 0 }, said = { 0 };
+	struct mapping_input in = { 0 };
+	struct parts parts = { 0 };
+	struct buf parsed = { 0 }, said = { 0 };
 	size_t before = rd->out->n;
 
 	if (row->format == FORMAT_TEXT && job->message->payload &&
 	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
 	    translate_would_change(translate_slice(&parsed)))
 		rd->said = &said;
-	topic_vars(job, &topic);
-	put_read_input(&in, job, &topic, payload);
-	if (!mapping_call(m, row->read_fn, in.data, in.len, on_read_output, rd, &rd->err) &&
+	see_message(&in, rd, payload, &parts);
+	if (!mapping_call(m, row->read_fn, &in, on_read_output, rd, &rd->err) &&
 	    rd->reason == REFUSED_NOT)
 		rd->reason = DEAD_MAPPING_ERROR;
 	if (rd->said && rd->reason == REFUSED_NOT && !keeps_parsed(&said, translate_slice(&parsed)))
@@ -468,17 +488,17 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
 			       rd->err.text);
 	}
-	vars_fini(&topic);
-	buf_fini(&in);
+	parts_fini(&parts);
 	buf_fini(&parsed);
 	buf_fini(&said);
 }
 
-static void read_as_it_is(struct reading *rd, struct jslice payload)
+/* The payload is taken. */
+static void read_as_it_is(struct reading *rd, struct buf *payload)
 {
-	struct plain p = { .kind = KIND_NONE };
+	struct plain p = { .kind = KIND_NONE, .body_len = payload->len };
 
-	plain_set_body(&p, payload.text, payload.len);
+	p.body = buf_take(payload);
 	if (complete_plain(rd, &p)) {
 		give_plain(rd, &p, 0);
 		return;
@@ -491,24 +511,24 @@ void translate_read(const struct job *job, struct results *out)
 {
 	const struct row *row = job->reader->row;
 	struct reading rd = { .job = job, .out = out, .reason = REFUSED_NOT };
-	struct buf payload = { 0 }, name = { 0 };
+	struct buf payload = { 0 };
 	struct err e = { 0 };
 
-	rd.device = translate_topic_device(job->plan, job->side, job->reader, job->message->topic,
-					   &name);
-	rd.id = translate_topic_id(job->reader, job->message->topic);
+	topic_template_match(&job->reader->topic, job->message->topic, &rd.topic);
+	rd.device = translate_captured_device(job->plan, job->side, &rd.topic);
+	rd.id = translate_captured_id(job->reader, &rd.topic);
 	if (!rd.device)
 		results_refuse(out, DEAD_OTHER_DEVICE, "the topic names another device");
 	else if (!put_payload(&payload, row, job->message, &e))
 		results_refuse(out, DEAD_UNREADABLE, "%s", e.text);
 	else if (row->read_fn < 0)
-		read_as_it_is(&rd, translate_slice(&payload));
+		read_as_it_is(&rd, &payload);
 	else if (translate_would_change(translate_slice(&payload)))
 		results_refuse(out, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change in %s",
 			       row->read);
 	else
 		read_by_function(&rd, translate_slice(&payload));
 	free(rd.id);
+	vars_fini(&rd.topic);
 	buf_fini(&payload);
-	buf_fini(&name);
 }

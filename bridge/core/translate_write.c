@@ -208,7 +208,6 @@ static bool give_message(struct writing *w, struct message *m, struct jslice pay
 	}
 	item = results_add(w->out, ITEM_MESSAGE);
 	item->message = *m;
-	plain_copy(&item->plain, &w->job->plain);
 	return true;
 }
 
@@ -262,27 +261,41 @@ static bool on_publish_output(void *ctx, struct jslice output)
 /* The variables of the side written to, never a credential. */
 static void put_to(struct buf *out, const struct job *job)
 {
-	struct vars to;
+	const struct vars *vars = &job->plan->side[job->side].vars;
+	const char *device = plan_device_there(job->plan, job->side, job->plain.device);
 
-	vars_copy(&to, &job->plan->side[job->side].vars);
-	vars_set(&to, "device", plan_device_there(job->plan, job->side, job->plain.device), false);
-	translate_put_vars(out, &to);
-	vars_fini(&to);
+	buf_puts(out, "{\"device\":");
+	jtext_put_string(out, device, strlen(device));
+	for (size_t i = 0; i < vars->n; i++) {
+		const struct var *v = &vars->items[i];
+
+		if (v->is_secret || strcmp(v->name, "device") == 0)
+			continue;
+		buf_putc(out, ',');
+		jtext_put_string(out, v->name, strlen(v->name));
+		buf_putc(out, ':');
+		jtext_put_string(out, v->value, strlen(v->value));
+	}
+	buf_putc(out, '}');
 }
 
-static void put_write_input(struct buf *in, const struct job *job)
+/* What the input of a function is made of, as long as it runs. */
+struct parts {
+	struct buf to, request;
+};
+
+static void see_job(struct mapping_input *in, const struct job *job, struct parts *parts)
 {
-	plain_put(in, &job->plain);
-	in->len--; /* the brace */
-	buf_puts(in, ",\"to\":");
-	put_to(in, job);
-	buf_printf(in, ",\"state\":%s",
-		   job->state ? job->state : "{\"online\":null,\"alarm\":false}");
-	if (job->request) {
-		buf_puts(in, ",\"request\":");
-		plain_put(in, job->request);
-	}
-	buf_putc(in, '}');
+	static const char unknown[] = "{\"online\":null,\"alarm\":false}";
+	const char *state = job->state ? job->state : unknown;
+
+	translate_see_plain(in, &job->plain);
+	put_to(&parts->to, job);
+	in->fields[SEEN_TO] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->to) };
+	in->fields[SEEN_STATE] =
+		(struct mapping_field){ FIELD_JSON, .json = { state, strlen(state) } };
+	translate_see_request(in, job->request, &parts->request);
 }
 
 /* Does the topic carry the id, past all functions? */
@@ -310,20 +323,22 @@ static void write_by_function(struct writing *w)
 	struct mapping *m = w->job->plan->side[w->job->side].mapping;
 	bool publishes = row->publish_fn >= 0;
 	size_t before = w->out->n;
-	struct buf in = { 0 };
+	struct mapping_input in = { 0 };
+	struct parts parts = { 0 };
 
-	put_write_input(&in, w->job);
+	see_job(&in, w->job, &parts);
 	if (would_change(w)) {
 		err_set(&w->err, ERR_INVALID, "an integer beyond 2^53 would change");
 		w->reason = DEAD_WIDE_INTEGER;
-	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, in.data, in.len,
+	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
 				 publishes ? on_publish_output : on_write_output, w, &w->err) &&
 		   w->reason == REFUSED_NOT) {
 		w->reason = DEAD_MAPPING_ERROR;
 	}
 	if (w->reason != REFUSED_NOT)
 		results_cut(w->out, before);
-	buf_fini(&in);
+	buf_fini(&parts.to);
+	buf_fini(&parts.request);
 }
 
 static void write_row(const struct job *job, const struct row *row, struct results *out)
@@ -348,7 +363,7 @@ static void write_row(const struct job *job, const struct row *row, struct resul
 	buf_fini(&w.id);
 }
 
-void translate_write(const struct job *job, struct results *out)
+void translate_write_rows(const struct job *job, struct results *out)
 {
 	const struct dialect *d = job->plan->side[job->side].dialect;
 	bool has_row = false;
@@ -364,4 +379,14 @@ void translate_write(const struct job *job, struct results *out)
 	if (!has_row)
 		results_refuse(out, DEAD_NO_COUNTERPART, "%s has no %s", d->name,
 			       kind_name(job->plain.kind));
+}
+
+void translate_write(const struct job *job, struct results *out)
+{
+	size_t before = out->n;
+
+	translate_write_rows(job, out);
+	for (size_t i = before; i < out->n; i++)
+		if (out->items[i].type == ITEM_MESSAGE)
+			plain_copy(&out->items[i].plain, &job->plain);
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/dialect.h"
 #include "core/mapping.h"
+#include "core/vars.h"
 
 /* A directory of mapping files, and what loading one of them said. */
 static char dir[64];
@@ -104,39 +105,56 @@ static bool add_output(void *ctx, struct jslice output)
 	return true;
 }
 
-static void expect_outputs(struct mapping *m, int fn, const char *input, const char *outputs)
+static struct mapping_input see_body(const char *body, size_t len)
+{
+	struct mapping_input in = { 0 };
+
+	in.fields[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = { body, len } };
+	return in;
+}
+
+static bool call(struct mapping *m, int fn, const char *body, struct buf *all, struct err *e)
+{
+	struct mapping_input in = see_body(body, strlen(body));
+
+	return mapping_call(m, fn, &in, add_output, all, e);
+}
+
+static void expect_outputs(struct mapping *m, int fn, const char *body, const char *outputs)
 {
 	struct buf all = { 0 };
 	struct err e = { 0 };
 
-	cr_expect(mapping_call(m, fn, input, strlen(input), add_output, &all, &e), "%s", e.text);
+	cr_expect(call(m, fn, body, &all, &e), "%s", e.text);
 	cr_expect_str_eq(buf_str(&all), outputs);
 	buf_fini(&all);
 }
 
-static void expect_failure(struct mapping *m, int fn, const char *input, enum err_code code,
+static void expect_failure(struct mapping *m, int fn, const char *body, enum err_code code,
 			   const char *text)
 {
 	struct buf all = { 0 };
 	struct err e = { 0 };
 
-	cr_expect_not(mapping_call(m, fn, input, strlen(input), add_output, &all, &e));
+	cr_expect_not(call(m, fn, body, &all, &e));
 	cr_expect_eq(e.code, code);
 	cr_expect_str_eq(e.text, text);
 	buf_fini(&all);
 }
 
-/* A dialect "d" of one row whose `read` is f, defined by `source`. */
+/* A dialect "d" of one row whose `read` (number 0) is f, defined by `source`, on the body; its `write`
+ * (number 1) puts out all that it sees. */
 static struct mapping *load_function(const char *source)
 {
 	struct buf text = { 0 };
 	struct mapping *m;
 
-	buf_printf(
-		&text,
-		"module {dialect: \"d\", messages: [{kind: \"raw\", topic: \"r\", read: \"f\"}]};\n"
-		"%s\n",
-		source);
+	buf_printf(&text,
+		   "module {dialect: \"d\", messages: [{kind: \"raw\", topic: \"r\", read: "
+		   "\"on_body\", "
+		   "write: \"whole\"}]};\n"
+		   "%s\ndef on_body: .body | f;\ndef whole: .;\n",
+		   source);
 	write_file("d.jq", buf_str(&text));
 	buf_fini(&text);
 	m = load_good("d");
@@ -158,7 +176,7 @@ static const char factory[] =
 	"\"ev\" }\n"
 	"  ]\n"
 	"};\n"
-	"def temp: { ts: (.payload.at * 1000), body: { temperature: .payload.v } };\n"
+	"def temp: { ts: (.body.at * 1000), body: { temperature: .body.v } };\n"
 	"def do:   .body.name;\n"
 	"def ev:   {payload: .body}, {payload: 2};\n";
 
@@ -178,12 +196,11 @@ Test(mapping, loads_a_dialect_and_calls_its_functions)
 	cr_expect_eq(d->rows[0].write_fn, -1);
 	cr_expect_eq(d->rows[2].read_fn, d->rows[0].read_fn, "a function has one number");
 	cr_expect_eq(mapping_through_fn(m, FLOW_UP), -1);
-	expect_outputs(m, d->rows[0].read_fn, "{\"payload\":{\"v\":21.5,\"at\":1700000000}}",
+	expect_outputs(m, d->rows[0].read_fn, "{\"v\":21.5,\"at\":1700000000}",
 		       "{\"ts\":1700000000000,\"body\":{\"temperature\":21.5}}\n");
-	expect_outputs(m, d->rows[1].write_fn, "{\"body\":{\"name\":\"st\\u00f6p \\\"now\\\"\"}}",
+	expect_outputs(m, d->rows[1].write_fn, "{\"name\":\"st\\u00f6p \\\"now\\\"\"}",
 		       "\"st\xc3\xb6p \\\"now\\\"\"\n");
-	expect_outputs(m, d->rows[2].publish_fn, "{\"body\":1}",
-		       "{\"payload\":1}\n{\"payload\":2}\n");
+	expect_outputs(m, d->rows[2].publish_fn, "1", "{\"payload\":1}\n{\"payload\":2}\n");
 	cr_expect_eq(report.n_lines, 0);
 	mapping_free(m);
 }
@@ -200,7 +217,7 @@ Test(mapping, dispatches_among_many_functions)
 			   i, i);
 	buf_puts(&text, "]};\n");
 	for (int i = 0; i < 37; i++)
-		buf_printf(&text, "def f%d: [%d, .x];\n", i, i);
+		buf_printf(&text, "def f%d: [%d, .body.x];\n", i, i);
 	write_file("many.jq", buf_str(&text));
 	m = load_good("many");
 	for (int i = 0; i < 37; i++) {
@@ -230,9 +247,8 @@ Test(mapping, loads_a_through_file)
 	m = load_good("celsius");
 	cr_expect_null(mapping_dialect(m));
 	cr_expect_eq(mapping_through_fn(m, FLOW_DOWN), -1);
-	expect_outputs(m, mapping_through_fn(m, FLOW_UP),
-		       "{\"kind\":\"telemetry\",\"body\":{\"t\":212}}",
-		       "{\"kind\":\"telemetry\",\"body\":{\"t\":100}}\n");
+	expect_outputs(m, mapping_through_fn(m, FLOW_UP), "{\"t\":212}",
+		       "{\"body\":{\"t\":100}}\n");
 	mapping_free(m);
 }
 
@@ -514,7 +530,7 @@ Test(mapping, bounds_the_number_of_outputs)
 	char text[40];
 
 	snprintf(text, sizeof text, "%d", MAPPING_MAX_OUTPUTS);
-	cr_expect(mapping_call(m, 0, text, strlen(text), add_output, &all, &e));
+	cr_expect(call(m, 0, text, &all, &e));
 	buf_fini(&all);
 	snprintf(text, sizeof text, "%d", MAPPING_MAX_OUTPUTS + 1);
 	expect_failure(m, 0, text, ERR_LIMIT, "more than 10000 outputs");
@@ -537,7 +553,7 @@ Test(mapping, refuses_outputs_that_jq_cannot_print)
 	struct buf all = { 0 };
 	struct err e = { 0 };
 
-	cr_expect(mapping_call(m, 0, "256", 3, add_output, &all, &e), "%s", e.text);
+	cr_expect(call(m, 0, "256", &all, &e), "%s", e.text);
 	cr_expect_eq(all.len, 2 * 256 + strlen("\"[{\"\n"));
 	buf_fini(&all);
 	expect_failure(m, 0, "257", ERR_LIMIT, "an output nested deeper than 256");
@@ -554,13 +570,14 @@ static bool take_one(void *ctx, struct jslice output)
 Test(mapping, stops_handing_out_when_told)
 {
 	struct mapping *m = load_function("def f: range(10);");
+	struct mapping_input in = see_body("1", 1);
 	struct err e = { 0 };
 	int n = 0;
 
-	cr_expect(mapping_call(m, 0, "1", 1, take_one, &n, &e), "%s", e.text);
+	cr_expect(mapping_call(m, 0, &in, take_one, &n, &e), "%s", e.text);
 	cr_expect_eq(n, 2);
 	n = 0;
-	cr_expect(mapping_call(m, 0, "1", 1, take_one, &n, &e), "and can be called again");
+	cr_expect(mapping_call(m, 0, &in, take_one, &n, &e), "and can be called again");
 	cr_expect_eq(n, 2);
 	mapping_free(m);
 }
@@ -576,7 +593,7 @@ static bool call_again(void *ctx, struct jslice output)
 	struct err e = { 0 };
 
 	buf_puts(&nested->all, "outer ");
-	cr_expect(mapping_call(nested->m, 0, "3", 1, add_output, &nested->all, &e), "%s", e.text);
+	cr_expect(call(nested->m, 0, "3", &nested->all, &e), "%s", e.text);
 	buf_append(&nested->all, output.text, output.len);
 	buf_putc(&nested->all, '\n');
 	return true;
@@ -585,9 +602,10 @@ static bool call_again(void *ctx, struct jslice output)
 Test(mapping, can_be_called_from_its_outputs)
 {
 	struct nested nested = { .m = load_function("def f: ., . + 1;") };
+	struct mapping_input in = see_body("1", 1);
 	struct err e = { 0 };
 
-	cr_expect(mapping_call(nested.m, 0, "1", 1, call_again, &nested, &e));
+	cr_expect(mapping_call(nested.m, 0, &in, call_again, &nested, &e));
 	cr_expect_str_eq(buf_str(&nested.all), "outer 3\n4\n1\nouter 3\n4\n2\n");
 	buf_fini(&nested.all);
 	mapping_free(nested.m);
@@ -599,7 +617,7 @@ Test(mapping, hands_out_nothing_of_a_call_that_fails)
 	struct buf all = { 0 };
 	struct err e = { 0 };
 
-	cr_expect_not(mapping_call(m, 0, "1", 1, add_output, &all, &e));
+	cr_expect_not(call(m, 0, "1", &all, &e));
 	cr_expect_eq(all.len, 0);
 	buf_fini(&all);
 	mapping_free(m);
@@ -685,7 +703,7 @@ Test(mapping, never_quotes_the_payload)
 
 		buf_printf(&text, "def input_of(f): f | error; def f: %s;", functions[i]);
 		m = load_function(buf_str(&text));
-		if (!mapping_call(m, 0, input, strlen(input), add_output, &all, &e))
+		if (!call(m, 0, input, &all, &e))
 			cr_expect_not(strstr(e.text, "Canary") || strstr(e.text, "hunter") ||
 					      strstr(e.text, "4711"),
 				      "%s: %s", functions[i], e.text);
@@ -712,12 +730,13 @@ Test(mapping, reads_no_byte_beyond_its_input)
 	struct buf all = { 0 };
 	struct err e = { 0 };
 	char *exact = malloc(3);
+	struct mapping_input in = see_body(exact, 3);
 
 	memcpy(exact, "123", 3);
-	cr_expect(mapping_call(m, 0, exact, 3, add_output, &all, &e));
+	cr_expect(mapping_call(m, 0, &in, add_output, &all, &e));
 	cr_expect_str_eq(buf_str(&all), "123\n");
 	memcpy(exact, "[1,", 3);
-	cr_expect_not(mapping_call(m, 0, exact, 3, add_output, &all, &e));
+	cr_expect_not(mapping_call(m, 0, &in, add_output, &all, &e));
 	free(exact);
 	buf_fini(&all);
 	mapping_free(m);
@@ -730,5 +749,51 @@ Test(mapping, knows_whether_numbers_keep_their_spelling)
 	expect_outputs(m, 0, "9007199254740993",
 		       mapping_keeps_numbers() ? "9007199254740993\n" : "9007199254740992\n");
 	cr_expect_eq(mapping_keeps_numbers(), mapping_keeps_numbers());
+	mapping_free(m);
+}
+
+Test(mapping, functions_see_what_there_is_in_a_fixed_order)
+{
+	struct mapping *m = load_function("def f: .;");
+	struct var items[] = { { (char[]){ "a" }, (char[]){ "1" }, false },
+			       { (char[]){ "key" }, (char[]){ "hidden" }, true },
+			       { (char[]){ "a" }, (char[]){ "2" }, false } };
+	struct vars vars = { items, 3 };
+	struct mapping_input in = see_body("{}", 2);
+	struct buf all = { 0 };
+	struct err e = { 0 };
+
+	in.fields[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = 1700000000000 };
+	in.fields[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &vars };
+	in.fields[SEEN_KIND] = (struct mapping_field){ FIELD_TEXT, .text = "raw \"x\"" };
+	cr_expect(mapping_call(m, 1, &in, add_output, &all, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&all), "{\"kind\":\"raw \\\"x\\\"\",\"body\":{},\"topic\":{\"a\":"
+					"\"1\"},\"at\":1700000000000}\n");
+	buf_fini(&all);
+	mapping_free(m);
+}
+
+Test(mapping, values_that_were_the_same_may_change)
+{
+	struct mapping *m = load_function("def f: .;");
+	static const char *const states[] = { "{\"online\":true}", "{\"online\":true}", "{}", "[",
+					      "{}" };
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+		struct mapping_input in = { 0 };
+		struct buf all = { 0 };
+		char expected[64];
+
+		in.fields[SEEN_STATE] =
+			(struct mapping_field){ FIELD_JSON,
+						.json = { states[i], strlen(states[i]) } };
+		snprintf(expected, sizeof expected, "{\"state\":%s}\n", states[i]);
+		if (mapping_call(m, 1, &in, add_output, &all, &e))
+			cr_expect_str_eq(buf_str(&all), expected);
+		else
+			cr_expect_str_eq(states[i], "[");
+		buf_fini(&all);
+	}
 	mapping_free(m);
 }
