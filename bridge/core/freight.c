@@ -113,6 +113,7 @@ void freight_put_job(struct buf *out, const struct job *job)
 	if (job->type == JOB_READ) {
 		put_address(out, job->reader);
 		pack_u64(out, (uint64_t)job->at_ms);
+		pack_u8(out, job->awaits_echo);
 		put_message(out, job->message);
 	} else {
 		put_plain(out, &job->plain);
@@ -134,6 +135,7 @@ bool freight_get_job(struct unpack *u, struct job *job, struct message *m)
 	if (job->type == JOB_READ) {
 		job->reader = get_address(u);
 		job->at_ms = (int64_t)unpack_u64(u);
+		job->awaits_echo = unpack_u8(u) != 0;
 		get_message(u, m);
 		job->message = m;
 	} else {

@@ -367,7 +367,7 @@ bool link_set_state(struct task *t, const char *device)
 		  (state.data && strcmp(t->job.state, state.data) != 0);
 	t->n_device_changes = l->n_device_changes;
 	free(t->job.state);
-	t->job.state = buf_take(&state);
+	t->job.state = state.data;
 	return is_news;
 }
 

@@ -171,6 +171,8 @@ void logic_note_attributes(struct link *l, const struct plain *p);
 /* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember
  * its fields, so that they are not taken for attributes. */
 void logic_note_carried(struct link *l, const struct item *item);
+/* May attributes of this device, on a row that gives back what was pushed, be no news? */
+bool logic_awaits_echo(const struct link *l, const char *device);
 /* Append the fields of a JSON object of attributes that are no such echo, as an object. */
 void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
 			struct buf *out);

@@ -139,6 +139,16 @@ static bool find_request(struct task *t, const char *device)
 	return t->job.request != NULL;
 }
 
+/* Where nothing can come back, attributes are as stateless as telemetry.  True if that has changed. */
+static bool find_echo(struct task *t, const char *device)
+{
+	bool awaits = t->job.reader->row->echoes != KIND_NONE && logic_awaits_echo(t->link, device);
+	bool is_news = awaits != t->job.awaits_echo;
+
+	t->job.awaits_echo = awaits;
+	return is_news;
+}
+
 static bool before_read(struct job *job)
 {
 	struct task *t = (struct task *)job;
@@ -150,6 +160,7 @@ static bool before_read(struct job *job)
 	if (device) {
 		is_news = link_set_state(t, device);
 		is_news = find_request(t, device) || is_news;
+		is_news = find_echo(t, device) || is_news;
 	}
 	buf_fini(&name);
 	return is_news;

@@ -90,6 +90,11 @@ void logic_note_carried(struct link *l, const struct item *item)
 	buf_fini(&value);
 }
 
+bool logic_awaits_echo(const struct link *l, const char *device)
+{
+	return (l->carried && echo_size(l->carried) > 0) || twins_has_push(l->twins, device);
+}
+
 void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
 			struct buf *out)
 {

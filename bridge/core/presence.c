@@ -90,7 +90,8 @@ void presences_put_state(const struct presences *t, const char *device, struct b
 {
 	const struct state *s = map_get_str(&t->states, device);
 
-	put(out, s ? s->online : KNOWN_NOT, s && s->alarm == KNOWN_TRUE ? KNOWN_TRUE : KNOWN_FALSE);
+	if (s)
+		put(out, s->online, s->alarm == KNOWN_TRUE ? KNOWN_TRUE : KNOWN_FALSE);
 }
 
 void presences_forget(struct presences *t, const char *device, struct changes *out)

@@ -23,7 +23,8 @@ bool presences_set_online(struct presences *t, const char *device, bool online,
  * is active. */
 bool presences_set_alarm(struct presences *t, const char *device, bool active, struct changes *out);
 
-/* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false. */
+/* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false; nothing if
+ * nothing is known of the device. */
 void presences_put_state(const struct presences *t, const char *device, struct buf *out);
 
 /* The device is gone. */

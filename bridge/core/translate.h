@@ -51,6 +51,7 @@ struct job {
 	const struct reader *reader;
 	const struct message *message; /* borrowed; credentials already checked and taken out */
 	int64_t at_ms;
+	bool awaits_echo; /* something that the bridge sent may come back with it */
 	/* WRITE */
 	struct plain plain;
 	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */

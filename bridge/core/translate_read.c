@@ -335,7 +335,7 @@ static bool is_written_now(const struct reading *rd, const struct plain *p)
 	const struct job *job = rd->job;
 
 	return !translate_is_stateful(p->kind) &&
-	       !(p->kind == KIND_ATTRIBUTES && job->reader->row->echoes != KIND_NONE) &&
+	       !(p->kind == KIND_ATTRIBUTES && job->awaits_echo) &&
 	       flow_target(kind_table[p->kind].flow) != job->side &&
 	       strcmp(p->device, rd->device) == 0 &&
 	       !(job->plan->is_mirror && kind_table[p->kind].flow == FLOW_DOWN);

@@ -565,6 +565,13 @@ static void put_end(struct buf *out, size_t start)
 	buf_puts(out, out->len == start ? "{}" : "}");
 }
 
+bool twins_has_push(const struct twins *t, const char *device)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+
+	return w && w->push;
+}
+
 void twins_echo(struct twins *t, const char *device, struct jslice attributes, struct changes *out,
 		struct buf *rest, bool *confirmed, struct buf *reply)
 {

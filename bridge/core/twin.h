@@ -39,6 +39,8 @@ bool twins_push(struct twins *t, const char *device, struct jslice body, bool wa
 		struct changes *out, struct twin_push *result, struct buf *config,
 		struct buf *reply, struct err *e);
 
+/* Is a push open for this device, so that an echo may confirm it? */
+bool twins_has_push(const struct twins *t, const char *device);
 /* Attributes came up on a row that echoes config: `attributes` is a JSON object.  Keys of it that
  * equal (deeply) a key of the open push confirm that key and are left out of `rest`; the others are
  * appended to `rest` as one JSON object, spelled as they came ("{}" if none are left).  When all

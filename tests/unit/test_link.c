@@ -917,6 +917,45 @@ Test(link, time_outs_wait_for_what_is_being_decided)
 	cr_expect_gt(link_changes(l).n, n, "and closed with its answer");
 }
 
+static void start_echoes(void)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {changed: .payload}}; def values: .body.values;"));
+}
+
+Test(link, attributes_are_written_at_once_where_nothing_can_come_back)
+{
+	use_a_hand();
+	start_echoes();
+	receive_tagged(SOUTH, "s/d/a", "{'x':1}");
+	back(0);
+	cr_expect_eq(n_taken, 1, "no second job");
+	expect_said("north n/d/a {'x':1}\n= carried\n", __LINE__);
+}
+
+Test(link, attributes_are_done_again_if_something_was_pushed_meanwhile)
+{
+	use_a_hand();
+	start_echoes();
+	receive_tagged(NORTH, "n/d/set", "{'x':1}");
+	receive_tagged(SOUTH, "s/d/a", "{'x':1}");
+	back(1); /* ahead of its turn: nothing is pushed yet */
+	back(0);
+	back(2);
+	buf_reset(&said);
+	cr_assert_eq(n_taken, 4, "it is read again");
+	back(3);
+	cr_expect_null(strstr(buf_str(&said), "north n/d/a"), "it is what was pushed: %s",
+		       buf_str(&said));
+}
+
 Test(link, a_link_may_end_while_it_decides)
 {
 	use_a_hand();
@@ -1322,15 +1361,7 @@ Test(link, what_rides_with_pushes_is_no_news_when_it_comes_back)
 
 Test(link, what_comes_back_of_a_push_confirms_it_and_the_rest_is_news)
 {
-	start(SOUTHERN("",
-		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
-		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
-		       "def diff: .body.changed;"),
-	      NORTHERN("",
-		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
-		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
-		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
-		       "def diff: {body: {changed: .payload}}; def values: .body.values;"));
+	start_echoes();
 	step(SOUTH, "s/d/a", "{'x': 1.0}", "north n/d/a {'x': 1.0}\n= carried\n");
 	step(NORTH, "n/d/set", "{'a':1,'b':2}", "south s/d/push {'a':1,'b':2}\n= carried\n");
 	step(SOUTH, "s/d/a", "{'a':1}", "= echo\n");

@@ -69,6 +69,8 @@ static void expect_results(struct results *r, const char *wanted, int line)
 	results_fini(r);
 }
 
+static bool awaits_echo;
+
 /* Read a message by all rows that it finds. */
 static void read_message(enum side from, const struct message *m, struct results *r)
 {
@@ -82,6 +84,7 @@ static void read_message(enum side from, const struct message *m, struct results
 				   .side = from,
 				   .reader = match.readers[i],
 				   .message = m,
+				   .awaits_echo = awaits_echo,
 				   .at_ms = 1700000000000 };
 
 		translate(&job, r);
@@ -647,6 +650,8 @@ Test(translate, what_needs_logic_or_goes_back_is_not_written_at_once)
 		   N_ALL);
 	expect(SOUTH, "p/d", "{'online':true}",
 	       "+{'kind':'presence','device':'d','body':{'online':true}}\n");
+	expect(SOUTH, "a/d", "{}", "a/d {}\n");
+	awaits_echo = true;
 	expect(SOUTH, "a/d", "{}", "+{'kind':'attributes','device':'d','body':{}}\n");
 	expect(SOUTH, "e/d", "1", "+{'kind':'space_info','device':'d','body':{}}\n");
 }
