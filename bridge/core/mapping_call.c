@@ -22,12 +22,11 @@ static const char *const key_names[MAPPING_KEYS] = {
 	[SEEN_AT] = "at",	[SEEN_LIMITS] = "limits",   [SEEN_TO] = "to",
 	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
 };
-/* Mostly the same as in the call before. */
+/* Mostly the same as in the call before: settings, and the payload where several rows read a topic. */
+#define STEADY_MAX_BYTES 4096
 static const bool is_steady[MAPPING_KEYS] = {
-	[SEEN_LIMITS] = true,
-	[SEEN_TO] = true,
-	[SEEN_STATE] = true,
-	[SEEN_VARS] = true,
+	[SEEN_PAYLOAD] = true, [SEEN_LIMITS] = true, [SEEN_TO] = true,
+	[SEEN_STATE] = true,   [SEEN_VARS] = true,
 };
 
 void mapping_input_init(struct mapping *m)
@@ -76,8 +75,9 @@ static jv read_field(struct mapping *m, int key, const struct mapping_field *f)
 {
 	switch (f->type) {
 	case FIELD_JSON:
-		return is_steady[key] ? read_steady(&m->steady[key], f->json)
-				      : mapping_json_read(f->json.text, f->json.len);
+		return is_steady[key] && f->json.len <= STEADY_MAX_BYTES
+			       ? read_steady(&m->steady[key], f->json)
+			       : mapping_json_read(f->json.text, f->json.len);
 	case FIELD_TEXT:
 		return jv_string(f->text);
 	case FIELD_INTEGER:
