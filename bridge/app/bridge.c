@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/conf.h"
 #include "app/letters.h"
@@ -22,7 +23,9 @@
 #include "store/journal.h"
 #include "store/state.h"
 
-#define DRAIN_MS 5000 /* at the end: how long what is in hand may take */
+#define BUSY_TRIES   40 /* for the state: two seconds ... */
+#define BUSY_WAIT_US 50000
+#define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
 
 struct bridge {
 	const struct conf *conf;
@@ -177,6 +180,22 @@ static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct er
 
 /* --- starting and ending ------------------------------------------------------------------- */
 
+/* A verb that asks a bridge which does not run has the state for a moment. */
+static struct db *open_state(const struct conf *conf, struct err *e)
+{
+	struct db *db = NULL;
+
+	for (int i = 0; !db && i < BUSY_TRIES; i++) {
+		if (i > 0)
+			usleep(BUSY_WAIT_US);
+		*e = (struct err){ 0 };
+		db = db_open(conf->state, conf->state_key, e);
+		if (!db && e->code != ERR_BUSY)
+			break;
+	}
+	return db;
+}
+
 struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
@@ -186,7 +205,7 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 	b->conf = conf;
 	b->deadline_ms = INT64_MAX;
 	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	parts->db = db_open(conf->state, conf->state_key, e);
+	parts->db = open_state(conf, e);
 	if (!parts->db)
 		goto out;
 	if (!db_set_sync(parts->db, conf->journal.is_sync, e))
