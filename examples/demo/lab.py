@@ -312,6 +312,7 @@ class Client:
         self.paho.on_subscribe = self._on_subscribe
         self.paho.on_message = self._on_message
         self.paho.reconnect_delay_set(1, 1)
+        self.paho.max_inflight_messages_set(1000)  # who publishes keeps to a window of its own, or none
         if username is not None:
             self.paho.username_pw_set(username, password)
         self._connect(port)

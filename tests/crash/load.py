@@ -106,7 +106,6 @@ class Load:
 
     def _watch(self):
         for side, client in self.client.items():
-            client.paho.max_inflight_messages_set(self.window)
             client.paho.on_publish = lambda *_, side=side: self._on_accepted(side)
             client.on("#", lambda m, side=side: self._on_message(side, m))
 

@@ -24,6 +24,7 @@ class Authority:
         self.ca = self._path("ca.pem")
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                       "-days", "2", "-subj", f"/CN=calque test authority {name}",
+                      "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                       "-keyout", self._path("ca.key"), "-out", self.ca)
         self.server = self._issue("localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
         self.client = self._issue("bridge", "extendedKeyUsage=clientAuth")
