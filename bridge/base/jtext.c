@@ -1,582 +1,14 @@
-#include "base/jtext.h"
-
-#include <limits.h>
+/* jtext.c -- strict text: walks over it, takes its strings and integers apart, writes strings. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
-#include "base/err.h"
+#include "base/jtext_inside.h"
 
-/* UTF-8 (RFC 3629) */
+/* Walking strict text: jtext_read.c has checked it, so only the bounds are minded here. */
 
-/* Bytes of the character at `p`, 0 if it is no valid UTF-8. */
-static size_t utf8_size(const char *p, const char *end)
-{
-	const unsigned char *u = (const unsigned char *)p;
-	size_t left = (size_t)(end - p);
-	unsigned char low = 0x80, high = 0xbf; /* bounds of the second byte */
-	size_t n;
-
-	if (left == 0)
-		return 0;
-	if (u[0] < 0x80)
-		return 1;
-	if (u[0] < 0xc2 || u[0] > 0xf4)
-		return 0;
-	n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-	if (u[0] == 0xe0)
-		low = 0xa0; /* else overlong */
-	if (u[0] == 0xed)
-		high = 0x9f; /* else a surrogate */
-	if (u[0] == 0xf0)
-		low = 0x90; /* else overlong */
-	if (u[0] == 0xf4)
-		high = 0x8f; /* else beyond U+10FFFF */
-	if (left < n || u[1] < low || u[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
-bool jtext_is_utf8(const void *p, size_t len)
-{
-	const char *at = p, *end = at + len;
-
-	while (at < end) {
-		size_t n = (unsigned char)*at < 0x80 ? 1 : utf8_size(at, end);
-
-		if (n == 0)
-			return false;
-		at += n;
-	}
-	return true;
-}
-
-static void put_utf8(struct buf *out, unsigned c)
-{
-	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-	char text[4];
-
-	for (size_t i = n; i-- > 1; c >>= 6)
-		text[i] = (char)(0x80 | (c & 0x3f));
-	text[0] = (char)(lead[n] | c);
-	buf_append(out, text, n);
-}
-
-/* Pieces that the scanner and the walkers share */
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Needs no second look inside a string: ASCII but control, quotes and backslash. */
-static bool is_plain(char c)
-{
-	static const bool plain[256] = {
-		[0x20 ... '"' - 1] = true,
-		['"' + 1 ... '\'' - 1] = true,
-		['\'' + 1 ... '\\' - 1] = true,
-		['\\' + 1 ... 0x7f] = true,
-	};
-
-	return plain[(unsigned char)c];
-}
-
-static const char *space_end(const char *p, const char *end)
-{
-	while (p < end && is_space(*p))
-		p++;
-	return p;
-}
-
-static const char *plain_end(const char *p, const char *end)
-{
-	while (p < end && is_plain(*p))
-		p++;
-	return p;
-}
-
-/* The value of four hexadecimal digits at `p`, -1 if they are none. */
-static int hex4(const char *p, const char *end)
-{
-	int v = 0;
-
-	if (end - p < 4)
-		return -1;
-	for (int i = 0; i < 4; i++) {
-		char c = p[i];
-
-		if (is_digit(c))
-			v = v * 16 + c - '0';
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			v = v * 16 + (c | 0x20) - 'a' + 10;
-		else
-			return -1;
-	}
-	return v;
-}
-
-static const char *digits_end(const char *p, const char *end)
-{
-	while (p < end && is_digit(*p))
-		p++;
-	return p;
-}
-
-/* Where the JSON number at `p` ends; NULL if there is none. */
-static const char *number_end(const char *p, const char *end)
-{
-	const char *from;
-
-	if (p < end && *p == '-')
-		p++;
-	from = p;
-	p = p < end && *p == '0' ? p + 1 : digits_end(p, end);
-	if (p == from)
-		return NULL;
-	if (p < end && *p == '.') {
-		from = p + 1;
-		p = digits_end(from, end);
-		if (p == from)
-			return NULL;
-	}
-	if (p < end && (*p | 0x20) == 'e') {
-		from = p + 1;
-		if (from < end && (*from == '+' || *from == '-'))
-			from++;
-		p = digits_end(from, end);
-		if (p == from)
-			return NULL;
-	}
-	return p;
-}
-
-void jtext_put_string(struct buf *out, const char *s, size_t n)
-{
-	static const char shorts[0x20] = {
-		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
-	};
-	const char *end = s + n, *run = s;
-
-	buf_reserve(out, n + 2);
-	buf_putc(out, '"');
-	for (; s < end; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_append(out, run, (size_t)(s - run));
-		if (c >= 0x20)
-			buf_printf(out, "\\%c", c);
-		else if (shorts[c])
-			buf_printf(out, "\\%c", shorts[c]);
-		else
-			buf_printf(out, "\\u%04x", c);
-		run = s + 1;
-	}
-	buf_append(out, run, (size_t)(s - run));
-	buf_putc(out, '"');
-}
-
-/* The scanner: recursive descent over the whole text, strict or lenient.  Strict, it only checks and
- * the caller copies the text; lenient, it writes what it understood to `out`. */
-
-struct scan {
-	const char *start, *p, *end;
-	bool lenient;
-	int depth;
-	struct buf *out; /* NULL: only check */
-	struct err *e;
-};
-
-static bool scan_value(struct scan *s);
-
-static bool fail(const struct scan *s, const char *what)
-{
-	err_set(s->e, ERR_INVALID, "byte %zu: %s", (size_t)(s->p - s->start) + 1, what);
-	return false;
-}
-
-/* Quotes that word processors make of straight ones, and those of Chinese and Japanese texts. */
-static bool is_at_curly_quote(const struct scan *s)
-{
-	const unsigned char *u = (const unsigned char *)s->p;
-
-	if (s->end - s->p < 3)
-		return false;
-	return (u[0] == 0xe2 && u[1] == 0x80 && u[2] >= 0x98 && u[2] <= 0x9f) || /* U+2018..201F */
-	       (u[0] == 0xe3 && u[1] == 0x80 && u[2] >= 0x8c && u[2] <= 0x8f) || /* U+300C..300F */
-	       (u[0] == 0xef && u[1] == 0xbc && (u[2] == 0x82 || u[2] == 0x87)); /* U+FF02, FF07 */
-}
-
-static bool expected(const struct scan *s, const char *what)
-{
-	if (is_at_curly_quote(s))
-		return fail(s, "a straight quote was expected, not a curly one");
-	err_set(s->e, ERR_INVALID, "byte %zu: %s was expected", (size_t)(s->p - s->start) + 1,
-		what);
-	return false;
-}
-
-static void emit(const struct scan *s, const char *p, size_t n)
-{
-	if (s->out)
-		buf_append(s->out, p, n);
-}
-
-/* Is the next character `c`?  Then step over it. */
-static bool take(struct scan *s, char c)
-{
-	if (s->p == s->end || *s->p != c)
-		return false;
-	s->p++;
-	return true;
-}
-
-static bool skip_comment(struct scan *s)
-{
-	bool is_block = s->p[0] == '/' && s->p + 1 < s->end && s->p[1] == '*';
-	const char *close;
-
-	if (!is_block) {
-		while (s->p < s->end && *s->p != '\n' && *s->p != '\r')
-			s->p++;
-		return true;
-	}
-	close = memmem(s->p + 2, (size_t)(s->end - s->p) - 2, "*/", 2);
-	if (!close)
-		return fail(s, "the comment has no end");
-	s->p = close + 2;
-	return true;
-}
-
-static bool is_at_comment(const struct scan *s)
-{
-	if (s->p == s->end)
-		return false;
-	return *s->p == '#' ||
-	       (*s->p == '/' && s->p + 1 < s->end && (s->p[1] == '/' || s->p[1] == '*'));
-}
-
-/* White space, and comments where they are allowed.  False: a comment without end. */
-static bool skip_space(struct scan *s)
-{
-	if (!s->lenient) {
-		s->p = space_end(s->p, s->end);
-		return true;
-	}
-	for (;;) {
-		s->p = space_end(s->p, s->end);
-		if (!is_at_comment(s))
-			return true;
-		if (!skip_comment(s))
-			return false;
-	}
-}
-
-/* Write what stands from *run up to here and `text` instead of the next `n` bytes. */
-static void mend(struct scan *s, const char **run, const char *text, size_t n)
-{
-	emit(s, *run, (size_t)(s->p - *run));
-	emit(s, text, strlen(text));
-	s->p += n;
-	*run = s->p;
-}
-
-static bool scan_unicode_escape(struct scan *s)
-{
-	int c = hex4(s->p + 2, s->end);
-
-	if (c < 0)
-		return fail(s, "not four hexadecimal digits after \\u");
-	if (c >= 0xd800 && c <= 0xdfff) {
-		const char *second = s->p + 6;
-		int d = s->end - second >= 6 && second[0] == '\\' && second[1] == 'u'
-				? hex4(second + 2, s->end)
-				: -1;
-
-		if (c > 0xdbff || d < 0xdc00 || d > 0xdfff)
-			return fail(s, "half a surrogate pair");
-		s->p = second;
-	}
-	s->p += 6;
-	return true;
-}
-
-static bool scan_escape(struct scan *s, const char **run)
-{
-	char c = s->p + 1 < s->end ? s->p[1] : '\0';
-
-	if (c == 'u')
-		return scan_unicode_escape(s);
-	if (c && strchr("\"\\/bfnrt", c)) {
-		s->p += 2;
-		return true;
-	}
-	if (s->lenient && c == '\'') {
-		mend(s, run, "'", 2);
-		return true;
-	}
-	if (s->lenient && c == '\n') {
-		mend(s, run, "\\n", 2);
-		return true;
-	}
-	return fail(s, "an escape that JSON does not have");
-}
-
-/* A character that ends a run of plain ones, and is not the closing quote. */
-static bool scan_special(struct scan *s, const char **run)
-{
-	char c = *s->p, text[8];
-	size_t n;
-
-	if (c == '\\')
-		return scan_escape(s, run);
-	if (c == '"') {
-		mend(s, run, "\\\"", 1);
-		return true;
-	}
-	if ((unsigned char)c < 0x20) {
-		if (!s->lenient)
-			return fail(s, "a control character must be escaped");
-		snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
-		mend(s, run, text, 1);
-		return true;
-	}
-	n = utf8_size(s->p, s->end); /* 1 for an apostrophe */
-	if (n == 0)
-		return fail(s, "not valid UTF-8");
-	s->p += n;
-	return true;
-}
-
-static bool scan_string(struct scan *s)
-{
-	char quote = *s->p++;
-	const char *run = s->p;
-
-	emit(s, "\"", 1);
-	for (;;) {
-		s->p = plain_end(s->p, s->end);
-		if (s->p == s->end)
-			return expected(s, "the end of the string");
-		if (*s->p == quote)
-			break;
-		if (!scan_special(s, &run))
-			return false;
-	}
-	emit(s, run, (size_t)(s->p - run));
-	emit(s, "\"", 1);
-	s->p++;
-	return true;
-}
-
-/* Gson's unquoted text: up to white space or any of / \ ; # = { } [ ] : , */
-static bool word_length(struct scan *s, size_t *len)
-{
-	const char *p = s->p;
-
-	while (p < s->end && *p != '\f' && !is_space(*p) &&
-	       (*p == '\0' || !strchr("/\\;#={}[]:,", *p))) {
-		size_t n = utf8_size(p, s->end);
-
-		if (n == 0) {
-			s->p = p;
-			return fail(s, "not valid UTF-8");
-		}
-		p += n;
-	}
-	*len = (size_t)(p - s->p);
-	return true;
-}
-
-static const char *const keywords[] = { "true", "false", "null" };
-
-/* The keyword that the word is, in any case as Gson takes it; NULL if it is none. */
-static const char *keyword_of(const char *word, size_t len)
-{
-	for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
-		if (len == strlen(keywords[i]) && strncasecmp(word, keywords[i], len) == 0)
-			return keywords[i];
-	return NULL;
-}
-
-static bool scan_word(struct scan *s, bool is_key, const char *what)
-{
-	const char *keyword;
-	size_t len;
-
-	if (is_at_curly_quote(s))
-		return expected(s, what);
-	if (!word_length(s, &len))
-		return false;
-	if (len == 0)
-		return expected(s, what);
-	keyword = keyword_of(s->p, len);
-	if (!is_key && keyword)
-		emit(s, keyword, len);
-	else if (!is_key && number_end(s->p, s->p + len) == s->p + len)
-		emit(s, s->p, len);
-	else if (s->out)
-		jtext_put_string(s->out, s->p, len);
-	s->p += len;
-	return true;
-}
-
-static bool scan_number(struct scan *s)
-{
-	const char *end = number_end(s->p, s->end);
-
-	if (!end)
-		return fail(s, "not a JSON number");
-	s->p = end;
-	return true;
-}
-
-static bool scan_keyword(struct scan *s)
-{
-	for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
-		size_t len = strlen(keywords[i]);
-
-		if ((size_t)(s->end - s->p) >= len && memcmp(s->p, keywords[i], len) == 0) {
-			s->p += len;
-			return true;
-		}
-	}
-	return expected(s, "a value");
-}
-
-static bool scan_key(struct scan *s)
-{
-	const char *what = "a string";
-
-	if (s->p < s->end && (*s->p == '"' || (s->lenient && *s->p == '\'')))
-		return scan_string(s);
-	return s->lenient ? scan_word(s, true, what) : expected(s, what);
-}
-
-static bool scan_member(struct scan *s)
-{
-	if (!scan_key(s) || !skip_space(s))
-		return false;
-	if (s->lenient && take(s, '='))
-		take(s, '>');
-	else if (!take(s, ':'))
-		return expected(s, "':'");
-	emit(s, ":", 1);
-	return skip_space(s) && scan_value(s);
-}
-
-static bool scan_element(struct scan *s)
-{
-	if (s->lenient && s->p < s->end && (*s->p == ',' || *s->p == ';')) {
-		emit(s, "null", 4); /* nothing between two commas: so Gson */
-		return true;
-	}
-	return scan_value(s);
-}
-
-static bool scan_container(struct scan *s, char open, char close)
-{
-	bool is_object = open == '{';
-
-	if (++s->depth > JTEXT_MAX_DEPTH)
-		return fail(s, "nested too deep");
-	s->p++;
-	emit(s, &open, 1);
-	for (bool is_first = true;; is_first = false) {
-		if (!skip_space(s))
-			return false;
-		if ((is_first || s->lenient) && take(s, close))
-			break;
-		if (!is_first)
-			emit(s, ",", 1);
-		if (!(is_object ? scan_member(s) : scan_element(s)) || !skip_space(s))
-			return false;
-		if (take(s, close))
-			break;
-		if (!take(s, ',') && !(s->lenient && take(s, ';')))
-			return expected(s, is_object ? "',' or '}'" : "',' or ']'");
-	}
-	emit(s, &close, 1);
-	s->depth--;
-	return true;
-}
-
-static bool scan_value(struct scan *s)
-{
-	if (s->p == s->end)
-		return expected(s, "a value");
-	if (*s->p == '{')
-		return scan_container(s, '{', '}');
-	if (*s->p == '[')
-		return scan_container(s, '[', ']');
-	if (*s->p == '"' || (s->lenient && *s->p == '\''))
-		return scan_string(s);
-	if (s->lenient)
-		return scan_word(s, false, "a value");
-	if (*s->p == '-' || is_digit(*s->p))
-		return scan_number(s);
-	return scan_keyword(s);
-}
-
-/* The whole text is one value; store where it stands. */
-static bool scan_text(struct scan *s, struct jslice *value)
-{
-	const char *from;
-
-	if (!skip_space(s))
-		return false;
-	from = s->p;
-	if (!scan_value(s))
-		return false;
-	*value = (struct jslice){ from, (size_t)(s->p - from) };
-	return skip_space(s) && (s->p == s->end || expected(s, "the end of the text"));
-}
-
-bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e)
-{
-	static const char bom[] = "\xef\xbb\xbf";
-	struct scan strict = { .start = text, .p = text, .end = text + len };
-	struct scan mending;
-	struct jslice value;
-	size_t was = out->len;
-
-	if (lenient && len >= 3 && memcmp(text, bom, 3) == 0)
-		strict.p += 3;
-	mending = strict;
-	strict.e = lenient ? NULL : e;
-	if (scan_text(&strict, &value)) { /* most is strict: keep it as it is */
-		buf_append(out, value.text, value.len);
-		return true;
-	}
-	if (!lenient)
-		return false;
-	mending.lenient = true;
-	mending.out = out;
-	mending.e = e;
-	if (scan_text(&mending, &value))
-		return true;
-	out->len = was;
-	if (out->data)
-		out->data[was] = '\0';
-	return false;
-}
-
-/* Walking strict text: the scanner has checked it, so only the bounds are minded here. */
-
-static const char *string_end(const char *p, const char *end)
+const char *jtext_string_end(const char *p, const char *end)
 {
 	for (p++; p < end && *p != '"'; p++)
 		if (*p == '\\')
@@ -597,7 +29,7 @@ static const char *value_end(const char *p, const char *end)
 
 	while (p < end) {
 		if (*p == '"') {
-			p = string_end(p, end);
+			p = jtext_string_end(p, end);
 		} else if (*p == '{' || *p == '[') {
 			depth++;
 			p++;
@@ -660,7 +92,7 @@ bool jtext_next_field(struct jslice object, size_t *pos, struct jfield *out)
 
 	if (!key)
 		return false;
-	p = string_end(key, end);
+	p = jtext_string_end(key, end);
 	out->key = (struct jslice){ key, (size_t)(p - key) };
 	p = space_end(p, end);
 	if (p < end && *p == ':')
@@ -701,6 +133,35 @@ bool jtext_field(struct jslice object, const char *key, struct jslice *out)
 	return found;
 }
 
+/* Strings */
+
+void jtext_put_string(struct buf *out, const char *s, size_t n)
+{
+	static const char shorts[0x20] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
+	};
+	const char *end = s + n, *run = s;
+
+	buf_reserve(out, n + 2);
+	buf_putc(out, '"');
+	for (; s < end; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_append(out, run, (size_t)(s - run));
+		if (c >= 0x20)
+			buf_printf(out, "\\%c", c);
+		else if (shorts[c])
+			buf_printf(out, "\\%c", shorts[c]);
+		else
+			buf_printf(out, "\\u%04x", c);
+		run = s + 1;
+	}
+	buf_append(out, run, (size_t)(s - run));
+	buf_putc(out, '"');
+}
+
 /* The string without the white space around it and its quotes; false if it is none. */
 static bool string_inside(struct jslice v, struct jslice *out)
 {
@@ -709,7 +170,7 @@ static bool string_inside(struct jslice v, struct jslice *out)
 
 	if (p == end || *p != '"')
 		return false;
-	end = string_end(p, end);
+	end = jtext_string_end(p, end);
 	if (end - p < 2)
 		return false;
 	*out = (struct jslice){ p + 1, (size_t)(end - p) - 2 };
@@ -735,6 +196,18 @@ bool jtext_string_is(struct jslice string, const char *s)
 	return same;
 }
 
+static void put_utf8(struct buf *out, unsigned c)
+{
+	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	char text[4];
+
+	for (size_t i = n; i-- > 1; c >>= 6)
+		text[i] = (char)(0x80 | (c & 0x3f));
+	text[0] = (char)(lead[n] | c);
+	buf_append(out, text, n);
+}
+
 /* Decode the escape at `p`; where it ends. */
 static const char *decode_escape(const char *p, const char *end, struct buf *out)
 {
@@ -749,12 +222,12 @@ static const char *decode_escape(const char *p, const char *end, struct buf *out
 		buf_putc(out, letter && *letter ? means[letter - letters] : p[1]);
 		return p + 2;
 	}
-	c = hex4(p + 2, end);
+	c = jtext_hex4(p + 2, end);
 	if (c < 0)
 		return end;
 	p += 6;
 	if (c >= 0xd800 && c <= 0xdbff && end - p >= 6) {
-		low = hex4(p + 2, end);
+		low = jtext_hex4(p + 2, end);
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 		p += 6;
 	}
@@ -784,11 +257,14 @@ bool jtext_string_decode(struct jslice string, struct buf *out)
 	return true;
 }
 
+/* Integers */
+
 static bool is_integer(struct jslice v)
 {
 	const char *end = v.text + v.len;
 
-	return number_end(v.text, end) == end && digits_end(v.text + (*v.text == '-'), end) == end;
+	return jtext_number_end(v.text, end) == end &&
+	       digits_end(v.text + (*v.text == '-'), end) == end;
 }
 
 bool jtext_integer(struct jslice v, int64_t *out)
@@ -815,13 +291,13 @@ bool jtext_integer(struct jslice v, int64_t *out)
 }
 
 /* Call `f` with each number that is spelled as an integer. */
-static bool each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
+bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
 {
 	const char *p = v.text, *end = p + v.len;
 
 	while (p < end) {
 		if (*p == '"') {
-			p = string_end(p, end);
+			p = jtext_string_end(p, end);
 		} else if (*p == '-' || is_digit(*p)) {
 			struct jslice number = { p, (size_t)(scalar_end(p, end) - p) };
 
@@ -866,93 +342,5 @@ bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice
 {
 	struct wide_walk w = { f, ctx };
 
-	return each_integer(v, on_integer, &w);
-}
-
-/* Trees */
-
-/* json-c clamps what fits neither int64 nor uint64. */
-static bool fits_json_c(void *ctx, struct jslice number)
-{
-	static const char lowest[] = "9223372036854775808", highest[] = "18446744073709551615";
-	bool is_negative = number.text[0] == '-';
-	const char *limit = is_negative ? lowest : highest;
-	size_t n = number.len - is_negative, max = strlen(limit);
-
-	(void)ctx;
-	return n < max || (n == max && memcmp(number.text + is_negative, limit, n) <= 0);
-}
-
-/* json-c's keys end at a NUL character. */
-static bool has_nul_in_key(struct jslice v)
-{
-	const char *end = v.text + v.len;
-	struct buf key = { 0 };
-	bool found = false;
-
-	if (!memmem(v.text, v.len, "\\u0000", 6))
-		return false;
-	for (const char *p = v.text; p < end && !found; p++) {
-		struct jslice string = { p, 0 };
-
-		if (*p != '"')
-			continue;
-		p = string_end(p, end);
-		string.len = (size_t)(p - string.text);
-		buf_reset(&key);
-		jtext_string_decode(string, &key);
-		p = space_end(p, end);
-		found = p < end && *p == ':' && memchr(key.data, '\0', key.len);
-	}
-	buf_fini(&key);
-	return found;
-}
-
-static json_object *parse_tree(const char *text, size_t len)
-{
-	json_tokener *t = json_tokener_new_ex(JTEXT_MAX_DEPTH + 8);
-	json_object *tree;
-
-	/* Not JSON_TOKENER_STRICT: the text was checked before, and 0.18 then takes the bytes of
-	 * non-ASCII characters for control characters. */
-	tree = json_tokener_parse_ex(t, text, (int)len);
-	if (json_tokener_get_error(t) == json_tokener_continue) /* it waits for a number to go on */
-		tree = json_tokener_parse_ex(t, "", 1);
-	json_tokener_free(t);
-	return tree;
-}
-
-json_object *jtext_tree(const char *text, size_t len, struct err *e)
-{
-	struct scan s = { .start = text, .p = text, .end = text + len, .e = e };
-	struct jslice value;
-	json_object *tree;
-
-	if (len > INT_MAX - 1) {
-		err_set(e, ERR_INVALID, "the text is too long");
-		return NULL;
-	}
-	if (!scan_text(&s, &value))
-		return NULL;
-	if (!each_integer(value, fits_json_c, NULL)) {
-		err_set(e, ERR_INVALID, "an integer of more than 64 bits");
-		return NULL;
-	}
-	if (has_nul_in_key(value)) {
-		err_set(e, ERR_INVALID, "a key with a NUL character");
-		return NULL;
-	}
-	tree = parse_tree(value.text, value.len);
-	if (!tree && jtext_type_of(value) != JTEXT_NULL)
-		err_set(e, ERR_INVALID, "json-c does not take the text");
-	return tree;
-}
-
-void jtext_tree_put(struct buf *out, json_object *tree)
-{
-	size_t len;
-	const char *text = json_object_to_json_string_length(
-		tree, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-
-	buf_append(out, text, len);
+	return jtext_each_integer(v, on_integer, &w);
 }
