@@ -2,8 +2,8 @@
  * way of reading and writing it that works with every version of the library, plain and TLS.
  *
  * Made new for each connect.  While its thread looks up and connects (attempt_connect), nobody else
- * touches it.  Loop thread otherwise.  Only for session.c, which sets the library's callbacks; their
- * object is the attempt. */
+ * touches it.  Loop thread otherwise.  Only for the files of a session (session_inside.h), which set the
+ * library's callbacks; their object is the attempt. */
 #ifndef BRIDGE_ATTEMPT_H
 #define BRIDGE_ATTEMPT_H
 

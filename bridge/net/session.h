@@ -1,6 +1,6 @@
 /* session.h -- one MQTT session: connects, logs in, subscribes, keeps doing so, and carries messages.
  *
- * The only includer of mosquitto.h.  Each connect uses a new libmosquitto handle (values learnt from
+ * Only session*.c and attempt.* see libmosquitto.  Each connect uses a new libmosquitto handle (values learnt from
  * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
  * Nothing leaves before session_flush(), so an acknowledgement cannot overtake what the caller does
  * between reading and flushing (libraries: mosquitto_threaded_set).  Loop thread only.

@@ -1,0 +1,158 @@
+/* session_callbacks.c -- what libmosquitto says of a connection: its callbacks collect, session.c
+ * concludes when the library is off the stack. */
+#include <stdlib.h>
+
+#include <mqtt_protocol.h>
+
+#include "base/clock.h"
+#include "net/assert_guard.h"
+#include "net/session_inside.h"
+
+/* Each one begins and ends like this.  NULL: nobody's any more. */
+static struct session *enter(void *ctx)
+{
+	assert_guard_suspend();
+	return ((struct attempt *)ctx)->owner;
+}
+
+static void leave(void)
+{
+	assert_guard_resume();
+}
+
+static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
+		       const mosquitto_property *properties)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	if (s) {
+		s->login.room = UINT16_MAX;
+		mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room,
+					      false);
+		s->login.has_connack = true;
+		s->login.connack_code = code;
+		s->login.is_present = flags & 1;
+	}
+	leave();
+}
+
+static void take_suback(struct session *s, int mid, int granted)
+{
+	for (size_t i = 0; i < s->conf.n_filters; i++) {
+		if (s->sub_mids[i] != mid)
+			continue;
+		s->sub_mids[i] = 0;
+		if (granted >= 0x80 || granted < s->conf.filters[i].qos) {
+			s->login.refused = &s->conf.filters[i];
+			s->login.suback_code = granted;
+		} else {
+			s->login.n_granted++;
+		}
+		return;
+	}
+}
+
+static void on_suback(struct mosquitto *m, void *ctx, int mid, int n, const int *granted)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	if (s && n > 0)
+		take_suback(s, mid, granted[0]);
+	leave();
+}
+
+static void on_disconnect(struct mosquitto *m, void *ctx, int code,
+			  const mosquitto_property *properties)
+{
+	(void)m;
+	(void)properties;
+	((struct attempt *)ctx)->disconnect_code = code;
+}
+
+static void take_puback(struct session *s, int mid, int code)
+{
+	s->n_unacked--;
+	if (s->is_held)
+		s->deadline_ms = clock_mono_ms() + VISIT_MS;
+	s->ops.on_acked(s->ctx, mid, code,
+			code >= 0x80 ? attempt_code_words(s->conf.mqtt, code) : "");
+}
+
+static void on_puback(struct mosquitto *m, void *ctx, int mid, int code,
+		      const mosquitto_property *properties)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	(void)properties;
+	if (s && s->phase == UP)
+		take_puback(s, mid, code);
+	leave();
+}
+
+static void read_properties(struct message *m, const mosquitto_property *list)
+{
+	const mosquitto_property *p = list;
+	char *name = NULL, *value = NULL;
+	void *data = NULL;
+	uint16_t len = 0;
+	bool is_next = false;
+
+	while ((p = mosquitto_property_read_string_pair(p, MQTT_PROP_USER_PROPERTY, &name, &value,
+							is_next))) {
+		vars_add(&m->properties, name, value);
+		free(name);
+		free(value);
+		is_next = true;
+	}
+	mosquitto_property_read_string(list, MQTT_PROP_RESPONSE_TOPIC, &m->response_topic, false);
+	if (mosquitto_property_read_binary(list, MQTT_PROP_CORRELATION_DATA, &data, &len, false)) {
+		m->correlation = data;
+		m->correlation_len = len;
+	}
+}
+
+static void take_message(struct session *s, const struct mosquitto_message *from,
+			 const mosquitto_property *properties)
+{
+	struct message *in = &s->in;
+
+	s->attempt->n_bytes += (size_t)from->payloadlen;
+	*in = (struct message){ .topic = from->topic, .qos = from->qos, .retain = from->retain };
+	if (from->payloadlen > 0) {
+		buf_reset(&s->payload);
+		buf_append(&s->payload, from->payload, (size_t)from->payloadlen);
+		in->payload = s->payload.data;
+		in->payload_len = s->payload.len;
+	}
+	if (properties)
+		read_properties(in, properties);
+	s->ops.on_message(s->ctx, in);
+	if (properties) {
+		vars_fini(&in->properties);
+		free(in->response_topic);
+		free(in->correlation);
+	}
+}
+
+static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_message *from,
+		       const mosquitto_property *properties)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	if (s && !s->is_held)
+		take_message(s, from, properties);
+	leave();
+}
+
+void session_set_callbacks(struct mosquitto *m)
+{
+	mosquitto_connect_v5_callback_set(m, on_connack);
+	mosquitto_subscribe_callback_set(m, on_suback);
+	mosquitto_disconnect_v5_callback_set(m, on_disconnect);
+	mosquitto_publish_v5_callback_set(m, on_puback);
+	mosquitto_message_v5_callback_set(m, on_message);
+}

@@ -1,0 +1,191 @@
+/* session_end.c -- how an attempt or a connection ends: why, what the log says of it, and when to try
+ * again. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mqtt_protocol.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/session_inside.h"
+
+#define STABLE_MS   5000 /* up for less, and the next try waits longer still */
+#define SHORT_LIVES 3	 /* that many in a row look like a second client with our id */
+
+/* Why an attempt or a connection ended. */
+struct ending {
+	const char *event;
+	enum backoff_class class;
+	bool is_login_refused;
+	char details[400]; /* key=value pairs for the log */
+};
+
+void session_close_attempt(struct session *s, bool is_goodbye)
+{
+	struct attempt *a = s->attempt;
+
+	if (s->watch.is_active)
+		loop_watch(s->loop, &s->watch, s->watch.fd, false, false);
+	s->attempt = NULL;
+	s->is_broken = false;
+	if (!a)
+		return;
+	if (s->phase == LOOKUP) {
+		a->owner = NULL;
+		atomic_store(&a->is_given_up, true);
+	} else {
+		attempt_free(a, is_goodbye && s->phase == UP);
+	}
+}
+
+static void set_details(struct ending *end, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void set_details(struct ending *end, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(end->details, sizeof end->details, fmt, ap);
+	va_end(ap);
+}
+
+/* One line for the first ending of its kind, and for each that ended a session that was up. */
+static void log_ending(const struct session *s, const struct ending *end, int64_t retry_ms)
+{
+	enum log_level level = end->class == BACKOFF_REFUSED ? LOG_ERROR : LOG_WARNING;
+	char *subject;
+
+	if (s->phase == UP) {
+		log_event(level, end->event, "%s %s retry_ms=%lld", s->conf.name, end->details,
+			  (long long)retry_ms);
+		return;
+	}
+	subject = mem_printf("%s %s", s->conf.name, end->details);
+	log_limited(level, loop_now_ms(s->loop), subject, end->event, "%s %s retry_ms=%lld",
+		    s->conf.name, end->details, (long long)retry_ms);
+	free(subject);
+}
+
+/* The attempt or connection is over: say so, and try again later.  Last thing in its caller. */
+static void end_attempt(struct session *s, const struct ending *end)
+{
+	uint32_t random;
+	int64_t retry_ms;
+
+	if (s->phase == UP && clock_mono_ms() - s->up_since_ms >= STABLE_MS)
+		backoff_reset(&s->backoff);
+	crypto_random(&random, sizeof random);
+	retry_ms = backoff_next(&s->backoff, end->class, random);
+	log_ending(s, end, retry_ms);
+	if (s->phase == UP)
+		s->down_since_ms = clock_mono_ms();
+	s->n_in_vain++;
+	memcpy(s->why, end->details, sizeof s->why);
+	s->is_ipv4_only = !s->is_ipv4_only && s->attempt && attempt_has_failed_on_ipv6(s->attempt);
+	session_close_attempt(s, false);
+	session_wait(s, (uint64_t)retry_ms);
+	s->ops.on_down(s->ctx, end->is_login_refused);
+}
+
+void session_end_unmade(struct session *s, const char *reason)
+{
+	struct ending end = { .event = "session-down", .class = BACKOFF_REFUSED };
+
+	set_details(&end, "reason=%s", log_value(reason));
+	end_attempt(s, &end);
+}
+
+void session_end_login_refused(struct session *s)
+{
+	struct ending end = { .event = "login-refused", .class = BACKOFF_LOST };
+	int code = s->login.connack_code;
+
+	end.is_login_refused = attempt_is_login_fault(s->conf.mqtt, code);
+	if (end.is_login_refused)
+		end.class = BACKOFF_REFUSED;
+	set_details(&end, "code=%d reason=%s", code,
+		    log_value(attempt_code_words(s->conf.mqtt, code)));
+	end_attempt(s, &end);
+}
+
+void session_end_subscription_refused(struct session *s)
+{
+	struct ending end = { .event = "subscription-refused", .class = BACKOFF_REFUSED };
+	int code = s->login.suback_code;
+
+	if (code < 0x80)
+		set_details(&end, "filter=%s reason=\"granted QoS %d, asked for %d\"",
+			    log_value(s->login.refused->filter), code, s->login.refused->qos);
+	else
+		set_details(&end, "filter=%s code=%d reason=%s",
+			    log_value(s->login.refused->filter), code,
+			    log_value(attempt_code_words(s->conf.mqtt, code)));
+	end_attempt(s, &end);
+}
+
+/* Twins with one client id throw each other out for ever; 3.1.1 does not tell. */
+static const char *short_life_hint(struct session *s, int rc)
+{
+	bool is_closed = rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || rc == MOSQ_ERR_ERRNO;
+	bool was_short =
+		s->phase == UP && is_closed && clock_mono_ms() - s->up_since_ms < STABLE_MS;
+
+	if (s->phase == UP)
+		s->n_short_lives = was_short ? s->n_short_lives + 1 : 0;
+	return was_short && s->n_short_lives >= SHORT_LIVES
+		       ? ", soon after login again: does another client use this client id?"
+		       : "";
+}
+
+/* A reset may overtake the alert that would have told. */
+static const char *early_loss_hint(const struct session *s)
+{
+	if (!s->attempt->is_connected || s->login.has_connack || s->attempt->words[0])
+		return "";
+	if (!attempt_is_tls_ready(s->attempt))
+		return ", in the TLS handshake";
+	return s->tls && !SSL_CTX_get0_certificate(s->tls)
+		       ? ", login not answered: does the broker want a client certificate?"
+		       : ", login not answered";
+}
+
+/* Say it each time, and come back slowly if it comes again: each time costs memory. */
+static enum backoff_class abandoned_class(struct session *s)
+{
+	log_event(LOG_ERROR, "library-failed", "%s in_all=%u", s->conf.name, attempt_n_abandoned());
+	return s->n_abandoned++ == 0 ? BACKOFF_LOST : BACKOFF_REFUSED;
+}
+
+void session_end_lost(struct session *s, int rc)
+{
+	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
+	const char *words = attempt_words(s->attempt, rc);
+	char reason[360];
+
+	if (s->attempt->disconnect_code == MQTT_RC_SESSION_TAKEN_OVER)
+		end.class = BACKOFF_REFUSED;
+	if (s->attempt->is_abandoned)
+		end.class = abandoned_class(s);
+	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
+		 short_life_hint(s, rc));
+	set_details(&end, "reason=%s", log_value(reason));
+	end_attempt(s, &end);
+}
+
+void session_end_late(struct session *s)
+{
+	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
+	const char *what = !s->attempt->is_connected	       ? "no connection"
+			   : !attempt_is_tls_ready(s->attempt) ? "no TLS handshake"
+			   : !s->login.has_connack	       ? "no CONNACK"
+			   : s->phase == LOGIN		       ? "no SUBACK"
+							       : "no PUBACK";
+
+	set_details(&end, "reason=\"%s within %d s\"", what,
+		    (s->phase == LOGIN ? LOGIN_MS : VISIT_MS) / 1000);
+	end_attempt(s, &end);
+}

@@ -1,0 +1,95 @@
+/* session_inside.h -- what the files of a session share: session.c (its life), session_end.c (how a
+ * connection ends), session_callbacks.c (what libmosquitto says) and session_publish.c.  Nobody else
+ * includes it. */
+#ifndef BRIDGE_SESSION_INSIDE_H
+#define BRIDGE_SESSION_INSIDE_H
+
+#include "base/buf.h"
+#include "core/backoff.h"
+#include "net/attempt.h"
+#include "net/loop.h"
+#include "net/session.h"
+
+#define LOGIN_MS 15000 /* from the socket to the last SUBACK */
+#define VISIT_MS 60000 /* without progress */
+
+enum phase {
+	IDLE,	 /* not started */
+	WAITING, /* for the next try; the timer runs */
+	LOOKUP,	 /* the thread has the handle */
+	LOGIN,	 /* from the socket to the last SUBACK */
+	UP
+};
+
+/* How far a login has come; begun anew with each attempt. */
+struct login {
+	bool has_connack;
+	int connack_code;
+	bool is_present; /* the broker kept our session */
+	uint16_t room;	 /* how many publishes it takes before it acknowledges */
+	bool has_subscribed;
+	size_t n_granted;
+	const struct session_filter *refused; /* NULL: none */
+	int suback_code;		      /* for it */
+};
+
+struct session {
+	struct loop *loop;
+	struct session_conf conf; /* all texts are ours */
+	struct session_ops ops;
+	void *ctx;
+	SSL_CTX *tls; /* NULL: plain */
+
+	enum phase phase;
+	struct attempt *attempt; /* in LOOKUP, LOGIN, UP */
+	struct loop_watch watch;
+	struct loop_timer timer;
+	struct login login;
+	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: granted */
+	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
+	int64_t down_since_ms;
+	unsigned n_in_vain; /* attempts since it was last up */
+	char why[320];	    /* of the last ending */
+	uint64_t flushed_turn;
+
+	struct backoff backoff;
+	unsigned n_short_lives, n_abandoned;
+	bool is_ipv4_only; /* the next try is */
+	bool has_been_up;  /* with this client id: the broker should know us */
+
+	bool is_started;
+	bool wants_held; /* from the next connection on */
+	bool is_held;	 /* nothing is taken in; a connection is a visit */
+	bool is_written; /* what a visit brings is out: from now on it reads and does not write */
+	int64_t linger_until_ms; /* then it ends; 0: when all is acknowledged */
+	size_t n_unacked;	 /* of what was published on this connection */
+
+	bool in_library; /* libmosquitto is on the stack: nothing may be destroyed */
+	bool is_relogin; /* as soon as it is not */
+	bool is_broken;	 /* a publish failed; what the library did with it is unknown */
+
+	struct message in; /* the incoming message; topic and the like are borrowed */
+	struct buf payload;
+};
+
+/* --- session.c */
+
+/* Try again in `ms`. */
+void session_wait(struct session *s, uint64_t ms);
+
+/* --- session_end.c */
+
+/* Let go of the attempt; a thread that still has it leaves it to the attempt's `done`. */
+void session_close_attempt(struct session *s, bool is_goodbye);
+/* The attempt or connection is over: say so, and try again later.  Last thing in its caller. */
+void session_end_unmade(struct session *s, const char *reason); /* there is no attempt */
+void session_end_login_refused(struct session *s);
+void session_end_subscription_refused(struct session *s);
+void session_end_lost(struct session *s, int rc); /* of the library's call that failed */
+void session_end_late(struct session *s);
+
+/* --- session_callbacks.c */
+
+void session_set_callbacks(struct mosquitto *m);
+
+#endif
