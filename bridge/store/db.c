@@ -1,9 +1,7 @@
-#include "store/db.h"
-
+/* db.c -- the database of a state directory: opened and brought up to date, its transactions and
+ * statements, what is sealed. */
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/db_inside.h"
+#include "store/directory.h"
 #include "store/keyfile.h"
 
 #define CHECK_CONTEXT  "meta/check"
@@ -67,8 +66,7 @@ struct kept {
 };
 
 struct db {
-	char *dir;
-	int dir_fd, lock_fd;
+	struct directory dir;
 	sqlite3 *sqlite;
 	struct kept kept[MAX_STATEMENTS];
 	size_t n_kept;
@@ -79,14 +77,7 @@ struct db {
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
 	unsigned long rollbacks;
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
-	pid_t pid;
-	dev_t device;
-	ino_t inode;
-	struct db *next; /* in open_dbs */
 };
-
-/* fcntl() locks keep other processes out, not this one; this list does. */
-static struct db *open_dbs;
 
 /* ---- Errors ---- */
 
@@ -98,133 +89,40 @@ bool db_failed(struct db *db, const char *what, struct err *e)
 	if (rc == SQLITE_IOERR || rc == SQLITE_CORRUPT)
 		db->is_failed = true;
 	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (%s: %s)", db->dir, what,
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (%s: %s)", db->dir.path, what,
 			sqlite3_errmsg(db->sqlite));
 	else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
-		err_set(e, ERR_BUSY, "%s/calque.db is open in another program", db->dir);
+		err_set(e, ERR_BUSY, "%s/calque.db is open in another program", db->dir.path);
 	else if (rc == SQLITE_FULL)
-		err_set(e, ERR_FULL, "%s/calque.db: %s: no space left on the disk", db->dir, what);
+		err_set(e, ERR_FULL, "%s/calque.db: %s: no space left on the disk", db->dir.path,
+			what);
 	else
-		err_set(e, ERR_IO, "%s/calque.db: %s: %s (SQLite code %d)", db->dir, what,
+		err_set(e, ERR_IO, "%s/calque.db: %s: %s (SQLite code %d)", db->dir.path, what,
 			db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory",
 			db->sqlite ? sqlite3_extended_errcode(db->sqlite) : rc);
-	return false;
-}
-
-/* ---- Directory and lock ---- */
-
-/* A new directory is an entry in its parent, which must be on disk too. */
-static bool sync_parent(const char *dir, struct err *e)
-{
-	char *copy = mem_strdup(dir);
-	const char *parent = dirname(copy);
-	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
-
-	if (!ok)
-		err_errno(e, "sync the directory %s", parent);
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return ok;
-}
-
-static bool make_dir(const char *dir, struct err *e)
-{
-	if (mkdir(dir, 0700) == 0)
-		return sync_parent(dir, e);
-	if (errno == EEXIST)
-		return true;
-	if (errno == ENOENT) {
-		char *copy = mem_strdup(dir);
-
-		err_set(e, ERR_IO, "state directory %s: create %s first", dir, dirname(copy));
-		free(copy);
-	} else {
-		err_errno(e, "create the state directory %s", dir);
-	}
-	return false;
-}
-
-static bool open_dir(struct db *db, struct err *e)
-{
-	struct stat st;
-
-	if (!make_dir(db->dir, e))
-		return false;
-	db->dir_fd = open(db->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (db->dir_fd < 0 || fstat(db->dir_fd, &st) != 0) {
-		err_errno(e, "open the state directory %s", db->dir);
-		return false;
-	}
-	if (st.st_mode & (S_IRWXG | S_IRWXO)) {
-		err_set(e, ERR_INVALID, "state directory %s is open to others (chmod 700 %s)",
-			db->dir, db->dir);
-		return false;
-	}
-	db->device = st.st_dev;
-	db->inode = st.st_ino;
-	return true;
-}
-
-static bool is_open_here(const struct db *db)
-{
-	for (const struct db *o = open_dbs; o; o = o->next)
-		if (o->device == db->device && o->inode == db->inode && o->pid == db->pid)
-			return true;
-	return false;
-}
-
-/* One process per directory.  A fcntl() lock, since a child that outlives us must not hold it, and
- * the kernel drops it however we end.  Must be asked before `lock` is opened: closing any descriptor
- * of it would give up the lock of a state that this process has open. */
-static bool lock_dir(struct db *db, struct err *e)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	if (is_open_here(db)) {
-		err_set(e, ERR_BUSY, "state directory %s: this process has it open", db->dir);
-		return false;
-	}
-	db->lock_fd = openat(db->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (db->lock_fd < 0) {
-		err_errno(e, "open %s/lock", db->dir);
-		return false;
-	}
-	if (fcntl(db->lock_fd, F_SETLK, &lock) == 0)
-		return true;
-	if (errno != EAGAIN && errno != EACCES) {
-		err_errno(e, "lock %s/lock", db->dir);
-		return false;
-	}
-	if (fcntl(db->lock_fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
-		err_set(e, ERR_BUSY, "state directory %s: another calque runs there (process %ld)",
-			db->dir, (long)lock.l_pid);
-	else
-		err_set(e, ERR_BUSY, "state directory %s: another calque runs there", db->dir);
 	return false;
 }
 
 /* A database that is new may get a new key, one with rows may not. */
 static bool load_key(struct db *db, const char *key_file, bool is_new, struct err *e)
 {
-	char *path = mem_printf("%s/key", db->dir);
+	char *path = mem_printf("%s/key", db->dir.path);
 	struct err why = { 0 };
 	bool ok;
 
 	if (key_file)
 		ok = keyfile_read(AT_FDCWD, key_file, key_file, db->key, &why);
 	else
-		ok = keyfile_read(db->dir_fd, "key", path, db->key, &why);
+		ok = keyfile_read(db->dir.fd, "key", path, db->key, &why);
 	if (ok)
 		goto out;
 	if (why.code != ERR_NOT_FOUND || key_file)
 		err_set(e, why.code == ERR_NOT_FOUND ? ERR_IO : why.code, "%s", why.text);
 	else if (is_new)
-		ok = keyfile_create(db->dir_fd, db->dir, db->key, e);
+		ok = keyfile_create(db->dir.fd, db->dir.path, db->key, e);
 	else
 		err_set(e, ERR_CORRUPT, "%s is missing, and %s/calque.db was sealed with it", path,
-			db->dir);
+			db->dir.path);
 out:
 	free(path);
 	return ok;
@@ -285,7 +183,8 @@ static bool meta_get(struct db *db, const char *key, struct buf *out, struct err
 	if (!query(db, "SELECT value FROM meta WHERE key = ?", key, out, &found, e))
 		return false;
 	if (!found)
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (meta has no %s)", db->dir, key);
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (meta has no %s)", db->dir.path,
+			key);
 	return found;
 }
 
@@ -307,11 +206,11 @@ static bool meta_put(struct db *db, const char *key, const void *value, size_t n
 /* SQLite gives its -wal file the rights of the database, so these are set before it opens it. */
 static bool make_db_file(struct db *db, struct err *e)
 {
-	int fd = openat(db->dir_fd, "calque.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(db->dir.fd, "calque.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	bool ok = fd >= 0 && fchmod(fd, 0600) == 0;
 
 	if (!ok)
-		err_errno(e, "open %s/calque.db", db->dir);
+		err_errno(e, "open %s/calque.db", db->dir.path);
 	if (fd >= 0)
 		close(fd);
 	return ok;
@@ -328,7 +227,7 @@ static const char pragmas_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
 
 static bool open_db(struct db *db, struct err *e)
 {
-	char *path = mem_printf("%s/calque.db", db->dir);
+	char *path = mem_printf("%s/calque.db", db->dir.path);
 	struct buf mode = { 0 };
 	bool ok = false, found;
 
@@ -367,7 +266,7 @@ static bool read_version(struct db *db, int *version, struct err *e)
 		return true;
 	err_set(e, ERR_INVALID,
 		"%s/calque.db was written by a newer calque (version %d, this one knows %d)",
-		db->dir, *version, SCHEMA_VERSION);
+		db->dir.path, *version, SCHEMA_VERSION);
 	return false;
 }
 
@@ -420,11 +319,11 @@ static bool check_old(struct db *db, const char *key_file, struct err *e)
 		goto out;
 	if (!crypto_open(db->key, CHECK_CONTEXT, sealed.data, sealed.len, &plain, &why)) {
 		err_set(e, why.code, "%s/calque.db was sealed with another key than that in %s%s",
-			db->dir, key_file ? key_file : db->dir, key_file ? "" : "/key");
+			db->dir.path, key_file ? key_file : db->dir.path, key_file ? "" : "/key");
 		goto out;
 	}
 	if (instance.len != INSTANCE_CHARS) {
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (instance)", db->dir);
+		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (instance)", db->dir.path);
 		goto out;
 	}
 	memcpy(db->instance, instance.data, INSTANCE_CHARS + 1);
@@ -436,11 +335,11 @@ out:
 	return ok;
 }
 
-static bool open_all(struct db *db, const char *key_file, struct err *e)
+static bool open_all(struct db *db, const char *dir, const char *key_file, struct err *e)
 {
 	int version;
 
-	if (!open_dir(db, e) || !lock_dir(db, e) || !open_db(db, e) ||
+	if (!directory_open(&db->dir, dir, e) || !open_db(db, e) ||
 	    !read_version(db, &version, e) || !load_key(db, key_file, version == 0, e))
 		return false;
 	return version == 0 ? fill_new(db, e)
@@ -451,28 +350,16 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e)
 {
 	struct db *db = mem_zalloc(sizeof *db);
 
-	db->dir = mem_strdup(dir);
-	db->dir_fd = db->lock_fd = -1;
-	db->pid = getpid();
-	if (!open_all(db, key_file, e)) {
-		db_close(db);
-		return NULL;
-	}
-	db->next = open_dbs;
-	open_dbs = db;
-	return db;
+	if (open_all(db, dir, key_file, e))
+		return db;
+	db_close(db);
+	return NULL;
 }
 
 void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	for (struct db **at = &open_dbs; *at; at = &(*at)->next) {
-		if (*at == db) {
-			*at = db->next;
-			break;
-		}
-	}
 	for (size_t i = 0; i < db->n_kept; i++)
 		sqlite3_finalize(db->kept[i].stmt);
 	if (db->sqlite) {
@@ -480,12 +367,8 @@ void db_close(struct db *db)
 
 		assert(rc == SQLITE_OK);
 	}
-	if (db->lock_fd >= 0)
-		close(db->lock_fd); /* last: now another process may have the directory */
-	if (db->dir_fd >= 0)
-		close(db->dir_fd);
+	directory_close(&db->dir); /* last: it gives up the lock */
 	buf_fini(&db->scratch);
-	free(db->dir);
 	mem_free_secret(db, sizeof *db);
 }
 
@@ -497,12 +380,12 @@ bool db_set_sync(struct db *db, bool is_sync, struct err *e)
 
 const char *db_dir(const struct db *db)
 {
-	return db->dir;
+	return db->dir.path;
 }
 
 int db_dir_fd(const struct db *db)
 {
-	return db->dir_fd;
+	return db->dir.fd;
 }
 
 const char *db_instance(const struct db *db)
@@ -530,10 +413,11 @@ bool db_usable(const struct db *db, struct err *e)
 {
 	if (db->is_failed)
 		err_set(e, ERR_IO,
-			"%s/calque.db: an earlier write failed, calque must be restarted", db->dir);
+			"%s/calque.db: an earlier write failed, calque must be restarted",
+			db->dir.path);
 	else if (db->is_broken)
 		err_set(e, ERR_IO, "%s/calque.db: an earlier change of this turn was not written",
-			db->dir);
+			db->dir.path);
 	return !db->is_failed && !db->is_broken;
 }
 
@@ -631,7 +515,7 @@ bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n,
 	buf_reserve(out, n); /* at once: growing would leave copies of secrets behind */
 	if (crypto_open(db->key, context, sealed, n, out, e))
 		return true;
-	err_prefix(e, "%s/calque.db: %s", db->dir, context);
+	err_prefix(e, "%s/calque.db: %s", db->dir.path, context);
 	return false;
 }
 
