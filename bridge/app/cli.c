@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,88 +74,41 @@ static const struct verb {
 	  "/var/tmp)" },
 };
 
-static const struct option_row {
-	unsigned bit;
-	char letter; /* 0: none */
-	const char *name, *arg, *help;
-} options[] = {
-	{ OPT_CONFIG, 'c', "config", "FILE", "the configuration (default " CONF_DEFAULT_PATH ")" },
-	{ OPT_MAPPINGS, 0, "mappings", "DIR", "look for mappings here first; may be repeated" },
-	{ OPT_DIRECTORY, 0, "mappings", "DIR", "where to write them (default: here)" },
-	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs" },
-	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line" },
-	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1" },
-	{ OPT_PROPERTY, 0, "property", "NAME=VALUE", "a user property that came with the message" },
-	{ OPT_RESPONSE_TOPIC, 0, "response-topic", "TOPIC",
-	  "the Response Topic that came with it" },
-	{ OPT_WATCH, 0, "watch", NULL,
-	  "again whenever a mapping or case file changes, until Ctrl-C" },
-	{ OPT_SECONDS, 0, "seconds", "N", "for each scenario (default 3)" },
-	{ OPT_WINDOW, 0, "window", "N", "unacknowledged messages, 1 to 1000 (default 100)" },
-	{ OPT_SCENARIO, 0, "scenario", "NAME",
-	  "only this one, as in the table or its first word; may be repeated" },
-	{ OPT_BESIDE, 0, "beside", NULL, "measure what else could do the job, too" },
-	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead" },
-	{ OPT_LINK, 0, "link", "LINK", "only those of this link" },
-	{ OPT_REASON, 0, "reason", "REASON", "only those with this reason: mapping-error" },
-	{ OPT_ROUTE, 0, "route", "KIND", "only messages of this kind; none: not known" },
-	{ OPT_OLDER, 0, "older", "AGE", "only those that died longer ago: 90s, 15m, 2h, 3d" },
-	{ OPT_NEWER, 0, "newer", "AGE", "only those that died since then" },
-	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them" },
-	{ OPT_ALL, 0, "all", NULL,
-	  "retry, drop: without it or an ID or one of the above, nothing" },
-	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake" },
-};
-#define N_VERBS	  (sizeof verbs / sizeof verbs[0])
-#define N_OPTIONS (sizeof options / sizeof options[0])
+/* What an option says goes into struct cli; false: it cannot say that. */
 
-int cli_misused(const char *verb, const char *fmt, ...)
+static bool take_config(struct cli *cli, const char *arg)
 {
-	va_list ap;
-
-	fprintf(stderr, "calque %s: ", verb);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fprintf(stderr, " (calque %s --help)\n", verb);
-	return EXIT_MISUSED;
+	cli->conf_path = arg;
+	cli->has_conf = true;
+	return true;
 }
 
-void cli_print_report(const struct report *r)
+static bool take_mappings(struct cli *cli, const char *arg)
 {
-	for (size_t i = 0; i < r->n_lines; i++)
-		fprintf(stderr, "%s%s\n", r->lines[i].text,
-			r->lines[i].is_warning ? " (warning)" : "");
+	mapping_path_add(&cli->mappings, arg);
+	return true;
 }
 
-static void usage(FILE *f)
+static bool take_response_topic(struct cli *cli, const char *arg)
 {
-	fputs("calque: a bridge between the MQTT dialects of IoT clouds\n\n"
-	      "usage: calque VERB [OPTION...] [ARGUMENT...]\n\n",
-	      f);
-	for (size_t i = 0; i < N_VERBS; i++)
-		fprintf(f, "  %-12s %s\n", verbs[i].name, verbs[i].help);
-	fputs("\ncalque VERB --help tells more; calque --version.\n", f);
+	cli->response_topic = arg;
+	return true;
 }
 
-static void verb_usage(const struct verb *v)
+static bool take_link(struct cli *cli, const char *arg)
 {
-	printf("usage: calque %s [OPTION...]%s%s\n\n%s\n\n", v->name, *v->args ? " " : "", v->args,
-	       v->help);
-	for (size_t i = 0; i < N_OPTIONS; i++) {
-		const struct option_row *o = &options[i];
-		char left[60];
+	cli->letters.link = arg;
+	return true;
+}
 
-		if (!(v->options & o->bit))
-			continue;
-		if (o->letter)
-			snprintf(left, sizeof left, "-%c, --%s %s", o->letter, o->name,
-				 o->arg ? o->arg : "");
-		else
-			snprintf(left, sizeof left, "--%s %s", o->name, o->arg ? o->arg : "");
-		printf("  %-28s %s\n", left, o->help);
-	}
-	puts("\nexit status: 0 done, 1 failed, 2 misused or nothing matched, 3 storage failed");
+static bool take_older(struct cli *cli, const char *arg)
+{
+	return age_parse(arg, &cli->letters.older_ms) && cli->letters.older_ms > 0;
+}
+
+static bool take_newer(struct cli *cli, const char *arg)
+{
+	return age_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
 }
 
 /* "south.project=PR_x" */
@@ -233,65 +187,113 @@ static bool take_scenario(struct cli *cli, const char *arg)
 	return true;
 }
 
-static bool take_option(struct cli *cli, unsigned bit, const char *arg)
+static const struct option_row {
+	unsigned bit;
+	char letter; /* 0: none */
+	const char *name, *arg, *help;
+	bool (*take)(struct cli *cli, const char *arg); /* NULL: it sets ... */
+	size_t flag;					/* ... this bool, by its offset */
+} options[] = {
+	{ OPT_CONFIG, 'c', "config", "FILE", "the configuration (default " CONF_DEFAULT_PATH ")",
+	  take_config, 0 },
+	{ OPT_MAPPINGS, 0, "mappings", "DIR", "look for mappings here first; may be repeated",
+	  take_mappings, 0 },
+	{ OPT_DIRECTORY, 0, "mappings", "DIR", "where to write them (default: here)", take_mappings,
+	  0 },
+	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs", NULL,
+	  offsetof(struct cli, is_json) },
+	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line",
+	  NULL, offsetof(struct cli, is_lines) },
+	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1", take_var,
+	  0 },
+	{ OPT_PROPERTY, 0, "property", "NAME=VALUE", "a user property that came with the message",
+	  take_property, 0 },
+	{ OPT_RESPONSE_TOPIC, 0, "response-topic", "TOPIC", "the Response Topic that came with it",
+	  take_response_topic, 0 },
+	{ OPT_WATCH, 0, "watch", NULL,
+	  "again whenever a mapping or case file changes, until Ctrl-C", NULL,
+	  offsetof(struct cli, is_watch) },
+	{ OPT_SECONDS, 0, "seconds", "N", "for each scenario (default 3)", take_seconds, 0 },
+	{ OPT_WINDOW, 0, "window", "N", "unacknowledged messages, 1 to 1000 (default 100)",
+	  take_window, 0 },
+	{ OPT_SCENARIO, 0, "scenario", "NAME",
+	  "only this one, as in the table or its first word; may be repeated", take_scenario, 0 },
+	{ OPT_BESIDE, 0, "beside", NULL, "measure what else could do the job, too", NULL,
+	  offsetof(struct cli, is_beside) },
+	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead",
+	  NULL, offsetof(struct cli, is_schema) },
+	{ OPT_LINK, 0, "link", "LINK", "only those of this link", take_link, 0 },
+	{ OPT_REASON, 0, "reason", "REASON", "only those with this reason: mapping-error",
+	  take_reason, 0 },
+	{ OPT_ROUTE, 0, "route", "KIND", "only messages of this kind; none: not known", take_route,
+	  0 },
+	{ OPT_OLDER, 0, "older", "AGE", "only those that died longer ago: 90s, 15m, 2h, 3d",
+	  take_older, 0 },
+	{ OPT_NEWER, 0, "newer", "AGE", "only those that died since then", take_newer, 0 },
+	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them", take_limit, 0 },
+	{ OPT_ALL, 0, "all", NULL, "retry, drop: without it or an ID or one of the above, nothing",
+	  NULL, offsetof(struct cli, letters.is_all) },
+	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
+	  NULL, offsetof(struct cli, is_payload) },
+};
+#define N_VERBS	  (sizeof verbs / sizeof verbs[0])
+#define N_OPTIONS (sizeof options / sizeof options[0])
+
+int cli_misused(const char *verb, const char *fmt, ...)
 {
-	switch (bit) {
-	case OPT_CONFIG:
-		cli->conf_path = arg;
-		cli->has_conf = true;
-		return true;
-	case OPT_MAPPINGS:
-	case OPT_DIRECTORY:
-		mapping_path_add(&cli->mappings, arg);
-		return true;
-	case OPT_JSON:
-		cli->is_json = true;
-		return true;
-	case OPT_LINES:
-		cli->is_lines = true;
-		return true;
-	case OPT_WATCH:
-		cli->is_watch = true;
-		return true;
-	case OPT_SCHEMA:
-		cli->is_schema = true;
-		return true;
-	case OPT_LINK:
-		cli->letters.link = arg;
-		return true;
-	case OPT_REASON:
-		return take_reason(cli, arg);
-	case OPT_ROUTE:
-		return take_route(cli, arg);
-	case OPT_OLDER:
-		return age_parse(arg, &cli->letters.older_ms) && cli->letters.older_ms > 0;
-	case OPT_NEWER:
-		return age_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
-	case OPT_LIMIT:
-		return take_limit(cli, arg);
-	case OPT_ALL:
-		cli->letters.is_all = true;
-		return true;
-	case OPT_PAYLOAD:
-		cli->is_payload = true;
-		return true;
-	case OPT_BESIDE:
-		cli->is_beside = true;
-		return true;
-	case OPT_SECONDS:
-		return take_seconds(cli, arg);
-	case OPT_WINDOW:
-		return take_window(cli, arg);
-	case OPT_SCENARIO:
-		return take_scenario(cli, arg);
-	case OPT_VAR:
-		return take_var(cli, arg);
-	case OPT_PROPERTY:
-		return take_property(cli, arg);
-	default:
-		cli->response_topic = arg;
-		return true;
+	va_list ap;
+
+	fprintf(stderr, "calque %s: ", verb);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (calque %s --help)\n", verb);
+	return EXIT_MISUSED;
+}
+
+void cli_print_report(const struct report *r)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		fprintf(stderr, "%s%s\n", r->lines[i].text,
+			r->lines[i].is_warning ? " (warning)" : "");
+}
+
+static void usage(FILE *f)
+{
+	fputs("calque: a bridge between the MQTT dialects of IoT clouds\n\n"
+	      "usage: calque VERB [OPTION...] [ARGUMENT...]\n\n",
+	      f);
+	for (size_t i = 0; i < N_VERBS; i++)
+		fprintf(f, "  %-12s %s\n", verbs[i].name, verbs[i].help);
+	fputs("\ncalque VERB --help tells more; calque --version.\n", f);
+}
+
+static void verb_usage(const struct verb *v)
+{
+	printf("usage: calque %s [OPTION...]%s%s\n\n%s\n\n", v->name, *v->args ? " " : "", v->args,
+	       v->help);
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		const struct option_row *o = &options[i];
+		char left[60];
+
+		if (!(v->options & o->bit))
+			continue;
+		if (o->letter)
+			snprintf(left, sizeof left, "-%c, --%s %s", o->letter, o->name,
+				 o->arg ? o->arg : "");
+		else
+			snprintf(left, sizeof left, "--%s %s", o->name, o->arg ? o->arg : "");
+		printf("  %-28s %s\n", left, o->help);
 	}
+	puts("\nexit status: 0 done, 1 failed, 2 misused or nothing matched, 3 storage failed");
+}
+
+static bool take_option(struct cli *cli, const struct option_row *o, const char *arg)
+{
+	if (o->take)
+		return o->take(cli, arg);
+	*(bool *)((char *)cli + o->flag) = true;
+	return true;
 }
 
 #define VAL_HELP 1000
@@ -327,7 +329,7 @@ static int take_options(struct cli *cli, const struct verb *v, int argc, char **
 			return EXIT_MISUSED;
 		while (i < N_OPTIONS && c != (int)(2000 + i) && c != options[i].letter)
 			i++;
-		if (!take_option(cli, options[i].bit, optarg))
+		if (!take_option(cli, &options[i], optarg))
 			return cli_misused(v->name, "--%s takes %s, not \"%s\"", options[i].name,
 					   options[i].arg, optarg);
 	}
