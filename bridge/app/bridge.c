@@ -196,55 +196,60 @@ static struct db *open_state(const struct conf *conf, struct err *e)
 	return db;
 }
 
+/* What the lines share; on failure, bridge_free() ends what is there. */
+static bool make_parts(struct bridge *b, struct err *e)
+{
+	struct line_parts *parts = &b->parts;
+
+	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	if (!(parts->db = open_state(b->conf, e)) ||
+	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
+	    !(parts->records = records_new(parts->db, e)) ||
+	    !(parts->letters = letters_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
+	    !(b->workers = workers_new(parts->loop, (unsigned)b->conf->workers, e)))
+		return false;
+	parts->translator = translator_new(workers_hand(b->workers));
+	return true;
+}
+
+static bool make_lines(struct bridge *b, struct plan *const *plans, struct err *e)
+{
+	b->lines = mem_zalloc(b->conf->n_links * sizeof *b->lines);
+	for (; b->n_lines < b->conf->n_links; b->n_lines++) {
+		size_t i = b->n_lines;
+
+		b->lines[i] = line_new(&b->parts, &b->conf->links[i], plans[i], e);
+		if (!b->lines[i])
+			return false;
+	}
+	return true;
+}
+
+static bool hear_signals(struct bridge *b, struct err *e)
+{
+	return loop_on_signal(b->parts.loop, SIGTERM, on_signal, b, e) &&
+	       loop_on_signal(b->parts.loop, SIGINT, on_signal, b, e);
+}
+
 struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
-	struct line_parts *parts = &b->parts;
-	bool ok = false;
 
 	b->conf = conf;
 	b->deadline_ms = INT64_MAX;
-	b->lines = mem_zalloc(conf->n_links * sizeof *b->lines);
-	parts->db = open_state(conf, e);
-	if (!parts->db)
-		goto out;
-	if (!db_set_sync(parts->db, conf->journal.is_sync, e))
-		goto out;
-	parts->max_age_ms = conf->journal.max_age_s * INT64_C(1000);
-	parts->records = records_new(parts->db, e);
-	if (!parts->records)
-		goto out;
-	parts->letters = letters_new(parts->db, e);
-	if (!parts->letters)
-		goto out;
-	parts->loop = loop_new(e);
-	if (!parts->loop)
-		goto out;
-	b->workers = workers_new(parts->loop, (unsigned)conf->workers, e);
-	if (!b->workers)
-		goto out;
-	parts->translator = translator_new(workers_hand(b->workers));
-	for (; b->n_lines < conf->n_links; b->n_lines++) {
-		size_t i = b->n_lines;
-
-		b->lines[i] = line_new(parts, &conf->links[i], plans[i], e);
-		if (!b->lines[i])
-			goto out;
-	}
+	if (!make_parts(b, e) || !make_lines(b, plans, e))
+		goto fail;
 	b->storage = (struct storage){
-		.db = parts->db,
-		.records = parts->records,
-		.letters = parts->letters,
+		.db = b->parts.db,
+		.records = b->parts.records,
+		.letters = b->parts.letters,
 		.lines = b->lines,
 		.n_lines = b->n_lines,
 		.max_bytes = (uint64_t)conf->journal.max_bytes,
 	};
-	ok = workers_start(b->workers, e) &&
-	     loop_on_signal(parts->loop, SIGTERM, on_signal, b, e) &&
-	     loop_on_signal(parts->loop, SIGINT, on_signal, b, e) && listen_to_verbs(b, conf, e);
-out:
-	if (ok)
+	if (workers_start(b->workers, e) && hear_signals(b, e) && listen_to_verbs(b, conf, e))
 		return b;
+fail:
 	bridge_free(b);
 	return NULL;
 }
