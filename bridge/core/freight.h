@@ -11,15 +11,22 @@
 #include "core/translate.h"
 
 void freight_put_job(struct buf *out, const struct job *job);
-/* Make *job, with its message in *m, of such bytes; end both with freight_fini_job().  False: they are
+/* A job that has arrived, and what it borrows. */
+struct freight {
+	struct job job;
+	struct message message;
+	struct plain request;
+	const struct reader *readers[MATCH_MAX];
+};
+/* Make *f of such bytes, of which it borrows all texts; end it with freight_fini().  False: they are
  * none. */
-bool freight_get_job(struct unpack *u, struct job *job, struct message *m);
-void freight_fini_job(struct job *job, struct message *m);
+bool freight_get_job(struct unpack *u, struct freight *f);
+void freight_fini(struct freight *f);
 
 /* Of a message that goes out as it is, the plain message it was travels only as far as the bridge
  * looks at it: its kind, and the rest where `plan` lets it matter. */
 void freight_put_results(struct buf *out, const struct plan *plan, const struct results *r);
-/* Results are added to *r, which the caller ends, also if it is false: these are none. */
-bool freight_get_results(struct unpack *u, struct results *r);
+/* The results of `job` are added to *r, which the caller ends, also if it is false: these are none. */
+bool freight_get_results(struct unpack *u, const struct job *job, struct results *r);
 
 #endif

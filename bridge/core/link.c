@@ -93,6 +93,7 @@ void link_release(struct link *l, struct intake *in)
 		free(in->orders[i].far_id);
 	}
 	free(in->orders);
+	free(in->readers);
 	message_fini(&in->message);
 	free(in->text);
 	free(in->trail);

@@ -58,9 +58,11 @@ struct order {
 struct intake {
 	enum flow flow;
 	void *tag;
-	const struct message *raw; /* as it came, or `message`; NULL: nothing came in */
-	struct message message;	   /* once rows read it; credentials are taken out */
-	enum kind kind;		   /* of the first row that reads it */
+	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
+	struct message message;	       /* once rows read it; credentials are taken out */
+	const struct reader **readers; /* that read it, in file order */
+	size_t n_readers;
+	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
 	unsigned refs;	 /* the event in hand, jobs and outputs on their way */
@@ -88,8 +90,8 @@ struct task {
 	struct link *link;
 	struct intake *intake;
 	/* READ */
-	bool is_mixed;		   /* other rows read the same message */
-	uint64_t n_device_changes; /* when it was started */
+	const struct reader *reader; /* whose part of the results is taken */
+	uint64_t n_device_changes;   /* when it was started */
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */

@@ -44,7 +44,7 @@ static const char *lookup_asked(void *ctx, const char *name)
 
 char *link_answer_topic(const struct task *t, const struct plain *p)
 {
-	const struct reader *r = t->job.reader;
+	const struct reader *r = t->reader;
 	struct asked a = { .task = t, .request = p };
 	struct topic_template reply;
 	struct buf topic = { 0 };
@@ -63,27 +63,31 @@ char *link_answer_topic(const struct task *t, const struct plain *p)
 	return topic.len ? buf_take(&topic) : NULL;
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------
+ *
+ * The rows of a message are read by one job as far as none of them must see what another one led to.
+ * What comes after such a row is read by a job of its own, behind the jobs to which that row led. */
+
+static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
+			struct plain *request);
 
 /* Replies are read with their request.  Where the id is in the payload, the request is known only
- * after a first reading: read again. */
-static bool read_again(struct task *t, const struct results *results)
+ * after a first reading, and this is what to read it again with; NULL: there is no need. */
+static struct plain *find_said_request(const struct task *t, const struct results *part)
 {
-	if (t->job.request || t->job.reader->row->read_fn < 0)
-		return false;
-	for (size_t i = 0; i < results->n; i++) {
-		const struct plain *p = &results->items[i].plain;
+	if (t->job.request || t->reader->row->read_fn < 0)
+		return NULL;
+	for (size_t i = 0; i < part->n; i++) {
+		const struct plain *p = &part->items[i].plain;
 		const struct pairing *pairing;
 
-		if (results->items[i].type != ITEM_PLAIN || !logic_is_reply(p->kind))
+		if (part->items[i].type != ITEM_PLAIN || !logic_is_reply(p->kind))
 			continue;
 		pairing = logic_pairing(t, p);
-		if (pairing) {
-			t->job.request = link_copy_plain(&pairing->request);
-			return true;
-		}
+		if (pairing)
+			return link_copy_plain(&pairing->request);
 	}
-	return false;
+	return NULL;
 }
 
 /* May taking it change the state? */
@@ -94,20 +98,14 @@ static bool may_decide(const struct link *l, const struct item *item)
 		l->keeps_reported);
 }
 
-static void on_read(struct job *job, struct results *results)
+/* Take what one row gave. */
+static void take_part(struct task *t, const struct results *part)
 {
-	struct task *t = (struct task *)job; /* the job is its first member */
-
-	link_task_begin(t);
-	if (read_again(t, results)) {
-		strand_submit(t->link->strand, job);
-		return;
-	}
-	for (size_t i = 0; i < results->n; i++)
-		if (may_decide(t->link, &results->items[i]))
+	for (size_t i = 0; i < part->n; i++)
+		if (may_decide(t->link, &part->items[i]))
 			t->intake->keeps_outputs = true;
-	for (size_t i = 0; i < results->n; i++) {
-		struct item *item = &results->items[i];
+	for (size_t i = 0; i < part->n; i++) {
+		struct item *item = &part->items[i];
 
 		if (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES)
 			logic_note_attributes(t->link, &item->plain);
@@ -119,13 +117,54 @@ static void on_read(struct job *job, struct results *results)
 		else
 			link_refuse(t->intake, item->reason, item->text);
 	}
+}
+
+/* Did what was taken so far change what later rows are told, or order something that comes first? */
+static bool has_effect(const struct task *t)
+{
+	return t->intake->n_jobs > 1 || t->link->changes.n > t->link->n_step;
+}
+
+/* The items of a row, which come from *pos on; *pos is moved behind them. */
+static struct results part_of(const struct results *all, size_t row, size_t *pos)
+{
+	struct results part = { .items = all->items + *pos };
+
+	while (*pos < all->n && all->items[*pos].row == row) {
+		++*pos;
+		part.n++;
+	}
+	return part;
+}
+
+static void on_read(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+	struct intake *in = t->intake;
+	struct plain *request = NULL;
+	size_t row = 0, pos = 0;
+
+	link_task_begin(t);
+	while (row < job->n_readers && !has_effect(t)) {
+		struct results part = part_of(results, row, &pos);
+
+		t->reader = job->readers[row];
+		request = find_said_request(t, &part);
+		if (request)
+			break;
+		take_part(t, &part);
+		row++;
+	}
+	row += (size_t)(job->readers - in->readers);
+	if (row < in->n_readers)
+		submit_read(t->link, in, job->side, row, request);
 	link_task_end(t);
 }
 
 /* True if another one is found than before. */
 static bool find_request(struct task *t, const char *device)
 {
-	const struct reader *r = t->job.reader;
+	const struct reader *r = t->job.readers[0];
 	struct plain p = { .kind = r->row->kind, .device = (char *)device };
 	const struct pairing *pairing;
 
@@ -142,9 +181,12 @@ static bool find_request(struct task *t, const char *device)
 /* Where nothing can come back, attributes are as stateless as telemetry.  True if that has changed. */
 static bool find_echo(struct task *t, const char *device)
 {
-	bool awaits = t->job.reader->row->echoes != KIND_NONE && logic_awaits_echo(t->link, device);
-	bool is_news = awaits != t->job.awaits_echo;
+	bool awaits = false, is_news;
 
+	for (size_t i = 0; i < t->job.n_readers; i++)
+		awaits = awaits || t->job.readers[i]->row->echoes != KIND_NONE;
+	awaits = awaits && logic_awaits_echo(t->link, device);
+	is_news = awaits != t->job.awaits_echo;
 	t->job.awaits_echo = awaits;
 	return is_news;
 }
@@ -153,7 +195,7 @@ static bool before_read(struct job *job)
 {
 	struct task *t = (struct task *)job;
 	struct buf name = { 0 };
-	const char *device = translate_topic_device(job->plan, job->side, job->reader,
+	const char *device = translate_topic_device(job->plan, job->side, job->readers[0],
 						    job->message->topic, &name);
 	bool is_news = false;
 
@@ -166,17 +208,34 @@ static bool before_read(struct job *job)
 	return is_news;
 }
 
-static void submit_read(struct link *l, struct intake *in, enum side from,
-			const struct match *match, size_t i)
+/* How many rows from the first on one job can read: all are told of the same device, and of the
+ * request none but a reply, which is read alone. */
+static size_t count_together(const struct reader **readers, size_t n)
+{
+	size_t k = 1;
+
+	if (logic_is_reply(readers[0]->row->kind))
+		return 1;
+	while (k < n && !logic_is_reply(readers[k]->row->kind) &&
+	       plan_reads_alike(readers[0], readers[k]))
+		k++;
+	return k;
+}
+
+/* Read the message by its rows from the `first` on.  `request`: that the first answers (taken), if it
+ * is known; else NULL. */
+static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
+			struct plain *request)
 {
 	struct task *t = link_task(l, in, JOB_READ, from);
 
-	t->job.reader = match->readers[i];
+	t->job.readers = in->readers + first;
+	t->job.n_readers = request ? 1 : count_together(in->readers + first, in->n_readers - first);
+	t->job.request = request;
 	t->job.message = &in->message;
 	t->job.at_ms = l->now_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
-	t->is_mixed = match->n > 1;
 	if (is_fit_to_answer(in->message.response_topic))
 		t->response_topic = mem_strdup(in->message.response_topic);
 	strand_submit(l->strand, &t->job);
@@ -332,11 +391,13 @@ static enum refusal take_in(struct link *l, enum side from, struct intake *in,
 	in->trail = mem_strdup(vars_get(&in->message.properties, TRAIL_PROPERTY));
 	if (in->trail)
 		drop_property(&in->message.properties, TRAIL_PROPERTY);
+	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
+	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
 	in->keeps_outputs = match->n > 1;
 	reason = admit(l, from, match, &in->message);
-	for (size_t i = 0; reason == REFUSED_NOT && i < match->n; i++)
-		submit_read(l, in, from, match, i);
+	if (reason == REFUSED_NOT)
+		submit_read(l, in, from, 0, NULL);
 	return reason;
 }
 

@@ -59,7 +59,7 @@ static void on_alarm(struct task *t, struct plain *p)
 	bool is_change =
 		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
 
-	if (is_change || !t->is_mixed)
+	if (is_change || t->intake->n_readers == 1)
 		link_write_plain(l, t->intake, NORTH, p);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
@@ -361,7 +361,7 @@ static void on_config(struct task *t, struct plain *p)
 {
 	struct link *l = t->link;
 	/* Whoever gives or has a Response Topic waits for a word. */
-	bool waits = (t->response_topic || t->job.reader->row->response_topic) &&
+	bool waits = (t->response_topic || t->reader->row->response_topic) &&
 		     plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY);
 	struct buf config = { 0 }, reply = { 0 };
 	struct twin_push result = { 0 };
@@ -580,7 +580,7 @@ static void give_back(struct task *t, const struct plain *p)
 
 void logic_take(struct task *t, struct plain *p)
 {
-	bool echoes = t->job.reader->row->echoes != KIND_NONE;
+	bool echoes = t->reader->row->echoes != KIND_NONE;
 	enum side to = flow_target(kind_table[p->kind].flow);
 
 	if (t->link->plan->is_mirror && to == SOUTH)

@@ -413,6 +413,12 @@ void plan_match(const struct plan *p, enum side from, const char *topic, struct 
 			add_match(m, r);
 }
 
+bool plan_reads_alike(const struct reader *a, const struct reader *b)
+{
+	return topic_template_equal(&a->topic, &b->topic) &&
+	       topic_template_equal(&a->row->topic, &b->row->topic);
+}
+
 bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
 		      const char *topic)
 {

@@ -94,6 +94,8 @@ struct match {
 	bool is_known; /* some row has this topic, though it may not be read here (n == 0) */
 };
 void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m);
+/* Do both say the same of a topic that they match, as variables? */
+bool plan_reads_alike(const struct reader *a, const struct reader *b);
 
 /* The filters to subscribe on a side, those covered by another left out; caller frees the array and
  * its texts.  `provisioning`: those of the short-lived session of a handshake. */

@@ -308,6 +308,17 @@ static bool starts_with_dollar(const struct topic_level *l)
 	return l->type == LEVEL_LITERAL && l->text[0] == '$';
 }
 
+bool topic_template_equal(const struct topic_template *a, const struct topic_template *b)
+{
+	if (a->n_levels != b->n_levels)
+		return false;
+	for (size_t i = 0; i < a->n_levels; i++)
+		if (a->levels[i].type != b->levels[i].type ||
+		    strcmp(a->levels[i].text, b->levels[i].text) != 0)
+			return false;
+	return true;
+}
+
 enum topic_relation topic_template_compare(const struct topic_template *a,
 					   const struct topic_template *b)
 {

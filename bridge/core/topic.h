@@ -50,6 +50,9 @@ typedef const char *template_lookup(void *ctx, const char *name);
 bool topic_template_expand(const struct topic_template *t, template_lookup *lookup, void *ctx,
 			   struct buf *out, struct err *e);
 
+/* The same template, names of variables and all? */
+bool topic_template_equal(const struct topic_template *a, const struct topic_template *b);
+
 /* How the topics of `a` lie to those of `b`, and which is more specific, level by level. */
 enum topic_relation {
 	TOPIC_DISJOINT,	     /* no topic matches both */

@@ -122,9 +122,8 @@ const char *translate_captured_device(const struct plan *p, enum side from,
 	return native ? plan_device_here(p, from, native) : p->device;
 }
 
-char *translate_captured_id(const struct reader *r, const struct vars *captures)
+char *translate_captured_id(const struct reader *r, const char *text)
 {
-	const char *text = vars_get(captures, "id");
 	struct buf id = { 0 };
 
 	if (!text)
@@ -159,7 +158,7 @@ char *translate_topic_id(const struct reader *r, const char *topic)
 	char *id;
 
 	topic_template_match(&r->topic, topic, &captures);
-	id = translate_captured_id(r, &captures);
+	id = translate_captured_id(r, vars_get(&captures, "id"));
 	vars_fini(&captures);
 	return id;
 }

@@ -1,7 +1,7 @@
 /* translate.h -- one message through the mappings: dialect to plain message to dialect.
  *
  * Pure: a function of the job and its plan, so it can run anywhere and be repeated.  A READ job takes
- * a message of a row to plain messages, through the through files, and writes those of stateless
+ * a message of some rows to plain messages, through the through files, and writes those of stateless
  * kinds at once; the others come back as plain messages for the bridge's own logic, which orders
  * WRITE jobs.  Rows without functions never enter jq. */
 #ifndef BRIDGE_TRANSLATE_H
@@ -24,13 +24,14 @@ struct buf;
 
 struct item {
 	enum item_type type;
+	size_t row;		/* READ: which of the job's readers gave it */
 	struct message message; /* of MESSAGE: ready to publish */
 	struct plain plain;	/* of PLAIN and MESSAGE: what it is; device is the name here */
 	enum refusal reason;	/* of REFUSED */
 	char *text;		/* of REFUSED: for people; no payload, no secret */
 };
 
-/* What a job gave, in order. */
+/* What a job gave, in order (READ: of its readers). */
 struct results {
 	struct item *items;
 	size_t n;
@@ -48,7 +49,8 @@ struct job {
 				* nothing is known */
 	struct plain *request; /* of a reply whose request is known; else NULL */
 	/* READ */
-	const struct reader *reader;
+	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
+	size_t n_readers;
 	const struct message *message; /* borrowed; credentials already checked and taken out */
 	int64_t at_ms;
 	bool awaits_echo; /* something that the bridge sent may come back with it */

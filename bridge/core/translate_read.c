@@ -1,4 +1,4 @@
-/* translate_read.c -- READ jobs: a message of a row to plain messages, through the through files. */
+/* translate_read.c -- READ jobs: a message of some rows to plain messages, through the through files. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +11,16 @@
 struct reading {
 	const struct job *job;
 	struct results *out;
-	struct vars topic;  /* what the topic says */
-	const char *device; /* the name here, by the topic */
-	char *id;	    /* by the topic, JSON text */
-	struct buf *said;   /* the outputs are kept here, to be looked through; NULL: no need */
+	struct vars topic;	/* what it says */
+	const char *device;	/* the name here, by the topic */
+	const char *topic_id;	/* as it stands there; NULL: none */
+	const struct row *seen; /* by whose format the payload is there; NULL: it is not */
+	struct buf payload, value, limits, request;
+	struct mapping_input in; /* made of these */
+	/* Of the row in hand: */
+	const struct row *row;
+	char *id;	  /* by the topic, JSON text */
+	struct buf *said; /* the outputs are kept here, to be looked through; NULL: no need */
 	struct err err;
 	enum refusal reason;
 };
@@ -80,7 +86,7 @@ static bool put_value(struct buf *out, const char *p, size_t len)
 static void complete_topic(const struct job *job, struct vars *captures)
 {
 	const struct plan_side *ps = &job->plan->side[job->side];
-	const struct topic_template *topic = &job->reader->row->topic;
+	const struct topic_template *topic = &job->readers[0]->row->topic;
 
 	for (size_t i = 0; i < captures->n; i++)
 		captures->items[i].is_secret =
@@ -122,38 +128,47 @@ static void put_limits(struct buf *out, const struct dialect *d)
 	buf_putc(out, '}');
 }
 
-/* What the input of a function is made of, as long as it runs. */
-struct parts {
-	struct buf value, limits, request;
-};
-
-static void parts_fini(struct parts *parts)
-{
-	buf_fini(&parts->value);
-	buf_fini(&parts->limits);
-	buf_fini(&parts->request);
-}
-
-static void see_message(struct mapping_input *in, struct reading *rd, struct jslice payload,
-			struct parts *parts)
+/* What functions of all rows see of the message. */
+static void see_message(struct reading *rd)
 {
 	const struct job *job = rd->job;
-	const struct message *m = job->message;
-	struct mapping_field *f = in->fields;
+	struct mapping_field *f = rd->in.fields;
 
-	f[SEEN_PAYLOAD] = (struct mapping_field){ FIELD_JSON, .json = payload };
-	if (job->reader->row->format == FORMAT_BYTES &&
-	    put_value(&parts->value, m->payload ? m->payload : "", m->payload_len))
-		f[SEEN_VALUE] = (struct mapping_field){ FIELD_JSON,
-							.json = translate_slice(&parts->value) };
+	if (f[SEEN_AT].type != FIELD_NONE)
+		return; /* they do */
 	complete_topic(job, &rd->topic);
 	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
-	f[SEEN_PROPERTIES] = (struct mapping_field){ FIELD_VARS, .vars = &m->properties };
+	f[SEEN_PROPERTIES] =
+		(struct mapping_field){ FIELD_VARS, .vars = &job->message->properties };
 	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
-	put_limits(&parts->limits, job->plan->side[side_other(job->side)].dialect);
-	f[SEEN_LIMITS] =
-		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->limits) };
-	translate_see_request(in, job->request, &parts->request);
+	put_limits(&rd->limits, job->plan->side[side_other(job->side)].dialect);
+	f[SEEN_LIMITS] = (struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->limits) };
+	translate_see_request(&rd->in, job->request, &rd->request);
+}
+
+/* What rows of one format see, mostly all. */
+static bool see_payload(struct reading *rd)
+{
+	const struct message *m = rd->job->message;
+	const struct row *row = rd->row;
+	struct mapping_field *f = rd->in.fields;
+
+	if (rd->seen && rd->seen->format == row->format && rd->seen->lenient == row->lenient)
+		return true;
+	rd->seen = NULL;
+	buf_reset(&rd->payload);
+	if (!put_payload(&rd->payload, row, m, &rd->err))
+		return false;
+	rd->seen = row;
+	f[SEEN_PAYLOAD] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->payload) };
+	f[SEEN_VALUE] = (struct mapping_field){ FIELD_NONE };
+	buf_reset(&rd->value);
+	if (row->format == FORMAT_BYTES &&
+	    put_value(&rd->value, m->payload ? m->payload : "", m->payload_len))
+		f[SEEN_VALUE] =
+			(struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->value) };
+	return true;
 }
 
 /* --- through files ------------------------------------------------------------------------- */
@@ -335,7 +350,7 @@ static bool is_written_now(const struct reading *rd, const struct plain *p)
 	const struct job *job = rd->job;
 
 	return !translate_is_stateful(p->kind) &&
-	       !(p->kind == KIND_ATTRIBUTES && job->awaits_echo) &&
+	       !(p->kind == KIND_ATTRIBUTES && rd->row->echoes != KIND_NONE && job->awaits_echo) &&
 	       flow_target(kind_table[p->kind].flow) != job->side &&
 	       strcmp(p->device, rd->device) == 0 &&
 	       !(job->plan->is_mirror && kind_table[p->kind].flow == FLOW_DOWN);
@@ -373,7 +388,7 @@ static void give_plain(struct reading *rd, struct plain *p, size_t through)
 /* A captured device is the one that the message is about, where the dialect names it in the topic. */
 static bool names_device(const struct job *job)
 {
-	const struct topic_template *t = &job->reader->topic;
+	const struct topic_template *t = &job->readers[0]->topic;
 
 	for (size_t i = 0; i < t->n_levels; i++)
 		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, "device") == 0)
@@ -399,7 +414,7 @@ static bool find_device(struct reading *rd, struct plain *p)
 static bool complete_plain(struct reading *rd, struct plain *p)
 {
 	if (p->kind == KIND_NONE)
-		p->kind = rd->job->reader->row->kind;
+		p->kind = rd->row->kind;
 	if (!p->id && rd->id)
 		p->id = mem_strdup(rd->id);
 	if (p->device)
@@ -414,7 +429,7 @@ static void add_value(const struct reading *rd, struct plain *p)
 	struct jslice body = plain_body(p), base64, ignored;
 	struct buf text = { 0 }, coded = { 0 }, bytes = { 0 };
 
-	if (rd->job->reader->row->format == FORMAT_BYTES && jtext_type_of(body) == JTEXT_OBJECT &&
+	if (rd->row->format == FORMAT_BYTES && jtext_type_of(body) == JTEXT_OBJECT &&
 	    jtext_field(body, "base64", &base64) && !jtext_field(body, "value", &ignored) &&
 	    jtext_string_decode(base64, &coded) &&
 	    crypto_base64_decode(&bytes, buf_str(&coded), coded.len)) {
@@ -463,13 +478,11 @@ static bool keeps_parsed(const struct buf *said, struct jslice text)
 	return said->len == 0 || jtext_each_wide_integer(text, is_said, (void *)said);
 }
 
-static void read_by_function(struct reading *rd, struct jslice payload)
+static void read_by_function(struct reading *rd)
 {
 	const struct job *job = rd->job;
-	const struct row *row = job->reader->row;
+	const struct row *row = rd->row;
 	struct mapping *m = job->plan->side[job->side].mapping;
-	struct mapping_input in = { 0 };
-	struct parts parts = { 0 };
 	struct buf parsed = { 0 }, said = { 0 };
 	size_t before = rd->out->n;
 
@@ -477,8 +490,8 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
 	    translate_would_change(translate_slice(&parsed)))
 		rd->said = &said;
-	see_message(&in, rd, payload, &parts);
-	if (!mapping_call(m, row->read_fn, &in, on_read_output, rd, &rd->err) &&
+	see_message(rd);
+	if (!mapping_call(m, row->read_fn, &rd->in, on_read_output, rd, &rd->err) &&
 	    rd->reason == REFUSED_NOT)
 		rd->reason = DEAD_MAPPING_ERROR;
 	if (rd->said && rd->reason == REFUSED_NOT && !keeps_parsed(&said, translate_slice(&parsed)))
@@ -488,17 +501,16 @@ static void read_by_function(struct reading *rd, struct jslice payload)
 		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
 			       rd->err.text);
 	}
-	parts_fini(&parts);
+	rd->said = NULL;
 	buf_fini(&parsed);
 	buf_fini(&said);
 }
 
-/* The payload is taken. */
-static void read_as_it_is(struct reading *rd, struct buf *payload)
+static void read_as_it_is(struct reading *rd)
 {
-	struct plain p = { .kind = KIND_NONE, .body_len = payload->len };
+	struct plain p = { .kind = KIND_NONE };
 
-	p.body = buf_take(payload);
+	plain_set_body(&p, buf_str(&rd->payload), rd->payload.len);
 	if (complete_plain(rd, &p)) {
 		give_plain(rd, &p, 0);
 		return;
@@ -507,28 +519,43 @@ static void read_as_it_is(struct reading *rd, struct buf *payload)
 	results_refuse(rd->out, rd->reason, "%s", rd->err.text);
 }
 
+/* Each row is for itself: what is wrong with one refuses its part only. */
+static void read_row(struct reading *rd, size_t i)
+{
+	const struct reader *reader = rd->job->readers[i];
+	size_t before = rd->out->n;
+
+	rd->row = reader->row;
+	rd->id = translate_captured_id(reader, rd->topic_id);
+	rd->reason = REFUSED_NOT;
+	if (!rd->device)
+		results_refuse(rd->out, DEAD_OTHER_DEVICE, "the topic names another device");
+	else if (!see_payload(rd))
+		results_refuse(rd->out, DEAD_UNREADABLE, "%s", rd->err.text);
+	else if (rd->row->read_fn < 0)
+		read_as_it_is(rd);
+	else if (translate_would_change(translate_slice(&rd->payload)))
+		results_refuse(rd->out, DEAD_WIDE_INTEGER,
+			       "an integer beyond 2^53 would change in %s", rd->row->read);
+	else
+		read_by_function(rd);
+	for (; before < rd->out->n; before++)
+		rd->out->items[before].row = i;
+	free(rd->id);
+}
+
 void translate_read(const struct job *job, struct results *out)
 {
-	const struct row *row = job->reader->row;
-	struct reading rd = { .job = job, .out = out, .reason = REFUSED_NOT };
-	struct buf payload = { 0 };
-	struct err e = { 0 };
+	struct reading rd = { .job = job, .out = out };
 
-	topic_template_match(&job->reader->topic, job->message->topic, &rd.topic);
+	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
 	rd.device = translate_captured_device(job->plan, job->side, &rd.topic);
-	rd.id = translate_captured_id(job->reader, &rd.topic);
-	if (!rd.device)
-		results_refuse(out, DEAD_OTHER_DEVICE, "the topic names another device");
-	else if (!put_payload(&payload, row, job->message, &e))
-		results_refuse(out, DEAD_UNREADABLE, "%s", e.text);
-	else if (row->read_fn < 0)
-		read_as_it_is(&rd, &payload);
-	else if (translate_would_change(translate_slice(&payload)))
-		results_refuse(out, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change in %s",
-			       row->read);
-	else
-		read_by_function(&rd, translate_slice(&payload));
-	free(rd.id);
+	rd.topic_id = vars_get(&rd.topic, "id");
+	for (size_t i = 0; i < job->n_readers; i++)
+		read_row(&rd, i);
 	vars_fini(&rd.topic);
-	buf_fini(&payload);
+	buf_fini(&rd.payload);
+	buf_fini(&rd.value);
+	buf_fini(&rd.limits);
+	buf_fini(&rd.request);
 }

@@ -188,7 +188,7 @@ static bool take_results(struct worker *w, struct unpack *frame)
 {
 	struct results results = { 0 };
 
-	if (w->n_jobs == 0 || !freight_get_results(frame, &results)) {
+	if (w->n_jobs == 0 || !freight_get_results(frame, TAILQ_FIRST(&w->jobs), &results)) {
 		results_fini(&results);
 		return false;
 	}

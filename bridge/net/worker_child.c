@@ -43,20 +43,19 @@ static void send_results(struct child *c)
 static void do_job(struct child *c, struct unpack *u)
 {
 	struct results results = { 0 };
-	struct message message;
-	struct job job;
+	struct freight freight;
 	size_t head = c->out.len;
 	uint32_t len;
 
-	need(freight_get_job(u, &job, &message));
+	need(freight_get_job(u, &freight));
 	atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
-	translate(&job, &results);
+	translate(&freight.job, &results);
 	pack_u32(&c->out, 0);
-	freight_put_results(&c->out, job.plan, &results);
+	freight_put_results(&c->out, freight.job.plan, &results);
 	len = htole32((uint32_t)(c->out.len - head - FRAME_HEAD));
 	memcpy(c->out.data + head, &len, sizeof len);
 	results_fini(&results);
-	freight_fini_job(&job, &message);
+	freight_fini(&freight);
 }
 
 static void take_device(struct unpack *u)

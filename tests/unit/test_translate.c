@@ -74,22 +74,20 @@ static bool awaits_echo;
 /* Read a message by all rows that it finds. */
 static void read_message(enum side from, const struct message *m, struct results *r)
 {
+	struct job job = { .type = JOB_READ,
+			   .plan = w.plan,
+			   .side = from,
+			   .message = m,
+			   .awaits_echo = awaits_echo,
+			   .at_ms = 1700000000000 };
 	struct match match;
 
 	plan_match(w.plan, from, m->topic, &match);
 	cr_assert(match.n > 0, "%s is not read", m->topic);
-	for (size_t i = 0; i < match.n; i++) {
-		struct job job = { .type = JOB_READ,
-				   .plan = w.plan,
-				   .side = from,
-				   .reader = match.readers[i],
-				   .message = m,
-				   .awaits_echo = awaits_echo,
-				   .at_ms = 1700000000000 };
-
-		translate(&job, r);
-		job_fini(&job);
-	}
+	job.readers = match.readers;
+	job.n_readers = match.n;
+	translate(&job, r);
+	job_fini(&job);
 }
 
 static void expect_read_at(enum side from, const char *topic, const void *payload, size_t len,
@@ -373,7 +371,8 @@ Test(translate, a_function_that_reads_a_reply_sees_its_request)
 			    "def f: {body: .request};"));
 	plan_match(w.plan, NORTH, "a/d/7", &match);
 	job.plan = w.plan;
-	job.reader = match.readers[0];
+	job.readers = match.readers;
+	job.n_readers = match.n;
 	job.request = mem_zalloc(sizeof *job.request);
 	plain_copy(job.request, &request);
 	translate(&job, &r);
