@@ -8,7 +8,7 @@
 
 static _Thread_local struct {
 	sigjmp_buf back;
-	bool is_in_call, is_armed;
+	bool is_in_call, is_armed, has_failed;
 	char words[160];
 } guard;
 
@@ -16,6 +16,7 @@ static _Thread_local struct {
 void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
 {
 	if (guard.is_armed) {
+		guard.has_failed = true;
 		snprintf(guard.words, sizeof guard.words, "%s:%u: %s: %s", file, line, function,
 			 assertion);
 		siglongjmp(guard.back, 1);
@@ -28,17 +29,14 @@ void __assert_fail(const char *assertion, const char *file, unsigned int line, c
 
 bool assert_guard_call(void (*f)(void *ctx), void *ctx)
 {
-	bool is_whole = false;
-
 	assert(!guard.is_in_call);
-	guard.is_in_call = true;
-	if (sigsetjmp(guard.back, 0) == 0) {
-		guard.is_armed = true;
+	guard.is_in_call = guard.is_armed = true;
+	guard.has_failed = false;
+	/* Nothing local is used behind it: a jump back may leave that as it was. */
+	if (sigsetjmp(guard.back, 0) == 0)
 		f(ctx);
-		is_whole = true;
-	}
 	guard.is_in_call = guard.is_armed = false;
-	return is_whole;
+	return !guard.has_failed;
 }
 
 const char *assert_guard_words(void)
