@@ -56,6 +56,23 @@ void buf_fini(struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
+void buf_reset_above(struct buf *b, size_t most)
+{
+	if (b->cap > most)
+		buf_fini(b);
+	else
+		buf_reset(b);
+}
+
+void buf_drop(struct buf *b, size_t n)
+{
+	assert(n <= b->len);
+	if (n == 0)
+		return;
+	b->len -= n;
+	memmove(b->data, b->data + n, b->len + 1); /* with its NUL */
+}
+
 const char *buf_str(const struct buf *b)
 {
 	return b->data ? b->data : "";

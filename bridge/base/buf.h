@@ -47,6 +47,10 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 void buf_reset(struct buf *b); /* empty, memory kept */
 void buf_fini(struct buf *b);  /* memory freed, ready for use again */
+/* Empty; the memory is freed if it is more than `most` bytes. */
+void buf_reset_above(struct buf *b, size_t most);
+/* The first `n` bytes are done with.  Costs a move of the rest: for queues, when that is the smaller part. */
+void buf_drop(struct buf *b, size_t n);
 
 /* The text, never NULL; borrowed. */
 const char *buf_str(const struct buf *b);

@@ -81,6 +81,13 @@ static ssize_t real_send(int fd, const void *p, size_t n, int flags)
 	return ((send_fn)real(&f, "send"))(fd, p, n, flags);
 }
 
+/* A peer that reads slowly but always may never let it become empty. */
+static void forget_done(struct gather *g)
+{
+	buf_drop(&g->out, g->out_done);
+	g->out_done = 0;
+}
+
 bool gather_flush(struct gather *g)
 {
 	while (gather_has_output(g)) {
@@ -89,12 +96,13 @@ bool gather_flush(struct gather *g)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0) {
+			forget_done(g);
 			return false;
+		}
 		g->out_done += (size_t)n;
 	}
-	buf_reset(&g->out);
-	g->out_done = 0;
+	forget_done(g);
 	return true;
 }
 

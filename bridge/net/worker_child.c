@@ -13,6 +13,7 @@
 #include "net/sandbox.h"
 
 #define READ_BYTES (64u << 10)
+#define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
 #define WRITE_BYTES                                                                                \
 	(64u << 10) /* results are sent when there are that many, or nothing is left to do */
 
@@ -37,7 +38,7 @@ static void send_results(struct child *c)
 		if (n > 0)
 			sent += (size_t)n;
 	}
-	buf_reset(&c->out);
+	buf_reset_above(&c->out, KEEP_BYTES);
 }
 
 static void do_job(struct child *c, struct unpack *u)
@@ -100,8 +101,9 @@ static void take_frames(struct child *c)
 		u.left -= FRAME_HEAD + len;
 		take_frame(c, &frame);
 	}
-	memmove(c->in.data, u.p, u.left);
-	c->in.len = u.left;
+	buf_drop(&c->in, c->in.len - u.left);
+	if (u.left == 0)
+		buf_reset_above(&c->in, KEEP_BYTES);
 }
 
 _Noreturn void worker_child(struct worker_progress *progress)

@@ -81,3 +81,35 @@ Test(buf, reset_keeps_the_memory_and_take_gives_it_away)
 	cr_expect_eq(b.len + b.cap, 0);
 	free(taken);
 }
+
+Test(buf, drops_what_is_done_with_from_its_front)
+{
+	struct buf b = { 0 };
+
+	buf_drop(&b, 0);
+	buf_puts(&b, "abcde");
+	buf_drop(&b, 2);
+	cr_expect_str_eq(buf_str(&b), "cde");
+	cr_expect_eq(b.len, 3);
+	buf_drop(&b, 3);
+	cr_expect_str_eq(buf_str(&b), "");
+	buf_puts(&b, "f");
+	cr_expect_str_eq(buf_str(&b), "f");
+	buf_fini(&b);
+}
+
+Test(buf, gives_back_what_is_more_than_should_be_kept)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, "abc");
+	buf_reset_above(&b, 100);
+	cr_expect_eq(b.len, 0);
+	cr_expect_neq(b.cap, 0);
+	buf_reserve(&b, 1000);
+	buf_reset_above(&b, 100);
+	cr_expect_eq(b.len + b.cap, 0);
+	buf_puts(&b, "d");
+	cr_expect_str_eq(buf_str(&b), "d");
+	buf_fini(&b);
+}

@@ -162,6 +162,29 @@ Test(gather, keeps_what_a_full_socket_does_not_take)
 	close_line(&l);
 }
 
+Test(gather, is_bounded_where_the_peer_reads_always_and_never_all)
+{
+	static char piece[1000], got[sizeof piece];
+	bool is_full = false;
+	struct line l;
+
+	open_line(&l);
+	for (int i = 0; i < 5000; i++) {
+		struct gather *outer = gather_begin(&l.g);
+
+		for (int k = 0; k < 2; k++) /* more than is read */
+			is_full = write(l.near, piece, sizeof piece) < 0 || is_full;
+		gather_flush(&l.g);
+		gather_end(&l.g, outer);
+		if (is_full)
+			cr_assert_eq(read(l.far, got, sizeof got), sizeof got);
+	}
+	cr_assert(is_full);
+	cr_expect(gather_has_output(&l.g), "it is never empty");
+	cr_expect_leq(l.g.out.cap, 256 * 1024);
+	close_line(&l);
+}
+
 Test(gather, says_that_the_peer_is_gone)
 {
 	struct gather *outer;
