@@ -25,6 +25,7 @@
 #define MAX_BYTES    (4u << 20) /* not sent yet; then it takes no more */
 #define ENOUGH_JOBS  64u	/* while one has fewer, it is not worth waking another */
 #define READ_BYTES   (64u << 10)
+#define KEEP_BYTES   (1u << 20) /* of an empty buffer; what a huge message made it is given back */
 #define CHECK_MS     50
 #define READY_MS     2000 /* for a process to be in its sandbox */
 #define MAX_ATTEMPTS 2
@@ -157,7 +158,10 @@ static bool send_out(struct worker *w)
 			return false;
 	}
 	if (w->n_sent == w->out.len) {
-		buf_reset(&w->out);
+		buf_reset_above(&w->out, KEEP_BYTES);
+		w->n_sent = 0;
+	} else if (w->n_sent > w->out.len / 2) { /* under load it is never empty */
+		buf_drop(&w->out, w->n_sent);
 		w->n_sent = 0;
 	}
 	loop_watch(w->all->loop, &w->watch, w->watch.fd, true, w->out.len > 0);
@@ -213,8 +217,9 @@ static bool take_frames(struct worker *w)
 		u.left -= FRAME_HEAD + len;
 		ok = take_results(w, &frame);
 	}
-	memmove(w->in.data, u.p, u.left);
-	w->in.len = u.left;
+	buf_drop(&w->in, w->in.len - u.left);
+	if (u.left == 0)
+		buf_reset_above(&w->in, KEEP_BYTES);
 	return ok;
 }
 
@@ -333,15 +338,18 @@ static void refuse(struct worker *w, struct job *job, const char *why)
 	translator_back(job, &results);
 }
 
-/* What is not there could not be started the last time. */
+/* What is not there could not be started the last time.  It is tried again even if nothing is to be
+ * done: a worker that is not there is given nothing. */
 static void start_missing(struct workers *all)
 {
 	struct err e = { 0 };
 
 	for (size_t i = 0; i < all->n; i++)
-		if (!all->items[i].pid && !start(&all->items[i], &e))
+		if (!all->items[i].pid && !start(&all->items[i], &e)) {
 			log_limited(LOG_ERROR, loop_now_ms(all->loop), "worker-failed",
 				    "worker-failed", "reason=%s", log_value(e.text));
+			set_check(all);
+		}
 }
 
 static void on_check(void *ctx)
@@ -421,7 +429,9 @@ static bool is_ready(int fd, struct err *e)
 	ssize_t n;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
-	n = recv(fd, said, sizeof said - 1, 0);
+	do /* with a time limit, a signal ends it, whatever its handler asked for */
+		n = recv(fd, said, sizeof said - 1, 0);
+	while (n < 0 && errno == EINTR);
 	if (n == 1 && said[0] == WORKER_READY)
 		return true;
 	said[n > 0 ? n : 0] = '\0';

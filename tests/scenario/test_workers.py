@@ -1,6 +1,7 @@
 """What a mapping or a message can do to jq: it costs the message in hand, and nothing else."""
 
 import os
+import resource
 import select
 import signal
 
@@ -142,3 +143,17 @@ def test_functions_cannot_see_the_environment_or_files(lab):
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
             assert "Seccomp:\t2\n" in file.read()
     world.calque.stop()
+
+
+def test_a_worker_that_could_not_be_replaced_is_replaced_later(lab):
+    """It had nothing to do, so nothing but the bridge itself sees to it."""
+    world = World(lab, {"echo": "."}, workers=1)
+    worker, = world.workers()
+    limits = resource.prlimit(world.calque.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(world.calque.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(worker, signal.SIGKILL)
+    world.calque.wait_log("worker-failed .*socketpair")
+    resource.prlimit(world.calque.pid, resource.RLIMIT_NOFILE, limits)
+    world.device.publish("near/d1/t", {"n": 1})
+    world.cloud.expect("far/d1/t", {"n": 1})
+    assert world.counters()["delivered"] == 1
