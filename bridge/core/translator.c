@@ -12,7 +12,8 @@ struct strand {
 	TAILQ_ENTRY(strand) entry;
 	struct translator *translator;
 	struct jobs jobs;
-	struct job *next; /* the first that waits to be done; NULL: none does */
+	struct job *next; /* the first of those at the end that wait to be done; NULL: none does */
+	size_t n_early;	  /* that wait in front of it: they came to the head, or are done again */
 	bool is_step;	  /* what is submitted goes to the front ... */
 	struct job *last; /* ... behind this one; NULL: first */
 };
@@ -87,7 +88,7 @@ void strand_submit(struct strand *s, struct job *job)
 	else
 		TAILQ_INSERT_HEAD(&s->jobs, job, entry);
 	s->last = job;
-	s->next = TAILQ_FIRST(&s->jobs);
+	s->n_early++;
 }
 
 void strand_begin(struct strand *s)
@@ -136,15 +137,32 @@ static bool begin(const struct hand *hand, struct job *job)
 }
 
 /* In place, one job is done ahead at most: each sees what the one before has changed. */
+static bool may_begin(const struct strand *s, const struct job *job)
+{
+	return s->translator->hand || job == TAILQ_FIRST(&s->jobs);
+}
+
+/* False: not all can be begun now.  They are near the head: a backlog is not walked through. */
+static bool begin_early(struct strand *s)
+{
+	struct job *job;
+
+	for (job = TAILQ_FIRST(&s->jobs); s->n_early > 0; job = TAILQ_NEXT(job, entry)) {
+		if (job->stage != JOB_WAITING)
+			continue;
+		if (!may_begin(s, job) || !begin(s->translator->hand, job))
+			return false;
+		s->n_early--;
+	}
+	return true;
+}
+
 static void begin_waiting(struct strand *s)
 {
-	const struct hand *hand = s->translator->hand;
-	struct job *job = s->next;
-
-	while (job && (hand || job == TAILQ_FIRST(&s->jobs)) &&
-	       (job->stage != JOB_WAITING || begin(hand, job)))
-		job = TAILQ_NEXT(job, entry);
-	s->next = job;
+	if (!begin_early(s))
+		return;
+	while (s->next && may_begin(s, s->next) && begin(s->translator->hand, s->next))
+		s->next = TAILQ_NEXT(s->next, entry);
 }
 
 static void complete(struct strand *s, struct job *job)
@@ -169,7 +187,7 @@ static bool complete_first(struct strand *s)
 	if (s->translator->hand && job->start && job->start(job)) {
 		results_fini(&job->results);
 		job->stage = JOB_WAITING;
-		s->next = job;
+		s->n_early++;
 		return false;
 	}
 	complete(s, job);

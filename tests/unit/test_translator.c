@@ -258,3 +258,29 @@ Test(translator, a_hand_is_told_of_devices)
 	strand_tell(strand, w.plan, "d", "{}");
 	cr_expect_str_eq(buf_str(&said), "d={}");
 }
+
+Test(translator, what_came_to_the_head_goes_first_when_a_full_hand_has_room)
+{
+	with_a_hand();
+	most_taken = 2;
+	submit("a", "uv");
+	submit("b", "");
+	submit("c", "");
+	translator_run(translator);
+	back(0);
+	translator_run(translator); /* u and v are at the head, b is taken, c waits */
+	cr_expect_eq(n_taken, 2);
+	most_taken = 5;
+	buf_reset(&said);
+	translator_run(translator);
+	cr_expect_eq(n_taken, 5);
+	cr_expect_str_eq(buf_str(&said), "(u(v(c");
+	back(4);
+	back(1);
+	back(3);
+	translator_run(translator);
+	cr_expect_not(translator_is_idle(translator));
+	back(2);
+	translator_run(translator);
+	cr_expect(translator_is_idle(translator));
+}
