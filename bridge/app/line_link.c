@@ -126,9 +126,7 @@ static void close_provisioning(struct line *line)
 	struct peer *p = &line->provisioning;
 	struct parcel parcel;
 
-	if (!p->session)
-		return;
-	session_free(p->session);
+	session_free(p->session); /* NULL: it could not be made, but the question waits */
 	p->session = NULL;
 	delivery_reset(p->delivery);
 	while (delivery_pop(p->delivery, &parcel))

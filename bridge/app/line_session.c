@@ -52,9 +52,19 @@ static void on_acked(void *ctx, int mid, int code, const char *reason)
 				reason);
 }
 
-static const struct session_ops session_ops = {
-	.on_up = on_up, .on_down = on_down, .on_message = on_message, .on_acked = on_acked
-};
+/* The broker sends it again after each login, and each time it is one more. */
+static void on_unreadable(void *ctx, const char *reason)
+{
+	struct peer *p = ctx;
+
+	link_unreadable(p->line->link, p->side, reason, loop_now_ms(p->line->parts->loop));
+}
+
+static const struct session_ops session_ops = { .on_up = on_up,
+						.on_down = on_down,
+						.on_message = on_message,
+						.on_acked = on_acked,
+						.on_unreadable = on_unreadable };
 
 int line_mqtt_version(const struct line *line, enum side side)
 {

@@ -516,6 +516,8 @@ int64_t link_next_deadline(const struct link *l)
 	int64_t a = pairings_next_deadline(l->pairings);
 	int64_t b = provisions_next_deadline(l->provisions);
 
+	if (l->n_deciding > 0)
+		return INT64_MAX;
 	return a < b ? a : b;
 }
 

@@ -94,6 +94,8 @@ void link_resume(struct link *l, int64_t now_ms);
 /* A message came in (borrowed). */
 void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
 		  void *tag);
+/* One came in that cannot be had, since the library has dropped it: a dead letter without a message. */
+void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms);
 /* An earlier run received it at `received_ms` and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, enum side from, const struct message *m,
 			int64_t received_ms, void *tag);
@@ -116,7 +118,8 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 
 /* Deadlines. */
 void link_tick(struct link *l, int64_t now_ms);
-int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
+/* INT64_MAX: none, or none before what is being decided; that wakes the driver by itself. */
+int64_t link_next_deadline(const struct link *l);
 /* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
 bool link_is_deciding(const struct link *l);
 

@@ -424,6 +424,16 @@ void link_receive(struct link *l, enum side from, const struct message *m, int64
 	receive(l, from, m, now_ms, tag, INTAKE_RECEIVED);
 }
 
+void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms)
+{
+	struct intake *in;
+
+	l->now_ms = now_ms;
+	in = link_intake(l, flow_from(from), NULL, NULL, INTAKE_RECEIVED);
+	link_refuse(in, DEAD_UNREADABLE, why);
+	link_release(l, in);
+}
+
 void link_receive_again(struct link *l, enum side from, const struct message *m,
 			int64_t received_ms, void *tag)
 {

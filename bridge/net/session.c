@@ -277,7 +277,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	s->in_library = true;
 	rc = attempt_read(a, readable, writable);
 	s->in_library = false;
-	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->ops.on_unreadable)
+	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_unreadable)
 		s->ops.on_unreadable(s->ctx, attempt_words(a, rc));
 	conclude(s, rc);
 	/* Writing is session_flush()'s, and it watches again if something is left.  Until then a

@@ -74,6 +74,24 @@ def test_a_broker_that_stays_bad_is_asked_slowly(lab):
     world.calque.stop()
 
 
+@pytest.mark.parametrize("mqtt", [MQTT3, MQTT5])
+def test_a_topic_that_is_no_utf8_is_a_dead_letter(lab, mqtt):
+    """The broker sends it again after each login; each try is counted, and waited for as after any loss."""
+    good = make_publish("left/bad/t", b"{}", mid=1, mqtt=mqtt)
+    fake = lab.add(FakeBroker({CONNECT: lambda c, _: make_connack(mqtt=mqtt, present=True) + (
+        good.replace(b"bad", b"b\xffd") if c.number <= 3 else b"")}))
+    world = Plains(lab, {"good": {}, "bad": {"south": {"url": fake.url, "mqtt": mqtt}}})
+    world.calque.wait_log("dead-letter link=bad flow=up reason=unreadable-payload detail=.*no UTF-8")
+    fake.wait_count("ends", 3)
+    world.assert_passes("good", 10)
+    world.calque.wait_up("bad", "south")
+    line, = world.calque.matching("session-down link=bad")
+    assert int(re.search(r"retry_ms=(\d+)", line)[1]) >= 500, line
+    world.calque.stop()
+    counters = world.calque.counters("bad", "up")
+    assert (counters["received"], counters["dead"]) == (3, 3), counters
+
+
 # --- anything ------------------------------------------------------------------------------------------------------
 
 ROUNDS = int(os.environ.get("CALQUE_TEST_ROUNDS", "1"))

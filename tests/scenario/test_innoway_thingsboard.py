@@ -1,5 +1,7 @@
 """Innoway devices on ThingsBoard, with the configuration of examples/innoway-to-thingsboard."""
 
+import os
+
 import pytest
 
 from harness import assert_json
@@ -199,3 +201,21 @@ def test_killed_in_the_middle_of_a_handshake(fresh):
     assert_success(fresh.device.provision_answer())
     fresh.device.attributes(temp=1)
     assert_json(fresh.tb.attributes(), {"temp": 1})
+
+
+def test_a_question_that_could_not_be_put_is_settled_with_its_handshake(lab):
+    """Without the authority's certificate the short-lived session cannot even be made."""
+    world = InnowayThingsBoard(lab, "provisioning.conf", tls=True, start=False)
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    world.calque.configure(conf.replace(f'= "{world.LINK}";', f'= "{world.LINK}"; request_timeout = 1;', 1))
+    world.calque.start()
+    world.wait_up(north=False)
+    os.rename(world.north.tls.ca, world.north.tls.ca + ".gone")
+    world.device.provision_start("pump seven", token=world.IW_TOKEN)
+    world.calque.wait_log("session-failed .*session=provisioning")
+    assert world.device.provision_answer()["status"] == "FAILURE"
+    os.rename(world.north.tls.ca + ".gone", world.north.tls.ca)
+    world.calque.stop()
+    counters = world.calque.counters(world.LINK, "up")
+    assert (counters["received"], counters["delivered"], counters["pending"]) == (1, 1, 0), counters

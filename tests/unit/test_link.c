@@ -917,6 +917,26 @@ Test(link, time_outs_wait_for_what_is_being_decided)
 	cr_expect_gt(link_changes(l).n, n, "and closed with its answer");
 }
 
+Test(link, has_no_deadline_before_what_is_being_decided)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	cr_expect_eq(link_next_deadline(l), INT64_MAX, "nothing could be done at it");
+	back(1);
+	cr_expect_eq(link_next_deadline(l), now_ms + 30000);
+}
+
+Test(link, what_the_library_could_not_read_is_a_dead_letter)
+{
+	start_asks();
+	link_unreadable(l, SOUTH, "no UTF-8", now_ms);
+	expect("= unreadable-payload\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 1);
+	cr_expect_eq(link_counters(l, FLOW_UP)->dead, 1);
+}
+
 static void start_echoes(void)
 {
 	start(SOUTHERN("",
