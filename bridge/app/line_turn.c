@@ -117,36 +117,52 @@ static void expire(struct peer *p, int64_t now_ms)
 		line_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t next_expiry(const struct peer *p)
+{
+	int64_t oldest_ms = delivery_oldest(p->delivery);
+	int64_t expiry_ms = delivery_next_expiry(p->delivery);
+
+	if (oldest_ms == INT64_MAX)
+		return expiry_ms;
+	return earlier(expiry_ms, oldest_ms + p->line->parts->max_age_ms);
+}
+
+static int64_t next_tick(const struct line *line)
+{
+	int64_t earliest = link_next_deadline(line->link);
+
+	for (int s = 0; s < SIDES; s++)
+		earliest = earlier(earliest, next_expiry(&line->peer[s]));
+	return earliest;
+}
+
 void line_tick(struct line *line, int64_t now_ms)
 {
-	if (link_is_deciding(line->link))
+	if (next_tick(line) > now_ms)
 		return;
+	if (link_is_deciding(line->link)) {
+		link_await_tick(line->link);
+		return;
+	}
 	for (int s = 0; s < SIDES; s++)
 		expire(&line->peer[s], now_ms);
 	if (link_next_deadline(line->link) <= now_ms)
 		link_tick(line->link, now_ms);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
+/* While it is deciding, line_tick() could do nothing, and the end of that wakes the loop. */
 int64_t line_next_deadline(const struct line *line)
 {
-	int64_t earliest = link_next_deadline(line->link);
+	int64_t earliest = link_is_deciding(line->link) ? INT64_MAX : next_tick(line);
 
-	for (int s = 0; s < SIDES; s++) {
-		const struct peer *p = &line->peer[s];
-		int64_t oldest_ms;
-
-		earliest = earlier(earliest, delivery_next_expiry(p->delivery));
-		oldest_ms = delivery_oldest(p->delivery);
-		if (oldest_ms < INT64_MAX)
-			earliest = earlier(earliest, oldest_ms + line->parts->max_age_ms);
-		if (p->is_paced)
-			earliest = earlier(earliest, pace_ready_ms(&p->pace));
-	}
+	for (int s = 0; s < SIDES; s++)
+		if (line->peer[s].is_paced)
+			earliest = earlier(earliest, pace_ready_ms(&line->peer[s].pace));
 	return earliest;
 }
 

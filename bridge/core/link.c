@@ -196,6 +196,9 @@ static void end_deciding(struct link *l)
 		tell_decided(l, in);
 		link_release(l, in);
 	}
+	if (l->awaits_tick)
+		strand_rest(l->strand);
+	l->awaits_tick = false;
 }
 
 /* The state of `in`, or the number of its jobs, has changed. */
@@ -516,9 +519,12 @@ int64_t link_next_deadline(const struct link *l)
 	int64_t a = pairings_next_deadline(l->pairings);
 	int64_t b = provisions_next_deadline(l->provisions);
 
-	if (l->n_deciding > 0)
-		return INT64_MAX;
 	return a < b ? a : b;
+}
+
+void link_await_tick(struct link *l)
+{
+	l->awaits_tick = l->n_deciding > 0;
 }
 
 bool link_is_deciding(const struct link *l)

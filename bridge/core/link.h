@@ -118,10 +118,12 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 
 /* Deadlines. */
 void link_tick(struct link *l, int64_t now_ms);
-/* INT64_MAX: none, or none before what is being decided; that wakes the driver by itself. */
-int64_t link_next_deadline(const struct link *l);
+int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
 /* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
 bool link_is_deciding(const struct link *l);
+/* It is deciding, and there is something to tick: let no other decision begin behind it in the same
+ * translator_run(), or under load there would always be one. */
+void link_await_tick(struct link *l);
 
 /* The changes of state to write to the store, in one transaction with what was decided (link_ops);
  * then call link_changes_written().  Those of a message that has jobs on their way are held back, as

@@ -44,6 +44,7 @@ struct link {
 	size_t pending_bytes[FLOWS];
 	struct intakes deciding;
 	unsigned n_deciding; /* of these: with jobs on their way */
+	bool awaits_tick;    /* when that is over */
 	int64_t now_ms;	     /* of the event in hand */
 	bool is_ending;	     /* what is not complete is dropped */
 };

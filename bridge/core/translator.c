@@ -14,6 +14,7 @@ struct strand {
 	struct jobs jobs;
 	struct job *next; /* the first of those at the end that wait to be done; NULL: none does */
 	size_t n_early;	  /* that wait in front of it: they came to the head, or are done again */
+	bool is_resting;  /* until the next translator_run() */
 	bool is_step;	  /* what is submitted goes to the front ... */
 	struct job *last; /* ... behind this one; NULL: first */
 };
@@ -100,6 +101,11 @@ void strand_begin(struct strand *s)
 void strand_end(struct strand *s)
 {
 	s->is_step = false;
+}
+
+void strand_rest(struct strand *s)
+{
+	s->is_resting = true;
 }
 
 void strand_tell(struct strand *s, const struct plan *plan, const char *key, const char *value)
@@ -198,13 +204,14 @@ static bool run(struct strand *s)
 {
 	bool has_worked = false, goes_on;
 
+	s->is_resting = false;
 	do {
 		goes_on = complete_first(s);
 		has_worked = has_worked || goes_on;
 		begin_waiting(s);
 		if (!goes_on && !s->translator->hand && !TAILQ_EMPTY(&s->jobs))
 			goes_on = true; /* it is done now */
-	} while (goes_on);
+	} while (goes_on && !s->is_resting);
 	return has_worked;
 }
 

@@ -42,6 +42,8 @@ void strand_submit(struct strand *s, struct job *job);
 /* What is submitted until strand_end() comes before all that waits, as if in a completion. */
 void strand_begin(struct strand *s);
 void strand_end(struct strand *s);
+/* Complete no more in the translator_run() in hand. */
+void strand_rest(struct strand *s);
 /* The device table of this plan has changed. */
 void strand_tell(struct strand *s, const struct plan *plan, const char *key, const char *value);
 

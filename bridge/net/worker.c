@@ -55,7 +55,6 @@ struct workers {
 	size_t n;
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
-	uint64_t n_replaced;
 };
 
 /* --- giving -------------------------------------------------------------------------------- */
@@ -388,7 +387,6 @@ static void lost(struct worker *w)
 	describe_end(w, end_process(w), why, sizeof why);
 	log_limited(LOG_WARNING, loop_now_ms(all->loop), "worker-replaced", "worker-replaced",
 		    "reason=%s attempt=%u", log_value(why), job ? job->attempts + 1 : 0);
-	all->n_replaced++;
 	if (job && ++job->attempts >= MAX_ATTEMPTS)
 		refuse(w, job, why);
 	start_missing(all);
@@ -542,14 +540,4 @@ void workers_free(struct workers *all)
 const struct hand *workers_hand(struct workers *all)
 {
 	return &all->hand;
-}
-
-uint64_t workers_replaced(const struct workers *all)
-{
-	return all->n_replaced;
-}
-
-size_t workers_count(const struct workers *all)
-{
-	return all->n;
 }

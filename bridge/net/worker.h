@@ -31,8 +31,5 @@ void workers_free(struct workers *w); /* NULL is allowed; ends the processes, jo
 const struct hand *workers_hand(struct workers *w);
 /* Send what was taken since the last time. */
 void workers_flush(struct workers *w);
-/* How often one was replaced. */
-uint64_t workers_replaced(const struct workers *w);
-size_t workers_count(const struct workers *w);
 
 #endif

@@ -917,15 +917,19 @@ Test(link, time_outs_wait_for_what_is_being_decided)
 	cr_expect_gt(link_changes(l).n, n, "and closed with its answer");
 }
 
-Test(link, has_no_deadline_before_what_is_being_decided)
+Test(link, a_tick_that_is_due_comes_between_two_decisions)
 {
 	use_a_hand();
 	start_asks();
 	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	receive_tagged(NORTH, "n/d/do", "{'id':8,'do':'b'}");
 	back(0);
-	cr_expect_eq(link_next_deadline(l), INT64_MAX, "nothing could be done at it");
 	back(1);
-	cr_expect_eq(link_next_deadline(l), now_ms + 30000);
+	link_await_tick(l);
+	back(2);
+	cr_expect_not(link_is_deciding(l), "the second waits");
+	translator_run(translator);
+	cr_expect(link_is_deciding(l), "it rests once");
 }
 
 Test(link, what_the_library_could_not_read_is_a_dead_letter)
