@@ -103,3 +103,29 @@ char *unpack_text(struct unpack *u)
 		u->is_bad = true;
 	return p && !u->is_bad ? mem_strndup(p, n) : NULL;
 }
+
+size_t pack_frame_begin(struct buf *out)
+{
+	pack_u32(out, 0);
+	return out->len;
+}
+
+void pack_frame_end(struct buf *out, size_t begin)
+{
+	uint32_t len = htole32((uint32_t)(out->len - begin));
+
+	memcpy(out->data + begin - sizeof len, &len, sizeof len);
+}
+
+bool unpack_frame(struct unpack *u, struct unpack *frame)
+{
+	struct unpack rest = *u;
+	uint32_t len = unpack_u32(&rest);
+
+	if (rest.is_bad || len > rest.left)
+		return false;
+	*frame = (struct unpack){ .p = rest.p, .left = len };
+	take(&rest, len);
+	*u = rest;
+	return true;
+}

@@ -32,4 +32,11 @@ const char *unpack_bytes(struct unpack *u, size_t *n);
 /* A copy; NULL if pack_text() got that, or it is bad.  One with a NUL in it is bad.  Caller frees. */
 char *unpack_text(struct unpack *u);
 
+/* Frames: a length of four bytes, and that many bytes.  Append one: what is packed between begin and
+ * end is in it. */
+size_t pack_frame_begin(struct buf *out); /* for pack_frame_end() */
+void pack_frame_end(struct buf *out, size_t begin);
+/* The next frame, and step over it.  False: it is not there as a whole; *u is as before. */
+bool unpack_frame(struct unpack *u, struct unpack *frame);
+
 #endif

@@ -1,6 +1,5 @@
 #include "net/worker.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,6 +27,7 @@
 #define KEEP_BYTES   (1u << 20) /* of an empty buffer; what a huge message made it is given back */
 #define CHECK_MS     50
 #define READY_MS     2000 /* for a process to be in its sandbox */
+#define AGAIN_MS     1000 /* between tries to start one that could not be started */
 #define MAX_ATTEMPTS 2
 
 TAILQ_HEAD(jobs, job);
@@ -55,32 +55,25 @@ struct workers {
 	size_t n;
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
+	int64_t again_ms; /* not before that */
 };
 
 /* --- giving -------------------------------------------------------------------------------- */
 
 static size_t begin_frame(struct worker *w, enum frame type)
 {
-	size_t head = w->out.len;
+	size_t begin = pack_frame_begin(&w->out);
 
-	pack_u32(&w->out, 0);
 	pack_u8(&w->out, type);
-	return head;
-}
-
-static void end_frame(struct worker *w, size_t head)
-{
-	uint32_t len = htole32((uint32_t)(w->out.len - head - FRAME_HEAD));
-
-	memcpy(w->out.data + head, &len, sizeof len);
+	return begin;
 }
 
 static void put_job(struct worker *w, const struct job *job)
 {
-	size_t head = begin_frame(w, FRAME_JOB);
+	size_t begin = begin_frame(w, FRAME_JOB);
 
 	freight_put_job(&w->out, job);
-	end_frame(w, head);
+	pack_frame_end(&w->out, begin);
 }
 
 static bool is_full(const struct worker *w)
@@ -130,12 +123,12 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 
 	for (size_t i = 0; i < all->n; i++) {
 		struct worker *w = &all->items[i];
-		size_t head = begin_frame(w, FRAME_DEVICE);
+		size_t begin = begin_frame(w, FRAME_DEVICE);
 
 		pack_u64(&w->out, (uint64_t)(uintptr_t)plan);
 		pack_text(&w->out, key);
 		pack_text(&w->out, value);
-		end_frame(w, head);
+		pack_frame_end(&w->out, begin);
 	}
 }
 
@@ -202,20 +195,11 @@ static bool take_results(struct worker *w, struct unpack *frame)
 
 static bool take_frames(struct worker *w)
 {
-	struct unpack u = { .p = w->in.data, .left = w->in.len };
+	struct unpack u = { .p = w->in.data, .left = w->in.len }, frame;
 	bool ok = true;
 
-	while (ok) {
-		struct unpack frame = u;
-		uint32_t len = unpack_u32(&frame);
-
-		if (frame.is_bad || len > frame.left)
-			break;
-		frame.left = len;
-		u.p = frame.p + len;
-		u.left -= FRAME_HEAD + len;
+	while (ok && unpack_frame(&u, &frame))
 		ok = take_results(w, &frame);
-	}
 	buf_drop(&w->in, w->in.len - u.left);
 	if (u.left == 0)
 		buf_reset_above(&w->in, KEEP_BYTES);
@@ -341,14 +325,19 @@ static void refuse(struct worker *w, struct job *job, const char *why)
  * done: a worker that is not there is given nothing. */
 static void start_missing(struct workers *all)
 {
+	int64_t now_ms = loop_now_ms(all->loop);
 	struct err e = { 0 };
 
-	for (size_t i = 0; i < all->n; i++)
-		if (!all->items[i].pid && !start(&all->items[i], &e)) {
-			log_limited(LOG_ERROR, loop_now_ms(all->loop), "worker-failed",
-				    "worker-failed", "reason=%s", log_value(e.text));
-			set_check(all);
-		}
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->items[i].pid)
+			continue;
+		set_check(all);
+		if (now_ms < all->again_ms || start(&all->items[i], &e))
+			continue;
+		all->again_ms = now_ms + AGAIN_MS;
+		log_limited(LOG_ERROR, now_ms, "worker-failed", "worker-failed", "reason=%s",
+			    log_value(e.text));
+	}
 }
 
 static void on_check(void *ctx)

@@ -1,6 +1,5 @@
 #include "net/worker_child.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,16 +44,14 @@ static void do_job(struct child *c, struct unpack *u)
 {
 	struct results results = { 0 };
 	struct freight freight;
-	size_t head = c->out.len;
-	uint32_t len;
+	size_t begin;
 
 	need(freight_get_job(u, &freight));
 	atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
 	translate(&freight.job, &results);
-	pack_u32(&c->out, 0);
+	begin = pack_frame_begin(&c->out);
 	freight_put_results(&c->out, freight.job.plan, &results);
-	len = htole32((uint32_t)(c->out.len - head - FRAME_HEAD));
-	memcpy(c->out.data + head, &len, sizeof len);
+	pack_frame_end(&c->out, begin);
 	results_fini(&results);
 	freight_fini(&freight);
 }
@@ -88,19 +85,10 @@ static void take_frame(struct child *c, struct unpack *u)
 /* Do what has come in whole; keep the rest. */
 static void take_frames(struct child *c)
 {
-	struct unpack u = { .p = c->in.data, .left = c->in.len };
+	struct unpack u = { .p = c->in.data, .left = c->in.len }, frame;
 
-	for (;;) {
-		struct unpack frame = u;
-		uint32_t len = unpack_u32(&frame);
-
-		if (frame.is_bad || len > frame.left)
-			break;
-		frame.left = len;
-		u.p = frame.p + len;
-		u.left -= FRAME_HEAD + len;
+	while (unpack_frame(&u, &frame))
 		take_frame(c, &frame);
-	}
 	buf_drop(&c->in, c->in.len - u.left);
 	if (u.left == 0)
 		buf_reset_above(&c->in, KEEP_BYTES);

@@ -6,10 +6,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* A frame is its length (four bytes) and that many bytes: to a worker a type and what follows it, from
- * a worker the results of the next job. */
+/* Frames (base/pack.h): to a worker a type and what follows it, from a worker the results of the next
+ * job. */
 enum frame { FRAME_JOB, FRAME_DEVICE };
-#define FRAME_HEAD sizeof(uint32_t)
 /* Before all frames, a worker says this; anything else is why it cannot work. */
 #define WORKER_READY '+'
 

@@ -224,6 +224,7 @@ def test_a_bad_payload_is_a_dead_letter(ezt, payload):
     for _ in range(3):
         ezt.ez.publish("attributes", payload)
     assert_goes_on(ezt)
+    ezt.calque.wait_log(dead_letter(ezt.LINK, "up"))
     assert len(ezt.calque.matching(dead_letter(ezt.LINK, "up"))) == 1
 
 

@@ -88,3 +88,36 @@ Test(pack, a_text_with_a_nul_in_it_is_bad)
 	cr_expect_null(unpack_text(&u));
 	cr_expect(u.is_bad);
 }
+
+Test(pack, frames_come_back_one_by_one)
+{
+	struct unpack u, frame;
+	size_t begin = pack_frame_begin(&out);
+
+	pack_u8(&out, 1);
+	pack_u8(&out, 2);
+	pack_frame_end(&out, begin);
+	pack_frame_end(&out, pack_frame_begin(&out));
+	u = packed();
+	cr_assert(unpack_frame(&u, &frame));
+	cr_expect_eq(frame.left, 2);
+	cr_expect_eq(unpack_u8(&frame), 1);
+	cr_assert(unpack_frame(&u, &frame));
+	cr_expect_eq(frame.left, 0);
+	cr_expect_not(unpack_frame(&u, &frame));
+}
+
+Test(pack, a_frame_that_is_not_there_as_a_whole_waits)
+{
+	size_t begin = pack_frame_begin(&out);
+
+	pack_u8(&out, 1);
+	pack_frame_end(&out, begin);
+	for (size_t left = 0; left < out.len; left++) {
+		struct unpack u = { .p = out.data, .left = left }, frame;
+
+		cr_expect_not(unpack_frame(&u, &frame));
+		cr_expect_eq(u.left, left);
+		cr_expect_not(u.is_bad);
+	}
+}
