@@ -101,6 +101,22 @@ def test_what_dies_is_listed_with_its_reason(world):
     assert "mapping-error" in table[2] and "factory/l1/temp" in table[2]
 
 
+def test_a_letter_without_its_message_says_so(world):
+    """Of a message that is larger than what is kept, say."""
+    world.machine.publish("factory/l1/temp", "x" * (9 << 20))
+    assert not wait_letters(world.calque, 0, 1)[0]["has_message"]
+    said = "(its message was not kept)"
+    assert said in Verb(world.calque, "deadletters", "list").out
+    assert said in Verb(world.calque, "deadletters", "show", "1", "--payload").out
+    world.die(101)
+    done = Verb(world.calque, "deadletters", "list", "--limit", "1")
+    assert "too hot" in done.out and said not in done.out
+    done = Verb(world.calque, "deadletters", "retry", "1")
+    assert (done.status, done.out) == (1, "retried 0\n")
+    assert "letter 1: its message was not kept" in done.err
+    assert [letter["id"] for letter in letters(world.calque)] == [1, 2]
+
+
 def test_letters_are_chosen_by_link_reason_route_age_and_number(world):
     world.machine.publish("factory/l1/what/is/this", {"v": 1})
     world.die(101, 102)
