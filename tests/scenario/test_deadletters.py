@@ -1,8 +1,10 @@
 """Dead letters: kept with their reason, looked at without showing secrets, tried again, dropped."""
 
+import contextlib
 import os
 import random
 import re
+import sqlite3
 
 import pytest
 
@@ -199,6 +201,27 @@ def test_what_was_retried_survives_a_kill(world):
     world.calque.start()
     world.north.start()
     assert world.delivered(2) == [101, 102]
+
+
+def test_an_old_letter_that_is_retried_may_wait_as_long_as_a_new_message(world):
+    """It was received before journal.max_age (7 days)."""
+    world.die(101, 102)
+    world.calque.stop()
+    world.mend()
+    world.north.stop()
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db:
+        db.execute("UPDATE deadletter SET received_ms = received_ms - 10 * 86400000")
+        db.commit()
+    assert Verb(world.calque, "deadletters", "retry", "1").out == "retried 1\n"
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_up(world.LINK, "south", mark)
+    assert Verb(world.calque, "deadletters", "retry", "2").out == "retried 1\n"
+    world.calque.kill()
+    world.calque.start()
+    world.north.start()
+    assert world.delivered(2) == [101, 102]
+    assert letters(world.calque) == []
 
 
 def test_no_more_is_retried_than_the_other_side_has_room_for(world):
