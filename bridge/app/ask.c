@@ -39,7 +39,9 @@ static void fail(struct question *q, int status, const char *text)
 
 static int status_of(const struct err *e)
 {
-	return e->code == ERR_IO || e->code == ERR_CORRUPT ? EXIT_STORAGE : EXIT_FAILED;
+	bool is_storage = e->code == ERR_IO || e->code == ERR_FULL || e->code == ERR_CORRUPT;
+
+	return is_storage ? EXIT_STORAGE : EXIT_FAILED;
 }
 
 static void take_line(struct question *q, const char *line, size_t n)

@@ -11,6 +11,7 @@
 #include "app/records.h"
 #include "app/request.h"
 #include "app/storage.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -37,7 +38,9 @@ struct bridge {
 	struct control *control;
 	struct request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
-	int64_t deadline_ms; /* that the timer is set to */
+	int64_t deadline_ms;	 /* that the timer is set to */
+	bool has_asked;		 /* for a change, in this turn */
+	unsigned long rollbacks; /* of the database, before it */
 	bool is_stopping, has_failed;
 };
 
@@ -91,6 +94,34 @@ static bool is_drained(const struct bridge *b)
 	return true;
 }
 
+/* What requests change is in the transaction of the turn.  It is not written again if that did not fit
+ * on the disk; what else the turn brought is.  So they may not spoil it, either. */
+static void run_requests(struct bridge *b)
+{
+	struct db *db = b->parts.db;
+	unsigned long before = db_rollbacks(db);
+
+	control_step(b->control);
+	b->has_asked = db_is_writing(db) || db_rollbacks(db) != before;
+	b->rollbacks = before;
+	if (db_rollbacks(db) != before)
+		db_commit(db, NULL); /* is false, and the next one begins anew */
+}
+
+static void let_answers_out(struct bridge *b)
+{
+	struct err e = { 0 };
+	struct buf line = { 0 };
+
+	if (b->has_asked && db_rollbacks(b->parts.db) != b->rollbacks) {
+		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
+		request_put_error(&e, &line);
+		control_revoke(b->control, line.data, line.len);
+	}
+	buf_fini(&line);
+	control_flush(b->control);
+}
+
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bridge *b = ctx;
@@ -100,7 +131,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		return;
 	for (size_t i = 0; i < b->n_lines; i++)
 		line_tick(b->lines[i], now_ms);
-	control_step(b->control);
+	run_requests(b);
 	translator_run(b->parts.translator);
 	workers_flush(b->workers); /* they work while the disk does */
 	switch (storage_commit(&b->storage, now_ms, false, &e)) {
@@ -114,7 +145,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	case STORAGE_WAITS:
 		break;
 	}
-	control_flush(b->control);
+	let_answers_out(b);
 	storage_step(&b->storage, now_ms);
 	set_deadline(b, now_ms);
 	if (b->is_stopping && is_drained(b))
@@ -171,6 +202,7 @@ static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct er
 		.letters = b->parts.letters,
 		.lines = b->lines,
 		.n_lines = b->n_lines,
+		.records = b->parts.records,
 		.is_running = true,
 		.started_ms = clock_mono_ms(),
 	};

@@ -134,6 +134,11 @@ void letters_bury(struct letters *all, const struct plan *plan, const struct ver
 	}
 }
 
+bool letters_has_news(const struct letters *all)
+{
+	return all->n_due > 0;
+}
+
 struct deadletters *letters_stored(struct letters *all)
 {
 	return all->stored;

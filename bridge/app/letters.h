@@ -31,6 +31,9 @@ bool letters_write(struct letters *all, int64_t now_ms, struct err *e);
 /* It was committed.  (What was not is written again.) */
 void letters_committed(struct letters *all);
 
+/* Is there something to write? */
+bool letters_has_news(const struct letters *all);
+
 /* Those that are written. */
 struct deadletters *letters_stored(struct letters *all);
 /* How many went because there were too many, since the start. */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/delivery.h"
+#include "net/loop.h"
 #include "store/db.h"
 #include "store/journal.h"
 #include "store/state.h"
@@ -182,7 +183,8 @@ bool line_has_room(const struct line *line, enum side from)
 
 void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms)
 {
-	struct record *r = records_accept(line->records, from, m, received_ms);
+	struct record *r =
+		records_accept(line->records, from, m, received_ms, loop_now_ms(line->parts->loop));
 
 	link_receive_again(line->link, from, m, received_ms, r);
 }

@@ -80,7 +80,7 @@ void line_log_counters(const struct line *line);
 
 const char *line_name(const struct line *line);
 /* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
- * settled.  Copied. */
+ * settled, and may wait as long as a new one.  Copied. */
 void line_retry(struct line *line, enum side from, const struct message *m, int64_t received_ms);
 
 /* May there be more of that direction? */

@@ -60,7 +60,7 @@ static void on_send(void *ctx, struct output *o)
 		parcel->echo = o->echo;
 		parcel->order = o->order;
 		parcel->since_ms =
-			o->tag ? record_received_ms(o->tag) : loop_now_ms(line->parts->loop);
+			o->tag ? record_since_ms(o->tag) : loop_now_ms(line->parts->loop);
 		delivery_expire_at(p->delivery, parcel, o->expires_ms);
 		note_output(line, o, parcel);
 		return;

@@ -31,7 +31,7 @@ static void on_message(void *ctx, const struct message *m)
 	struct record *r = NULL;
 
 	if (m->qos > 0)
-		r = records_accept(line->records, p->side, m, now_ms);
+		r = records_accept(line->records, p->side, m, now_ms, now_ms);
 	link_receive(line->link, p->side, m, now_ms, r);
 }
 

@@ -46,6 +46,7 @@ struct records_link {
 struct record {
 	TAILQ_ENTRY(record) due; /* or spare */
 	struct records_link *link;
+	int64_t since_ms;
 	struct batch *batch;	/* NULL: of none */
 	unsigned index;		/* in it */
 	bool is_due;		/* its outputs are to be written */
@@ -236,7 +237,7 @@ static struct record *new_record(struct records_link *link, enum side from, int6
 	} else {
 		r = mem_alloc(sizeof *r);
 	}
-	*r = (struct record){ .link = link, .outputs = outputs };
+	*r = (struct record){ .link = link, .since_ms = now_ms, .outputs = outputs };
 	r->row = (struct journal_row){ .link = link->name, .from = from, .received_ms = now_ms };
 	return r;
 }
@@ -260,17 +261,18 @@ static void free_record(struct record *r)
 }
 
 struct record *records_accept(struct records_link *link, enum side from, const struct message *m,
-			      int64_t now_ms)
+			      int64_t received_ms, int64_t now_ms)
 {
 	struct record *r = new_record(link, from, now_ms);
 	struct batch *b = open_batch(link, from);
 
+	r->row.received_ms = received_ms;
 	if (b->row.n == 0)
 		b->row.received_ms = now_ms;
 	r->batch = b;
 	r->index = b->row.n++;
 	b->n_left++;
-	journal_put_message(&b->plain, r->index, now_ms, m);
+	journal_put_message(&b->plain, r->index, received_ms, m);
 	return r;
 }
 
@@ -282,9 +284,9 @@ struct record *records_own(struct records_link *link, enum side from, int64_t no
 	return r;
 }
 
-int64_t record_received_ms(const struct record *r)
+int64_t record_since_ms(const struct record *r)
 {
-	return r->row.received_ms;
+	return r->since_ms;
 }
 
 void record_output(struct record *r, enum side to, enum lane lane, const struct message *m)
@@ -576,6 +578,7 @@ static bool take(void *ctx, struct journal_entry *entry, struct journal_output *
 	struct record *r = new_record(link, entry->from, entry->received_ms);
 
 	(void)e;
+	r->since_ms = entry->since_ms;
 	r->batch = entry->batch ? x->batch : NULL;
 	r->index = entry->index;
 	r->is_written = entry->is_decided;

@@ -46,12 +46,14 @@ struct records_reader {
 };
 bool records_resume(struct records *all, const struct records_reader *reader, struct err *e);
 
-/* A message was accepted (copied until it is written). */
+/* A message was accepted (copied until it is written); it may have been received before (a dead letter
+ * that is tried again). */
 struct record *records_accept(struct records_link *link, enum side from, const struct message *m,
-			      int64_t now_ms);
+			      int64_t received_ms, int64_t now_ms);
 /* The bridge says something by itself: written once record_decided() is called. */
 struct record *records_own(struct records_link *link, enum side from, int64_t now_ms);
-int64_t record_received_ms(const struct record *r);
+/* When it was accepted. */
+int64_t record_since_ms(const struct record *r);
 
 /* It became this message, too (copied). */
 void record_output(struct record *r, enum side to, enum lane lane, const struct message *m);

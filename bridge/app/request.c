@@ -53,6 +53,7 @@ static int exit_status(enum err_code code)
 	case ERR_NOT_FOUND:
 		return EXIT_MISUSED;
 	case ERR_IO:
+	case ERR_FULL:
 	case ERR_CORRUPT:
 		return EXIT_STORAGE;
 	default:
@@ -60,15 +61,19 @@ static int exit_status(enum err_code code)
 	}
 }
 
+void request_put_error(const struct err *e, struct buf *out)
+{
+	buf_puts(out, "{\"error\":");
+	jtext_put_string(out, e->text, strlen(e->text));
+	buf_printf(out, ",\"status\":%d}\n", exit_status(e->code));
+}
+
 bool request_more(struct request *r, struct buf *out)
 {
 	if (r->work && r->row->more(r->work, out, &r->e))
 		return true;
-	if (r->e.code != ERR_NONE) {
-		buf_puts(out, "{\"error\":");
-		jtext_put_string(out, r->e.text, strlen(r->e.text));
-		buf_printf(out, ",\"status\":%d}\n", exit_status(r->e.code));
-	}
+	if (r->e.code != ERR_NONE)
+		request_put_error(&r->e, out);
 	return false;
 }
 

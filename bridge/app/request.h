@@ -14,8 +14,10 @@
 struct buf;
 struct conf;
 struct db;
+struct err;
 struct letters;
 struct line;
+struct records;
 struct request;
 
 /* What requests work on; borrowed. */
@@ -26,6 +28,7 @@ struct request_parts {
 	bool is_running; /* a bridge, with these: */
 	struct line *const *lines;
 	size_t n_lines;
+	const struct records *records;
 	int64_t started_ms; /* clock_mono_ms() */
 };
 
@@ -33,6 +36,8 @@ struct request_parts {
 struct request *request_new(const struct request_parts *parts, const char *line, size_t n);
 /* Append the next piece of the answer.  False: it was the last. */
 bool request_more(struct request *r, struct buf *out);
+/* Append the last line of an answer that failed. */
+void request_put_error(const struct err *e, struct buf *out);
 void request_free(struct request *r);
 
 #endif

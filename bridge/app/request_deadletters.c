@@ -152,7 +152,7 @@ static bool journal_letter(const struct request_parts *parts, const struct deadl
 			   struct err *e)
 {
 	struct journal_row row = {
-		.link = l->link, .from = l->from, .n = 1, .received_ms = l->received_ms
+		.link = l->link, .from = l->from, .n = 1, .received_ms = clock_now_ms()
 	};
 	struct buf content = { 0 };
 	uint64_t last;

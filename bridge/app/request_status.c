@@ -6,6 +6,7 @@
 
 #include "app/letters.h"
 #include "app/line.h"
+#include "app/records.h"
 #include "app/request_table.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -99,6 +100,7 @@ static void put_running(const struct request_parts *parts, struct buf *out)
 {
 	put_number(out, "pid", (uint64_t)getpid());
 	put_number(out, "uptime_s", (uint64_t)(clock_mono_ms() - parts->started_ms) / 1000);
+	put_number(out, "journal_bytes", records_bytes(parts->records));
 }
 
 static bool put_end(const struct request_parts *parts, struct buf *out, struct err *e)

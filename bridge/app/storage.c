@@ -136,5 +136,8 @@ void storage_step(struct storage *s, int64_t now_ms)
 
 int64_t storage_deadline(const struct storage *s)
 {
-	return s->is_full ? s->probe_ms : records_deadline(s->records);
+	if (s->is_full) /* what is due does not fit, and is tried again with every turn */
+		return s->probe_ms;
+	/* Letters that are there now came after the commit, and so did what else they led to. */
+	return letters_has_news(s->letters) ? 0 : records_deadline(s->records);
 }

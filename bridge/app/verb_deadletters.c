@@ -115,12 +115,30 @@ static char *age_of(const struct printer *p, struct jslice item)
 	return buf_take(&age);
 }
 
+static bool has_message(struct jslice item)
+{
+	struct jslice v;
+
+	return jtext_field(item, "has_message", &v) && jtext_type_of(v) == JTEXT_TRUE;
+}
+
+static char *text_without_message(struct jslice item)
+{
+	char *text = ask_shown(item, "text");
+	char *more = mem_printf("%s%s(its message was not kept)", text, *text ? " " : "");
+
+	free(text);
+	return more;
+}
+
 static char *cell(const struct printer *p, struct jslice item, const char *column)
 {
 	if (strcmp(column, "id") == 0)
 		return mem_printf("%lld", (long long)ask_number(item, "id"));
 	if (strcmp(column, "age") == 0)
 		return age_of(p, item);
+	if (strcmp(column, "text") == 0 && !has_message(item))
+		return text_without_message(item);
 	return ask_shown(item, column);
 }
 

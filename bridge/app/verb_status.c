@@ -127,11 +127,13 @@ static void print_stored(struct jslice done)
 {
 	printf("dead letters %lld (%lld bytes)", (long long)ask_number(done, "deadletters"),
 	       (long long)ask_number(done, "deadletter_bytes"));
+	if (ask_number(done, "deadletters_evicted"))
+		printf(", %lld evicted", (long long)ask_number(done, "deadletters_evicted"));
 	if (has(done, "journal_messages"))
 		printf(", in the journal %lld messages",
 		       (long long)ask_number(done, "journal_messages"));
-	if (ask_number(done, "deadletters_evicted"))
-		printf(", %lld evicted", (long long)ask_number(done, "deadletters_evicted"));
+	if (has(done, "journal_bytes"))
+		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
 	putchar('\n');
 }
 

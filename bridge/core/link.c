@@ -595,12 +595,21 @@ void link_free(struct link *l)
 	free(l);
 }
 
-/* A side that has No Local now needs no memory. */
+static bool is_of_side(const char *key, enum side side)
+{
+	size_t len = strlen(side_name(side));
+
+	return strncmp(key, side_name(side), len) == 0 && key[len] == '/';
+}
+
+/* A side that has No Local now needs no memory: its rows go. */
 static bool restore_echo(struct link *l, const char *key, const char *value, struct err *e)
 {
 	for (int s = 0; s < SIDES; s++)
 		if (l->echo[s] && !echo_restore(l->echo[s], key, value, e))
 			return false;
+		else if (!l->echo[s] && is_of_side(key, (enum side)s))
+			changes_delete(&l->changes, "echo", key);
 	return true;
 }
 

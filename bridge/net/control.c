@@ -56,6 +56,15 @@ static void on_client_closed(uv_handle_t *handle)
 	free(client);
 }
 
+static void end_answer(struct client *client)
+{
+	struct control *c = client->control;
+
+	if (client->answer)
+		c->ops.end(c->ctx, client->answer);
+	client->answer = NULL;
+}
+
 static void drop(struct client *client, const char *why)
 {
 	struct control *c = client->control;
@@ -63,9 +72,7 @@ static void drop(struct client *client, const char *why)
 	if (why)
 		log_limited(LOG_WARNING, clock_now_ms(), why, "control-dropped", "reason=%s",
 			    log_value(why));
-	if (client->answer)
-		c->ops.end(c->ctx, client->answer);
-	client->answer = NULL;
+	end_answer(client);
 	client->control = NULL;
 	TAILQ_REMOVE(&c->clients, client, link);
 	c->n_clients--;
@@ -194,10 +201,8 @@ static void step(struct client *client)
 		return;
 	while (!is_over && client->out.len == 0) /* what is written wakes the loop again */
 		is_over = !c->ops.more(c->ctx, client->answer, &client->out);
-	if (is_over) {
-		c->ops.end(c->ctx, client->answer);
-		client->answer = NULL;
-	}
+	if (is_over)
+		end_answer(client);
 }
 
 void control_step(struct control *c)
@@ -206,6 +211,18 @@ void control_step(struct control *c)
 		next = TAILQ_NEXT(client, link);
 		if (!client->is_writing)
 			step(client);
+	}
+}
+
+void control_revoke(struct control *c, const char *line, size_t n)
+{
+	struct client *client;
+
+	TAILQ_FOREACH(client, &c->clients, link)
+	if (client->out.len && !client->is_writing) {
+		end_answer(client);
+		buf_reset(&client->out);
+		buf_append(&client->out, line, n);
 	}
 }
 

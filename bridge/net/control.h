@@ -37,6 +37,8 @@ void control_free(struct control *c);
 
 /* Before the commit of a turn: take requests, go on with answers. */
 void control_step(struct control *c);
+/* What was answered in this turn is not so: all of it ends with this line instead. */
+void control_revoke(struct control *c, const char *line, size_t n);
 /* After it: let out what was answered. */
 void control_flush(struct control *c);
 

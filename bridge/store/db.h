@@ -30,6 +30,8 @@ const char *db_instance(const struct db *db);
 
 /* Was anything written since the last commit? */
 bool db_is_writing(const struct db *db);
+/* How often a transaction was rolled back: what was remembered of it is not true any more. */
+unsigned long db_rollbacks(const struct db *db);
 /* Make everything written durable.  Cheap if nothing was.  False: ERR_IO; the transaction is rolled
  * back and nothing that depends on it may leave.  After ERR_FULL (no space on the disk) all of it can
  * be tried again; after an I/O error nothing is accepted any more until a restart. */

@@ -20,8 +20,6 @@ bool db_begin(struct db *db, struct err *e);
 /* A write failed: roll back what was written since the last commit; the next commit is false.
  * Returns false. */
 bool db_break(struct db *db);
-/* How often a transaction was rolled back: what was remembered of it is not true any more. */
-unsigned long db_rollbacks(const struct db *db);
 
 /* The prepared statement of `sql`, a constant; kept until db_close().  NULL sets *e. */
 sqlite3_stmt *db_statement(struct db *db, const char *sql, struct err *e);

@@ -33,6 +33,7 @@ struct deadletters {
 	struct db *db;
 	struct deadletter_bounds bounds;
 	struct deadletter_totals totals;
+	uint64_t evicted; /* by transactions that were committed */
 	uint64_t last_id;
 	unsigned long rollbacks; /* of the database, when `totals` were true */
 	int64_t age_looked_ms;
@@ -68,6 +69,7 @@ static bool count(struct deadletters *all, struct err *e)
 	if (ok) {
 		all->totals.count = (size_t)sqlite3_column_int64(stmt, 0);
 		all->totals.bytes = sqlite3_column_int64(stmt, 1);
+		all->totals.evicted = all->evicted;
 		all->rollbacks = db_rollbacks(all->db);
 	}
 	if (stmt)
@@ -276,6 +278,7 @@ bool deadletters_evict(struct deadletters *all, int64_t now_ms, struct err *e)
 	bool looks_at_age =
 		now_ms < all->age_looked_ms || now_ms - all->age_looked_ms >= AGE_LOOK_MS;
 
+	all->evicted = all->totals.evicted; /* else they would have been counted anew */
 	if (!ok || (!is_too_much && !looks_at_age))
 		return ok;
 	all->age_looked_ms = now_ms;

@@ -63,13 +63,13 @@ uint64_t deadletters_next_id(struct deadletters *all);
 bool deadletters_add(struct deadletters *all, const struct deadletter *l, struct err *e);
 /* Take one out.  ERR_NOT_FOUND: there is none (any more); the transaction is as before. */
 bool deadletters_remove(struct deadletters *all, uint64_t id, struct err *e);
-/* Take out what is beyond the bounds; cheap if nothing is. */
+/* Take out what is beyond the bounds, once in a transaction; cheap if nothing is. */
 bool deadletters_evict(struct deadletters *all, int64_t now_ms, struct err *e);
 
 struct deadletter_totals {
 	size_t count;
 	int64_t bytes;
-	uint64_t evicted; /* since deadletters_new() */
+	uint64_t evicted; /* since deadletters_new(); not by what was rolled back */
 };
 /* ERR_IO. */
 bool deadletters_totals(struct deadletters *all, struct deadletter_totals *out, struct err *e);

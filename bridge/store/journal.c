@@ -381,6 +381,9 @@ static bool next_message(struct load *l, struct err *e)
 			.from = c->row.from,
 			.received_ms = (int64_t)get_number(part + 2, 8),
 		};
+		c->entry.since_ms = c->row.received_ms > c->entry.received_ms
+					    ? c->row.received_ms
+					    : c->entry.received_ms;
 		return blob_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES, &c->entry.message) ||
 		       fail_row(&c->row, "not a message that this calque can read", e);
 	}
@@ -434,7 +437,8 @@ static bool take_own(struct load *l, struct err *e)
 	struct journal_entry entry = { .seq = row->seq,
 				       .link = row->link,
 				       .from = row->from,
-				       .received_ms = row->received_ms };
+				       .received_ms = row->received_ms,
+				       .since_ms = row->received_ms };
 
 	return row->is_own ? take_decided(l, &entry, e)
 			   : fail_row(row, "its message is missing", e);

@@ -53,7 +53,7 @@ struct journal_row {
 	enum side from;
 	unsigned n;	     /* of messages in a batch; 0: a row of outputs */
 	bool is_own;	     /* outputs of what the bridge says by itself */
-	int64_t received_ms; /* of a batch: of its first message */
+	int64_t received_ms; /* of a batch: when its first message was put into it */
 	size_t size;	     /* bytes of content; set by the journal */
 };
 
@@ -71,6 +71,7 @@ struct journal_entry {
 	const char *link;
 	enum side from;
 	int64_t received_ms;
+	int64_t since_ms; /* when it came into the journal: later, if it was a dead letter meanwhile */
 	bool is_decided;
 	size_t size; /* of the row of its outputs */
 	struct message message;

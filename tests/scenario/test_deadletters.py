@@ -1,8 +1,10 @@
 """Dead letters: kept with their reason, looked at without showing secrets, tried again, dropped."""
 
+import contextlib
 import os
 import random
 import re
+import sqlite3
 
 import pytest
 
@@ -101,6 +103,22 @@ def test_what_dies_is_listed_with_its_reason(world):
     assert "mapping-error" in table[2] and "factory/l1/temp" in table[2]
 
 
+def test_a_letter_without_its_message_says_so(world):
+    """Of a message that is larger than what is kept, say."""
+    world.machine.publish("factory/l1/temp", "x" * (9 << 20))
+    assert not wait_letters(world.calque, 0, 1)[0]["has_message"]
+    said = "(its message was not kept)"
+    assert said in Verb(world.calque, "deadletters", "list").out
+    assert said in Verb(world.calque, "deadletters", "show", "1", "--payload").out
+    world.die(101)
+    done = Verb(world.calque, "deadletters", "list", "--limit", "1")
+    assert "too hot" in done.out and said not in done.out
+    done = Verb(world.calque, "deadletters", "retry", "1")
+    assert (done.status, done.out) == (1, "retried 0\n")
+    assert "letter 1: its message was not kept" in done.err
+    assert [letter["id"] for letter in letters(world.calque)] == [1, 2]
+
+
 def test_letters_are_chosen_by_link_reason_route_age_and_number(world):
     world.machine.publish("factory/l1/what/is/this", {"v": 1})
     world.die(101, 102)
@@ -183,6 +201,27 @@ def test_what_was_retried_survives_a_kill(world):
     world.calque.start()
     world.north.start()
     assert world.delivered(2) == [101, 102]
+
+
+def test_an_old_letter_that_is_retried_may_wait_as_long_as_a_new_message(world):
+    """It was received before journal.max_age (7 days)."""
+    world.die(101, 102)
+    world.calque.stop()
+    world.mend()
+    world.north.stop()
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db:
+        db.execute("UPDATE deadletter SET received_ms = received_ms - 10 * 86400000")
+        db.commit()
+    assert Verb(world.calque, "deadletters", "retry", "1").out == "retried 1\n"
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_up(world.LINK, "south", mark)
+    assert Verb(world.calque, "deadletters", "retry", "2").out == "retried 1\n"
+    world.calque.kill()
+    world.calque.start()
+    world.north.start()
+    assert world.delivered(2) == [101, 102]
+    assert letters(world.calque) == []
 
 
 def test_no_more_is_retried_than_the_other_side_has_room_for(world):

@@ -8,6 +8,7 @@ import pytest
 
 from harness import Calque, dead_letter, find_program
 from test_journal import pending
+from verbs import Verb, letters, wait_letters
 from worlds import InnowayThingsBoard
 
 FILLER = 64 * 1024
@@ -63,6 +64,7 @@ class BoxedCalque(Calque):
         with open(calque.conf_path, encoding="utf-8") as file:
             self.configure(file.read().replace(calque.state, self.state))
         self.disk = lab.add(SmallDisk(self.state, mib))
+        self.prefix = self.disk.prefix
 
     def spawn(self, command, env=None, cwd=None):
         super().spawn(self.disk.prefix + command, env, cwd)
@@ -190,6 +192,31 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for(world):
     world.calque.disk.clear()
     world.calque.wait_log("disk-free", mark)
     wait_numbers(world, range(11))
+
+
+def test_what_is_asked_of_dead_letters_is_done_or_refused(world):
+    """On a disk that is full to the last byte, an answer that says "dropped" may not leave the letter where it was."""
+    for n in range(40):
+        world.device.client.publish(world.device.topic("attribute"), f"no json {n} " + "x" * 20000)
+    ids = [letter["id"] for letter in wait_letters(world.calque, 0, 40)]
+    fill_to_the_last_byte(world)
+    say(world, range(1, 101))
+    world.calque.wait_log("disk-full")
+    refused = 0
+    for number in ids:
+        world.calque.disk.fill()
+        done = Verb(world.calque, "deadletters", "drop", str(number))
+        assert done.status in (0, 3), done.err
+        is_there = number in [letter["id"] for letter in letters(world.calque)]
+        assert is_there == (done.status == 3), done.out + done.err
+        if done.status == 3:
+            refused += 1
+            assert "the disk is full" in done.err and not done.out, done.err
+    assert refused
+    world.calque.disk.clear()
+    world.calque.wait_log("disk-free")
+    assert Verb(world.calque, "deadletters", "drop", "--all").status == 0
+    wait_numbers(world, range(1, 101))
 
 
 def pending_inside(world):

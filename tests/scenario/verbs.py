@@ -15,7 +15,8 @@ class Verb:
 
     def __init__(self, calque, *arguments):
         env = {k: v for k, v in os.environ.items() if not k.startswith("CALQUE")}
-        done = subprocess.run([find_bridge(), *arguments, "-c", calque.conf_path], stdin=subprocess.DEVNULL,
+        where = getattr(calque, "prefix", [])  # the way to a state that not all see
+        done = subprocess.run([*where, find_bridge(), *arguments, "-c", calque.conf_path], stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=3 * LIMIT, env=env, check=False)
         self.status, self.out, self.err = done.returncode, done.stdout.decode(), done.stderr.decode()
         assert not re.search(SANITIZER, self.err), self.err

@@ -306,6 +306,29 @@ Test(deadletter, the_oldest_go_when_there_are_too_many)
 	cr_expect(deadletters_remove(all, 65, NULL), "the newest stays");
 }
 
+Test(deadletter, what_was_not_committed_was_not_taken_out)
+{
+	open_again(&(struct deadletter_bounds){ 64, 1 << 30, 30 * DAY });
+	for (int i = 1; i <= 64; i++)
+		put_text("x");
+	commit();
+	for (int i = 0; i < 3; i++) {
+		struct deadletter l = letter("x", 1);
+
+		cr_assert(deadletters_add(all, &l, NULL));
+		cr_assert(deadletters_evict(all, NOW, NULL));
+		cr_expect_not(deadletters_add(all, &l, NULL)); /* fails, rolls back */
+		cr_expect_not(db_commit(db, NULL));
+		deadletter_fini(&l);
+		cr_expect_eq(expect_true_totals().evicted, 0);
+	}
+	put_text("x");
+	cr_assert(deadletters_evict(all, NOW, NULL));
+	commit();
+	cr_assert(deadletters_evict(all, NOW, NULL));
+	cr_expect_eq(expect_true_totals().evicted, 3);
+}
+
 Test(deadletter, the_oldest_go_when_they_are_too_large)
 {
 	char *large = mem_zalloc(100000);

@@ -105,7 +105,7 @@ static struct message text_message(const char *topic, const char *payload)
 static struct record *accept(const char *topic, const char *payload)
 {
 	struct message m = text_message(topic, payload);
-	struct record *r = keep(records_accept(pump, SOUTH, &m, 1700000000000));
+	struct record *r = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 
 	message_fini(&m);
 	return r;
@@ -187,7 +187,7 @@ static void find(void *ctx, struct record *r, struct journal_entry *entry,
 {
 	(void)ctx, (void)outputs, (void)n;
 	cr_expect_eq(entry->received_ms, 1700000000000);
-	cr_expect_eq(record_received_ms(r), 1700000000000);
+	cr_expect_eq(record_since_ms(r), 1700000000000);
 	found[n_found++] = keep(r);
 }
 
@@ -495,7 +495,8 @@ Test(journal, a_turn_of_a_link_and_side_is_one_row)
 	struct record *r[4];
 
 	for (int i = 0; i < 4; i++)
-		r[i] = keep(records_accept(pump, i < 3 ? SOUTH : NORTH, &m, 1700000000000));
+		r[i] = keep(records_accept(pump, i < 3 ? SOUTH : NORTH, &m, 1700000000000,
+					   1700000000000));
 	turn();
 	settled(r[1]);
 	turn();
@@ -556,9 +557,9 @@ Test(journal, a_long_turn_is_several_batches)
 	struct message m = text_message("t", "x");
 	struct record *first;
 
-	first = keep(records_accept(pump, SOUTH, &m, 1700000000000));
+	first = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	for (int i = 1; i < 1200; i++)
-		keep(records_accept(pump, SOUTH, &m, 1700000000000));
+		keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
 	settled(first);
@@ -608,7 +609,7 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 	uint64_t before;
 
 	for (int i = 0; i < 200; i++)
-		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000));
+		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
 	before = records_bytes(records);
@@ -651,7 +652,7 @@ Test(journal, space_of_what_is_settled_goes_back_to_the_disk)
 
 	message_set_payload(&m, payload, 10000);
 	for (int i = 0; i < 100; i++)
-		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000));
+		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	free(payload);
 	turn();
@@ -717,7 +718,7 @@ Test(journal, what_is_of_no_link_is_told_and_kept)
 	struct record *r;
 
 	for (int i = 0; i < 3; i++)
-		r = keep(records_accept(gone, SOUTH, &m, 1700000000000));
+		r = keep(records_accept(gone, SOUTH, &m, 1700000000000, 1700000000000));
 	accept("t", "1");
 	turn();
 	settled(r);

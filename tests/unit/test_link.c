@@ -439,6 +439,31 @@ Test(link, a_message_that_comes_back_is_no_news_once)
 	cr_expect_eq(last_output.echo, 0);
 }
 
+static size_t count_deleted(struct changes c, const char *key)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c.n; i++)
+		n += strcmp(c.items[i].machine, "echo") == 0 && !c.items[i].value &&
+		     strcmp(c.items[i].key, key) == 0;
+	return n;
+}
+
+Test(link, the_memory_of_a_side_that_needs_none_any_more_goes)
+{
+	struct err e = { 0 };
+
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	cr_assert(link_restore(l, "echo", "south/7", "\"x\"", &e), "%s", e.text);
+	cr_assert(link_restore(l, "echo", "north/8",
+			       "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"", &e),
+		  "%s", e.text);
+	cr_expect_eq(count_deleted(link_changes(l), "south/7"), 1);
+	cr_expect_eq(count_deleted(link_changes(l), "north/8"), 0);
+	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
+}
+
 Test(link, the_memory_of_what_was_sent_ends_after_its_puback)
 {
 	echoes[NORTH] = true;
