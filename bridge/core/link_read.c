@@ -128,12 +128,11 @@ static bool has_effect(const struct task *t)
 /* The items of a row, which come from *pos on; *pos is moved behind them. */
 static struct results part_of(const struct results *all, size_t row, size_t *pos)
 {
-	struct results part = { .items = all->items + *pos };
+	struct results part = { 0 };
 
-	while (*pos < all->n && all->items[*pos].row == row) {
-		++*pos;
-		part.n++;
-	}
+	for (; *pos < all->n && all->items[*pos].row == row; ++*pos)
+		if (part.n++ == 0)
+			part.items = &all->items[*pos];
 	return part;
 }
 
