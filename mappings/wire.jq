@@ -40,9 +40,10 @@ def ms:
 
 # Nested objects to dotted keys, arrays to JSON text, nulls left out.
 def flat:
-  def leaves($at): keys_unsorted[] as $key | ($at + $key) as $name | .[$key]
-    | if type == "object" then leaves($name + ".") elif type == "array" then {($name): tojson}
-      elif . == null then empty else {($name): .} end;
+  # In the order of jq, scalars come before arrays, and these before objects: one comparison for most.
+  def leaves($at): . as $object | keys_unsorted[] | . as $key | $object[.]
+    | if . == null then empty elif . < [] then {($at + $key): .} elif . < {} then {($at + $key): tojson}
+      else leaves($at + $key + ".") end;
   if [.[] | type] - ["number", "string", "boolean"] == [] then .  # nearly always, and much cheaper
   else reduce leaves("") as $leaf ({}; . + $leaf) end;
 

@@ -10,7 +10,11 @@
 
 #define BENCH_SOUTH "dialect = \"bench-south\"; vars = { device = \"d1\"; };"
 #define BENCH_NORTH "dialect = \"bench-north\"; vars = { device = \"d1\"; };"
-#define REPORT	    "{telemetries: .body, status: \"online\"}"
+#define BENCH_EZTCLOUD                                                                             \
+	"dialect = \"eztcloud\"; vars = { project = \"PR\"; secret = \"s\"; device = \"DU\"; };"
+#define BENCH_DEVICE_EVENTS                                                                        \
+	"dialect = \"device-events\"; vars = { device = \"d1\"; access_key = \"k\"; };"
+#define REPORT "{telemetries: .body, status: \"online\"}"
 
 static const struct bench_load loads[] = {
 	{ "pass", "rows without functions", "bench/d1/up", "\"temp\":21.5", 50, BENCH_SOUTH,
@@ -19,11 +23,12 @@ static const struct bench_load loads[] = {
 	  REPORT, false },
 	{ "map2k", "the same with 2 KiB", "bench/d1/up", "\"temp\":21.5", 2048, BENCH_SOUTH,
 	  BENCH_NORTH, REPORT, false },
-	{ "eztcloud", "the shipped dialects: flatten, drop nulls", "open/PR/DU/attributes",
-	  "\"temp\":21.5,\"mode\":null,\"room\":{\"co2\":612,\"noise\":null,\"open\":false}", 0,
-	  "dialect = \"eztcloud\"; vars = { project = \"PR\"; secret = \"s\"; device = \"DU\"; };",
-	  "dialect = \"device-events\"; vars = { device = \"d1\"; access_key = \"k\"; };", NULL,
+	{ "eztcloud", "the shipped dialects: drop nulls", "open/PR/DU/attributes",
+	  "\"temp\":21.5,\"fan\":900,\"mode\":null", 0, BENCH_EZTCLOUD, BENCH_DEVICE_EVENTS, NULL,
 	  true },
+	{ "eztnested", "the same, and flatten", "open/PR/DU/attributes",
+	  "\"temp\":21.5,\"mode\":null,\"room\":{\"co2\":612,\"noise\":null,\"open\":false}", 0,
+	  BENCH_EZTCLOUD, BENCH_DEVICE_EVENTS, NULL, true },
 };
 #define N_LOADS (sizeof loads / sizeof loads[0])
 

@@ -300,6 +300,7 @@ static void task_free(struct task *t)
 	follow_decision(t->link, in);
 	link_release(t->link, in);
 	job_fini(&t->job);
+	free(t->device);
 	free(t->response_topic);
 	free(t->answer_topic);
 	free(t);

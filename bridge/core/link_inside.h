@@ -91,6 +91,7 @@ struct task {
 	struct link *link;
 	struct intake *intake;
 	/* READ */
+	char *device;		     /* as the topic calls it; NULL: it does not */
 	const struct reader *reader; /* whose part of the results is taken */
 	uint64_t n_device_changes;   /* when it was started */
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */

@@ -128,12 +128,11 @@ static bool has_effect(const struct task *t)
 /* The items of a row, which come from *pos on; *pos is moved behind them. */
 static struct results part_of(const struct results *all, size_t row, size_t *pos)
 {
-	struct results part = { .items = all->items + *pos };
+	struct results part = { 0 };
 
-	while (*pos < all->n && all->items[*pos].row == row) {
-		++*pos;
-		part.n++;
-	}
+	for (; *pos < all->n && all->items[*pos].row == row; ++*pos)
+		if (part.n++ == 0)
+			part.items = &all->items[*pos];
 	return part;
 }
 
@@ -194,9 +193,7 @@ static bool find_echo(struct task *t, const char *device)
 static bool before_read(struct job *job)
 {
 	struct task *t = (struct task *)job;
-	struct buf name = { 0 };
-	const char *device = translate_topic_device(job->plan, job->side, job->readers[0],
-						    job->message->topic, &name);
+	const char *device = translate_device(job->plan, job->side, t->device);
 	bool is_news = false;
 
 	if (device) {
@@ -204,7 +201,6 @@ static bool before_read(struct job *job)
 		is_news = find_request(t, device) || is_news;
 		is_news = find_echo(t, device) || is_news;
 	}
-	buf_fini(&name);
 	return is_news;
 }
 
@@ -233,6 +229,7 @@ static void submit_read(struct link *l, struct intake *in, enum side from, size_
 	t->job.n_readers = request ? 1 : count_together(in->readers + first, in->n_readers - first);
 	t->job.request = request;
 	t->job.message = &in->message;
+	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
 	t->job.at_ms = l->now_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
@@ -347,10 +344,9 @@ static bool is_stale(const struct match *match, const struct message *m)
 static enum refusal admit(const struct link *l, enum side from, const struct match *match,
 			  struct message *m)
 {
-	struct buf name = { 0 };
 	/* All readers have the same topic, but for the names of variables. */
-	const char *device =
-		translate_topic_device(l->plan, from, match->readers[0], m->topic, &name);
+	char *native = translate_topic_device(match->readers[0], m->topic);
+	const char *device = translate_device(l->plan, from, native);
 	enum refusal reason = DEAD_OTHER_DEVICE;
 
 	if (is_stale(match, m))
@@ -358,7 +354,7 @@ static enum refusal admit(const struct link *l, enum side from, const struct mat
 	else if (device)
 		reason = check_identity(l, from, match, device, &m->properties);
 	drop_credentials(l, from, match, &m->properties);
-	buf_fini(&name);
+	free(native);
 	return reason;
 }
 

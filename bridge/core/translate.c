@@ -114,11 +114,8 @@ bool translate_would_change(struct jslice text)
 
 /* --- what a topic says --------------------------------------------------------------------- */
 
-const char *translate_captured_device(const struct plan *p, enum side from,
-				      const struct vars *captures)
+const char *translate_device(const struct plan *p, enum side from, const char *native)
 {
-	const char *native = vars_get(captures, "device");
-
 	return native ? plan_device_here(p, from, native) : p->device;
 }
 
@@ -135,21 +132,15 @@ char *translate_captured_id(const struct reader *r, const char *text)
 	return buf_take(&id);
 }
 
-const char *translate_topic_device(const struct plan *p, enum side from, const struct reader *r,
-				   const char *topic, struct buf *keep)
+char *translate_topic_device(const struct reader *r, const char *topic)
 {
 	struct vars captures = { 0 };
-	const char *here;
+	char *device;
 
 	topic_template_match(&r->topic, topic, &captures);
-	here = translate_captured_device(p, from, &captures);
-	if (here && here == vars_get(&captures, "device")) {
-		buf_reset(keep);
-		buf_puts(keep, here);
-		here = keep->data;
-	}
+	device = mem_strdup(vars_get(&captures, "device"));
 	vars_fini(&captures);
-	return here;
+	return device;
 }
 
 char *translate_topic_id(const struct reader *r, const char *topic)

@@ -80,10 +80,12 @@ void results_fini(struct results *r);
 void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The device (name here) and id (JSON text or NULL; caller frees) that a topic names, by the reader
- * that matched it.  The device is NULL if it is none of this plan's. */
-const char *translate_topic_device(const struct plan *p, enum side from, const struct reader *r,
-				   const char *topic, struct buf *keep);
+/* What a topic calls its device, and the id (JSON text), by the reader that matched it; NULL: it says
+ * none.  Caller frees. */
+char *translate_topic_device(const struct reader *r, const char *topic);
+/* The device (name here) of a message whose topic calls it that.  NULL: none of this plan's.  Borrowed
+ * from the plan or from `native`. */
+const char *translate_device(const struct plan *p, enum side from, const char *native);
 char *translate_topic_id(const struct reader *r, const char *topic);
 /* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
 void translate_put_id(struct buf *out, const char *id);

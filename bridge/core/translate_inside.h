@@ -22,10 +22,7 @@ struct mapping_input;
 void translate_see_plain(struct mapping_input *in, const struct plain *p);
 /* And the request that it answers, kept in *text; NULL: none. */
 void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text);
-/* The device (name here; borrowed from plan or captures) by what a topic captured, and the id by the
- * text captured for it (NULL: none), like translate_topic_device() and translate_topic_id(). */
-const char *translate_captured_device(const struct plan *p, enum side from,
-				      const struct vars *captures);
+/* The id by the text captured for it (NULL: none), like translate_topic_id(). */
 char *translate_captured_id(const struct reader *r, const char *text);
 /* Would a function change an integer of this text by merely passing it on? */
 bool translate_would_change(struct jslice text);

@@ -549,7 +549,7 @@ void translate_read(const struct job *job, struct results *out)
 	struct reading rd = { .job = job, .out = out };
 
 	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
-	rd.device = translate_captured_device(job->plan, job->side, &rd.topic);
+	rd.device = translate_device(job->plan, job->side, vars_get(&rd.topic, "device"));
 	rd.topic_id = vars_get(&rd.topic, "id");
 	for (size_t i = 0; i < job->n_readers; i++)
 		read_row(&rd, i);

@@ -1288,6 +1288,39 @@ Test(link, a_message_is_written_with_the_state_that_those_before_it_left)
 	message_fini(&b);
 }
 
+Test(link, a_row_that_changes_the_state_is_told_to_the_rows_behind_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'alarm', topic: 's/{device}', read: 'a' },"
+		       "{ kind: 'telemetry', topic: 's/{device}', read: 't' }",
+		       "def a: {body: {active: .payload.alert}}; def t: {body: {v: .payload.v}};"),
+	      NORTHERN("",
+		       "{ kind: 'alarm', topic: 'n/{device}/alarm' },"
+		       "{ kind: 'telemetry', topic: 'n/{device}/t', write: 't' }",
+		       "def t: {alarm: .state.alarm, v: .body.v};"));
+	step(SOUTH, "s/d", "{'alert':true,'v':1}",
+	     "north n/d/alarm {'active':true}\nnorth n/d/t {'alarm':true,'v':1}\n= carried\n");
+	step(SOUTH, "s/d", "{'alert':true,'v':2}", "north n/d/t {'alarm':true,'v':2}\n= carried\n");
+}
+
+Test(link, only_the_reply_among_the_rows_of_a_topic_sees_its_request)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}/did', read: 'see' }," S_ASKS
+		       ", { kind: 'attributes', topic: 's/{device}/did', read: 'see' }",
+		       ASKS "def see: {body: {request: (.request != null)}};"),
+	      NORTHERN("",
+		       N_ASKS ", { kind: 'telemetry', topic: 'n/{device}/t' },"
+			      "{ kind: 'attributes', topic: 'n/{device}/a' }",
+		       ASKS));
+	step(NORTH, "n/d/do", "{'id':'abc','do':'go'}",
+	     "south s/d/do {'id':1,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/t {'request':false}\n"
+	     "north n/d/did {'id':'abc','status':'done','result':'go','asked':'abc'}\n"
+	     "north n/d/a {'request':false}\n= carried\n");
+}
+
 /* --- back to where it came from ------------------------------------------------------------ */
 
 Test(link, a_kind_that_flows_the_other_way_goes_back)
