@@ -90,20 +90,26 @@ static struct plain *find_said_request(const struct task *t, const struct result
 	return NULL;
 }
 
-/* May taking it change the state? */
-static bool may_decide(const struct link *l, const struct item *item)
+/* May what it gives, or the rows that are not read yet, change the state? */
+static bool may_decide(const struct task *t, const struct results *results)
 {
-	return item->type == ITEM_PLAIN ||
-	       (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES &&
-		l->keeps_reported);
+	const struct job *job = &t->job;
+	const struct intake *in = t->intake;
+	bool may = job->readers + job->n_readers < in->readers + in->n_readers;
+
+	for (size_t i = 0; !may && i < results->n; i++) {
+		const struct item *item = &results->items[i];
+
+		may = item->type == ITEM_PLAIN ||
+		      (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES &&
+		       t->link->keeps_reported);
+	}
+	return may;
 }
 
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
-	for (size_t i = 0; i < part->n; i++)
-		if (may_decide(t->link, &part->items[i]))
-			t->intake->keeps_outputs = true;
 	for (size_t i = 0; i < part->n; i++) {
 		struct item *item = &part->items[i];
 
@@ -144,6 +150,8 @@ static void on_read(struct job *job, struct results *results)
 	size_t row = 0, pos = 0;
 
 	link_task_begin(t);
+	if (may_decide(t, results))
+		in->keeps_outputs = true;
 	while (row < job->n_readers && !has_effect(t)) {
 		struct results part = part_of(results, row, &pos);
 
@@ -390,7 +398,6 @@ static enum refusal take_in(struct link *l, enum side from, struct intake *in,
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
-	in->keeps_outputs = match->n > 1;
 	reason = admit(l, from, match, &in->message);
 	if (reason == REFUSED_NOT)
 		submit_read(l, in, from, 0, NULL);
