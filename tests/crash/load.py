@@ -29,6 +29,7 @@ state = "@state@";
 links = ({
   name = "crash";
   request_timeout = 86400;
+  command_max_age = 86400;
   south = { dialect = "innoway"; url = "%s"; username = "calque"; mqtt = %d;
             vars = { device = "%s"; token = "south-token"; }; };
   north = { dialect = "thingsboard"; url = "%s"; mqtt = %d; %s };
