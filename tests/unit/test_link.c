@@ -25,7 +25,7 @@ static struct output_note {
 	int64_t expires_ms;
 	unsigned order;
 } last_output;
-static size_t n_held;
+static size_t n_held, n_kept; /* outputs that would be sent again */
 static bool holds;
 
 static void set_up(void)
@@ -83,6 +83,7 @@ static void on_send(void *ctx, struct output *o)
 		buf_printf(&said, " response=%s", m->response_topic);
 	buf_putc(&said, '\n');
 	message_fini(&o->message);
+	n_kept += o->is_kept;
 	last_output = (struct output_note){ o->to, o->echo, o->expires_ms, o->order };
 	if (holds)
 		held[n_held++] = o->origin;
@@ -1271,6 +1272,29 @@ Test(link, an_alarm_beside_other_things_goes_on_when_it_changes)
 	step(SOUTH, "s/d/all", "{'is':'off'}",
 	     "north n/d/alarm {'active':false,'online':true,'alarm':false}\n"
 	     "north n/d/on {'online':false,'alarm':false}\n= carried\n");
+}
+
+Test(link, all_outputs_are_kept_of_a_message_of_which_a_later_row_changes_the_state)
+{
+	start(S_STATES, N_STATES);
+	step(SOUTH, "s/d/all", "{'is':'ok','v':1}",
+	     "north n/d/t {'v':1,'online':null,'alarm':false}\n"
+	     "north n/d/on {'online':true,'alarm':false}\n= carried\n");
+	cr_expect_eq(n_kept, 2, "the first row's, too");
+}
+
+Test(link, outputs_of_a_stateless_message_are_not_kept_however_many_rows_read_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}' },"
+		       "{ kind: 'attributes', topic: 's/{device}' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+		       "{ kind: 'attributes', topic: 'n/{device}/a' }",
+		       ""));
+	step(SOUTH, "s/d", "{'v':1}", "north n/d/t {'v':1}\nnorth n/d/a {'v':1}\n= carried\n");
+	cr_expect_eq(n_kept, 0);
 }
 
 Test(link, a_message_is_written_with_the_state_that_those_before_it_left)
