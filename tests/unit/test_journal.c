@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -728,6 +729,40 @@ Test(journal, what_is_of_no_link_is_told_and_kept)
 	cr_expect_eq(n_found, 1);
 	cr_expect_str_eq(orphans, "gone 2\n");
 	expect_journal("gone", "south t x\nsouth t x\n");
+}
+
+/* --- flushes: SQLite calls ours in place of libc's */
+
+static unsigned n_flushes;
+
+int fsync(int fd);
+int fdatasync(int fd);
+
+int fsync(int fd)
+{
+	n_flushes++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	n_flushes++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+Test(journal, a_commit_waits_for_the_disk_unless_it_is_told_not_to)
+{
+	struct err e = { 0 };
+
+	n_flushes = 0;
+	accept("t", "1");
+	commit();
+	cr_expect_gt(n_flushes, 0);
+	cr_assert(db_set_sync(db, false, &e), "%s", e.text);
+	n_flushes = 0;
+	accept("t", "2");
+	commit();
+	cr_expect_eq(n_flushes, 0);
 }
 
 /* --- databases of older versions */
