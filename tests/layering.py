@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Layering: which folder of bridge/ may include which, and which library only one file may see.
+"""The rooms of bridge/: who may include whom, which header only some files may see, and how big things may be.
 
-    app -> net, store -> core -> base        (net and store do not know each other)
+Prints the rooms, lowest first, with what each includes; and every mistake.
 """
 import pathlib
 import re
@@ -9,61 +9,133 @@ import sys
 
 BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
-MAY_INCLUDE = {
-    "base": {"base"},
-    "core": {"core", "base"},
-    "net": {"net", "core", "base"},
-    "store": {"store", "core", "base"},
-    "app": {"app", "net", "store", "core", "base"},
-    ".": {"app"},
+# Lowest first.  A room may include itself and those before it, but for the ones in APART.
+ROOMS = ["base", "message", "dialect", "jq", "state", "plan", "translate", "link", "net", "work", "conf",
+         "store", "run", "cli", "bench"]
+# These know nothing of each other: what a message means, what carries it, and what keeps it.
+APART = {
+    "state": {"jq"},
+    "net": {"dialect", "jq", "state", "plan", "translate", "link"},
+    "work": {"link"},
+    "conf": {"link", "net", "work"},
+    "store": {"dialect", "jq", "plan", "translate", "net", "work", "conf"},
+    "bench": {"jq", "state", "plan", "translate", "link", "work", "store", "run"},
 }
 
 # Headers of libraries (and ours that bring them), and the files (or folders) that may include them.
 ONLY_IN = {
-    "jq.h": ["core/mapping_inside.h"],
-    "jv.h": ["core/mapping_inside.h"],
+    "jq.h": ["jq/mapping_inside.h"],
+    "jv.h": ["jq/mapping_inside.h"],
     # A session is several files; libmosquitto reaches them through these two headers, and nobody else.
     "mosquitto.h": ["net/attempt.h"],
     "mqtt_protocol.h": ["net/attempt.c", "net/session"],
     "net/attempt.h": ["net/attempt.c", "net/session_inside.h"],
-    "net/session_inside.h": ["net/session"],
-    "uv.h": ["net/"],
-    "seccomp.h": ["net/sandbox.c"],
+    "uv.h": ["net/", "work/"],
+    "seccomp.h": ["work/sandbox.c"],
     "sqlite3.h": ["store/"],
-    "libconfig.h": ["app/"],
-    "sys/socket.h": ["net/"],
-    "time.h": ["base/", "net/", "store/"],
+    "libconfig.h": ["conf/"],
+    "sys/socket.h": ["net/", "work/", "bench/"],
+    "time.h": ["base/", "net/", "work/", "store/", "bench/"],
+    # The inside of a module that is several files: X_inside.h is for X*.c, and for these.
+    "link/link_inside.h": ["link/logic"],
+    "store/db_inside.h": ["store/"],
+    "translate/translate_inside.h": ["translate/"],
 }
 
+MAX_FILES = 26     # in a folder
+MAX_FUNCTION = 80  # lines, from its name to the closing brace
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
+INSIDE = re.compile(r"(.*)_inside\.h$")
 
 
-def mistakes_of(path, text):
+def may_include(room, other):
+    if room == "main.c":
+        return True
+    return ROOMS.index(other) <= ROOMS.index(room) and other not in APART.get(room, ())
+
+
+def allowed_files(header):
+    """The beginnings of the names of those that may include it; None: everybody."""
+    allowed = list(ONLY_IN.get(header, []))
+    inside = INSIDE.match(header)
+    if inside:
+        allowed.append(inside.group(1))
+    return allowed or None
+
+
+def include_mistakes(name, text):
     """The include lines of one file that break the rules, as text."""
-    name = path.as_posix()
-    folder = name.split("/")[0] if "/" in name else "."
+    room = name.split("/")[0]
     for number, line in enumerate(text.splitlines(), 1):
         found = INCLUDE.match(line)
         if not found:
             continue
         own, library = found.groups()
-        if own and own.split("/")[0] not in MAY_INCLUDE[folder]:
-            yield f"bridge/{name}:{number}: {folder}/ may not include {own}"
+        if own and not may_include(room, own.split("/")[0]):
+            yield f"bridge/{name}:{number}: {room}/ may not include {own}"
         header = own or library
-        if header in ONLY_IN and not any(name.startswith(p) for p in ONLY_IN[header]):
-            yield f"bridge/{name}:{number}: only {', '.join(ONLY_IN[header])} may include {header}"
+        allowed = allowed_files(header)
+        if allowed and not any(name.startswith(a) for a in allowed):
+            yield f"bridge/{name}:{number}: only {', '.join(allowed)}* may include {header}"
+
+
+def functions(text):
+    """(first line number, name, lines) of each function; clang-format puts both braces in the first column."""
+    start = name = None
+    for number, line in enumerate(text.splitlines(), 1):
+        called = re.match(r"\w[\w\s*]*?(\w+)\(", line)
+        if called:
+            start, name = number, called.group(1)
+        elif line == "}" and start:
+            yield start, name, number - start + 1
+            start = None
+
+
+def size_mistakes(files):
+    for room in {name.split("/")[0] for name in files if "/" in name}:
+        n = sum(name.startswith(f"{room}/") for name in files)
+        if n > MAX_FILES:
+            yield f"bridge/{room}: {n} files, {MAX_FILES} at most"
+    for name, text in files.items():
+        for number, function, lines in functions(text):
+            if lines > MAX_FUNCTION:
+                yield f"bridge/{name}:{number}: {function}: {lines} lines, {MAX_FUNCTION} at most"
+
+
+def print_rooms(files):
+    for room in ROOMS:
+        own = {name: text for name, text in files.items() if name.startswith(f"{room}/")}
+        others = {m.group(1).split("/")[0] for text in own.values() for m in map(INCLUDE.match, text.splitlines())
+                  if m and m.group(1)} - {room}
+        lines = sum(text.count("\n") for text in own.values())
+        print(f"{room:<10} {len(own):>3} files {lines:>6} lines  includes",
+              " ".join(sorted(others, key=ROOMS.index)) or "nothing")
+
+
+def check_rules():
+    """The rules must be able to fail."""
+    assert list(include_mistakes("message/x.c", '#include "net/loop.h"'))
+    assert list(include_mistakes("net/x.c", '#include "store/state.h"'))
+    assert list(include_mistakes("link/link.c", "#include <jq.h>"))
+    assert list(include_mistakes("net/loop.c", '#include "net/attempt.h"'))
+    assert list(include_mistakes("run/bridge.c", '#include "link/link_inside.h"'))
+    assert not list(include_mistakes("link/logic_x.c", '#include "link/link_inside.h"'))
+    long = "int f(void)\n{\n" + "\tg();\n" * MAX_FUNCTION + "}\n"
+    assert list(size_mistakes({"base/x.c": long}))
+    assert list(size_mistakes({f"base/{i}.c": "" for i in range(MAX_FILES + 1)}))
 
 
 def main():
-    # The rules must be able to fail.
-    assert list(mistakes_of(pathlib.Path("core/x.c"), '#include "net/loop.h"'))
-    assert list(mistakes_of(pathlib.Path("net/x.c"), '#include "store/state.h"'))
-    assert list(mistakes_of(pathlib.Path("core/link.c"), "#include <jq.h>"))
-    assert list(mistakes_of(pathlib.Path("net/loop.c"), '#include "net/attempt.h"'))
-    files = [p for p in BRIDGE.rglob("*.[ch]") if p.relative_to(BRIDGE).parts[0] in MAY_INCLUDE
-             or p.parent == BRIDGE]
+    check_rules()
+    files = {p.relative_to(BRIDGE).as_posix(): p.read_text() for p in sorted(BRIDGE.rglob("*.[ch]"))}
     assert len(files) > 40, "no sources found"
-    found = [m for p in files for m in mistakes_of(p.relative_to(BRIDGE), p.read_text())]
+    found = [f"bridge/{name}: in no room of ROOMS" for name in files
+             if name.split("/")[0] not in ROOMS and name != "main.c"]
+    known = {name: text for name, text in files.items() if f"bridge/{name}: in no room of ROOMS" not in found}
+    found += [m for name, text in known.items() for m in include_mistakes(name, text)]
+    found += size_mistakes(known)
+    print_rooms(known)
     print(*found, f"{len(files)} files, {len(found)} mistakes", sep="\n")
     return 1 if found else 0
 

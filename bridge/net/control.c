@@ -218,12 +218,12 @@ void control_revoke(struct control *c, const char *line, size_t n)
 {
 	struct client *client;
 
-	TAILQ_FOREACH(client, &c->clients, link)
-	if (client->out.len && !client->is_writing) {
-		end_answer(client);
-		buf_reset(&client->out);
-		buf_append(&client->out, line, n);
-	}
+	TAILQ_FOREACH (client, &c->clients, link)
+		if (client->out.len && !client->is_writing) {
+			end_answer(client);
+			buf_reset(&client->out);
+			buf_append(&client->out, line, n);
+		}
 }
 
 /* While an answer is under way, no more questions are read. */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/message.h"
+#include "message/message.h"
 #include "net/tls.h"
 
 struct err;

@@ -5,8 +5,8 @@
 #define BRIDGE_SESSION_INSIDE_H
 
 #include "base/buf.h"
-#include "core/backoff.h"
 #include "net/attempt.h"
+#include "net/backoff.h"
 #include "net/loop.h"
 #include "net/session.h"
 

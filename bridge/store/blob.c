@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/pack.h"
-#include "core/message.h"
+#include "message/message.h"
 
 #define VERSION		1
 #define QOS_BITS	0x03

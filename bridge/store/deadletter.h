@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/kind.h"
-#include "core/message.h"
+#include "message/kind.h"
+#include "message/message.h"
 
 struct db;
 struct deadletters;

@@ -24,9 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/delivery.h"
-#include "core/kind.h"
-#include "core/message.h"
+#include "message/kind.h"
+#include "message/message.h"
 
 struct buf;
 struct db;

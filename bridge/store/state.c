@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "core/change.h"
+#include "state/change.h"
 #include "store/db_inside.h"
 
 /* An update keeps the row's place in the order of state_load(). */

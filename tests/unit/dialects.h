@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "core/mapping.h"
-#include "core/plan.h"
+#include "jq/mapping.h"
+#include "plan/plan.h"
 
 #define DIALECT(name, keys, rows, functions)                                                       \
 	"module { dialect: '" name "', " keys " messages: [" rows "] };\n" functions

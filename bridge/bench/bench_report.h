@@ -1,0 +1,40 @@
+/* bench_report.h -- what `calque bench` prints: the conditions, and a row for each case. */
+#ifndef BRIDGE_BENCH_REPORT_H
+#define BRIDGE_BENCH_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/bench_case.h"
+#include "bench/bench_process.h"
+#include "bench/bench_traffic.h"
+
+struct bench_setting {
+	double seconds;
+	long window;
+	const char *dir; /* where the states are */
+};
+
+struct bench_figures {
+	const struct bench_case *of;
+	struct traffic_counts counts;
+	struct traffic_result full, paced;
+	/* at full rate */
+	double cpu_us; /* per message */
+	double driver; /* what our side took, in cores */
+	double others; /* what the rest of the machine took, in cores: a disturbed row */
+	struct usage idle, loaded;
+};
+
+/* Text: printed as it comes.  JSON: one object, {"conditions": {…}, "scenarios": [{…}]}. */
+struct bench_report {
+	bool is_json;
+	size_t n;
+};
+
+void bench_report_start(struct bench_report *r, const struct bench_setting *setting);
+void bench_report_add(struct bench_report *r, const struct bench_figures *f);
+void bench_report_end(struct bench_report *r);
+
+#endif

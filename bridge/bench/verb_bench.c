@@ -1,0 +1,285 @@
+/* calque bench: what this machine carries, through calque as users run it and through others. */
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "bench/bench_case.h"
+#include "bench/bench_process.h"
+#include "bench/bench_report.h"
+#include "bench/bench_traffic.h"
+#include "cli/cli.h"
+
+#define DEFAULT_SECONDS 3.0
+#define DEFAULT_WINDOW	100
+#define WARM_SHARE	0.1 /* of a scenario's seconds, at full rate and not counted */
+#define FULL_SHARE	0.5
+#define PACED_SHARE	0.4
+#define PACE		0.1	   /* of the full rate */
+#define TIMER_SLACK_NS	1000	   /* so that messages leave when they are due */
+#define TEMPORARY	"/var/tmp" /* on a disk, which /tmp often is not */
+#define SHOWN_LOG	1500
+
+/* ---- the temporary directory ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+static void remove_tree(const char *dir)
+{
+	if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+		fprintf(stderr, "calque bench: %s could not be removed\n", dir);
+}
+
+static char *make_dir(struct err *e)
+{
+	const char *base = getenv("TMPDIR");
+	char *dir = mem_printf("%s/calque-bench-XXXXXX", base && *base ? base : TEMPORARY);
+
+	if (mkdtemp(dir))
+		return dir;
+	err_errno(e, "%s", dir);
+	free(dir);
+	return NULL;
+}
+
+/* ---- one case ---- */
+
+struct run {
+	const struct bench_case *of;
+	const struct bench_setting *setting;
+	struct traffic *traffic;
+	struct process process;
+	struct bench_place place;
+	char *log;
+};
+
+/* What the program said last. */
+static void show_log(const struct run *r)
+{
+	char text[SHOWN_LOG + 1];
+	FILE *f = fopen(r->log, "re");
+	size_t n;
+
+	if (!f)
+		return;
+	if (fseek(f, -SHOWN_LOG, SEEK_END) != 0)
+		rewind(f);
+	n = fread(text, 1, SHOWN_LOG, f);
+	fclose(f);
+	if (n)
+		fprintf(stderr, "it said:\n%.*s\n", (int)n, text);
+}
+
+static bool is_alive(void *ctx)
+{
+	struct run *r = ctx;
+
+	return process_is_alive(&r->process);
+}
+
+static bool start(struct run *r, struct err *e)
+{
+	struct traffic_conf conf = { .topic = r->of->load->topic,
+				     .body = r->of->load->body,
+				     .size = r->of->load->size,
+				     .qos = r->of->qos,
+				     .window = (size_t)r->setting->window };
+
+	r->traffic = traffic_open(&conf, e);
+	if (!r->traffic)
+		return false;
+	r->place.in_port = traffic_in_port(r->traffic);
+	r->place.out_port = traffic_out_port(r->traffic);
+	return r->of->prepare(r->of, &r->place, e) &&
+	       process_start(&r->process, r->place.argv, r->log, e) &&
+	       traffic_wait_ready(r->traffic, is_alive, r, e);
+}
+
+/* As fast as it goes; what was used by whom. */
+static bool measure_full(struct run *r, struct bench_figures *f, struct err *e)
+{
+	int64_t before_us = process_usage(&r->process).cpu_us, machine_us = process_machine_us();
+	int64_t cpu_us;
+
+	if (!traffic_run(r->traffic, r->setting->seconds * FULL_SHARE, 0, &f->full, e))
+		return false;
+	f->loaded = process_usage(&r->process);
+	cpu_us = f->loaded.cpu_us - before_us;
+	machine_us = process_machine_us() - machine_us - cpu_us - f->full.driver_us;
+	f->cpu_us = f->full.n ? (double)cpu_us / (double)f->full.n : 0;
+	f->driver = (double)f->full.driver_us / (double)f->full.us;
+	f->others = machine_us > 0 ? (double)machine_us / (double)f->full.us : 0;
+	return true;
+}
+
+static bool measure(struct run *r, struct bench_figures *f, struct err *e)
+{
+	double seconds = r->setting->seconds;
+	struct traffic_result warm;
+
+	f->idle = process_usage(&r->process);
+	if (!traffic_run(r->traffic, seconds * WARM_SHARE, 0, &warm, e) || !measure_full(r, f, e))
+		return false;
+	if (!traffic_drain(r->traffic, e) ||
+	    !traffic_run(r->traffic, seconds * PACED_SHARE, f->full.per_second * PACE, &f->paced,
+			 e) ||
+	    !traffic_drain(r->traffic, e))
+		return false;
+	f->counts = traffic_counts(r->traffic);
+	if (f->counts.arrived == f->counts.sent)
+		return true;
+	err_set(e, ERR_NET, "%llu of %llu messages were lost",
+		(unsigned long long)(f->counts.sent - f->counts.arrived),
+		(unsigned long long)f->counts.sent);
+	return false;
+}
+
+static bool run_case(const struct bench_case *c, const struct bench_setting *setting,
+		     struct bench_figures *f, struct err *e)
+{
+	char *dir = mem_printf("%s/%s", setting->dir, c->name);
+	struct run r = { .of = c, .setting = setting, .place = { .dir = dir } };
+	bool ok = false;
+
+	r.log = mem_printf("%s/log", dir);
+	*f = (struct bench_figures){ .of = c };
+	if (mkdir(dir, 0700) != 0)
+		err_errno(e, "%s", dir);
+	else
+		ok = start(&r, e) && measure(&r, f, e);
+	process_stop(&r.process);
+	if (!ok) {
+		fprintf(stderr, "calque bench: %s: %s\n", c->name, e->text);
+		if (e->code != ERR_BUSY)
+			show_log(&r);
+	}
+	traffic_close(r.traffic);
+	for (size_t i = 0; i < BENCH_MAX_ARGS; i++)
+		free(r.place.texts[i]);
+	free(r.log);
+	free(dir);
+	return ok;
+}
+
+/* ---- all of them ---- */
+
+/* "map-qos1", or "map" for all that start so. */
+static bool is_called(const struct bench_case *c, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(c->name, name, n) == 0 && (c->name[n] == '\0' || c->name[n] == '-');
+}
+
+static bool is_wanted(const struct cli *cli, const struct bench_case *c)
+{
+	for (size_t i = 0; i < cli->n_scenarios; i++)
+		if (is_called(c, cli->scenarios[i]))
+			return true;
+	return cli->n_scenarios == 0;
+}
+
+static bool has_what_it_needs(const struct bench_case *c)
+{
+	for (size_t i = 0; i < sizeof c->needs / sizeof c->needs[0] && c->needs[i]; i++) {
+		if (bench_has_program(c->needs[i]))
+			continue;
+		fprintf(stderr, "calque bench: %s is left out: there is no %s\n", c->name,
+			c->needs[i]);
+		return false;
+	}
+	return true;
+}
+
+/* False: one of them failed, and the rest was not tried if we were interrupted. */
+static bool run_cases(const struct cli *cli, const struct bench_setting *setting,
+		      struct bench_report *report, const struct bench_case *cases, size_t n)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct bench_figures f;
+		struct err e = { 0 };
+
+		if (!is_wanted(cli, &cases[i]) || !has_what_it_needs(&cases[i]))
+			continue;
+		if (run_case(&cases[i], setting, &f, &e))
+			bench_report_add(report, &f);
+		else
+			ok = false;
+		if (e.code == ERR_BUSY)
+			break;
+	}
+	return ok;
+}
+
+/* A misspelt name must not pass for a measurement. */
+static bool are_names_known(const struct cli *cli, const struct bench_case *cases, size_t n)
+{
+	for (size_t i = 0; i < cli->n_scenarios; i++) {
+		size_t at = 0;
+
+		while (at < n && !is_called(&cases[at], cli->scenarios[i]))
+			at++;
+		if (at < n)
+			continue;
+		cli_misused("bench", "there is no scenario \"%s\"", cli->scenarios[i]);
+		return false;
+	}
+	return true;
+}
+
+/* SIGINT and SIGTERM wait until traffic looks for them: the child is to be ended first. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+int verb_bench(struct cli *cli)
+{
+	struct bench_setting setting = { cli->seconds > 0 ? cli->seconds : DEFAULT_SECONDS,
+					 cli->window > 0 ? cli->window : DEFAULT_WINDOW, NULL };
+	struct bench_report report = { .is_json = cli->is_json };
+	struct bench_case cases[BENCH_MAX_CASES];
+	size_t n = bench_cases(cases);
+	struct err e = { 0 };
+	bool ok = false;
+	char *dir;
+
+	if (cli->is_beside)
+		n += bench_cases_beside(cases + n);
+	if (!are_names_known(cli, cases, n))
+		return EXIT_MISUSED;
+	dir = make_dir(&e);
+	if (!dir) {
+		fprintf(stderr, "calque bench: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	setting.dir = dir;
+	block_signals();
+	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+	bench_look_for_daemons();
+	bench_report_start(&report, &setting);
+	ok = run_cases(cli, &setting, &report, cases, n);
+	bench_report_end(&report);
+	remove_tree(dir);
+	free(dir);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,218 @@
+#include "cli/ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "conf/conf.h"
+#include "net/dial.h"
+#include "run/letters.h"
+#include "run/request.h"
+#include "store/db.h"
+
+/* A bridge that starts or ends has the lock and no socket; so has another verb. */
+#define TRIES	    50
+#define TRY_WAIT_US 100000
+
+struct question {
+	const char *verb;
+	const struct conf *conf;
+	const struct buf *request;
+	const struct ask_ops *ops;
+	void *ctx;
+	bool is_over;
+	int status;
+};
+
+static void fail(struct question *q, int status, const char *text)
+{
+	fprintf(stderr, "calque %s: %s\n", q->verb, text);
+	q->is_over = true;
+	q->status = status;
+}
+
+static int status_of(const struct err *e)
+{
+	bool is_storage = e->code == ERR_IO || e->code == ERR_FULL || e->code == ERR_CORRUPT;
+
+	return is_storage ? EXIT_STORAGE : EXIT_FAILED;
+}
+
+static void take_line(struct question *q, const char *line, size_t n)
+{
+	struct jslice answer = { line, n }, v;
+	char *text;
+
+	if (jtext_field(answer, "item", &v)) {
+		q->ops->item(q->ctx, v);
+	} else if (jtext_field(answer, "done", &v)) {
+		q->ops->done(q->ctx, v);
+		q->is_over = true;
+	} else {
+		text = ask_text(answer, "error");
+		fail(q, (int)ask_number(answer, "status"), text);
+		free(text);
+	}
+}
+
+/* --- a bridge that runs -------------------------------------------------------------------- */
+
+static void ask_bridge(struct question *q, struct dial *d)
+{
+	struct buf line = { 0 };
+	struct err e = { 0 };
+	bool ok = dial_send(d, q->request->data, q->request->len, &e);
+
+	while (ok && !q->is_over) {
+		ok = dial_receive(d, &line, &e);
+		if (ok)
+			take_line(q, line.data, line.len);
+	}
+	if (!ok)
+		fail(q, EXIT_FAILED, e.text);
+	buf_fini(&line);
+}
+
+/* --- a state without a bridge -------------------------------------------------------------- */
+
+static void take_lines(struct question *q, const struct buf *out)
+{
+	const char *at = buf_str(out), *end;
+
+	for (; !q->is_over && (end = strchr(at, '\n')); at = end + 1)
+		take_line(q, at, (size_t)(end - at));
+}
+
+static void ask_parts(struct question *q, const struct request_parts *parts)
+{
+	struct request *r = request_new(parts, q->request->data, q->request->len);
+	struct buf out = { 0 };
+	struct err e = { 0 };
+	bool is_more = true;
+
+	while (is_more && !q->is_over) {
+		buf_reset(&out);
+		is_more = request_more(r, &out);
+		if (letters_write(parts->letters, clock_now_ms(), &e) && db_commit(parts->db, &e))
+			take_lines(q, &out);
+		else
+			fail(q, EXIT_STORAGE, e.text);
+	}
+	buf_fini(&out);
+	request_free(r);
+}
+
+static void ask_state(struct question *q, struct db *db)
+{
+	struct request_parts parts = { .conf = q->conf, .db = db };
+	struct err e = { 0 };
+
+	parts.letters = letters_new(db, &e);
+	if (parts.letters)
+		ask_parts(q, &parts);
+	else
+		fail(q, status_of(&e), e.text);
+	letters_free(parts.letters);
+}
+
+/* Opening a state would make one. */
+static bool has_state(const char *dir, struct err *e)
+{
+	char *path = mem_printf("%s/calque.db", dir);
+	bool ok = access(path, F_OK) == 0;
+
+	if (!ok)
+		err_errno(e, "no bridge runs or ran in %s", dir);
+	free(path);
+	return ok;
+}
+
+/* --- both ---------------------------------------------------------------------------------- */
+
+/* False: somebody else has it just now. */
+static bool try_to_ask(struct question *q, struct err *e)
+{
+	const char *dir = q->conf->state;
+	struct dial *d = dial_open(dir, e);
+	struct db *db;
+
+	if (d) {
+		ask_bridge(q, d);
+		dial_close(d);
+	} else if (e->code != ERR_NOT_FOUND) {
+		fail(q, EXIT_FAILED, e->text);
+	} else if (!has_state(dir, e)) {
+		fail(q, EXIT_FAILED, e->text);
+	} else if ((db = db_open(dir, q->conf->state_key, e)) != NULL) {
+		ask_state(q, db);
+		db_close(db);
+	} else if (e->code == ERR_BUSY) {
+		return false;
+	} else {
+		fail(q, status_of(e), e->text);
+	}
+	return true;
+}
+
+int ask(const char *verb, const char *conf_path, const struct buf *request,
+	const struct ask_ops *ops, void *ctx)
+{
+	struct report report = { 0 };
+	struct conf *conf = conf_read_state(conf_path, &report);
+	struct question q = { verb, conf, request, ops, ctx, false, EXIT_DONE };
+	struct err e = { 0 };
+	int tries = 0;
+
+	cli_print_report(&report);
+	while (conf && !try_to_ask(&q, &e)) {
+		if (++tries == TRIES) {
+			fail(&q, EXIT_FAILED, e.text);
+			break;
+		}
+		usleep(TRY_WAIT_US);
+	}
+	report_fini(&report);
+	if (!conf)
+		return EXIT_FAILED;
+	conf_free(conf);
+	return q.status;
+}
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+char *ask_text(struct jslice object, const char *key)
+{
+	struct buf text = { 0 };
+	struct jslice v;
+
+	if (jtext_field(object, key, &v))
+		jtext_string_decode(v, &text);
+	return text.len ? buf_take(&text) : mem_strdup("");
+}
+
+/* C0, DEL, and C1 as UTF-8 spells them (C2 80 to C2 9F): what a terminal would obey. */
+char *ask_shown(struct jslice object, const char *key)
+{
+	char *text = ask_text(object, key);
+
+	for (unsigned char *p = (unsigned char *)text; *p; p++)
+		if (*p < ' ' || *p == 0x7f)
+			*p = '?';
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			*p = p[1] = '?';
+	return text;
+}
+
+int64_t ask_number(struct jslice object, const char *key)
+{
+	struct jslice v;
+	int64_t n = 0;
+
+	return jtext_field(object, key, &v) && jtext_integer(v, &n) ? n : 0;
+}

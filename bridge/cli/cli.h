@@ -1,0 +1,60 @@
+/* cli.h -- the command line: verbs, their options, and where mappings are found. */
+#ifndef BRIDGE_CLI_H
+#define BRIDGE_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/exit_status.h"
+#include "jq/mapping.h"
+#include "message/kind.h"
+#include "message/vars.h"
+
+struct report;
+
+/* What the options said. */
+struct cli {
+	const char *conf_path;
+	bool has_conf; /* -c was given */
+	bool is_json, is_lines, is_watch, is_schema;
+	bool has_color;		      /* stdout is a terminal, and NO_COLOR is not set */
+	struct mapping_path mappings; /* --mappings */
+	struct vars vars[SIDES];
+	struct vars properties;
+	const char *response_topic;
+	struct {				   /* which dead letters */
+		const char *link, *reason, *route; /* NULL: any */
+		int64_t older_ms, newer_ms;	   /* 0: any */
+		int64_t limit;			   /* 0: none */
+		bool is_all;
+	} letters;
+	bool is_payload;
+	double seconds;		/* 0: not given */
+	long window;		/* 0: not given */
+	const char **scenarios; /* borrowed texts */
+	size_t n_scenarios;
+	bool is_beside;
+	int argc; /* the verb's arguments */
+	char **argv;
+};
+
+/* Run `calque ARGS`; returns the exit status. */
+int cli_main(int argc, char **argv);
+
+/* "calque VERB: text" on stderr; returns EXIT_MISUSED. */
+int cli_misused(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Print a report's lines on stderr, warnings marked as such. */
+void cli_print_report(const struct report *r);
+
+/* One function per verb, in verb_VERB.c. */
+int verb_run(struct cli *cli);
+int verb_check(struct cli *cli);
+int verb_routes(struct cli *cli);
+int verb_translate(struct cli *cli);
+int verb_test(struct cli *cli);
+int verb_new(struct cli *cli);
+int verb_deadletters(struct cli *cli);
+int verb_status(struct cli *cli);
+int verb_bench(struct cli *cli);
+
+#endif

@@ -1,0 +1,127 @@
+#include "cli/offline.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "conf/load.h"
+#include "link/link.h"
+#include "translate/translator.h"
+
+struct offline {
+	struct plan *plan;
+	struct translator *translator;
+	struct link *link;
+	int64_t now_ms;
+	struct offline_step step;
+};
+
+static void step_reset(struct offline_step *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		message_fini(&s->outputs[i].message);
+	free(s->outputs);
+	free(s->text);
+	*s = (struct offline_step){ 0 };
+}
+
+static void on_send(void *ctx, struct output *out)
+{
+	struct offline *o = ctx;
+	struct offline_step *s = &o->step;
+
+	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
+	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
+	link_done(o->link, out->origin, REFUSED_NOT, NULL);
+}
+
+static void on_settled(void *ctx, const struct verdict *v)
+{
+	struct offline *o = ctx;
+
+	if (v->is_own)
+		return;
+	o->step.reason = v->reason;
+	free(o->step.text);
+	o->step.text = mem_strdup(v->text);
+}
+
+static void on_login(void *ctx, struct jslice credentials)
+{
+	(void)ctx;
+	(void)credentials;
+}
+
+static void on_end_provisioning(void *ctx)
+{
+	(void)ctx;
+}
+
+struct offline *offline_new(struct loader *l, const char *south, const char *north,
+			    const struct vars *vars, struct report *report)
+{
+	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
+					     NULL };
+	static const bool echoes[SIDES] = { false, false };
+	struct plan_spec spec = {
+		.name = "link",
+		.where = { "south", "north" },
+		.mapping = { loader_dialect(l, south, "south", report),
+			     loader_dialect(l, north, "north", report) },
+		.vars = { &vars[SOUTH], &vars[NORTH] },
+		.is_offline = true,
+		.request_timeout_ms = PLAN_DEFAULT_REQUEST_TIMEOUT_MS,
+		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
+	};
+	struct plan *plan;
+	struct offline *o;
+
+	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
+		return NULL;
+	plan = plan_new(&spec, report);
+	if (!plan)
+		return NULL;
+	o = mem_zalloc(sizeof *o);
+	o->plan = plan;
+	o->translator = translator_new(NULL);
+	o->link = link_new(plan, o->translator, &ops, o, echoes);
+	o->now_ms = clock_now_ms();
+	return o;
+}
+
+void offline_free(struct offline *o)
+{
+	if (!o)
+		return;
+	step_reset(&o->step);
+	link_free(o->link);
+	translator_free(o->translator);
+	plan_free(o->plan);
+	free(o);
+}
+
+static const struct offline_step *finish_step(struct offline *o)
+{
+	translator_run(o->translator);
+	link_changes(o->link);
+	link_changes_written(o->link); /* kept in memory only */
+	return &o->step;
+}
+
+const struct offline_step *offline_message(struct offline *o, enum flow flow,
+					   const struct message *m)
+{
+	step_reset(&o->step);
+	link_receive(o->link, flow_source(flow), m, o->now_ms, NULL);
+	return finish_step(o);
+}
+
+const struct offline_step *offline_after(struct offline *o, int64_t ms)
+{
+	step_reset(&o->step);
+	o->now_ms += ms;
+	link_tick(o->link, o->now_ms);
+	return finish_step(o);
+}

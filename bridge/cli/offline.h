@@ -1,0 +1,42 @@
+/* offline.h -- a link without sessions: messages in, messages out, time moved by hand.  What
+ * `translate` and `test` stand on. */
+#ifndef BRIDGE_OFFLINE_H
+#define BRIDGE_OFFLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "message/kind.h"
+#include "message/message.h"
+#include "message/refusal.h"
+#include "message/vars.h"
+
+struct loader;
+struct offline;
+struct report;
+
+struct offline_output {
+	enum side side; /* where it goes */
+	struct message message;
+};
+
+/* What the last step gave. */
+struct offline_step {
+	struct offline_output *outputs;
+	size_t n;
+	enum refusal reason; /* of a message: REFUSED_NOT if it was carried */
+	char *text;	     /* why not, for people; may be NULL */
+};
+
+/* A link between two dialects, state in memory only.  Credentials are written as ***.  `vars` has
+ * SIDES lists.  NULL: mistakes, reported. */
+struct offline *offline_new(struct loader *l, const char *south, const char *north,
+			    const struct vars *vars, struct report *report);
+void offline_free(struct offline *o);
+
+/* The results are good until the next step. */
+const struct offline_step *offline_message(struct offline *o, enum flow flow,
+					   const struct message *m);
+const struct offline_step *offline_after(struct offline *o, int64_t ms);
+
+#endif

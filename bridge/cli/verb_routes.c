@@ -1,0 +1,202 @@
+/* calque routes: the picture of a pair, kind by kind. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "conf/conf.h"
+#include "conf/load.h"
+#include "plan/route.h"
+
+struct line {
+	const struct route *route;
+	const char *arrow;
+	char *topic[SIDES];
+};
+
+/* As it is without any configuration. */
+static char *row_topic(const struct dialect *d, const struct row *row)
+{
+	struct topic_template bound;
+	struct buf text = { 0 };
+
+	if (topic_template_bind(&bound, &row->topic, &d->defaults, NULL))
+		topic_template_text(&bound, &text);
+	topic_template_fini(&bound);
+	return buf_take(&text);
+}
+
+static void set_line(struct line *line, const struct route *r,
+		     const struct dialect *const side[SIDES])
+{
+	enum side from = flow_source(kind_table[r->kind].flow);
+
+	line->route = r;
+	line->arrow = from == SOUTH ? "->" : "<-";
+	line->topic[from] = row_topic(side[from], r->from);
+	line->topic[side_other(from)] = r->to ? row_topic(side[side_other(from)], r->to) : NULL;
+}
+
+static int width(const struct line *lines, size_t n, int column)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *s =
+			column < SIDES ? lines[i].topic[column] : kind_name(lines[i].route->kind);
+
+		if (s && strlen(s) > most)
+			most = strlen(s);
+	}
+	return (int)most;
+}
+
+static void print_pair(const struct line *lines, size_t n, const char *south, const char *north,
+		       bool has_color)
+{
+	int kinds = width(lines, n, SIDES), topics = width(lines, n, SOUTH);
+	const char *bold = has_color ? "\033[1m" : "", *dim = has_color ? "\033[33m" : "",
+		   *plain = has_color ? "\033[0m" : "";
+	bool has_gap = false;
+
+	if (topics < (int)strlen(south))
+		topics = (int)strlen(south);
+	printf("%s%-*s  %-*s      %s%s\n", bold, kinds, "kind", topics, south, north, plain);
+	for (size_t i = 0; i < n; i++) {
+		const struct line *l = &lines[i];
+
+		if (l->route->to) {
+			printf("%-*s  %-*s  %s  %s\n", kinds, kind_name(l->route->kind), topics,
+			       l->topic[SOUTH], l->arrow, l->topic[NORTH]);
+			continue;
+		}
+		if (!has_gap)
+			printf("\n%sno counterpart%s\n", bold, plain);
+		has_gap = true;
+		printf("%s%-*s  %-*s  %s  %s%s  (%s)\n", dim, kinds, kind_name(l->route->kind),
+		       topics, l->topic[SOUTH] ? l->topic[SOUTH] : "-", l->arrow,
+		       l->topic[NORTH] ? l->topic[NORTH] : "-", plain, route_fate(l->route->kind));
+	}
+}
+
+static void put_topic(struct buf *out, const char *key, const char *topic)
+{
+	buf_printf(out, ",\"%s\":", key);
+	if (topic)
+		jtext_put_string(out, topic, strlen(topic));
+	else
+		buf_puts(out, "null");
+}
+
+static void print_json(const struct line *lines, size_t n, const char *link, const char *south,
+		       const char *north)
+{
+	struct buf out = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		const struct line *l = &lines[i];
+
+		buf_reset(&out);
+		buf_putc(&out, '{');
+		if (link)
+			buf_printf(&out, "\"link\":\"%s\",", link);
+		buf_printf(&out,
+			   "\"south_dialect\":\"%s\",\"north_dialect\":\"%s\",\"kind\":\"%s\","
+			   "\"flow\":\"%s\"",
+			   south, north, kind_name(l->route->kind),
+			   flow_name(kind_table[l->route->kind].flow));
+		put_topic(&out, "south", l->topic[SOUTH]);
+		put_topic(&out, "north", l->topic[NORTH]);
+		if (!l->route->to)
+			buf_printf(&out, ",\"no_counterpart\":\"%s\"", route_fate(l->route->kind));
+		buf_putc(&out, '}');
+		puts(out.data);
+	}
+	buf_fini(&out);
+}
+
+static void print_routes(const struct cli *cli, const char *link, const struct dialect *south,
+			 const struct dialect *north, const enum kind *remap)
+{
+	const struct dialect *const side[SIDES] = { south, north };
+	struct line *lines;
+	struct route *routes;
+	size_t n;
+
+	routes = route_list(south, north, remap, &n);
+	lines = mem_zalloc((n + 1) * sizeof *lines);
+	for (size_t i = 0; i < n; i++)
+		set_line(&lines[i], &routes[i], side);
+	if (cli->is_json) {
+		print_json(lines, n, link, south->name, north->name);
+	} else {
+		if (link)
+			printf("link %s\n", link);
+		print_pair(lines, n, south->name, north->name, cli->has_color);
+	}
+	for (size_t i = 0; i < n; i++) {
+		free(lines[i].topic[SOUTH]);
+		free(lines[i].topic[NORTH]);
+	}
+	free(lines);
+	free(routes);
+}
+
+static int routes_of_pair(struct cli *cli)
+{
+	struct report report = { 0 };
+	struct loader loader;
+	struct mapping *south, *north;
+
+	loader_init(&loader, &cli->mappings, NULL);
+	south = loader_dialect(&loader, cli->argv[0], "calque routes", &report);
+	north = loader_dialect(&loader, cli->argv[1], "calque routes", &report);
+	cli_print_report(&report);
+	if (south && north)
+		print_routes(cli, NULL, mapping_dialect(south), mapping_dialect(north), NULL);
+	loader_fini(&loader);
+	report_fini(&report);
+	return south && north ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int routes_of_conf(struct cli *cli)
+{
+	struct report report = { 0 };
+	struct conf *conf = conf_read(cli->conf_path, &report);
+	bool is_whole = report.n_errors == 0;
+	struct loader loader;
+	int status;
+
+	loader_init(&loader, &cli->mappings, conf);
+	for (size_t i = 0; conf && i < conf->n_links; i++) {
+		const struct conf_link *link = &conf->links[i];
+		struct plan *plan = loader_plan(&loader, link, is_whole, &report);
+
+		if (plan) {
+			if (i && !cli->is_json)
+				puts("");
+			print_routes(cli, link->name, plan->side[SOUTH].dialect,
+				     plan->side[NORTH].dialect, link->remap);
+		}
+		plan_free(plan);
+	}
+	cli_print_report(&report);
+	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
+	conf_free(conf);
+	loader_fini(&loader);
+	report_fini(&report);
+	return status;
+}
+
+int verb_routes(struct cli *cli)
+{
+	if (cli->argc == 2 && !cli->has_conf)
+		return routes_of_pair(cli);
+	if (cli->argc == 0)
+		return routes_of_conf(cli);
+	return cli_misused("routes", "it takes two dialects, or a configuration (-c FILE)");
+}

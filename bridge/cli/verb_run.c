@@ -1,0 +1,50 @@
+/* calque run: the bridge in the foreground. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "conf/conf.h"
+#include "conf/load.h"
+#include "conf/plans.h"
+#include "run/bridge.h"
+
+/* Nothing goes out before every mistake is found and there is none. */
+static int run_bridge(const struct conf *conf, struct plan *const *plans)
+{
+	struct err e = { 0 };
+	struct bridge *b = bridge_new(conf, plans, &e);
+	int status;
+
+	if (!b) {
+		fprintf(stderr, "calque run: %s\n", e.text);
+		return e.code == ERR_IO || e.code == ERR_CORRUPT ? EXIT_STORAGE : EXIT_FAILED;
+	}
+	status = bridge_run(b) ? EXIT_DONE : EXIT_STORAGE;
+	bridge_free(b);
+	return status;
+}
+
+int verb_run(struct cli *cli)
+{
+	struct report report = { 0 };
+	struct conf *conf = conf_read(cli->conf_path, &report);
+	bool is_whole = report.n_errors == 0;
+	struct plan **plans = NULL;
+	struct loader loader;
+	int status = EXIT_FAILED;
+
+	loader_init(&loader, &cli->mappings, conf);
+	if (conf) {
+		loader_check_conf(conf, &report);
+		plans = plans_make(&loader, conf, is_whole, &report);
+	}
+	cli_print_report(&report);
+	if (conf && report.n_errors == 0)
+		status = run_bridge(conf, plans);
+	if (conf)
+		plans_free(plans, conf->n_links);
+	loader_fini(&loader);
+	conf_free(conf);
+	report_fini(&report);
+	return status;
+}

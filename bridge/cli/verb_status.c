@@ -1,0 +1,171 @@
+/* calque status: how it is with a bridge. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cli/age.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+#include "message/kind.h"
+
+struct printer {
+	bool is_json, is_running;
+	struct buf links; /* of the JSON, or the lines for people */
+};
+
+static void put_shown(struct buf *out, struct jslice object, const char *key)
+{
+	char *text = ask_shown(object, key);
+
+	buf_puts(out, text);
+	free(text);
+}
+
+static bool is_true(struct jslice object, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(object, key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+}
+
+static bool has(struct jslice object, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(object, key, &v);
+}
+
+/* "  south  up for 2h  mqtt://127.0.0.1:1883 (MQTT 3.1.1)" */
+static void put_session(struct buf *out, struct jslice s)
+{
+	buf_puts(out, is_true(s, "is_provisioning") ? "  provisioning " : "  ");
+	put_shown(out, s, "side");
+	buf_puts(out, "  ");
+	put_shown(out, s, "state");
+	if (has(s, "since_s")) {
+		buf_puts(out, has(s, "why") ? ", down for " : " for ");
+		age_put(ask_number(s, "since_s") * 1000, out);
+	}
+	buf_puts(out, "  ");
+	put_shown(out, s, "url");
+	buf_puts(out, ask_number(s, "mqtt") == 5 ? " (MQTT 5)\n" : " (MQTT 3.1.1)\n");
+	if (has(s, "why")) {
+		buf_puts(out, "         ");
+		put_shown(out, s, "why");
+		buf_printf(out, ", %lld attempts\n", (long long)ask_number(s, "attempts"));
+	}
+	if (ask_number(s, "bytes"))
+		buf_printf(out, "         waiting %lld, in flight %lld, %lld bytes\n",
+			   (long long)ask_number(s, "waiting"),
+			   (long long)ask_number(s, "in_flight"),
+			   (long long)ask_number(s, "bytes"));
+}
+
+static void put_flow(struct buf *out, const char *flow, struct jslice counters)
+{
+	static const char *const names[] = { "received", "resumed", "delivered",
+					     "filtered", "dead",    "pending" };
+	static const char *const between[] = { "", " + ", " = ", " + ", " + ", " + " };
+	struct jslice by;
+	struct jfield f;
+	size_t pos = 0;
+
+	buf_printf(out, "  %-5s  ", flow);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		buf_printf(out, "%s%s %lld", between[i], names[i],
+			   (long long)ask_number(counters, names[i]));
+	buf_putc(out, '\n');
+	if (!jtext_field(counters, "by", &by))
+		return;
+	for (int n = 0; jtext_next_field(by, &pos, &f); n++)
+		buf_printf(out, "         %.*s %.*s\n", (int)f.key.len - 2, f.key.text + 1,
+			   (int)f.value.len, f.value.text);
+}
+
+static void put_link(struct buf *out, struct jslice link)
+{
+	struct jslice sessions, one;
+	size_t pos = 0;
+
+	buf_puts(out, "link ");
+	put_shown(out, link, "link");
+	buf_putc(out, '\n');
+	if (jtext_field(link, "sessions", &sessions))
+		while (jtext_next_element(sessions, &pos, &one))
+			put_session(out, one);
+	for (int f = 0; f < FLOWS; f++)
+		if (jtext_field(link, flow_name((enum flow)f), &one))
+			put_flow(out, flow_name((enum flow)f), one);
+}
+
+static void on_item(void *ctx, struct jslice item)
+{
+	struct printer *p = ctx;
+
+	if (p->is_json) {
+		buf_puts(&p->links, p->links.len ? "," : "");
+		buf_append(&p->links, item.text, item.len);
+	} else {
+		put_link(&p->links, item);
+	}
+}
+
+static void print_running(struct jslice done)
+{
+	struct buf out = { 0 };
+
+	buf_puts(&out, "calque ");
+	put_shown(&out, done, "version");
+	buf_printf(&out, ", process %lld, up for ", (long long)ask_number(done, "pid"));
+	age_put(ask_number(done, "uptime_s") * 1000, &out);
+	puts(buf_str(&out));
+	buf_fini(&out);
+}
+
+static void print_stored(struct jslice done)
+{
+	printf("dead letters %lld (%lld bytes)", (long long)ask_number(done, "deadletters"),
+	       (long long)ask_number(done, "deadletter_bytes"));
+	if (ask_number(done, "deadletters_evicted"))
+		printf(", %lld evicted", (long long)ask_number(done, "deadletters_evicted"));
+	if (has(done, "journal_messages"))
+		printf(", in the journal %lld messages",
+		       (long long)ask_number(done, "journal_messages"));
+	if (has(done, "journal_bytes"))
+		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
+	putchar('\n');
+}
+
+static void on_done(void *ctx, struct jslice done)
+{
+	struct printer *p = ctx;
+
+	p->is_running = is_true(done, "running");
+	if (p->is_json) {
+		printf("{\"links\":[%s],%.*s\n", buf_str(&p->links), (int)done.len - 1,
+		       done.text + 1);
+		return;
+	}
+	if (p->is_running)
+		print_running(done);
+	else
+		puts("not running");
+	fputs(buf_str(&p->links), stdout);
+	print_stored(done);
+}
+
+int verb_status(struct cli *cli)
+{
+	static const struct ask_ops ops = { .item = on_item, .done = on_done };
+	static const char request_text[] = "{\"request\":\"status\"}";
+	struct printer p = { .is_json = cli->is_json };
+	struct buf request = { 0 };
+	int status;
+
+	buf_puts(&request, request_text);
+	status = ask("status", cli->conf_path, &request, &ops, &p);
+	buf_fini(&request);
+	buf_fini(&p.links);
+	return status == EXIT_DONE && !p.is_running ? EXIT_FAILED : status;
+}

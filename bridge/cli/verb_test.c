@@ -1,0 +1,126 @@
+/* calque test: run case files. */
+#include <glob.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/cases.h"
+#include "cli/cli.h"
+#include "cli/watch.h"
+#include "conf/load.h"
+
+#define SUFFIX ".cases.json"
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* The mappings beside the cases come first. */
+static void add_directory_of(struct mapping_path *path, const char *file)
+{
+	char *copy = mem_strdup(file);
+
+	mapping_path_add(path, is_directory(file) ? file : dirname(copy));
+	free(copy);
+}
+
+/* The case files that a path means: a directory's, a file, or those of a mapping. */
+static char *pattern_of(const char *path)
+{
+	if (is_directory(path))
+		return mem_printf("%s/*" SUFFIX, path);
+	if (ends_with(path, ".jq"))
+		return mem_printf("%.*s" SUFFIX, (int)strlen(path) - 3, path);
+	return mem_strdup(path);
+}
+
+static void run_path(struct loader *loader, const char *path, struct case_counts *counts)
+{
+	char *pattern = pattern_of(path);
+	glob_t found = { 0 };
+
+	if (glob(pattern, is_directory(path) ? 0 : GLOB_NOCHECK, NULL, &found) == 0)
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			cases_run_file(loader, found.gl_pathv[i], counts);
+	globfree(&found);
+	free(pattern);
+}
+
+/* All cases once; the exit status. */
+static int run_all(struct loader *loader, const struct cli *cli)
+{
+	struct case_counts counts = { 0 };
+
+	if (cli->argc > 0)
+		for (int i = 0; i < cli->argc; i++)
+			run_path(loader, cli->argv[i], &counts);
+	else
+		for (size_t i = 0; i < loader->path.n; i++)
+			run_path(loader, loader->path.dirs[i], &counts);
+	fflush(stdout);
+	cli_print_report(&counts.hints);
+	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+	fflush(stdout);
+	report_fini(&counts.hints);
+	if (counts.passed + counts.failed == 0)
+		return EXIT_MISUSED;
+	return counts.failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* Until a signal ends us: at any time, since a function that is being written may loop. */
+static int run_again_and_again(struct loader *loader, const struct cli *cli)
+{
+	struct watch *w;
+	struct buf file = { 0 }, time = { 0 };
+	struct err e = { 0 };
+
+	clock_put_local(&time); /* takes TZ from the environment, which the first mapping empties */
+	w = watch_open(&loader->path, &e);
+	if (w)
+		run_all(loader, cli);
+	while (w && watch_wait(w, &file, &e)) {
+		loader_forget(loader);
+		buf_reset(&time);
+		clock_put_local(&time);
+		printf("--- %s %s\n", buf_str(&time), buf_str(&file));
+		run_all(loader, cli);
+	}
+	fprintf(stderr, "calque test: %s\n", e.text);
+	watch_close(w);
+	buf_fini(&file);
+	buf_fini(&time);
+	return EXIT_FAILED;
+}
+
+int verb_test(struct cli *cli)
+{
+	struct mapping_path path = { 0 };
+	struct loader loader;
+	int status;
+
+	for (size_t i = 0; i < cli->mappings.n; i++)
+		mapping_path_add(&path, cli->mappings.dirs[i]);
+	for (int i = 0; i < cli->argc; i++)
+		add_directory_of(&path, cli->argv[i]);
+	loader_init(&loader, &path, NULL);
+	status = cli->is_watch ? run_again_and_again(&loader, cli) : run_all(&loader, cli);
+	loader_fini(&loader);
+	mapping_path_fini(&path);
+	return status;
+}

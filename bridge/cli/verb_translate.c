@@ -1,0 +1,179 @@
+/* calque translate: messages through two dialects, offline. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/offline.h"
+#include "conf/load.h"
+#include "message/wire_json.h"
+
+#define MAX_PAYLOAD (256u << 20) /* MQTT 2.2.3: the largest packet */
+
+static bool read_payload(const char *file, struct buf *out, struct err *e)
+{
+	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "rb");
+	char chunk[65536];
+	bool ok = false;
+	size_t n;
+
+	if (!f) {
+		err_errno(e, "%s", file);
+		return false;
+	}
+	while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->len <= MAX_PAYLOAD)
+		buf_append(out, chunk, n);
+	if (ferror(f))
+		err_errno(e, "%s", file);
+	else if (out->len > MAX_PAYLOAD)
+		err_set(e, ERR_LIMIT, "%s: larger than an MQTT packet can be", file);
+	else
+		ok = true;
+	if (f != stdin)
+		fclose(f);
+	return ok;
+}
+
+static void print_outputs(const struct offline_step *s, const char *separator, struct buf *out)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (i)
+			buf_puts(out, separator);
+		wire_json_put(out, s->outputs[i].side, &s->outputs[i].message);
+	}
+}
+
+static void say_why(const char *who, const struct offline_step *s)
+{
+	if (s->reason != REFUSED_NOT)
+		fprintf(stderr, "%s: %s%s%s%s\n", who,
+			refusal_is_dead(s->reason) ? "" : "filtered: ", refusal_word(s->reason),
+			s->text ? ": " : "", s->text ? s->text : "");
+}
+
+static int translate_one(struct cli *cli, struct offline *o)
+{
+	enum flow flow = strcmp(cli->argv[2], "up") == 0 ? FLOW_UP : FLOW_DOWN;
+	struct message m = { .topic = mem_strdup(cli->argv[3]), .qos = 1 };
+	struct buf payload = { 0 }, line = { 0 };
+	const struct offline_step *s;
+	struct err e = { 0 };
+	int status = EXIT_DONE;
+
+	if (cli->argc > 4 && !read_payload(cli->argv[4], &payload, &e)) {
+		fprintf(stderr, "calque translate: %s\n", e.text);
+		status = EXIT_FAILED;
+	} else {
+		message_set_payload(&m, payload.data, payload.len);
+		vars_copy(&m.properties, &cli->properties);
+		m.response_topic = mem_strdup(cli->response_topic);
+		s = offline_message(o, flow, &m);
+		print_outputs(s, "\n", &line);
+		if (s->n)
+			puts(line.data);
+		say_why("calque translate", s);
+		if (s->reason == DEAD_UNKNOWN_TOPIC || s->reason == FILTERED_NOT_READ)
+			status = EXIT_MISUSED; /* nothing matched */
+		else if (refusal_is_dead(s->reason))
+			status = EXIT_FAILED;
+	}
+	message_fini(&m);
+	buf_fini(&payload);
+	buf_fini(&line);
+	return status;
+}
+
+/* One line of input; NULL sets *e if it cannot be read. */
+static const struct offline_step *step_line(struct offline *o, const char *text, size_t len,
+					    struct err *e)
+{
+	const struct offline_step *s = NULL;
+	struct buf strict = { 0 };
+	struct message m = { 0 };
+	struct jslice line, after;
+	enum flow flow;
+	int64_t ms;
+
+	if (!jtext_read(text, len, false, &strict, e))
+		return NULL;
+	line = (struct jslice){ strict.data, strict.len };
+	if (jtext_field(line, "after_ms", &after)) {
+		if (jtext_integer(after, &ms) && ms >= 0)
+			s = offline_after(o, ms);
+		else
+			err_set(e, ERR_INVALID, "after_ms: a number of milliseconds was expected");
+	} else if (wire_json_flow(line, &flow, e) && wire_json_take(line, &m, e)) {
+		s = offline_message(o, flow, &m);
+		message_fini(&m);
+	}
+	buf_fini(&strict);
+	return s;
+}
+
+static int translate_lines(struct offline *o)
+{
+	char *text = NULL, who[40];
+	size_t cap = 0;
+	unsigned long number = 0;
+	int status = EXIT_DONE;
+	struct buf out = { 0 };
+	ssize_t len;
+
+	while ((len = getline(&text, &cap, stdin)) >= 0) {
+		const struct offline_step *s;
+		struct err e = { 0 };
+
+		snprintf(who, sizeof who, "line %lu", ++number);
+		s = step_line(o, text, (size_t)len, &e);
+		buf_reset(&out);
+		buf_putc(&out, '[');
+		if (s) {
+			print_outputs(s, ",", &out);
+			say_why(who, s);
+		} else {
+			fprintf(stderr, "%s: unreadable: %s\n", who, e.text);
+		}
+		buf_putc(&out, ']');
+		puts(out.data);
+		fflush(stdout);
+		if (!s || refusal_is_dead(s->reason))
+			status = EXIT_FAILED;
+	}
+	free(text);
+	buf_fini(&out);
+	return status;
+}
+
+static bool is_call(const struct cli *cli)
+{
+	if (cli->is_lines) /* there, each line says what came with it */
+		return cli->argc == 2 && cli->properties.n == 0 && !cli->response_topic;
+	return cli->argc >= 4 &&
+	       (strcmp(cli->argv[2], "up") == 0 || strcmp(cli->argv[2], "down") == 0);
+}
+
+int verb_translate(struct cli *cli)
+{
+	struct report report = { 0 };
+	struct offline *o = NULL;
+	struct loader loader;
+	int status = EXIT_FAILED;
+
+	if (!is_call(cli))
+		return cli_misused("translate",
+				   "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
+				   "NORTH --lines");
+	loader_init(&loader, &cli->mappings, NULL);
+	o = offline_new(&loader, cli->argv[0], cli->argv[1], cli->vars, &report);
+	cli_print_report(&report);
+	if (o)
+		status = cli->is_lines ? translate_lines(o) : translate_one(cli, o);
+	offline_free(o);
+	loader_fini(&loader);
+	report_fini(&report);
+	return status;
+}

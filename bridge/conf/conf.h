@@ -1,0 +1,100 @@
+/* conf.h -- the configuration file, read into one immutable struct (design, section 4).
+ *
+ * Reading reports every mistake as "FILE:LINE: KEY: text".  Secrets ("env:NAME", "file:PATH") are
+ * resolved while reading. */
+#ifndef BRIDGE_CONF_H
+#define BRIDGE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "jq/mapping.h"
+#include "message/kind.h"
+#include "message/vars.h"
+
+struct report;
+
+#define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
+#define CONF_DEFAULT_JOURNAL_BYTES (1LL << 30)
+#define CONF_DEFAULT_JOURNAL_AGE_S (7 * 86400)
+
+struct conf_tls {
+	char *ca, *cert, *key, *server_name; /* NULL: not set */
+};
+
+struct conf_session {
+	char *dialect;
+	char *url; /* as written */
+	char *host;
+	int port; /* from the url, or 1883 / 8883 */
+	bool is_tls;
+	struct vars vars; /* values that came from env: or file: are marked secret */
+	char *username, *password, *client_id; /* NULL: the dialect's template */
+	int keepalive_s;		       /* default 60 */
+	int mqtt;			       /* 0: the dialect's */
+	bool front_door;
+	struct conf_tls tls;
+	struct {
+		char *key, *secret, *name;
+	} provision;
+	struct {
+		int max, per_second; /* 0: not set */
+	} connections;
+	char *file;    /* with the group, the configuration or one it includes ... */
+	unsigned line; /* ... and where in it, for messages of later checks */
+};
+
+struct conf_through {
+	char *name;
+	struct vars vars;
+	char *file;
+	unsigned line;
+};
+
+enum conf_mode { MODE_LIVE, MODE_MIRROR };
+
+struct conf_link {
+	char *name;
+	struct conf_session side[SIDES];
+	enum conf_mode mode;
+	struct conf_through *through;
+	size_t n_through;
+	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
+	bool drop_unmatched;
+	int command_max_age_s; /* default 60 */
+	int request_timeout_s; /* default 30 */
+	char *file;
+	unsigned line;
+};
+
+struct conf {
+	char *file;
+	char *state;	 /* directory */
+	char *state_key; /* file with the key that encrypts credentials; NULL: STATE/key */
+	struct mapping_path mappings; /* only what the file says */
+	char *admin;		      /* "": off */
+	struct {
+		int64_t max_bytes;
+		int max_age_s;
+		bool is_sync;
+	} journal;
+	int workers;   /* 0: one per core */
+	char *devices; /* NULL: none */
+	struct conf_link *links;
+	size_t n_links;
+};
+
+/* Read FILE.  All mistakes and warnings are in the report.  NULL if it cannot be read at all (no such
+ * file, no libconfig syntax); otherwise what could be read, so that more mistakes can be found: with
+ * mistakes in the report, texts may be NULL and nothing of it may run.  Checked here is what the file
+ * alone can tell: keys, types, ranges, urls, names (of links: unique, fit for a client id), secret
+ * files (a world-readable one is refused).  Dialects are checked by others.
+ * Caller ends it with conf_free(). */
+struct conf *conf_read(const char *file, struct report *report);
+/* Only where the state is and what the links are called, for verbs that look at a bridge: nothing else
+ * is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
+struct conf *conf_read_state(const char *file, struct report *report);
+void conf_free(struct conf *c);
+
+#endif

@@ -1,0 +1,214 @@
+#include "conf/load.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "dialect/dialect.h"
+
+extern char **environ;
+
+static bool is_installed(void)
+{
+	static const char bin[] = CALQUE_INSTALLED_BIN "/";
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe);
+
+	return n > 0 && strncmp(exe, bin, sizeof bin - 1) == 0;
+}
+
+static void add_list(struct mapping_path *path, const char *colon_separated)
+{
+	char *list = mem_strdup(colon_separated), *rest = list, *dir;
+
+	while (list && (dir = strsep(&rest, ":")) != NULL)
+		if (*dir)
+			mapping_path_add(path, dir);
+	free(list);
+}
+
+void loader_init(struct loader *l, const struct mapping_path *first, const struct conf *conf)
+{
+	*l = (struct loader){ 0 };
+	for (size_t i = 0; first && i < first->n; i++)
+		mapping_path_add(&l->path, first->dirs[i]);
+	for (size_t i = 0; conf && i < conf->mappings.n; i++)
+		mapping_path_add(&l->path, conf->mappings.dirs[i]);
+	add_list(&l->path, getenv("CALQUE_MAPPINGS"));
+	mapping_path_add(&l->path,
+			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
+}
+
+void loader_forget(struct loader *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->items[i].name);
+		mapping_free(l->items[i].mapping);
+	}
+	free(l->items);
+	l->items = NULL;
+	l->n = 0;
+}
+
+void loader_fini(struct loader *l)
+{
+	loader_forget(l);
+	mapping_path_fini(&l->path);
+	*l = (struct loader){ 0 };
+}
+
+struct mapping *loader_get(struct loader *l, const char *name, const char *where,
+			   struct report *report)
+{
+	static char *nothing[] = { NULL };
+	struct loaded *item;
+	char *file;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->items[i].name, name) == 0)
+			return l->items[i].mapping;
+	/* clearenv() would leave NULL there, on which jq's `env` crashes (libraries, 4.2). */
+	environ = nothing;
+	l->items = mem_grow(l->items, l->n, sizeof *l->items);
+	item = &l->items[l->n++];
+	*item = (struct loaded){ .name = mem_strdup(name) };
+	file = mapping_path_find(&l->path, name);
+	if (file)
+		item->mapping = mapping_load(&l->path, name, report);
+	else
+		report_error(report,
+			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
+			     "`calque new %s` writes one to begin with",
+			     where, name, name, l->path.dirs[0],
+			     l->path.n > 1 ? " and the other directories" : "", name);
+	free(file);
+	return item->mapping;
+}
+
+struct mapping *loader_dialect(struct loader *l, const char *name, const char *where,
+			       struct report *report)
+{
+	struct mapping *m = loader_get(l, name, where, report);
+
+	if (m && !mapping_dialect(m)) {
+		report_error(report, "%s: %s is a through file, not a dialect", where,
+			     mapping_file(m));
+		return NULL;
+	}
+	return m;
+}
+
+static bool take_through(struct loader *l, const struct conf_link *link, struct plan_spec *spec,
+			 struct report *report)
+{
+	bool ok = true;
+
+	spec->n_through = link->n_through;
+	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
+	for (size_t i = 0; i < link->n_through; i++) {
+		char *where =
+			mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
+		struct mapping *m = NULL;
+
+		if (link->through[i].name)
+			m = loader_get(l, link->through[i].name, where, report);
+		if (m && mapping_dialect(m)) {
+			report_error(report, "%s: %s is a dialect, not a through file", where,
+				     mapping_file(m));
+			m = NULL;
+		}
+		spec->through[i].mapping = m;
+		spec->through[i].vars = &link->through[i].vars;
+		ok = ok && m;
+		free(where);
+	}
+	return ok;
+}
+
+/* What the file alone cannot tell: does the session fit the dialect? */
+static void check_session(const struct conf_session *c, const struct mapping *m, const char *where,
+			  struct report *report)
+{
+	const struct dialect *d = m ? mapping_dialect(m) : NULL;
+
+	if (d && c->mqtt && c->mqtt < d->mqtt)
+		report_error(report, "%s.mqtt: %s needs MQTT 5", where, d->name);
+	if (c->front_door)
+		report_error(report, "%s.front_door: this version has no front door yet", where);
+}
+
+struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is_whole,
+			 struct report *report)
+{
+	struct plan_spec spec = {
+		.name = link->name,
+		.remap = link->remap,
+		.is_mirror = link->mode == MODE_MIRROR,
+		.drop_unmatched = link->drop_unmatched,
+		.request_timeout_ms = link->request_timeout_s * 1000,
+		.command_max_age_ms = link->command_max_age_s * 1000,
+		.provision_key = link->side[NORTH].provision.key,
+		.provision_secret = link->side[NORTH].provision.secret,
+		.provision_name = link->side[NORTH].provision.name,
+	};
+	char *where[SIDES];
+	struct plan *plan = NULL;
+	bool ok;
+
+	for (int s = 0; s < SIDES; s++) {
+		where[s] = mem_printf("%s:%u: %s", link->side[s].file, link->side[s].line,
+				      side_name((enum side)s));
+		spec.where[s] = where[s];
+		spec.vars[s] = &link->side[s].vars;
+		if (link->side[s].dialect)
+			spec.mapping[s] =
+				loader_dialect(l, link->side[s].dialect, where[s], report);
+		check_session(&link->side[s], spec.mapping[s], where[s], report);
+	}
+	ok = take_through(l, link, &spec, report);
+	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
+		plan = plan_new(&spec, report);
+	free(where[SOUTH]);
+	free(where[NORTH]);
+	free(spec.through);
+	return plan;
+}
+
+/* Settings that are read, for later versions, and not acted on are said aloud where they are set. */
+static void warn_ahead(struct report *report, bool is_set, const char *file, unsigned line,
+		       const char *key)
+{
+	if (is_set)
+		report_warning(report, "%s:%u: %s: this version does not act on it yet", file, line,
+			       key);
+}
+
+static void check_link_settings(const struct conf_link *link, struct report *report)
+{
+	for (int s = 0; s < SIDES; s++) {
+		const struct conf_session *c = &link->side[s];
+
+		warn_ahead(report, c->connections.max || c->connections.per_second, c->file,
+			   c->line, s == SOUTH ? "south.connections" : "north.connections");
+	}
+}
+
+void loader_check_conf(const struct conf *conf, struct report *report)
+{
+	const struct {
+		bool is_set;
+		const char *key;
+	} ahead[] = {
+		{ conf->admin && conf->admin[0] != '\0', "admin" },
+		{ conf->devices != NULL, "devices" },
+	};
+
+	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)
+		warn_ahead(report, ahead[i].is_set, conf->file, 1, ahead[i].key);
+	for (size_t i = 0; i < conf->n_links; i++)
+		check_link_settings(&conf->links[i], report);
+}

@@ -1,0 +1,409 @@
+#include "conf/setting.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define SECRET_MAX 65535 /* what an MQTT string holds */
+
+/* ---- Mistakes and their place ---- */
+
+/* Is this an element of a list at the top level?  Keys inside are named from there. */
+static bool is_top_element(const config_setting_t *s)
+{
+	const config_setting_t *up = config_setting_parent(s);
+
+	return up && config_setting_is_list(up) && config_setting_parent(up) &&
+	       config_setting_is_root(config_setting_parent(up));
+}
+
+static void put_key(const config_setting_t *s, struct buf *out)
+{
+	if (config_setting_is_root(s) || is_top_element(s))
+		return;
+	put_key(config_setting_parent(s), out);
+	if (config_setting_name(s))
+		buf_printf(out, "%s%s", out->len ? "." : "", config_setting_name(s));
+	else
+		buf_printf(out, "[%d]", config_setting_index(s));
+}
+
+char *setting_path(const struct setting_load *ld, const char *path)
+{
+	if (path[0] == '/' || strcmp(ld->dir, ".") == 0)
+		return mem_strdup(path);
+	return mem_printf("%s%s%s", ld->dir, strcmp(ld->dir, "/") == 0 ? "" : "/", path);
+}
+
+/* libconfig 1.5 names included files as they were written, later versions as they were opened. */
+char *setting_file_named(const struct setting_load *ld, const char *name)
+{
+	char *joined;
+
+	if (!name || strcmp(name, ld->path) == 0)
+		return mem_strdup(ld->path);
+	joined = setting_path(ld, name);
+	if (access(joined, F_OK) != 0) {
+		free(joined);
+		joined = mem_strdup(name);
+	}
+	return joined;
+}
+
+char *setting_file(const struct setting_load *ld, const config_setting_t *s)
+{
+	return setting_file_named(ld, config_setting_source_file(s));
+}
+
+__attribute__((format(printf, 5, 0))) static void
+mistake_at(struct setting_load *ld, bool is_warning, const config_setting_t *s, const char *child,
+	   const char *fmt, va_list ap)
+{
+	char *file = setting_file(ld, s);
+	unsigned line = config_setting_source_line(s);
+	struct buf key = { 0 }, text = { 0 };
+
+	if (is_top_element(s) && !child)
+		buf_printf(&key, "%s[%d]", config_setting_name(config_setting_parent(s)),
+			   config_setting_index(s));
+	put_key(s, &key);
+	if (child)
+		buf_printf(&key, "%s%s", key.len ? "." : "", child);
+	buf_vprintf(&text, fmt, ap);
+	(is_warning ? report_warning : report_error)(
+		ld->report, "%s:%u: %s: %s", file, line ? line : 1, buf_str(&key), buf_str(&text));
+	buf_fini(&key);
+	buf_fini(&text);
+	free(file);
+}
+
+void setting_mistake(struct setting_load *ld, const config_setting_t *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mistake_at(ld, false, s, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void setting_warning(struct setting_load *ld, const config_setting_t *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mistake_at(ld, true, s, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void setting_mistake_in(struct setting_load *ld, const config_setting_t *group, const char *key,
+			const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mistake_at(ld, false, group, key, fmt, ap);
+	va_end(ap);
+}
+
+void setting_wrong_type(struct setting_load *ld, const config_setting_t *s, const char *wanted)
+{
+	static const char *const words[] = {
+		[CONFIG_TYPE_NONE] = "nothing",	    [CONFIG_TYPE_GROUP] = "a group { }",
+		[CONFIG_TYPE_INT] = "a number",	    [CONFIG_TYPE_INT64] = "a number",
+		[CONFIG_TYPE_FLOAT] = "a fraction", [CONFIG_TYPE_STRING] = "a string",
+		[CONFIG_TYPE_BOOL] = "a boolean",   [CONFIG_TYPE_ARRAY] = "an array [ ]",
+		[CONFIG_TYPE_LIST] = "a list ( )",
+	};
+
+	setting_mistake(ld, s, "%s is wanted, not %s", wanted, words[config_setting_type(s)]);
+}
+
+/* How many letters must be changed, added or dropped to make `b` of `a`; names are short. */
+static size_t edit_distance(const char *a, const char *b)
+{
+	size_t row[SETTING_NAME_MAX + 1], n = strlen(b);
+
+	if (n > SETTING_NAME_MAX || strlen(a) > SETTING_NAME_MAX)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0]++;
+
+		for (size_t j = 1; j <= n; j++) {
+			size_t best = diagonal + (tolower((unsigned char)a[i]) !=
+						  tolower((unsigned char)b[j - 1]));
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+void setting_guess(struct setting_guess *g, const char *word, const char *candidate)
+{
+	size_t d = edit_distance(word, candidate);
+
+	if (d <= 2 && 2 * d < strlen(candidate) && (!g->best || d < g->distance))
+		*g = (struct setting_guess){ candidate, d };
+}
+
+void setting_unknown(struct setting_load *ld, const config_setting_t *s, const char *what,
+		     const struct setting_guess *g)
+{
+	if (g->best)
+		setting_mistake(ld, s, "%s; did you mean \"%s\"?", what, g->best);
+	else
+		setting_mistake(ld, s, "%s", what);
+}
+
+/* ---- Numbers ---- */
+
+/* The next `NAME = NUMBER` in `text`: its value (LLONG_MAX, LLONG_MIN: beyond). */
+static const char *next_number(const char *text, const char *name, long long *value,
+			       bool *has_leading_zero)
+{
+	size_t len = strlen(name);
+	const char *p = text;
+
+	while ((p = strstr(p, name))) {
+		bool is_word =
+			p == text || !(isalnum((unsigned char)p[-1]) || strchr("_-*", p[-1]));
+		const char *digits;
+		char *end;
+
+		p += len;
+		p += strspn(p, " \t\r\n");
+		if (!is_word || (*p != '=' && *p != ':'))
+			continue;
+		p += 1 + strspn(p + 1, " \t\r\n");
+		digits = p + (*p == '-' || *p == '+');
+		*has_leading_zero = digits[0] == '0' && isdigit((unsigned char)digits[1]);
+		*value = strtoll(p, &end, strncasecmp(digits, "0x", 2) == 0 ? 16 : 10);
+		if (end != p)
+			return end;
+	}
+	return NULL;
+}
+
+/* The lines around a setting (a value may stand on the line after its name). */
+static void lines_around(const struct setting_load *ld, const config_setting_t *s, struct buf *out)
+{
+	char *file = setting_file(ld, s), *line = NULL;
+	unsigned at = config_setting_source_line(s);
+	FILE *f = fopen(file, "re");
+	size_t cap = 0;
+	ssize_t n;
+
+	for (unsigned i = 1; f && i <= at + 1 && (n = getline(&line, &cap, f)) >= 0; i++)
+		if (i + 1 >= at)
+			buf_append(out, line, (size_t)n);
+	if (f)
+		fclose(f);
+	mem_free_secret(line, cap);
+	free(file);
+}
+
+/* An integer as it is written.  libconfig 1.5 cuts plain ones to 32 bits without a word (and 1.7
+ * reads 010 as octal), so the text is looked at again; it can go with libconfig >= 1.6. */
+bool setting_integer(struct setting_load *ld, const config_setting_t *s, int64_t *out)
+{
+	long long seen = config_setting_get_int64(s), value = seen, v;
+	bool is_exact = config_setting_type(s) == CONFIG_TYPE_INT64, zero = false, is_octal = false;
+	struct buf text = { 0 };
+
+	if (!is_exact)
+		lines_around(ld, s, &text);
+	for (const char *p = buf_str(&text);
+	     !is_exact && (p = next_number(p, config_setting_name(s), &v, &zero));) {
+		is_exact = v == seen && !zero;
+		is_octal |= zero;
+		if ((int)v == (int)seen)
+			value = v;
+	}
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	buf_fini(&text);
+	*out = is_exact ? seen : value;
+	if (!is_exact && is_octal)
+		setting_mistake(ld, s,
+				"a number starts with 0 (put it in quotes if the 0 matters)");
+	else if (*out == LLONG_MAX || *out == LLONG_MIN)
+		setting_mistake(ld, s, "the number is too large");
+	else
+		return true;
+	return false;
+}
+
+bool setting_is_integer(const config_setting_t *s)
+{
+	return config_setting_type(s) == CONFIG_TYPE_INT ||
+	       config_setting_type(s) == CONFIG_TYPE_INT64;
+}
+
+/* ---- Texts ---- */
+
+const char *setting_text(struct setting_load *ld, const config_setting_t *s)
+{
+	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
+		setting_wrong_type(ld, s, "a string");
+		return NULL;
+	}
+	return config_setting_get_string(s);
+}
+
+const char *setting_filled_text(struct setting_load *ld, const config_setting_t *s)
+{
+	const char *text = setting_text(ld, s);
+
+	if (text && !*text) {
+		setting_mistake(ld, s, "must not be empty");
+		return NULL;
+	}
+	return text;
+}
+
+char *setting_name(struct setting_load *ld, const config_setting_t *s)
+{
+	static const char fit[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	const char *text = setting_filled_text(ld, s);
+
+	if (!text)
+		return NULL;
+	if (strlen(text) > SETTING_NAME_MAX)
+		setting_mistake(ld, s, "a name has %d characters at most", SETTING_NAME_MAX);
+	else if (text[strspn(text, fit)])
+		setting_mistake(ld, s, "a name is made of letters, digits, '.', '_' and '-'");
+	else
+		return mem_strdup(text);
+	return NULL;
+}
+
+/* ---- Secrets ---- */
+
+bool setting_is_private(struct setting_load *ld, const config_setting_t *s, const char *prefix,
+			const char *path, const struct stat *st)
+{
+	if (!(st->st_mode & S_IROTH))
+		return true;
+	setting_mistake(ld, s, "%s%s is readable by everyone (chmod 600 %s)", prefix, path, path);
+	return false;
+}
+
+/* One newline at the end belongs to the editor, not to the secret. */
+static void drop_newline(struct buf *b)
+{
+	if (b->len && b->data[b->len - 1] == '\n')
+		b->len--;
+	if (b->len && b->data[b->len] == '\n' && b->data[b->len - 1] == '\r')
+		b->len--;
+	if (b->data)
+		b->data[b->len] = '\0';
+}
+
+static char *take_secret(struct setting_load *ld, const config_setting_t *s, const char *path,
+			 struct buf *b)
+{
+	drop_newline(b);
+	if (b->len > SECRET_MAX)
+		setting_mistake(ld, s, "file:%s is longer than %d bytes", path, SECRET_MAX);
+	else if (b->len && memchr(b->data, '\0', b->len))
+		setting_mistake(ld, s, "file:%s holds a NUL byte", path);
+	else
+		return mem_strdup(buf_str(b));
+	return NULL;
+}
+
+static char *secret_from_file(struct setting_load *ld, const config_setting_t *s, const char *name)
+{
+	char *path = setting_path(ld, name), *value = NULL;
+	/* O_NONBLOCK: the path may be that of a pipe. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct buf b = { 0 };
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		setting_mistake(ld, s, "file:%s: %s", path, strerror(errno));
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		setting_mistake(ld, s, "file:%s is no regular file", path);
+		goto out;
+	}
+	if (!setting_is_private(ld, s, "file:", path, &st))
+		goto out;
+	buf_reserve(&b, SECRET_MAX + 3); /* at once: growing would leave copies behind */
+	while (b.len < SECRET_MAX + 3 &&
+	       (n = read(fd, b.data + b.len, SECRET_MAX + 3 - b.len)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			setting_mistake(ld, s, "file:%s: %s", path, strerror(errno));
+			goto out;
+		}
+		b.len += (size_t)n;
+	}
+	value = take_secret(ld, s, path, &b);
+out:
+	if (fd >= 0)
+		close(fd);
+	if (b.data)
+		explicit_bzero(b.data, b.cap);
+	buf_fini(&b);
+	free(path);
+	return value;
+}
+
+static char *secret_from_env(struct setting_load *ld, const config_setting_t *s, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value)
+		setting_mistake(ld, s, "the environment variable %s is not set",
+				*name ? name : "\"\"");
+	return mem_strdup(value);
+}
+
+char *setting_resolve(struct setting_load *ld, const config_setting_t *s, bool *is_secret)
+{
+	const char *text = setting_text(ld, s);
+	char *value;
+
+	*is_secret = false;
+	if (!text)
+		return NULL;
+	if (strncmp(text, "env:", 4) == 0)
+		value = secret_from_env(ld, s, text + 4);
+	else if (strncmp(text, "file:", 5) == 0)
+		value = secret_from_file(ld, s, text + 5);
+	else
+		return mem_strdup(text);
+	*is_secret = true;
+	if (value && !*value)
+		setting_warning(ld, s, "%s is empty", text);
+	return value;
+}
+
+void setting_free_secret(char *text)
+{
+	if (text)
+		mem_free_secret(text, strlen(text));
+}

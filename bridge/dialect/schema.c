@@ -1,0 +1,484 @@
+#include "dialect/schema.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "message/kind.h"
+#include "message/topic.h"
+#include "message/vars.h"
+
+/* Places and mistakes */
+
+size_t schema_enter_key(struct schema_reader *r, const char *name)
+{
+	size_t mark = r->place.len;
+
+	buf_printf(&r->place, "%s%s", mark ? "." : "", name);
+	return mark;
+}
+
+size_t schema_enter_element(struct schema_reader *r, size_t i)
+{
+	size_t mark = r->place.len;
+
+	buf_printf(&r->place, "[%zu]", i);
+	return mark;
+}
+
+void schema_leave(struct schema_reader *r, size_t mark)
+{
+	r->place.len = mark;
+	r->place.data[mark] = '\0';
+}
+
+static void tell(struct schema_reader *r,
+		 void (*report)(struct report *report, const char *fmt, ...), const char *fmt,
+		 va_list ap)
+{
+	struct buf text = { 0 };
+
+	buf_vprintf(&text, fmt, ap);
+	report(r->report, "%s: %s%s%s", r->file, buf_str(&r->place), r->place.len ? ": " : "",
+	       buf_str(&text));
+	buf_fini(&text);
+}
+
+void schema_mistake(struct schema_reader *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->is_quiet)
+		return;
+	va_start(ap, fmt);
+	tell(r, report_error, fmt, ap);
+	va_end(ap);
+	r->mistakes++;
+}
+
+void schema_hint(struct schema_reader *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->is_quiet)
+		return;
+	va_start(ap, fmt);
+	tell(r, report_hint, fmt, ap);
+	va_end(ap);
+}
+
+/* Names that may have been meant */
+
+static size_t least(size_t a, size_t b, size_t c)
+{
+	size_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* How many letters were added, left out, changed or (once) swapped; long names: far too many. */
+static size_t distance(const char *a, const char *b)
+{
+	enum { LONGEST = 40 };
+	size_t row[3][LONGEST + 1], n = strlen(a), m = strlen(b);
+
+	if (n > LONGEST || m > LONGEST)
+		return LONGEST;
+	for (size_t j = 0; j <= m; j++)
+		row[0][j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		size_t *cur = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
+
+		cur[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			cur[j] = least(cur[j - 1] + 1, up[j] + 1,
+				       up[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    up2[j - 2] + 1 < cur[j])
+				cur[j] = up2[j - 2] + 1;
+		}
+	}
+	return row[n % 3][m];
+}
+
+struct guess {
+	const char *wrong, *best;
+	size_t distance;
+};
+
+static void guess_try(struct guess *g, const char *name)
+{
+	size_t len = strlen(g->wrong);
+	size_t d = len >= 3 && strncmp(name, g->wrong, len) == 0 ? 1 : distance(g->wrong, name);
+
+	if (d < g->distance) {
+		g->distance = d;
+		g->best = name;
+	}
+}
+
+/* A guess is worth saying, instead of all there is, when most letters are right. */
+static void guess_put(const struct guess *g, struct buf *out)
+{
+	if (!g->best || g->distance > 2 || 3 * g->distance > strlen(g->wrong))
+		return;
+	buf_reset(out);
+	buf_printf(out, " (did you mean \"%s\"?)", g->best);
+}
+
+static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name)
+{
+	struct guess g = { name, NULL, SIZE_MAX };
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *key = &schema->keys[i];
+
+		if (key->type == SCHEMA_REFUSED)
+			continue;
+		guess_try(&g, key->name);
+		buf_printf(&text, "%s%s", text.len ? ", " : ": one of ", key->name);
+	}
+	guess_put(&g, &text);
+	schema_mistake(r, "unknown key \"%s\"%s", name, buf_str(&text));
+	buf_fini(&text);
+}
+
+/* Types.  A setter returns false when the value has the wrong type; any other mistake it reports
+ * itself. */
+
+typedef bool setter(struct schema_reader *r, const struct schema_key *key, void *member,
+		    json_object *value);
+
+bool schema_is_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+				      "0123456789";
+
+	return *name && !(*name >= '0' && *name <= '9') && name[strspn(name, letters)] == '\0';
+}
+
+/* A string without NUL in it and not empty, borrowed; NULL was reported. */
+static const char *text_of(struct schema_reader *r, json_object *value)
+{
+	const char *s = json_object_get_string(value);
+
+	if (!*s) {
+		schema_mistake(r, "must not be empty");
+		return NULL;
+	}
+	if (strlen(s) != (size_t)json_object_get_string_len(value)) {
+		schema_mistake(r, "must not hold a NUL character");
+		return NULL;
+	}
+	return s;
+}
+
+bool schema_set_text(struct schema_reader *r, char **member, json_object *value)
+{
+	const char *s;
+
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	s = text_of(r, value);
+	if (s) {
+		free(*member);
+		*member = mem_strdup(s);
+	}
+	return true;
+}
+
+static bool set_text(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	(void)key;
+	return schema_set_text(r, member, value);
+}
+
+static bool set_version(struct schema_reader *r, const struct schema_key *key, void *member,
+			json_object *value)
+{
+	char **text = member;
+
+	if (!json_object_is_type(value, json_type_int) &&
+	    !json_object_is_type(value, json_type_double))
+		return set_text(r, key, member, value);
+	free(*text);
+	*text = mem_strdup(json_object_get_string(value));
+	return true;
+}
+
+static bool set_name(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	const char *s;
+
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	s = json_object_get_string(value);
+	if (strlen(s) != (size_t)json_object_get_string_len(value) || !schema_is_name(s)) {
+		schema_mistake(r, "\"%s\" is no name of a function: letters, digits and _ only", s);
+		return true;
+	}
+	return set_text(r, key, member, value);
+}
+
+static bool set_boolean(struct schema_reader *r, const struct schema_key *key, void *member,
+			json_object *value)
+{
+	(void)r;
+	(void)key;
+	if (!json_object_is_type(value, json_type_boolean))
+		return false;
+	*(bool *)member = json_object_get_boolean(value);
+	return true;
+}
+
+static bool set_integer(struct schema_reader *r, const struct schema_key *key, void *member,
+			json_object *value)
+{
+	int64_t n = json_object_get_int64(value);
+
+	if (!json_object_is_type(value, json_type_int))
+		return false;
+	if (n < key->min || n > key->max)
+		schema_mistake(r, "must be from %d to %d", key->min, key->max);
+	else
+		*(int *)member = (int)n;
+	return true;
+}
+
+static bool set_count(struct schema_reader *r, const struct schema_key *key, void *member,
+		      json_object *value)
+{
+	int64_t n = json_object_get_int64(value);
+
+	(void)key;
+	if (!json_object_is_type(value, json_type_int))
+		return false;
+	if (n < 1)
+		schema_mistake(r, "must be 1 or more");
+	else
+		*(int64_t *)member = n;
+	return true;
+}
+
+bool schema_find_word(struct schema_reader *r, const struct schema_word *words, json_object *value,
+		      const struct schema_word **word)
+{
+	const char *s = json_object_get_string(value);
+	struct guess g = { s, NULL, SIZE_MAX };
+	struct buf text = { 0 };
+
+	*word = NULL;
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	for (const struct schema_word *w = words; w->name && !*word; w++) {
+		if (strcmp(w->name, s) == 0)
+			*word = w;
+		guess_try(&g, w->name);
+		buf_printf(&text, "%s%s", w == words ? ": one of " : ", ", w->name);
+	}
+	guess_put(&g, &text);
+	if (!*word)
+		schema_mistake(r, "unknown word \"%s\"%s", s, buf_str(&text));
+	buf_fini(&text);
+	return true;
+}
+
+static bool set_word(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	const struct schema_word *word;
+
+	if (!schema_find_word(r, key->words, value, &word))
+		return false;
+	if (word)
+		memcpy(member, &word->value, sizeof word->value); /* an enum is as wide as int */
+	return true;
+}
+
+static bool set_kind(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	const char *s = json_object_get_string(value);
+	struct guess g = { s, NULL, SIZE_MAX };
+	struct buf text = { 0 };
+
+	(void)key;
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	for (int k = 0; k < KINDS; k++) {
+		if (strcmp(kind_name((enum kind)k), s) == 0) {
+			*(enum kind *)member = (enum kind)k;
+			goto out;
+		}
+		guess_try(&g, kind_name((enum kind)k));
+		buf_printf(&text, "%s%s", k ? ", " : ": one of ", kind_name((enum kind)k));
+	}
+	guess_put(&g, &text);
+	schema_mistake(r, "unknown kind \"%s\"%s", s, buf_str(&text));
+out:
+	buf_fini(&text);
+	return true;
+}
+
+static bool set_topic(struct schema_reader *r, const struct schema_key *key, void *member,
+		      json_object *value)
+{
+	struct topic_template *topic = member, parsed;
+	struct err e = { 0 };
+	const char *s;
+
+	(void)key;
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	s = text_of(r, value);
+	if (!s)
+		return true;
+	if (!topic_template_parse(&parsed, s, &e)) {
+		schema_mistake(r, "%s", e.text);
+		return true;
+	}
+	topic_template_fini(topic);
+	*topic = parsed;
+	return true;
+}
+
+static bool set_texts(struct schema_reader *r, const struct schema_key *key, void *member,
+		      json_object *value)
+{
+	(void)key;
+	if (!json_object_is_type(value, json_type_object))
+		return false;
+	json_object_object_foreach (value, name, item) {
+		size_t mark = schema_enter_key(r, name);
+		char *text = NULL;
+
+		if (!*name)
+			schema_mistake(r, "a name must not be empty");
+		else if (!schema_set_text(r, &text, item))
+			schema_mistake(r, "must be a string");
+		else if (text)
+			vars_set(member, name, text, false);
+		free(text);
+		schema_leave(r, mark);
+	}
+	return true;
+}
+
+static bool set_json(struct schema_reader *r, const struct schema_key *key, void *member,
+		     json_object *value)
+{
+	struct buf text = { 0 };
+
+	(void)r;
+	(void)key;
+	jtext_tree_put(&text, value);
+	free(*(char **)member);
+	*(char **)member = buf_take(&text);
+	return true;
+}
+
+static bool set_group(struct schema_reader *r, const struct schema_key *key, void *member,
+		      json_object *value)
+{
+	if (!json_object_is_type(value, json_type_object))
+		return false;
+	schema_read(r, key->group, member, value);
+	return true;
+}
+
+static bool set_own(struct schema_reader *r, const struct schema_key *key, void *member,
+		    json_object *value)
+{
+	return key->set(r, member, value);
+}
+
+static bool refuse(struct schema_reader *r, const struct schema_key *key, void *member,
+		   json_object *value)
+{
+	(void)member;
+	(void)value;
+	schema_mistake(r, "%s", key->what);
+	return true;
+}
+
+static const struct {
+	setter *set;
+	const char *what;
+} types[] = {
+	[SCHEMA_TEXT] = { set_text, "a string" },
+	[SCHEMA_VERSION] = { set_version, "a string or a number" },
+	[SCHEMA_NAME] = { set_name, "the name of a function" },
+	[SCHEMA_BOOLEAN] = { set_boolean, "true or false" },
+	[SCHEMA_INTEGER] = { set_integer, "an integer" },
+	[SCHEMA_COUNT] = { set_count, "an integer" },
+	[SCHEMA_WORD] = { set_word, "a string" },
+	[SCHEMA_KIND] = { set_kind, "the name of a kind" },
+	[SCHEMA_TOPIC] = { set_topic, "a string, the topic" },
+	[SCHEMA_TEXTS] = { set_texts, "an object of strings" },
+	[SCHEMA_JSON] = { set_json, "a JSON value" },
+	[SCHEMA_GROUP] = { set_group, "an object" },
+	[SCHEMA_OWN] = { set_own, "something else" },
+	[SCHEMA_REFUSED] = { refuse, "absent" },
+};
+
+/* Objects */
+
+static const struct schema_key *find_key(const struct schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->n_keys; i++)
+		if (strcmp(schema->keys[i].name, name) == 0)
+			return &schema->keys[i];
+	return NULL;
+}
+
+static void read_key(struct schema_reader *r, const struct schema_key *key, void *into,
+		     json_object *value)
+{
+	size_t mark = schema_enter_key(r, key->name);
+
+	if (!types[key->type].set(r, key, (char *)into + key->offset, value))
+		schema_mistake(r, "must be %s", key->what ? key->what : types[key->type].what);
+	schema_leave(r, mark);
+}
+
+void schema_read(struct schema_reader *r, const struct schema *schema, void *into,
+		 json_object *object)
+{
+	json_object_object_foreach (object, name, value) {
+		const struct schema_key *key = find_key(schema, name);
+
+		if (key)
+			read_key(r, key, into, value);
+		else
+			unknown_key(r, schema, name);
+	}
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *key = &schema->keys[i];
+
+		if (key->is_required && !json_object_object_get_ex(object, key->name, NULL))
+			schema_mistake(r, "\"%s\" is missing%s%s", key->name,
+				       key->about ? ": " : "", key->about ? key->about : "");
+	}
+}
+
+json_object *schema_tree(struct schema_reader *r, const char *metadata, size_t len)
+{
+	struct err e = { 0 };
+	json_object *tree = jtext_tree(metadata, len, &e);
+
+	if (!tree) {
+		schema_mistake(r, "the metadata cannot be read: %s",
+			       e.code ? e.text : "it is null");
+	} else if (!json_object_is_type(tree, json_type_object)) {
+		schema_mistake(r, "the metadata must be an object");
+		json_object_put(tree);
+		tree = NULL;
+	}
+	return tree;
+}

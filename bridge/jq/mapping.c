@@ -1,0 +1,408 @@
+#include "jq/mapping_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "dialect/dialect.h"
+#include "dialect/through.h"
+#include "jq/jqmessage.h"
+#include "jq/scrub.h"
+#include "jq/sources.h"
+
+struct loader {
+	struct mapping *m;
+	const char *name;
+	struct report *report;
+	size_t n_errors_before; /* what the report held already */
+	struct sources *sources;
+	jq_state *meta; /* runs `modulemeta` */
+	/* What the program has to name beside the mapping's functions, see note_definitions(). */
+	struct buf imports, uses;
+	size_t n_imports;
+	struct {
+		char **items;
+		size_t n;
+	} messages; /* of jq, not yet reported */
+};
+
+/* jq's states and messages */
+
+static void keep_message(void *ctx, jv msg)
+{
+	struct loader *ld = ctx;
+
+	if (jv_get_kind(msg) == JV_KIND_STRING) {
+		ld->messages.items =
+			mem_grow(ld->messages.items, ld->messages.n, sizeof *ld->messages.items);
+		ld->messages.items[ld->messages.n++] = mem_strdup(jv_string_value(msg));
+	}
+	jv_free(msg);
+}
+
+/* jq finds modules in `path` (taken); all paths are absolute.  libjq 1.6 aborts on an import when one of
+ * these attributes is missing. */
+static jq_state *new_state(struct loader *ld, const char *home, jv path)
+{
+	jq_state *jq = jq_init();
+
+	jq_set_error_cb(jq, keep_message, ld);
+	jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_string(home));
+	jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_string(home));
+	jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"), path);
+	return jq;
+}
+
+/* What our own program lacks: "m::temp/0 is not defined" is a function missing in the file. */
+static bool report_missing(struct loader *ld, const char *text)
+{
+	const char *behind = strstr(text, "/0 is not defined");
+	bool ok = false;
+
+	if (strncmp(text, "m::", 3) == 0 && behind) {
+		char *name = mem_strndup(text + 3, (size_t)(behind - text) - 3);
+
+		ok = functions_report_missing(&ld->m->functions, ld->m->file, name, ld->report);
+		free(name);
+	}
+	return ok;
+}
+
+static void report_message(struct loader *ld, const char *shown, const char *said)
+{
+	struct jqmessage m;
+	const char *advice;
+	char *line;
+
+	if (!jqmessage_read(&m, said))
+		return;
+	advice = jqmessage_advice(m.text);
+	if (m.file && strcmp(m.file, "<top-level>") != 0)
+		line = mem_printf("%s:%u: %s%s%s", sources_shown(ld->sources, m.file), m.line,
+				  m.text, advice ? "; " : "", advice ? advice : "");
+	else
+		line = mem_printf("%s: %s%s%s", shown, m.text, advice ? "; " : "",
+				  advice ? advice : "");
+	/* A mistake in a file that several programs were made of is told once. */
+	if (*m.text && !(m.file && report_missing(ld, m.text)) && !report_has(ld->report, line))
+		report_error(ld->report, "%s", line);
+	free(line);
+	jqmessage_fini(&m);
+}
+
+static void report_messages(struct loader *ld, const char *shown)
+{
+	for (size_t i = 0; i < ld->messages.n; i++) {
+		report_message(ld, shown, ld->messages.items[i]);
+		free(ld->messages.items[i]);
+	}
+	ld->messages.n = 0;
+	if (ld->report->n_errors == ld->n_errors_before)
+		report_error(ld->report, "%s: jq cannot read it", shown);
+}
+
+/* Metadata */
+
+static bool start_meta(struct loader *ld, const char *dir)
+{
+	if (!ld->meta) {
+		ld->meta = new_state(ld, dir, jv_array());
+		if (!jq_compile(ld->meta, "modulemeta"))
+			return false;
+	}
+	jq_set_attr(ld->meta, jv_string("JQ_LIBRARY_PATH"), JV_ARRAY(jv_string(dir)));
+	return true;
+}
+
+/* jq since its security updates of 2026 (Debian's 1.7.1, 1.8.2) drops functions that only imported
+ * modules call, and then aborts (jq #3597), so the program calls all of all modules, in a branch that
+ * is never taken.  jq 1.6 has no such fault, and no "defs". */
+static void note_definitions(struct loader *ld, const char *dir, const char *name, jv defs)
+{
+	int n = jv_get_kind(defs) == JV_KIND_ARRAY ? jv_array_length(jv_copy(defs)) : 0;
+
+	if (n > 0) {
+		buf_puts(&ld->imports, "import ");
+		jtext_put_string(&ld->imports, name, strlen(name));
+		buf_printf(&ld->imports, " as u%zu {search: ", ld->n_imports);
+		jtext_put_string(&ld->imports, dir, strlen(dir));
+		buf_puts(&ld->imports, "}; ");
+	}
+	for (int i = 0; i < n; i++) {
+		jv def = jv_array_get(jv_copy(defs), i);
+		const char *text = jv_string_value(def), *slash = strchr(text, '/');
+		unsigned long n_args = slash ? strtoul(slash + 1, NULL, 10) : 0;
+
+		buf_printf(&ld->uses, "u%zu::%.*s", ld->n_imports, (int)strcspn(text, "/"), text);
+		for (unsigned long k = 0; k < n_args; k++)
+			buf_puts(&ld->uses, k ? "; ." : "(.");
+		buf_puts(&ld->uses, n_args ? "), " : ", ");
+		jv_free(def);
+	}
+	ld->n_imports += n > 0;
+	jv_free(defs);
+}
+
+/* A sources_metadata.  jq takes a module's name, not a path, and looks it up. */
+static char *read_metadata(void *ctx, const char *file, const char *shown)
+{
+	const char *base = strrchr(file, '/') + 1;
+	struct loader *ld = ctx;
+	char *dir = sources_dirname(file), *text = NULL;
+	char *name = mem_strndup(base, strlen(base) - strlen(".jq"));
+	jv meta = jv_null();
+
+	if (start_meta(ld, dir)) {
+		jq_start(ld->meta, jv_string(name), 0);
+		meta = jq_next(ld->meta);
+		jq_start(ld->meta, jv_null(), 0); /* let go of the values */
+	}
+	if (!jv_is_valid(meta) && jv_invalid_has_msg(jv_copy(meta)))
+		keep_message(ld, jv_invalid_get_msg(jv_copy(meta)));
+	if (jv_get_kind(meta) == JV_KIND_OBJECT) {
+		jv dump = jv_dump_string(jv_copy(meta), 0);
+
+		text = mem_strdup(jv_string_value(dump));
+		jv_free(dump);
+		if (strcmp(shown, ld->m->file) != 0)
+			note_definitions(ld, dir, name,
+					 jv_object_get(jv_copy(meta), jv_string("defs")));
+	} else {
+		report_messages(ld, shown);
+	}
+	jv_free(meta);
+	free(dir);
+	free(name);
+	return text;
+}
+
+static void check_name(struct loader *ld, json_object *metadata, const char *key)
+{
+	json_object *value = NULL;
+
+	if (!json_object_object_get_ex(metadata, key, &value) ||
+	    !json_object_is_type(value, json_type_string) ||
+	    strcmp(json_object_get_string(value), ld->name) == 0)
+		return;
+	report_error(ld->report, "%s: %s: \"%s\" is not the name of the file; write \"%s\"",
+		     ld->m->file, key, json_object_get_string(value), ld->name);
+}
+
+static void number_rows(struct mapping *m)
+{
+	for (size_t i = 0; i < m->dialect->n_rows; i++) {
+		struct row *row = &m->dialect->rows[i];
+
+		row->read_fn = functions_number(&m->functions, row->read);
+		row->write_fn = functions_number(&m->functions, row->write);
+		row->publish_fn = functions_number(&m->functions, row->publish);
+	}
+}
+
+static void read_table(struct loader *ld, json_object *metadata)
+{
+	bool is_dialect = json_object_object_get_ex(metadata, "dialect", NULL);
+	bool is_through = json_object_object_get_ex(metadata, "through", NULL);
+	struct mapping *m = ld->m;
+	struct buf text = { 0 };
+
+	if (is_dialect == is_through) {
+		report_error(
+			ld->report, "%s: %s", m->file,
+			is_dialect ? "a file is a dialect or a through file, not both"
+				   : "neither a dialect nor a through file; a dialect starts with "
+				     "module {dialect: \"NAME\", messages: [...]};");
+		return;
+	}
+	functions_collect(&m->functions, metadata);
+	check_name(ld, metadata, is_dialect ? "dialect" : "through");
+	json_object_object_del(metadata, "deps");
+	json_object_object_del(metadata, "defs");   /* from 1.7 on */
+	json_object_object_del(metadata, "search"); /* reported */
+	jtext_tree_put(&text, metadata);
+	if (is_dialect)
+		m->dialect = dialect_new(m->file, text.data, text.len, ld->report);
+	else
+		m->through = through_new(m->file, text.data, text.len, ld->report);
+	if (m->dialect)
+		number_rows(m);
+	buf_fini(&text);
+}
+
+/* The program */
+
+/* Put the call of function $fn, one of those in [from, to). */
+static void put_dispatch(const struct functions *f, size_t from, size_t to, struct buf *out)
+{
+	size_t middle = from + (to - from) / 2;
+
+	if (to - from == 1) {
+		buf_printf(out, "m::%s", f->items[from].name);
+		return;
+	}
+	buf_printf(out, "if $fn < %zu then ", middle);
+	put_dispatch(f, from, middle, out);
+	buf_puts(out, " else ");
+	put_dispatch(f, middle, to, out);
+	buf_puts(out, " end");
+}
+
+/* The same from `from` on, and what is never called.  A comparison costs as much as a small function,
+ * so the way to a function is short, and shortest to the first ones: tables begin with what most
+ * messages are.  Hence groups of 1, 2, 4, ... functions. */
+static void put_call(const struct loader *ld, size_t from, size_t n, struct buf *out)
+{
+	const struct functions *f = &ld->m->functions;
+	size_t to = from + n < f->n ? from + n : f->n;
+
+	if (from == f->n) {
+		buf_printf(out, "%sempty", buf_str(&ld->uses));
+		return;
+	}
+	buf_printf(out, "if $fn < %zu then ", to);
+	put_dispatch(f, from, to, out);
+	buf_puts(out, " else ");
+	put_call(ld, to, 2 * n, out);
+	buf_puts(out, " end");
+}
+
+static jq_state *new_program_state(struct loader *ld, const char *home)
+{
+	jv path = jv_array();
+	char *const *dirs;
+	size_t n = sources_dirs(ld->sources, &dirs);
+
+	for (size_t i = 0; i < n; i++)
+		path = jv_array_append(path, jv_string(dirs[i]));
+	return new_state(ld, home, path);
+}
+
+/* With `search`, since jq otherwise looks in the current directory first. */
+static void put_imports(struct loader *ld, const char *home, struct buf *out)
+{
+	buf_printf(out, "import \"%s\" as m {search: ", ld->name);
+	jtext_put_string(out, home, strlen(home));
+	buf_puts(out, "}; ");
+	buf_puts(out, buf_str(&ld->imports));
+}
+
+/* jq 1.7 does not look into functions while the program itself has mistakes, so where functions are
+ * missing the others are tried without them. */
+static void look_further(struct loader *ld, const char *home)
+{
+	struct functions *f = &ld->m->functions;
+	struct buf program = { 0 };
+	size_t n_missing = 0;
+	jq_state *jq;
+
+	put_imports(ld, home, &program);
+	buf_printf(&program, "%sempty", buf_str(&ld->uses));
+	for (size_t i = 0; i < f->n; i++) {
+		n_missing += f->items[i].is_missing;
+		if (!f->items[i].is_missing)
+			buf_printf(&program, ", m::%s", f->items[i].name);
+	}
+	if (n_missing) {
+		jq = new_program_state(ld, home);
+		if (!jq_compile(jq, program.data))
+			report_messages(ld, ld->m->file);
+		jq_teardown(&jq);
+	}
+	buf_fini(&program);
+}
+
+static void compile(struct loader *ld)
+{
+	struct mapping *m = ld->m;
+	struct buf program = { 0 };
+	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
+	const char *home = dir ? dir : given;
+
+	put_imports(ld, home, &program);
+	buf_puts(&program, ".[0] as $fn | .[1] | ");
+	put_call(ld, 0, 1, &program);
+	m->jq = new_program_state(ld, home);
+	if (!jq_compile(m->jq, program.data)) {
+		report_messages(ld, m->file);
+		look_further(ld, home);
+	}
+	jq_set_error_cb(m->jq, mapping_forget_message, NULL);
+	buf_fini(&program);
+	free(given);
+	free(dir);
+}
+
+static void load(struct loader *ld)
+{
+	char *text = sources_read(ld->sources, ld->m->file);
+	json_object *metadata = text ? jtext_tree(text, strlen(text), NULL) : NULL;
+
+	if (metadata)
+		read_table(ld, metadata);
+	if (metadata && sources_are_whole(ld->sources))
+		compile(ld);
+	json_object_put(metadata);
+	free(text);
+}
+
+struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report)
+{
+	struct loader ld = { .name = name, .report = report, .n_errors_before = report->n_errors };
+	char *file = mapping_path_find(p, name);
+
+	if (!file) {
+		mapping_path_report_missing(p, name, report);
+		return NULL;
+	}
+	ld.m = mem_zalloc(sizeof *ld.m);
+	mapping_input_init(ld.m);
+	ld.m->file = file;
+	ld.m->scrub = scrub_new();
+	ld.sources = sources_new(p, ld.m->scrub, read_metadata, &ld, report);
+	load(&ld);
+	sources_free(ld.sources);
+	if (ld.meta)
+		jq_teardown(&ld.meta);
+	for (size_t i = 0; i < ld.messages.n; i++)
+		free(ld.messages.items[i]);
+	free(ld.messages.items);
+	buf_fini(&ld.imports);
+	buf_fini(&ld.uses);
+	if (report->n_errors != ld.n_errors_before) {
+		mapping_free(ld.m);
+		return NULL;
+	}
+	return ld.m;
+}
+
+void mapping_free(struct mapping *m)
+{
+	if (!m)
+		return;
+	if (m->jq)
+		jq_teardown(&m->jq);
+	mapping_input_fini(m);
+	dialect_free(m->dialect);
+	through_free(m->through);
+	functions_fini(&m->functions);
+	scrub_free(m->scrub);
+	free(m->file);
+	free(m);
+}
+
+const char *mapping_file(const struct mapping *m)
+{
+	return m->file;
+}
+
+const struct dialect *mapping_dialect(const struct mapping *m)
+{
+	return m->dialect;
+}
+
+int mapping_through_fn(const struct mapping *m, enum flow flow)
+{
+	return m->through ? functions_number(&m->functions, m->through->function[flow]) : -1;
+}

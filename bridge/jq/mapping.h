@@ -1,0 +1,84 @@
+/* mapping.h -- mapping files: one jq module each, loaded, checked and compiled into one program.
+ *
+ * The files of mapping_inside.h alone see jq.h; no jv leaves.  Reads files while loading, never
+ * afterwards.  The caller must have pointed `environ` at an empty array before (jq has `env`).  One
+ * thread per mapping (libjq's reference counts are plain ints). */
+#ifndef BRIDGE_MAPPING_H
+#define BRIDGE_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/jtext.h"
+#include "jq/mapping_path.h"
+#include "message/kind.h"
+
+struct dialect;
+struct err;
+struct mapping;
+struct report;
+struct vars;
+
+/* Load NAME.jq: a dialect, or a through file.  Checks everything and puts every mistake into the
+ * report; NULL if there was any.  Refused: `search:` keys, data imports, modules outside the path,
+ * and in the file and all it imports the functions that read something else than their input or
+ * stop the program (design, section 2, "What jq may not").  Caller ends it with mapping_free(). */
+struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report);
+void mapping_free(struct mapping *m);
+
+const char *mapping_file(const struct mapping *m);
+/* The table of a dialect; NULL if the file is a through file or library.  Borrowed. */
+const struct dialect *mapping_dialect(const struct mapping *m);
+/* Of a through file: the function for a flow, -1 if it lets that flow pass. */
+int mapping_through_fn(const struct mapping *m, enum flow flow);
+
+/* What one call may put out. */
+#define MAPPING_MAX_OUTPUTS	 10000
+#define MAPPING_MAX_OUTPUT_BYTES (16u << 20)
+
+/* What functions see: an object of these keys, in this order (design, section 2). */
+enum mapping_key {
+	SEEN_KIND,
+	SEEN_DEVICE,
+	SEEN_ID,
+	SEEN_TS,
+	SEEN_BODY,
+	SEEN_PAYLOAD,
+	SEEN_VALUE,
+	SEEN_TOPIC,
+	SEEN_PROPERTIES,
+	SEEN_AT,
+	SEEN_LIMITS,
+	SEEN_TO,
+	SEEN_STATE,
+	SEEN_REQUEST,
+	SEEN_VARS,
+	MAPPING_KEYS
+};
+struct mapping_field {
+	enum { FIELD_NONE, FIELD_JSON, FIELD_TEXT, FIELD_INTEGER, FIELD_VARS } type;
+	union {
+		struct jslice json; /* strict */
+		const char *text;
+		int64_t integer;
+		const struct vars
+			*vars; /* an object of strings: the first of each name, no secrets */
+	};
+};
+struct mapping_input {
+	struct mapping_field fields[MAPPING_KEYS];
+};
+
+/* Run function number `fn` on the input (borrowed) and hand each output to `on_output` as strict
+ * JSON text (borrowed until it returns); it returns false to stop, and the call is then true.  False
+ * sets *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many,
+ * too large or too deep outputs; then none is handed out.  The mapping can be called again in every
+ * case, from `on_output` too. */
+bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
+		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
+
+/* Does libjq keep the spelling of numbers that no function touched (1.7 and later)?  Tried once. */
+bool mapping_keeps_numbers(void);
+
+#endif

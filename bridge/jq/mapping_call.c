@@ -1,0 +1,211 @@
+/* Calls of a mapping's functions: fields in, JSON text out. */
+#include "jq/mapping_inside.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "jq/scrub.h"
+#include "message/vars.h"
+
+void mapping_forget_message(void *ctx, jv msg)
+{
+	(void)ctx;
+	jv_free(msg);
+}
+
+/* --- inputs -------------------------------------------------------------------------------- */
+
+static const char *const key_names[MAPPING_KEYS] = {
+	[SEEN_KIND] = "kind",	[SEEN_DEVICE] = "device",   [SEEN_ID] = "id",
+	[SEEN_TS] = "ts",	[SEEN_BODY] = "body",	    [SEEN_PAYLOAD] = "payload",
+	[SEEN_VALUE] = "value", [SEEN_TOPIC] = "topic",	    [SEEN_PROPERTIES] = "properties",
+	[SEEN_AT] = "at",	[SEEN_LIMITS] = "limits",   [SEEN_TO] = "to",
+	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
+};
+/* Mostly the same as in the call before: settings, and the payload where several rows read a topic. */
+#define STEADY_MAX_BYTES 4096
+static const bool is_steady[MAPPING_KEYS] = {
+	[SEEN_PAYLOAD] = true, [SEEN_LIMITS] = true, [SEEN_TO] = true,
+	[SEEN_STATE] = true,   [SEEN_VARS] = true,
+};
+
+void mapping_input_init(struct mapping *m)
+{
+	m->empty = jv_object();
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		m->keys[k] = jv_string(key_names[k]);
+		m->steady[k].value = jv_null();
+	}
+}
+
+void mapping_input_fini(struct mapping *m)
+{
+	jv_free(m->empty);
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv_free(m->keys[k]);
+		jv_free(m->steady[k].value);
+		buf_fini(&m->steady[k].text);
+	}
+}
+
+static jv read_steady(struct steady *last, struct jslice json)
+{
+	if (last->text.len != json.len || memcmp(buf_str(&last->text), json.text, json.len) != 0) {
+		buf_reset(&last->text);
+		buf_append(&last->text, json.text, json.len);
+		jv_free(last->value);
+		last->value = mapping_json_read(json.text, json.len);
+	}
+	return jv_copy(last->value);
+}
+
+static jv read_vars(const struct mapping *m, const struct vars *vars)
+{
+	jv object = jv_copy(m->empty);
+
+	for (size_t i = 0; i < vars->n; i++)
+		if (!vars->items[i].is_secret &&
+		    vars_find(vars, vars->items[i].name) == &vars->items[i])
+			object = jv_object_set(object, jv_string(vars->items[i].name),
+					       jv_string(vars->items[i].value));
+	return object;
+}
+
+static jv read_field(struct mapping *m, int key, const struct mapping_field *f)
+{
+	switch (f->type) {
+	case FIELD_JSON:
+		return is_steady[key] && f->json.len <= STEADY_MAX_BYTES
+			       ? read_steady(&m->steady[key], f->json)
+			       : mapping_json_read(f->json.text, f->json.len);
+	case FIELD_TEXT:
+		return jv_string(f->text);
+	case FIELD_INTEGER:
+		return jv_number((double)f->integer);
+	case FIELD_VARS:
+		return read_vars(m, f->vars);
+	case FIELD_NONE:
+		break;
+	}
+	return jv_invalid();
+}
+
+/* Invalid: jq cannot read it. */
+static jv read_input(struct mapping *m, const struct mapping_input *in)
+{
+	jv input = jv_object();
+
+	for (int k = 0; k < MAPPING_KEYS; k++) {
+		jv value;
+
+		if (in->fields[k].type == FIELD_NONE)
+			continue;
+		value = read_field(m, k, &in->fields[k]);
+		if (!jv_is_valid(value)) {
+			jv_free(input);
+			return value;
+		}
+		input = jv_object_set(input, jv_copy(m->keys[k]), value);
+	}
+	return input;
+}
+
+/* --- outputs ------------------------------------------------------------------------------- */
+
+struct call {
+	struct mapping *m;
+	struct buf texts; /* the outputs, a line each, kept until the run has ended: their receiver
+			   * may call again */
+	size_t n_outputs;
+};
+
+/* Keep one output (taken). */
+static bool keep(struct call *c, jv value, struct err *e)
+{
+	bool is_deep = !mapping_json_put(&c->texts, value);
+
+	jv_free(value);
+	if (++c->n_outputs > MAPPING_MAX_OUTPUTS)
+		err_set(e, ERR_LIMIT, "more than %d outputs", MAPPING_MAX_OUTPUTS);
+	else if (c->texts.len > MAPPING_MAX_OUTPUT_BYTES + c->n_outputs - 1)
+		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
+	else if (is_deep)
+		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH);
+	else {
+		buf_putc(&c->texts, '\n');
+		return true;
+	}
+	return false;
+}
+
+/* Why it ended without a value: `last` is taken.  True if that was its end. */
+static bool is_end(const struct call *c, jv last, struct err *e)
+{
+	struct buf shown = { 0 };
+	bool ok = false;
+	jv msg;
+
+	if (jq_halted(c->m->jq)) {
+		err_set(e, ERR_INVALID, "the function halted");
+	} else if (!jv_invalid_has_msg(jv_copy(last))) {
+		ok = true;
+	} else {
+		msg = jv_invalid_get_msg(jv_copy(last));
+		if (jv_get_kind(msg) == JV_KIND_STRING)
+			scrub_text(c->m->scrub, jv_string_value(msg),
+				   (size_t)jv_string_length_bytes(jv_copy(msg)), &shown);
+		else
+			buf_puts(&shown, "the function failed with an error that is no text");
+		err_set(e, ERR_INVALID, "%s", buf_str(&shown));
+		buf_fini(&shown);
+		jv_free(msg);
+	}
+	jv_free(last);
+	return ok;
+}
+
+static bool run(struct call *c, struct err *e)
+{
+	for (;;) {
+		jv value = jq_next(c->m->jq);
+
+		if (!jv_is_valid(value))
+			return is_end(c, value, e);
+		if (!keep(c, value, e))
+			return false;
+	}
+}
+
+static void hand_out(const struct buf *texts, bool (*on_output)(void *ctx, struct jslice output),
+		     void *ctx)
+{
+	const char *text = buf_str(texts), *end = text + texts->len, *newline;
+	bool more = true;
+
+	for (; more && text < end; text = newline + 1) {
+		newline = memchr(text, '\n', (size_t)(end - text));
+		more = on_output(ctx, (struct jslice){ text, (size_t)(newline - text) });
+	}
+}
+
+bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
+		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
+{
+	struct call c = { .m = m };
+	jv value = read_input(m, in);
+	bool ok;
+
+	if (!jv_is_valid(value)) {
+		jv_free(value);
+		err_set(e, ERR_INVALID, "jq cannot read the input");
+		return false;
+	}
+	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
+	ok = run(&c, e);
+	if (ok)
+		hand_out(&c.texts, on_output, ctx);
+	else
+		jq_start(m->jq, jv_null(), 0); /* let go of what the run still holds */
+	buf_fini(&c.texts);
+	return ok;
+}

@@ -1,0 +1,62 @@
+#include "jq/mapping_path.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+void mapping_path_add(struct mapping_path *p, const char *dir)
+{
+	p->dirs = mem_grow(p->dirs, p->n, sizeof *p->dirs);
+	p->dirs[p->n++] = mem_strdup(dir);
+}
+
+void mapping_path_fini(struct mapping_path *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->dirs[i]);
+	free(p->dirs);
+	*p = (struct mapping_path){ 0 };
+}
+
+/* Letters, digits, - _ and inside also dots: no path. */
+static bool is_mapping_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_-.";
+
+	return *name && *name != '.' && !strstr(name, "..") && name[strspn(name, letters)] == '\0';
+}
+
+char *mapping_path_find(const struct mapping_path *p, const char *name)
+{
+	for (size_t i = 0; is_mapping_name(name) && i < p->n; i++) {
+		char *file = mem_printf("%s/%s.jq", p->dirs[i], name);
+		struct stat st;
+
+		if (stat(file, &st) == 0 && !S_ISDIR(st.st_mode))
+			return file;
+		free(file);
+	}
+	return NULL;
+}
+
+void mapping_path_report_missing(const struct mapping_path *p, const char *name,
+				 struct report *report)
+{
+	struct buf dirs = { 0 };
+
+	if (!is_mapping_name(name)) {
+		report_error(report, "%s: no name of a mapping: letters, digits, - and _ only",
+			     name);
+		return;
+	}
+	for (size_t i = 0; i < p->n; i++)
+		buf_printf(&dirs, "%s%s", i ? ", " : "", p->dirs[i]);
+	report_error(report, "%s.jq: not found in %s", name,
+		     p->n ? buf_str(&dirs) : "the mapping path, which is empty");
+	buf_fini(&dirs);
+}

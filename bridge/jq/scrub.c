@@ -1,0 +1,210 @@
+#include "jq/scrub.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+/* Open addressing; a text can be of any length, so the table grows.  Words are never removed. */
+struct scrub {
+	char **words;
+	size_t n, cap; /* cap: a power of two, at least twice n */
+};
+
+/* The words of the messages that libjq 1.6 to 1.8 make (execute.c, builtin.c, jv_aux.c, jv_parse.c). */
+static const char jq_words[] =
+	"Cannot cannot check whether has key delete element elements of array arrays field "
+	"fields object objects from index indices over iterate update at use as with and is "
+	"are be not an in for to by on or no the must may can have null boolean string "
+	"strings number numbers Object Objects keys value values valid invalid Invalid "
+	"format modifier added subtracted multiplied divided because divisor zero sorted "
+	"grouped compared parsed matched match it regex offset flags date does csv row tsv "
+	"escaped shell base64 decoded only their containment checked contained Comparison "
+	"Equality merge too deep large long String Path Paths path paths expression result "
+	"near attempt access through specified Out bounds negative integer integers Range "
+	"numeric Start start end End slice Repeat parsing line column literal Unexpected "
+	"unexpected extra JSON text term Unfinished abandoned EOF Exceeds exceeds depth "
+	"limit nested Expected another pair separator between control characters codepoint "
+	"codepoints implode explode input inputs broken down time requires break label error "
+	"function Function arguments name unknown type splits test capture join range split "
+	"strptime strftime mktime gmtime tonumber tostring tojson fromjson todate fromdate "
+	"ltrimstr rtrimstr flatten length min max sort group unique contains inside "
+	"startswith endswith getpath setpath delpaths out undefined divide non";
+
+static bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '\'' || (unsigned char)c >= 0x80;
+}
+
+/* Numbers, and single letters out of a source, tell too much of a payload. */
+static bool may_learn(const char *word, size_t len)
+{
+	return len >= 2 && !(word[0] >= '0' && word[0] <= '9');
+}
+
+static size_t hash(const char *word, size_t len)
+{
+	size_t h = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)word[i]) * 16777619u;
+	return h;
+}
+
+/* The slot of the word, or the empty one where it belongs. */
+static char **slot_of(const struct scrub *s, const char *word, size_t len)
+{
+	size_t i = hash(word, len) & (s->cap - 1);
+
+	while (s->words[i] && (strncmp(s->words[i], word, len) != 0 || s->words[i][len] != '\0'))
+		i = (i + 1) & (s->cap - 1);
+	return &s->words[i];
+}
+
+static void grow(struct scrub *s)
+{
+	struct scrub bigger = { mem_zalloc(s->cap * 2 * sizeof *s->words), s->n, s->cap * 2 };
+
+	for (size_t i = 0; i < s->cap; i++)
+		if (s->words[i])
+			*slot_of(&bigger, s->words[i], strlen(s->words[i])) = s->words[i];
+	free(s->words);
+	*s = bigger;
+}
+
+static void learn_word(struct scrub *s, const char *word, size_t len)
+{
+	char **slot;
+
+	if (2 * (s->n + 1) > s->cap)
+		grow(s);
+	slot = slot_of(s, word, len);
+	if (*slot)
+		return;
+	*slot = mem_strndup(word, len);
+	s->n++;
+}
+
+static bool is_known(const struct scrub *s, const char *word, size_t len)
+{
+	return *slot_of(s, word, len) != NULL;
+}
+
+static size_t word_length(const char *p, const char *end)
+{
+	const char *q = p;
+
+	while (q < end && is_word(*q))
+		q++;
+	return (size_t)(q - p);
+}
+
+void scrub_learn(struct scrub *s, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	for (const char *p = text; p < end;) {
+		size_t n = word_length(p, end);
+
+		if (may_learn(p, n))
+			learn_word(s, p, n);
+		p += n ? n : 1;
+	}
+}
+
+struct scrub *scrub_new(void)
+{
+	struct scrub *s = mem_zalloc(sizeof *s);
+
+	s->cap = 512;
+	s->words = mem_zalloc(s->cap * sizeof *s->words);
+	scrub_learn(s, jq_words, strlen(jq_words));
+	learn_word(s, "a", 1);
+	return s;
+}
+
+void scrub_free(struct scrub *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->cap; i++)
+		free(s->words[i]);
+	free(s->words);
+	free(s);
+}
+
+static void cut(struct buf *out, size_t start)
+{
+	bool is_cut = out->len >= start + 3 && memcmp(out->data + out->len - 3, "...", 3) == 0;
+
+	if (!is_cut)
+		buf_puts(out, "...");
+}
+
+/* Not within a character of UTF-8. */
+static void shorten(struct buf *out, size_t len)
+{
+	while (len && ((unsigned char)out->data[len] & 0xc0) == 0x80)
+		len--;
+	out->len = len;
+	out->data[len] = '\0';
+}
+
+/* The end of what an opening quote or parenthesis holds: behind its closing one, or the end of all
+ * (jq cuts long values, and with them the closing quote). */
+static const char *group_end(const char *p, const char *end)
+{
+	bool is_quoted = *p == '(' && end - p > 1 && p[1] == '"';
+	char close = *p == '(' ? ')' : *p;
+
+	for (const char *q = p + 1; q < end; q++)
+		if (*q == close && (!is_quoted || q[-1] == '"' || q[-1] == '.'))
+			return q + 1;
+	return end;
+}
+
+static void put_group(const struct scrub *s, const char *p, const char *end, struct buf *out)
+{
+	size_t inside = (size_t)(end - p) >= 2 ? (size_t)(end - p) - 2 : 0;
+	bool is_name = *p == '"' && inside && word_length(p + 1, end) == inside &&
+		       is_known(s, p + 1, inside);
+
+	if (is_name)
+		buf_append(out, p, inside + 2);
+	else
+		buf_puts(out, *p == '(' ? "(...)" : "\"...\"");
+}
+
+void scrub_text(const struct scrub *s, const char *text, size_t len, struct buf *out)
+{
+	const char *p = text, *end = text + len;
+	size_t start = out->len;
+
+	while (p < end && out->len - start < SCRUB_MAX_CHARS) {
+		size_t n = word_length(p, end);
+
+		if (*p == '(' || *p == '"') {
+			const char *behind = group_end(p, end);
+
+			put_group(s, p, behind, out);
+			p = behind;
+			continue;
+		}
+		if (n && is_known(s, p, n))
+			buf_append(out, p, n);
+		else if (n)
+			cut(out, start);
+		else if (*p && strchr(" ,.:;", *p))
+			buf_putc(out, *p);
+		else
+			cut(out, start);
+		p += n ? n : 1;
+	}
+	if (out->len - start > SCRUB_MAX_CHARS)
+		shorten(out, start + SCRUB_MAX_CHARS);
+	if (p < end)
+		cut(out, start);
+}

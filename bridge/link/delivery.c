@@ -1,0 +1,278 @@
+#include "link/delivery.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/mem.h"
+
+#define MAX_SPARE 1024 /* nodes kept for use again; a backlog's others are freed */
+
+struct node {
+	TAILQ_ENTRY(node) link;
+	struct parcel parcel;
+	size_t size;
+	int mid;
+};
+TAILQ_HEAD(nodes, node);
+
+struct delivery {
+	struct nodes waiting[LANES];
+	struct nodes in_flight; /* in the order sent */
+	struct nodes spare;
+	struct node *offered; /* what delivery_next() gave: first, whatever is pushed meanwhile */
+	size_t n_waiting, n_in_flight, n_spare;
+	size_t bytes, max_bytes;
+	size_t window;
+	int64_t earliest_ms; /* no parcel that waits expires before */
+	uint64_t last_number;
+};
+
+struct delivery *delivery_new(unsigned window, size_t max_bytes)
+{
+	struct delivery *d = mem_zalloc(sizeof *d);
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_INIT(&d->waiting[i]);
+	TAILQ_INIT(&d->in_flight);
+	TAILQ_INIT(&d->spare);
+	d->window = window;
+	d->max_bytes = max_bytes;
+	d->earliest_ms = INT64_MAX;
+	return d;
+}
+
+static void free_nodes(struct nodes *list)
+{
+	struct node *n;
+
+	while ((n = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, n, link);
+		message_fini(&n->parcel.message);
+		free(n);
+	}
+}
+
+void delivery_free(struct delivery *d)
+{
+	if (!d)
+		return;
+	for (int i = 0; i < LANES; i++)
+		free_nodes(&d->waiting[i]);
+	free_nodes(&d->in_flight);
+	free_nodes(&d->spare);
+	free(d);
+}
+
+static struct node *new_node(struct delivery *d)
+{
+	struct node *n = TAILQ_FIRST(&d->spare);
+
+	if (!n)
+		return mem_alloc(sizeof *n);
+	TAILQ_REMOVE(&d->spare, n, link);
+	d->n_spare--;
+	return n;
+}
+
+/* The parcel goes to the caller, the node is done with.  It is in no list any more. */
+static void hand_out(struct delivery *d, struct node *n, struct parcel *out)
+{
+	*out = n->parcel;
+	d->bytes -= n->size;
+	if (d->n_spare >= MAX_SPARE) {
+		free(n);
+		return;
+	}
+	n->parcel = (struct parcel){ 0 };
+	TAILQ_INSERT_HEAD(&d->spare, n, link);
+	d->n_spare++;
+}
+
+struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin)
+{
+	size_t size = message_size(m);
+	struct node *n;
+
+	if (size > d->max_bytes)
+		return NULL;
+	n = new_node(d);
+	n->parcel = (struct parcel){ .message = *m,
+				     .lane = lane,
+				     .origin = origin,
+				     .number = ++d->last_number,
+				     .expires_ms = INT64_MAX };
+	n->size = size;
+	n->mid = 0;
+	*m = (struct message){ 0 };
+	TAILQ_INSERT_TAIL(&d->waiting[lane], n, link);
+	d->n_waiting++;
+	d->bytes += size;
+	return &n->parcel;
+}
+
+static struct node *first_waiting(const struct delivery *d)
+{
+	struct node *n = d->offered;
+
+	for (int i = 0; i < LANES && !n; i++)
+		n = TAILQ_FIRST(&d->waiting[i]);
+	return n;
+}
+
+struct parcel *delivery_next(struct delivery *d)
+{
+	if (d->n_in_flight >= d->window)
+		return NULL;
+	d->offered = first_waiting(d);
+	return d->offered ? &d->offered->parcel : NULL;
+}
+
+static void leave_lane(struct delivery *d, struct node *n)
+{
+	TAILQ_REMOVE(&d->waiting[n->parcel.lane], n, link);
+	d->n_waiting--;
+	d->offered = NULL;
+}
+
+void delivery_sent(struct delivery *d, int mid)
+{
+	struct node *n = first_waiting(d);
+
+	assert(n);
+	leave_lane(d, n);
+	n->mid = mid;
+	TAILQ_INSERT_TAIL(&d->in_flight, n, link);
+	d->n_in_flight++;
+}
+
+bool delivery_pop(struct delivery *d, struct parcel *out)
+{
+	struct node *n = first_waiting(d);
+
+	if (!n)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
+void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms)
+{
+	p->expires_ms = expires_ms;
+	if (expires_ms < d->earliest_ms)
+		d->earliest_ms = expires_ms;
+}
+
+/* The oldest come first: the next one is found at once.  Only when there is none, all that waits is
+ * looked at, to know when to look again. */
+static struct node *find_expired(struct delivery *d, int64_t now_ms)
+{
+	int64_t earliest_ms = INT64_MAX;
+	struct node *n;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH (n, &d->waiting[i], link) {
+			if (n->parcel.expires_ms <= now_ms)
+				return n;
+			if (n->parcel.expires_ms < earliest_ms)
+				earliest_ms = n->parcel.expires_ms;
+		}
+	d->earliest_ms = earliest_ms;
+	return NULL;
+}
+
+bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out)
+{
+	struct node *n = now_ms < d->earliest_ms ? NULL : find_expired(d, now_ms);
+
+	if (!n)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
+int64_t delivery_next_expiry(const struct delivery *d)
+{
+	return d->earliest_ms;
+}
+
+static struct node *oldest(const struct delivery *d)
+{
+	struct node *found = NULL;
+
+	for (int i = 0; i < LANES; i++) {
+		struct node *n = TAILQ_FIRST(&d->waiting[i]);
+
+		if (n && (!found || n->parcel.since_ms < found->parcel.since_ms))
+			found = n;
+	}
+	return found;
+}
+
+int64_t delivery_oldest(const struct delivery *d)
+{
+	const struct node *n = oldest(d);
+
+	return n ? n->parcel.since_ms : INT64_MAX;
+}
+
+bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out)
+{
+	struct node *n = oldest(d);
+
+	if (!n || n->parcel.since_ms > since_ms)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
+bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
+{
+	struct node *n;
+
+	/* Brokers acknowledge in order, so this is the first nearly always. */
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		if (n->mid == mid)
+			break;
+	if (!n)
+		return false;
+	TAILQ_REMOVE(&d->in_flight, n, link);
+	d->n_in_flight--;
+	hand_out(d, n, out);
+	return true;
+}
+
+void delivery_reset(struct delivery *d)
+{
+	struct node *n;
+
+	/* Within a lane, the order sent is the order pushed, and all that was sent is older than
+	 * all that waits: so from the last one on, each goes to the head. */
+	while ((n = TAILQ_LAST(&d->in_flight, nodes))) {
+		TAILQ_REMOVE(&d->in_flight, n, link);
+		TAILQ_INSERT_HEAD(&d->waiting[n->parcel.lane], n, link);
+		if (n->parcel.expires_ms < d->earliest_ms)
+			d->earliest_ms = n->parcel.expires_ms;
+	}
+	d->n_waiting += d->n_in_flight;
+	d->n_in_flight = 0;
+	d->offered = NULL;
+}
+
+size_t delivery_waiting(const struct delivery *d)
+{
+	return d->n_waiting;
+}
+
+size_t delivery_in_flight(const struct delivery *d)
+{
+	return d->n_in_flight;
+}
+
+size_t delivery_bytes(const struct delivery *d)
+{
+	return d->bytes;
+}

@@ -1,0 +1,71 @@
+/* delivery.h -- the outgoing side of one session: what waits, and what is in flight.
+ *
+ * Two lanes, requests with replies before reports, in order within a lane.  At most `window`
+ * messages in flight.  A lost connection puts what was in flight back at the head, in order.  What
+ * waits may have a time after which it is not to be sent.  How much waits is bounded by who fills it
+ * (link/pressure.h).  Pure: the session does the sending. */
+#ifndef BRIDGE_DELIVERY_H
+#define BRIDGE_DELIVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "message/kind.h"
+#include "message/message.h"
+
+#define DELIVERY_WINDOW 100 /* PUBACK handling walks the window: larger costs more (measured) */
+
+struct delivery;
+
+struct parcel {
+	struct message message;
+	enum lane lane;
+	void *origin;	    /* the caller's: what is settled by it */
+	uint64_t number;    /* grows by 1 per parcel */
+	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
+	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
+	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
+	int64_t since_ms;   /* the caller's: since when it waits */
+};
+
+/* `max_bytes`: of one message. */
+struct delivery *delivery_new(unsigned window, size_t max_bytes);
+void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
+
+/* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
+ * caller to set `echo` and `order`.  NULL: larger than a message may be, nothing was taken. */
+struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
+
+/* After this time it is not to be sent, if it still waits then: see delivery_expired(). */
+void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms);
+/* Take out a parcel that has waited too long; false: none has.  Caller ends it with message_fini(). */
+bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
+/* When to ask for one (it may be too early); INT64_MAX: never. */
+int64_t delivery_next_expiry(const struct delivery *d);
+
+/* Take out the first parcel of a lane, if it waits since `since_ms` or before; false: none does.  Caller
+ * ends it with message_fini(). */
+bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out);
+/* Since when the first parcels of the lanes wait; INT64_MAX: none does. */
+int64_t delivery_oldest(const struct delivery *d);
+
+/* The parcel to send next, if the window has room; NULL: none.  It stays first until
+ * delivery_sent() or delivery_pop(). Borrowed. */
+struct parcel *delivery_next(struct delivery *d);
+/* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */
+void delivery_sent(struct delivery *d, int mid);
+/* Take the first waiting parcel out (it cannot be sent); false: none waits.  Caller ends it with
+ * message_fini(). */
+bool delivery_pop(struct delivery *d, struct parcel *out);
+/* Packet `mid` was acknowledged: take its parcel out.  False: no such packet.  Caller ends it with
+ * message_fini(). */
+bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
+/* The connection is gone: everything in flight waits again, in the order it was pushed. */
+void delivery_reset(struct delivery *d);
+
+size_t delivery_waiting(const struct delivery *d);
+size_t delivery_in_flight(const struct delivery *d);
+size_t delivery_bytes(const struct delivery *d);
+
+#endif

@@ -1,0 +1,685 @@
+#include "link/link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "link/link_inside.h"
+#include "message/trail.h"
+#include "state/devices.h"
+#include "state/echo.h"
+#include "state/presence.h"
+#include "state/provision.h"
+#include "state/reported.h"
+#include "state/twin.h"
+#include "translate/translator.h"
+
+/* --- intakes ------------------------------------------------------------------------------- */
+
+struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
+			   enum intake_origin origin)
+{
+	struct intake *in = mem_zalloc(sizeof *in);
+	struct link_counters *c = &l->counters[flow];
+
+	*in = (struct intake){
+		.flow = flow,
+		.tag = tag,
+		.raw = raw,
+		.kind = KIND_NONE,
+		.at_ms = l->now_ms,
+		.refs = 1,
+		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
+		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
+	};
+	in->n_bytes = raw ? message_size(raw) : 0;
+	l->pending_bytes[flow] += in->n_bytes;
+	in->is_decided = in->is_own;
+	in->keeps_outputs = in->is_own;
+	if (!in->is_own) {
+		++*(in->is_resumed ? &c->resumed : &c->received);
+		c->pending++;
+	}
+	return in;
+}
+
+void link_set_tag(struct intake *origin, void *tag)
+{
+	origin->tag = tag;
+}
+
+static enum refusal intake_verdict(const struct intake *in)
+{
+	if (in->dead != REFUSED_NOT)
+		return in->dead;
+	if (in->is_settled_well)
+		return REFUSED_NOT;
+	return in->filtered != REFUSED_NOT ? in->filtered : FILTERED_BY_MAPPING;
+}
+
+void link_release(struct link *l, struct intake *in)
+{
+	struct link_counters *c = &l->counters[in->flow];
+	struct verdict v = {
+		.flow = in->flow,
+		.text = in->text,
+		.tag = in->tag,
+		.is_own = in->is_own,
+		.message = in->raw,
+		.kind = in->kind,
+		.received_ms = in->at_ms,
+	};
+
+	if (--in->refs > 0)
+		return;
+	v.reason = intake_verdict(in);
+	if (!in->is_own) {
+		c->pending--;
+		c->by[v.reason]++;
+		if (v.reason == REFUSED_NOT)
+			c->delivered++;
+		else if (refusal_is_dead(v.reason))
+			c->dead++;
+		else
+			c->filtered++;
+	}
+	l->pending_bytes[in->flow] -= in->n_bytes;
+	l->ops.settled(l->ctx, &v);
+	for (unsigned i = 0; i < in->n_orders; i++) {
+		free(in->orders[i].device);
+		free(in->orders[i].far_id);
+	}
+	free(in->orders);
+	free(in->readers);
+	message_fini(&in->message);
+	free(in->text);
+	free(in->trail);
+	free(in);
+}
+
+void link_refuse(struct intake *in, enum refusal reason, const char *text)
+{
+	enum refusal *slot = refusal_is_dead(reason) ? &in->dead : &in->filtered;
+
+	if (*slot != REFUSED_NOT)
+		return; /* the first reason is the one to tell */
+	*slot = reason;
+	if (text && refusal_is_dead(reason)) {
+		free(in->text);
+		in->text = mem_strdup(text);
+	}
+}
+
+void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text)
+{
+	if (reason == REFUSED_NOT)
+		origin->is_settled_well = true;
+	else
+		link_refuse(origin, reason, text);
+	link_release(l, origin);
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+static bool is_exchange(enum kind kind)
+{
+	return kind_table[kind].reply != KIND_NONE || kind_table[kind].request != KIND_NONE;
+}
+
+/* A message that comes back on a topic that we read would be taken for news. */
+static uint64_t remember(struct link *l, enum side to, const struct message *m)
+{
+	struct match match;
+
+	if (!l->echo[to])
+		return 0;
+	plan_match(l->plan, to, m->topic, &match);
+	return match.n ? echo_sent(l->echo[to], m->topic, m->payload, m->payload_len) : 0;
+}
+
+static void hand_out(struct link *l, struct intake *in, struct output *o)
+{
+	o->origin = in;
+	o->tag = in->tag;
+	o->is_own = in->is_own;
+	o->is_kept = in->keeps_outputs;
+	o->echo = o->is_provisioning ? 0 : remember(l, o->to, &o->message);
+	l->ops.send(l->ctx, o);
+}
+
+/* --- decisions --------------------------------------------------------------------------------
+ *
+ * A message that changes the state, and what it leads to, must be written together.  While jobs of
+ * it are on their way it is *deciding*: its changes and outputs are held back.  The jobs of a strand
+ * complete in order, so no other message decides meanwhile; only a tick decides several things at
+ * once, which then wait for each other. */
+
+static void tell_decided(struct link *l, struct intake *in)
+{
+	if (in->is_told || !in->tag || l->is_ending)
+		return;
+	in->is_told = true;
+	if (l->ops.decided)
+		l->ops.decided(l->ctx, in->tag);
+}
+
+static void start_deciding(struct link *l, struct intake *in)
+{
+	if (l->n_deciding++ == 0 && TAILQ_EMPTY(&l->deciding))
+		l->n_ready = l->n_step;
+	in->is_deciding = true;
+	in->refs++;
+	TAILQ_INSERT_TAIL(&l->deciding, in, deciding);
+}
+
+static void drop_output(struct link *l, struct intake *in, struct output *o)
+{
+	message_fini(&o->message);
+	link_release(l, in);
+}
+
+static void end_deciding(struct link *l)
+{
+	struct intake *in;
+
+	while ((in = TAILQ_FIRST(&l->deciding)) != NULL) {
+		TAILQ_REMOVE(&l->deciding, in, deciding);
+		in->is_deciding = false;
+		for (size_t i = 0; i < in->n_held; i++)
+			(l->is_ending ? drop_output : hand_out)(l, in, &in->held[i]);
+		free(in->held);
+		in->held = NULL;
+		in->n_held = 0;
+		tell_decided(l, in);
+		link_release(l, in);
+	}
+	if (l->awaits_tick)
+		strand_rest(l->strand);
+	l->awaits_tick = false;
+}
+
+/* The state of `in`, or the number of its jobs, has changed. */
+static void follow_decision(struct link *l, struct intake *in)
+{
+	if (!in->is_decided)
+		return;
+	if (in->n_jobs > 0 && !in->is_deciding)
+		start_deciding(l, in);
+	else if (in->n_jobs == 0 && !in->is_deciding)
+		tell_decided(l, in);
+	else if (in->n_jobs == 0 && --l->n_deciding == 0)
+		end_deciding(l);
+}
+
+static void send_output(struct link *l, struct intake *in, struct output *o)
+{
+	in->refs++;
+	if (in->is_own && !in->is_resumed)
+		l->counters[in->flow].own++;
+	if (!in->is_deciding) {
+		hand_out(l, in, o);
+		return;
+	}
+	in->held = mem_grow(in->held, in->n_held, sizeof *in->held);
+	in->held[in->n_held++] = *o;
+}
+
+/* The number by which link_expire() finds the sender of this command; 0: it waits for nothing. */
+static unsigned note_order(struct intake *in, const struct task *t)
+{
+	struct order *o;
+
+	if (!t->waits || !t->job.plain.id)
+		return 0;
+	in->orders = mem_grow(in->orders, in->n_orders, sizeof *in->orders);
+	o = &in->orders[in->n_orders++];
+	*o = (struct order){ mem_strdup(t->job.plain.device), mem_strdup(t->job.plain.id) };
+	return in->n_orders;
+}
+
+void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
+	       const struct task *t)
+{
+	struct output o = {
+		.to = to,
+		.lane = is_exchange(item->plain.kind) ? LANE_EXCHANGE : LANE_REPORT,
+		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
+		.message = item->message,
+		.expires_ms = INT64_MAX,
+	};
+
+	if (t && t->expires_ms) {
+		o.expires_ms = t->expires_ms;
+		o.order = note_order(in, t);
+	}
+	if (to == SOUTH)
+		logic_note_carried(l, item);
+	item->message = (struct message){ 0 };
+	if (l->mark && !l->echo[to] && !o.is_provisioning && o.message.properties.n == 0)
+		trail_put(&o.message.properties, in->trail, l->mark);
+	send_output(l, in, &o);
+}
+
+/* What an earlier run stored does not say whether it is a command; its topic does. */
+static bool is_command(const struct link *l, const struct output *o)
+{
+	const struct row *row = o->to == SOUTH ? plan_writer(l->plan, SOUTH, KIND_COMMAND) : NULL;
+
+	return row && plan_is_topic_of(l->plan, SOUTH, row, o->message.topic);
+}
+
+void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
+		 struct output *outputs, size_t n, void *tag)
+{
+	struct intake *in;
+
+	l->now_ms = received_ms;
+	in = link_intake(l, flow_from(from), NULL, tag,
+			 is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
+	in->is_decided = in->is_told = true;
+	in->is_settled_well = n == 0; /* its effect is in the state */
+	for (size_t i = 0; i < n; i++) {
+		outputs[i].expires_ms = INT64_MAX;
+		if (is_command(l, &outputs[i]))
+			outputs[i].expires_ms = received_ms + l->plan->command_max_age_ms;
+		send_output(l, in, &outputs[i]);
+	}
+	link_release(l, in);
+}
+
+/* --- jobs ---------------------------------------------------------------------------------- */
+
+static void task_free(struct task *t)
+{
+	struct intake *in = t->intake;
+
+	in->n_jobs--;
+	follow_decision(t->link, in);
+	link_release(t->link, in);
+	job_fini(&t->job);
+	free(t->device);
+	free(t->response_topic);
+	free(t->answer_topic);
+	free(t);
+}
+
+static void drop(struct job *job)
+{
+	task_free((struct task *)job); /* the job is its first member */
+}
+
+struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side)
+{
+	struct task *t = mem_zalloc(sizeof *t);
+
+	t->job.type = type;
+	t->job.plan = l->plan;
+	t->job.side = side;
+	t->job.drop = drop;
+	t->link = l;
+	t->intake = in;
+	in->refs++;
+	in->n_jobs++;
+	follow_decision(l, in);
+	return t;
+}
+
+static void begin_step(struct link *l, int64_t now_ms)
+{
+	l->now_ms = now_ms;
+	l->n_step = l->changes.n;
+}
+
+void link_task_begin(struct task *t)
+{
+	begin_step(t->link, t->intake->at_ms);
+}
+
+/* Jobs that are done elsewhere are done with a device table of their own. */
+static void tell_devices(struct link *l)
+{
+	for (; l->n_told < l->changes.n; l->n_told++) {
+		const struct change *c = &l->changes.items[l->n_told];
+
+		if (strcmp(c->machine, "device") != 0)
+			continue;
+		strand_tell(l->strand, l->plan, c->key, c->value);
+		l->n_device_changes++;
+	}
+}
+
+void link_task_end(struct task *t)
+{
+	struct link *l = t->link;
+
+	tell_devices(l);
+	if (l->changes.n > l->n_step)
+		t->intake->is_decided = true;
+	task_free(t);
+}
+
+bool link_set_state(struct task *t, const char *device)
+{
+	struct link *l = t->link;
+	struct buf state = { 0 };
+	bool is_news;
+
+	presences_put_state(l->presences, device, &state);
+	is_news = t->n_device_changes != l->n_device_changes || !t->job.state != !state.data ||
+		  (state.data && strcmp(t->job.state, state.data) != 0);
+	t->n_device_changes = l->n_device_changes;
+	free(t->job.state);
+	t->job.state = state.data;
+	return is_news;
+}
+
+struct plain *link_copy_plain(const struct plain *p)
+{
+	struct plain *copy = NULL;
+
+	if (p) {
+		copy = mem_zalloc(sizeof *copy);
+		plain_copy(copy, p);
+	}
+	return copy;
+}
+
+static bool before_write(struct job *job)
+{
+	return link_set_state((struct task *)job, job->plain.device);
+}
+
+static void on_written(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+	size_t n_sent = 0, n_refused = 0;
+
+	link_task_begin(t);
+	for (size_t i = 0; i < results->n; i++) {
+		struct item *item = &results->items[i];
+
+		if (item->type == ITEM_MESSAGE) {
+			link_send(t->link, t->intake, item, job->side, t);
+			n_sent++;
+		} else {
+			link_refuse(t->intake, item->reason, item->text);
+			n_refused++;
+		}
+	}
+	if (t->after)
+		t->after(t, n_sent, n_refused);
+	link_task_end(t);
+}
+
+void link_write(struct link *l, struct intake *in, const struct link_write *w)
+{
+	struct task *t = link_task(l, in, JOB_WRITE, w->to);
+
+	plain_copy(&t->job.plain, w->plain);
+	t->job.request = link_copy_plain(w->request);
+	t->job.reply_topic = mem_strdup(w->reply_topic);
+	t->job.start = before_write;
+	t->job.done = on_written;
+	t->after = w->after;
+	t->caller = w->caller;
+	t->answer_topic = mem_strdup(w->answer_topic);
+	t->waits = w->waits;
+	t->expires_ms = w->expires_ms;
+	in->keeps_outputs = true; /* a stateful kind, or one read beside it */
+	strand_submit(l->strand, &t->job);
+}
+
+void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p)
+{
+	link_write(l, in, &(struct link_write){ .to = to, .plain = p });
+}
+
+void link_write_reply(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *reply, const struct plain *request,
+		      const char *reply_topic)
+{
+	link_write(l, in,
+		   &(struct link_write){ .to = caller,
+					 .plain = reply,
+					 .request = request,
+					 .reply_topic = reply_topic });
+}
+
+/* --- time ---------------------------------------------------------------------------------- */
+
+static struct intake *own_intake(struct link *l, enum flow flow)
+{
+	struct intake *in = link_intake(l, flow, NULL, NULL, INTAKE_OWN);
+
+	in->is_settled_well = true;
+	return in;
+}
+
+/* There will be no reply. */
+static void give_up(struct link *l, const struct pairing *p, const char *why)
+{
+	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+
+	logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	pairings_close(l->pairings, p, &l->changes);
+	link_release(l, in);
+}
+
+static void expire_pairings(struct link *l)
+{
+	const struct pairing *p;
+
+	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL)
+		give_up(l, p, "timeout");
+}
+
+void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
+{
+	const struct order *o = order ? &origin->orders[order - 1] : NULL;
+	const struct pairing *p =
+		o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
+
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
+	if (p) /* else it was told of a time-out before */
+		give_up(l, p, "expired");
+	strand_end(l->strand);
+	link_done(l, origin, o ? REFUSED_NOT : DEAD_EXPIRED, "older than command_max_age");
+}
+
+static void with_own_intake(struct link *l, struct provision_actions *acts)
+{
+	struct intake *in;
+
+	if (acts->n == 0)
+		return;
+	in = own_intake(l, FLOW_UP);
+	logic_provision(l, in, acts);
+	link_release(l, in);
+}
+
+void link_tick(struct link *l, int64_t now_ms)
+{
+	struct provision_actions acts = { 0 };
+
+	if (l->n_deciding > 0)
+		return; /* soon */
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
+	expire_pairings(l);
+	provisions_expire(l->provisions, now_ms, &l->changes, &acts);
+	with_own_intake(l, &acts);
+	strand_end(l->strand);
+}
+
+int64_t link_next_deadline(const struct link *l)
+{
+	int64_t a = pairings_next_deadline(l->pairings);
+	int64_t b = provisions_next_deadline(l->provisions);
+
+	return a < b ? a : b;
+}
+
+void link_await_tick(struct link *l)
+{
+	l->awaits_tick = l->n_deciding > 0;
+}
+
+bool link_is_deciding(const struct link *l)
+{
+	return l->n_deciding > 0;
+}
+
+void link_resume(struct link *l, int64_t now_ms)
+{
+	struct provision_actions acts = { 0 };
+
+	begin_step(l, now_ms);
+	strand_begin(l->strand);
+	provisions_resume(l->provisions, now_ms + l->plan->request_timeout_ms, &acts);
+	with_own_intake(l, &acts);
+	strand_end(l->strand);
+}
+
+/* --- the rest ------------------------------------------------------------------------------ */
+
+struct link *link_new(const struct plan *plan, struct translator *translator,
+		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES])
+{
+	struct link *l = mem_zalloc(sizeof *l);
+
+	TAILQ_INIT(&l->deciding);
+	l->plan = plan;
+	l->strand = strand_new(translator);
+	l->ops = *ops;
+	l->ctx = ctx;
+	l->pairings = pairings_new();
+	l->twins = twins_new();
+	l->presences = presences_new();
+	l->provisions = provisions_new();
+	l->reporteds = reporteds_new();
+	if (plan_has_echoes(plan, SOUTH))
+		l->carried = echo_new(NULL);
+	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
+	for (int s = 0; s < SIDES; s++)
+		l->echo[s] = echoes[s] ? echo_new(side_name((enum side)s)) : NULL;
+	return l;
+}
+
+void link_set_mark(struct link *l, const char *mark)
+{
+	free(l->mark);
+	l->mark = mem_strdup(mark);
+}
+
+void link_free(struct link *l)
+{
+	if (!l)
+		return;
+	l->is_ending = true;
+	free(l->mark);
+	strand_free(l->strand);
+	pairings_free(l->pairings);
+	twins_free(l->twins);
+	presences_free(l->presences);
+	provisions_free(l->provisions);
+	reporteds_free(l->reporteds);
+	if (l->carried)
+		echo_free(l->carried);
+	for (int s = 0; s < SIDES; s++)
+		if (l->echo[s])
+			echo_free(l->echo[s]);
+	changes_fini(&l->changes);
+	free(l);
+}
+
+static bool is_of_side(const char *key, enum side side)
+{
+	size_t len = strlen(side_name(side));
+
+	return strncmp(key, side_name(side), len) == 0 && key[len] == '/';
+}
+
+/* A side that has No Local now needs no memory: its rows go. */
+static bool restore_echo(struct link *l, const char *key, const char *value, struct err *e)
+{
+	for (int s = 0; s < SIDES; s++)
+		if (l->echo[s] && !echo_restore(l->echo[s], key, value, e))
+			return false;
+		else if (!l->echo[s] && is_of_side(key, (enum side)s))
+			changes_delete(&l->changes, "echo", key);
+	return true;
+}
+
+bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
+		  struct err *e)
+{
+	if (strcmp(machine, "pairing") == 0)
+		return pairings_restore(l->pairings, key, value, e);
+	if (strcmp(machine, "twin") == 0)
+		return twins_restore(l->twins, key, value, e);
+	if (strcmp(machine, "presence") == 0)
+		return presences_restore(l->presences, key, value, e);
+	if (strcmp(machine, "provision") == 0)
+		return provisions_restore(l->provisions, key, value, e);
+	if (strcmp(machine, "reported") == 0)
+		return reporteds_restore(l->reporteds, key, value, e);
+	if (strcmp(machine, "device") == 0)
+		return devices_restore(l->plan->devices, key, value, e);
+	if (strcmp(machine, "echo") == 0)
+		return restore_echo(l, key, value, e);
+	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
+	return false;
+}
+
+void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
+{
+	if (echo && l->echo[to])
+		echo_acked(l->echo[to], echo, now_ms);
+}
+
+struct changes link_changes(struct link *l)
+{
+	if (l->n_deciding == 0)
+		l->n_ready = l->changes.n;
+	return (struct changes){ l->changes.items, l->n_ready };
+}
+
+const struct changes *link_echoes(struct link *l, enum side side)
+{
+	return l->echo[side] ? echo_changes(l->echo[side]) : NULL;
+}
+
+void link_changes_written(struct link *l)
+{
+	for (int s = 0; s < SIDES; s++)
+		if (l->echo[s])
+			echo_written(l->echo[s]);
+	changes_drop(&l->changes, l->n_ready);
+	l->n_told = l->changes.n; /* all are told in the step that made them */
+	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;
+	l->n_ready = 0;
+}
+
+size_t link_pending_bytes(const struct link *l, enum flow flow)
+{
+	return l->pending_bytes[flow];
+}
+
+const struct link_counters *link_counters(const struct link *l, enum flow flow)
+{
+	return &l->counters[flow];
+}
+
+struct jslice link_credentials(const struct link *l)
+{
+	return provisions_credentials(l->provisions, l->plan->device);
+}
+
+void link_login_refused(struct link *l)
+{
+	provisions_refused(l->provisions, l->plan->device, &l->changes);
+}

@@ -1,0 +1,146 @@
+/* link.h -- one link at work: what comes in on one side, what goes out on the other, and the bridge's
+ * own logic in between (pairing, twins, presence, provisioning, echo).
+ *
+ * No socket, no clock, no store: messages and times are handed in; messages to send, verdicts and
+ * changes of state are handed out.  A driver (the running bridge, or an offline verb) connects it.
+ * Every message that comes in ends as exactly one verdict: delivered, filtered, or dead. */
+#ifndef BRIDGE_LINK_H
+#define BRIDGE_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "link/delivery.h"
+#include "message/refusal.h"
+#include "plan/plan.h"
+#include "state/change.h"
+
+struct err;
+struct intake; /* a message that came in and is not settled */
+struct jslice;
+struct link;
+struct message;
+struct translator;
+
+/* A message to send. */
+struct output {
+	enum side to;
+	enum lane lane;
+	bool is_provisioning; /* over the short-lived session of a handshake */
+	struct message message;
+	struct intake *origin; /* give it back with link_done() */
+	void *tag;	       /* of its origin, see link_receive() and link_set_tag() */
+	bool is_own;	       /* nothing came in: the bridge says it by itself */
+	bool is_kept;	       /* its message may come to be decided: it would be sent again */
+	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
+	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
+	 * `order`.  INT64_MAX: never. */
+	int64_t expires_ms;
+	unsigned order;
+};
+
+struct verdict {
+	enum flow flow;
+	enum refusal reason; /* REFUSED_NOT: delivered */
+	const char *text;    /* of a dead letter, for people; may be NULL */
+	void *tag;	     /* what link_receive() or link_set_tag() was given */
+	bool is_own;	     /* nothing came in: the bridge said it by itself */
+	/* What came in, less the properties that were credentials; NULL: nothing, or an earlier run
+	 * decided it.  Borrowed. */
+	const struct message *message;
+	enum kind kind; /* of the first row that reads it; KIND_NONE: none does */
+	int64_t received_ms;
+};
+
+struct link_ops {
+	/* Send it, and say what became of it with link_done().  The message is taken. */
+	void (*send)(void *ctx, struct output *o);
+	/* A message that came in is settled. */
+	void (*settled)(void *ctx, const struct verdict *v);
+	/* The north issued credentials (the body of a provision_reply): log in with them. */
+	void (*login)(void *ctx, struct jslice credentials);
+	/* No handshake is open any more. */
+	void (*end_provisioning)(void *ctx);
+	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
+	 * must not be received again, its outputs are to be sent again with link_resend().  To be
+	 * written together with link_changes().  Called once per message, after its outputs were handed
+	 * out (those with is_kept), also for what the bridge says by itself, if that has a tag. */
+	void (*decided)(void *ctx, void *tag);
+};
+
+/* received + resumed = delivered + filtered + dead + pending */
+struct link_counters {
+	uint64_t received, resumed, delivered, filtered, dead, pending;
+	uint64_t by[REFUSALS];
+	uint64_t
+		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
+};
+
+/* `plan` and `translator` are borrowed.  `echoes[side]`: that side's broker gives our own messages
+ * back (no No Local), remember them. */
+struct link *link_new(const struct plan *plan, struct translator *translator,
+		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
+/* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
+ * it; without it there is no trail. */
+void link_set_mark(struct link *l, const char *mark);
+void link_free(struct link *l); /* after the translator's hand has ended; drops jobs */
+
+/* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
+bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
+		  struct err *e);
+/* After the last link_restore(): go on with what was in hand. */
+void link_resume(struct link *l, int64_t now_ms);
+
+/* A message came in (borrowed). */
+void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		  void *tag);
+/* One came in that cannot be had, since the library has dropped it: a dead letter without a message. */
+void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms);
+/* An earlier run received it at `received_ms` and did not settle it: once more.  Counted as resumed. */
+void link_receive_again(struct link *l, enum side from, const struct message *m,
+			int64_t received_ms, void *tag);
+/* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
+ * `received_ms`, and did not settle it: send these.  Of an output, `to`, `lane` and `message` are used;
+ * messages are taken.  With none it is settled at once. */
+void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
+		 struct output *outputs, size_t n, void *tag);
+/* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
+void link_set_tag(struct intake *origin, void *tag);
+/* What became of an output: REFUSED_NOT, the far side has it; else why not. */
+void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text);
+/* In place of link_done(): a command has waited until it was too old (`command_max_age`), and will not
+ * be sent.  Who asked and waits for a reply is told "expired", which counts as delivered, as every
+ * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
+ * asked is told of a time-out then, by the pairing. */
+void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
+/* Its PUBACK came: the memory of it ends soon. */
+void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
+
+/* Deadlines. */
+void link_tick(struct link *l, int64_t now_ms);
+int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
+/* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
+bool link_is_deciding(const struct link *l);
+/* It is deciding, and there is something to tick: let no other decision begin behind it in the same
+ * translator_run(), or under load there would always be one. */
+void link_await_tick(struct link *l);
+
+/* The changes of state to write to the store, in one transaction with what was decided (link_ops);
+ * then call link_changes_written().  Those of a message that has jobs on their way are held back, as
+ * are its outputs: a crash must not come between them. */
+struct changes link_changes(struct link *l);
+/* Those of the memory of what was sent to a side (state/echo.h), to write likewise, before anything is
+ * sent; NULL: there is none.  They change nothing of what a message is. */
+const struct changes *link_echoes(struct link *l, enum side side);
+void link_changes_written(struct link *l);
+/* Bytes of the messages of this direction that came in and are not settled. */
+size_t link_pending_bytes(const struct link *l, enum flow flow);
+const struct link_counters *link_counters(const struct link *l, enum flow flow);
+
+/* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its
+ * len is 0 if there are none. */
+struct jslice link_credentials(const struct link *l);
+/* The north refused these credentials. */
+void link_login_refused(struct link *l);
+
+#endif

@@ -1,0 +1,190 @@
+/* link_inside.h -- what the three files of a link share: link.c (intakes, sending, writing, time),
+ * link_read.c (what comes in) and logic.c (the bridge's own logic, kind by kind).  Nobody else
+ * includes it. */
+#ifndef BRIDGE_LINK_INSIDE_H
+#define BRIDGE_LINK_INSIDE_H
+
+#include <sys/queue.h>
+
+#include "link/link.h"
+#include "message/message.h"
+#include "message/plain.h"
+#include "state/pairing.h"
+#include "translate/translate.h"
+
+struct echo;
+struct presences;
+struct provision_actions;
+struct provisions;
+struct reporteds;
+struct twins;
+
+TAILQ_HEAD(intakes, intake);
+
+struct link {
+	const struct plan *plan;
+	struct strand *strand;
+	struct link_ops ops;
+	void *ctx;
+	struct pairings *pairings;
+	struct twins *twins;
+	struct presences *presences;
+	struct provisions *provisions;
+	struct reporteds *reporteds;
+	bool keeps_reported;  /* the south can ask for its attributes */
+	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
+	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
+	char *mark;		  /* on the trail of what is sent; NULL: none is left */
+	struct changes changes;
+	size_t n_step;	/* of the changes: from before the event in hand */
+	size_t n_ready; /* of the changes: all that they lead to is there */
+	size_t n_told;	/* of the changes: the translator knows of them */
+	uint64_t n_device_changes;
+	struct link_counters counters[FLOWS];
+	size_t pending_bytes[FLOWS];
+	struct intakes deciding;
+	unsigned n_deciding; /* of these: with jobs on their way */
+	bool awaits_tick;    /* when that is over */
+	int64_t now_ms;	     /* of the event in hand */
+	bool is_ending;	     /* what is not complete is dropped */
+};
+
+/* A command on its way whose sender waits for a reply: by these its pairing is found. */
+struct order {
+	char *device;
+	char *far_id;
+};
+
+/* A message that came in, until all that it became is settled. */
+struct intake {
+	enum flow flow;
+	void *tag;
+	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
+	struct message message;	       /* once rows read it; credentials are taken out */
+	const struct reader **readers; /* that read it, in file order */
+	size_t n_readers;
+	enum kind kind; /* of the first of these */
+	size_t n_bytes;
+	int64_t at_ms;
+	unsigned refs;	 /* the event in hand, jobs and outputs on their way */
+	unsigned n_jobs; /* of these */
+	bool is_own;
+	bool is_resumed;    /* an earlier run received it */
+	bool is_decided;    /* it has changed the state */
+	bool is_told;	    /* that it is decided */
+	bool keeps_outputs; /* it may come to be decided */
+	bool is_deciding;   /* what it leads to is held back ... */
+	TAILQ_ENTRY(intake) deciding;
+	struct output *held; /* ... these */
+	size_t n_held;
+	struct order *orders;
+	unsigned n_orders;
+	char *trail;	      /* that it came with; NULL: none */
+	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
+	enum refusal dead, filtered;
+	char *text;
+};
+
+/* A job and what it belongs to. */
+struct task {
+	struct job job;
+	struct link *link;
+	struct intake *intake;
+	/* READ */
+	char *device;		     /* as the topic calls it; NULL: it does not */
+	const struct reader *reader; /* whose part of the results is taken */
+	uint64_t n_device_changes;   /* when it was started */
+	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
+	/* WRITE */
+	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
+	enum side caller;   /* of a request: who asked */
+	char *answer_topic; /* of a request: where its answer goes; NULL: the usual */
+	bool waits;	    /* the sender of a configuration, or of a command: for a word on it */
+	int64_t expires_ms; /* of a command; 0: of none */
+};
+
+/* A plain message to write; everything is copied. */
+struct link_write {
+	enum side to;
+	const struct plain *plain;
+	const struct plain *request;
+	const char *reply_topic;
+	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
+	enum side caller;
+	const char *answer_topic;
+	bool waits;
+	int64_t expires_ms;
+};
+
+/* --- link.c */
+
+/* A new intake, with one reference, of what is received now. */
+enum intake_origin { INTAKE_RECEIVED, INTAKE_RESUMED, INTAKE_OWN, INTAKE_OWN_RESUMED };
+struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
+			   enum intake_origin origin);
+/* Give a reference back; the last one settles it. */
+void link_release(struct link *l, struct intake *in);
+/* The first dead and the first filtered reason are the ones to tell. */
+void link_refuse(struct intake *in, enum refusal reason, const char *text);
+/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
+void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
+	       const struct task *t);
+/* A job for `in`, which it holds until link_task_end(). */
+struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
+/* A completion of `t` begins: the time is that of its message. */
+void link_task_begin(struct task *t);
+void link_task_end(struct task *t); /* and ends; `t` is freed */
+/* Tell a job what is known of the device.  True if it was told otherwise before. */
+bool link_set_state(struct task *t, const char *device);
+struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
+/* Order a plain message to be written. */
+void link_write(struct link *l, struct intake *in, const struct link_write *w);
+void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p);
+/* Order a reply to be written: to who asked, in answer to `request`; `reply_topic` NULL: the usual. */
+void link_write_reply(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *reply, const struct plain *request,
+		      const char *reply_topic);
+
+/* --- link_read.c */
+
+/* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
+ * Response Topic, or the `reply` of its alias.  Caller frees; NULL: the usual. */
+char *link_answer_topic(const struct task *t, const struct plain *p);
+
+/* --- logic.c */
+
+/* Take a plain message that `t` read to where it goes, through the logic of its kind. */
+void logic_take(struct task *t, struct plain *p);
+/* Is it a reply that is paired by id? */
+bool logic_is_reply(enum kind kind);
+/* The open request that `p`, read by `t`, answers; NULL: none. */
+const struct pairing *logic_pairing(const struct task *t, const struct plain *p);
+/* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */
+bool logic_send_error(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *request, const char *reply_topic, const char *text);
+/* Do what a handshake asks for; *acts is ended. */
+void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- logic_state.c */
+
+/* Answer a request for attributes with what the bridge knows. */
+void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
+			     const struct plain *request, const char *reply_topic);
+/* Attributes go up: remember them for such answers. */
+void logic_note_attributes(struct link *l, const struct plain *p);
+/* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember
+ * its fields, so that they are not taken for attributes. */
+void logic_note_carried(struct link *l, const struct item *item);
+/* May attributes of this device, on a row that gives back what was pushed, be no news? */
+bool logic_awaits_echo(const struct link *l, const char *device);
+/* Append the fields of a JSON object of attributes that are no such echo, as an object. */
+void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
+			struct buf *out);
+/* Tell a device that asks for a snapshot what the bridge holds for it. */
+void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
+/* The north's answer to a snapshot request: its attributes. */
+void logic_take_snapshot(struct task *t, const struct plain *p);
+/* A side renamed or deleted a device. */
+void logic_change_device(struct task *t, struct plain *p);
+
+#endif

@@ -1,0 +1,444 @@
+/* link_read.c -- what comes in: is it for us, may it pass, which rows read it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "link/link_inside.h"
+#include "message/trail.h"
+#include "state/echo.h"
+#include "translate/translator.h"
+
+/* --- where answers go ---------------------------------------------------------------------- */
+
+/* A peer may ask for its answer on any topic, but not on a filter or among the broker's own. */
+static bool is_fit_to_answer(const char *response_topic)
+{
+	return response_topic && topic_name_is_valid(response_topic) && response_topic[0] != '$';
+}
+
+struct asked {
+	const struct task *task;
+	const struct plain *request;
+	struct vars captures;
+	struct buf id;
+};
+
+static const char *lookup_asked(void *ctx, const char *name)
+{
+	const struct asked *a = ctx;
+	const struct plan *plan = a->task->link->plan;
+	enum side side = a->task->job.side;
+	const char *captured = vars_get(&a->captures, name);
+
+	if (strcmp(name, "device") == 0)
+		return plan_device_there(plan, side, a->request->device);
+	if (captured)
+		return captured;
+	if (strcmp(name, "id") == 0 && a->request->id)
+		return buf_str(&a->id);
+	return vars_get(&plan->side[side].vars, name);
+}
+
+char *link_answer_topic(const struct task *t, const struct plain *p)
+{
+	const struct reader *r = t->reader;
+	struct asked a = { .task = t, .request = p };
+	struct topic_template reply;
+	struct buf topic = { 0 };
+
+	if (t->response_topic)
+		return mem_strdup(t->response_topic);
+	if (!r->reply || !topic_template_parse(&reply, r->reply, NULL))
+		return NULL;
+	topic_template_match(&r->topic, t->job.message->topic, &a.captures);
+	if (p->id)
+		translate_put_id(&a.id, p->id);
+	topic_template_expand(&reply, lookup_asked, &a, &topic, NULL);
+	topic_template_fini(&reply);
+	vars_fini(&a.captures);
+	buf_fini(&a.id);
+	return topic.len ? buf_take(&topic) : NULL;
+}
+
+/* --- reading -------------------------------------------------------------------------------
+ *
+ * The rows of a message are read by one job as far as none of them must see what another one led to.
+ * What comes after such a row is read by a job of its own, behind the jobs to which that row led. */
+
+static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
+			struct plain *request);
+
+/* Replies are read with their request.  Where the id is in the payload, the request is known only
+ * after a first reading, and this is what to read it again with; NULL: there is no need. */
+static struct plain *find_said_request(const struct task *t, const struct results *part)
+{
+	if (t->job.request || t->reader->row->read_fn < 0)
+		return NULL;
+	for (size_t i = 0; i < part->n; i++) {
+		const struct plain *p = &part->items[i].plain;
+		const struct pairing *pairing;
+
+		if (part->items[i].type != ITEM_PLAIN || !logic_is_reply(p->kind))
+			continue;
+		pairing = logic_pairing(t, p);
+		if (pairing)
+			return link_copy_plain(&pairing->request);
+	}
+	return NULL;
+}
+
+/* May what it gives, or the rows that are not read yet, change the state? */
+static bool may_decide(const struct task *t, const struct results *results)
+{
+	const struct job *job = &t->job;
+	const struct intake *in = t->intake;
+	bool may = job->readers + job->n_readers < in->readers + in->n_readers;
+
+	for (size_t i = 0; !may && i < results->n; i++) {
+		const struct item *item = &results->items[i];
+
+		may = item->type == ITEM_PLAIN ||
+		      (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES &&
+		       t->link->keeps_reported);
+	}
+	return may;
+}
+
+/* Take what one row gave. */
+static void take_part(struct task *t, const struct results *part)
+{
+	for (size_t i = 0; i < part->n; i++) {
+		struct item *item = &part->items[i];
+
+		if (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES)
+			logic_note_attributes(t->link, &item->plain);
+		if (item->type == ITEM_MESSAGE)
+			link_send(t->link, t->intake, item,
+				  flow_target(kind_table[item->plain.kind].flow), NULL);
+		else if (item->type == ITEM_PLAIN)
+			logic_take(t, &item->plain);
+		else
+			link_refuse(t->intake, item->reason, item->text);
+	}
+}
+
+/* Did what was taken so far change what later rows are told, or order something that comes first? */
+static bool has_effect(const struct task *t)
+{
+	return t->intake->n_jobs > 1 || t->link->changes.n > t->link->n_step;
+}
+
+/* The items of a row, which come from *pos on; *pos is moved behind them. */
+static struct results part_of(const struct results *all, size_t row, size_t *pos)
+{
+	struct results part = { 0 };
+
+	for (; *pos < all->n && all->items[*pos].row == row; ++*pos)
+		if (part.n++ == 0)
+			part.items = &all->items[*pos];
+	return part;
+}
+
+static void on_read(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+	struct intake *in = t->intake;
+	struct plain *request = NULL;
+	size_t row = 0, pos = 0;
+
+	link_task_begin(t);
+	if (may_decide(t, results))
+		in->keeps_outputs = true;
+	while (row < job->n_readers && !has_effect(t)) {
+		struct results part = part_of(results, row, &pos);
+
+		t->reader = job->readers[row];
+		request = find_said_request(t, &part);
+		if (request)
+			break;
+		take_part(t, &part);
+		row++;
+	}
+	row += (size_t)(job->readers - in->readers);
+	if (row < in->n_readers)
+		submit_read(t->link, in, job->side, row, request);
+	link_task_end(t);
+}
+
+/* True if another one is found than before. */
+static bool find_request(struct task *t, const char *device)
+{
+	const struct reader *r = t->job.readers[0];
+	struct plain p = { .kind = r->row->kind, .device = (char *)device };
+	const struct pairing *pairing;
+
+	if (t->job.request || !logic_is_reply(p.kind))
+		return false;
+	p.id = translate_topic_id(r, t->job.message->topic);
+	pairing = p.id ? logic_pairing(t, &p) : NULL;
+	if (pairing)
+		t->job.request = link_copy_plain(&pairing->request);
+	free(p.id);
+	return t->job.request != NULL;
+}
+
+/* Where nothing can come back, attributes are as stateless as telemetry.  True if that has changed. */
+static bool find_echo(struct task *t, const char *device)
+{
+	bool awaits = false, is_news;
+
+	for (size_t i = 0; i < t->job.n_readers; i++)
+		awaits = awaits || t->job.readers[i]->row->echoes != KIND_NONE;
+	awaits = awaits && logic_awaits_echo(t->link, device);
+	is_news = awaits != t->job.awaits_echo;
+	t->job.awaits_echo = awaits;
+	return is_news;
+}
+
+static bool before_read(struct job *job)
+{
+	struct task *t = (struct task *)job;
+	const char *device = translate_device(job->plan, job->side, t->device);
+	bool is_news = false;
+
+	if (device) {
+		is_news = link_set_state(t, device);
+		is_news = find_request(t, device) || is_news;
+		is_news = find_echo(t, device) || is_news;
+	}
+	return is_news;
+}
+
+/* How many rows from the first on one job can read: all are told of the same device, and of the
+ * request none but a reply, which is read alone. */
+static size_t count_together(const struct reader **readers, size_t n)
+{
+	size_t k = 1;
+
+	if (logic_is_reply(readers[0]->row->kind))
+		return 1;
+	while (k < n && !logic_is_reply(readers[k]->row->kind) &&
+	       plan_reads_alike(readers[0], readers[k]))
+		k++;
+	return k;
+}
+
+/* Read the message by its rows from the `first` on.  `request`: that the first answers (taken), if it
+ * is known; else NULL. */
+static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
+			struct plain *request)
+{
+	struct task *t = link_task(l, in, JOB_READ, from);
+
+	t->job.readers = in->readers + first;
+	t->job.n_readers = request ? 1 : count_together(in->readers + first, in->n_readers - first);
+	t->job.request = request;
+	t->job.message = &in->message;
+	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
+	t->job.at_ms = l->now_ms;
+	t->job.start = before_read;
+	t->job.done = on_read;
+	if (is_fit_to_answer(in->message.response_topic))
+		t->response_topic = mem_strdup(in->message.response_topic);
+	strand_submit(l->strand, &t->job);
+}
+
+/* --- identity ------------------------------------------------------------------------------ */
+
+struct expected {
+	const struct link *link;
+	enum side side;
+	const char *device;
+};
+
+static const char *lookup_expected(void *ctx, const char *name)
+{
+	struct expected *x = ctx;
+	const struct plan_side *ps = &x->link->plan->side[x->side];
+
+	if (strcmp(name, "device") == 0)
+		return plan_device_there(x->link->plan, x->side, x->device);
+	return vars_get(&ps->vars, name);
+}
+
+static bool names_credential(const struct dialect *d, const char *template)
+{
+	struct buf name = { 0 };
+	size_t pos = 0;
+	bool found = false;
+
+	while (!found && text_template_next(template, &pos, &name)) {
+		found = dialect_is_credential(d, name.data);
+		buf_reset(&name);
+	}
+	buf_fini(&name);
+	return found;
+}
+
+static void drop_property(struct vars *properties, const char *name)
+{
+	struct vars rest = { 0 };
+
+	for (size_t i = 0; i < properties->n; i++)
+		if (strcmp(properties->items[i].name, name) != 0)
+			vars_add(&rest, properties->items[i].name, properties->items[i].value);
+	vars_fini(properties);
+	*properties = rest;
+}
+
+/* Properties that a row would write name the device or carry its credential: what came must agree. */
+static enum refusal check_property(const struct link *l, enum side from, const struct var *want,
+				   const char *device, const struct vars *properties)
+{
+	const struct dialect *d = l->plan->side[from].dialect;
+	struct expected x = { .link = l, .side = from, .device = device };
+	enum refusal reason = REFUSED_NOT;
+	struct buf text = { 0 };
+
+	/* Names may repeat in MQTT 5: one that is wrong is enough. */
+	if (text_template_expand(want->value, lookup_expected, &x, &text, NULL))
+		for (size_t i = 0; i < properties->n; i++)
+			if (strcmp(properties->items[i].name, want->name) == 0 &&
+			    !crypto_text_equal(properties->items[i].value, buf_str(&text)))
+				reason = names_credential(d, want->value) ? DEAD_CREDENTIAL
+									  : DEAD_OTHER_DEVICE;
+	mem_free_secret(text.data, text.len);
+	return reason;
+}
+
+static enum refusal check_identity(const struct link *l, enum side from, const struct match *match,
+				   const char *device, const struct vars *properties)
+{
+	enum refusal reason = REFUSED_NOT;
+
+	for (size_t i = 0; i < match->n; i++) {
+		const struct vars *wanted = &match->readers[i]->row->properties;
+
+		for (size_t k = 0; reason == REFUSED_NOT && k < wanted->n; k++)
+			reason = check_property(l, from, &wanted->items[k], device, properties);
+	}
+	return reason;
+}
+
+/* Credentials go no further. */
+static void drop_credentials(const struct link *l, enum side from, const struct match *match,
+			     struct vars *properties)
+{
+	const struct dialect *d = l->plan->side[from].dialect;
+
+	for (size_t i = 0; i < match->n; i++) {
+		const struct vars *wanted = &match->readers[i]->row->properties;
+
+		for (size_t k = 0; k < wanted->n; k++)
+			if (names_credential(d, wanted->items[k].value))
+				drop_property(properties, wanted->items[k].name);
+	}
+}
+
+/* A command or handshake from the broker's memory is an old one. */
+static bool is_stale(const struct match *match, const struct message *m)
+{
+	for (size_t i = 0; m->retain && i < match->n; i++)
+		if (match->readers[i]->row->kind == KIND_COMMAND ||
+		    match->readers[i]->row->kind == KIND_PROVISION)
+			return true;
+	return false;
+}
+
+/* May it pass?  Its credentials are taken out. */
+static enum refusal admit(const struct link *l, enum side from, const struct match *match,
+			  struct message *m)
+{
+	/* All readers have the same topic, but for the names of variables. */
+	char *native = translate_topic_device(match->readers[0], m->topic);
+	const char *device = translate_device(l->plan, from, native);
+	enum refusal reason = DEAD_OTHER_DEVICE;
+
+	if (is_stale(match, m))
+		reason = DEAD_RETAINED;
+	else if (device)
+		reason = check_identity(l, from, match, device, &m->properties);
+	drop_credentials(l, from, match, &m->properties);
+	free(native);
+	return reason;
+}
+
+/* What can be said of a message before its payload is looked at. */
+static enum refusal sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
+			     struct match *match)
+{
+	if (m->retain && m->payload_len == 0)
+		return FILTERED_EMPTY_RETAIN;
+	if (is_new && l->echo[from] &&
+	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
+		return FILTERED_ECHO;
+	if (l->mark && trail_has(&m->properties, l->mark))
+		return FILTERED_LOOP;
+	if (l->plan->is_mirror && from == NORTH)
+		return FILTERED_MIRROR;
+	plan_match(l->plan, from, m->topic, match);
+	if (!match->is_known)
+		return l->plan->drop_unmatched ? FILTERED_UNMATCHED : DEAD_UNKNOWN_TOPIC;
+	return match->n ? REFUSED_NOT : FILTERED_NOT_READ;
+}
+
+static enum refusal take_in(struct link *l, enum side from, struct intake *in,
+			    const struct match *match)
+{
+	enum refusal reason;
+
+	message_copy(&in->message, in->raw);
+	in->raw = &in->message;
+	in->trail = mem_strdup(vars_get(&in->message.properties, TRAIL_PROPERTY));
+	if (in->trail)
+		drop_property(&in->message.properties, TRAIL_PROPERTY);
+	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
+	in->n_readers = match->n;
+	in->kind = match->readers[0]->row->kind;
+	reason = admit(l, from, match, &in->message);
+	if (reason == REFUSED_NOT)
+		submit_read(l, in, from, 0, NULL);
+	return reason;
+}
+
+static void receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		    void *tag, enum intake_origin origin)
+{
+	struct intake *in;
+	struct match match;
+	enum refusal reason;
+
+	l->now_ms = now_ms;
+	in = link_intake(l, flow_from(from), m, tag, origin);
+	reason = sort_out(l, from, m, origin == INTAKE_RECEIVED, &match);
+	if (reason == REFUSED_NOT)
+		reason = take_in(l, from, in, &match);
+	if (reason != REFUSED_NOT)
+		link_refuse(in, reason, m->topic);
+	link_release(l, in);
+}
+
+void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
+		  void *tag)
+{
+	receive(l, from, m, now_ms, tag, INTAKE_RECEIVED);
+}
+
+void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms)
+{
+	struct intake *in;
+
+	l->now_ms = now_ms;
+	in = link_intake(l, flow_from(from), NULL, NULL, INTAKE_RECEIVED);
+	link_refuse(in, DEAD_UNREADABLE, why);
+	link_release(l, in);
+}
+
+void link_receive_again(struct link *l, enum side from, const struct message *m,
+			int64_t received_ms, void *tag)
+{
+	receive(l, from, m, received_ms, tag, INTAKE_RESUMED);
+}

@@ -1,0 +1,602 @@
+/* logic.c -- what the bridge itself knows of each kind: pairing, twins, presence, provisioning. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "link/link_inside.h"
+#include "state/presence.h"
+#include "state/provision.h"
+#include "state/twin.h"
+
+/* --- fields of bodies ---------------------------------------------------------------------- */
+
+static bool body_is(const struct plain *p, const char *key, const char *word)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_string_is(v, word);
+}
+
+static bool body_true(const struct plain *p, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+}
+
+/* --- the bridge's own logic, kind by kind -------------------------------------------------- */
+
+/* `t` is the task that read `p`. */
+static enum side source(const struct task *t)
+{
+	return t->job.side;
+}
+
+static void filtered(struct task *t, enum refusal reason)
+{
+	link_refuse(t->intake, reason, NULL);
+}
+
+static void on_presence(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+
+	if (presences_set_online(l->presences, p->device, body_true(p, "online"), &l->changes))
+		link_write_plain(l, t->intake, NORTH, p);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+}
+
+/* An alarm that is read from a message beside other things is a state, of which only a change is a
+ * message; one that has a message of its own always is. */
+static void on_alarm(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	bool is_change =
+		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
+
+	if (is_change || t->intake->n_readers == 1)
+		link_write_plain(l, t->intake, NORTH, p);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+}
+
+/* The fields of the request but for those of `but`, each with a comma behind. */
+static void put_fields(struct buf *out, const struct plain *request, const char *but)
+{
+	struct jfield f;
+	size_t pos = 0;
+
+	while (jtext_next_field(plain_body(request), &pos, &f)) {
+		if (jtext_string_is(f.key, but))
+			continue;
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+		buf_putc(out, ',');
+	}
+}
+
+/* The body of an error reply, in the common tongue. */
+static void put_error(struct buf *out, enum kind reply, const struct plain *request,
+		      const char *text)
+{
+	buf_putc(out, '{');
+	switch (reply) {
+	case KIND_COMMAND_REPLY:
+		buf_puts(out, "\"status\":\"error\",\"message\":");
+		break;
+	case KIND_PROVISION_REPLY:
+		buf_puts(out, "\"status\":\"FAILURE\",\"message\":");
+		break;
+	case KIND_FIRMWARE_CHUNK:
+		put_fields(out, request, "error");
+		buf_puts(out, "\"error\":");
+		break;
+	default:
+		buf_puts(out, "\"error\":");
+		break;
+	}
+	jtext_put_string(out, text, strlen(text));
+	buf_putc(out, '}');
+}
+
+/* Does the asker wait for a reply, and can be given one?  A command without an id is one-way. */
+static bool wants_reply(const struct link *l, enum side caller, const struct plain *request,
+			const char *reply_topic)
+{
+	if (!request->id && !reply_topic && request->kind == KIND_COMMAND)
+		return false;
+	return plan_writer(l->plan, caller, kind_table[request->kind].reply);
+}
+
+bool logic_send_error(struct link *l, struct intake *in, enum side caller,
+		      const struct plain *request, const char *reply_topic, const char *text)
+{
+	enum kind kind = kind_table[request->kind].reply;
+	struct plain reply = { .kind = kind, .device = request->device, .id = request->id };
+	struct buf body = { 0 };
+
+	/* No dialect can say that these failed, but the bridge knows something itself. */
+	if (request->kind == KIND_ATTRIBUTES_REQUEST)
+		logic_answer_attributes(l, in, caller, request, reply_topic);
+	if (request->kind == KIND_SNAPSHOT_REQUEST)
+		logic_send_snapshot(l, in, request->device);
+	if (kind == KIND_ATTRIBUTES_REPLY || !wants_reply(l, caller, request, reply_topic))
+		return false;
+	put_error(&body, kind, request, text);
+	reply.body = body.data;
+	reply.body_len = body.len;
+	link_write_reply(l, in, caller, &reply, request, reply_topic);
+	buf_fini(&body);
+	return true;
+}
+
+static const char *why_not_written(size_t n_refused)
+{
+	return n_refused ? "it cannot be carried to the other platform" : "the mapping filtered it";
+}
+
+/* A request was written, or could not be: then its asker is told at once. */
+static void after_request(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	const struct plain *far = &t->job.plain;
+	const struct pairing *pairing;
+
+	if (n_sent > 0)
+		return;
+	pairing = pairings_find(l->pairings, far->device, far->kind, t->caller, far->id);
+	if (!pairing)
+		return;
+	logic_send_error(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
+			 why_not_written(n_refused));
+	pairings_close(l->pairings, pairing, &l->changes);
+}
+
+/* A request that the far platform never answers has an answer in the mapping. */
+static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	const struct plain *request = &t->job.plain;
+	const struct row *row = plan_writer(l->plan, t->job.side, request->kind);
+	struct plain reply = {
+		.kind = kind_table[request->kind].reply,
+		.device = request->device,
+		.id = request->id,
+		.body = row->answered,
+		.body_len = strlen(row->answered),
+	};
+
+	if (n_sent == 0)
+		logic_send_error(l, t->intake, t->caller, request, t->answer_topic,
+				 why_not_written(n_refused));
+	else if (wants_reply(l, t->caller, request, t->answer_topic))
+		link_write_reply(l, t->intake, t->caller, &reply, request, t->answer_topic);
+}
+
+/* From when on a command is too old to be obeyed; 0: it is none. */
+static int64_t expiry(const struct task *t, const struct plain *p)
+{
+	double ts = p->ts ? strtod(p->ts, NULL) : 0;
+	int64_t born_ms = t->intake->at_ms;
+
+	if (p->kind != KIND_COMMAND)
+		return 0;
+	if (p->ts &&
+	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
+		born_ms = ts > 0 ? (int64_t)ts : 0;
+	return born_ms + t->link->plan->command_max_age_ms;
+}
+
+/* Too old when it came.  (One that gets too old while it waits: link_expire().) */
+static bool is_expired(const struct task *t, const struct plain *p)
+{
+	int64_t expires_ms = expiry(t, p);
+
+	return expires_ms && expires_ms <= t->link->now_ms;
+}
+
+static void refuse_expired(struct task *t, const struct plain *p, const char *answer_topic)
+{
+	if (!logic_send_error(t->link, t->intake, source(t), p, answer_topic, "expired"))
+		link_refuse(t->intake, DEAD_EXPIRED, "older than command_max_age");
+}
+
+static void open_pairing(struct task *t, const struct plain *p, const struct row *row,
+			 const char *answer_topic)
+{
+	struct link *l = t->link;
+	const struct pairing *pairing =
+		pairings_open(l->pairings, p, source(t), row->id, answer_topic,
+			      l->now_ms + l->plan->request_timeout_ms, &l->changes);
+	struct plain far = *p;
+
+	far.id = pairing->far_id;
+	link_write(l, t->intake,
+		   &(struct link_write){ .to = side_other(source(t)),
+					 .plain = &far,
+					 .after = after_request,
+					 .caller = source(t),
+					 .waits = wants_reply(l, source(t), p, answer_topic),
+					 .expires_ms = expiry(t, p) });
+}
+
+static void on_request(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	enum side to = side_other(source(t));
+	const struct row *row = plan_writer(l->plan, to, p->kind);
+	char *answer_topic;
+
+	if (l->plan->is_mirror) {
+		filtered(t, FILTERED_MIRROR);
+		return;
+	}
+	answer_topic = link_answer_topic(t, p);
+	if (is_expired(t, p)) {
+		refuse_expired(t, p, answer_topic);
+	} else if (!row && p->kind == KIND_ATTRIBUTES_REQUEST) {
+		logic_answer_attributes(l, t->intake, source(t), p, answer_topic);
+	} else if (!row) {
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+		logic_send_error(l, t->intake, source(t), p, answer_topic,
+				 "the other platform has no such request");
+	} else if (row->answered) {
+		link_write(l, t->intake,
+			   &(struct link_write){ .to = to,
+						 .plain = p,
+						 .after = after_answered,
+						 .caller = source(t),
+						 .answer_topic = answer_topic,
+						 .expires_ms = expiry(t, p) });
+	} else {
+		open_pairing(t, p, row, answer_topic);
+	}
+	free(answer_topic);
+}
+
+/* Asks for messages, not for a reply.  A platform that has no snapshots is asked for attributes. */
+static void on_snapshot_request(struct task *t, struct plain *p)
+{
+	const struct plan *plan = t->link->plan;
+	const struct row *row = plan_writer(plan, NORTH, p->kind);
+
+	if (plan->is_mirror)
+		filtered(t, FILTERED_MIRROR);
+	else if (!row)
+		logic_send_snapshot(t->link, t->intake, p->device);
+	else if (plan_reader(plan, NORTH, KIND_ATTRIBUTES_REPLY))
+		open_pairing(t, p, row, NULL);
+	else
+		link_write_plain(t->link, t->intake, NORTH, p);
+}
+
+const struct pairing *logic_pairing(const struct task *t, const struct plain *p)
+{
+	const struct pairings *pairings = t->link->pairings;
+	enum side caller = side_other(source(t));
+	const struct pairing *found =
+		pairings_find(pairings, p->device, kind_table[p->kind].request, caller, p->id);
+
+	if (!found && p->kind == KIND_ATTRIBUTES_REPLY)
+		found = pairings_find(pairings, p->device, KIND_SNAPSHOT_REQUEST, caller, p->id);
+	return found;
+}
+
+static void on_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	const struct pairing *pairing = logic_pairing(t, p);
+	bool is_final = p->kind != KIND_COMMAND_REPLY || !body_is(p, "status", "in_progress");
+	struct plain near = *p;
+
+	if (!pairing) {
+		if (l->plan->is_mirror)
+			filtered(t,
+				 FILTERED_MIRROR); /* it answers the platform that is tried out */
+		else
+			link_refuse(t->intake, DEAD_UNKNOWN_ID, "nobody asked, or the time is up");
+		return;
+	}
+	near.id = pairing->request.id;
+	if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
+		logic_take_snapshot(t, p);
+	else if (wants_reply(l, pairing->caller, &pairing->request, pairing->reply_topic))
+		link_write_reply(l, t->intake, pairing->caller, &near, &pairing->request,
+				 pairing->reply_topic);
+	else
+		filtered(t, FILTERED_ONE_WAY);
+	if (is_final)
+		pairings_close(l->pairings, pairing, &l->changes);
+	else
+		pairings_extend(l->pairings, pairing, l->now_ms + l->plan->request_timeout_ms,
+				&l->changes);
+}
+
+/* --- configuration */
+
+static void confirm(struct link *l, struct intake *in, const char *device, const char *id,
+		    const struct buf *body)
+{
+	struct plain p = { .kind = KIND_CONFIG_REPLY,
+			   .device = (char *)device,
+			   .id = (char *)id,
+			   .body = body->data,
+			   .body_len = body->len };
+
+	link_write_plain(l, in, NORTH, &p);
+}
+
+/* Of a push that the south's dialect cannot say (a deletion, often) nobody will hear again. */
+static void after_config(struct task *t, size_t n_sent, size_t n_refused)
+{
+	struct link *l = t->link;
+	struct buf reply = { 0 };
+
+	if (n_sent > 0 || n_refused > 0)
+		return;
+	twins_unsendable(l->twins, t->job.plain.device, &l->changes, &reply);
+	if (t->waits && reply.len)
+		confirm(l, t->intake, t->job.plain.device, NULL, &reply);
+	buf_fini(&reply);
+}
+
+static void push(struct task *t, const struct plain *p, const struct buf *body, bool waits)
+{
+	struct plain config = *p;
+
+	config.body = body->data;
+	config.body_len = body->len;
+	link_write(t->link, t->intake,
+		   &(struct link_write){
+			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
+}
+
+static void on_config(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	/* Whoever gives or has a Response Topic waits for a word. */
+	bool waits = (t->response_topic || t->reader->row->response_topic) &&
+		     plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY);
+	struct buf config = { 0 }, reply = { 0 };
+	struct twin_push result = { 0 };
+	struct err e = { 0 };
+
+	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+	else if (!twins_push(l->twins, p->device, plain_body(p), waits, l->now_ms, &l->changes,
+			     &result, &config, &reply, &e))
+		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	else if (result.is_change)
+		push(t, p, &config, waits);
+	else if (result.is_confirmed)
+		confirm(l, t->intake, p->device, NULL, &reply);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+	buf_fini(&config);
+	buf_fini(&reply);
+}
+
+static void on_config_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf reply = { 0 };
+	struct err e = { 0 };
+
+	if (!twins_confirm(l->twins, p->device, plain_body(p), &l->changes, &reply, &e))
+		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	else
+		confirm(l, t->intake, p->device, p->id, &reply);
+	buf_fini(&reply);
+}
+
+/* Attributes on a row that gives back what was pushed. */
+static void on_attributes(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf news = { 0 }, rest = { 0 }, reply = { 0 };
+	bool is_confirmed = false;
+
+	logic_drop_carried(l, p->device, plain_body(p), &news);
+	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, &l->changes, &rest,
+		   &is_confirmed, &reply);
+	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
+		confirm(l, t->intake, p->device, NULL, &reply);
+	if (strcmp(buf_str(&rest), "{}") != 0) {
+		plain_set_body(p, rest.data, rest.len);
+		logic_note_attributes(l, p);
+		link_write_plain(l, t->intake, NORTH, p);
+	} else {
+		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
+	}
+	buf_fini(&news);
+	buf_fini(&rest);
+	buf_fini(&reply);
+}
+
+/* --- provisioning */
+
+/* The session's own provisioning key replaces the device's, if set. */
+static void replace_key(const struct plan *plan, struct plain *p)
+{
+	const char *const fields[][2] = { { "provision_key", plan->provision_key },
+					  { "provision_secret", plan->provision_secret },
+					  { "device_name", plan->provision_name } };
+	json_object *body = jtext_tree(p->body, p->body_len, NULL);
+	struct buf text = { 0 };
+
+	for (size_t i = 0; body && i < sizeof fields / sizeof fields[0]; i++)
+		if (fields[i][1])
+			json_object_object_add(body, fields[i][0],
+					       json_object_new_string(fields[i][1]));
+	if (body) {
+		jtext_tree_put(&text, body);
+		plain_set_body(p, text.data, text.len);
+	}
+	json_object_put(body);
+	buf_fini(&text);
+}
+
+/* The question is kept in the state until it is answered or its time is up: it is in good hands.  One
+ * that cannot be put is answered at once. */
+static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
+{
+	static const char failure[] = "{\"status\":\"FAILURE\",\"message\":\"the other platform "
+				      "cannot be asked for this\"}";
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+
+	if (n_sent > 0 && n_refused == 0)
+		t->intake->is_settled_well = true;
+	if (n_sent == 0 &&
+	    provisions_reply(l->provisions, (struct jslice){ failure, sizeof failure - 1 },
+			     &l->changes, &acts, NULL))
+		logic_provision(l, t->intake, &acts);
+}
+
+void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts)
+{
+	for (size_t i = 0; i < acts->n; i++) {
+		struct provision_action *a = &acts->items[i];
+
+		switch (a->act) {
+		case PROVISION_ASK:
+			replace_key(l->plan, &a->message);
+			link_write(l, in,
+				   &(struct link_write){
+					   .to = NORTH, .plain = &a->message, .after = after_ask });
+			break;
+		case PROVISION_ANSWER:
+			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
+			break;
+		case PROVISION_LOGIN:
+			l->ops.login(l->ctx, plain_body(&a->message));
+			break;
+		case PROVISION_CLOSE:
+			l->ops.end_provisioning(l->ctx);
+			break;
+		}
+	}
+	provision_actions_fini(acts);
+}
+
+/* The id by which the south knows the device: as configured, or one that it will always get. */
+static void put_south_id(const struct link *l, const struct plain *p, struct buf *out)
+{
+	const char *own = vars_get(&l->plan->side[SOUTH].vars, "device");
+	struct jslice name;
+	struct buf seed = { 0 };
+	char uuid[CRYPTO_UUID_CHARS + 1];
+
+	if (own) {
+		buf_puts(out, own);
+		return;
+	}
+	buf_printf(&seed, "%s/", l->plan->name);
+	if (!jtext_field(plain_body(p), "device_name", &name) || !jtext_string_decode(name, &seed))
+		buf_puts(&seed, p->device);
+	crypto_uuid_of(buf_str(&seed), uuid);
+	buf_puts(out, uuid);
+	buf_fini(&seed);
+}
+
+static void on_provision(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+	struct buf id = { 0 };
+	char *answer_topic;
+
+	if (l->plan->is_mirror) {
+		filtered(t, FILTERED_MIRROR);
+		return;
+	}
+	answer_topic = link_answer_topic(t, p);
+	if (!plan_writer(l->plan, NORTH, KIND_PROVISION)) {
+		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+		logic_send_error(l, t->intake, SOUTH, p, answer_topic,
+				 "the other platform registers devices in another way");
+	} else {
+		put_south_id(l, p, &id);
+		t->intake->is_settled_well = true; /* it is kept in the state */
+		provisions_request(l->provisions, p, answer_topic, buf_str(&id), 0,
+				   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
+		logic_provision(l, t->intake, &acts);
+	}
+	free(answer_topic);
+	buf_fini(&id);
+}
+
+static void on_provision_reply(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct provision_actions acts = { 0 };
+	struct err e = { 0 };
+
+	if (provisions_reply(l->provisions, plain_body(p), &l->changes, &acts, &e))
+		logic_provision(l, t->intake, &acts);
+	else
+		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);
+}
+
+/* --- by kind ------------------------------------------------------------------------------- */
+
+static void (*const logic[KINDS])(struct task *t, struct plain *p) = {
+	[KIND_ALARM] = on_alarm,
+	[KIND_PRESENCE] = on_presence,
+	[KIND_ATTRIBUTES] = on_attributes,
+	[KIND_COMMAND] = on_request,
+	[KIND_COMMAND_REPLY] = on_reply,
+	[KIND_CONFIG] = on_config,
+	[KIND_CONFIG_REPLY] = on_config_reply,
+	[KIND_REQUEST] = on_request,
+	[KIND_REQUEST_REPLY] = on_reply,
+	[KIND_ATTRIBUTES_REQUEST] = on_request,
+	[KIND_ATTRIBUTES_REPLY] = on_reply,
+	[KIND_SNAPSHOT_REQUEST] = on_snapshot_request,
+	[KIND_FIRMWARE_CHUNK_REQUEST] = on_request,
+	[KIND_FIRMWARE_CHUNK] = on_reply,
+	[KIND_DEVICE_CHANGE] = logic_change_device,
+	[KIND_PROVISION] = on_provision,
+	[KIND_PROVISION_REPLY] = on_provision_reply,
+};
+
+/* The mapping itself answers what its platform asks (kinds.md, getSessionLimits). */
+static void give_back(struct task *t, const struct plain *p)
+{
+	bool is_reply = kind_table[p->kind].request != KIND_NONE;
+	char *answer_topic = is_reply ? link_answer_topic(t, p) : NULL;
+
+	link_write(
+		t->link, t->intake,
+		&(struct link_write){ .to = source(t), .plain = p, .reply_topic = answer_topic });
+	free(answer_topic);
+}
+
+void logic_take(struct task *t, struct plain *p)
+{
+	bool echoes = t->reader->row->echoes != KIND_NONE;
+	enum side to = flow_target(kind_table[p->kind].flow);
+
+	if (t->link->plan->is_mirror && to == SOUTH)
+		filtered(t, FILTERED_MIRROR);
+	else if (to == source(t))
+		give_back(t, p);
+	else if (logic[p->kind] && (p->kind != KIND_ATTRIBUTES || echoes))
+		logic[p->kind](t, p);
+	else {
+		if (p->kind == KIND_ATTRIBUTES)
+			logic_note_attributes(t->link, p);
+		link_write_plain(t->link, t->intake, to, p);
+	}
+}
+
+bool logic_is_reply(enum kind kind)
+{
+	return logic[kind] == on_reply;
+}

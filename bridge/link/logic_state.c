@@ -1,0 +1,205 @@
+/* logic_state.c -- what the bridge answers from its own state, and what changes who is who: requests
+ * for attributes, snapshots, renamed and deleted devices. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/jtext.h"
+#include "link/link_inside.h"
+#include "state/devices.h"
+#include "state/echo.h"
+#include "state/presence.h"
+#include "state/reported.h"
+#include "state/twin.h"
+
+/* The device asks for names of one scope or of both; without any names, for all it has. */
+static void put_scope(struct buf *out, const char *scope, struct jslice object,
+		      const struct plain *request)
+{
+	struct jslice names = { NULL, 0 }, other;
+	bool has_names = jtext_field(plain_body(request), scope, &names);
+	bool has_others = jtext_field(plain_body(request),
+				      strcmp(scope, "client") == 0 ? "shared" : "client", &other);
+
+	buf_printf(out, "\"%s\":", scope);
+	if (has_names || !has_others)
+		reported_select(object, names, out);
+	else
+		buf_puts(out, "{}");
+}
+
+void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
+			     const struct plain *request, const char *reply_topic)
+{
+	struct plain reply = { .kind = KIND_ATTRIBUTES_REPLY,
+			       .device = request->device,
+			       .id = request->id };
+	struct buf client = { 0 }, shared = { 0 }, body = { 0 };
+
+	reporteds_put(l->reporteds, request->device, &client);
+	twins_document(l->twins, request->device, &shared);
+	buf_putc(&body, '{');
+	put_scope(&body, "client", (struct jslice){ client.data, client.len }, request);
+	buf_putc(&body, ',');
+	put_scope(&body, "shared", (struct jslice){ shared.data, shared.len }, request);
+	buf_putc(&body, '}');
+	reply.body = body.data;
+	reply.body_len = body.len;
+	link_write_reply(l, in, caller, &reply, request, reply_topic);
+	buf_fini(&client);
+	buf_fini(&shared);
+	buf_fini(&body);
+}
+
+void logic_note_attributes(struct link *l, const struct plain *p)
+{
+	if (l->keeps_reported)
+		reporteds_merge(l->reporteds, p->device, plain_body(p), &l->changes);
+}
+
+/* The name of a field for the memory, and its value in one spelling. */
+static void put_carried(const char *device, const struct jfield *f, struct buf *name,
+			struct buf *value)
+{
+	json_object *tree = jtext_tree(f->value.text, f->value.len, NULL);
+
+	buf_reset(name);
+	buf_reset(value);
+	buf_printf(name, "%s/", device);
+	buf_append(name, f->key.text, f->key.len);
+	jtext_tree_put(value, tree);
+	json_object_put(tree);
+}
+
+void logic_note_carried(struct link *l, const struct item *item)
+{
+	const struct row *config = plan_writer(l->plan, SOUTH, KIND_CONFIG),
+			 *row = plan_writer(l->plan, SOUTH, item->plain.kind);
+	struct jslice payload = { item->message.payload, item->message.payload_len };
+	struct buf name = { 0 }, value = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+
+	if (!l->carried || item->plain.kind == KIND_CONFIG || !config || !row ||
+	    topic_template_compare(&config->topic, &row->topic) != TOPIC_SAME)
+		return;
+	while (payload.len && jtext_next_field(payload, &pos, &f)) {
+		put_carried(item->plain.device, &f, &name, &value);
+		echo_sent(l->carried, name.data, value.data, value.len);
+	}
+	buf_fini(&name);
+	buf_fini(&value);
+}
+
+bool logic_awaits_echo(const struct link *l, const char *device)
+{
+	return (l->carried && echo_size(l->carried) > 0) || twins_has_push(l->twins, device);
+}
+
+void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
+			struct buf *out)
+{
+	struct buf name = { 0 }, value = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+	char before = '{';
+
+	if (echo_size(l->carried) == 0) {
+		buf_append(out, attributes.text, attributes.len);
+		return;
+	}
+	while (jtext_next_field(attributes, &pos, &f)) {
+		put_carried(device, &f, &name, &value);
+		if (echo_take(l->carried, name.data, value.data, value.len, l->now_ms))
+			continue;
+		buf_putc(out, before);
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+		before = ',';
+	}
+	buf_puts(out, before == '{' ? "{}" : "}");
+	buf_fini(&name);
+	buf_fini(&value);
+}
+
+void logic_send_snapshot(struct link *l, struct intake *in, const char *device)
+{
+	struct plain config = { .kind = KIND_CONFIG, .device = (char *)device };
+	struct buf body = { 0 };
+
+	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && twins_current(l->twins, device, &body)) {
+		config.body = body.data;
+		config.body_len = body.len;
+		link_write_plain(l, in, SOUTH, &config);
+	} else {
+		link_refuse(in, FILTERED_NO_CHANGE, NULL);
+	}
+	buf_fini(&body);
+}
+
+void logic_take_snapshot(struct task *t, const struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf full = { 0 }, config = { 0 }, reply = { 0 };
+	struct twin_push push = { 0 };
+	struct jslice part;
+
+	if (jtext_field(plain_body(p), "client", &part) && l->keeps_reported)
+		reporteds_merge(l->reporteds, p->device, part, &l->changes);
+	if (jtext_field(plain_body(p), "shared", &part) && jtext_type_of(part) == JTEXT_OBJECT) {
+		buf_puts(&full, "{\"full\":");
+		buf_append(&full, part.text, part.len);
+		buf_putc(&full, '}');
+		twins_push(l->twins, p->device, (struct jslice){ full.data, full.len }, false,
+			   l->now_ms, &l->changes, &push, &config, &reply, NULL);
+	}
+	logic_send_snapshot(l, t->intake, p->device);
+	buf_fini(&full);
+	buf_fini(&config);
+	buf_fini(&reply);
+}
+
+/* The text of a string in the body, appended; false if there is none. */
+static bool put_text_of(const struct plain *p, const char *key, struct buf *out)
+{
+	struct jslice v;
+
+	return jtext_field(plain_body(p), key, &v) && jtext_string_decode(v, out);
+}
+
+static void forget(struct link *l, const char *device)
+{
+	twins_forget(l->twins, device, &l->changes);
+	presences_forget(l->presences, device, &l->changes);
+	reporteds_forget(l->reporteds, device, &l->changes);
+	devices_forget(l->plan->devices, device, &l->changes);
+}
+
+void logic_change_device(struct task *t, struct plain *p)
+{
+	struct link *l = t->link;
+	struct buf name = { 0 }, new_name = { 0 }, here = { 0 };
+	const char *known = NULL;
+
+	if (plan_writer(l->plan, side_other(t->job.side), p->kind)) {
+		/* The other side does the same, so the two go on using one name. */
+		link_write_plain(l, t->intake, side_other(t->job.side), p);
+		return;
+	}
+	if (put_text_of(p, "name", &name))
+		known = plan_device_here(l->plan, t->job.side, buf_str(&name));
+	if (!known) {
+		link_refuse(t->intake, DEAD_OTHER_DEVICE, "the payload names another device");
+	} else {
+		buf_puts(&here, known); /* the table that it may lie in changes now */
+		t->intake->is_settled_well = true;
+		if (put_text_of(p, "new_name", &new_name))
+			devices_set(l->plan->devices, t->job.side, here.data, buf_str(&new_name),
+				    &l->changes);
+		else
+			forget(l, here.data);
+	}
+	buf_fini(&name);
+	buf_fini(&new_name);
+	buf_fini(&here);
+}

@@ -1,0 +1,28 @@
+/* message.h -- an MQTT application message, as it came or as it goes: what both sessions speak. */
+#ifndef BRIDGE_MESSAGE_H
+#define BRIDGE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "message/vars.h"
+
+struct message {
+	char *topic;
+	char *payload; /* payload_len bytes, a NUL behind; NULL when empty */
+	size_t payload_len;
+	int qos;
+	bool retain;
+	struct vars properties; /* MQTT 5 user properties, in order, names may repeat */
+	char *response_topic;	/* MQTT 5; NULL: none */
+	char *correlation;	/* MQTT 5 correlation data, correlation_len bytes; NULL: none */
+	size_t correlation_len;
+};
+
+void message_set_payload(struct message *m, const void *p, size_t n); /* copied */
+void message_copy(struct message *to, const struct message *from);    /* `to` is overwritten */
+void message_fini(struct message *m);				      /* ready for use again */
+/* Bytes that the message (with a topic) holds, for limits on queues. */
+size_t message_size(const struct message *m);
+
+#endif

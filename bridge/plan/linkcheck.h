@@ -1,0 +1,37 @@
+/* linkcheck.h -- mistakes of whole links, found before anything runs: what is refused here would be lost
+ * message by message, or never come to rest.
+ *
+ * plan_new() has checked each side by itself; this looks at what the two sides (and the links of one
+ * configuration) do to each other.  Pure. */
+#ifndef BRIDGE_LINKCHECK_H
+#define BRIDGE_LINKCHECK_H
+
+#include <stddef.h>
+
+#include "message/kind.h"
+
+struct buf;
+struct plan;
+struct report;
+struct row;
+
+/* A link and where its sides are; all borrowed. */
+struct linkcheck {
+	const struct plan *plan;
+	const char *where[SIDES]; /* place of each side in messages: "plant.conf:7: south" */
+	size_t broker[SIDES];	  /* a number of our own for each broker */
+};
+
+/* Check all links of a configuration, each by itself and then together.
+ * Errors: templates that the variables make ambiguous; a topic (or correlation, ...) that needs an {id}
+ * which no message gives; ids that cannot be converted; messages that would come back to where they
+ * were read (circles.h).
+ * Warnings: rows that can never be read; rows that the variables put on one topic; ids that may not
+ * convert. */
+void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report);
+
+/* Append "thingsboard.jq: messages[3]". */
+void linkcheck_put_row(struct buf *out, const struct plan *p, enum side side,
+		       const struct row *row);
+
+#endif

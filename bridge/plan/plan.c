@@ -1,0 +1,538 @@
+#include "plan/plan.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/jtext.h"
+#include "base/mem.h"
+#include "jq/mapping.h"
+#include "state/devices.h"
+
+/* --- binding ------------------------------------------------------------------------------- */
+
+/* Is a row read on this side (and not only known)? */
+static bool is_read_on(const struct row *row, enum side side)
+{
+	return row->can_read && kind_table[row->kind].flow == flow_from(side);
+}
+
+/* A value that fits no topic fits none of many rows. */
+static void report_once(struct report *report, const char *where, const char *text)
+{
+	char *line = mem_printf("%s.vars: %s", where, text);
+	bool is_told = false;
+
+	for (size_t i = 0; i < report->n_lines; i++)
+		is_told |= strcmp(report->lines[i].text, line) == 0;
+	if (!is_told)
+		report_error(report, "%s", line);
+	free(line);
+}
+
+static void add_reader(struct plan_side *ps, const struct vars *known,
+		       const struct topic_template *topic, const struct row *row, const char *reply,
+		       const char *where, struct report *report)
+{
+	struct reader r = { .row = row, .reply = reply };
+	struct err e = { 0 };
+
+	if (!topic_template_bind(&r.topic, topic, known, &e)) {
+		report_once(report, where, e.text);
+		return;
+	}
+	while (r.first < ps->n_readers &&
+	       topic_template_compare(&r.topic, &ps->readers[r.first].topic) != TOPIC_SAME)
+		r.first++;
+	ps->readers = mem_grow(ps->readers, ps->n_readers, sizeof *ps->readers);
+	ps->readers[ps->n_readers++] = r;
+}
+
+/* Variables that are known when topics are bound: the side's own, and the device where the link is
+ * about one. */
+static void known_vars(const struct plan *p, enum side side, struct vars *known)
+{
+	vars_copy(known, &p->side[side].vars);
+	if (side == NORTH && p->is_single && !vars_get(known, "device"))
+		vars_set(known, "device", p->device, false);
+}
+
+/* Rows that the same topic finds must fit into a struct match. */
+static void check_crowd(const struct plan_side *ps, enum side side, const char *where,
+			struct report *report)
+{
+	for (size_t i = 0; i < ps->n_readers; i++) {
+		size_t n = 0;
+
+		for (size_t k = 0; k < ps->n_readers; k++)
+			n += is_read_on(ps->readers[k].row, side) && ps->readers[k].first == i;
+		if (n > MATCH_MAX) {
+			report_error(report,
+				     "%s: %s has %zu rows with the same topic, at most %d can be",
+				     where, ps->dialect->name, n, MATCH_MAX);
+			return;
+		}
+	}
+}
+
+static void bind_side(struct plan *p, enum side side, const char *where, struct report *report)
+{
+	struct plan_side *ps = &p->side[side];
+	struct vars known;
+
+	known_vars(p, side, &known);
+	for (size_t i = 0; i < ps->dialect->n_rows; i++) {
+		const struct row *row = &ps->dialect->rows[i];
+
+		add_reader(ps, &known, &row->topic, row, NULL, where, report);
+		if (side == NORTH)
+			continue; /* aliases are what devices use */
+		for (size_t k = 0; k < row->n_also; k++)
+			add_reader(ps, &known, &row->also[k].topic, row, row->also[k].reply, where,
+				   report);
+	}
+	check_crowd(ps, side, where, report);
+	vars_fini(&known);
+}
+
+/* --- checks -------------------------------------------------------------------------------- */
+
+/* The check of one side: each variable that is missing is told once. */
+struct check {
+	const struct vars *known;
+	const char *where;
+	struct vars told;
+	struct report *report;
+};
+
+static void check_variable(struct check *c, const char *name, size_t row, const char *what)
+{
+	if (strcmp(name, "device") == 0 || strcmp(name, "id") == 0 || /* the message says these */
+	    vars_find(c->known, name) || vars_find(&c->told, name))
+		return;
+	vars_add(&c->told, name, "");
+	report_error(c->report, "%s.vars.%s: not set, and %s of messages[%zu] needs it", c->where,
+		     name, what, row);
+}
+
+static void check_topic(struct check *c, const struct topic_template *t, size_t row)
+{
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL)
+			check_variable(c, t->levels[i].text, row, "topic");
+}
+
+static bool has_level(const struct topic_template *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, name) == 0)
+			return true;
+	return false;
+}
+
+/* `captured`: a topic whose variables are known by then; NULL: none. */
+static void check_text(struct check *c, const char *text, const struct topic_template *captured,
+		       size_t row, const char *what)
+{
+	struct buf name = { 0 };
+	size_t pos = 0;
+
+	while (text && text_template_next(text, &pos, &name)) {
+		if (!captured || !has_level(captured, name.data))
+			check_variable(c, name.data, row, what);
+		buf_reset(&name);
+	}
+	buf_fini(&name);
+}
+
+/* A row that will be written needs each variable from the configuration or from the message; a
+ * `publish` function can say any. */
+static void check_row(struct check *c, const struct row *row, size_t i)
+{
+	if (row->publish)
+		return;
+	check_topic(c, &row->topic, i);
+	for (size_t k = 0; k < row->properties.n; k++)
+		check_text(c, row->properties.items[k].value, NULL, i, "a property");
+	check_text(c, row->response_topic, NULL, i, "response_topic");
+	check_text(c, row->correlation, NULL, i, "correlation");
+}
+
+/* What is asked on an alias is answered with the variables of its topic. */
+static void check_aliases(struct check *c, const struct row *row, size_t i)
+{
+	for (size_t k = 0; k < row->n_also; k++)
+		check_text(c, row->also[k].reply, &row->also[k].topic, i, "reply of an alias");
+}
+
+/* Does `side` read messages that go on as `kind`? */
+static bool brings(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (is_read_on(&d->rows[i], side) && p->remap[d->rows[i].kind] == kind)
+			return true;
+	return false;
+}
+
+/* The bridge itself answers, too: with an error, with what the mapping says, after a time. */
+static bool is_written_on(const struct plan *p, enum side side, enum kind kind)
+{
+	enum kind request = kind_table[kind].request;
+
+	return flow_target(kind_table[kind].flow) == side &&
+	       (brings(p, side_other(side), kind) ||
+		(request != KIND_NONE && brings(p, side, request)));
+}
+
+static void check_variables(const struct plan *p, enum side side, const char *where,
+			    struct report *report)
+{
+	const struct dialect *d = p->side[side].dialect;
+	struct vars known;
+	struct check c = { .known = &known, .where = where, .report = report };
+
+	known_vars(p, side, &known);
+	for (size_t i = 0; i < d->n_rows; i++) {
+		if (d->rows[i].can_write && is_written_on(p, side, d->rows[i].kind))
+			check_row(&c, &d->rows[i], i);
+		if (side == SOUTH && is_read_on(&d->rows[i], side))
+			check_aliases(&c, &d->rows[i], i);
+	}
+	vars_fini(&known);
+	vars_fini(&c.told);
+}
+
+static bool is_one_devices(const struct plan_side *ps)
+{
+	return ps->dialect->device == DEVICE_IN_SESSION || ps->dialect->session_per_device ||
+	       vars_get(&ps->vars, "device");
+}
+
+static void check_devices(const struct plan *p, const struct plan_spec *spec, struct report *report)
+{
+	if (p->is_single || !is_one_devices(&p->side[NORTH]))
+		return;
+	report_error(
+		report,
+		"%s.vars.device: not set, so the south may bring many devices, but a session of "
+		"%s is one device's: set it to the name of the device",
+		spec->where[SOUTH], p->side[NORTH].dialect->name);
+}
+
+/* --- making and ending --------------------------------------------------------------------- */
+
+static void choose_device(struct plan *p)
+{
+	const char *south = vars_get(&p->side[SOUTH].vars, "device");
+	const char *north = vars_get(&p->side[NORTH].vars, "device");
+
+	p->device = mem_strdup(south ? south : north ? north : p->name);
+	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+}
+
+static void set_side(struct plan *p, enum side side, const struct plan_spec *spec)
+{
+	struct plan_side *ps = &p->side[side];
+
+	ps->mapping = spec->mapping[side];
+	ps->dialect = mapping_dialect(spec->mapping[side]);
+	vars_copy(&ps->vars, spec->vars[side]);
+	for (size_t i = 0; i < ps->dialect->defaults.n; i++) {
+		const struct var *v = &ps->dialect->defaults.items[i];
+
+		if (!vars_find(&ps->vars, v->name))
+			vars_set(&ps->vars, v->name, v->value, false);
+	}
+	for (size_t i = 0; i < ps->vars.n; i++)
+		if (dialect_is_credential(ps->dialect, ps->vars.items[i].name))
+			ps->vars.items[i].is_secret = true;
+}
+
+static void copy_through(struct plan *p, const struct plan_spec *spec)
+{
+	p->n_through = spec->n_through;
+	p->through = mem_zalloc((spec->n_through + 1) * sizeof *p->through);
+	for (size_t i = 0; i < spec->n_through; i++) {
+		p->through[i].mapping = spec->through[i].mapping;
+		vars_copy(&p->through[i].vars, spec->through[i].vars);
+	}
+}
+
+struct plan *plan_new(const struct plan_spec *spec, struct report *report)
+{
+	struct plan *p = mem_zalloc(sizeof *p);
+	size_t errors = report->n_errors;
+
+	p->name = mem_strdup(spec->name);
+	p->devices = devices_new();
+	p->is_mirror = spec->is_mirror;
+	p->drop_unmatched = spec->drop_unmatched;
+	p->hides_secrets = spec->is_offline;
+	p->request_timeout_ms = spec->request_timeout_ms;
+	p->command_max_age_ms = spec->command_max_age_ms;
+	p->provision_key = mem_strdup(spec->provision_key);
+	p->provision_secret = mem_strdup(spec->provision_secret);
+	p->provision_name = mem_strdup(spec->provision_name);
+	for (int k = 0; k < KINDS; k++)
+		p->remap[k] =
+			spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k] : (enum kind)k;
+	for (int s = 0; s < SIDES; s++)
+		set_side(p, (enum side)s, spec);
+	copy_through(p, spec);
+	choose_device(p);
+	for (int s = 0; s < SIDES; s++) {
+		bind_side(p, (enum side)s, spec->where[s], report);
+		if (!spec->is_offline)
+			check_variables(p, (enum side)s, spec->where[s], report);
+	}
+	if (!spec->is_offline)
+		check_devices(p, spec, report);
+	if (report->n_errors > errors) {
+		plan_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	for (int s = 0; s < SIDES; s++) {
+		for (size_t i = 0; i < p->side[s].n_readers; i++)
+			topic_template_fini(&p->side[s].readers[i].topic);
+		free(p->side[s].readers);
+		vars_fini(&p->side[s].vars);
+	}
+	for (size_t i = 0; i < p->n_through; i++)
+		vars_fini(&p->through[i].vars);
+	free(p->through);
+	devices_free(p->devices);
+	free(p->name);
+	free(p->device);
+	free(p->provision_key);
+	free(p->provision_secret);
+	free(p->provision_name);
+	free(p);
+}
+
+/* --- matching ------------------------------------------------------------------------------ */
+
+/* An int64 as JSON spells it. */
+static bool is_integer(const char *s)
+{
+	struct jslice number = { s, strlen(s) };
+	size_t sign = *s == '-';
+	int64_t value;
+
+	if (!s[sign] || s[sign + strspn(s + sign, "0123456789")])
+		return false;
+	return (s[sign] != '0' || strcmp(s, "0") == 0) && jtext_integer(number, &value);
+}
+
+static bool is_uuid(const char *s)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < sizeof form - 1; i++)
+		if (form[i] == '-' ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
+			return false;
+	return s[sizeof form - 1] == '\0';
+}
+
+/* A captured {id} that is not of the row's type does not match (design, section 2). */
+static bool id_converts(const struct reader *r, const char *topic)
+{
+	struct vars captures = { 0 };
+	const char *id;
+	bool ok = true;
+
+	if (r->row->id == ID_STRING || !has_level(&r->topic, "id"))
+		return true;
+	topic_template_match(&r->topic, topic, &captures);
+	id = vars_get(&captures, "id");
+	if (id)
+		ok = r->row->id == ID_INTEGER ? is_integer(id) : is_uuid(id);
+	vars_fini(&captures);
+	return ok;
+}
+
+/* A row may stand there twice: where a variable that is known makes an alias the row's own topic. */
+static void add_match(struct match *m, const struct reader *r)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->readers[i]->row == r->row)
+			return;
+	assert(m->n < MATCH_MAX); /* plan_new() saw to that */
+	m->readers[m->n++] = r;
+}
+
+/* The first of the readers from `r` on that has the same template as `best`; NULL: none has. */
+static const struct reader *next_reader(const struct plan_side *ps, const struct reader *best,
+					const struct reader *r, const char *topic)
+{
+	for (; r < ps->readers + ps->n_readers; r++)
+		if (r->first == best->first && id_converts(r, topic))
+			return r;
+	return NULL;
+}
+
+/* The first reader of the most specific template that matches; NULL: none does.  The others of that
+ * template come after it. */
+static const struct reader *best_reader(const struct plan_side *ps, const char *topic)
+{
+	const struct reader *best = NULL;
+
+	for (size_t i = 0; i < ps->n_readers; i++) {
+		const struct reader *r = &ps->readers[i];
+
+		if (r->first != i || !topic_template_match(&r->topic, topic, NULL) ||
+		    (best &&
+		     topic_template_compare(&r->topic, &best->topic) != TOPIC_MORE_SPECIFIC))
+			continue;
+		r = next_reader(ps, r, r, topic);
+		best = r ? r : best;
+	}
+	return best;
+}
+
+void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m)
+{
+	const struct plan_side *ps = &p->side[from];
+	const struct reader *best = best_reader(ps, topic);
+
+	m->n = 0;
+	m->is_known = best != NULL;
+	for (const struct reader *r = best; r; r = next_reader(ps, best, r + 1, topic))
+		if (is_read_on(r->row, from))
+			add_match(m, r);
+}
+
+bool plan_reads_alike(const struct reader *a, const struct reader *b)
+{
+	return topic_template_equal(&a->topic, &b->topic) &&
+	       topic_template_equal(&a->row->topic, &b->row->topic);
+}
+
+bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
+		      const char *topic)
+{
+	const struct plan_side *ps = &p->side[side];
+	const struct reader *best = best_reader(ps, topic), *r = best;
+
+	while (r && r->row != row)
+		r = next_reader(ps, best, r + 1, topic);
+	return r != NULL;
+}
+
+/* --- subscriptions ------------------------------------------------------------------------- */
+
+bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind)
+{
+	return side == NORTH && p->side[side].dialect->has_provisioning &&
+	       (kind == KIND_PROVISION || kind == KIND_PROVISION_REPLY);
+}
+
+static void add_filter(char ***list, size_t *n, const struct topic_template *t)
+{
+	struct buf text = { 0 };
+
+	topic_template_filter(t, &text);
+	for (size_t i = 0; i < *n; i++) {
+		if (topic_filter_covers((*list)[i], text.data)) {
+			buf_fini(&text);
+			return;
+		}
+	}
+	for (size_t i = 0; i < *n;) {
+		if (topic_filter_covers(text.data, (*list)[i])) {
+			free((*list)[i]);
+			(*list)[i] = (*list)[--*n];
+		} else {
+			i++;
+		}
+	}
+	*list = mem_realloc(*list, (*n + 1) * sizeof **list);
+	(*list)[(*n)++] = buf_take(&text);
+}
+
+/* Is anything done with this kind when it comes from this side? */
+static bool is_wanted(const struct plan *p, enum side from, enum kind kind)
+{
+	return !(p->is_mirror && from == NORTH) && kind_table[kind].flow == flow_from(from);
+}
+
+char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n)
+{
+	const struct plan_side *ps = &p->side[side];
+	char **list = NULL;
+
+	*n = 0;
+	for (size_t i = 0; i < ps->n_readers; i++) {
+		const struct reader *r = &ps->readers[i];
+
+		if (is_read_on(r->row, side) && is_wanted(p, side, r->row->kind) &&
+		    plan_is_provisioning(p, side, r->row->kind) == provisioning)
+			add_filter(&list, n, &r->topic);
+	}
+	return list;
+}
+
+/* --- kinds and devices --------------------------------------------------------------------- */
+
+const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_write && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
+const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_read && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
+bool plan_has_echoes(const struct plan *p, enum side side)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].echoes != KIND_NONE)
+			return true;
+	return false;
+}
+
+const char *plan_device_here(const struct plan *p, enum side side, const char *native)
+{
+	const char *own = vars_get(&p->side[side].vars, "device");
+	const char *listed = devices_here(p->devices, side, native);
+
+	if (listed)
+		return listed;
+	if (own)
+		return strcmp(own, native) == 0 ? p->device : NULL;
+	if (p->is_single)
+		return strcmp(p->device, native) == 0 ? p->device : NULL;
+	return native;
+}
+
+const char *plan_device_there(const struct plan *p, enum side side, const char *device)
+{
+	const char *own = vars_get(&p->side[side].vars, "device");
+	const char *listed = devices_there(p->devices, side, device);
+
+	return listed ? listed : own ? own : device;
+}

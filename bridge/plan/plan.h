@@ -1,0 +1,123 @@
+/* plan.h -- what one link does, worked out from its mappings and variables before anything runs.
+ *
+ * A plan binds each side's dialect to that side's variables and joins the two by kind.  Immutable
+ * once made, so translation is a function of plan and message. */
+#ifndef BRIDGE_PLAN_H
+#define BRIDGE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dialect/dialect.h"
+#include "message/kind.h"
+#include "message/topic.h"
+#include "message/vars.h"
+
+struct devices;
+struct err;
+struct mapping;
+struct report;
+
+#define PLAN_DEFAULT_REQUEST_TIMEOUT_MS 30000
+#define PLAN_DEFAULT_COMMAND_MAX_AGE_MS 60000
+
+/* What a plan is made of.  Everything is borrowed while plan_new() runs, the mappings for as long as
+ * the plan lives. */
+struct plan_spec {
+	const char *name;
+	const char *where[SIDES]; /* place of each side in messages: "plant.conf:7: south" */
+	struct mapping *mapping[SIDES];
+	const struct vars *vars[SIDES];
+	struct {
+		struct mapping *mapping;
+		const struct vars *vars;
+	} * through;
+	size_t n_through;
+	const enum kind *remap; /* KINDS of them; NULL: none */
+	bool is_mirror;
+	bool drop_unmatched;
+	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
+			  * and credentials are written as *** */
+	int64_t request_timeout_ms;
+	int64_t command_max_age_ms;
+	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
+};
+
+/* A topic on which rows are read, or (flow of the other side) may not be. */
+struct reader {
+	struct topic_template topic; /* known variables filled in */
+	const struct row *row;
+	const char *reply; /* the alias's topic for answers, a template; NULL: the usual */
+	size_t first; /* of the side's readers with the same topic, but for names of variables */
+};
+
+struct plan_side {
+	struct mapping *mapping;
+	const struct dialect *dialect;
+	struct vars vars;
+	struct reader *readers;
+	size_t n_readers;
+};
+
+struct plan {
+	char *name;
+	struct plan_side side[SIDES];
+	struct plan_through {
+		struct mapping *mapping;
+		struct vars vars;
+	} * through;
+	size_t n_through;
+	enum kind remap[KINDS];
+	bool is_mirror;
+	bool drop_unmatched;
+	bool hides_secrets;
+	bool is_single;		 /* the south brings one device only */
+	char *device;		 /* its name, and that of a message which does not say */
+	struct devices *devices; /* who is who; the one thing in a plan that changes */
+	int64_t request_timeout_ms;
+	int64_t command_max_age_ms;
+	char *provision_key, *provision_secret, *provision_name;
+};
+
+/* NULL if there was a mistake; all are in the report.  A variable that is not set and that a row to be
+ * written needs is told once, as "WHERE.vars.NAME: not set, and topic of messages[3] needs it" (not if
+ * is_offline).  Caller ends it with plan_free(). */
+struct plan *plan_new(const struct plan_spec *spec, struct report *report);
+void plan_free(struct plan *p);
+
+/* The rows that a topic finds on a side: those of the most specific template that matches. */
+#define MATCH_MAX 32
+struct match {
+	const struct reader *readers[MATCH_MAX]; /* in file order; only those that are read here */
+	size_t n;				 /* each row once */
+	bool is_known; /* some row has this topic, though it may not be read here (n == 0) */
+};
+void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m);
+/* Do both say the same of a topic that they match, as variables? */
+bool plan_reads_alike(const struct reader *a, const struct reader *b);
+
+/* The filters to subscribe on a side, those covered by another left out; caller frees the array and
+ * its texts.  `provisioning`: those of the short-lived session of a handshake. */
+char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n);
+/* Does this side read `kind` on a provisioning session rather than on its main one? */
+bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
+
+/* The first row that can write `kind` on a side; NULL: no counterpart. */
+const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
+/* The first row that reads `kind` on a side; NULL: that side never says it. */
+const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
+/* Does some row of this side give back what was pushed? */
+bool plan_has_echoes(const struct plan *p, enum side side);
+/* Would this side read the topic back as this row?  (A name that came from a payload can make the
+ * topic another row's.) */
+bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
+		      const char *topic);
+
+/* The device's name here for the name that a side's topic or payload gave; NULL: none of this
+ * link's.  Borrowed from the plan or from `native`. */
+const char *plan_device_here(const struct plan *p, enum side side, const char *native);
+/* The name by which a side knows the device.  Borrowed likewise. */
+const char *plan_device_there(const struct plan *p, enum side side, const char *device);
+
+#endif

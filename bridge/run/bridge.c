@@ -1,0 +1,393 @@
+#include "run/bridge.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "net/control.h"
+#include "net/loop.h"
+#include "run/letters.h"
+#include "run/line.h"
+#include "run/records.h"
+#include "run/request.h"
+#include "run/storage.h"
+#include "store/db.h"
+#include "store/journal.h"
+#include "store/state.h"
+#include "translate/translator.h"
+#include "work/worker.h"
+
+#define BUSY_TRIES   40 /* for the state: two seconds ... */
+#define BUSY_WAIT_US 50000
+#define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
+
+struct bridge {
+	const struct conf *conf;
+	struct line_parts parts;
+	struct storage storage;
+	struct workers *workers;
+	struct line **lines;
+	size_t n_lines;
+	struct control *control;
+	struct request_parts asked; /* what requests over it work on */
+	struct loop_timer deadline, drain;
+	int64_t deadline_ms;	 /* that the timer is set to */
+	bool has_asked;		 /* for a change, in this turn */
+	unsigned long rollbacks; /* of the database, before it */
+	bool is_stopping, has_failed;
+};
+
+/* --- the turn of the loop ------------------------------------------------------------------ */
+
+static void bridge_fail(struct bridge *b, const struct err *e)
+{
+	log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e->text));
+	b->has_failed = true;
+	loop_stop(b->parts.loop);
+}
+
+/* The timer only wakes the loop; what is due is found before it sleeps. */
+static void on_deadline(void *ctx)
+{
+	struct bridge *b = ctx;
+
+	b->deadline_ms =
+		INT64_MAX; /* to be set again, should the clock say that it is not due yet */
+}
+
+static void set_deadline(struct bridge *b, int64_t now_ms)
+{
+	int64_t earliest = storage_deadline(&b->storage);
+
+	for (size_t i = 0; i < b->n_lines; i++) {
+		int64_t d = line_next_deadline(b->lines[i]);
+
+		if (d < earliest)
+			earliest = d;
+	}
+	if (earliest == b->deadline_ms)
+		return;
+	b->deadline_ms = earliest;
+	if (earliest == INT64_MAX)
+		loop_timer_stop(&b->deadline);
+	else
+		loop_timer_set(b->parts.loop, &b->deadline,
+			       earliest > now_ms ? (uint64_t)(earliest - now_ms) + 1 : 1,
+			       on_deadline, b);
+}
+
+/* Under load there is always something on its way: what came after the signal is not waited for. */
+static bool is_drained(const struct bridge *b)
+{
+	bool is_idle = translator_is_idle(b->parts.translator);
+
+	for (size_t i = 0; i < b->n_lines; i++)
+		if (!line_has_settled(b->lines[i]) && !(is_idle && line_is_drained(b->lines[i])))
+			return false;
+	return true;
+}
+
+/* What requests change is in the transaction of the turn.  It is not written again if that did not fit
+ * on the disk; what else the turn brought is.  So they may not spoil it, either. */
+static void run_requests(struct bridge *b)
+{
+	struct db *db = b->parts.db;
+	unsigned long before = db_rollbacks(db);
+
+	control_step(b->control);
+	b->has_asked = db_is_writing(db) || db_rollbacks(db) != before;
+	b->rollbacks = before;
+	if (db_rollbacks(db) != before)
+		db_commit(db, NULL); /* is false, and the next one begins anew */
+}
+
+static void let_answers_out(struct bridge *b)
+{
+	struct err e = { 0 };
+	struct buf line = { 0 };
+
+	if (b->has_asked && db_rollbacks(b->parts.db) != b->rollbacks) {
+		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
+		request_put_error(&e, &line);
+		control_revoke(b->control, line.data, line.len);
+	}
+	buf_fini(&line);
+	control_flush(b->control);
+}
+
+static void before_sleep(void *ctx, int64_t now_ms)
+{
+	struct bridge *b = ctx;
+	struct err e = { 0 };
+
+	if (b->has_failed)
+		return;
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_tick(b->lines[i], now_ms);
+	run_requests(b);
+	translator_run(b->parts.translator);
+	workers_flush(b->workers); /* they work while the disk does */
+	switch (storage_commit(&b->storage, now_ms, false, &e)) {
+	case STORAGE_FAILED:
+		bridge_fail(b, &e);
+		return; /* what was not acknowledged comes again */
+	case STORAGE_DONE:
+		for (size_t i = 0; i < b->n_lines; i++)
+			line_flush(b->lines[i], now_ms);
+		break;
+	case STORAGE_WAITS:
+		break;
+	}
+	let_answers_out(b);
+	storage_step(&b->storage, now_ms);
+	set_deadline(b, now_ms);
+	if (b->is_stopping && is_drained(b))
+		loop_stop(b->parts.loop);
+}
+
+static void on_drained_too_long(void *ctx)
+{
+	struct bridge *b = ctx;
+
+	log_event(LOG_WARNING, "stop-forced", "after_ms=%d", DRAIN_MS);
+	loop_stop(b->parts.loop);
+}
+
+static void on_signal(void *ctx, int signum)
+{
+	struct bridge *b = ctx;
+
+	log_event(LOG_INFO, "stopping", "signal=%s", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+	b->is_stopping = true;
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_stop(b->lines[i]);
+	loop_timer_set(b->parts.loop, &b->drain, DRAIN_MS, on_drained_too_long, b);
+}
+
+/* --- requests ------------------------------------------------------------------------------ */
+
+static void *on_ask(void *ctx, const char *line, size_t n)
+{
+	struct bridge *b = ctx;
+
+	return request_new(&b->asked, line, n);
+}
+
+static bool on_more(void *ctx, void *answer, struct buf *out)
+{
+	(void)ctx;
+	return request_more(answer, out);
+}
+
+static void on_end(void *ctx, void *answer)
+{
+	(void)ctx;
+	request_free(answer);
+}
+
+static const struct control_ops control_ops = { .ask = on_ask, .more = on_more, .end = on_end };
+
+static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct err *e)
+{
+	b->asked = (struct request_parts){
+		.conf = conf,
+		.db = b->parts.db,
+		.letters = b->parts.letters,
+		.lines = b->lines,
+		.n_lines = b->n_lines,
+		.records = b->parts.records,
+		.is_running = true,
+		.started_ms = clock_mono_ms(),
+	};
+	b->control = control_new(b->parts.loop, conf->state, &control_ops, b, e);
+	return b->control;
+}
+
+/* --- starting and ending ------------------------------------------------------------------- */
+
+/* A verb that asks a bridge which does not run has the state for a moment. */
+static struct db *open_state(const struct conf *conf, struct err *e)
+{
+	struct db *db = NULL;
+
+	for (int i = 0; !db && i < BUSY_TRIES; i++) {
+		if (i > 0)
+			usleep(BUSY_WAIT_US);
+		*e = (struct err){ 0 };
+		db = db_open(conf->state, conf->state_key, e);
+		if (!db && e->code != ERR_BUSY)
+			break;
+	}
+	return db;
+}
+
+/* What the lines share; on failure, bridge_free() ends what is there. */
+static bool make_parts(struct bridge *b, struct err *e)
+{
+	struct line_parts *parts = &b->parts;
+
+	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	if (!(parts->db = open_state(b->conf, e)) ||
+	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
+	    !(parts->records = records_new(parts->db, e)) ||
+	    !(parts->letters = letters_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
+	    !(b->workers = workers_new(parts->loop, (unsigned)b->conf->workers, e)))
+		return false;
+	parts->translator = translator_new(workers_hand(b->workers));
+	return true;
+}
+
+static bool make_lines(struct bridge *b, struct plan *const *plans, struct err *e)
+{
+	b->lines = mem_zalloc(b->conf->n_links * sizeof *b->lines);
+	for (; b->n_lines < b->conf->n_links; b->n_lines++) {
+		size_t i = b->n_lines;
+
+		b->lines[i] = line_new(&b->parts, &b->conf->links[i], plans[i], e);
+		if (!b->lines[i])
+			return false;
+	}
+	return true;
+}
+
+static bool hear_signals(struct bridge *b, struct err *e)
+{
+	return loop_on_signal(b->parts.loop, SIGTERM, on_signal, b, e) &&
+	       loop_on_signal(b->parts.loop, SIGINT, on_signal, b, e);
+}
+
+struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
+{
+	struct bridge *b = mem_zalloc(sizeof *b);
+
+	b->conf = conf;
+	b->deadline_ms = INT64_MAX;
+	if (!make_parts(b, e) || !make_lines(b, plans, e))
+		goto fail;
+	b->storage = (struct storage){
+		.db = b->parts.db,
+		.records = b->parts.records,
+		.letters = b->parts.letters,
+		.lines = b->lines,
+		.n_lines = b->n_lines,
+		.max_bytes = (uint64_t)conf->journal.max_bytes,
+	};
+	if (workers_start(b->workers, e) && hear_signals(b, e) && listen_to_verbs(b, conf, e))
+		return b;
+fail:
+	bridge_free(b);
+	return NULL;
+}
+
+static bool open_sessions(struct bridge *b)
+{
+	for (size_t i = 0; i < b->n_lines; i++)
+		if (!line_open(b->lines[i]))
+			return false;
+	return true;
+}
+
+static void tell_orphans(const char *link, size_t n)
+{
+	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
+}
+
+static void tell_state_orphans(void *ctx, const char *link, size_t n)
+{
+	const struct bridge *b = ctx;
+
+	for (size_t i = 0; i < b->conf->n_links; i++)
+		if (strcmp(b->conf->links[i].name, link) == 0)
+			return;
+	log_event(LOG_WARNING, "state-orphans", "link=%s rows=%zu", link, n);
+}
+
+/* Go on with what earlier runs left, before anything new comes in.  What is of a link that is not
+ * configured stays: it may come back. */
+static bool resume(struct bridge *b)
+{
+	static const struct records_reader reader = { .take = line_take_again,
+						      .orphans = tell_orphans };
+	struct err e = { 0 };
+
+	if (!journal_count_start(b->parts.db, &e) ||
+	    !state_count(b->parts.db, tell_state_orphans, b, &e) ||
+	    !records_resume(b->parts.records, &reader, &e)) {
+		bridge_fail(b, &e);
+		return false;
+	}
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_resume(b->lines[i]);
+	return true;
+}
+
+/* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
+static bool finish(struct bridge *b)
+{
+	struct err e = { 0 };
+
+	if (storage_commit(&b->storage, loop_now_ms(b->parts.loop), true, &e) != STORAGE_DONE) {
+		bridge_fail(b, &e);
+		return false;
+	}
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_acknowledge(b->lines[i], loop_now_ms(b->parts.loop));
+	return true;
+}
+
+bool bridge_run(struct bridge *b)
+{
+	bool ok;
+
+	if (!open_sessions(b) || !resume(b))
+		return false;
+	storage_start(&b->storage, loop_now_ms(b->parts.loop));
+	loop_before_sleep(b->parts.loop, before_sleep, b);
+	log_event(LOG_INFO, "started", "links=%zu", b->n_lines);
+	loop_run(b->parts.loop);
+	ok = !b->has_failed && finish(b);
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_log_counters(b->lines[i]);
+	return ok;
+}
+
+/* What came with QoS 0 and waited in vain. */
+static void bury_rest(struct bridge *b)
+{
+	struct err e = { 0 };
+
+	if (b->parts.letters &&
+	    !(letters_write(b->parts.letters, clock_now_ms(), &e) && db_commit(b->parts.db, &e)))
+		log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e.text));
+}
+
+void bridge_free(struct bridge *b)
+{
+	struct line_parts *parts = &b->parts;
+
+	parts->is_closing = true;
+	control_free(b->control);
+	workers_free(b->workers);
+	for (size_t i = 0; i < b->n_lines; i++)
+		line_free(b->lines[i]);
+	if (!b->has_failed)
+		bury_rest(b);
+	translator_free(parts->translator);
+	if (parts->loop) {
+		loop_timer_close(&b->deadline, NULL);
+		loop_timer_close(&b->drain, NULL);
+		loop_free(parts->loop);
+	}
+	letters_free(parts->letters);
+	records_free(parts->records);
+	db_close(parts->db);
+	free(b->lines);
+	free(b);
+}

@@ -1,0 +1,52 @@
+#include "state/change.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void add(struct changes *c, const char *machine, const char *key, char *value,
+		bool is_secret)
+{
+	c->items = mem_grow(c->items, c->n, sizeof *c->items);
+	c->items[c->n++] = (struct change){ machine, mem_strdup(key), value, is_secret };
+}
+
+void changes_put(struct changes *c, const char *machine, const char *key, const char *value,
+		 bool is_secret)
+{
+	add(c, machine, key, mem_strdup(value), is_secret);
+}
+
+void changes_delete(struct changes *c, const char *machine, const char *key)
+{
+	add(c, machine, key, NULL, false);
+}
+
+static void change_fini(struct change *it)
+{
+	free(it->key);
+	if (it->is_secret && it->value)
+		mem_free_secret(it->value, strlen(it->value));
+	else
+		free(it->value);
+}
+
+void changes_drop(struct changes *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		change_fini(&c->items[i]);
+	c->n -= n;
+	if (c->n > 0)
+		memmove(c->items, c->items + n, c->n * sizeof *c->items);
+	else
+		changes_fini(c);
+}
+
+void changes_fini(struct changes *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		change_fini(&c->items[i]);
+	free(c->items);
+	*c = (struct changes){ 0 };
+}

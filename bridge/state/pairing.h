@@ -1,0 +1,61 @@
+/* pairing.h -- which reply belongs to which request.
+ *
+ * A request that crosses gets a far id of the type that the far dialect allows, unique per device
+ * among all open pairings and, for integers, greater each time, across restarts too.  The pairing
+ * keeps the near id (JSON text, in the type it had), the whole request and where the reply goes,
+ * until a final reply or the deadline.  Machine name "pairing".  Pure: no clock, no store. */
+#ifndef BRIDGE_PAIRING_H
+#define BRIDGE_PAIRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dialect/dialect.h"
+#include "message/plain.h"
+
+struct changes;
+struct err;
+struct pairings;
+
+struct pairing {
+	struct plain request; /* as it was read: near id (NULL: wants no reply), device, body */
+	enum side caller;     /* the side that asked; the reply goes there */
+	char *far_id;	      /* JSON text */
+	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
+	int64_t deadline_ms;
+};
+
+struct pairings *pairings_new(void);
+void pairings_free(struct pairings *t);
+
+/* Open a pairing.  `request` and `reply_topic` (NULL allowed) are copied.  Never fails: two open
+ * requests with the same near id are two pairings.  Result borrowed until the next call that changes
+ * the table.  Integer far ids start at 1 per device; a request for a chunk of firmware keeps its
+ * own id, and asked again while it is open it is the same pairing. */
+const struct pairing *pairings_open(struct pairings *t, const struct plain *request,
+				    enum side caller, enum id_type far_type,
+				    const char *reply_topic, int64_t deadline_ms,
+				    struct changes *out);
+
+/* The open pairing of `device` whose request is of kind `request_kind`, was asked by `caller` and
+ * carries `far_id` (JSON text).  7 and "7" are the same id.  NULL: nobody asked.
+ * far_id NULL (the dialect has no ids): the oldest open one of that device and kind. */
+const struct pairing *pairings_find(const struct pairings *t, const char *device,
+				    enum kind request_kind, enum side caller, const char *far_id);
+
+/* A reply that is not final came: give the next one as long again. */
+void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadline_ms,
+		     struct changes *out);
+/* Close it; `p` is gone afterwards. */
+void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out);
+
+/* A pairing whose deadline is at or before now, the earliest first; NULL: none.  Close it to get
+ * the next. */
+const struct pairing *pairings_expired(const struct pairings *t, int64_t now_ms);
+/* The earliest deadline; INT64_MAX if nothing is open. */
+int64_t pairings_next_deadline(const struct pairings *t);
+
+/* Take back a row that an earlier run put out.  ERR_CORRUPT: not such a row, nothing changed. */
+bool pairings_restore(struct pairings *t, const char *key, const char *value, struct err *e);
+
+#endif

@@ -1,0 +1,74 @@
+/* provision.h -- provisioning handshakes of one link: step(event) -> actions.
+ *
+ * The device asks on the south's main session; the north issues credentials on a provisioning
+ * session that the bridge opens.  Neither side correlates, so one handshake at a time, in the order
+ * asked.  Credentials are stored before the device is told.  Asked again for the same device_name:
+ * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
+ * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
+ * to be given credentials, so that is a handshake of its own.)
+ * Machine name "provision"; its rows are secret.  Pure: no clock, no store. */
+#ifndef BRIDGE_PROVISION_H
+#define BRIDGE_PROVISION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "message/plain.h"
+
+struct changes;
+struct err;
+struct provisions;
+
+struct provisions *provisions_new(void);
+void provisions_free(struct provisions *t);
+
+/* What to do after an event; several may be due.  Texts are owned by the action list. */
+enum provision_act {
+	PROVISION_ASK,	  /* send `message` (a provision) to the north's provisioning session */
+	PROVISION_ANSWER, /* send `message` (a provision_reply) to the south, in answer to `request` */
+	PROVISION_LOGIN, /* the north's main session can (re)connect with `message`'s credentials */
+	PROVISION_CLOSE /* nothing more to ask for now: close the provisioning session.  Also after a
+			   * time-out, maybe with an ASK behind it: that needs a new session, or the
+			   * late reply would be taken for its answer */
+};
+struct provision_action {
+	enum provision_act act;
+	struct plain message;
+	struct plain request; /* of ANSWER: what it answers */
+	char *reply_topic;    /* of ANSWER: NULL is the usual topic */
+	uint64_t ticket; /* of ANSWER and ASK: what was given with the request; 0 after a restart */
+};
+struct provision_actions {
+	struct provision_action *items;
+	size_t n;
+};
+void provision_actions_fini(struct provision_actions *a);
+
+/* The device asks.  `request`: a provision message, device set, copied.  `south_device_id`: what the
+ * reply says as device_id where the north gives none.  At most 1000 may wait; beyond that the answer
+ * is FAILURE at once. */
+void provisions_request(struct provisions *t, const struct plain *request, const char *reply_topic,
+			const char *south_device_id, uint64_t ticket, int64_t deadline_ms,
+			struct changes *out, struct provision_actions *acts);
+
+/* The north answered with the body of a provision_reply.  False: ERR_NOT_FOUND nobody asked;
+ * ERR_INVALID no object with a status, the handshake stays in hand. */
+bool provisions_reply(struct provisions *t, struct jslice body, struct changes *out,
+		      struct provision_actions *acts, struct err *e);
+
+/* Handshakes whose deadline has passed fail with status FAILURE and message "timeout". */
+void provisions_expire(struct provisions *t, int64_t now_ms, struct changes *out,
+		       struct provision_actions *acts);
+int64_t provisions_next_deadline(const struct provisions *t);
+
+/* The north refused the stored credentials of `device`: the next request asks it again. */
+void provisions_refused(struct provisions *t, const char *device, struct changes *out);
+
+/* The body of the stored provision_reply of `device` (SUCCESS), borrowed; len 0: none. */
+struct jslice provisions_credentials(const struct provisions *t, const char *device);
+
+/* After all rows are restored: ask again for what was in hand when the last run ended. */
+void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provision_actions *acts);
+bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e);
+
+#endif

@@ -1,0 +1,99 @@
+/* twin_inside.h -- what the files of the twins share: twin.c (pushes and their confirmation),
+ * twin_news.c (what a config body says that is new), twin_text.c (the bodies that go out) and
+ * twin_row.c (the rows of the state).  Nobody else includes it. */
+#ifndef BRIDGE_TWIN_INSIDE_H
+#define BRIDGE_TWIN_INSIDE_H
+
+#include "base/map.h"
+#include "state/twin.h"
+
+#define MACHINE "twin"
+
+/* What was sent on and is not confirmed yet.  A newer push takes over what an older one left open,
+ * so there is one at most. */
+struct push {
+	json_object *keys;    /* changed key -> is it still to be confirmed */
+	json_object *deleted; /* name -> true */
+	bool is_full;	      /* the sender says it all: confirm it all */
+	int64_t version;      /* that it was sent on with */
+};
+
+struct twin {
+	json_object *doc;
+	int64_t version;      /* 0: never changed */
+	int64_t updated_ms;   /* when it was first heard of, then of the last change */
+	char *source_version; /* the sender's own, JSON text; NULL: it has none */
+	char *source_updated;
+	struct push *push; /* NULL: none is open */
+};
+
+struct twins {
+	struct map twins; /* device -> struct twin */
+};
+
+/* What a config body says, and what of it differs from a twin. */
+struct news {
+	json_object *tree;
+	json_object *changed, *deleted, *full; /* pieces of the tree; NULL: not there */
+	char *version, *updated;	       /* JSON text; NULL: not there */
+	json_object *differs;		       /* key -> value */
+	json_object *gone;		       /* name -> true */
+};
+
+static inline size_t count(json_object *object)
+{
+	return (size_t)json_object_object_length(object);
+}
+
+static inline bool has(json_object *object, const char *key)
+{
+	return json_object_object_get_ex(object, key, NULL);
+}
+
+static inline void set(json_object *object, const char *key, json_object *value)
+{
+	json_object_object_add(object, key, json_object_get(value));
+}
+
+static inline void set_bool(json_object *object, const char *key, bool value)
+{
+	json_object_object_add(object, key, json_object_new_boolean(value));
+}
+
+/* --- twin.c */
+
+void twin_free(void *twin);
+
+/* --- twin_news.c */
+
+/* Deeply, and numbers by value: many a device gives 10.0 back as 10, which for json_object_equal() is
+ * something else. */
+bool twin_is_equal(json_object *a, json_object *b);
+/* The field as it is spelled, if it is a scalar and not null; false: it is no scalar. */
+bool twin_read_scalar(struct jslice body, const char *name, char **out);
+/* The body of a `config`.  False sets *e: ERR_INVALID.  End it with twin_fini_news() in any case. */
+bool twin_read_news(struct news *n, struct jslice body, struct err *e);
+/* Fill in what differs and what is gone. */
+void twin_compare_news(struct news *n, const struct twin *w);
+void twin_fini_news(struct news *n);
+
+/* --- twin_text.c: everything is appended */
+
+/* The body of the `config` that goes on. */
+void twin_put_config(struct buf *out, const struct twin *w, const struct news *n);
+/* The body of a config_reply of our own.  `keys` NULL: it is about the whole document. */
+void twin_put_reply(struct buf *out, const struct twin *w, json_object *keys);
+/* The fields of a config_reply that the bridge has a say in. */
+enum { VERSION, UPDATED, VALUES, FIELDS };
+/* The config_reply `body` with our word for the fields in `ours` and for those that it leaves out. */
+void twin_put_filled(struct buf *out, struct jslice body, const struct twin *w, json_object *keys,
+		     const bool ours[FIELDS]);
+/* An object that starts at `start`, field by field, as they are spelled; and its end. */
+void twin_put_field(struct buf *out, size_t start, const struct jfield *f);
+void twin_put_end(struct buf *out, size_t start);
+
+/* --- twin_row.c */
+
+void twin_put_row(const char *device, const struct twin *w, struct changes *out);
+
+#endif

@@ -1,0 +1,183 @@
+#include "translate/translate.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "jq/mapping.h"
+#include "translate/translate_inside.h"
+
+bool translate_is_stateful(enum kind kind)
+{
+	static const bool stateful[KINDS] = {
+		[KIND_ALARM] = true,
+		[KIND_PRESENCE] = true,
+		[KIND_COMMAND] = true,
+		[KIND_COMMAND_REPLY] = true,
+		[KIND_CONFIG] = true,
+		[KIND_CONFIG_REPLY] = true,
+		[KIND_ATTRIBUTES_REQUEST] = true,
+		[KIND_ATTRIBUTES_REPLY] = true,
+		[KIND_REQUEST] = true,
+		[KIND_REQUEST_REPLY] = true,
+		[KIND_PROVISION] = true,
+		[KIND_PROVISION_REPLY] = true,
+		[KIND_FIRMWARE_CHUNK_REQUEST] = true,
+		[KIND_FIRMWARE_CHUNK] = true,
+		[KIND_SNAPSHOT_REQUEST] = true,
+		[KIND_DEVICE_CHANGE] = true,
+	};
+	return stateful[kind];
+}
+
+/* --- results ------------------------------------------------------------------------------- */
+
+struct item *results_add(struct results *r, enum item_type type)
+{
+	r->items = mem_grow(r->items, r->n, sizeof *r->items);
+	r->items[r->n] = (struct item){ .type = type, .plain.kind = KIND_NONE };
+	return &r->items[r->n++];
+}
+
+void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+{
+	struct item *item = results_add(r, ITEM_REFUSED);
+	struct buf text = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	item->reason = reason;
+	item->text = buf_take(&text);
+}
+
+static void item_fini(struct item *item)
+{
+	message_fini(&item->message);
+	plain_fini(&item->plain);
+	free(item->text);
+}
+
+void results_cut(struct results *r, size_t n)
+{
+	while (r->n > n)
+		item_fini(&r->items[--r->n]);
+}
+
+void results_fini(struct results *r)
+{
+	results_cut(r, 0);
+	free(r->items);
+	*r = (struct results){ 0 };
+}
+
+/* --- what functions see -------------------------------------------------------------------- */
+
+void translate_see_plain(struct mapping_input *in, const struct plain *p)
+{
+	struct mapping_field *f = in->fields;
+
+	if (p->kind != KIND_NONE)
+		f[SEEN_KIND] = (struct mapping_field){ FIELD_TEXT, .text = kind_name(p->kind) };
+	if (p->device)
+		f[SEEN_DEVICE] = (struct mapping_field){ FIELD_TEXT, .text = p->device };
+	if (p->id)
+		f[SEEN_ID] = (struct mapping_field){ FIELD_JSON, .json = { p->id, strlen(p->id) } };
+	if (p->ts)
+		f[SEEN_TS] = (struct mapping_field){ FIELD_JSON, .json = { p->ts, strlen(p->ts) } };
+	if (p->body)
+		f[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = plain_body(p) };
+}
+
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text)
+{
+	if (!request)
+		return;
+	plain_put(text, request);
+	in->fields[SEEN_REQUEST] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(text) };
+}
+
+static bool stop_at_first(void *ctx, struct jslice number)
+{
+	(void)ctx;
+	(void)number;
+	return false;
+}
+
+bool translate_would_change(struct jslice text)
+{
+	return !mapping_keeps_numbers() && !jtext_each_wide_integer(text, stop_at_first, NULL);
+}
+
+/* --- what a topic says --------------------------------------------------------------------- */
+
+const char *translate_device(const struct plan *p, enum side from, const char *native)
+{
+	return native ? plan_device_here(p, from, native) : p->device;
+}
+
+char *translate_captured_id(const struct reader *r, const char *text)
+{
+	struct buf id = { 0 };
+
+	if (!text)
+		return NULL;
+	if (r->row->id == ID_INTEGER)
+		buf_puts(&id, text);
+	else
+		jtext_put_string(&id, text, strlen(text));
+	return buf_take(&id);
+}
+
+char *translate_topic_device(const struct reader *r, const char *topic)
+{
+	struct vars captures = { 0 };
+	char *device;
+
+	topic_template_match(&r->topic, topic, &captures);
+	device = mem_strdup(vars_get(&captures, "device"));
+	vars_fini(&captures);
+	return device;
+}
+
+char *translate_topic_id(const struct reader *r, const char *topic)
+{
+	struct vars captures = { 0 };
+	char *id;
+
+	topic_template_match(&r->topic, topic, &captures);
+	id = translate_captured_id(r, vars_get(&captures, "id"));
+	vars_fini(&captures);
+	return id;
+}
+
+void translate_put_id(struct buf *out, const char *id)
+{
+	struct jslice v = { id, strlen(id) };
+
+	if (!jtext_string_decode(v, out))
+		buf_puts(out, id);
+}
+
+/* --- jobs ---------------------------------------------------------------------------------- */
+
+void translate(const struct job *job, struct results *out)
+{
+	if (job->type == JOB_READ)
+		translate_read(job, out);
+	else
+		translate_write(job, out);
+}
+
+void job_fini(struct job *job)
+{
+	free(job->state);
+	if (job->request)
+		plain_fini(job->request);
+	free(job->request);
+	plain_fini(&job->plain);
+	free(job->reply_topic);
+}

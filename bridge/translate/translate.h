@@ -1,0 +1,97 @@
+/* translate.h -- one message through the mappings: dialect to plain message to dialect.
+ *
+ * Pure: a function of the job and its plan, so it can run anywhere and be repeated.  A READ job takes
+ * a message of some rows to plain messages, through the through files, and writes those of stateless
+ * kinds at once; the others come back as plain messages for the bridge's own logic, which orders
+ * WRITE jobs.  Rows without functions never enter jq. */
+#ifndef BRIDGE_TRANSLATE_H
+#define BRIDGE_TRANSLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/err.h"
+#include "message/message.h"
+#include "message/plain.h"
+#include "message/refusal.h"
+#include "plan/plan.h"
+
+enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
+
+struct buf;
+
+struct item {
+	enum item_type type;
+	size_t row;		/* READ: which of the job's readers gave it */
+	struct message message; /* of MESSAGE: ready to publish */
+	struct plain plain;	/* of PLAIN and MESSAGE: what it is; device is the name here */
+	enum refusal reason;	/* of REFUSED */
+	char *text;		/* of REFUSED: for people; no payload, no secret */
+};
+
+/* What a job gave, in order (READ: of its readers). */
+struct results {
+	struct item *items;
+	size_t n;
+};
+
+enum job_type { JOB_READ, JOB_WRITE };
+enum job_stage { JOB_WAITING, JOB_TAKEN, JOB_BACK };
+
+/* One piece of work.  It owns what it holds, unless it says borrowed. */
+struct job {
+	enum job_type type;
+	const struct plan *plan;
+	enum side side; /* READ: where the message came from; WRITE: where it goes */
+	char *state;	/* JSON {online, alarm} of the device (READ: that of the topic); NULL:
+				* nothing is known */
+	struct plain *request; /* of a reply whose request is known; else NULL */
+	/* READ */
+	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
+	size_t n_readers;
+	const struct message *message; /* borrowed; credentials already checked and taken out */
+	int64_t at_ms;
+	bool awaits_echo; /* something that the bridge sent may come back with it */
+	/* WRITE */
+	struct plain plain;
+	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */
+	/* Called before it is translated, to set what it needs to know of the state, and again when
+	 * its turn has come: true if that has changed since.  NULL: nothing to do. */
+	bool (*start)(struct job *job);
+	/* Called with the results, in the order of the lane; then the job is freed by whoever made
+	 * it (translator.h). */
+	void (*done)(struct job *job, struct results *results);
+	/* Called instead of done(), if the strand ends first; NULL: nothing to do. */
+	void (*drop)(struct job *job);
+	/* The translator's own, and its hand's. */
+	TAILQ_ENTRY(job) entry, hand_entry;
+	enum job_stage stage;
+	unsigned attempts; /* that ended badly */
+	struct results results;
+};
+
+void job_fini(struct job *job);
+
+/* Results are added to *out, which the caller ends with results_fini(). */
+void translate(const struct job *job, struct results *out);
+void results_fini(struct results *r);
+void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* What a topic calls its device, and the id (JSON text), by the reader that matched it; NULL: it says
+ * none.  Caller frees. */
+char *translate_topic_device(const struct reader *r, const char *topic);
+/* The device (name here) of a message whose topic calls it that.  NULL: none of this plan's.  Borrowed
+ * from the plan or from `native`. */
+const char *translate_device(const struct plan *p, enum side from, const char *native);
+char *translate_topic_id(const struct reader *r, const char *topic);
+/* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
+void translate_put_id(struct buf *out, const char *id);
+
+/* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
+ * kinds.md). */
+bool translate_is_stateful(enum kind kind);
+
+#endif

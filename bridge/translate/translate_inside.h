@@ -1,0 +1,37 @@
+/* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
+ * translate_read.c, translate_write.c, and freight.c, which makes results anew.  Nobody else includes it. */
+#ifndef BRIDGE_TRANSLATE_INSIDE_H
+#define BRIDGE_TRANSLATE_INSIDE_H
+
+#include "base/buf.h"
+#include "translate/translate.h"
+
+/* --- translate.c */
+
+struct item *results_add(struct results *r, enum item_type type);
+/* Take back the items from `n` on: what a function put out before it failed counts for nothing. */
+void results_cut(struct results *r, size_t n);
+
+static inline struct jslice translate_slice(const struct buf *b)
+{
+	return (struct jslice){ buf_str(b), b->len };
+}
+struct mapping_input;
+
+/* Let a function see the keys of a plain message; borrowed. */
+void translate_see_plain(struct mapping_input *in, const struct plain *p);
+/* And the request that it answers, kept in *text; NULL: none. */
+void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text);
+/* The id by the text captured for it (NULL: none), like translate_topic_id(). */
+char *translate_captured_id(const struct reader *r, const char *text);
+/* Would a function change an integer of this text by merely passing it on? */
+bool translate_would_change(struct jslice text);
+
+/* --- translate_read.c, translate_write.c */
+
+void translate_read(const struct job *job, struct results *out);
+void translate_write(const struct job *job, struct results *out);
+/* The same, less what the messages are (item->plain): the caller sets it. */
+void translate_write_rows(const struct job *job, struct results *out);
+
+#endif

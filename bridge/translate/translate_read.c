@@ -1,0 +1,561 @@
+/* translate_read.c -- READ jobs: a message of some rows to plain messages, through the through files. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "jq/mapping.h"
+#include "translate/translate_inside.h"
+
+/* State of one READ job. */
+struct reading {
+	const struct job *job;
+	struct results *out;
+	struct vars topic;	/* what it says */
+	const char *device;	/* the name here, by the topic */
+	const char *topic_id;	/* as it stands there; NULL: none */
+	const struct row *seen; /* by whose format the payload is there; NULL: it is not */
+	struct buf payload, value, limits, request;
+	struct mapping_input in; /* made of these */
+	/* Of the row in hand: */
+	const struct row *row;
+	char *id;	  /* by the topic, JSON text */
+	struct buf *said; /* the outputs are kept here, to be looked through; NULL: no need */
+	struct err err;
+	enum refusal reason;
+};
+
+static bool fail(struct reading *rd, enum refusal reason, const char *text)
+{
+	err_set(&rd->err, ERR_INVALID, "%s", text);
+	rd->reason = reason;
+	return false;
+}
+
+/* --- what functions see -------------------------------------------------------------------- */
+
+/* The payload as JSON text, by the row's format. */
+static bool put_payload(struct buf *out, const struct row *row, const struct message *m,
+			struct err *e)
+{
+	const char *p = m->payload ? m->payload : "";
+
+	switch (row->format) {
+	case FORMAT_JSON:
+		if (m->payload_len == 0) {
+			buf_puts(out, "null");
+			return true;
+		}
+		return jtext_read(p, m->payload_len, row->lenient, out, e);
+	case FORMAT_TEXT:
+		if (!jtext_is_utf8(p, m->payload_len)) {
+			err_set(e, ERR_INVALID, "the payload is no UTF-8 text");
+			return false;
+		}
+		jtext_put_string(out, p, m->payload_len);
+		return true;
+	case FORMAT_BYTES:
+		buf_putc(out, '"');
+		crypto_base64_encode(out, p, m->payload_len);
+		buf_putc(out, '"');
+		return true;
+	}
+	return false;
+}
+
+/* What bytes mean, as JSON text: the JSON they hold, else the text itself.  False: they are no text.
+ * JSON with integers that jq would change stays text. */
+static bool put_value(struct buf *out, const char *p, size_t len)
+{
+	size_t before = out->len;
+
+	if (jtext_read(p, len, false, out, NULL)) {
+		if (!translate_would_change(
+			    (struct jslice){ out->data + before, out->len - before }))
+			return true;
+		out->len = before;
+	}
+	if (!jtext_is_utf8(p, len))
+		return false;
+	jtext_put_string(out, p, len);
+	return true;
+}
+
+/* Add to the captures the variables of the row's topic that the configuration filled in, and mark the
+ * credentials. */
+static void complete_topic(const struct job *job, struct vars *captures)
+{
+	const struct plan_side *ps = &job->plan->side[job->side];
+	const struct topic_template *topic = &job->readers[0]->row->topic;
+
+	for (size_t i = 0; i < captures->n; i++)
+		captures->items[i].is_secret =
+			dialect_is_credential(ps->dialect, captures->items[i].name);
+	for (size_t i = 0; i < topic->n_levels; i++) {
+		const char *name = topic->levels[i].text;
+		const struct var *known = vars_find(&ps->vars, name);
+
+		if (topic->levels[i].type == LEVEL_LITERAL || vars_find(captures, name))
+			continue;
+		if (strcmp(name, "device") == 0)
+			vars_set(captures, name,
+				 plan_device_there(job->plan, job->side, job->plan->device), false);
+		else if (known)
+			vars_set(captures, name, known->value, known->is_secret);
+	}
+}
+
+static void put_limits(struct buf *out, const struct dialect *d)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} limits[] = {
+		{ "payload_bytes", d->limits.payload_bytes },
+		{ "in_flight", d->limits.in_flight },
+		{ "messages_per_second", d->limits.messages_per_second },
+	};
+	const char *before = "";
+
+	buf_putc(out, '{');
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		if (!limits[i].value)
+			continue;
+		buf_printf(out, "%s\"%s\":%lld", before, limits[i].name,
+			   (long long)limits[i].value);
+		before = ",";
+	}
+	buf_putc(out, '}');
+}
+
+/* What functions of all rows see of the message. */
+static void see_message(struct reading *rd)
+{
+	const struct job *job = rd->job;
+	struct mapping_field *f = rd->in.fields;
+
+	if (f[SEEN_AT].type != FIELD_NONE)
+		return; /* they do */
+	complete_topic(job, &rd->topic);
+	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
+	f[SEEN_PROPERTIES] =
+		(struct mapping_field){ FIELD_VARS, .vars = &job->message->properties };
+	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
+	put_limits(&rd->limits, job->plan->side[side_other(job->side)].dialect);
+	f[SEEN_LIMITS] = (struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->limits) };
+	translate_see_request(&rd->in, job->request, &rd->request);
+}
+
+/* What rows of one format see, mostly all. */
+static bool see_payload(struct reading *rd)
+{
+	const struct message *m = rd->job->message;
+	const struct row *row = rd->row;
+	struct mapping_field *f = rd->in.fields;
+
+	if (rd->seen && rd->seen->format == row->format && rd->seen->lenient == row->lenient)
+		return true;
+	rd->seen = NULL;
+	buf_reset(&rd->payload);
+	if (!put_payload(&rd->payload, row, m, &rd->err))
+		return false;
+	rd->seen = row;
+	f[SEEN_PAYLOAD] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->payload) };
+	f[SEEN_VALUE] = (struct mapping_field){ FIELD_NONE };
+	buf_reset(&rd->value);
+	if (row->format == FORMAT_BYTES &&
+	    put_value(&rd->value, m->payload ? m->payload : "", m->payload_len))
+		f[SEEN_VALUE] =
+			(struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->value) };
+	return true;
+}
+
+/* --- through files ------------------------------------------------------------------------- */
+
+static void give_plain(struct reading *rd, struct plain *p, size_t through);
+
+struct through_call {
+	struct reading *rd;
+	const struct plain *in;
+	struct plain *outs;
+	size_t n_outs;
+};
+
+/* Variables as JSON.  The configuration's numbers and booleans (factor = 10) are that again. */
+static void put_settings(struct buf *out, const struct vars *vars)
+{
+	const char *before = "";
+
+	buf_putc(out, '{');
+	for (size_t i = 0; i < vars->n; i++) {
+		const struct var *v = &vars->items[i];
+		struct jslice value = { v->value, strlen(v->value) };
+		struct buf json = { 0 };
+
+		if (v->is_secret)
+			continue;
+		buf_puts(out, before);
+		before = ",";
+		jtext_put_string(out, v->name, strlen(v->name));
+		buf_putc(out, ':');
+		if (jtext_read(value.text, value.len, false, &json, NULL) &&
+		    jtext_type_of(value) >= JTEXT_FALSE && jtext_type_of(value) <= JTEXT_NUMBER &&
+		    !translate_would_change(value))
+			buf_append(out, value.text, value.len);
+		else
+			jtext_put_string(out, value.text, value.len);
+		buf_fini(&json);
+	}
+	buf_putc(out, '}');
+}
+
+/* The function may pass its whole input on, `vars` and all. */
+static void without_vars(struct jslice text, struct buf *out)
+{
+	struct jfield f;
+	size_t pos = 0;
+	const char *before = "";
+
+	buf_putc(out, '{');
+	while (jtext_next_field(text, &pos, &f)) {
+		if (jtext_string_is(f.key, "vars"))
+			continue;
+		buf_puts(out, before);
+		before = ",";
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+	}
+	buf_putc(out, '}');
+}
+
+static bool on_through_output(void *ctx, struct jslice output)
+{
+	struct through_call *call = ctx;
+	struct plain p = { .kind = KIND_NONE };
+	struct buf text = { 0 };
+	bool ok;
+
+	if (jtext_type_of(output) == JTEXT_OBJECT)
+		without_vars(output, &text);
+	else
+		buf_append(&text, output.text, output.len);
+	ok = plain_parse(&p, translate_slice(&text), &call->rd->err);
+	buf_fini(&text);
+	if (!ok) {
+		call->rd->reason = DEAD_MAPPING_ERROR;
+		return false;
+	}
+	if (p.kind == KIND_NONE)
+		p.kind = call->in->kind;
+	if (!p.device)
+		p.device = mem_strdup(call->in->device);
+	call->outs = mem_grow(call->outs, call->n_outs, sizeof *call->outs);
+	call->outs[call->n_outs++] = p;
+	return true;
+}
+
+static bool would_change(const struct plain *p)
+{
+	return translate_would_change(plain_body(p)) ||
+	       (p->id && translate_would_change((struct jslice){ p->id, strlen(p->id) })) ||
+	       (p->ts && translate_would_change((struct jslice){ p->ts, strlen(p->ts) }));
+}
+
+/* Run the function; false: its message is refused. */
+static bool run_through(struct through_call *call, const struct plan_through *t, int fn)
+{
+	struct reading *rd = call->rd;
+	const char *file = mapping_file(t->mapping);
+	struct mapping_input in = { 0 };
+	struct buf settings = { 0 };
+	enum refusal reason;
+
+	translate_see_plain(&in, call->in);
+	put_settings(&settings, &t->vars);
+	in.fields[SEEN_VARS] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&settings) };
+	if (would_change(call->in))
+		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
+	else if (!mapping_call(t->mapping, fn, &in, on_through_output, call, &rd->err))
+		rd->reason = DEAD_MAPPING_ERROR;
+	buf_fini(&settings);
+	reason = rd->reason;
+	rd->reason = REFUSED_NOT; /* it is about this plain message only */
+	if (reason != REFUSED_NOT)
+		results_refuse(rd->out, reason, "%s: %s", file, rd->err.text);
+	return reason == REFUSED_NOT;
+}
+
+/* `p` is taken. */
+static void call_through(struct reading *rd, struct plain *p, size_t through)
+{
+	const struct plan *plan = rd->job->plan;
+	enum flow flow = kind_table[p->kind].flow;
+	/* Listed from south to north, so a message that goes down meets the last one first. */
+	const struct plan_through *t =
+		&plan->through[flow == FLOW_UP ? through : plan->n_through - 1 - through];
+	int fn = mapping_through_fn(t->mapping, flow);
+	struct through_call call = { .rd = rd, .in = p };
+	bool ok;
+
+	if (fn < 0) {
+		give_plain(rd, p, through + 1);
+		return;
+	}
+	ok = run_through(&call, t, fn);
+	for (size_t i = 0; i < call.n_outs; i++) {
+		if (ok)
+			give_plain(rd, &call.outs[i], through + 1);
+		else
+			plain_fini(&call.outs[i]);
+	}
+	free(call.outs);
+	plain_fini(p);
+}
+
+/* --- the end of reading -------------------------------------------------------------------- */
+
+static void write_now(const struct reading *rd, struct plain *p)
+{
+	struct job write = {
+		.type = JOB_WRITE,
+		.plan = rd->job->plan,
+		.side = flow_target(kind_table[p->kind].flow),
+		.plain = *p,
+		.state = rd->job->state,
+	};
+	size_t before = rd->out->n;
+
+	translate_write_rows(&write, rd->out);
+	for (size_t i = rd->out->n; i-- > before;) {
+		struct item *item = &rd->out->items[i];
+
+		if (item->type != ITEM_MESSAGE)
+			continue;
+		if (p->device) { /* not given away yet */
+			item->plain = *p;
+			*p = (struct plain){ .kind = KIND_NONE };
+		} else {
+			plain_copy(&item->plain, &write.plain);
+		}
+	}
+}
+
+/* Is there nothing that the bridge's own logic has to say?  (What goes back to the side it came from
+ * may have a reply topic, and the state at hand is that of the topic's device.) */
+static bool is_written_now(const struct reading *rd, const struct plain *p)
+{
+	const struct job *job = rd->job;
+
+	return !translate_is_stateful(p->kind) &&
+	       !(p->kind == KIND_ATTRIBUTES && rd->row->echoes != KIND_NONE && job->awaits_echo) &&
+	       flow_target(kind_table[p->kind].flow) != job->side &&
+	       strcmp(p->device, rd->device) == 0 &&
+	       !(job->plan->is_mirror && kind_table[p->kind].flow == FLOW_DOWN);
+}
+
+/* Take a plain message (and what it holds) on to the through file number `through`, or, after the
+ * last, to where it goes. */
+static void give_plain(struct reading *rd, struct plain *p, size_t through)
+{
+	const struct plan *plan = rd->job->plan;
+	struct err e = { 0 };
+
+	if (through < plan->n_through) {
+		call_through(rd, p, through);
+		return;
+	}
+	p->kind = plan->remap[p->kind];
+	if (!topic_level_is_valid(p->device))
+		results_refuse(rd->out, DEAD_BAD_TOPIC, "the device's name has one of / + # in it");
+	else if (!plain_check_body(p, &e))
+		results_refuse(rd->out, DEAD_WRONG_SHAPE, "%s", e.text);
+	else if (is_written_now(rd, p))
+		write_now(rd, p);
+	else {
+		struct item *item = results_add(rd->out, ITEM_PLAIN);
+
+		item->plain = *p;
+		*p = (struct plain){ .kind = KIND_NONE };
+	}
+	plain_fini(p);
+}
+
+/* --- reading ------------------------------------------------------------------------------- */
+
+/* A captured device is the one that the message is about, where the dialect names it in the topic. */
+static bool names_device(const struct job *job)
+{
+	const struct topic_template *t = &job->readers[0]->topic;
+
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, "device") == 0)
+			return job->plan->side[job->side].dialect->device == DEVICE_IN_TOPIC;
+	return false;
+}
+
+/* The device that the function named, by its name here. */
+static bool find_device(struct reading *rd, struct plain *p)
+{
+	const char *here = plan_device_here(rd->job->plan, rd->job->side, p->device);
+
+	if (!here || (names_device(rd->job) && strcmp(here, rd->device) != 0))
+		return fail(rd, DEAD_OTHER_DEVICE, "the payload names another device");
+	if (here != p->device) {
+		free(p->device);
+		p->device = mem_strdup(here);
+	}
+	return true;
+}
+
+/* Set what the row and the topic say where the function did not. */
+static bool complete_plain(struct reading *rd, struct plain *p)
+{
+	if (p->kind == KIND_NONE)
+		p->kind = rd->row->kind;
+	if (!p->id && rd->id)
+		p->id = mem_strdup(rd->id);
+	if (p->device)
+		return find_device(rd, p);
+	p->device = mem_strdup(rd->device);
+	return true;
+}
+
+/* A body of bytes also says what they hold. */
+static void add_value(const struct reading *rd, struct plain *p)
+{
+	struct jslice body = plain_body(p), base64, ignored;
+	struct buf text = { 0 }, coded = { 0 }, bytes = { 0 };
+
+	if (rd->row->format == FORMAT_BYTES && jtext_type_of(body) == JTEXT_OBJECT &&
+	    jtext_field(body, "base64", &base64) && !jtext_field(body, "value", &ignored) &&
+	    jtext_string_decode(base64, &coded) &&
+	    crypto_base64_decode(&bytes, buf_str(&coded), coded.len)) {
+		buf_append(&text, body.text, body.len - 1);
+		buf_puts(&text, ",\"value\":");
+		if (put_value(&text, buf_str(&bytes), bytes.len)) {
+			buf_putc(&text, '}');
+			plain_set_body(p, text.data, text.len);
+		}
+	}
+	buf_fini(&text);
+	buf_fini(&coded);
+	buf_fini(&bytes);
+}
+
+static bool on_read_output(void *ctx, struct jslice output)
+{
+	struct reading *rd = ctx;
+	struct plain p = { .kind = KIND_NONE };
+
+	if (!plain_parse(&p, output, &rd->err)) {
+		rd->reason = DEAD_MAPPING_ERROR;
+		return false;
+	}
+	if (!complete_plain(rd, &p)) {
+		plain_fini(&p);
+		return false;
+	}
+	if (rd->said)
+		buf_append(rd->said, output.text, output.len);
+	add_value(rd, &p);
+	give_plain(rd, &p, 0);
+	return true;
+}
+
+static bool is_said(void *ctx, struct jslice number)
+{
+	const struct buf *said = ctx;
+
+	return memmem(said->data, said->len, number.text, number.len);
+}
+
+/* A function may parse a text.  Then its wide integers must be in what it put out as they are. */
+static bool keeps_parsed(const struct buf *said, struct jslice text)
+{
+	return said->len == 0 || jtext_each_wide_integer(text, is_said, (void *)said);
+}
+
+static void read_by_function(struct reading *rd)
+{
+	const struct job *job = rd->job;
+	const struct row *row = rd->row;
+	struct mapping *m = job->plan->side[job->side].mapping;
+	struct buf parsed = { 0 }, said = { 0 };
+	size_t before = rd->out->n;
+
+	if (row->format == FORMAT_TEXT && job->message->payload &&
+	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
+	    translate_would_change(translate_slice(&parsed)))
+		rd->said = &said;
+	see_message(rd);
+	if (!mapping_call(m, row->read_fn, &rd->in, on_read_output, rd, &rd->err) &&
+	    rd->reason == REFUSED_NOT)
+		rd->reason = DEAD_MAPPING_ERROR;
+	if (rd->said && rd->reason == REFUSED_NOT && !keeps_parsed(&said, translate_slice(&parsed)))
+		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
+	if (rd->reason != REFUSED_NOT) {
+		results_cut(rd->out, before);
+		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
+			       rd->err.text);
+	}
+	rd->said = NULL;
+	buf_fini(&parsed);
+	buf_fini(&said);
+}
+
+static void read_as_it_is(struct reading *rd)
+{
+	struct plain p = { .kind = KIND_NONE };
+
+	plain_set_body(&p, buf_str(&rd->payload), rd->payload.len);
+	if (complete_plain(rd, &p)) {
+		give_plain(rd, &p, 0);
+		return;
+	}
+	plain_fini(&p);
+	results_refuse(rd->out, rd->reason, "%s", rd->err.text);
+}
+
+/* Each row is for itself: what is wrong with one refuses its part only. */
+static void read_row(struct reading *rd, size_t i)
+{
+	const struct reader *reader = rd->job->readers[i];
+	size_t before = rd->out->n;
+
+	rd->row = reader->row;
+	rd->id = translate_captured_id(reader, rd->topic_id);
+	rd->reason = REFUSED_NOT;
+	if (!rd->device)
+		results_refuse(rd->out, DEAD_OTHER_DEVICE, "the topic names another device");
+	else if (!see_payload(rd))
+		results_refuse(rd->out, DEAD_UNREADABLE, "%s", rd->err.text);
+	else if (rd->row->read_fn < 0)
+		read_as_it_is(rd);
+	else if (translate_would_change(translate_slice(&rd->payload)))
+		results_refuse(rd->out, DEAD_WIDE_INTEGER,
+			       "an integer beyond 2^53 would change in %s", rd->row->read);
+	else
+		read_by_function(rd);
+	for (; before < rd->out->n; before++)
+		rd->out->items[before].row = i;
+	free(rd->id);
+}
+
+void translate_read(const struct job *job, struct results *out)
+{
+	struct reading rd = { .job = job, .out = out };
+
+	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
+	rd.device = translate_device(job->plan, job->side, vars_get(&rd.topic, "device"));
+	rd.topic_id = vars_get(&rd.topic, "id");
+	for (size_t i = 0; i < job->n_readers; i++)
+		read_row(&rd, i);
+	vars_fini(&rd.topic);
+	buf_fini(&rd.payload);
+	buf_fini(&rd.value);
+	buf_fini(&rd.limits);
+	buf_fini(&rd.request);
+}

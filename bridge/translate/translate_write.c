@@ -1,0 +1,392 @@
+/* translate_write.c -- WRITE jobs: a plain message to all rows of the dialect that write its kind. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "jq/mapping.h"
+#include "translate/translate_inside.h"
+
+/* State of one row of a WRITE job. */
+struct writing {
+	const struct job *job;
+	const struct row *row;
+	struct results *out;
+	struct vars said; /* topic variables of a `publish` output */
+	struct buf id;	  /* the message's id as text */
+	enum refusal reason;
+	struct err err;
+};
+
+/* Keep why it cannot be written.  Where a variable is missing, err has its name. */
+static bool fail(struct writing *w, enum refusal reason, const char *what)
+{
+	const char *side = side_name(w->job->side);
+	char name[sizeof w->err.text];
+
+	if (w->err.code == ERR_NOT_FOUND) {
+		memcpy(name, w->err.text, sizeof name);
+		err_set(&w->err, ERR_INVALID,
+			"%s: {%s} is not set and the message does not say it (set %s.vars.%s)",
+			what, name, side, name);
+	} else {
+		err_prefix(&w->err, "%s", what);
+	}
+	w->reason = reason;
+	return false;
+}
+
+/* --- topic and fields ---------------------------------------------------------------------- */
+
+static const char *lookup(void *ctx, const char *name)
+{
+	struct writing *w = ctx;
+	const struct job *job = w->job;
+	const struct plan_side *ps = &job->plan->side[job->side];
+	const char *value = vars_get(&w->said, name);
+	const struct var *found;
+
+	if (value)
+		return value;
+	if (strcmp(name, "device") == 0)
+		return plan_device_there(job->plan, job->side, job->plain.device);
+	if (strcmp(name, "id") == 0)
+		return job->plain.id ? buf_str(&w->id) : NULL;
+	found = vars_find(&ps->vars, name);
+	if (job->plan->hides_secrets &&
+	    (found ? found->is_secret : dialect_is_credential(ps->dialect, name)))
+		return "***";
+	return found ? found->value : NULL;
+}
+
+static bool set_text(struct writing *w, const char *text, const char *what, struct buf *out)
+{
+	return text_template_expand(text, lookup, w, out, &w->err) || fail(w, DEAD_BAD_TOPIC, what);
+}
+
+/* A topic with a name from a payload in it (a stream called "command") must not be taken for another
+ * message. */
+static bool check_topic(struct writing *w, const char *topic)
+{
+	const struct job *job = w->job;
+
+	if (!topic_name_is_valid(topic))
+		err_set(&w->err, ERR_INVALID, "no valid topic name");
+	else if (w->row->publish && !job->reply_topic &&
+		 !plan_is_topic_of(job->plan, job->side, w->row, topic))
+		err_set(&w->err, ERR_INVALID, "it belongs to another message of the dialect");
+	else
+		return true;
+	return false;
+}
+
+static bool set_topic(struct writing *w, struct message *m)
+{
+	struct buf topic = { 0 };
+	bool ok = true;
+
+	if (w->job->reply_topic)
+		buf_puts(&topic, w->job->reply_topic);
+	else
+		ok = topic_template_expand(&w->row->topic, lookup, w, &topic, &w->err);
+	if (ok && check_topic(w, buf_str(&topic))) {
+		m->topic = buf_take(&topic);
+		return true;
+	}
+	buf_fini(&topic);
+	return fail(w, DEAD_BAD_TOPIC, "topic");
+}
+
+/* What a `publish` function said counts more than what the row says. */
+static bool set_properties(struct writing *w, struct message *m)
+{
+	const struct vars *properties = &w->row->properties;
+	struct buf text = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < properties->n; i++) {
+		const struct var *p = &properties->items[i];
+
+		if (vars_find(&m->properties, p->name))
+			continue;
+		buf_reset(&text);
+		ok = set_text(w, p->value, p->name, &text);
+		if (ok)
+			vars_add(&m->properties, p->name, buf_str(&text));
+	}
+	buf_fini(&text);
+	return ok;
+}
+
+static bool set_response_topic(struct writing *w, struct message *m)
+{
+	struct buf text = { 0 };
+
+	if (!w->row->response_topic)
+		return true;
+	if (!set_text(w, w->row->response_topic, "response_topic", &text)) {
+		buf_fini(&text);
+		return false;
+	}
+	m->response_topic = buf_take(&text);
+	return check_topic(w, m->response_topic) || fail(w, DEAD_BAD_TOPIC, "response_topic");
+}
+
+static bool set_correlation(struct writing *w, struct message *m)
+{
+	struct buf text = { 0 };
+
+	if (!w->row->correlation)
+		return true;
+	if (!set_text(w, w->row->correlation, "correlation", &text)) {
+		buf_fini(&text);
+		return false;
+	}
+	m->correlation_len = text.len;
+	m->correlation = buf_take(&text);
+	return true;
+}
+
+/* --- payload ------------------------------------------------------------------------------- */
+
+/* The payload's bytes, by the row's format. */
+static bool set_payload(struct writing *w, struct message *m, struct jslice v)
+{
+	struct buf text = { 0 }, bytes = { 0 };
+	bool ok = true;
+
+	switch (w->row->format) {
+	case FORMAT_JSON:
+		message_set_payload(m, v.text, v.len);
+		break;
+	case FORMAT_TEXT:
+		if (jtext_string_decode(v, &text))
+			message_set_payload(m, text.data, text.len);
+		else
+			message_set_payload(m, v.text, v.len);
+		break;
+	case FORMAT_BYTES:
+		ok = jtext_string_decode(v, &text) &&
+		     crypto_base64_decode(&bytes, buf_str(&text), text.len);
+		if (ok)
+			message_set_payload(m, bytes.data, bytes.len);
+		else
+			err_set(&w->err, ERR_INVALID, "the payload is no base64 string");
+		break;
+	}
+	buf_fini(&text);
+	buf_fini(&bytes);
+	if (!ok)
+		w->reason = DEAD_MAPPING_ERROR;
+	return ok;
+}
+
+static bool is_small_enough(struct writing *w, const struct message *m)
+{
+	const struct dialect *d = w->job->plan->side[w->job->side].dialect;
+	int64_t most = d->limits.payload_bytes;
+
+	if (!most || m->payload_len <= (size_t)most)
+		return true;
+	err_set(&w->err, ERR_LIMIT, "%zu bytes, and %s takes %lld", m->payload_len, d->name,
+		(long long)most);
+	w->reason = DEAD_TOO_LARGE;
+	return false;
+}
+
+/* --- outputs ------------------------------------------------------------------------------- */
+
+static bool give_message(struct writing *w, struct message *m, struct jslice payload)
+{
+	struct item *item;
+
+	m->qos = w->row->qos;
+	m->retain = w->row->retain;
+	if (!set_payload(w, m, payload) || !set_topic(w, m) || !set_properties(w, m) ||
+	    !set_response_topic(w, m) || !set_correlation(w, m) || !is_small_enough(w, m)) {
+		message_fini(m);
+		return false;
+	}
+	item = results_add(w->out, ITEM_MESSAGE);
+	item->message = *m;
+	return true;
+}
+
+static bool on_write_output(void *ctx, struct jslice output)
+{
+	struct message m = { 0 };
+
+	return give_message(ctx, &m, output);
+}
+
+/* Add the fields of a JSON object of scalars as texts. */
+static void take_texts(struct jslice object, struct vars *out)
+{
+	struct buf key = { 0 }, value = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+
+	while (jtext_next_field(object, &pos, &f)) {
+		buf_reset(&key);
+		buf_reset(&value);
+		jtext_string_decode(f.key, &key);
+		if (!jtext_string_decode(f.value, &value))
+			buf_append(&value, f.value.text, f.value.len);
+		vars_add(out, buf_str(&key), buf_str(&value));
+	}
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
+static bool on_publish_output(void *ctx, struct jslice output)
+{
+	struct writing *w = ctx;
+	struct jslice payload, texts;
+	struct message m = { 0 };
+
+	if (!jtext_field(output, "payload", &payload)) {
+		err_set(&w->err, ERR_INVALID, "the output has no payload");
+		w->reason = DEAD_MAPPING_ERROR;
+		return false;
+	}
+	vars_fini(&w->said);
+	if (jtext_field(output, "topic", &texts))
+		take_texts(texts, &w->said);
+	if (jtext_field(output, "properties", &texts))
+		take_texts(texts, &m.properties);
+	return give_message(w, &m, payload);
+}
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+/* The variables of the side written to, never a credential. */
+static void put_to(struct buf *out, const struct job *job)
+{
+	const struct vars *vars = &job->plan->side[job->side].vars;
+	const char *device = plan_device_there(job->plan, job->side, job->plain.device);
+
+	buf_puts(out, "{\"device\":");
+	jtext_put_string(out, device, strlen(device));
+	for (size_t i = 0; i < vars->n; i++) {
+		const struct var *v = &vars->items[i];
+
+		if (v->is_secret || strcmp(v->name, "device") == 0)
+			continue;
+		buf_putc(out, ',');
+		jtext_put_string(out, v->name, strlen(v->name));
+		buf_putc(out, ':');
+		jtext_put_string(out, v->value, strlen(v->value));
+	}
+	buf_putc(out, '}');
+}
+
+/* What the input of a function is made of, as long as it runs. */
+struct parts {
+	struct buf to, request;
+};
+
+static void see_job(struct mapping_input *in, const struct job *job, struct parts *parts)
+{
+	static const char unknown[] = "{\"online\":null,\"alarm\":false}";
+	const char *state = job->state ? job->state : unknown;
+
+	translate_see_plain(in, &job->plain);
+	put_to(&parts->to, job);
+	in->fields[SEEN_TO] =
+		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->to) };
+	in->fields[SEEN_STATE] =
+		(struct mapping_field){ FIELD_JSON, .json = { state, strlen(state) } };
+	translate_see_request(in, job->request, &parts->request);
+}
+
+/* Does the topic carry the id, past all functions? */
+static bool has_id_in_topic(const struct row *row)
+{
+	for (size_t i = 0; i < row->topic.n_levels; i++)
+		if (row->topic.levels[i].type != LEVEL_LITERAL &&
+		    strcmp(row->topic.levels[i].text, "id") == 0)
+			return true;
+	return false;
+}
+
+static bool would_change(const struct writing *w)
+{
+	const struct plain *p = &w->job->plain;
+
+	return translate_would_change(plain_body(p)) ||
+	       (p->id && !has_id_in_topic(w->row) &&
+		translate_would_change((struct jslice){ p->id, strlen(p->id) }));
+}
+
+static void write_by_function(struct writing *w)
+{
+	const struct row *row = w->row;
+	struct mapping *m = w->job->plan->side[w->job->side].mapping;
+	bool publishes = row->publish_fn >= 0;
+	size_t before = w->out->n;
+	struct mapping_input in = { 0 };
+	struct parts parts = { 0 };
+
+	see_job(&in, w->job, &parts);
+	if (would_change(w)) {
+		err_set(&w->err, ERR_INVALID, "an integer beyond 2^53 would change");
+		w->reason = DEAD_WIDE_INTEGER;
+	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
+				 publishes ? on_publish_output : on_write_output, w, &w->err) &&
+		   w->reason == REFUSED_NOT) {
+		w->reason = DEAD_MAPPING_ERROR;
+	}
+	if (w->reason != REFUSED_NOT)
+		results_cut(w->out, before);
+	buf_fini(&parts.to);
+	buf_fini(&parts.request);
+}
+
+static void write_row(const struct job *job, const struct row *row, struct results *out)
+{
+	struct writing w = { .job = job, .row = row, .out = out, .reason = REFUSED_NOT };
+	const char *fn = row->publish ? row->publish : row->write;
+
+	if (job->plain.id)
+		translate_put_id(&w.id, job->plain.id);
+	if (fn) {
+		write_by_function(&w);
+	} else {
+		struct message m = { 0 };
+
+		give_message(&w, &m, plain_body(&job->plain));
+	}
+	if (w.reason != REFUSED_NOT)
+		results_refuse(out, w.reason, "%s: %s%s%s",
+			       mapping_file(job->plan->side[job->side].mapping), fn ? fn : "",
+			       fn ? ": " : "", w.err.text);
+	vars_fini(&w.said);
+	buf_fini(&w.id);
+}
+
+void translate_write_rows(const struct job *job, struct results *out)
+{
+	const struct dialect *d = job->plan->side[job->side].dialect;
+	bool has_row = false;
+
+	for (size_t i = 0; i < d->n_rows; i++) {
+		const struct row *row = &d->rows[i];
+
+		if (row->kind != job->plain.kind || !row->can_write)
+			continue;
+		has_row = true;
+		write_row(job, row, out);
+	}
+	if (!has_row)
+		results_refuse(out, DEAD_NO_COUNTERPART, "%s has no %s", d->name,
+			       kind_name(job->plain.kind));
+}
+
+void translate_write(const struct job *job, struct results *out)
+{
+	size_t before = out->n;
+
+	translate_write_rows(job, out);
+	for (size_t i = before; i < out->n; i++)
+		if (out->items[i].type == ITEM_MESSAGE)
+			plain_copy(&out->items[i].plain, &job->plain);
+}

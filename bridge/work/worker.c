@@ -1,0 +1,532 @@
+#include "work/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "translate/freight.h"
+#include "work/sandbox.h"
+#include "work/worker_child.h"
+
+#define MAX_JOBS     1024u	/* of one worker: a queue, not a store */
+#define MAX_BYTES    (4u << 20) /* not sent yet; then it takes no more */
+#define ENOUGH_JOBS  64u	/* while one has fewer, it is not worth waking another */
+#define READ_BYTES   (64u << 10)
+#define KEEP_BYTES   (1u << 20) /* of an empty buffer; what a huge message made it is given back */
+#define CHECK_MS     50
+#define READY_MS     2000 /* for a process to be in its sandbox */
+#define AGAIN_MS     1000 /* between tries to start one that could not be started */
+#define MAX_ATTEMPTS 2
+
+TAILQ_HEAD(jobs, job);
+
+struct worker {
+	struct workers *all;
+	pid_t pid; /* 0: none */
+	struct loop_watch watch;
+	struct worker_progress *progress; /* shared with the process */
+	struct jobs jobs; /* that it was given and that are not back, oldest first */
+	size_t n_jobs;
+	uint64_t n_back; /* of this process */
+	struct buf in, out;
+	size_t n_sent; /* of `out` */
+	/* What the last check saw. */
+	uint64_t checked;	     /* jobs started */
+	struct timespec checked_cpu; /* processor time */
+	bool has_overrun;
+};
+
+struct workers {
+	struct loop *loop;
+	struct hand hand;
+	struct worker *items;
+	size_t n;
+	struct loop_timer check; /* looks after all, while there is something to do */
+	bool is_checking;
+	int64_t again_ms; /* not before that */
+};
+
+/* --- giving -------------------------------------------------------------------------------- */
+
+static size_t begin_frame(struct worker *w, enum frame type)
+{
+	size_t begin = pack_frame_begin(&w->out);
+
+	pack_u8(&w->out, type);
+	return begin;
+}
+
+static void put_job(struct worker *w, const struct job *job)
+{
+	size_t begin = begin_frame(w, FRAME_JOB);
+
+	freight_put_job(&w->out, job);
+	pack_frame_end(&w->out, begin);
+}
+
+static bool is_full(const struct worker *w)
+{
+	return !w->pid || w->n_jobs >= MAX_JOBS || w->out.len - w->n_sent >= MAX_BYTES;
+}
+
+/* The first that has little to do, so that batches are large and the others sleep; else the one with
+ * the least to do. */
+static struct worker *choose(struct workers *all)
+{
+	struct worker *best = NULL;
+
+	for (size_t i = 0; i < all->n; i++) {
+		struct worker *w = &all->items[i];
+
+		if (is_full(w))
+			continue;
+		if (w->n_jobs < ENOUGH_JOBS)
+			return w;
+		if (!best || w->n_jobs < best->n_jobs)
+			best = w;
+	}
+	return best;
+}
+
+static void set_check(struct workers *all);
+
+static bool take(void *ctx, struct job *job)
+{
+	struct workers *all = ctx;
+	struct worker *w = choose(all);
+
+	if (!w)
+		return false;
+	put_job(w, job);
+	job->attempts = 0;
+	TAILQ_INSERT_TAIL(&w->jobs, job, hand_entry);
+	w->n_jobs++;
+	set_check(all);
+	return true;
+}
+
+static void tell(void *ctx, const struct plan *plan, const char *key, const char *value)
+{
+	struct workers *all = ctx;
+
+	for (size_t i = 0; i < all->n; i++) {
+		struct worker *w = &all->items[i];
+		size_t begin = begin_frame(w, FRAME_DEVICE);
+
+		pack_u64(&w->out, (uint64_t)(uintptr_t)plan);
+		pack_text(&w->out, key);
+		pack_text(&w->out, value);
+		pack_frame_end(&w->out, begin);
+	}
+}
+
+static bool start(struct worker *w, struct err *e);
+static void lost(struct worker *w);
+
+/* Write what the socket takes.  False: the process is gone. */
+static bool send_out(struct worker *w)
+{
+	while (w->n_sent < w->out.len) {
+		ssize_t n = send(w->watch.fd, w->out.data + w->n_sent, w->out.len - w->n_sent,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			w->n_sent += (size_t)n;
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR)
+			return false;
+	}
+	if (w->n_sent == w->out.len) {
+		buf_reset_above(&w->out, KEEP_BYTES);
+		w->n_sent = 0;
+	} else if (w->n_sent > w->out.len / 2) { /* under load it is never empty */
+		buf_drop(&w->out, w->n_sent);
+		w->n_sent = 0;
+	}
+	loop_watch(w->all->loop, &w->watch, w->watch.fd, true, w->out.len > 0);
+	return true;
+}
+
+/* A process that is gone is seen to by its socket's end. */
+void workers_flush(struct workers *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i].pid && all->items[i].out.len > 0)
+			send_out(&all->items[i]);
+}
+
+/* --- taking back --------------------------------------------------------------------------- */
+
+static struct job *take_first(struct worker *w)
+{
+	struct job *job = TAILQ_FIRST(&w->jobs);
+
+	TAILQ_REMOVE(&w->jobs, job, hand_entry);
+	w->n_jobs--;
+	return job;
+}
+
+/* The results of the oldest job.  False: that is not what it was told to say. */
+static bool take_results(struct worker *w, struct unpack *frame)
+{
+	struct results results = { 0 };
+
+	if (w->n_jobs == 0 || !freight_get_results(frame, TAILQ_FIRST(&w->jobs), &results)) {
+		results_fini(&results);
+		return false;
+	}
+	w->n_back++;
+	translator_back(take_first(w), &results);
+	return true;
+}
+
+static bool take_frames(struct worker *w)
+{
+	struct unpack u = { .p = w->in.data, .left = w->in.len }, frame;
+	bool ok = true;
+
+	while (ok && unpack_frame(&u, &frame))
+		ok = take_results(w, &frame);
+	buf_drop(&w->in, w->in.len - u.left);
+	if (u.left == 0)
+		buf_reset_above(&w->in, KEEP_BYTES);
+	return ok;
+}
+
+static bool receive(struct worker *w)
+{
+	for (;;) {
+		size_t room;
+		ssize_t n;
+
+		buf_reserve(&w->in, READ_BYTES);
+		room = w->in.cap - w->in.len - 1;
+		n = recv(w->watch.fd, w->in.data + w->in.len, room, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN;
+		w->in.len += (size_t)n;
+		if (!take_frames(w))
+			return false;
+		if ((size_t)n < room)
+			return true;
+	}
+}
+
+static void on_ready(void *ctx, bool readable, bool writable)
+{
+	struct worker *w = ctx;
+
+	if ((readable && !receive(w)) || (writable && !send_out(w)))
+		lost(w);
+}
+
+/* --- checking ------------------------------------------------------------------------------ */
+
+static void on_check(void *ctx);
+
+static bool has_work(const struct workers *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i].n_jobs > 0)
+			return true;
+	return false;
+}
+
+static void set_check(struct workers *all)
+{
+	if (all->is_checking)
+		return;
+	all->is_checking = true;
+	loop_timer_set(all->loop, &all->check, CHECK_MS, on_check, all);
+}
+
+static bool processor_time(pid_t pid, struct timespec *out)
+{
+	clockid_t clock;
+
+	return clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, out) == 0;
+}
+
+static int64_t ms_between(const struct timespec *a, const struct timespec *b)
+{
+	return (b->tv_sec - a->tv_sec) * 1000 + (b->tv_nsec - a->tv_nsec) / 1000000;
+}
+
+/* Processor time, not time on the clock: a busy machine must not kill mappings. */
+static void check(struct worker *w)
+{
+	uint64_t started = atomic_load_explicit(&w->progress->started, memory_order_relaxed);
+	struct timespec cpu;
+
+	if (!w->pid || w->n_jobs == 0 || !processor_time(w->pid, &cpu))
+		return;
+	if (started != w->checked) {
+		w->checked = started;
+		w->checked_cpu = cpu;
+	} else if (ms_between(&w->checked_cpu, &cpu) >= WORKER_JOB_MS && !w->has_overrun) {
+		w->has_overrun = true;
+		kill(w->pid, SIGKILL); /* its socket's end tells */
+	}
+}
+
+/* --- ends and beginnings ------------------------------------------------------------------- */
+
+static void describe_end(const struct worker *w, int status, char *text, size_t size)
+{
+	if (w->has_overrun)
+		snprintf(text, size, "it took more than %d ms", WORKER_JOB_MS);
+	else if (WIFSIGNALED(status))
+		snprintf(text, size, "jq ended by signal %d (%s)%s", WTERMSIG(status),
+			 sigabbrev_np(WTERMSIG(status)),
+			 WTERMSIG(status) == SIGABRT ? ", out of memory perhaps" : "");
+	else
+		snprintf(text, size, "jq ended with status %d", WEXITSTATUS(status));
+}
+
+/* The job that the process had in hand when it ended; NULL: none. */
+static struct job *job_in_hand(const struct worker *w)
+{
+	uint64_t n = atomic_load_explicit(&w->progress->started, memory_order_relaxed) - w->n_back;
+	struct job *job = TAILQ_FIRST(&w->jobs);
+
+	if (n == 0)
+		return NULL;
+	while (--n > 0 && job)
+		job = TAILQ_NEXT(job, hand_entry);
+	return job;
+}
+
+static void refuse(struct worker *w, struct job *job, const char *why)
+{
+	struct results results = { 0 };
+
+	TAILQ_REMOVE(&w->jobs, job, hand_entry);
+	w->n_jobs--;
+	results_refuse(&results, DEAD_MAPPING_OVERRUN, "%s", why);
+	translator_back(job, &results);
+}
+
+/* What is not there could not be started the last time.  It is tried again even if nothing is to be
+ * done: a worker that is not there is given nothing. */
+static void start_missing(struct workers *all)
+{
+	int64_t now_ms = loop_now_ms(all->loop);
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->items[i].pid)
+			continue;
+		set_check(all);
+		if (now_ms < all->again_ms || start(&all->items[i], &e))
+			continue;
+		all->again_ms = now_ms + AGAIN_MS;
+		log_limited(LOG_ERROR, now_ms, "worker-failed", "worker-failed", "reason=%s",
+			    log_value(e.text));
+	}
+}
+
+static void on_check(void *ctx)
+{
+	struct workers *all = ctx;
+
+	all->is_checking = false;
+	for (size_t i = 0; i < all->n; i++)
+		check(&all->items[i]);
+	start_missing(all);
+	if (has_work(all))
+		set_check(all);
+}
+
+static int end_process(struct worker *w)
+{
+	int status = 0;
+
+	if (w->watch.is_active)
+		loop_watch(w->all->loop, &w->watch, w->watch.fd, false, false);
+	close(w->watch.fd);
+	kill(w->pid, SIGKILL);
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	w->pid = 0;
+	return status;
+}
+
+/* The process is gone, or of no use: another one, for all that it had to do. */
+static void lost(struct worker *w)
+{
+	struct workers *all = w->all;
+	struct job *job = job_in_hand(w);
+	char why[120];
+
+	describe_end(w, end_process(w), why, sizeof why);
+	log_limited(LOG_WARNING, loop_now_ms(all->loop), "worker-replaced", "worker-replaced",
+		    "reason=%s attempt=%u", log_value(why), job ? job->attempts + 1 : 0);
+	if (job && ++job->attempts >= MAX_ATTEMPTS)
+		refuse(w, job, why);
+	start_missing(all);
+}
+
+static unsigned count_cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static _Noreturn void become_worker(struct worker *w, int fd, pid_t parent)
+{
+	static const int reset[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGCHLD };
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2 };
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < sizeof reset / sizeof reset[0]; i++)
+		signal(reset[i], SIG_DFL);
+	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+		signal(ignored[i], SIG_IGN); /* it ends with its socket */
+	prctl(PR_SET_NAME, "calque-worker");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (sandbox_close_files(fd, &e) && sandbox_enter(WORKER_MEMORY_BYTES, &e))
+		worker_child(w->progress);
+	write(SANDBOX_FD, e.text, strlen(e.text));
+	_exit(1);
+}
+
+/* It says that it is ready, or why not. */
+static bool is_ready(int fd, struct err *e)
+{
+	struct timeval most = { .tv_sec = READY_MS / 1000 };
+	char said[sizeof e->text];
+	ssize_t n;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+	do /* with a time limit, a signal ends it, whatever its handler asked for */
+		n = recv(fd, said, sizeof said - 1, 0);
+	while (n < 0 && errno == EINTR);
+	if (n == 1 && said[0] == WORKER_READY)
+		return true;
+	said[n > 0 ? n : 0] = '\0';
+	err_set(e, ERR_IO, "worker: %s", n > 0 ? said : "the process does not answer");
+	return false;
+}
+
+static bool start(struct worker *w, struct err *e)
+{
+	struct job *job;
+	pid_t parent = getpid();
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		err_set(e, ERR_IO, "worker: socketpair: %s", strerror(errno));
+		return false;
+	}
+	atomic_store(&w->progress->started, 0);
+	w->pid = fork();
+	if (w->pid == 0)
+		become_worker(w, ends[1], parent);
+	close(ends[1]);
+	if (w->pid < 0) {
+		w->pid = 0;
+		close(ends[0]);
+		err_set(e, ERR_IO, "worker: fork: %s", strerror(errno));
+		return false;
+	}
+	w->watch.fd = ends[0];
+	if (!is_ready(ends[0], e)) {
+		end_process(w);
+		return false;
+	}
+	w->n_back = w->checked = 0;
+	w->has_overrun = false;
+	w->checked_cpu = (struct timespec){ 0 };
+	buf_reset(&w->in);
+	buf_reset(&w->out);
+	w->n_sent = 0;
+	TAILQ_FOREACH (job, &w->jobs, hand_entry)
+		put_job(w, job);
+	w->watch = (struct loop_watch){ .on_ready = on_ready, .ctx = w };
+	loop_watch(w->all->loop, &w->watch, ends[0], true, w->out.len > 0);
+	return true;
+}
+
+static bool init_worker(struct workers *all, struct worker *w, struct err *e)
+{
+	*w = (struct worker){ .all = all };
+	TAILQ_INIT(&w->jobs);
+	w->progress = mmap(NULL, sizeof *w->progress, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (w->progress == MAP_FAILED) {
+		w->progress = NULL;
+		err_set(e, ERR_IO, "worker: mmap: %s", strerror(errno));
+	}
+	return w->progress != NULL;
+}
+
+struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
+{
+	struct workers *all = mem_zalloc(sizeof *all);
+	unsigned wanted = n ? n : count_cores();
+
+	all->loop = l;
+	all->hand = (struct hand){ take, tell, all };
+	all->items = mem_zalloc(wanted * sizeof *all->items);
+	while (all->n < wanted)
+		if (!init_worker(all, &all->items[all->n++], e)) {
+			workers_free(all);
+			return NULL;
+		}
+	return all;
+}
+
+bool workers_start(struct workers *all, struct err *e)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (!start(&all->items[i], e))
+			return false;
+	return true;
+}
+
+static void free_memory(void *ctx)
+{
+	free(ctx);
+}
+
+void workers_free(struct workers *all)
+{
+	if (!all)
+		return;
+	for (size_t i = 0; i < all->n; i++) {
+		struct worker *w = &all->items[i];
+
+		if (w->pid)
+			end_process(w);
+		if (w->progress)
+			munmap(w->progress, sizeof *w->progress);
+		buf_fini(&w->in);
+		buf_fini(&w->out);
+	}
+	free(all->items);
+	all->check.ctx = all;
+	loop_timer_close(&all->check, free_memory);
+}
+
+const struct hand *workers_hand(struct workers *all)
+{
+	return &all->hand;
+}

@@ -1,0 +1,35 @@
+/* worker.h -- the processes that translate, as a hand of the translator.
+ *
+ * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
+ * takes too long or too much memory, is replaced at once.  The job it had in hand gets a second
+ * attempt; if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).  All other jobs are done, and a
+ * job costs no time but its own process's.  Loop thread only. */
+#ifndef BRIDGE_WORKER_H
+#define BRIDGE_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "translate/translator.h"
+
+struct err;
+struct loop;
+struct workers;
+
+#define WORKER_JOB_MS	    250 /* processor time for one job; with several to check, up to 50 more */
+#define WORKER_MEMORY_BYTES (256u << 20) /* on top of what the bridge had when it forked */
+
+/* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
+ * sets *e (ERR_IO). */
+struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
+/* Fork them, with the plans and device tables as they are now.  False sets *e (ERR_IO): they cannot be
+ * had, or not be sandboxed. */
+bool workers_start(struct workers *w, struct err *e);
+void workers_free(struct workers *w); /* NULL is allowed; ends the processes, jobs stay undone */
+
+const struct hand *workers_hand(struct workers *w);
+/* Send what was taken since the last time. */
+void workers_flush(struct workers *w);
+
+#endif

@@ -1,0 +1,115 @@
+#include "work/worker_child.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "state/change.h"
+#include "state/devices.h"
+#include "translate/freight.h"
+#include "work/sandbox.h"
+
+#define READ_BYTES (64u << 10)
+#define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
+#define WRITE_BYTES                                                                                \
+	(64u << 10) /* results are sent when there are that many, or nothing is left to do */
+
+struct child {
+	struct worker_progress *progress;
+	struct buf in, out;
+};
+
+/* The frames end with the bridge, and then there is nothing left to do. */
+static void need(bool ok)
+{
+	if (!ok)
+		_exit(0);
+}
+
+static void send_results(struct child *c)
+{
+	for (size_t sent = 0; sent < c->out.len;) {
+		ssize_t n = write(SANDBOX_FD, c->out.data + sent, c->out.len - sent);
+
+		need(n > 0 || errno == EINTR);
+		if (n > 0)
+			sent += (size_t)n;
+	}
+	buf_reset_above(&c->out, KEEP_BYTES);
+}
+
+static void do_job(struct child *c, struct unpack *u)
+{
+	struct results results = { 0 };
+	struct freight freight;
+	size_t begin;
+
+	need(freight_get_job(u, &freight));
+	atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
+	translate(&freight.job, &results);
+	begin = pack_frame_begin(&c->out);
+	freight_put_results(&c->out, freight.job.plan, &results);
+	pack_frame_end(&c->out, begin);
+	results_fini(&results);
+	freight_fini(&freight);
+}
+
+static void take_device(struct unpack *u)
+{
+	const struct plan *plan = (const struct plan *)(uintptr_t)unpack_u64(u);
+	char *key = unpack_text(u), *value = unpack_text(u);
+	struct changes none = { 0 };
+
+	need(!u->is_bad);
+	if (value)
+		devices_restore(plan->devices, key, value, NULL);
+	else
+		devices_forget(plan->devices, key, &none);
+	changes_fini(&none);
+	free(key);
+	free(value);
+}
+
+static void take_frame(struct child *c, struct unpack *u)
+{
+	if (unpack_u8(u) == FRAME_JOB)
+		do_job(c, u);
+	else
+		take_device(u);
+	if (c->out.len >= WRITE_BYTES)
+		send_results(c);
+}
+
+/* Do what has come in whole; keep the rest. */
+static void take_frames(struct child *c)
+{
+	struct unpack u = { .p = c->in.data, .left = c->in.len }, frame;
+
+	while (unpack_frame(&u, &frame))
+		take_frame(c, &frame);
+	buf_drop(&c->in, c->in.len - u.left);
+	if (u.left == 0)
+		buf_reset_above(&c->in, KEEP_BYTES);
+}
+
+_Noreturn void worker_child(struct worker_progress *progress)
+{
+	static const char ready[] = { WORKER_READY };
+	struct child c = { .progress = progress };
+
+	need(write(SANDBOX_FD, ready, sizeof ready) == sizeof ready);
+	for (;;) {
+		ssize_t n;
+
+		buf_reserve(&c.in, READ_BYTES);
+		n = read(SANDBOX_FD, c.in.data + c.in.len, c.in.cap - c.in.len - 1);
+		need(n > 0 || (n < 0 && errno == EINTR));
+		if (n < 0)
+			continue;
+		c.in.len += (size_t)n;
+		take_frames(&c);
+		send_results(&c);
+	}
+}

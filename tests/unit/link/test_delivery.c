@@ -1,0 +1,337 @@
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "link/delivery.h"
+
+#define PLENTY (1u << 20)
+
+static bool push(struct delivery *d, enum lane lane, const char *topic)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+	bool ok = delivery_push(d, lane, &m, (void *)topic);
+
+	if (ok)
+		cr_expect_null(m.topic, "%s was taken", topic);
+	message_fini(&m);
+	return ok;
+}
+
+static void expect_next(struct delivery *d, const char *topic)
+{
+	struct parcel *p = delivery_next(d);
+
+	cr_assert_not_null(p, "%s was expected, nothing came", topic);
+	cr_expect_str_eq(p->message.topic, topic);
+}
+
+static void send_next(struct delivery *d, const char *topic, int mid)
+{
+	expect_next(d, topic);
+	delivery_sent(d, mid);
+}
+
+static void expect_acked(struct delivery *d, int mid, const char *topic)
+{
+	struct parcel p = { 0 };
+
+	cr_assert(delivery_acked(d, mid, &p), "packet %d", mid);
+	cr_expect_str_eq(p.message.topic, topic);
+	cr_expect_str_eq((const char *)p.origin, topic);
+	message_fini(&p.message);
+}
+
+Test(delivery, empty_has_nothing_to_give)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	cr_expect_null(delivery_next(d));
+	cr_expect_not(delivery_pop(d, &p));
+	cr_expect_not(delivery_acked(d, 1, &p));
+	delivery_reset(d);
+	cr_expect_eq(delivery_waiting(d), 0);
+	delivery_free(d);
+	delivery_free(NULL);
+}
+
+Test(delivery, exchanges_go_before_reports_and_each_lane_in_order)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "r1");
+	push(d, LANE_REPORT, "r2");
+	push(d, LANE_EXCHANGE, "e1");
+	push(d, LANE_EXCHANGE, "e2");
+	send_next(d, "e1", 1);
+	send_next(d, "e2", 2);
+	send_next(d, "r1", 3);
+	push(d, LANE_EXCHANGE, "e3");
+	send_next(d, "e3", 4);
+	send_next(d, "r2", 5);
+	cr_expect_null(delivery_next(d));
+	delivery_free(d);
+}
+
+Test(delivery, an_offered_parcel_stays_first_until_it_is_sent)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "r1");
+	push(d, LANE_REPORT, "r2");
+	expect_next(d, "r1");
+	push(d, LANE_EXCHANGE, "e1");
+	expect_next(d, "r1");
+	delivery_sent(d, 1);
+	send_next(d, "e1", 2);
+	expect_acked(d, 1, "r1");
+	expect_acked(d, 2, "e1");
+	delivery_free(d);
+}
+
+Test(delivery, pop_takes_the_one_that_was_offered)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push(d, LANE_REPORT, "r1");
+	expect_next(d, "r1");
+	push(d, LANE_EXCHANGE, "e1");
+	cr_assert(delivery_pop(d, &p));
+	cr_expect_str_eq(p.message.topic, "r1");
+	message_fini(&p.message);
+	cr_assert(delivery_pop(d, &p));
+	cr_expect_str_eq(p.message.topic, "e1");
+	message_fini(&p.message);
+	cr_expect_eq(delivery_waiting(d), 0);
+	cr_expect_eq(delivery_bytes(d), 0);
+	delivery_free(d);
+}
+
+Test(delivery, window_bounds_what_is_in_flight)
+{
+	struct delivery *d = delivery_new(2, PLENTY);
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	send_next(d, "a", 1);
+	send_next(d, "b", 2);
+	cr_expect_null(delivery_next(d));
+	cr_expect_eq(delivery_in_flight(d), 2);
+	cr_expect_eq(delivery_waiting(d), 1);
+	expect_acked(d, 1, "a");
+	send_next(d, "c", 3);
+	delivery_free(d);
+}
+
+Test(delivery, acknowledgements_may_come_in_any_order_and_once)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	send_next(d, "a", 11);
+	send_next(d, "b", 12);
+	send_next(d, "c", 13);
+	expect_acked(d, 12, "b");
+	cr_expect_not(delivery_acked(d, 12, &p));
+	cr_expect_not(delivery_acked(d, 99, &p));
+	expect_acked(d, 13, "c");
+	expect_acked(d, 11, "a");
+	cr_expect_eq(delivery_in_flight(d), 0);
+	cr_expect_eq(delivery_bytes(d), 0);
+	delivery_free(d);
+}
+
+Test(delivery, reset_puts_what_was_in_flight_back_in_order)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "r1");
+	send_next(d, "r1", 1);
+	push(d, LANE_EXCHANGE, "e1");
+	push(d, LANE_REPORT, "r2");
+	push(d, LANE_REPORT, "r3");
+	send_next(d, "e1", 2);
+	send_next(d, "r2", 3);
+	push(d, LANE_EXCHANGE, "e2");
+	expect_next(d, "e2");
+	delivery_reset(d);
+	cr_expect_eq(delivery_in_flight(d), 0);
+	cr_expect_eq(delivery_waiting(d), 5);
+	send_next(d, "e1", 1);
+	send_next(d, "e2", 2);
+	send_next(d, "r1", 3);
+	send_next(d, "r2", 4);
+	send_next(d, "r3", 5);
+	expect_acked(d, 3, "r1"); /* the old packet 3 was r2 */
+	delivery_free(d);
+}
+
+Test(delivery, bytes_count_what_waits_and_what_is_in_flight)
+{
+	struct message m = { .topic = (char *)"a" };
+	size_t one = message_size(&m);
+	struct delivery *d = delivery_new(10, one);
+
+	cr_expect(push(d, LANE_REPORT, "a"));
+	send_next(d, "a", 1);
+	cr_expect(push(d, LANE_REPORT, "b"));
+	cr_expect_eq(delivery_bytes(d), 2 * one);
+	expect_acked(d, 1, "a");
+	cr_expect_eq(delivery_bytes(d), one);
+	delivery_free(d);
+}
+
+static void push_until(struct delivery *d, const char *topic, int64_t expires_ms)
+{
+	struct message m = { .topic = mem_strdup(topic) };
+	struct parcel *p = delivery_push(d, LANE_EXCHANGE, &m, NULL);
+
+	cr_assert(p);
+	delivery_expire_at(d, p, expires_ms);
+}
+
+static void expect_expired(struct delivery *d, int64_t now_ms, const char *topic)
+{
+	struct parcel p;
+
+	cr_assert(delivery_expired(d, now_ms, &p));
+	cr_expect_str_eq(p.message.topic, topic);
+	message_fini(&p.message);
+}
+
+Test(delivery, what_has_waited_too_long_is_taken_out)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	push(d, LANE_REPORT, "report");
+	push_until(d, "late", 200);
+	push_until(d, "early", 100);
+	push(d, LANE_EXCHANGE, "reply");
+	cr_expect_eq(delivery_next_expiry(d), 100);
+	cr_expect_not(delivery_expired(d, 99, &p));
+	expect_expired(d, 100, "early");
+	cr_expect_not(delivery_expired(d, 100, &p));
+	cr_expect_eq(delivery_next_expiry(d), 200);
+	expect_expired(d, 900, "late");
+	cr_expect_not(delivery_expired(d, 900, &p));
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	send_next(d, "reply", 1);
+	send_next(d, "report", 2);
+	delivery_free(d);
+}
+
+Test(delivery, what_is_in_flight_expires_only_if_it_has_to_wait_again)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push_until(d, "order", 100);
+	send_next(d, "order", 1);
+	cr_expect_not(delivery_expired(d, 100, &p));
+	cr_expect_eq(delivery_next_expiry(d), INT64_MAX);
+	delivery_reset(d);
+	cr_expect_eq(delivery_next_expiry(d), 100);
+	expect_expired(d, 100, "order");
+	delivery_free(d);
+}
+
+Test(delivery, refused_message_stays_the_callers)
+{
+	struct delivery *d = delivery_new(10, 1);
+	struct message m = { .topic = mem_strdup("a") };
+
+	cr_expect_not(delivery_push(d, LANE_REPORT, &m, NULL));
+	cr_expect_str_eq(m.topic, "a");
+	message_fini(&m);
+	delivery_free(d);
+}
+
+Test(delivery, numbers_grow_and_the_echo_number_is_kept)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+	uint64_t first;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	first = delivery_next(d)->number;
+	delivery_next(d)->echo = 42;
+	delivery_sent(d, 1);
+	delivery_reset(d);
+	cr_expect_eq(delivery_next(d)->echo, 42);
+	delivery_sent(d, 2);
+	cr_expect_eq(delivery_next(d)->number, first + 1);
+	cr_expect_eq(delivery_next(d)->echo, 0);
+	cr_assert(delivery_acked(d, 2, &p));
+	cr_expect_eq(p.echo, 42);
+	message_fini(&p.message);
+	delivery_free(d);
+}
+
+Test(delivery, backlog_larger_than_the_spare_nodes_drains)
+{
+	enum { N = 5000 };
+	struct delivery *d = delivery_new(100, SIZE_MAX);
+	int sent = 0, acked = 0;
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < N; i++)
+			cr_assert(push(d, i % 3 ? LANE_REPORT : LANE_EXCHANGE, "t"));
+		while (delivery_waiting(d) + delivery_in_flight(d) > 0) {
+			while (delivery_next(d))
+				delivery_sent(d, ++sent);
+			expect_acked(d, ++acked, "t");
+		}
+	}
+	cr_expect_eq(acked, 2 * N);
+	cr_expect_eq(delivery_bytes(d), 0);
+	delivery_free(d);
+}
+
+/* --- what waits for too long */
+
+static void push_since(struct delivery *d, enum lane lane, const char *topic, int64_t since_ms)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+
+	delivery_push(d, lane, &m, (void *)topic)->since_ms = since_ms;
+}
+
+Test(delivery, what_waits_for_too_long_is_taken_out_oldest_first)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	static const char *const want[] = { "b", "a", "c" };
+	struct parcel p;
+
+	cr_expect_eq(delivery_oldest(d), INT64_MAX);
+	push_since(d, LANE_REPORT, "sent", 5);
+	send_next(d, "sent", 1);
+	push_since(d, LANE_REPORT, "a", 20);
+	push_since(d, LANE_EXCHANGE, "b", 10);
+	push_since(d, LANE_EXCHANGE, "c", 30);
+	push_since(d, LANE_REPORT, "d", 40);
+	cr_expect_eq(delivery_oldest(d), 10);
+	cr_expect_not(delivery_pop_old(d, 9, &p));
+	for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		cr_assert(delivery_pop_old(d, 30, &p));
+		cr_expect_str_eq(p.message.topic, want[i]);
+		message_fini(&p.message);
+	}
+	cr_expect_not(delivery_pop_old(d, 30, &p));
+	delivery_reset(d); /* was in flight: it waits again */
+	cr_assert(delivery_pop_old(d, 30, &p));
+	cr_expect_str_eq(p.message.topic, "sent");
+	message_fini(&p.message);
+	cr_expect_eq(delivery_waiting(d), 1);
+	delivery_free(d);
+}

@@ -1,0 +1,1632 @@
+#include <criterion/criterion.h>
+#include <ctype.h>
+
+#include "link/link.h"
+#include "translate/translator.h"
+#include "unit/dialects.h"
+
+/* A link between two dialects, its time moved by hand.  What it does is written down, a line each:
+ *	north TOPIC PAYLOAD	sent ("ask" in place of "north": over the session of a handshake)
+ *	= carried		settled; else the word of the refusal
+ *	= own			settled what the bridge said by itself
+ *	login BODY, end		of the handshake
+ * UUIDs are written as <uuid>. */
+static struct world w;
+static struct translator *translator;
+static struct link *l;
+static bool echoes[SIDES];
+static int64_t now_ms;
+static struct buf said;
+static char uuid[37];	       /* the last one said */
+static struct intake *held[8]; /* when `holds`: what was sent and is not done */
+static struct output_note {
+	enum side to;
+	uint64_t echo;
+	int64_t expires_ms;
+	unsigned order;
+} last_output;
+static size_t n_held, n_kept; /* outputs that would be sent again */
+static bool holds;
+
+static void set_up(void)
+{
+	world_init(&w);
+	now_ms = 1700000000000;
+	translator = translator_new(NULL);
+}
+
+static void tear_down(void)
+{
+	link_free(l);
+	translator_free(translator);
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(link, .init = set_up, .fini = tear_down);
+
+static bool is_uuid(const char *s)
+{
+	for (int i = 0; i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? s[i] != '-'
+							    : !isxdigit((unsigned char)s[i]))
+			return false;
+	return true;
+}
+
+static void say(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (n - i >= 36 && is_uuid(s + i)) {
+			memcpy(uuid, s + i, 36);
+			buf_puts(&said, "<uuid>");
+			i += 35;
+		} else {
+			buf_putc(&said, s[i]);
+		}
+	}
+}
+
+static void on_send(void *ctx, struct output *o)
+{
+	const struct message *m = &o->message;
+
+	(void)ctx;
+	buf_printf(&said, "%s ", o->is_provisioning ? "ask" : side_name(o->to));
+	say(m->topic, strlen(m->topic));
+	buf_putc(&said, ' ');
+	say(m->payload ? m->payload : "", m->payload_len);
+	for (size_t i = 0; i < m->properties.n; i++)
+		buf_printf(&said, " %s=%s", m->properties.items[i].name,
+			   m->properties.items[i].value);
+	if (m->response_topic)
+		buf_printf(&said, " response=%s", m->response_topic);
+	buf_putc(&said, '\n');
+	message_fini(&o->message);
+	n_kept += o->is_kept;
+	last_output = (struct output_note){ o->to, o->echo, o->expires_ms, o->order };
+	if (holds)
+		held[n_held++] = o->origin;
+	else
+		link_done(l, o->origin, REFUSED_NOT, NULL);
+}
+
+static void on_settled(void *ctx, const struct verdict *v)
+{
+	(void)ctx;
+	buf_printf(&said, "= %s\n", v->is_own ? "own" : refusal_word(v->reason));
+}
+
+static void on_login(void *ctx, struct jslice credentials)
+{
+	(void)ctx;
+	buf_puts(&said, "login ");
+	say(credentials.text, credentials.len);
+	buf_putc(&said, '\n');
+}
+
+static void on_end_provisioning(void *ctx)
+{
+	(void)ctx;
+	buf_puts(&said, "end\n");
+}
+
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	if (tag) /* most tests do not ask */
+		buf_puts(&said, "decided\n");
+}
+
+static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
+				     on_decided };
+
+static void start(const char *south, const char *north)
+{
+	world_plan(&w, south, north);
+	l = link_new(w.plan, translator, &ops, NULL, echoes);
+}
+
+/* Each message that came in has one fate. */
+static void check_counters(int line)
+{
+	uint64_t pending = 0;
+
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(l, (enum flow)f);
+		uint64_t by = 0;
+
+		for (int r = 0; r < REFUSALS; r++)
+			by += c->by[r];
+		cr_expect_eq(c->received + c->resumed,
+			     c->delivered + c->filtered + c->dead + c->pending,
+			     "line %d: %s does not add up", line, flow_name((enum flow)f));
+		cr_expect_eq(by, c->delivered + c->filtered + c->dead, "line %d", line);
+		pending += c->pending;
+	}
+	cr_expect(holds || pending == 0, "line %d: something is pending", line);
+}
+
+static void expect_at(const char *wanted, int line)
+{
+	translator_run(translator);
+	expect_text(buf_str(&said), wanted, "said", line);
+	buf_reset(&said);
+	check_counters(line);
+}
+#define expect(wanted) expect_at(wanted, __LINE__)
+
+static struct message make(const char *topic, const char *payload)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+	char *q = quoted(payload);
+
+	message_set_payload(&m, q, strlen(q));
+	free(q);
+	return m;
+}
+
+static void step_at(enum side from, const char *topic, const char *payload, const char *wanted,
+		    int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, from, &m, now_ms, NULL);
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define step(from, topic, payload, wanted) step_at(from, topic, payload, wanted, __LINE__)
+
+/* The same with a Response Topic. */
+static void ask_at(enum side from, const char *topic, const char *payload, const char *response,
+		   const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	m.response_topic = mem_strdup(response);
+	link_receive(l, from, &m, now_ms, NULL);
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define ask(from, topic, payload, response, wanted)                                                \
+	ask_at(from, topic, payload, response, wanted, __LINE__)
+
+/* The same with user properties, "a=1 b=2". */
+static void step_with_at(enum side from, const char *topic, const char *properties,
+			 const char *wanted, int line)
+{
+	char *list = mem_strdup(properties), *rest = list, *one;
+	struct message m = make(topic, "{}");
+
+	while ((one = strsep(&rest, " ")) != NULL) {
+		char *value = strchr(one, '=');
+
+		*value = '\0';
+		vars_add(&m.properties, one, value + 1);
+	}
+	link_receive(l, from, &m, now_ms, NULL);
+	message_fini(&m);
+	free(list);
+	expect_at(wanted, line);
+}
+#define step_with(from, topic, properties, wanted)                                                 \
+	step_with_at(from, topic, properties, wanted, __LINE__)
+
+static void step_retained(enum side from, const char *topic, const char *payload,
+			  const char *wanted)
+{
+	struct message m = make(topic, payload);
+
+	m.retain = true;
+	link_receive(l, from, &m, now_ms, NULL);
+	message_fini(&m);
+	expect_at(wanted, 0);
+}
+
+static void after_at(int64_t ms, const char *wanted, int line)
+{
+	now_ms += ms;
+	link_tick(l, now_ms);
+	expect_at(wanted, line);
+}
+#define after(ms, wanted) after_at(ms, wanted, __LINE__)
+
+/* End the link and start it again from what it wanted remembered. */
+static void restart(void)
+{
+	struct changes c = { 0 }, all = link_changes(l);
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < all.n; i++)
+		changes_put(&c, all.items[i].machine, all.items[i].key, all.items[i].value,
+			    all.items[i].is_secret);
+	link_free(l);
+	l = link_new(w.plan, translator, &ops, NULL, echoes);
+	for (size_t i = 0; i < c.n; i++) {
+		bool is_last = c.items[i].value;
+
+		for (size_t k = i + 1; k < c.n; k++)
+			if (strcmp(c.items[k].machine, c.items[i].machine) == 0 &&
+			    strcmp(c.items[k].key, c.items[i].key) == 0)
+				is_last = false;
+		if (is_last)
+			cr_assert(link_restore(l, c.items[i].machine, c.items[i].key,
+					       c.items[i].value, &e),
+				  "%s", e.text);
+	}
+	changes_fini(&c);
+	link_resume(l, now_ms);
+}
+
+/* --- the way of a message ------------------------------------------------------------------ */
+
+#define S_REPORTS                                                                                  \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t', read: 'some' },"                     \
+		 "{ kind: 'event', topic: 's/{device}/e' },"                                       \
+		 "{ kind: 'claim', topic: 's/{device}/claim' },"                                   \
+		 "{ kind: 'telemetry', topic: 's/{device}/two', read: 'some' },"                   \
+		 "{ kind: 'event', topic: 's/{device}/two', read: 'bad' },"                        \
+		 "{ kind: 'space_info', topic: 's/{device}/space' }",                              \
+		 "def some: .payload[] | {body: {v: .}}; def bad: select(.payload[0] == 0) | "     \
+		 "error('x');")
+#define N_REPORTS                                                                                  \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'event', topic: 'n/{device}/e' },"                                       \
+		 "{ kind: 'space_info', topic: 'n/{device}/space' }",                              \
+		 "")
+
+Test(link, messages_pass_in_both_directions)
+{
+	start(S_REPORTS, N_REPORTS);
+	step(SOUTH, "s/d/e", "{'name':'x'}", "north n/d/e {'name':'x'}\n= carried\n");
+	step(NORTH, "n/d/space", "{'a':1}", "south s/d/space {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/t", "[1,2]", "north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n= carried\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 2);
+	cr_expect_eq(link_counters(l, FLOW_UP)->delivered, 2);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->delivered, 1);
+}
+
+Test(link, what_is_not_carried_is_filtered_or_dead)
+{
+	start(S_REPORTS, N_REPORTS);
+	step(SOUTH, "s/d/x", "1", "= unknown-topic\n");
+	step(SOUTH, "s/d/t", "[]", "= mapping\n");
+	step(SOUTH, "s/d/t", "[", "= unreadable-payload\n");
+	step(SOUTH, "s/d/t", "7", "= mapping-error\n");
+	step(SOUTH, "s/d/space", "{}", "= not-read\n");
+	step(SOUTH, "s/d/claim", "{}", "= no-counterpart\n");
+	step(SOUTH, "s/d/e", "{}", "= wrong-shape\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->filtered, 2);
+	cr_expect_eq(link_counters(l, FLOW_UP)->dead, 5);
+	cr_expect_eq(link_counters(l, FLOW_UP)->by[DEAD_UNKNOWN_TOPIC], 1);
+}
+
+Test(link, unmatched_topics_may_be_dropped)
+{
+	w.spec.drop_unmatched = true;
+	start(S_REPORTS, N_REPORTS);
+	step(SOUTH, "s/d/x", "1", "= unmatched\n");
+	step(SOUTH, "s/d/claim", "{}", "= no-counterpart\n"); /* it has a row */
+}
+
+Test(link, a_message_is_dead_if_any_of_its_outputs_is)
+{
+	start(S_REPORTS, N_REPORTS);
+	step(SOUTH, "s/d/two", "[1]", "north n/d/t {'v':1}\n= carried\n");
+	step(SOUTH, "s/d/two", "[0]", "north n/d/t {'v':0}\n= mapping-error\n");
+}
+
+Test(link, a_message_is_settled_when_all_it_became_is)
+{
+	start(S_REPORTS, N_REPORTS);
+	holds = true;
+	step(SOUTH, "s/d/t", "[1,2]", "north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->pending, 1);
+	link_done(l, held[1], REFUSED_NOT, NULL);
+	expect("");
+	link_done(l, held[0], REFUSED_NOT, NULL);
+	expect("= carried\n");
+	step(SOUTH, "s/d/t", "[1,2]", "north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
+	link_done(l, held[2], DEAD_BROKER_REFUSED, "quota");
+	link_done(l, held[3], REFUSED_NOT, NULL);
+	expect("= broker-refused\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->pending, 0);
+}
+
+Test(link, messages_are_translated_in_the_order_they_came)
+{
+	struct message a = make("s/d/t", "[1]"), b = make("s/d/e", "{'name':'x'}");
+
+	start(S_REPORTS, N_REPORTS);
+	link_receive(l, SOUTH, &a, now_ms, NULL);
+	link_receive(l, SOUTH, &b, now_ms, NULL);
+	expect("north n/d/t {'v':1}\n= carried\nnorth n/d/e {'name':'x'}\n= carried\n");
+	message_fini(&a);
+	message_fini(&b);
+}
+
+Test(link, a_device_that_is_not_of_the_link_is_refused)
+{
+	world_set(&w, SOUTH, "device", "d");
+	start(SOUTHERN("device: 'payload',",
+		       "{ kind: 'telemetry', topic: 't', read: 'f' },"
+		       "{ kind: 'space_info', topic: 'space/{device}' }",
+		       "def f: {device: .payload.who, body: {}};"),
+	      N_REPORTS);
+	step(SOUTH, "t", "{'who':'d'}", "north n/d/t {}\n= carried\n");
+	step(SOUTH, "t", "{'who':'e'}", "= other-device\n");
+	step(NORTH, "n/d/space", "{}", "south space/d {}\n= carried\n");
+	step(NORTH, "n/e/space", "{}", "= unknown-topic\n"); /* not subscribed either */
+}
+
+/* A session that is one device's does not speak for another, whatever its payloads say. */
+Test(link, a_payload_names_no_other_device_than_its_session)
+{
+	world_set(&w, SOUTH, "device", "d");
+	world_set(&w, NORTH, "device", "D");
+	start(SOUTHERN("", "{ kind: 'space_info', topic: 's/{device}/space' }", ""),
+	      NORTHERN("device: 'payload', session: { per: 'device' },",
+		       "{ kind: 'space_info', topic: 'space', read: 'f' },"
+		       "{ kind: 'space_info', topic: 'of/{device}', read: 'f' }",
+		       "def f: {device: .payload.who, body: {}};"));
+	step(NORTH, "space", "{'who':'D'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{'who':'d'}", "= other-device\n"); /* the name it has elsewhere */
+	step(NORTH, "space", "{'who':'e'}", "= other-device\n");
+	step(NORTH, "of/D", "{'who':'D'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "of/D", "{'who':'e'}", "= other-device\n");
+	step(NORTH, "of/e", "{'who':'D'}", "= unknown-topic\n"); /* not subscribed either */
+}
+
+/* Without a name of its own on that side, it is the device of the link. */
+Test(link, a_payload_names_no_other_device_than_the_links_only_one)
+{
+	world_set(&w, SOUTH, "device", "d");
+	start(SOUTHERN("", "{ kind: 'space_info', topic: 's/{device}/space' }", ""),
+	      NORTHERN("device: 'payload',", "{ kind: 'space_info', topic: 'space', read: 'f' }",
+		       "def f: {device: .payload.who, body: {}};"));
+	step(NORTH, "space", "{'who':'d'}", "south s/d/space {}\n= carried\n");
+	step(NORTH, "space", "{'who':'e'}", "= other-device\n");
+}
+
+/* --- retained, echo ------------------------------------------------------------------------ */
+
+#define S_ASKS                                                                                     \
+	"{ kind: 'command', topic: 's/{device}/do', id: 'integer', read: 'rd', write: 'wr' },"     \
+	"{ kind: 'command_reply', topic: 's/{device}/did', id: 'integer',"                         \
+	"  read: 'rr', write: 'wrr' }"
+#define N_ASKS                                                                                     \
+	"{ kind: 'command', topic: 'n/{device}/do', id: 'uuid', read: 'rd', write: 'wr' },"        \
+	"{ kind: 'command_reply', topic: 'n/{device}/did', id: 'uuid',"                            \
+	"  read: 'rr', write: 'wrr' }"
+#define ASKS                                                                                       \
+	"def rd: .payload | {id, body: {name: .do}}; def wr: {id, do: .body.name};"                \
+	"def rr: {id: .payload.id, body: {status: .payload.is, result: .request.body.name}};"      \
+	"def wrr: {id} + .body + {asked: .request.id};"
+
+Test(link, old_orders_are_refused_and_deletions_filtered)
+{
+	start(SOUTHERN("",
+		       S_ASKS ", { kind: 'telemetry', topic: 's/{device}/t' },"
+			      "{ kind: 'provision', topic: 's/{device}/join' }",
+		       ASKS),
+	      NORTHERN("", N_ASKS ", { kind: 'telemetry', topic: 'n/{device}/t' }", ASKS));
+	step_retained(NORTH, "n/d/do", "{'id':7,'do':'x'}", "= retained\n");
+	step_retained(SOUTH, "s/d/join", "{}", "= retained\n");
+	step_retained(SOUTH, "s/d/t", "{'a':1}", "north n/d/t {'a':1}\n= carried\n");
+	step_retained(SOUTH, "s/d/t", "", "= empty-retained\n");
+	step_retained(NORTH, "n/d/do", "", "= empty-retained\n");
+	step_retained(SOUTH, "any", "", "= empty-retained\n");
+}
+
+#define BOTH_WAYS                                                                                  \
+	"{ kind: 'attributes', topic: 'x/{device}/a' },"                                           \
+	"{ kind: 'space_info', topic: 'x/{device}/a' },"                                           \
+	"{ kind: 'telemetry', topic: 'x/{device}/t' }"
+
+Test(link, a_message_that_comes_back_is_no_news_once)
+{
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
+	cr_expect_neq(last_output.echo, 0);
+	step(NORTH, "x/d/a", "{'a':1}", "= echo\n");
+	step(NORTH, "x/d/a", "{'a':1}", "south x/d/a {'a':1}\n= carried\n");
+	cr_expect_eq(last_output.echo, 0, "the south has No Local");
+	/* Nobody reads telemetry on the north, so nobody could take it for news. */
+	step(SOUTH, "x/d/t", "{'a':1}", "north x/d/t {'a':1}\n= carried\n");
+	cr_expect_eq(last_output.echo, 0);
+}
+
+static size_t count_deleted(struct changes c, const char *key)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c.n; i++)
+		n += strcmp(c.items[i].machine, "echo") == 0 && !c.items[i].value &&
+		     strcmp(c.items[i].key, key) == 0;
+	return n;
+}
+
+Test(link, the_memory_of_a_side_that_needs_none_any_more_goes)
+{
+	struct err e = { 0 };
+
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	cr_assert(link_restore(l, "echo", "south/7", "\"x\"", &e), "%s", e.text);
+	cr_assert(link_restore(l, "echo", "north/8",
+			       "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"", &e),
+		  "%s", e.text);
+	cr_expect_eq(count_deleted(link_changes(l), "south/7"), 1);
+	cr_expect_eq(count_deleted(link_changes(l), "north/8"), 0);
+	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
+}
+
+Test(link, the_memory_of_what_was_sent_ends_after_its_puback)
+{
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
+	now_ms += 100000;
+	link_acked(l, NORTH, last_output.echo, now_ms);
+	now_ms += 9999;
+	step(NORTH, "x/d/a", "{'a':1}", "= echo\n");
+	step(SOUTH, "x/d/a", "{'a':2}", "north x/d/a {'a':2}\n= carried\n");
+	link_acked(l, NORTH, last_output.echo, now_ms);
+	now_ms += 10000;
+	step(NORTH, "x/d/a", "{'a':2}", "south x/d/a {'a':2}\n= carried\n");
+}
+
+/* --- who says it --------------------------------------------------------------------------- */
+
+#define S_KEYS                                                                                     \
+	SOUTHERN("credentials: ['key', 'pin'],",                                                   \
+		 "{ kind: 'telemetry', topic: 's/{device}', read: 'show',"                         \
+		 "  properties: { id: '{device}', key: '{key}' } },"                               \
+		 "{ kind: 'attributes', topic: 's/{device}', read: 'show',"                        \
+		 "  properties: { pin: 'pin {pin}', kind: 'device' } }",                           \
+		 "def show: {body: .properties};")
+#define N_KEYS                                                                                     \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 't/{device}' },"                                     \
+		 "{ kind: 'attributes', topic: 'a/{device}' }",                                    \
+		 "")
+
+Test(link, credentials_are_checked_and_go_no_further)
+{
+	world_set(&w, SOUTH, "key", "k1");
+	world_set(&w, SOUTH, "pin", "99");
+	start(S_KEYS, N_KEYS);
+	step_with(SOUTH, "s/d", "id=d key=k1 other=x pin=pin_99", "= wrong-credential\n");
+	step_with(
+		SOUTH, "s/d", "id=d key=k1 other=x",
+		"north t/d {'id':'d','other':'x'}\nnorth a/d {'id':'d','other':'x'}\n= carried\n");
+	step_with(SOUTH, "s/d", "id=d key=k2", "= wrong-credential\n");
+	step_with(SOUTH, "s/d", "id=d key=", "= wrong-credential\n");
+	step_with(SOUTH, "s/d", "key=k1 key=k2", "= wrong-credential\n");
+	step_with(SOUTH, "s/d", "id=e key=k1", "= other-device\n");
+	step_with(SOUTH, "s/d", "kind=gateway", "= other-device\n");
+}
+
+Test(link, a_credential_that_is_not_known_is_removed_all_the_same)
+{
+	start(S_KEYS, N_KEYS);
+	step_with(SOUTH, "s/d", "id=d key=k1 pin=p",
+		  "north t/d {'id':'d'}\nnorth a/d {'id':'d'}\n= carried\n");
+}
+
+/* --- where it has been ---------------------------------------------------------------------- */
+
+#define S_SHOWS                                                                                    \
+	SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}', read: 'show' }",                   \
+		 "def show: {body: .properties};")
+#define N_HEARS NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", "")
+
+Test(link, takes_nothing_in_that_it_has_sent_on_before)
+{
+	start(S_SHOWS, N_HEARS);
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1", "north t/d {'a':'1'} calque-trail=me\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=you",
+		  "north t/d {'a':'1'} calque-trail=you me\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=me", "= loop\n");
+}
+
+Test(link, leaves_no_trail_where_there_is_no_place_for_one)
+{
+	echoes[NORTH] = true; /* MQTT 3.1.1 */
+	start(S_SHOWS, N_HEARS);
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1", "north t/d {'a':'1'}\n= carried\n");
+}
+
+Test(link, leaves_no_trail_among_the_properties_of_a_platform)
+{
+	start(S_SHOWS,
+	      NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}', properties: { id: 'x' } }",
+		       ""));
+	link_set_mark(l, "me");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=you", "north t/d {'a':'1'} id=x\n= carried\n");
+	step_with(SOUTH, "s/d", "a=1 calque-trail=me", "= loop\n");
+}
+
+/* --- pairing ------------------------------------------------------------------------------- */
+
+static void start_asks(void)
+{
+	start(SOUTHERN("", S_ASKS, ASKS), NORTHERN("", N_ASKS, ASKS));
+}
+
+Test(link, a_reply_comes_back_under_the_id_of_its_request)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':'abc','do':'go'}",
+	     "south s/d/do {'id':1,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/e/did", "{'id':1,'is':'done'}", "= unknown-id\n"); /* another device's */
+	step(SOUTH, "s/d/did", "{'id':2,'is':'done'}", "= unknown-id\n");
+	step(SOUTH, "s/d/did", "{'id':'1','is':'done'}",
+	     "north n/d/did {'id':'abc','status':'done','result':'go','asked':'abc'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "= unknown-id\n"); /* only the first closes it */
+	step(NORTH, "n/d/do", "{'id':7,'do':'stop'}",
+	     "south s/d/do {'id':2,'do':'stop'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':2,'is':'error'}",
+	     "north n/d/did {'id':7,'status':'error','result':'stop','asked':7}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
+Test(link, requests_with_the_same_id_are_told_apart)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':2,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'b','asked':7}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+}
+
+Test(link, progress_keeps_a_pairing_open)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), now_ms + 30000);
+	after(29999, "");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'in_progress'}",
+	     "north n/d/did {'id':7,'status':'in_progress','result':'a','asked':7}\n= carried\n");
+	after(29999, "");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+	after(100000, "");
+}
+
+Test(link, who_gets_no_reply_in_time_is_told)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	after(30000,
+	      "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->own, 1);
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 0);
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}", "= unknown-id\n");
+}
+
+Test(link, a_command_without_an_id_is_one_way)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}", "= one-way\n");
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+	after(30000, "= own\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->own, 0, "nothing was said");
+}
+
+Test(link, a_reply_without_an_id_answers_the_oldest_request)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':8,'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+}
+
+Test(link, pairings_survive_a_restart)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	restart();
+	expect("");
+	step(NORTH, "n/d/do", "{'id':8,'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+}
+
+/* --- commands that are too old ------------------------------------------------------------- */
+
+/* The mapping of the north gives the time of a command. */
+#define N_ASKS_WITH_TIME                                                                           \
+	NORTHERN("", N_ASKS,                                                                       \
+		 "def rd: .payload | {id, ts: .at, body: {name: .do}}; def wr: {};"                \
+		 "def rr: {body: {}}; def wrr: {id} + .body;")
+
+/* It waited for a south that was away, for as long as that; `wanted` when it is to be sent. */
+static void wait_for_south_at(int64_t ms, const char *wanted, int line)
+{
+	cr_assert_eq(n_held, 1, "line %d", line);
+	now_ms += ms;
+	holds = false;
+	n_held = 0;
+	link_expire(l, held[0], last_output.order, now_ms);
+	expect_at(wanted, line);
+}
+#define wait_for_south(ms, wanted) wait_for_south_at(ms, wanted, __LINE__)
+
+Test(link, a_command_says_when_it_is_too_old)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, INT64_MAX, "a reply is never too old");
+}
+
+Test(link, a_command_that_waited_too_long_is_answered_and_that_is_its_delivery)
+{
+	w.spec.command_max_age_ms = 10000;
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(10000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'expired','asked':7}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->delivered, 1);
+	after(30000, ""); /* no time-out is told as well */
+}
+
+Test(link, a_command_that_waited_too_long_is_not_answered_twice)
+{
+	unsigned order;
+
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	order = last_output.order;
+	after(30000, "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n");
+	link_done(l, held[--n_held], REFUSED_NOT, NULL);
+	expect("= own\n");
+	last_output.order = order;
+	wait_for_south(30000, "= carried\n");
+}
+
+Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
+{
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(60000, "= expired\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
+}
+
+Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
+{
+	struct output out = { .to = SOUTH };
+
+	start_asks();
+	holds = true;
+	out.message = make("s/d/do", "{'id':1,'do':'a'}");
+	link_resend(l, NORTH, false, now_ms - 50000, &out, 1, NULL);
+	expect("south s/d/do {'id':1,'do':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
+	wait_for_south(10000, "= expired\n");
+	out = (struct output){ .to = NORTH, .message = make("n/d/did", "{}") };
+	link_resend(l, SOUTH, false, now_ms - 50000, &out, 1, NULL);
+	expect("north n/d/did {}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, INT64_MAX);
+}
+
+Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)
+{
+	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
+	step(NORTH, "n/d/do", "{'id':7,'do':'a','at':1699999970000}",
+	     "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000);
+	step(NORTH, "n/d/do", "{'id':8,'do':'a','at':1800000000000}",
+	     "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000, "the future makes it no younger");
+	step(NORTH, "n/d/do", "{'id':9,'do':'a','at':1699999940000}",
+	     "north n/d/did {'id':9,'status':'error','message':'expired'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'do':'a','at':1699999940000}", "= expired\n");
+}
+
+Test(link, what_is_pending_counts_in_bytes)
+{
+	struct message m;
+
+	start(S_REPORTS, N_REPORTS);
+	holds = true;
+	m = make("s/d/t", "[1,2]");
+	link_receive(l, SOUTH, &m, now_ms, NULL);
+	expect("north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
+	cr_expect_eq(link_pending_bytes(l, FLOW_DOWN), 0);
+	link_done(l, held[0], REFUSED_NOT, NULL);
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
+	link_done(l, held[1], REFUSED_NOT, NULL);
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), 0);
+	message_fini(&m);
+}
+
+/* --- once more after a restart ------------------------------------------------------------- */
+
+static char tag;
+
+static void step_tagged_at(enum side from, const char *topic, const char *payload,
+			   const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, from, &m, now_ms, &tag);
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define step_tagged(from, topic, payload, wanted)                                                  \
+	step_tagged_at(from, topic, payload, wanted, __LINE__)
+
+Test(link, it_says_which_messages_change_the_state)
+{
+	start_asks();
+	step_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}",
+		    "south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n");
+	step_tagged(SOUTH, "s/d/did", "{'id':2,'is':'done'}", "= unknown-id\n");
+	step_tagged(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+		    "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\ndecided\n"
+		    "= carried\n");
+}
+
+Test(link, a_stateless_message_changes_nothing)
+{
+	start(S_REPORTS, N_REPORTS);
+	step_tagged(SOUTH, "s/d/e", "{'name':'x'}", "north n/d/e {'name':'x'}\n= carried\n");
+}
+
+static void resend(enum side from, bool is_own, size_t n)
+{
+	struct output out[2] = {
+		{ .to = side_other(from), .message = make("x/d/a", "{'a':1}") },
+		{ .to = side_other(from), .message = make("x/d/a", "{'a':2}") },
+	};
+
+	link_resend(l, from, is_own, now_ms, out, n, &tag);
+	for (size_t i = n; i < 2; i++)
+		message_fini(&out[i].message);
+}
+
+Test(link, what_was_decided_is_sent_again_and_not_decided)
+{
+	echoes[NORTH] = true;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	resend(SOUTH, false, 2);
+	expect("north x/d/a {'a':1}\nnorth x/d/a {'a':2}\n= carried\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 0);
+	cr_expect_eq(link_counters(l, FLOW_UP)->resumed, 1);
+	cr_expect_eq(link_counters(l, FLOW_UP)->delivered, 1);
+	step(NORTH, "x/d/a", "{'a':2}", "= echo\n");
+	resend(SOUTH, false, 0);
+	expect("= carried\n");
+	resend(NORTH, true, 1);
+	expect("south x/d/a {'a':1}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 0);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->own, 0, "an earlier run counted it");
+}
+
+Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
+{
+	struct message m;
+
+	start_asks();
+	m = make("n/d/do", "{'id':7,'do':'a'}");
+	link_receive_again(l, NORTH, &m, now_ms - 20000, &tag);
+	message_fini(&m);
+	expect("south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), now_ms + 10000);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->received, 0);
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 1);
+}
+
+/* --- with jobs that are done elsewhere ----------------------------------------------------- */
+
+static struct job *taken[8];
+static size_t n_taken;
+
+static bool take(void *ctx, struct job *job)
+{
+	(void)ctx;
+	taken[n_taken++] = job;
+	return true;
+}
+
+static void tell(void *ctx, const struct plan *plan, const char *key, const char *value)
+{
+	(void)ctx;
+	(void)plan;
+	buf_printf(&said, "tell %s=%s\n", key, value ? value : "");
+}
+
+static void use_a_hand(void)
+{
+	static const struct hand hand = { take, tell, NULL };
+
+	translator_free(translator);
+	translator = translator_new(&hand);
+}
+
+static void receive_tagged(enum side from, const char *topic, const char *payload)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, from, &m, now_ms, &tag);
+	message_fini(&m);
+	translator_run(translator);
+}
+
+static void back(size_t i)
+{
+	struct results r = { 0 };
+
+	translate(taken[i], &r);
+	translator_back(taken[i], &r);
+	translator_run(translator);
+}
+
+static void expect_said(const char *wanted, int line)
+{
+	expect_text(buf_str(&said), wanted, "said", line);
+	buf_reset(&said);
+}
+
+Test(link, a_change_of_state_is_held_back_until_what_it_leads_to_is_there)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	cr_expect_eq(link_changes(l).n, 0, "the command is not there yet");
+	cr_assert_eq(n_taken, 2);
+	expect_said("", __LINE__);
+	back(1);
+	cr_expect_gt(link_changes(l).n, 0);
+	expect_said("south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n", __LINE__);
+	link_changes_written(l);
+	cr_expect_eq(link_changes(l).n, 0);
+}
+
+Test(link, only_the_changes_of_the_message_in_hand_are_held_back)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	receive_tagged(NORTH, "n/d/do", "{'id':8,'do':'b'}");
+	back(0);
+	back(1);
+	cr_expect_eq(link_changes(l).n, 0);
+	back(2);
+	cr_expect_gt(link_changes(l).n, 0, "of the first; the second decides");
+	link_changes_written(l);
+	cr_expect_eq(link_changes(l).n, 0);
+	cr_assert_eq(n_taken, 4);
+	back(3);
+	cr_expect_gt(link_changes(l).n, 0);
+}
+
+Test(link, time_outs_wait_for_what_is_being_decided)
+{
+	size_t n;
+
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	link_tick(l, now_ms + 60000);
+	translator_run(translator);
+	cr_expect_eq(n_taken, 2, "no error reply yet");
+	back(1);
+	link_tick(l, now_ms + 60000);
+	translator_run(translator);
+	cr_assert_eq(n_taken, 3);
+	buf_reset(&said);
+	n = link_changes(l).n;
+	cr_expect_gt(n, 0, "the request is open");
+	back(2);
+	cr_expect_gt(link_changes(l).n, n, "and closed with its answer");
+}
+
+Test(link, a_tick_that_is_due_comes_between_two_decisions)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	receive_tagged(NORTH, "n/d/do", "{'id':8,'do':'b'}");
+	back(0);
+	back(1);
+	link_await_tick(l);
+	back(2);
+	cr_expect_not(link_is_deciding(l), "the second waits");
+	translator_run(translator);
+	cr_expect(link_is_deciding(l), "it rests once");
+}
+
+Test(link, what_the_library_could_not_read_is_a_dead_letter)
+{
+	start_asks();
+	link_unreadable(l, SOUTH, "no UTF-8", now_ms);
+	expect("= unreadable-payload\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 1);
+	cr_expect_eq(link_counters(l, FLOW_UP)->dead, 1);
+}
+
+static void start_echoes(void)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {changed: .payload}}; def values: .body.values;"));
+}
+
+Test(link, attributes_are_written_at_once_where_nothing_can_come_back)
+{
+	use_a_hand();
+	start_echoes();
+	receive_tagged(SOUTH, "s/d/a", "{'x':1}");
+	back(0);
+	cr_expect_eq(n_taken, 1, "no second job");
+	expect_said("north n/d/a {'x':1}\n= carried\n", __LINE__);
+}
+
+Test(link, attributes_are_done_again_if_something_was_pushed_meanwhile)
+{
+	use_a_hand();
+	start_echoes();
+	receive_tagged(NORTH, "n/d/set", "{'x':1}");
+	receive_tagged(SOUTH, "s/d/a", "{'x':1}");
+	back(1); /* ahead of its turn: nothing is pushed yet */
+	back(0);
+	back(2);
+	buf_reset(&said);
+	cr_assert_eq(n_taken, 4, "it is read again");
+	back(3);
+	cr_expect_null(strstr(buf_str(&said), "north n/d/a"), "it is what was pushed: %s",
+		       buf_str(&said));
+}
+
+Test(link, a_link_may_end_while_it_decides)
+{
+	use_a_hand();
+	start_asks();
+	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
+	back(0);
+	buf_reset(&said);
+	link_free(l);
+	l = NULL;
+	cr_expect_null(strstr(buf_str(&said), "south"), "nothing is sent");
+	cr_expect_null(strstr(buf_str(&said), "decided"));
+}
+
+Test(link, no_row_of_an_unknown_machine_is_taken)
+{
+	struct err e = { 0 };
+
+	start_asks();
+	cr_expect_not(link_restore(l, "other", "k", "{}", &e));
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_expect_not(link_restore(l, "pairing", "k", "{}", &e));
+	cr_expect_eq(e.code, ERR_CORRUPT);
+}
+
+/* Requests of devices: the id in the topic, a short alias, and a row that answers by itself. */
+#define S_QUESTIONS                                                                                \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'request', topic: 's/{device}/ask/{id}', id: 'integer',"                 \
+		 "  read: 'q', also: [{ topic: 'q/{device}/{id}', reply: 'a/{device}/{id}' }] },"  \
+		 "{ kind: 'request_reply', topic: 's/{device}/answer/{id}', id: 'integer' }",      \
+		 "def q: if .payload == 'own' then {kind: 'request_reply', body: 'mine'}"          \
+		 "  else {body: {name: .payload}} end;")
+#define N_QUESTIONS(more, functions)                                                               \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'request', topic: 'n/{device}/ask/{id}', id: 'uuid', " more " },"        \
+		 "{ kind: 'request_reply', topic: 'n/{device}/answer/{id}', id: 'uuid',"           \
+		 "  read: 'a' }",                                                                  \
+		 "def a: {body: {re: .request.body.name, is: .payload}};" functions)
+
+static void reply_to_question(const char *payload, const char *wanted, int line)
+{
+	char *topic = mem_printf("n/d/answer/%s", uuid);
+
+	step_at(NORTH, topic, payload, wanted, line);
+	free(topic);
+}
+
+Test(link, a_reply_is_read_with_its_request)
+{
+	start(S_QUESTIONS, N_QUESTIONS("", ""));
+	step(SOUTH, "s/d/ask/7", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	reply_to_question("1", "south s/d/answer/7 {'re':'why','is':1}\n= carried\n", __LINE__);
+	reply_to_question("1", "= unknown-id\n", __LINE__);
+	step(NORTH, "n/d/answer/7", "1", "= unknown-topic\n"); /* that is no UUID */
+}
+
+Test(link, what_is_asked_on_an_alias_is_answered_there)
+{
+	start(S_QUESTIONS, N_QUESTIONS("", ""));
+	step(SOUTH, "q/d/7", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	restart();
+	reply_to_question("1", "south a/d/7 {'re':'why','is':1}\n= carried\n", __LINE__);
+	step(SOUTH, "q/d/8", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	after(30000, "south a/d/8 {'error':'timeout'}\n= own\n");
+}
+
+Test(link, a_response_topic_is_where_the_answer_goes)
+{
+	static const char *const unfit[] = { "$SYS/x", "a/+", "#", "" };
+
+	start(S_QUESTIONS, N_QUESTIONS("", ""));
+	ask(SOUTH, "q/d/7", "'why'", "my/{id}/{x}",
+	    "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	reply_to_question("1", "south my/{id}/{x} {'re':'why','is':1}\n= carried\n", __LINE__);
+	for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+		ask(SOUTH, "s/d/ask/7", "'why'", unfit[i],
+		    "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+		reply_to_question("1", "south s/d/answer/7 {'re':'why','is':1}\n= carried\n",
+				  __LINE__);
+	}
+}
+
+Test(link, a_mapping_may_answer_its_platforms_question)
+{
+	start(S_QUESTIONS, N_QUESTIONS("", ""));
+	step(SOUTH, "s/d/ask/7", "'own'", "south s/d/answer/7 'mine'\n= carried\n");
+	step(SOUTH, "q/d/7", "'own'", "south a/d/7 'mine'\n= carried\n");
+	ask(SOUTH, "s/d/ask/7", "'own'", "my/x", "south my/x 'mine'\n= carried\n");
+}
+
+Test(link, a_question_that_is_never_answered_has_its_answer_in_the_mapping)
+{
+	start(S_QUESTIONS,
+	      N_QUESTIONS("answered: {'ok': 1}, write: 'w'",
+			  "def w: select(.body.name != 'none')"
+			  " | if .body.name == 'bad' then error('x') else .body end;"));
+	step(SOUTH, "s/d/ask/7", "'why'",
+	     "north n/d/ask/7 {'name':'why'}\nsouth s/d/answer/7 {'ok':1}\n= carried\n");
+	step(SOUTH, "q/d/7", "'why'",
+	     "north n/d/ask/7 {'name':'why'}\nsouth a/d/7 {'ok':1}\n= carried\n");
+	step(SOUTH, "q/d/7", "'bad'",
+	     "south a/d/7 {'error':'it cannot be carried to the other platform'}\n= "
+	     "mapping-error\n");
+	step(SOUTH, "q/d/7", "'none'",
+	     "south a/d/7 {'error':'the mapping filtered it'}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
+Test(link, a_question_of_a_dialect_that_takes_no_answer_is_carried)
+{
+	start(SOUTHERN("", "{ kind: 'request', topic: 's/{device}' }", ""),
+	      NORTHERN("", "{ kind: 'request', topic: 'n/{device}', answered: {} }", ""));
+	step(SOUTH, "s/d", "{'name':'why'}", "north n/d {'name':'why'}\n= carried\n");
+}
+
+Test(link, an_asker_without_ids_is_answered_if_there_is_a_way)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'request', topic: 's/{device}/q' },"
+		       "{ kind: 'request_reply', topic: 's/{device}/a' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'request', topic: 'n/{device}/q' },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/a' }",
+		       ""));
+	step(SOUTH, "s/d/q", "{'name':'why'}", "north n/d/q {'name':'why'}\n= carried\n");
+	step(NORTH, "n/d/a", "[1]", "south s/d/a [1]\n= carried\n");
+	step(NORTH, "n/d/a", "[1]", "= unknown-id\n");
+}
+
+Test(link, a_request_that_cannot_be_carried_is_answered_at_once)
+{
+	start(S_QUESTIONS,
+	      N_QUESTIONS("write: 'w'", "def w: select(.body.name != 'none') | error('x');"));
+	step(SOUTH, "s/d/ask/7", "'why'",
+	     "south s/d/answer/7 {'error':'it cannot be carried to the other platform'}\n"
+	     "= mapping-error\n");
+	step(SOUTH, "q/d/7", "'none'",
+	     "south a/d/7 {'error':'the mapping filtered it'}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX, "no pairing stays open");
+}
+
+Test(link, an_asker_hears_that_there_is_no_counterpart)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'request', topic: 's/{device}/q' },"
+		       "{ kind: 'request_reply', topic: 's/{device}/a' },"
+		       "{ kind: 'provision', topic: 's/{device}/join' },"
+		       "{ kind: 'provision_reply', topic: 's/{device}/joined' },"
+		       "{ kind: 'firmware_chunk_request', topic: 's/{device}/want' },"
+		       "{ kind: 'firmware_chunk', topic: 's/{device}/chunk' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/which' },"
+		       "{ kind: 'attributes_reply', topic: 's/{device}/these' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'command', topic: 'n/{device}/do/{id}' },"
+		       "{ kind: 'command_reply', topic: 'n/{device}/did/{id}' }",
+		       ""));
+	step(SOUTH, "s/d/q", "{'name':'x'}",
+	     "south s/d/a {'error':'the other platform has no such request'}\n= no-counterpart\n");
+	step(SOUTH, "s/d/join", "{}",
+	     "south s/d/joined {'status':'FAILURE',"
+	     "'message':'the other platform registers devices in another way'}\n= "
+	     "no-counterpart\n");
+	step(SOUTH, "s/d/want", "{'request':1,'error':0,'chunk':2}",
+	     "south s/d/chunk {'request':1,'chunk':2,"
+	     "'error':'the other platform has no such request'}\n= no-counterpart\n");
+	step(SOUTH, "s/d/want", "{ }",
+	     "south s/d/chunk {'error':'the other platform has no such request'}\n= "
+	     "no-counterpart\n");
+	/* What the bridge knows is better than an error. */
+	step(SOUTH, "s/d/which", "{}", "south s/d/these {'client':{},'shared':{}}\n= carried\n");
+	step(NORTH, "n/d/do/7", "{'name':'x'}",
+	     "north n/d/did/7 {'status':'error',"
+	     "'message':'the other platform has no such request'}\n= no-counterpart\n");
+}
+
+/* --- mirror -------------------------------------------------------------------------------- */
+
+Test(link, a_mirror_sends_up_what_is_no_question)
+{
+	static const char rows[] = "{ kind: 'telemetry', topic: '{device}/t' },"
+				   "{ kind: 'request', topic: '{device}/q', read: 'q' },"
+				   "{ kind: 'request_reply', topic: '{device}/a' },"
+				   "{ kind: 'provision', topic: '{device}/join' },"
+				   "{ kind: 'provision_reply', topic: '{device}/joined' },"
+				   "{ kind: 'snapshot_request', topic: '{device}/all' },"
+				   "{ kind: 'space_info', topic: '{device}/space' },"
+				   "{ kind: 'command', topic: '{device}/do' },"
+				   "{ kind: 'command_reply', topic: '{device}/did' }";
+	static const char functions[] =
+		"def q: if .payload == 'own' then {kind: 'request_reply', body: 1}"
+		" else {body: {name: 'x'}} end;";
+	char *south = mem_printf(SOUTHERN("", "%s", "%s"), rows, functions);
+	char *north = mem_printf(NORTHERN("", "%s", "%s"), rows, functions);
+
+	w.spec.is_mirror = true;
+	start(south, north);
+	step(SOUTH, "d/t", "{'a':1}", "north d/t {'a':1}\n= carried\n");
+	step(SOUTH, "d/q", "1", "= mirror\n");
+	step(SOUTH, "d/q", "'own'", "= mirror\n");
+	step(SOUTH, "d/join", "{}", "= mirror\n");
+	step(SOUTH, "d/all", "{}", "= mirror\n");
+	step(SOUTH, "d/did", "{'status':'done'}", "= mirror\n");
+	step(NORTH, "d/do", "{'name':'x'}", "= mirror\n");
+	step(NORTH, "d/space", "{}", "= mirror\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+	free(south);
+	free(north);
+}
+
+/* --- presence and alarm -------------------------------------------------------------------- */
+
+#define S_STATES                                                                                   \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'presence', topic: 's/{device}/on' },"                                   \
+		 "{ kind: 'alarm', topic: 's/{device}/alarm' },"                                   \
+		 "{ kind: 'telemetry', topic: 's/{device}/all', read: 'values' },"                 \
+		 "{ kind: 'alarm', topic: 's/{device}/all', read: 'alarm' },"                      \
+		 "{ kind: 'presence', topic: 's/{device}/all', read: 'on' }",                      \
+		 "def values: .payload | select(.v) | {body: {v}};"                                \
+		 "def alarm: {body: {active: (.payload.is == 'error')}};"                          \
+		 "def on: {body: {online: (.payload.is != 'off')}};")
+#define N_STATES                                                                                   \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t', write: 'w' },"                       \
+		 "{ kind: 'presence', topic: 'n/{device}/on', write: 'w' },"                       \
+		 "{ kind: 'alarm', topic: 'n/{device}/alarm', write: 'w' }",                       \
+		 "def w: .body + .state;")
+
+Test(link, only_a_change_of_presence_goes_on)
+{
+	start(S_STATES, N_STATES);
+	step(SOUTH, "s/d/on", "{'online':false}",
+	     "north n/d/on {'online':false,'alarm':false}\n= carried\n");
+	step(SOUTH, "s/d/on", "{'online':false}", "= no-change\n");
+	step(SOUTH, "s/d/on", "{'online':true}",
+	     "north n/d/on {'online':true,'alarm':false}\n= carried\n");
+	step(SOUTH, "s/e/on", "{'online':true}",
+	     "north n/e/on {'online':true,'alarm':false}\n= carried\n");
+	restart();
+	step(SOUTH, "s/d/on", "{'online':true}", "= no-change\n");
+}
+
+Test(link, an_alarm_of_its_own_always_goes_on)
+{
+	start(S_STATES, N_STATES);
+	step(SOUTH, "s/d/alarm", "{'active':true}",
+	     "north n/d/alarm {'active':true,'online':null,'alarm':true}\n= carried\n");
+	step(SOUTH, "s/d/alarm", "{'active':true}",
+	     "north n/d/alarm {'active':true,'online':null,'alarm':true}\n= carried\n");
+}
+
+Test(link, an_alarm_beside_other_things_goes_on_when_it_changes)
+{
+	start(S_STATES, N_STATES);
+	step(SOUTH, "s/d/all", "{'is':'ok','v':1}",
+	     "north n/d/t {'v':1,'online':null,'alarm':false}\n"
+	     "north n/d/on {'online':true,'alarm':false}\n= carried\n");
+	step(SOUTH, "s/d/all", "{'is':'error','v':2}",
+	     "north n/d/t {'v':2,'online':true,'alarm':false}\n"
+	     "north n/d/alarm {'active':true,'online':true,'alarm':true}\n= carried\n");
+	step(SOUTH, "s/d/all", "{'is':'error'}", "= no-change\n");
+	step(SOUTH, "s/d/all", "{'is':'off'}",
+	     "north n/d/alarm {'active':false,'online':true,'alarm':false}\n"
+	     "north n/d/on {'online':false,'alarm':false}\n= carried\n");
+}
+
+Test(link, all_outputs_are_kept_of_a_message_of_which_a_later_row_changes_the_state)
+{
+	start(S_STATES, N_STATES);
+	step(SOUTH, "s/d/all", "{'is':'ok','v':1}",
+	     "north n/d/t {'v':1,'online':null,'alarm':false}\n"
+	     "north n/d/on {'online':true,'alarm':false}\n= carried\n");
+	cr_expect_eq(n_kept, 2, "the first row's, too");
+}
+
+Test(link, outputs_of_a_stateless_message_are_not_kept_however_many_rows_read_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}' },"
+		       "{ kind: 'attributes', topic: 's/{device}' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+		       "{ kind: 'attributes', topic: 'n/{device}/a' }",
+		       ""));
+	step(SOUTH, "s/d", "{'v':1}", "north n/d/t {'v':1}\nnorth n/d/a {'v':1}\n= carried\n");
+	cr_expect_eq(n_kept, 0);
+}
+
+Test(link, a_message_is_written_with_the_state_that_those_before_it_left)
+{
+	struct message a = make("s/d/alarm", "{'active':true}"),
+		       b = make("s/d/all", "{'is':'error','v':1}");
+
+	start(S_STATES, N_STATES);
+	link_receive(l, SOUTH, &a, now_ms, NULL); /* both in one turn of the loop */
+	link_receive(l, SOUTH, &b, now_ms, NULL);
+	expect("north n/d/alarm {'active':true,'online':null,'alarm':true}\n= carried\n"
+	       "north n/d/t {'v':1,'online':null,'alarm':true}\n"
+	       "north n/d/on {'online':true,'alarm':true}\n= carried\n");
+	message_fini(&a);
+	message_fini(&b);
+}
+
+Test(link, a_row_that_changes_the_state_is_told_to_the_rows_behind_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'alarm', topic: 's/{device}', read: 'a' },"
+		       "{ kind: 'telemetry', topic: 's/{device}', read: 't' }",
+		       "def a: {body: {active: .payload.alert}}; def t: {body: {v: .payload.v}};"),
+	      NORTHERN("",
+		       "{ kind: 'alarm', topic: 'n/{device}/alarm' },"
+		       "{ kind: 'telemetry', topic: 'n/{device}/t', write: 't' }",
+		       "def t: {alarm: .state.alarm, v: .body.v};"));
+	step(SOUTH, "s/d", "{'alert':true,'v':1}",
+	     "north n/d/alarm {'active':true}\nnorth n/d/t {'alarm':true,'v':1}\n= carried\n");
+	step(SOUTH, "s/d", "{'alert':true,'v':2}", "north n/d/t {'alarm':true,'v':2}\n= carried\n");
+}
+
+Test(link, only_the_reply_among_the_rows_of_a_topic_sees_its_request)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}/did', read: 'see' }," S_ASKS
+		       ", { kind: 'attributes', topic: 's/{device}/did', read: 'see' }",
+		       ASKS "def see: {body: {request: (.request != null)}};"),
+	      NORTHERN("",
+		       N_ASKS ", { kind: 'telemetry', topic: 'n/{device}/t' },"
+			      "{ kind: 'attributes', topic: 'n/{device}/a' }",
+		       ASKS));
+	step(NORTH, "n/d/do", "{'id':'abc','do':'go'}",
+	     "south s/d/do {'id':1,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/t {'request':false}\n"
+	     "north n/d/did {'id':'abc','status':'done','result':'go','asked':'abc'}\n"
+	     "north n/d/a {'request':false}\n= carried\n");
+}
+
+/* --- back to where it came from ------------------------------------------------------------ */
+
+Test(link, a_kind_that_flows_the_other_way_goes_back)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}', read: 'f' },"
+		       "{ kind: 'space_info', topic: 's/{device}/space' },"
+		       "{ kind: 'config', topic: 's/{device}/config', write: 'c' }",
+		       "def f: .payload; def c: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'space_info', topic: 'n/{device}', read: 'f' },"
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+		       "{ kind: 'presence', topic: 'n/{device}/on' },"
+		       "{ kind: 'license_reply', topic: 'n/{device}/licensed' }",
+		       "def f: .payload;"));
+	step(SOUTH, "s/d", "{'kind':'space_info','body':{'a':1}}",
+	     "south s/d/space {'a':1}\n= carried\n");
+	step(SOUTH, "s/d", "{'kind':'config','body':{'changed':{'a':1}}}",
+	     "south s/d/config {'a':1}\n= carried\n");
+	step(SOUTH, "s/d", "{'kind':'command','body':{'name':'x'}}", "= no-counterpart\n");
+	step(NORTH, "n/d", "{'kind':'telemetry','body':{'a':1}}",
+	     "north n/d/t {'a':1}\n= carried\n");
+	step(NORTH, "n/d", "{'kind':'presence','body':{'online':true}}",
+	     "north n/d/on {'online':true}\n= carried\n");
+	ask(NORTH, "n/d", "{'kind':'license_reply','body':{'id':1}}", "r/x",
+	    "north r/x {'id':1}\n= carried\n");
+}
+
+/* --- configuration ------------------------------------------------------------------------- */
+
+#define S_CONFIG                                                                                   \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/set', write: 'diff' },"                     \
+		 "{ kind: 'config_reply', topic: 's/{device}/isset' }",                            \
+		 "def diff: .body | .changed + (if .deleted == [] then {} else {deleted} end);")
+#define N_CONFIG                                                                                   \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' },"                      \
+		 "{ kind: 'config_reply', topic: 'n/{device}/isset' }",                            \
+		 "def diff: {body: .payload};")
+
+Test(link, configuration_goes_down_as_changes_and_its_confirmation_up)
+{
+	start(S_CONFIG, N_CONFIG);
+	step(NORTH, "n/d/set", "{'changed':{'rate':5,'unit':'C'}}",
+	     "south s/d/set {'rate':5,'unit':'C'}\n= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'rate':5}}", "= no-change\n");
+	step(NORTH, "n/d/set", "{'changed':{'rate':6},'deleted':['unit']}",
+	     "south s/d/set {'rate':6,'deleted':['unit']}\n= carried\n");
+	step(SOUTH, "s/d/isset", "{'version':2,'values':{'rate':6}}",
+	     "north n/d/isset {'version':2,'values':{'rate':6},'updated':1700000000000}\n= "
+	     "carried\n");
+	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}",
+	     "south s/d/set {'zone':1}\n= carried\n");
+	step(NORTH, "n/d/set", "{}", "= wrong-shape\n");
+	restart();
+	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}", "= no-change\n");
+}
+
+Test(link, who_waits_for_a_word_on_a_configuration_gets_one)
+{
+	start(S_CONFIG, N_CONFIG);
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v1','updated':3}", "n/d/isset",
+	    "south s/d/set {'rate':5}\n= carried\n");
+	step(SOUTH, "s/d/isset", "{'version':1}",
+	     "north n/d/isset {'version':'v1','updated':3,'values':{'rate':5}}\n= carried\n");
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v2','updated':4}", "n/d/isset",
+	    "north n/d/isset {'version':'v2','updated':4,'values':{'rate':5}}\n= carried\n");
+}
+
+Test(link, a_configuration_that_cannot_be_said_is_confirmed_to_who_waits)
+{
+	start(SOUTHERN("", "{ kind: 'config', topic: 's/{device}/set', write: 'keys' }",
+		       "def keys: .body.changed | select(. != {});"),
+	      N_CONFIG);
+	step(NORTH, "n/d/set", "{'changed':{'a':1,'b':2}}",
+	     "south s/d/set {'a':1,'b':2}\n= carried\n");
+	step(NORTH, "n/d/set", "{'deleted':['a']}", "= mapping\n");
+	ask(NORTH, "n/d/set", "{'full':{}}", "n/d/isset",
+	    "north n/d/isset {'version':3,'updated':1700000000000,'values':{}}\n= carried\n");
+}
+
+Test(link, nobody_is_confirmed_who_could_not_be_told)
+{
+	start(S_CONFIG, NORTHERN("", "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+				 "def diff: {body: .payload};"));
+	ask(NORTH, "n/d/set", "{'full':{'a':1}}", "r/x", "south s/d/set {'a':1}\n= carried\n");
+	ask(NORTH, "n/d/set", "{'full':{'a':1}}", "r/x", "= no-change\n");
+}
+
+Test(link, a_configuration_without_a_counterpart_is_dead)
+{
+	start(SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""), N_CONFIG);
+	step(NORTH, "n/d/set", "{'changed':{'a':1}}", "= no-counterpart\n");
+}
+
+Test(link, what_rides_with_pushes_is_no_news_when_it_comes_back)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'license', topic: 's/{device}/push', write: 'license' },"
+		       "{ kind: 'space_info', topic: 's/{device}/other' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed; def license: {license: .body};"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'license', topic: 'n/{device}/license' },"
+		       "{ kind: 'space_info', topic: 'n/{device}/space' }",
+		       ""));
+	step(NORTH, "n/d/license", "{'id':'L','n':1}",
+	     "south s/d/push {'license':{'id':'L','n':1}}\n= carried\n");
+	step(NORTH, "n/d/space", "{'name':'room'}", "south s/d/other {'name':'room'}\n= carried\n");
+	step(SOUTH, "s/e/a", "{'license':{'id':'L','n':1}}",
+	     "north n/e/a {'license':{'id':'L','n':1}}\n= carried\n"); /* another device */
+	step(SOUTH, "s/d/a", "{'license': {'id': 'L', 'n': 1}}", "= echo\n");
+	step(SOUTH, "s/d/a", "{'license':{'id':'L','n':1}}",
+	     "north n/d/a {'license':{'id':'L','n':1}}\n= carried\n"); /* it serves once */
+	step(SOUTH, "s/d/a", "{'name':'room'}", "north n/d/a {'name':'room'}\n= carried\n");
+}
+
+Test(link, what_comes_back_of_a_push_confirms_it_and_the_rest_is_news)
+{
+	start_echoes();
+	step(SOUTH, "s/d/a", "{'x': 1.0}", "north n/d/a {'x': 1.0}\n= carried\n");
+	step(NORTH, "n/d/set", "{'a':1,'b':2}", "south s/d/push {'a':1,'b':2}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'a':1}", "= echo\n");
+	step(SOUTH, "s/d/a", "{'a':1,'b':3}", "north n/d/a {'a':1,'b':3}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'b':2,'c':4}",
+	     "north n/d/isset {'a':1,'b':2}\nnorth n/d/a {'c':4}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'b':2}", "north n/d/a {'b':2}\n= carried\n");
+}
+
+/* --- handshakes ---------------------------------------------------------------------------- */
+
+#define S_JOIN                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'provision', topic: 'join',"                                             \
+		 "  also: [{ topic: '/join', reply: '/joined' }] },"                               \
+		 "{ kind: 'provision_reply', topic: 'joined', write: 'r' }",                       \
+		 "def r: .body + {asked: .request.body.device_name};")
+#define N_JOIN                                                                                     \
+	NORTHERN("credentials: ['token'],"                                                         \
+		 "session: { username: '{token}', provisioning: { username: 'provision' } },",     \
+		 "{ kind: 'provision', topic: 'P/ask', write: 'w' },"                              \
+		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
+		 "{ kind: 'telemetry', topic: 'T/{device}' }",                                     \
+		 "def w: .body | if .device_name == 'bad' then error('x') else . end;")
+
+static void start_join(void)
+{
+	world_set(&w, SOUTH, "device", "d1");
+	start(S_JOIN, N_JOIN);
+}
+
+#define ISSUED "'status':'SUCCESS','token':'T1','device_id':'d1','credentials_type':'ACCESS_TOKEN'"
+
+Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	cr_expect_neq(link_credentials(l).len, 0);
+	/* Again: the same answer, no second handshake. */
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "south joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	step(SOUTH, "/join", "{'device_name':'D'}",
+	     "south /joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	restart();
+	expect("");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "south joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	link_login_refused(l);
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+}
+
+Test(link, a_handshake_on_an_alias_is_answered_there_even_after_a_restart)
+{
+	start_join();
+	step(SOUTH, "/join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	restart();
+	expect("ask P/ask {'device_name':'D'}\n= own\n");
+	step(NORTH, "P/reply", "{'status':'NOT_FOUND'}",
+	     "end\nsouth /joined {'status':'NOT_FOUND','asked':'D'}\n= carried\n");
+	cr_expect_eq(link_credentials(l).len, 0);
+	cr_expect_eq(link_counters(l, FLOW_UP)->own, 1);
+}
+
+Test(link, a_handshake_that_is_not_answered_fails)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	after(30000,
+	      "end\nsouth joined {'status':'FAILURE','message':'timeout','asked':'D'}\n= own\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}", "= unknown-id\n");
+}
+
+Test(link, one_handshake_at_a_time)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'A'}", "ask P/ask {'device_name':'A'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'B'}", "= carried\n");
+	step(NORTH, "P/reply", "{'status':'FAILURE'}",
+	     "south joined {'status':'FAILURE','asked':'A'}\nask P/ask {'device_name':'B'}\n= "
+	     "carried\n");
+	step(NORTH, "P/reply", "{'status':'FAILURE'}",
+	     "end\nsouth joined {'status':'FAILURE','asked':'B'}\n= carried\n");
+}
+
+Test(link, a_handshake_that_cannot_be_carried_is_dead_and_answered_at_once)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'bad'}",
+	     "end\nsouth joined {'status':'FAILURE','message':'the other platform cannot be asked "
+	     "for "
+	     "this','asked':'bad'}\n= mapping-error\n");
+}
+
+Test(link, the_sessions_own_key_replaces_the_devices)
+{
+	w.spec.provision_key = "K";
+	w.spec.provision_secret = "S";
+	w.spec.provision_name = "N";
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D','provision_key':'k','x':1}",
+	     "ask P/ask {'device_name':'N','provision_key':'K','x':1,'provision_secret':'S'}\n"
+	     "= carried\n");
+}
+
+Test(link, a_device_that_is_told_no_id_always_gets_the_same)
+{
+	char first[37];
+
+	start(SOUTHERN("device: 'none',",
+		       "{ kind: 'provision', topic: 'join' },"
+		       "{ kind: 'provision_reply', topic: 'joined' }",
+		       ""),
+	      N_JOIN);
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
+	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	memcpy(first, uuid, sizeof first);
+	link_login_refused(l);
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
+	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	cr_expect_str_eq(uuid, first);
+}
+
+/* --- through files and remapping, on the whole way ----------------------------------------- */
+
+Test(link, replies_pass_through_files_too)
+{
+	world_through(&w, "loud",
+		      "module { through: 'loud', up: 'u', down: 'd' };"
+		      "def u: .body.result |= (. // '' | ascii_upcase);"
+		      "def d: select(.body.name != 'quiet');");
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'quiet'}", "= mapping\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'go'}", "south s/d/do {'id':1,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'GO','asked':7}\n= carried\n");
+}
+
+Test(link, payload_may_name_a_device_beside_the_topics)
+{
+	start(SOUTHERN("device: 'payload',", "{ kind: 'alarm', topic: 'gateway', read: 'f' }",
+		       "def f: .payload[] | {device: ., body: {active: true}};"),
+	      N_STATES);
+	step(SOUTH, "gateway", "['a','b']",
+	     "north n/a/alarm {'active':true,'online':null,'alarm':true}\n"
+	     "north n/b/alarm {'active':true,'online':null,'alarm':true}\n= carried\n");
+}
+
+Test(link, what_was_not_worked_on_ends_without_a_leak)
+{
+	struct message m = { .topic = (char *)"n/d/set", .qos = 1 };
+
+	start(S_CONFIG, N_CONFIG);
+	message_set_payload(&m, "{}", 2);
+	link_receive(l, NORTH, &m, now_ms, NULL); /* and the translator is not run: see tear_down */
+	free(m.payload);
+}

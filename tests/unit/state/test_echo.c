@@ -1,0 +1,243 @@
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "state/change.h"
+#include "state/echo.h"
+
+static uint64_t sent(struct echo *e, const char *topic, const char *payload)
+{
+	return echo_sent(e, topic, payload, strlen(payload));
+}
+
+static bool take(struct echo *e, const char *topic, const char *payload, int64_t now_ms)
+{
+	return echo_take(e, topic, payload, strlen(payload), now_ms);
+}
+
+Test(echo, only_what_was_sent_is_an_echo)
+{
+	static const struct {
+		const char *topic, *payload;
+	} others[] = { { "t", "other" }, { "u", "p" }, { "tp", "" }, { "", "tp" }, { "t", "p " } };
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "p");
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		cr_expect_not(take(e, others[i].topic, others[i].payload, 0), "other %zu", i);
+	cr_expect(take(e, "t", "p", 0));
+	echo_free(e);
+	echo_free(NULL);
+}
+
+Test(echo, empty_payload_may_be_null)
+{
+	struct echo *e = echo_new(NULL);
+
+	echo_sent(e, "t", NULL, 0);
+	cr_expect(echo_take(e, "t", NULL, 0, 0));
+	echo_free(e);
+}
+
+Test(echo, entry_serves_once_and_as_often_as_it_was_sent)
+{
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "p");
+	sent(e, "t", "p");
+	cr_expect(take(e, "t", "p", 0));
+	cr_expect(take(e, "t", "p", 0));
+	cr_expect_not(take(e, "t", "p", 0));
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+}
+
+Test(echo, entry_ends_ten_seconds_after_its_puback)
+{
+	struct echo *e = echo_new(NULL);
+
+	echo_acked(e, sent(e, "t", "1"), 5000);
+	echo_acked(e, sent(e, "t", "2"), 5000);
+	cr_expect(take(e, "t", "1", 14999));
+	cr_expect_not(take(e, "t", "2", 15000));
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+}
+
+Test(echo, entry_without_puback_does_not_end)
+{
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "p");
+	cr_expect(take(e, "t", "p", INT64_C(1) << 50));
+	echo_free(e);
+}
+
+Test(echo, second_puback_does_not_prolong)
+{
+	struct echo *e = echo_new(NULL);
+	uint64_t n = sent(e, "t", "p");
+
+	echo_acked(e, n, 0);
+	echo_acked(e, n, 9000);
+	cr_expect_not(take(e, "t", "p", 10000));
+	echo_free(e);
+}
+
+Test(echo, puback_of_what_is_gone_is_ignored)
+{
+	struct echo *e = echo_new(NULL);
+	uint64_t n = sent(e, "t", "p");
+
+	take(e, "t", "p", 0);
+	echo_acked(e, n, 0);
+	echo_acked(e, 0, 0);
+	echo_acked(e, 12345, 0);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+}
+
+Test(echo, ended_entries_go_though_an_older_one_never_got_its_puback)
+{
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "stuck");
+	for (int i = 0; i < 10; i++)
+		echo_acked(e, sent(e, "t", "p"), i);
+	cr_expect_eq(echo_size(e), 11);
+	cr_expect_not(take(e, "x", "", 10004));
+	cr_expect_eq(echo_size(e), 6);
+	cr_expect_not(take(e, "x", "", 20000));
+	cr_expect_eq(echo_size(e), 1);
+	cr_expect(take(e, "t", "stuck", 20000));
+	echo_free(e);
+}
+
+Test(echo, beyond_the_maximum_the_oldest_is_forgotten)
+{
+	struct echo *e = echo_new(NULL);
+	char payload[32];
+
+	for (int i = 0; i < ECHO_MAX + 2; i++) {
+		uint64_t n;
+
+		snprintf(payload, sizeof payload, "%d", i);
+		n = sent(e, "t", payload);
+		if (i % 2 == 0)
+			echo_acked(e, n, 0);
+	}
+	cr_expect_eq(echo_size(e), ECHO_MAX);
+	cr_expect_not(take(e, "t", "0", 0));
+	cr_expect_not(take(e, "t", "1", 0));
+	cr_expect(take(e, "t", "2", 0));
+	cr_expect(take(e, "t", "3", 0));
+	echo_free(e);
+}
+
+/* --- across restarts ----------------------------------------------------------------------- */
+
+static void write_rows(struct echo *e, struct changes *rows)
+{
+	const struct changes *c = echo_changes(e);
+
+	for (size_t i = 0; i < c->n; i++)
+		changes_put(rows, "echo", c->items[i].key, c->items[i].value, false);
+	echo_written(e);
+}
+
+/* End the memory, and make it again of what it wanted written; *rows is all that was. */
+static struct echo *restart(struct echo *e, struct changes *rows)
+{
+	struct echo *again = echo_new("north");
+	struct err err = { 0 };
+
+	write_rows(e, rows);
+	write_rows(e, rows);
+	echo_free(e);
+	for (size_t i = 0; i < rows->n; i++) {
+		bool is_last = rows->items[i].value;
+
+		for (size_t k = i + 1; k < rows->n; k++)
+			is_last = is_last && strcmp(rows->items[k].key, rows->items[i].key) != 0;
+		if (is_last)
+			cr_assert(
+				echo_restore(again, rows->items[i].key, rows->items[i].value, &err),
+				"%s", err.text);
+	}
+	return again;
+}
+
+Test(echo, a_memory_outlives_a_restart)
+{
+	struct echo *e = echo_new("north");
+	struct changes rows = { 0 };
+
+	sent(e, "t", "1");
+	sent(e, "t", "2");
+	echo_acked(e, sent(e, "t", "3"), 1000);
+	cr_expect(take(e, "t", "2", 1000));
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 2);
+	cr_expect(take(e, "t", "1", 60000), "its time begins with the first message");
+	cr_expect_not(take(e, "t", "2", 60000), "that was used up");
+	cr_expect(take(e, "t", "3", 69999));
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, what_was_restored_ends_too)
+{
+	struct echo *e = echo_new("north");
+	struct changes rows = { 0 };
+	uint64_t first = sent(e, "t", "1");
+
+	e = restart(e, &rows);
+	cr_expect_not(take(e, "t", "x", 60000));
+	cr_expect_not(take(e, "t", "1", 70000));
+	cr_expect_gt(sent(e, "t", "2"), first, "numbers are not given twice");
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 1);
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, a_row_of_another_side_is_left_alone)
+{
+	struct echo *e = echo_new("north");
+	struct err err = { 0 };
+
+	cr_expect(echo_restore(e, "south/1", "no hash", &err));
+	cr_expect_not(echo_restore(e, "north/1", "\"no hash\"", &err));
+	cr_expect_eq(err.code, ERR_CORRUPT);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+}
+
+Test(echo, without_a_name_nothing_is_written)
+{
+	struct echo *e = echo_new(NULL);
+
+	sent(e, "t", "1");
+	cr_expect_eq(echo_changes(e)->n, 0);
+	echo_free(e);
+}
+
+Test(echo, the_row_of_one_that_served_goes_with_the_writing_after_the_next)
+{
+	struct echo *e = echo_new("north");
+
+	sent(e, "t", "1");
+	cr_expect_eq(echo_changes(e)->n, 1);
+	echo_written(e);
+	cr_expect_eq(echo_changes(e)->n, 0);
+	cr_expect(take(e, "t", "1", 0));
+	cr_expect_eq(echo_changes(e)->n, 0, "it may come again");
+	echo_written(e);
+	cr_expect_eq(echo_changes(e)->n, 1);
+	cr_expect_null(echo_changes(e)->items[0].value);
+	echo_free(e);
+}

@@ -1,0 +1,128 @@
+#include <criterion/criterion.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "state/change.h"
+#include "state/presence.h"
+
+static struct changes changed;
+
+static void expect_state(struct presences *t, const char *device, const char *state)
+{
+	struct buf b = { 0 };
+
+	presences_put_state(t, device, &b);
+	cr_expect_str_eq(b.len ? b.data : "{\"online\":null,\"alarm\":false}", state);
+	buf_fini(&b);
+}
+
+static void expect_change(const char *device, const char *value)
+{
+	cr_assert_eq(changed.n, 1);
+	cr_expect_str_eq(changed.items[0].machine, "presence");
+	cr_expect_str_eq(changed.items[0].key, device);
+	cr_expect_str_eq(changed.items[0].value, value);
+	cr_expect_not(changed.items[0].is_secret);
+	changes_fini(&changed);
+}
+
+Test(presence, unknown_device_is_null_and_has_no_alarm)
+{
+	struct presences *t = presences_new();
+
+	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+	presences_free(NULL);
+}
+
+Test(presence, first_word_is_news_and_then_only_a_change)
+{
+	struct presences *t = presences_new();
+
+	cr_expect(presences_set_online(t, "d", false, &changed));
+	expect_change("d", "{\"online\":false,\"alarm\":null}");
+	cr_expect_not(presences_set_online(t, "d", false, &changed));
+	cr_expect_eq(changed.n, 0);
+	cr_expect(presences_set_online(t, "d", true, &changed));
+	expect_change("d", "{\"online\":true,\"alarm\":null}");
+	expect_state(t, "d", "{\"online\":true,\"alarm\":false}");
+	expect_state(t, "other", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+}
+
+Test(presence, first_word_of_no_alarm_is_no_news)
+{
+	struct presences *t = presences_new();
+
+	cr_expect_not(presences_set_alarm(t, "d", false, &changed));
+	changes_fini(&changed);
+	cr_expect(presences_set_alarm(t, "d", true, &changed));
+	expect_change("d", "{\"online\":null,\"alarm\":true}");
+	cr_expect_not(presences_set_alarm(t, "d", true, &changed));
+	cr_expect_eq(changed.n, 0);
+	cr_expect(presences_set_alarm(t, "d", false, &changed));
+	changes_fini(&changed);
+	presences_free(t);
+}
+
+Test(presence, first_word_of_an_alarm_is_news)
+{
+	struct presences *t = presences_new();
+
+	cr_expect(presences_set_alarm(t, "d", true, &changed));
+	expect_state(t, "d", "{\"online\":null,\"alarm\":true}");
+	changes_fini(&changed);
+	presences_free(t);
+}
+
+Test(presence, restored_state_goes_on)
+{
+	struct presences *t = presences_new();
+
+	cr_expect(presences_restore(t, "d", "{\"online\":true,\"alarm\":null}", NULL));
+	cr_expect_not(presences_set_online(t, "d", true, &changed));
+	cr_expect_eq(changed.n, 0);
+	cr_expect(presences_set_alarm(t, "d", true, &changed));
+	expect_change("d", "{\"online\":true,\"alarm\":true}");
+	presences_free(t);
+}
+
+Test(presence, bad_rows_change_nothing)
+{
+	static const char *const rows[] = {
+		"",
+		"{",
+		"null",
+		"[]",
+		"{}",
+		"{\"online\":true}",
+		"{\"online\":1,\"alarm\":null}",
+		"{\"online\":true,\"alarm\":\"no\"}",
+	};
+	struct presences *t = presences_new();
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct err e = { 0 };
+
+		cr_expect_not(presences_restore(t, "d", rows[i], &e), "%s", rows[i]);
+		cr_expect_eq(e.code, ERR_CORRUPT, "%s", rows[i]);
+	}
+	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+}
+
+Test(presence, a_device_that_is_gone_is_unknown_again)
+{
+	struct presences *t = presences_new();
+
+	presences_set_online(t, "d", true, &changed);
+	changes_fini(&changed);
+	presences_forget(t, "d", &changed);
+	cr_assert_eq(changed.n, 1);
+	cr_expect_null(changed.items[0].value);
+	changes_fini(&changed);
+	presences_forget(t, "d", &changed);
+	cr_expect_eq(changed.n, 0);
+	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+}

@@ -1,0 +1,496 @@
+#include <criterion/criterion.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "state/change.h"
+#include "state/provision.h"
+
+static struct provisions *table;
+static struct changes changed; /* of all steps since the start */
+static struct provision_actions acts;
+
+static void set_up(void)
+{
+	table = provisions_new();
+}
+
+static void tear_down(void)
+{
+	provisions_free(table);
+	changes_fini(&changed);
+	provision_actions_fini(&acts);
+}
+
+TestSuite(provision, .init = set_up, .fini = tear_down);
+
+static bool is_last_word(size_t i)
+{
+	for (size_t k = i + 1; k < changed.n; k++)
+		if (strcmp(changed.items[k].key, changed.items[i].key) == 0)
+			return false;
+	return changed.items[i].value != NULL;
+}
+
+static size_t rows(const char *prefix)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < changed.n; i++)
+		n += is_last_word(i) && strncmp(changed.items[i].key, prefix, strlen(prefix)) == 0;
+	return n;
+}
+
+static void restart(void)
+{
+	provisions_free(table);
+	table = provisions_new();
+	for (size_t i = 0; i < changed.n; i++) {
+		struct err e = { 0 };
+
+		cr_expect_str_eq(changed.items[i].machine, "provision");
+		cr_expect(changed.items[i].is_secret || !changed.items[i].value);
+		if (is_last_word(i))
+			cr_assert(provisions_restore(table, changed.items[i].key,
+						     changed.items[i].value, &e),
+				  "%s", e.text);
+	}
+}
+
+/* "ASK a", "ANSWER a SUCCESS 1", "LOGIN a", "CLOSE", in one line: device, status and ticket. */
+static void expect_acts(const char *expected)
+{
+	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "CLOSE" };
+	struct buf got = { 0 };
+
+	for (size_t i = 0; i < acts.n; i++) {
+		const struct provision_action *a = &acts.items[i];
+		struct buf status = { 0 };
+		struct jslice v;
+
+		buf_printf(&got, "%s%s", i ? ", " : "", names[a->act]);
+		if (a->act != PROVISION_CLOSE)
+			buf_printf(&got, " %s", a->message.device);
+		if (a->act == PROVISION_ANSWER) {
+			cr_expect_eq(a->message.kind, KIND_PROVISION_REPLY);
+			cr_expect_eq(a->request.kind, KIND_PROVISION);
+			cr_expect(jtext_field(plain_body(&a->message), "status", &v));
+			jtext_string_decode(v, &status);
+			buf_printf(&got, " %s", buf_str(&status));
+		}
+		if (a->act == PROVISION_ANSWER || a->act == PROVISION_ASK)
+			buf_printf(&got, " %d", (int)a->ticket);
+		buf_fini(&status);
+	}
+	cr_expect_str_eq(buf_str(&got), expected);
+	buf_fini(&got);
+	provision_actions_fini(&acts);
+}
+
+static void ask_body(const char *device, const char *body, uint64_t ticket, int64_t deadline_ms)
+{
+	struct plain p = { .kind = KIND_PROVISION,
+			   .device = (char *)device,
+			   .body = (char *)body,
+			   .body_len = strlen(body) };
+
+	provisions_request(table, &p, NULL, "uuid", ticket, deadline_ms, &changed, &acts);
+}
+
+static void ask(const char *device, const char *name, uint64_t ticket, int64_t deadline_ms)
+{
+	char *body = mem_printf("{\"device_name\":\"%s\",\"provision_key\":\"k\"}", name);
+
+	ask_body(device, body, ticket, deadline_ms);
+	free(body);
+}
+
+static bool reply(const char *body)
+{
+	return provisions_reply(table, (struct jslice){ body, strlen(body) }, &changed, &acts,
+				NULL);
+}
+
+static void reply_token(const char *token)
+{
+	char *body = mem_printf("{\"status\":\"SUCCESS\",\"token\":\"%s\"}", token);
+
+	cr_expect(reply(body));
+	free(body);
+}
+
+static void expect_credentials(const char *device, const char *expected)
+{
+	struct jslice v = provisions_credentials(table, device);
+	char *got = mem_strndup(v.len ? v.text : "", v.len);
+
+	cr_expect_str_eq(got, expected);
+	free(got);
+}
+
+#define TOKEN(t)                                                                                   \
+	"{\"status\":\"SUCCESS\",\"token\":\"" t                                                   \
+	"\",\"device_id\":\"uuid\",\"credentials_type\":\"ACCESS_TOKEN\"}"
+
+Test(provision, success_is_stored_then_logs_in_and_answers)
+{
+	ask("d", "D", 7, 100);
+	cr_expect_str_eq(acts.items[0].message.body,
+			 "{\"device_name\":\"D\",\"provision_key\":\"k\"}");
+	expect_acts("ASK d 7");
+	cr_expect_eq(rows("open/"), 1);
+	reply_token("T");
+	cr_expect_str_eq(acts.items[0].message.body, TOKEN("T"));
+	cr_expect_str_eq(acts.items[1].message.body, TOKEN("T"));
+	expect_acts("LOGIN d, ANSWER d SUCCESS 7, CLOSE");
+	cr_expect_eq(rows("open/"), 0);
+	cr_expect_eq(rows("issued/"), 1);
+	expect_credentials("d", TOKEN("T"));
+	expect_credentials("other", "");
+}
+
+Test(provision, answer_carries_the_request_and_its_topic)
+{
+	struct plain p = { .kind = KIND_PROVISION,
+			   .device = (char *)"d",
+			   .id = (char *)"3",
+			   .body = (char *)"{}",
+			   .body_len = 2 };
+
+	provisions_request(table, &p, "/provision/response", NULL, 1, 100, &changed, &acts);
+	provision_actions_fini(&acts);
+	reply_token("T");
+	cr_assert_eq(acts.n, 3);
+	cr_expect_str_eq(acts.items[1].reply_topic, "/provision/response");
+	cr_expect_str_eq(acts.items[1].request.body, "{}");
+	cr_expect_str_eq(acts.items[1].message.id, "3");
+}
+
+Test(provision, what_the_north_says_is_kept_and_what_it_leaves_out_is_filled_in)
+{
+	static const struct {
+		const char *north, *answer;
+	} cases[] = {
+		{ "{\"status\":\"SUCCESS\",\"token\":\"a\"}", TOKEN("a") },
+		{ "{\"device_id\":null,\"credentials_type\":null,\"status\":\"SUCCESS\","
+		  "\"token\":\"a\"}",
+		  TOKEN("a") },
+		{ "{\"status\":\"SUCCESS\",\"device_id\":\"x\",\"credentials_type\":\"T\","
+		  "\"token\":\"a\"}",
+		  "{\"status\":\"SUCCESS\",\"device_id\":\"x\",\"credentials_type\":\"T\","
+		  "\"token\":\"a\"}" },
+		{ "{\"status\":\"SUCCESS\",\"username\":\"u\",\"n\":1.50}",
+		  "{\"status\":\"SUCCESS\",\"username\":\"u\",\"n\":1.50,\"device_id\":\"uuid\"}" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "D%zu", i);
+		ask(name, name, 1, 100);
+		provision_actions_fini(&acts);
+		cr_expect(reply(cases[i].north));
+		cr_expect_str_eq(acts.items[1].message.body, cases[i].answer, "case %zu", i);
+		expect_credentials(name, cases[i].answer);
+		provision_actions_fini(&acts);
+	}
+}
+
+Test(provision, refusal_goes_back_as_it_came_and_is_not_stored)
+{
+	static const char *const bodies[] = {
+		"{\"status\":\"NOT_FOUND\",\"message\":\"Provision data was not found!\"}",
+		"{\"status\":\"FAILURE\",\"message\":\"no\"}",
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		ask("d", "D", 7, 100);
+		expect_acts("ASK d 7");
+		cr_expect(reply(bodies[i]));
+		cr_expect_str_eq(acts.items[0].message.body, bodies[i]);
+		expect_acts(i ? "ANSWER d FAILURE 7, CLOSE" : "ANSWER d NOT_FOUND 7, CLOSE");
+		cr_expect_eq(rows(""), 0);
+		expect_credentials("d", "");
+	}
+}
+
+Test(provision, one_handshake_at_a_time_in_the_order_asked)
+{
+	ask("a", "A", 1, 100);
+	ask("b", "B", 2, 100);
+	ask("c", "C", 3, 100);
+	expect_acts("ASK a 1");
+	reply_token("ta");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, ASK b 2");
+	cr_expect(reply("{\"status\":\"FAILURE\"}"));
+	expect_acts("ANSWER b FAILURE 2, ASK c 3");
+	reply_token("tc");
+	expect_acts("LOGIN c, ANSWER c SUCCESS 3, CLOSE");
+	expect_credentials("a", TOKEN("ta"));
+	expect_credentials("b", "");
+	expect_credentials("c", TOKEN("tc"));
+}
+
+Test(provision, asked_again_while_in_hand_joins)
+{
+	ask("a", "A", 1, 100);
+	ask("b", "B", 2, 100);
+	ask("a", "A", 3, 100);
+	ask("b", "B", 4, 100);
+	expect_acts("ASK a 1");
+	reply_token("ta");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, ANSWER a SUCCESS 3, ASK b 2");
+	reply_token("tb");
+	expect_acts("LOGIN b, ANSWER b SUCCESS 2, ANSWER b SUCCESS 4, CLOSE");
+}
+
+Test(provision, asked_again_later_gets_the_same_answer)
+{
+	ask("a", "A", 1, 100);
+	reply_token("ta");
+	provision_actions_fini(&acts);
+	for (int i = 0; i < 2; i++) {
+		ask("a", "A", 5, 200);
+		cr_expect_str_eq(acts.items[0].message.body, TOKEN("ta"));
+		expect_acts("ANSWER a SUCCESS 5");
+		restart();
+	}
+	cr_expect_eq(provisions_next_deadline(table), INT64_MAX);
+}
+
+Test(provision, other_keys_under_the_same_name_are_for_the_north_to_judge)
+{
+	ask("a", "A", 1, 100);
+	reply_token("ta");
+	provision_actions_fini(&acts);
+	ask_body("a", "{\"device_name\":\"A\",\"provision_key\":\"guessed\"}", 2, 100);
+	expect_acts("ASK a 2");
+	cr_expect(reply("{\"status\":\"FAILURE\"}"));
+	expect_acts("ANSWER a FAILURE 2, CLOSE");
+	ask("a", "A", 3, 100);
+	expect_acts("ANSWER a SUCCESS 3");
+}
+
+Test(provision, device_without_a_name_is_known_by_its_device)
+{
+	ask_body("a", "{}", 1, 100);
+	reply_token("ta");
+	provision_actions_fini(&acts);
+	ask_body("a", "{\"device_name\":null}", 2, 100);
+	expect_acts("ANSWER a SUCCESS 2");
+	ask_body("b", "{\"device_name\":\"\"}", 3, 100);
+	expect_acts("ASK b 3");
+}
+
+Test(provision, refused_login_makes_the_next_request_ask_again)
+{
+	ask("a", "A", 1, 100);
+	reply_token("old");
+	provision_actions_fini(&acts);
+	provisions_refused(table, "nobody", &changed);
+	provisions_refused(table, "a", &changed);
+	for (int i = 0; i < 2; i++) {
+		size_t before = changed.n;
+
+		restart();
+		provisions_refused(table, "a", &changed);
+		cr_expect_eq(changed.n, before, "told twice is written once");
+		expect_credentials("a", TOKEN("old"));
+		ask("a", "A", 2, 200);
+		expect_acts("ASK a 2");
+		cr_expect(reply(i ? "{\"status\":\"SUCCESS\",\"token\":\"new\"}"
+				  : "{\"status\":\"FAILURE\"}"));
+		provision_actions_fini(&acts);
+	}
+	expect_credentials("a", TOKEN("new"));
+	ask("a", "A", 3, 200);
+	expect_acts("ANSWER a SUCCESS 3");
+}
+
+Test(provision, credentials_of_a_device_are_the_latest_issued)
+{
+	ask("d", "B", 1, 100);
+	reply_token("b");
+	ask("d", "A", 2, 100);
+	reply_token("a");
+	provision_actions_fini(&acts);
+	expect_credentials("d", TOKEN("a"));
+	restart();
+	expect_credentials("d", TOKEN("a"));
+}
+
+Test(provision, reply_that_nobody_asked_for_is_not_found)
+{
+	struct err e = { 0 };
+	const char *body = "{\"status\":\"SUCCESS\",\"token\":\"x\"}";
+
+	cr_expect_not(provisions_reply(table, (struct jslice){ body, strlen(body) }, &changed,
+				       &acts, &e));
+	cr_expect_eq(e.code, ERR_NOT_FOUND);
+	expect_acts("");
+}
+
+Test(provision, unreadable_reply_leaves_the_handshake_in_hand)
+{
+	ask("a", "A", 1, 100);
+	provision_actions_fini(&acts);
+	cr_expect_not(reply("[]"));
+	cr_expect_not(reply("{}"));
+	expect_acts("");
+	reply_token("t");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, CLOSE");
+}
+
+Test(provision, handshake_in_time_does_not_expire)
+{
+	ask("a", "A", 1, 100);
+	provision_actions_fini(&acts);
+	cr_expect_eq(provisions_next_deadline(table), 100);
+	provisions_expire(table, 99, &changed, &acts);
+	expect_acts("");
+}
+
+Test(provision, timeout_is_answered_and_the_session_closed)
+{
+	ask("a", "A", 1, 100);
+	ask("a", "A", 2, 150);
+	provision_actions_fini(&acts);
+	provisions_expire(table, 100, &changed, &acts);
+	cr_expect_str_eq(acts.items[0].message.body,
+			 "{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
+	expect_acts("ANSWER a FAILURE 1, ANSWER a FAILURE 2, CLOSE");
+	cr_expect_eq(rows(""), 0);
+	cr_expect_not(reply("{\"status\":\"SUCCESS\",\"token\":\"late\"}"));
+	provisions_expire(table, 1000, &changed, &acts);
+	expect_acts("");
+	ask("a", "A", 3, 2000);
+	expect_acts("ASK a 3");
+}
+
+Test(provision, next_question_after_a_timeout_goes_over_a_new_session)
+{
+	ask("a", "A", 1, 100);
+	ask("b", "B", 2, 100);
+	ask("c", "C", 3, 200);
+	provision_actions_fini(&acts);
+	provisions_expire(table, 100, &changed, &acts);
+	expect_acts("ANSWER a FAILURE 1, CLOSE, ANSWER b FAILURE 2, ASK c 3");
+	reply_token("t");
+	expect_acts("LOGIN c, ANSWER c SUCCESS 3, CLOSE");
+}
+
+Test(provision, who_waits_may_time_out_before_the_one_in_hand)
+{
+	ask("a", "A", 1, 200);
+	ask("b", "B", 2, 100);
+	provision_actions_fini(&acts);
+	cr_expect_eq(provisions_next_deadline(table), 100);
+	provisions_expire(table, 100, &changed, &acts);
+	expect_acts("ANSWER b FAILURE 2");
+	reply_token("t");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, CLOSE");
+}
+
+Test(provision, more_than_a_thousand_do_not_wait)
+{
+	char name[16];
+
+	for (int i = 0; i < 1001; i++) { /* one in hand, 1000 wait */
+		snprintf(name, sizeof name, "N%d", i);
+		ask("d", name, 1, 100);
+	}
+	expect_acts("ASK d 1");
+	ask("d", "last", 9, 100);
+	expect_acts("ANSWER d FAILURE 9");
+	provisions_expire(table, 100, &changed, &acts);
+	cr_expect_eq(acts.n, 1002);
+	provision_actions_fini(&acts);
+	ask("d", "last", 9, 200);
+	expect_acts("ASK d 9");
+}
+
+Test(provision, restart_asks_again_in_order_and_answers)
+{
+	struct plain p = { .kind = KIND_PROVISION,
+			   .device = (char *)"b",
+			   .body = (char *)"{\"device_name\":\"B\"}",
+			   .body_len = 19 };
+
+	ask("z", "Z", 1, 100);
+	reply_token("z");
+	ask("a", "A", 1, 100);
+	provisions_request(table, &p, "topic", "b-id", 2, 100, &changed, &acts);
+	ask("a", "A", 3, 100);
+	provision_actions_fini(&acts);
+	restart();
+	expect_credentials("z", TOKEN("z"));
+	cr_expect_eq(provisions_next_deadline(table), INT64_MAX);
+	provisions_resume(table, 500, &acts);
+	expect_acts("ASK a 0");
+	cr_expect_eq(provisions_next_deadline(table), 500);
+	reply_token("a");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 0, ANSWER a SUCCESS 0, ASK b 0");
+	ask("c", "C", 4, 600);
+	reply_token("b");
+	cr_expect_str_eq(acts.items[1].reply_topic, "topic");
+	cr_expect_str_eq(acts.items[1].message.body,
+			 "{\"status\":\"SUCCESS\",\"token\":\"b\",\"device_id\":\"b-id\","
+			 "\"credentials_type\":\"ACCESS_TOKEN\"}");
+	expect_acts("LOGIN b, ANSWER b SUCCESS 0, ASK c 4");
+	cr_expect_eq(rows("open/"), 1);
+}
+
+Test(provision, resume_with_nothing_open_does_nothing)
+{
+	provisions_resume(table, 500, &acts);
+	expect_acts("");
+}
+
+Test(provision, bad_rows_change_nothing)
+{
+#define REQUEST(kind)	  "{\"kind\":\"" kind "\",\"device\":\"a\",\"body\":{}}"
+#define OPEN_ROW(request) "{\"request\":" request ",\"reply_topic\":null,\"south_device_id\":null}"
+#define ISSUED_ROW(device, number, refused, proof, reply)                                          \
+	"{\"device\":" device ",\"number\":" number ",\"refused\":" refused ",\"proof\":" proof    \
+	",\"reply\":" reply "}"
+	static const struct {
+		const char *key, *value;
+	} bad[] = {
+		{ "", "{}" },
+		{ "other/1", OPEN_ROW(REQUEST("provision")) },
+		{ "open/x", OPEN_ROW(REQUEST("provision")) },
+		{ "open/", OPEN_ROW(REQUEST("provision")) },
+		{ "open/0", OPEN_ROW(REQUEST("provision")) },
+		{ "open/1", OPEN_ROW(REQUEST("command")) },
+		{ "open/1", OPEN_ROW("{\"kind\":\"provision\",\"body\":{}}") },
+		{ "open/1", "{\"request\":" REQUEST("provision") "}" },
+		{ "open/1", "" },
+		{ "open/1", "[" },
+		{ "issued/a", "" },
+		{ "issued/a", "{}" },
+		{ "issued/a", ISSUED_ROW("null", "1", "false", "{}", "{}") },
+		{ "issued/a", ISSUED_ROW("\"a\"", "0", "false", "{}", "{}") },
+		{ "issued/a", ISSUED_ROW("\"a\"", "1", "null", "{}", "{}") },
+		{ "issued/a", ISSUED_ROW("\"a\"", "1", "false", "[]", "{}") },
+		{ "issued/a", ISSUED_ROW("\"a\"", "1", "false", "{}", "7") },
+	};
+
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct err e = { 0 };
+
+		cr_expect_not(provisions_restore(table, bad[i].key, bad[i].value, &e), "row %zu",
+			      i);
+		cr_expect_eq(e.code, ERR_CORRUPT, "row %zu", i);
+	}
+	cr_expect(provisions_restore(table, "open/2", OPEN_ROW(REQUEST("provision")), NULL));
+	cr_expect_not(provisions_restore(table, "open/2", OPEN_ROW(REQUEST("provision")), NULL));
+	cr_expect(provisions_restore(table, "open/1", OPEN_ROW(REQUEST("provision")), NULL));
+	expect_credentials("a", "");
+	provisions_resume(table, 5, &acts);
+	expect_acts("ASK a 0");
+}

@@ -1,0 +1,616 @@
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "state/change.h"
+#include "state/twin.h"
+
+#define NOW 5000
+
+static struct twins *table;
+static struct changes changed; /* of all steps since the start */
+
+static void set_up(void)
+{
+	table = twins_new();
+}
+
+static void tear_down(void)
+{
+	twins_free(table);
+	changes_fini(&changed);
+}
+
+TestSuite(twin, .init = set_up, .fini = tear_down);
+
+static struct jslice text_of(const char *s)
+{
+	return (struct jslice){ s, strlen(s) };
+}
+
+static void restart(void)
+{
+	twins_free(table);
+	table = twins_new();
+	for (size_t i = 0; i < changed.n; i++) {
+		struct err e = { 0 };
+		bool is_last = true;
+
+		cr_expect_str_eq(changed.items[i].machine, "twin");
+		for (size_t k = i + 1; k < changed.n; k++)
+			is_last &= strcmp(changed.items[k].key, changed.items[i].key) != 0;
+		if (is_last)
+			cr_assert(twins_restore(table, changed.items[i].key, changed.items[i].value,
+						&e),
+				  "%s", e.text);
+	}
+}
+
+/* What a push became: "config BODY", "reply BODY", or "" for neither. */
+static void expect_push_of(const char *device, const char *body, bool waits, const char *expected)
+{
+	struct buf config = { 0 }, reply = { 0 }, got = { 0 };
+	struct twin_push result;
+	struct err e = { 0 };
+
+	cr_assert(twins_push(table, device, text_of(body), waits, NOW, &changed, &result, &config,
+			     &reply, &e),
+		  "%s", e.text);
+	if (result.is_change)
+		buf_printf(&got, "config %s", buf_str(&config));
+	if (result.is_confirmed)
+		buf_printf(&got, "reply %s", buf_str(&reply));
+	cr_expect_eq(result.is_change, config.len > 0);
+	cr_expect_eq(result.is_confirmed, reply.len > 0);
+	cr_expect_str_eq(buf_str(&got), expected, "%s\n got %s\nwant %s", body, buf_str(&got),
+			 expected);
+	buf_fini(&config);
+	buf_fini(&reply);
+	buf_fini(&got);
+}
+
+static void expect_push(const char *body, const char *expected)
+{
+	expect_push_of("d", body, true, expected);
+}
+
+static void push(const char *body)
+{
+	struct buf config = { 0 }, reply = { 0 };
+	struct twin_push result;
+
+	cr_assert(twins_push(table, "d", text_of(body), true, NOW, &changed, &result, &config,
+			     &reply, NULL));
+	buf_fini(&config);
+	buf_fini(&reply);
+}
+
+/* `expected_reply` NULL: not confirmed. */
+static void expect_echo(const char *attributes, const char *expected_rest,
+			const char *expected_reply)
+{
+	struct buf rest = { 0 }, reply = { 0 };
+	bool confirmed = true;
+
+	twins_echo(table, "d", text_of(attributes), &changed, &rest, &confirmed, &reply);
+	cr_expect_str_eq(buf_str(&rest), expected_rest);
+	cr_expect_eq(confirmed, expected_reply != NULL, "%s", attributes);
+	cr_expect_str_eq(buf_str(&reply), expected_reply ? expected_reply : "");
+	buf_fini(&rest);
+	buf_fini(&reply);
+}
+
+static void expect_confirm(const char *body, const char *expected)
+{
+	struct buf reply = { 0 };
+	struct err e = { 0 };
+
+	cr_assert(twins_confirm(table, "d", text_of(body), &changed, &reply, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&reply), expected, "%s\n got %s\nwant %s", body, buf_str(&reply),
+			 expected);
+	buf_fini(&reply);
+}
+
+static void expect_document(const char *device, const char *expected)
+{
+	struct buf b = { 0 };
+
+	twins_document(table, device, &b);
+	cr_expect_str_eq(buf_str(&b), expected);
+	buf_fini(&b);
+}
+
+/* Nothing is open if saying the document again is confirmed at once. */
+static bool is_open(void)
+{
+	struct buf body = { 0 }, config = { 0 }, reply = { 0 };
+	struct changes none = { 0 };
+	struct twin_push result;
+
+	buf_puts(&body, "{\"full\":");
+	twins_document(table, "d", &body);
+	buf_puts(&body, "}");
+	cr_assert(twins_push(table, "d", text_of(buf_str(&body)), true, NOW, &none, &result,
+			     &config, &reply, NULL));
+	cr_expect_not(result.is_change);
+	buf_fini(&body);
+	buf_fini(&config);
+	buf_fini(&reply);
+	changes_fini(&none);
+	return !result.is_confirmed;
+}
+
+/* Merging */
+
+Test(twin, diff_is_merged_and_goes_on_with_the_whole_document)
+{
+	expect_push("{\"changed\":{\"a\":1,\"b\":{\"x\":[1.50]}}}",
+		    "config {\"changed\":{\"a\":1,\"b\":{\"x\":[1.50]}},\"deleted\":[],"
+		    "\"full\":{\"a\":1,\"b\":{\"x\":[1.50]}},\"version\":1,\"updated\":5000}");
+	expect_push("{\"changed\":{\"c\":null},\"deleted\":[\"a\",\"zz\"]}",
+		    "config {\"changed\":{\"c\":null},\"deleted\":[\"a\"],"
+		    "\"full\":{\"b\":{\"x\":[1.50]},\"c\":null},\"version\":2,\"updated\":5000}");
+	expect_document("d", "{\"b\":{\"x\":[1.50]},\"c\":null}");
+	expect_document("other", "{}");
+}
+
+Test(twin, only_keys_that_differ_are_changed)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2}}");
+	expect_push("{\"changed\":{\"a\":1,\"b\":3},\"deleted\":[]}",
+		    "config {\"changed\":{\"b\":3},\"deleted\":[],"
+		    "\"full\":{\"a\":1,\"b\":3},\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, whole_document_becomes_a_diff)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
+	expect_push("{\"full\":{\"c\":3,\"b\":20,\"d\":4}}",
+		    "config {\"changed\":{\"b\":20,\"d\":4},\"deleted\":[\"a\"],"
+		    "\"full\":{\"b\":20,\"c\":3,\"d\":4},\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, key_that_is_both_changed_and_deleted_is_changed)
+{
+	push("{\"changed\":{\"a\":1}}");
+	expect_push("{\"changed\":{\"a\":2},\"deleted\":[\"a\"]}",
+		    "config {\"changed\":{\"a\":2},\"deleted\":[],"
+		    "\"full\":{\"a\":2},\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, key_names_are_escaped)
+{
+	expect_push("{\"changed\":{\"a\\\"\\/\\u00e9\":1}}",
+		    "config {\"changed\":{\"a\\\"/é\":1},\"deleted\":[],"
+		    "\"full\":{\"a\\\"/é\":1},\"version\":1,\"updated\":5000}");
+	expect_echo("{\"a\\u0022/é\":1}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"a\\\"/é\":1}}");
+	expect_push("{\"deleted\":[\"a\\\"/é\"]}",
+		    "config {\"changed\":{},\"deleted\":[\"a\\\"/é\"],"
+		    "\"full\":{},\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, equal_is_deep_and_numbers_are_equal_by_value)
+{
+	static const char *const same[] = {
+		"{\"changed\":{\"a\":10,\"o\":{\"y\":[1,{\"z\":null}],\"x\":\"s\"}}}",
+		"{\"changed\":{\"a\":10.0}}",
+		"{\"changed\":{\"a\":1e1}}",
+		"{\"full\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":null}]},\"a\":10}}",
+	};
+	static const char *const others[] = {
+		"{\"changed\":{\"a\":\"10\"}}",
+		"{\"changed\":{\"a\":null}}",
+		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":null}],\"w\":1}}}",
+		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1]}}}",
+		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":false}]}}}",
+	};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		struct buf config = { 0 }, reply = { 0 };
+		struct twin_push r;
+
+		push(same[0]);
+		for (size_t k = 0; k < sizeof same / sizeof same[0]; k++)
+			expect_push_of("d", same[k], false, "");
+		cr_expect(twins_push(table, "d", text_of(others[i]), false, NOW, &changed, &r,
+				     &config, &reply, NULL));
+		cr_expect(r.is_change, "%s", others[i]);
+		buf_fini(&config);
+		buf_fini(&reply);
+	}
+}
+
+Test(twin, devices_have_their_own)
+{
+	expect_push_of("a", "{\"changed\":{\"k\":1}}", true,
+		       "config {\"changed\":{\"k\":1},\"deleted\":[],\"full\":{\"k\":1},"
+		       "\"version\":1,\"updated\":5000}");
+	expect_push_of("b", "{\"changed\":{\"k\":1}}", true,
+		       "config {\"changed\":{\"k\":1},\"deleted\":[],\"full\":{\"k\":1},"
+		       "\"version\":1,\"updated\":5000}");
+}
+
+Test(twin, bad_bodies_change_nothing)
+{
+	static const char *const bodies[] = {
+		"7",
+		"null",
+		"[]",
+		"{}",
+		"{\"changed\":null,\"version\":3}",
+		"{\"changed\":[]}",
+		"{\"deleted\":{}}",
+		"{\"deleted\":[1]}",
+		"{\"changed\":{\"a\":2},\"deleted\":\"a\"}",
+		"{\"full\":\"a\"}",
+		"{\"full\":{},\"version\":{}}",
+		"{\"full\":{},\"updated\":[]}",
+		"{\"changed\":{\"a\":123456789012345678901234567890}}",
+	};
+	size_t before;
+
+	push("{\"changed\":{\"a\":1}}");
+	before = changed.n;
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		struct buf config = { 0 }, reply = { 0 };
+		struct twin_push r;
+		struct err e = { 0 };
+
+		cr_expect_not(twins_push(table, "d", text_of(bodies[i]), true, NOW, &changed, &r,
+					 &config, &reply, &e),
+			      "%s", bodies[i]);
+		cr_expect_eq(e.code, ERR_INVALID, "%s", bodies[i]);
+		cr_expect_eq(config.len + reply.len, 0, "%s", bodies[i]);
+		buf_fini(&config);
+		buf_fini(&reply);
+	}
+	cr_expect_eq(changed.n, before);
+	expect_document("d", "{\"a\":1}");
+}
+
+/* Versions */
+
+Test(twin, version_follows_an_integer_of_the_sender_and_only_grows)
+{
+	static const struct {
+		const char *body, *version;
+	} steps[] = {
+		{ "{\"full\":{\"a\":1},\"version\":7}", "\"version\":7," },
+		{ "{\"full\":{\"a\":2},\"version\":7}", "\"version\":8," },
+		{ "{\"full\":{\"a\":3},\"version\":\"20\"}", "\"version\":20," },
+		{ "{\"full\":{\"a\":4},\"version\":\"v3\"}", "\"version\":21," },
+		{ "{\"full\":{\"a\":5},\"version\":2.5}", "\"version\":22," },
+		{ "{\"full\":{\"a\":6},\"version\":1}", "\"version\":23," },
+		{ "{\"full\":{\"a\":7},\"version\":-5}", "\"version\":24," },
+		{ "{\"full\":{\"a\":8},\"version\":9223372036854775807}", "\"version\":25," },
+		{ "{\"full\":{\"a\":9}}", "\"version\":26," },
+	};
+
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		struct buf config = { 0 }, reply = { 0 };
+		struct twin_push r;
+
+		cr_expect(twins_push(table, "d", text_of(steps[i].body), false, NOW, &changed, &r,
+				     &config, &reply, NULL));
+		cr_expect_not_null(strstr(buf_str(&config), steps[i].version), "%s gives %s",
+				   steps[i].body, buf_str(&config));
+		buf_fini(&config);
+		buf_fini(&reply);
+		restart();
+	}
+}
+
+Test(twin, time_of_the_sender_goes_on_as_it_came)
+{
+	expect_push("{\"full\":{\"a\":1},\"updated\":\"2024-01-02T03:04:05.678Z\"}",
+		    "config {\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
+		    "\"version\":1,\"updated\":\"2024-01-02T03:04:05.678Z\"}");
+	expect_push("{\"full\":{\"a\":2},\"updated\":17.0}",
+		    "config {\"changed\":{\"a\":2},\"deleted\":[],\"full\":{\"a\":2},"
+		    "\"version\":2,\"updated\":17.0}");
+	expect_push("{\"full\":{\"a\":3}}",
+		    "config {\"changed\":{\"a\":3},\"deleted\":[],\"full\":{\"a\":3},"
+		    "\"version\":3,\"updated\":5000}");
+}
+
+/* Nothing differs */
+
+Test(twin, nothing_new_is_confirmed_to_who_waits)
+{
+	push("{\"full\":{\"a\":1,\"b\":2}}");
+	expect_confirm("{\"version\":1}",
+		       "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+	expect_push_of("d", "{\"full\":{\"a\":1,\"b\":2}}", false, "");
+	expect_push("{\"full\":{\"a\":1,\"b\":2},\"version\":\"4\",\"updated\":9}",
+		    "reply {\"version\":\"4\",\"updated\":9,\"values\":{\"a\":1,\"b\":2}}");
+	expect_push("{\"changed\":{\"b\":2},\"deleted\":[\"zz\"]}",
+		    "reply {\"version\":1,\"updated\":5000,\"values\":{\"b\":2}}");
+	expect_push("{\"deleted\":[\"zz\"]}",
+		    "reply {\"version\":1,\"updated\":5000,\"values\":{}}");
+}
+
+Test(twin, nothing_new_for_a_device_never_heard_of)
+{
+	expect_push("{\"full\":{}}", "reply {\"version\":0,\"updated\":5000,\"values\":{}}");
+	cr_expect_eq(changed.n, 0);
+}
+
+Test(twin, push_that_is_still_open_is_not_confirmed_again)
+{
+	push("{\"changed\":{\"a\":1}}");
+	expect_push("{\"changed\":{\"a\":1}}", "");
+	expect_push("{\"full\":{\"a\":1}}", "");
+	push("{\"changed\":{\"b\":2}}");
+	expect_echo("{\"a\":1}", "{}", NULL);
+	expect_push("{\"changed\":{\"b\":2,\"a\":1}}", "");
+	expect_push("{\"changed\":{\"a\":1}}",
+		    "reply {\"version\":2,\"updated\":5000,\"values\":{\"a\":1}}");
+	push("{\"deleted\":[\"a\"]}");
+	expect_push("{\"deleted\":[\"a\"]}", "");
+}
+
+Test(twin, same_document_again_renews_the_version_of_the_confirmation)
+{
+	push("{\"full\":{\"a\":1},\"version\":\"x1\",\"updated\":1}");
+	expect_push("{\"full\":{\"a\":1},\"version\":\"x2\",\"updated\":2}", "");
+	restart();
+	expect_echo("{\"a\":1}", "{}", "{\"version\":\"x2\",\"updated\":2,\"values\":{\"a\":1}}");
+}
+
+/* Echoes */
+
+Test(twin, echo_confirms_when_all_keys_have_come)
+{
+	push("{\"changed\":{\"a\":1,\"b\":{\"x\":2.0},\"c\":null}}");
+	expect_echo("{\"a\":1,\"t\":20.50,\"b\":3}", "{\"t\":20.50,\"b\":3}", NULL);
+	restart();
+	expect_echo("{ \"b\" : {\"x\":2} }", "{}", NULL);
+	expect_echo("{\"c\":null,\"u\":1}", "{\"u\":1}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1,\"b\":{\"x\":2.0},\"c\":"
+		    "null}}");
+	restart();
+	expect_echo("{\"a\":1}", "{\"a\":1}", NULL);
+	cr_expect_not(is_open());
+}
+
+Test(twin, key_confirmed_before_is_read_as_usual)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":1}", "{}", NULL);
+	expect_echo("{\"a\":1}", "{\"a\":1}", NULL);
+}
+
+Test(twin, what_is_not_the_push_stays_as_it_came)
+{
+	expect_echo("{}", "{}", NULL);
+	expect_echo("{\"a\":123456789012345678901234567890}",
+		    "{\"a\":123456789012345678901234567890}", NULL);
+	push("{\"changed\":{\"a\":1}}");
+	expect_echo("{\"a\":123456789012345678901234567890,\"b\":1e400}",
+		    "{\"a\":123456789012345678901234567890,\"b\":1e400}", NULL);
+	cr_expect(is_open());
+}
+
+Test(twin, document_is_confirmed_as_a_whole)
+{
+	push("{\"full\":{\"a\":1,\"b\":2},\"version\":3,\"updated\":\"then\"}");
+	expect_echo("{\"b\":2,\"a\":1}", "{}",
+		    "{\"version\":3,\"updated\":\"then\",\"values\":{\"a\":1,\"b\":2}}");
+	push("{\"full\":{\"a\":1,\"b\":3},\"version\":4,\"updated\":\"now\"}");
+	expect_echo("{\"b\":3}", "{}",
+		    "{\"version\":4,\"updated\":\"now\",\"values\":{\"a\":1,\"b\":3}}");
+}
+
+Test(twin, newer_push_takes_over_the_keys_of_an_older_open_one)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
+	push("{\"changed\":{\"a\":10,\"d\":4},\"deleted\":[\"c\"]}");
+	expect_echo("{\"a\":1,\"c\":3}", "{\"a\":1,\"c\":3}", NULL);
+	expect_echo("{\"a\":10,\"d\":4}", "{}", NULL);
+	expect_echo("{\"b\":2}", "{}",
+		    "{\"version\":2,\"updated\":5000,\"values\":{\"a\":10,\"b\":2,\"d\":4}}");
+}
+
+Test(twin, push_that_only_deletes_is_closed_by_no_echo)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":1,\"b\":2}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+	push("{\"deleted\":[\"a\"]}");
+	expect_echo("{\"b\":2}", "{\"b\":2}", NULL);
+	cr_expect(is_open());
+	restart();
+	cr_expect(is_open());
+	expect_confirm("{}", "{\"version\":2,\"updated\":5000,\"values\":{}}");
+	cr_expect_not(is_open());
+}
+
+/* Confirmations */
+
+Test(twin, confirmation_of_the_version_closes)
+{
+	static const struct {
+		const char *version;
+		bool closes;
+	} cases[] = {
+		{ "4", true },	   { "\"4\"", true }, { "4.0", true },	  { "null", true },
+		{ "3", false },	   { "5", false },    { "\"x\"", false }, { "4.5", false },
+		{ "\"\"", false }, { "true", false }, { "[]", false },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char body[64];
+		struct buf reply = { 0 };
+
+		twins_free(table);
+		table = twins_new();
+		push("{\"full\":{\"a\":1},\"version\":4}");
+		snprintf(body, sizeof body, "{\"version\":%s}", cases[i].version);
+		cr_expect(twins_confirm(table, "d", text_of(body), &changed, &reply, NULL));
+		cr_expect_eq(!is_open(), cases[i].closes, "%s", body);
+		buf_fini(&reply);
+	}
+}
+
+Test(twin, document_is_confirmed_under_the_senders_own_version)
+{
+	push("{\"full\":{\"a\":1},\"version\":\"v7\",\"updated\":\"then\"}");
+	expect_confirm(
+		"{\"updated\":9,\"version\":1,\"values\":{\"a\":1.0},\"more\":2}",
+		"{\"updated\":\"then\",\"version\":\"v7\",\"values\":{\"a\":1.0},\"more\":2}");
+	cr_expect_not(is_open());
+}
+
+Test(twin, sender_that_gave_no_time_gets_that_of_the_device)
+{
+	push("{\"full\":{\"a\":1},\"version\":\"v7\"}");
+	expect_confirm("{\"version\":1,\"updated\":9}",
+		       "{\"version\":\"v7\",\"updated\":9,\"values\":{\"a\":1}}");
+}
+
+Test(twin, diff_is_confirmed_as_it_came_with_its_own_keys_filled_in)
+{
+	push("{\"changed\":{\"a\":1}}");
+	expect_confirm("{\"version\":1}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	push("{\"changed\":{\"b\":2}}");
+	expect_confirm("{\"version\":\"2\",\"updated\":\"t\"}",
+		       "{\"version\":\"2\",\"updated\":\"t\",\"values\":{\"b\":2}}");
+	push("{\"changed\":{\"c\":3}}");
+	expect_confirm("{\"values\":null}",
+		       "{\"values\":{\"c\":3},\"version\":3,\"updated\":5000}");
+}
+
+Test(twin, confirmation_of_an_older_version_goes_on_as_it_came)
+{
+	push("{\"full\":{\"a\":1},\"version\":\"v1\"}");
+	push("{\"full\":{\"a\":2},\"version\":\"v2\"}");
+	expect_confirm("{\"version\":1,\"updated\":8,\"values\":{\"a\":1}}",
+		       "{\"version\":1,\"updated\":8,\"values\":{\"a\":1}}");
+	cr_expect(is_open());
+	expect_push("{\"full\":{\"a\":2},\"version\":\"v2\"}", "");
+	expect_confirm("{\"version\":2,\"updated\":9,\"values\":{\"a\":2}}",
+		       "{\"version\":\"v2\",\"updated\":9,\"values\":{\"a\":2}}");
+}
+
+Test(twin, change_that_the_device_reports_unasked_goes_on)
+{
+	expect_confirm("{\"values\":{\"a\":5}}", "{\"values\":{\"a\":5}}");
+	push("{\"full\":{\"a\":1},\"version\":\"v1\"}");
+	expect_confirm("{\"version\":1}",
+		       "{\"version\":\"v1\",\"updated\":5000,\"values\":{\"a\":1}}");
+	expect_confirm("{\"version\":9,\"values\":{\"a\":5}}",
+		       "{\"version\":9,\"values\":{\"a\":5},\"updated\":5000}");
+	expect_document("d", "{\"a\":1}");
+}
+
+Test(twin, confirmation_must_be_an_object)
+{
+	static const char *const bodies[] = { "7", "[]", "null" };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct buf reply = { 0 };
+		struct err e = { 0 };
+
+		cr_expect_not(twins_confirm(table, "d", text_of(bodies[i]), &changed, &reply, &e));
+		cr_expect_eq(e.code, ERR_INVALID);
+		cr_expect_eq(reply.len, 0);
+	}
+}
+
+Test(twin, unsendable_push_is_closed_and_confirmed)
+{
+	struct buf reply = { 0 };
+
+	push("{\"changed\":{\"a\":1}}");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	push("{\"deleted\":[\"a\"]}");
+	twins_unsendable(table, "d", &changed, &reply);
+	cr_expect_str_eq(buf_str(&reply), "{\"version\":2,\"updated\":5000,\"values\":{}}");
+	cr_expect_not(is_open());
+	restart();
+	cr_expect_not(is_open());
+	buf_fini(&reply);
+}
+
+/* Restarts */
+
+Test(twin, restart_keeps_document_version_and_open_push)
+{
+	push("{\"full\":{\"a\":1,\"b\":1e2,\"n\":null},\"version\":\"v1\",\"updated\":\"t1\"}");
+	expect_echo("{\"a\":1}", "{}", NULL);
+	restart();
+	expect_document("d", "{\"a\":1,\"b\":1e2,\"n\":null}");
+	expect_echo("{\"a\":1,\"b\":100,\"n\":null}", "{\"a\":1}",
+		    "{\"version\":\"v1\",\"updated\":\"t1\",\"values\":{\"a\":1,\"b\":1e2,\"n\":"
+		    "null}}");
+	restart();
+	expect_push("{\"full\":{\"a\":2},\"version\":\"v2\"}",
+		    "config {\"changed\":{\"a\":2},\"deleted\":[\"b\",\"n\"],\"full\":{\"a\":2},"
+		    "\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, bad_rows_change_nothing)
+{
+#define ROW(version, doc, more)                                                                    \
+	"{\"version\":" version                                                                    \
+	",\"updated_ms\":1,\"source_version\":null,\"source_updated\":null,"                       \
+	"\"doc\":" doc more "}"
+#define PUSH(keys, deleted)                                                                        \
+	",\"push\":{\"version\":1,\"full\":false,\"keys\":" keys ",\"deleted\":" deleted "}"
+	static const char *const rows[] = {
+		"",
+		"7",
+		"{",
+		"{}",
+		ROW("\"x\"", "{}", ""),
+		ROW("-1", "{}", ""),
+		ROW("1", "[]", ""),
+		ROW("1", "null", ""),
+		ROW("1", "{}", ",\"push\":null"),
+		ROW("1", "{}", ",\"push\":{}"),
+		ROW("1", "{}", PUSH("[]", "{}")),
+		ROW("1", "{}", PUSH("{}", "[]")),
+		ROW("1", "{}", PUSH("{\"a\":1}", "{}")),
+		"{\"version\":1,\"updated_ms\":1,\"source_version\":{},\"doc\":{}}",
+	};
+
+	push("{\"changed\":{\"a\":1}}");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct err e = { 0 };
+
+		cr_expect_not(twins_restore(table, "d", rows[i], &e), "%s", rows[i]);
+		cr_expect_eq(e.code, ERR_CORRUPT, "%s", rows[i]);
+	}
+	expect_document("d", "{\"a\":1}");
+	cr_expect(
+		twins_restore(table, "d", ROW("1", "{\"z\":1}", PUSH("{\"z\":true}", "{}")), NULL));
+	expect_document("d", "{\"z\":1}");
+}
+
+Test(twin, says_all_it_holds_to_one_who_asks)
+{
+	struct buf out = { 0 };
+
+	cr_expect_not(twins_current(table, "d", &out));
+	push("{\"changed\":{\"a\":1}}");
+	push("{\"changed\":{\"b\":2}}");
+	cr_assert(twins_current(table, "d", &out));
+	cr_expect_str_eq(out.data,
+			 "{\"changed\":{\"a\":1,\"b\":2},\"deleted\":[],\"full\":{\"a\":1,"
+			 "\"b\":2},\"version\":2,\"updated\":5000}");
+	buf_fini(&out);
+}
+
+Test(twin, forgets_a_device_that_is_gone)
+{
+	push("{\"changed\":{\"a\":1}}");
+	twins_forget(table, "d", &changed);
+	expect_document("d", "{}");
+	cr_expect_null(changed.items[changed.n - 1].value);
+	twins_forget(table, "d", &changed);
+}

@@ -1,0 +1,869 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "run/records.h"
+#include "state/change.h"
+#include "store/blob.h"
+#include "store/db.h"
+#include "store/journal.h"
+#include "store/state.h"
+
+static char top[] = "/tmp/calque-journal-XXXXXX";
+static struct db *db;
+static struct records *records;
+static struct records_link *pump;
+static int64_t now_ms;
+
+/* Records of this run that are not ended. */
+static struct record *mine[2000];
+static size_t n_mine;
+
+static struct record *keep(struct record *r)
+{
+	mine[n_mine++] = r;
+	return r;
+}
+
+static void end(struct record *r, void (*how)(struct record *r))
+{
+	for (size_t i = 0; i < n_mine; i++)
+		if (mine[i] == r)
+			mine[i] = NULL;
+	how(r);
+}
+
+static void settled(struct record *r)
+{
+	end(r, record_settled);
+}
+
+static void forgotten(struct record *r)
+{
+	end(r, record_forget);
+}
+
+static void forget_all(void)
+{
+	for (size_t i = 0; i < n_mine; i++)
+		if (mine[i])
+			record_forget(mine[i]);
+	n_mine = 0;
+}
+
+static void open_again(void)
+{
+	struct err e = { 0 };
+
+	forget_all();
+	records_free(records);
+	db_close(db);
+	db = db_open("dir", NULL, &e);
+	cr_assert(db, "%s", e.text);
+	records = records_new(db, &e);
+	cr_assert(records, "%s", e.text);
+	pump = records_link(records, "pump", NULL);
+}
+
+static void set_up(void)
+{
+	cr_assert_not_null(mkdtemp(top));
+	cr_assert_eq(chdir(top), 0);
+	open_again();
+}
+
+static void tear_down(void)
+{
+	char *rm = mem_printf("rm -rf %s", top);
+
+	forget_all();
+	records_free(records);
+	db_close(db);
+	cr_expect_eq(system(rm), 0);
+	free(rm);
+}
+
+TestSuite(journal, .init = set_up, .fini = tear_down);
+
+static struct message text_message(const char *topic, const char *payload)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+
+	message_set_payload(&m, payload, strlen(payload));
+	return m;
+}
+
+static struct record *accept(const char *topic, const char *payload)
+{
+	struct message m = text_message(topic, payload);
+	struct record *r = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+
+	message_fini(&m);
+	return r;
+}
+
+static void output(struct record *r, const char *topic, const char *payload)
+{
+	struct message m = text_message(topic, payload);
+
+	record_output(r, NORTH, LANE_REPORT, &m);
+	message_fini(&m);
+}
+
+/* All, what is settled too. */
+static void commit(void)
+{
+	struct err e = { 0 };
+
+	cr_assert(records_write(records, INT64_MAX, &e) && db_commit(db, &e), "%s", e.text);
+	records_committed(records);
+}
+
+static void turn(void)
+{
+	struct err e = { 0 };
+
+	cr_assert(records_write(records, now_ms, &e) && db_commit(db, &e), "%s", e.text);
+	records_committed(records);
+}
+
+static bool wants_link(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
+{
+	(void)settled;
+	return strcmp(row->link, ((const char **)ctx)[0]) == 0;
+}
+
+static bool collect(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+		    size_t n, struct err *e)
+{
+	struct buf *to = ((void **)ctx)[1];
+
+	(void)e;
+	buf_printf(to, "%s%s%s", side_name(entry->from), entry->batch ? "" : " own",
+		   entry->is_decided ? " decided" : "");
+	if (entry->batch)
+		buf_printf(to, " %s %s", entry->message.topic, entry->message.payload);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(to, " > %s %s %s", side_name(outputs[i].to), outputs[i].message.topic,
+			   outputs[i].message.payload);
+	buf_putc(to, '\n');
+	return true;
+}
+
+static bool load(const char *link, struct buf *out, struct err *e)
+{
+	static const struct journal_reader reader = { .wants = wants_link, .take = collect };
+	const void *ctx[] = { link, out };
+
+	return journal_load(db, &reader, ctx, e);
+}
+
+static void expect_journal(const char *link, const char *want)
+{
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	cr_expect(load(link, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), want);
+	buf_fini(&got);
+}
+
+/* What a restart finds: the records of "pump", in order. */
+static struct record *found[2000];
+static size_t n_found;
+static char orphans[200];
+
+static void find(void *ctx, struct record *r, struct journal_entry *entry,
+		 struct journal_output *outputs, size_t n)
+{
+	(void)ctx, (void)outputs, (void)n;
+	cr_expect_eq(entry->received_ms, 1700000000000);
+	cr_expect_eq(record_since_ms(r), 1700000000000);
+	found[n_found++] = keep(r);
+}
+
+static void note_orphans(const char *link, size_t n)
+{
+	size_t len = strlen(orphans);
+
+	snprintf(orphans + len, sizeof orphans - len, "%s %zu\n", link, n);
+}
+
+static void restart(void)
+{
+	static const struct records_reader reader = { .take = find, .orphans = note_orphans };
+	struct err e = { 0 };
+
+	open_again();
+	n_found = 0;
+	orphans[0] = '\0';
+	cr_assert(records_resume(records, &reader, &e), "%s", e.text);
+}
+
+/* --- messages as bytes */
+
+static void make_full(struct message *m)
+{
+	*m = (struct message){ .topic = mem_strdup("a/b"), .qos = 1, .retain = true };
+	message_set_payload(m, "x\0y", 3);
+	m->response_topic = mem_strdup("answer/here");
+	m->correlation = mem_dup("\0\1", 2);
+	m->correlation_len = 2;
+	vars_add(&m->properties, "k", "v");
+	vars_add(&m->properties, "k", "");
+}
+
+Test(journal, a_message_comes_back_whole)
+{
+	struct message m, back;
+	struct buf b = { 0 };
+
+	make_full(&m);
+	blob_put(&m, &b);
+	cr_assert(blob_get(b.data, b.len, &back));
+	cr_expect_str_eq(back.topic, "a/b");
+	cr_expect_eq(back.qos, 1);
+	cr_expect(back.retain);
+	cr_expect(back.payload_len == 3 && memcmp(back.payload, "x\0y", 4) == 0);
+	cr_expect_str_eq(back.response_topic, "answer/here");
+	cr_expect(back.correlation_len == 2 && memcmp(back.correlation, "\0\1", 2) == 0);
+	cr_assert_eq(back.properties.n, 2);
+	cr_expect_str_eq(back.properties.items[0].value, "v");
+	cr_expect_str_eq(back.properties.items[1].value, "");
+	message_fini(&back);
+	message_fini(&m);
+	buf_fini(&b);
+}
+
+Test(journal, an_empty_payload_comes_back_empty)
+{
+	struct message m = { .topic = mem_strdup("t") }, back;
+	struct buf b = { 0 };
+
+	blob_put(&m, &b);
+	cr_assert(blob_get(b.data, b.len, &back));
+	cr_expect_null(back.payload);
+	cr_expect_null(back.response_topic);
+	cr_expect_null(back.correlation);
+	cr_expect_eq(back.qos, 0);
+	message_fini(&back);
+	message_fini(&m);
+	buf_fini(&b);
+}
+
+Test(journal, bytes_that_are_cut_or_longer_or_of_a_later_version_are_no_message)
+{
+	struct message m, back;
+	struct buf b = { 0 };
+
+	make_full(&m);
+	blob_put(&m, &b);
+	for (size_t n = 0; n < b.len; n++) {
+		char *cut = mem_alloc(n + 1); /* for the address sanitizer */
+
+		memcpy(cut, b.data, n);
+		cut = mem_realloc(cut, n ? n : 1);
+		cr_expect_not(blob_get(cut, n, &back), "%zu bytes", n);
+		free(cut);
+	}
+	buf_putc(&b, 'x');
+	cr_expect_not(blob_get(b.data, b.len, &back));
+	b.data[0] = 2;
+	cr_expect_not(blob_get(b.data, b.len - 1, &back));
+	message_fini(&m);
+	buf_fini(&b);
+}
+
+/* --- the journal */
+
+Test(journal, what_is_not_settled_comes_back_in_order)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2"), *c = accept("t", "3");
+
+	output(a, "out", "not stored: it is translated again");
+	turn();
+	settled(b);
+	commit();
+	forgotten(a);
+	forgotten(c);
+	open_again();
+	expect_journal("pump", "south t 1\nsouth t 3\n");
+	expect_journal("other", "");
+}
+
+Test(journal, what_was_not_committed_is_not_there)
+{
+	struct record *a = accept("t", "1");
+	struct err e = { 0 };
+
+	cr_assert(records_write(records, now_ms, &e), "%s", e.text);
+	forgotten(a);
+	open_again();
+	expect_journal("pump", "");
+}
+
+Test(journal, what_is_settled_in_its_turn_is_never_written)
+{
+	settled(accept("t", "1"));
+	commit();
+	expect_journal("pump", "");
+}
+
+Test(journal, a_decided_message_has_its_outputs)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2");
+
+	output(a, "out", "x");
+	record_decided(a); /* it may be known after the first output */
+	output(a, "out", "y");
+	record_decided(b); /* its effect is in the state alone */
+	commit();
+	expect_journal("pump", "south decided t 1 > north out x > north out y\n"
+			       "south decided t 2\n");
+	settled(a);
+	settled(b);
+	commit();
+	expect_journal("pump", "");
+}
+
+Test(journal, what_the_bridge_says_by_itself_is_written_when_it_is_decided)
+{
+	struct record *a = keep(records_own(pump, NORTH, 1700000000000));
+
+	output(a, "out", "time-out");
+	commit();
+	expect_journal("pump", "");
+	record_decided(a);
+	commit();
+	forgotten(a);
+	open_again();
+	expect_journal("pump", "north own decided > north out time-out\n");
+}
+
+Test(journal, a_message_that_is_translated_again_may_be_decided_then)
+{
+	accept("t", "1");
+	turn();
+	restart();
+	cr_assert_eq(n_found, 1);
+	output(found[0], "out", "x");
+	turn();
+	record_decided(found[0]); /* later than its output was known */
+	turn();
+	expect_journal("pump", "south decided t 1 > north out x\n");
+	forgotten(found[0]);
+	restart();
+	cr_assert_eq(n_found, 1);
+	output(found[0], "out", "x"); /* sent again: it is in the journal */
+	turn();
+	expect_journal("pump", "south decided t 1 > north out x\n");
+	settled(found[0]);
+	commit();
+	expect_journal("pump", "");
+}
+
+Test(journal, a_number_is_never_given_twice)
+{
+	uint64_t first, then;
+	struct err e = { 0 };
+	struct record *a = accept("t", "1");
+
+	commit();
+	settled(a);
+	commit();
+	open_again();
+	cr_assert(journal_last(db, &first, &e));
+	cr_expect_eq(first, 2); /* that of the batch, the message had 1 */
+	a = accept("t", "2");
+	commit();
+	forgotten(a);
+	cr_assert(journal_last(db, &then, &e));
+	cr_expect_eq(then, 4);
+}
+
+static void sql(const char *text)
+{
+	sqlite3 *other;
+
+	forget_all();
+	records_free(records);
+	records = NULL;
+	db_close(db);
+	db = NULL;
+	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(other, text, NULL, NULL, NULL), SQLITE_OK, "%s",
+		     sqlite3_errmsg(other));
+	cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+	open_again();
+}
+
+Test(journal, a_change_of_state_and_its_message_are_one_transaction)
+{
+	struct changes c = { 0 };
+	struct err e = { 0 };
+	struct record *a;
+
+	sql("CREATE TRIGGER no BEFORE INSERT ON pending WHEN new.n = 0 BEGIN SELECT RAISE(FAIL, "
+	    "'no'); END");
+	a = accept("t", "1");
+	record_decided(a);
+	output(a, "out", "x");
+	changes_put(&c, "m", "key", "1", false);
+	cr_assert(state_apply(db, "pump", &c, &e));
+	changes_fini(&c);
+	cr_expect_not(records_write(records, now_ms, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_not(db_commit(db, &e));
+	forgotten(a);
+	sql("CREATE TABLE seen AS SELECT count(*) AS n FROM state;"
+	    "INSERT INTO seen SELECT count(*) FROM pending;"
+	    "CREATE TABLE must_be_none (n CHECK (n = 0));"
+	    "INSERT INTO must_be_none SELECT n FROM seen");
+}
+
+static bool file_has(const char *path, const char *text)
+{
+	struct buf b = { 0 };
+	FILE *f = fopen(path, "re");
+	bool has;
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		buf_putc(&b, (char)c);
+	if (f)
+		fclose(f);
+	has = b.len && memmem(b.data, b.len, text, strlen(text));
+	buf_fini(&b);
+	return has;
+}
+
+Test(journal, messages_are_sealed_on_disk)
+{
+	struct record *a = accept("t", "c4nary-in");
+
+	record_decided(a);
+	output(a, "out", "c4nary-out");
+	commit();
+	forgotten(a);
+	cr_expect(file_has("dir/calque.db-wal", "pump"));
+	cr_expect_not(file_has("dir/calque.db-wal", "c4nary"));
+	open_again();
+	cr_expect(file_has("dir/calque.db", "pump"));
+	cr_expect_not(file_has("dir/calque.db", "c4nary"));
+}
+
+Test(journal, a_row_that_was_moved_is_told)
+{
+	struct record *a = accept("t", "1");
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	commit();
+	forgotten(a);
+	sql("UPDATE pending SET seq = 7");
+	cr_expect_not(load("pump", &got, &e));
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_expect(strstr(e.text, "batch/pump/south/7"), "%s", e.text);
+	buf_fini(&got);
+}
+
+Test(journal, starts_are_counted)
+{
+	struct record *a = accept("t", "1");
+	struct err e = { 0 };
+
+	commit();
+	forgotten(a);
+	cr_assert(journal_count_start(db, &e));
+	commit();
+	sql("CREATE TABLE must_be_one (n CHECK (n = 1));"
+	    "INSERT INTO must_be_one SELECT starts FROM mark");
+}
+
+Test(journal, a_turn_of_a_link_and_side_is_one_row)
+{
+	struct message m = text_message("t", "x");
+	struct record *r[4];
+
+	for (int i = 0; i < 4; i++)
+		r[i] = keep(records_accept(pump, i < 3 ? SOUTH : NORTH, &m, 1700000000000,
+					   1700000000000));
+	turn();
+	settled(r[1]);
+	turn();
+	for (int i = 0; i < 4; i++)
+		if (i != 1)
+			forgotten(r[i]);
+	message_fini(&m);
+	sql("CREATE TABLE must (n CHECK (n = 2)); INSERT INTO must SELECT count(*) FROM pending;"
+	    "INSERT INTO must SELECT 2 FROM pending WHERE n = 3;"
+	    "CREATE TABLE none (n CHECK (n = 0)); INSERT INTO none SELECT count(*) FROM mark");
+}
+
+Test(journal, what_is_settled_is_written_with_the_next_that_is_new)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2");
+
+	turn();
+	settled(a);
+	turn();
+	expect_journal("pump", "south t 1\nsouth t 2\n");
+	forgotten(accept("t", "3"));
+	turn(); /* what is settled in its turn is nothing new */
+	expect_journal("pump", "south t 1\nsouth t 2\n");
+	settled(accept("t", "4"));
+	accept("t", "5");
+	turn();
+	expect_journal("pump", "south t 2\nsouth t 5\n");
+	settled(b);
+	turn();
+	expect_journal("pump", "south t 2\nsouth t 5\n");
+	cr_expect_eq(records_deadline(records), now_ms + 1000);
+	now_ms += 1000;
+	turn();
+	expect_journal("pump", "south t 5\n");
+	cr_expect_eq(records_deadline(records), INT64_MAX);
+	restart();
+}
+
+Test(journal, a_batch_may_begin_partly_settled)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2");
+
+	accept("t", "3");
+	settled(b);
+	turn();
+	settled(a);
+	commit();
+	restart();
+	cr_assert_eq(n_found, 1);
+	settled(found[0]);
+	commit();
+	cr_expect_eq(records_bytes(records), 0);
+	sql("CREATE TABLE none (n CHECK (n = 0)); INSERT INTO none SELECT count(*) FROM pending");
+}
+
+Test(journal, a_long_turn_is_several_batches)
+{
+	struct message m = text_message("t", "x");
+	struct record *first;
+
+	first = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	for (int i = 1; i < 1200; i++)
+		keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	message_fini(&m);
+	turn();
+	settled(first);
+	commit();
+	restart();
+	cr_expect_eq(n_found, 1199);
+	for (size_t i = 0; i < n_found; i++)
+		settled(found[i]);
+	commit();
+	expect_journal("pump", "");
+	cr_expect_eq(records_bytes(records), 0);
+	cr_expect_eq(records_link_bytes(pump, SOUTH), 0);
+	sql("CREATE TABLE none (n CHECK (n = 0)); INSERT INTO none SELECT count(*) FROM mark");
+}
+
+Test(journal, decided_ones_and_others_come_in_their_order)
+{
+	struct record *r[4], *own;
+	char text[2] = "1";
+
+	for (int i = 0; i < 4; i++, text[0]++)
+		r[i] = accept("t", text);
+	turn();
+	output(r[1], "out", "x");
+	record_decided(r[1]);
+	output(r[3], "out", "y");
+	record_decided(r[3]);
+	own = keep(records_own(pump, NORTH, 1700000000000));
+	output(own, "out", "z");
+	record_decided(own);
+	turn();
+	expect_journal("pump",
+		       "south t 1\nsouth decided t 2 > north out x\nsouth t 3\n"
+		       "south decided t 4 > north out y\nnorth own decided > north out z\n");
+	restart();
+	cr_assert_eq(n_found, 5);
+	settled(found[1]);
+	settled(found[4]);
+	commit();
+	expect_journal("pump", "south t 1\nsouth t 3\nsouth decided t 4 > north out y\n");
+}
+
+Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
+{
+	struct message m = text_message("t", "a payload of some length");
+	struct record *r[200];
+	uint64_t before;
+
+	for (int i = 0; i < 200; i++)
+		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	message_fini(&m);
+	turn();
+	before = records_bytes(records);
+	for (int i = 0; i < 199; i++)
+		if (i != 77)
+			settled(r[i]);
+	now_ms += 1000;
+	turn(); /* is noted */
+	now_ms += 1000;
+	turn(); /* is written */
+	cr_expect_eq(records_bytes(records), before);
+	now_ms += 10000;
+	accept("t", "new");
+	turn();
+	cr_expect_lt(records_bytes(records), before / 20);
+	expect_journal("pump",
+		       "south t a payload of some length\nsouth t a payload of some length\n"
+		       "south t new\n");
+	restart();
+	cr_expect_eq(records_bytes(records), records_link_bytes(pump, SOUTH));
+	cr_expect_lt(records_bytes(records), before / 20);
+	for (size_t i = 0; i < n_found; i++)
+		settled(found[i]);
+	commit();
+	expect_journal("pump", "");
+}
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+Test(journal, space_of_what_is_settled_goes_back_to_the_disk)
+{
+	struct message m = { .topic = mem_strdup("t"), .qos = 1 };
+	struct record *r[100];
+	char *payload = mem_zalloc(10000);
+
+	message_set_payload(&m, payload, 10000);
+	for (int i = 0; i < 100; i++)
+		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	message_fini(&m);
+	free(payload);
+	turn();
+	db_give_back(db);
+	cr_expect_gt(size_of("dir/calque.db"), 1000000);
+	cr_expect_eq(size_of("dir/calque.db-wal"), 0);
+	for (int i = 0; i < 100; i++)
+		settled(r[i]);
+	commit();
+	db_give_back(db);
+	cr_expect_lt(size_of("dir/calque.db"), 200000);
+	cr_expect_eq(size_of("dir/calque.db-wal"), 0);
+}
+
+Test(journal, what_did_not_fit_stays_due)
+{
+	struct changes c = { 0 };
+	struct err e = { 0 };
+	struct record *a;
+
+	sql("CREATE TABLE gate (n); CREATE TRIGGER no BEFORE INSERT ON pending"
+	    " BEGIN SELECT RAISE(FAIL, 'no') FROM gate WHERE n = new.n; END;"
+	    "INSERT INTO gate VALUES (0)");
+	a = accept("t", "1");
+	output(a, "out", "x");
+	record_decided(a);
+	cr_expect_not(records_write(records, now_ms, &e));
+	cr_expect_not(db_commit(db, &e));
+	records_committed(records); /* nothing was */
+	settled(a);
+	a = accept("t", "2");
+	changes_put(&c, "m", "key", "1", false);
+	cr_assert(state_apply(db, "pump", &c, &e));
+	changes_fini(&c);
+	turn();
+	expect_journal("pump", "south t 2\n");
+	settled(a);
+}
+
+Test(journal, what_is_given_up_is_not_written_but_what_it_changed_is)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2");
+
+	records_give_up(records);
+	cr_expect_not(records_has_news(records));
+	turn();
+	expect_journal("pump", "");
+	output(a, "out", "x");
+	record_decided(a);
+	turn();
+	expect_journal("pump", "south own decided > north out x\n");
+	settled(a);
+	settled(b);
+	commit();
+	expect_journal("pump", "");
+	cr_expect_eq(records_bytes(records), 0);
+}
+
+Test(journal, what_is_of_no_link_is_told_and_kept)
+{
+	struct records_link *gone = records_link(records, "gone", NULL);
+	struct message m = text_message("t", "x");
+	struct record *r;
+
+	for (int i = 0; i < 3; i++)
+		r = keep(records_accept(gone, SOUTH, &m, 1700000000000, 1700000000000));
+	accept("t", "1");
+	turn();
+	settled(r);
+	message_fini(&m);
+	commit();
+	restart();
+	cr_expect_eq(n_found, 1);
+	cr_expect_str_eq(orphans, "gone 2\n");
+	expect_journal("gone", "south t x\nsouth t x\n");
+}
+
+/* --- flushes: SQLite calls ours in place of libc's */
+
+static unsigned n_flushes;
+
+int fsync(int fd);
+int fdatasync(int fd);
+
+int fsync(int fd)
+{
+	n_flushes++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	n_flushes++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+Test(journal, a_commit_waits_for_the_disk_unless_it_is_told_not_to)
+{
+	struct err e = { 0 };
+
+	n_flushes = 0;
+	accept("t", "1");
+	commit();
+	cr_expect_gt(n_flushes, 0);
+	cr_assert(db_set_sync(db, false, &e), "%s", e.text);
+	n_flushes = 0;
+	accept("t", "2");
+	commit();
+	cr_expect_eq(n_flushes, 0);
+}
+
+/* --- databases of older versions */
+
+#define VERSION_2                                                                                  \
+	"DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter;"                              \
+	"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"         \
+	" side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"         \
+	" is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"                    \
+	"CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"    \
+	" lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;"      \
+	"PRAGMA user_version = 2;"
+
+/* A message as version 2 sealed it, in SQL. */
+static const char *sealed(const char *context, const char *topic, const char *payload)
+{
+	static char texts[4][1000];
+	static unsigned last;
+	char *text = texts[last++ % 4];
+	struct message m = text_message(topic, payload);
+	struct buf plain = { 0 }, out = { 0 };
+	uint8_t key[CRYPTO_KEY_BYTES];
+	FILE *f = fopen("dir/key", "re");
+
+	cr_assert(f && fread(key, 1, sizeof key, f) == sizeof key);
+	fclose(f);
+	blob_put(&m, &plain);
+	cr_assert(crypto_seal(key, context, plain.data, plain.len, &out, NULL));
+	strcpy(text, "x'");
+	for (size_t i = 0; i < out.len; i++)
+		sprintf(text + 2 + 2 * i, "%02x", (unsigned char)out.data[i]);
+	strcat(text, "'");
+	buf_fini(&plain);
+	buf_fini(&out);
+	message_fini(&m);
+	return text;
+}
+
+Test(journal, the_journal_of_an_older_version_is_taken_over)
+{
+	char *text = mem_printf(
+		VERSION_2 "INSERT INTO journal VALUES (5, 'pump', 0, 1700000000000, 1, 0, 0, %s),"
+			  "(6, 'pump', 0, 1700000000000, 0, 0, 1, %s),"
+			  "(7, 'pump', 1, 1700000000000, 0, 1, 1, NULL),"
+			  "(9, 'pump', 1, 1700000000000, 0, 0, 1, %s);"
+			  "INSERT INTO output VALUES (6, 0, 1, 1, %s),",
+		sealed("journal/pump/5", "t", "1"), sealed("journal/pump/6", "t", "2"),
+		sealed("journal/pump/9", "t", "3"), sealed("output/pump/6/0", "out", "x"));
+	char *all = mem_printf("%s(6, 1, 1, 1, %s), (7, 0, 1, 0, %s)", text,
+			       sealed("output/pump/6/1", "out", "y"),
+			       sealed("output/pump/7/0", "out", "z"));
+	uint64_t last;
+
+	sql(all);
+	expect_journal("pump", "south t 1\nsouth decided t 2 > north out x > north out y\n"
+			       "north own decided > north out z\nnorth decided t 3\n");
+	cr_assert(journal_last(db, &last, NULL));
+	cr_expect_gt(last, 9);
+	restart();
+	cr_expect_eq(n_found, 4);
+	for (size_t i = 0; i < n_found; i++)
+		settled(found[i]);
+	commit();
+	expect_journal("pump", "");
+	free(text);
+	free(all);
+}
+
+Test(journal, a_journal_that_cannot_be_taken_over_is_left_as_it_is)
+{
+	struct err e = { 0 };
+	sqlite3 *other;
+	char *text =
+		mem_printf(VERSION_2 "INSERT INTO journal VALUES (5, 'pump', 0, 1, 1, 0, 0, %s)",
+			   sealed("journal/pump/4", "t", "1"));
+
+	records_free(records);
+	db_close(db);
+	records = NULL;
+	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(other, text, NULL, NULL, NULL), SQLITE_OK);
+	cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+	db = db_open("dir", NULL, &e);
+	cr_expect_null(db);
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);
+	cr_expect_eq(sqlite3_exec(other, "SELECT * FROM journal", NULL, NULL, NULL), SQLITE_OK);
+	cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+	free(text);
+}
+
+Test(journal, a_database_without_a_journal_gets_one)
+{
+	struct changes c = { 0 };
+	struct err e = { 0 };
+
+	changes_put(&c, "m", "key", "1", false);
+	cr_assert(state_apply(db, "pump", &c, &e) && db_commit(db, &e));
+	changes_fini(&c);
+	sql("DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter; "
+	    "PRAGMA user_version = 1");
+	forgotten(accept("t", "1"));
+	expect_journal("pump", "");
+}

@@ -1,0 +1,540 @@
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "state/change.h"
+#include "store/db.h"
+#include "store/state.h"
+
+static char top[] = "/tmp/calque-state-XXXXXX";
+
+static void set_up(void)
+{
+	cr_assert_not_null(mkdtemp(top));
+	cr_assert_eq(chdir(top), 0);
+	umask(0); /* the rights must not depend on it */
+}
+
+static void tear_down(void)
+{
+	char *rm = mem_printf("rm -rf %s", top);
+
+	cr_expect_eq(system(rm), 0);
+	free(rm);
+}
+
+TestSuite(state, .init = set_up, .fini = tear_down);
+
+static struct db *open_good(const char *key_file)
+{
+	struct err e = { 0 };
+	struct db *s = db_open("dir", key_file, &e);
+
+	cr_assert(s, "%s", e.text);
+	return s;
+}
+
+static void expect_refused(const char *dir, const char *key_file, enum err_code code,
+			   const char *part)
+{
+	struct err e = { 0 };
+	struct db *s = db_open(dir, key_file, &e);
+
+	cr_expect_null(s);
+	cr_expect_eq(e.code, code, "%d: %s", (int)e.code, e.text);
+	cr_expect(strstr(e.text, part), "'%s' has no '%s'", e.text, part);
+	db_close(s);
+}
+
+static void put_file(const char *name, const char *text, size_t n, mode_t mode)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	cr_assert(fd >= 0, "%s", name);
+	cr_assert_eq(write(fd, text, n), (ssize_t)n);
+	cr_assert_eq(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(path, &st), 0, "%s", path);
+	return st.st_mode & 07777;
+}
+
+static void sql(const char *text)
+{
+	sqlite3 *db;
+
+	cr_assert_eq(sqlite3_open("dir/calque.db", &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+static void apply(struct db *s, const char *link, const char *machine, const char *key,
+		  const char *value, bool is_secret)
+{
+	struct changes c = { 0 };
+	struct err e = { 0 };
+
+	if (value)
+		changes_put(&c, machine, key, value, is_secret);
+	else
+		changes_delete(&c, machine, key);
+	cr_assert(state_apply(s, link, &c, &e), "%s", e.text);
+	changes_fini(&c);
+}
+
+static void commit(struct db *s)
+{
+	struct err e = { 0 };
+
+	cr_assert(db_commit(s, &e), "%s", e.text);
+}
+
+static bool collect(void *ctx, const char *machine, const char *key, const char *value,
+		    struct err *e)
+{
+	(void)e;
+	buf_printf(ctx, "%s %s %s;", machine, key, value);
+	return true;
+}
+
+static void expect_rows(struct db *s, const char *link, const char *want)
+{
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	cr_expect(state_load(s, link, collect, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), want);
+	buf_fini(&got);
+}
+
+Test(state, what_it_makes_is_closed_to_others)
+{
+	struct db *s = open_good(NULL);
+
+	cr_expect_eq(mode_of("dir"), 0700);
+	cr_expect_eq(mode_of("dir/key"), 0600);
+	cr_expect_eq(mode_of("dir/lock"), 0600);
+	cr_expect_eq(mode_of("dir/calque.db"), 0600);
+	cr_expect_eq(mode_of("dir/calque.db-wal"), 0600);
+	cr_expect_neq(access("dir/key.new", F_OK), 0);
+	db_close(s);
+	db_close(NULL);
+}
+
+Test(state, a_database_that_others_could_read_is_closed)
+{
+	db_close(open_good(NULL));
+	cr_assert_eq(chmod("dir/calque.db", 0644), 0);
+	db_close(open_good(NULL));
+	cr_expect_eq(mode_of("dir/calque.db"), 0600);
+}
+
+Test(state, rows_come_back_in_the_order_they_were_first_put)
+{
+	struct db *s = open_good(NULL);
+
+	apply(s, "a", "pairing", "2", "\"x\"", false);
+	apply(s, "a", "pairing", "1", "\"y\"", false);
+	apply(s, "b", "pairing", "1", "\"other link\"", false);
+	apply(s, "a", "twin", "1", "{}", false);
+	apply(s, "a", "pairing", "2", "\"z\"", false);
+	expect_rows(s, "a", "pairing 2 \"z\";pairing 1 \"y\";twin 1 {};");
+	commit(s);
+	apply(s, "a", "pairing", "1", NULL, false);
+	apply(s, "a", "pairing", "none", NULL, false);
+	apply(s, "a", "pairing", "1", "\"again\"", false);
+	commit(s);
+	db_close(s);
+
+	s = open_good(NULL);
+	expect_rows(s, "a", "pairing 2 \"z\";twin 1 {};pairing 1 \"again\";");
+	expect_rows(s, "b", "pairing 1 \"other link\";");
+	expect_rows(s, "c", "");
+	db_close(s);
+}
+
+Test(state, what_was_not_committed_is_lost)
+{
+	struct db *s = open_good(NULL);
+	struct err e = { 0 };
+
+	cr_expect(db_commit(s, &e), "nothing to do");
+	apply(s, "a", "m", "1", "1", false);
+	commit(s);
+	apply(s, "a", "m", "1", "2", false);
+	db_close(s);
+	s = open_good(NULL);
+	expect_rows(s, "a", "m 1 1;");
+	db_close(s);
+}
+
+Test(state, what_was_committed_survives_a_kill)
+{
+	int status;
+	pid_t child = fork();
+
+	cr_assert(child >= 0);
+	if (child == 0) {
+		struct db *s = open_good(NULL);
+
+		apply(s, "a", "m", "1", "1", true);
+		commit(s);
+		apply(s, "a", "m", "2", "2", false);
+		raise(SIGKILL);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFSIGNALED(status));
+	struct db *s = open_good(NULL);
+
+	expect_rows(s, "a", "m 1 1;");
+	db_close(s);
+}
+
+Test(state, the_instance_is_made_once)
+{
+	struct db *s = open_good(NULL);
+	char *name = mem_strdup(db_instance(s));
+
+	cr_expect_eq(strlen(name), 8);
+	db_close(s);
+	s = open_good(NULL);
+	cr_expect_str_eq(db_instance(s), name);
+	db_close(s);
+	free(name);
+	cr_assert_eq(system("rm -r dir"), 0);
+}
+
+static bool file_has(const char *path, const char *text)
+{
+	struct buf b = { 0 };
+	FILE *f = fopen(path, "re");
+	bool found;
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		buf_putc(&b, (char)c);
+	if (f)
+		fclose(f);
+	found = b.len && memmem(b.data, b.len, text, strlen(text));
+	buf_fini(&b);
+	return found;
+}
+
+Test(state, secrets_are_sealed_on_disk)
+{
+	struct db *s = open_good(NULL);
+
+	apply(s, "a", "device", "d1", "{\"token\":\"c4nary\"}", true);
+	apply(s, "a", "device", "d2", "{\"open\":\"s3en\"}", false);
+	commit(s);
+	expect_rows(s, "a", "device d1 {\"token\":\"c4nary\"};device d2 {\"open\":\"s3en\"};");
+	cr_expect(file_has("dir/calque.db-wal", "s3en"));
+	cr_expect_not(file_has("dir/calque.db-wal", "c4nary"));
+	db_close(s);
+	cr_expect(file_has("dir/calque.db", "s3en"));
+	cr_expect_not(file_has("dir/calque.db", "c4nary"));
+	s = open_good(NULL);
+	apply(s, "a", "device", "d1", "\"no longer\"", false);
+	commit(s);
+	expect_rows(s, "a", "device d1 \"no longer\";device d2 {\"open\":\"s3en\"};");
+	db_close(s);
+}
+
+Test(state, a_sealed_value_cannot_move_to_another_row)
+{
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	apply(s, "a", "device", "d1", "\"c4nary\"", true);
+	commit(s);
+	db_close(s);
+	sql("UPDATE state SET key = 'd2'");
+	s = open_good(NULL);
+	cr_expect_not(state_load(s, "a", collect, &got, &e));
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_expect(strstr(e.text, "a/device/d2"), "%s", e.text);
+	cr_expect_null(strstr(e.text, "c4nary"));
+	cr_expect_eq(got.len, 0);
+	db_close(s);
+}
+
+static bool refuse(void *ctx, const char *machine, const char *key, const char *value,
+		   struct err *e)
+{
+	(void)machine, (void)value;
+	++*(int *)ctx;
+	err_set(e, ERR_INVALID, "row %s is nonsense", key);
+	return false;
+}
+
+Test(state, a_reader_can_stop_the_load)
+{
+	struct db *s = open_good(NULL);
+	struct err e = { 0 };
+	int calls = 0;
+
+	apply(s, "a", "m", "1", "1", false);
+	apply(s, "a", "m", "2", "2", false);
+	cr_expect_not(state_load(s, "a", refuse, &calls, &e));
+	cr_expect_eq(calls, 1);
+	cr_expect_str_eq(e.text, "row 1 is nonsense");
+	expect_rows(s, "a", "m 1 1;m 2 2;");
+	db_close(s);
+}
+
+Test(state, a_directory_has_one_process)
+{
+	struct db *s = open_good(NULL);
+	int status;
+	pid_t child;
+
+	expect_refused("dir", NULL, ERR_BUSY, "dir: this process has it open");
+	expect_refused("./dir/", NULL, ERR_BUSY, "this process has it open");
+	child = fork();
+	cr_assert(child >= 0);
+	if (child == 0) {
+		char *want =
+			mem_printf("dir: another calque runs there (process %ld)", (long)getppid());
+		struct err e = { 0 };
+		bool ok = !db_open("dir", NULL, &e) && e.code == ERR_BUSY && strstr(e.text, want);
+
+		_exit(ok ? 0 : 1);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	db_close(s);
+	db_close(open_good(NULL));
+}
+
+Test(state, an_open_directory_is_refused)
+{
+	cr_assert_eq(mkdir("dir", 0750), 0);
+	expect_refused("dir", NULL, ERR_INVALID, "(chmod 700 dir)");
+	cr_expect_neq(access("dir/calque.db", F_OK), 0);
+	cr_assert_eq(chmod("dir", 0700), 0);
+	db_close(open_good(NULL));
+}
+
+Test(state, only_the_last_directory_is_made)
+{
+	expect_refused("none/dir", NULL, ERR_IO, "create none first");
+	put_file("file", "", 0, 0600);
+	expect_refused("file", NULL, ERR_IO, "Not a directory");
+}
+
+#define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
+
+Test(state, a_key_file_holds_bytes_or_digits)
+{
+	char raw[33];
+	struct db *s;
+
+	for (int i = 0; i < 33; i++)
+		raw[i] = (char)i;
+	put_file("raw", raw, 32, 0600);
+	put_file("hex", HEX, 64, 0400);
+	put_file("hexn", HEX "\n", 65, 0600);
+	s = open_good("raw");
+	apply(s, "a", "m", "1", "\"x\"", true);
+	commit(s);
+	db_close(s);
+	cr_expect_neq(access("dir/key", F_OK), 0);
+	s = open_good("hex");
+	expect_rows(s, "a", "m 1 \"x\";");
+	db_close(s);
+	db_close(open_good("hexn"));
+}
+
+Test(state, a_key_file_that_is_open_or_no_key_is_refused)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+		mode_t mode;
+		const char *part;
+	} rows[] = {
+		{ HEX, 64, 0640, "open to others (chmod 600 k)" },
+		{ HEX, 64, 0604, "open to others (chmod 600 k)" },
+		{ HEX, 0, 0600, "holds no key" },
+		{ HEX, 31, 0600, "holds no key" },
+		{ HEX, 33, 0600, "holds no key" },
+		{ HEX, 63, 0600, "holds no key" },
+		{ HEX "0", 65, 0600, "holds no key" },
+		{ HEX "\n\n", 66, 0600, "holds no key" },
+		{ "g00102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F", 64, 0600,
+		  "holds no key" },
+		{ "\x10"
+		  "00102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F",
+		  64, 0600, "holds no key" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		put_file("k", rows[i].text, rows[i].n, rows[i].mode);
+		expect_refused("dir", "k", ERR_INVALID, rows[i].part);
+	}
+	expect_refused("dir", "nope", ERR_IO, "No such file");
+	expect_refused("dir", ".", ERR_INVALID, "no regular file");
+}
+
+Test(state, another_key_is_noticed_at_open)
+{
+	db_close(open_good(NULL));
+	put_file("k", HEX, 64, 0600);
+	expect_refused("dir", "k", ERR_CORRUPT,
+		       "dir/calque.db was sealed with another key than that in k");
+	cr_assert_eq(rename("dir/key", "kept"), 0);
+	expect_refused("dir", NULL, ERR_CORRUPT, "dir/key is missing");
+	cr_expect_neq(access("dir/key", F_OK), 0, "no new key is made for old secrets");
+	put_file("dir/key", HEX, 64, 0600);
+	expect_refused("dir", NULL, ERR_CORRUPT, "another key than that in dir/key");
+	cr_assert_eq(rename("kept", "dir/key"), 0);
+	db_close(open_good(NULL));
+}
+
+Test(state, a_start_that_was_cut_short_is_finished)
+{
+	cr_assert_eq(mkdir("dir", 0700), 0);
+	put_file("dir/key.new", "torn", 4, 0600);
+	put_file("dir/calque.db", "", 0, 0600);
+	db_close(open_good(NULL));
+	cr_expect_neq(access("dir/key.new", F_OK), 0);
+}
+
+Test(state, a_damaged_database_is_told)
+{
+	db_close(open_good(NULL));
+	sql("DELETE FROM meta WHERE key = 'instance'");
+	expect_refused("dir", NULL, ERR_CORRUPT, "dir/calque.db is damaged");
+	put_file("dir/calque.db", "this is not a database, only some text that is long enough", 56,
+		 0600);
+	expect_refused("dir", NULL, ERR_CORRUPT, "dir/calque.db is damaged");
+}
+
+Test(state, the_state_of_a_newer_calque_is_refused)
+{
+	db_close(open_good(NULL));
+	sql("PRAGMA user_version = 5");
+	expect_refused("dir", NULL, ERR_INVALID,
+		       "written by a newer calque (version 5, this one knows 4)");
+}
+
+static void note_link(void *ctx, const char *link, size_t n)
+{
+	buf_printf(ctx, "%s %zu;", link, n);
+}
+
+Test(state, links_with_rows_are_told)
+{
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	apply(s, "b", "m", "1", "1", false);
+	apply(s, "a", "m", "1", "1", false);
+	apply(s, "b", "n", "1", "1", true);
+	cr_expect(state_count(s, note_link, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), "a 1;b 2;");
+	buf_fini(&got);
+	db_close(s);
+}
+
+Test(state, a_database_in_use_by_another_program_is_busy)
+{
+	sqlite3 *db;
+
+	db_close(open_good(NULL));
+	cr_assert_eq(sqlite3_open("dir/calque.db", &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "BEGIN; SELECT * FROM meta", NULL, NULL, NULL), SQLITE_OK);
+	expect_refused("dir", NULL, ERR_BUSY, "open in another program");
+	sqlite3_close(db);
+}
+
+Test(state, a_step_that_cannot_be_written_takes_its_transaction_along)
+{
+	struct db *s;
+	struct changes c = { 0 };
+	struct err e = { 0 };
+
+	db_close(open_good(NULL));
+	sql("CREATE TRIGGER no BEFORE INSERT ON state WHEN NEW.key = 'bad'"
+	    " BEGIN SELECT RAISE(FAIL, 'not this one'); END");
+	s = open_good(NULL);
+	apply(s, "a", "m", "1", "1", false);
+	changes_put(&c, "m", "2", "2", false);
+	changes_put(&c, "m", "bad", "\"c4nary\"", false);
+	cr_expect_not(state_apply(s, "a", &c, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_null(strstr(e.text, "c4nary"), "%s", e.text);
+	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
+	cr_expect_not(db_commit(s, &e), "what was applied before is gone, too");
+	expect_rows(s, "a", "");
+	apply(s, "a", "m", "3", "3", false);
+	commit(s);
+	expect_rows(s, "a", "m 3 3;");
+	changes_fini(&c);
+	db_close(s);
+}
+
+Test(state, after_a_failed_write_nothing_is_accepted_until_a_restart)
+{
+	struct db *s = open_good(NULL);
+	struct rlimit limit = { 65536, RLIM_INFINITY };
+	char *large = mem_zalloc(200001);
+	struct err e = { 0 };
+
+	memset(large, '1', 200000);
+	apply(s, "a", "m", "1", "1", false);
+	commit(s);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	apply(s, "a", "m", "2", large, false);
+	cr_expect_not(db_commit(s, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect(strstr(e.text, "disk I/O error (SQLite code 778)"), "%s", e.text);
+	limit.rlim_cur = RLIM_INFINITY;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
+	cr_expect(strstr(e.text, "must be restarted"), "%s", e.text);
+	cr_expect_not(db_commit(s, &e));
+	db_close(s);
+	s = open_good(NULL);
+	expect_rows(s, "a", "m 1 1;");
+	db_close(s);
+	free(large);
+}
+
+Test(state, thousands_of_rows_fit_one_commit)
+{
+	struct db *s = open_good(NULL);
+	struct buf want = { 0 };
+
+	for (int i = 0; i < 3000; i++) {
+		char *key = mem_printf("%d", i);
+
+		apply(s, "a", "m", key, key, i % 2);
+		buf_printf(&want, "m %d %d;", i, i);
+		free(key);
+	}
+	commit(s);
+	expect_rows(s, "a", buf_str(&want));
+	buf_fini(&want);
+	db_close(s);
+}
