@@ -18,7 +18,7 @@ APART = {
     "net": {"dialect", "jq", "state", "plan", "translate", "link"},
     "work": {"link"},
     "conf": {"link", "net", "work"},
-    "store": {"dialect", "jq", "plan", "translate", "net", "work", "conf"},
+    "store": {"dialect", "jq", "translate", "net", "work", "conf"},
     "bench": {"jq", "state", "plan", "translate", "link", "work", "store", "run"},
 }
 

@@ -69,7 +69,7 @@ static bool is_plain(char c)
 	return plain[(unsigned char)c];
 }
 
-static const char *plain_end(const char *p, const char *end)
+static const char *canonical_end(const char *p, const char *end)
 {
 	while (p < end && is_plain(*p))
 		p++;
@@ -303,7 +303,7 @@ static bool scan_string(struct scan *s)
 
 	emit(s, "\"", 1);
 	for (;;) {
-		s->p = plain_end(s->p, s->end);
+		s->p = canonical_end(s->p, s->end);
 		if (s->p == s->end)
 			return expected(s, "the end of the string");
 		if (*s->p == quote)

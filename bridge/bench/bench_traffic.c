@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "bench/endpoint.h"
+#include "bench/broker.h"
 
 #define READY_MS 30000 /* Node-RED needs ten seconds on a slow machine */
 #define DRAIN_MS 5000  /* without anything new */
@@ -23,7 +23,7 @@
 
 struct traffic {
 	struct traffic_conf conf;
-	struct endpoint *ends[2]; /* in, out */
+	struct broker *ends[2]; /* in, out */
 	struct buf payload;
 	struct traffic_counts counts;
 	struct slot {
@@ -103,7 +103,7 @@ static void send_next(struct traffic *t, int64_t now_us)
 	make_payload(t, n);
 	t->counts.bytes = t->payload.len;
 	t->slots[n % SLOTS] = (struct slot){ n, now_us, false };
-	endpoint_publish(t->ends[0], t->conf.topic, t->payload.data, t->payload.len, t->conf.qos);
+	broker_publish(t->ends[0], t->conf.topic, t->payload.data, t->payload.len, t->conf.qos);
 }
 
 static bool may_send(const struct traffic *t)
@@ -112,7 +112,7 @@ static bool may_send(const struct traffic *t)
 
 	if (t->conf.qos == 0)
 		return on_way < t->conf.window;
-	return endpoint_unacked(t->ends[0]) < t->conf.window &&
+	return broker_unacked(t->ends[0]) < t->conf.window &&
 	       on_way < BACKLOG_WINDOWS * t->conf.window;
 }
 
@@ -123,8 +123,8 @@ struct traffic *traffic_open(const struct traffic_conf *conf, struct err *e)
 	struct traffic *t = mem_zalloc(sizeof *t);
 
 	t->conf = *conf;
-	t->ends[0] = endpoint_open(ignore, t, e);
-	t->ends[1] = t->ends[0] ? endpoint_open(on_arrival, t, e) : NULL;
+	t->ends[0] = broker_open(ignore, t, e);
+	t->ends[1] = t->ends[0] ? broker_open(on_arrival, t, e) : NULL;
 	if (t->ends[1])
 		return t;
 	traffic_close(t);
@@ -135,8 +135,8 @@ void traffic_close(struct traffic *t)
 {
 	if (!t)
 		return;
-	endpoint_close(t->ends[0]);
-	endpoint_close(t->ends[1]);
+	broker_close(t->ends[0]);
+	broker_close(t->ends[1]);
 	buf_fini(&t->payload);
 	free(t->latencies);
 	free(t);
@@ -144,12 +144,12 @@ void traffic_close(struct traffic *t)
 
 int traffic_in_port(const struct traffic *t)
 {
-	return endpoint_port(t->ends[0]);
+	return broker_port(t->ends[0]);
 }
 
 int traffic_out_port(const struct traffic *t)
 {
-	return endpoint_port(t->ends[1]);
+	return broker_port(t->ends[1]);
 }
 
 /* ---- running ---- */
@@ -167,10 +167,10 @@ static bool is_interrupted(struct err *e)
 
 static bool is_whole(const struct traffic *t, struct err *e)
 {
-	if (endpoint_is_connected(t->ends[0]) && endpoint_is_connected(t->ends[1]))
+	if (broker_is_connected(t->ends[0]) && broker_is_connected(t->ends[1]))
 		return !is_interrupted(e);
 	err_set(e, ERR_NET, "its session on the %s side ended during the measurement",
-		endpoint_is_connected(t->ends[0]) ? "north" : "south");
+		broker_is_connected(t->ends[0]) ? "north" : "south");
 	return false;
 }
 
@@ -178,8 +178,8 @@ bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ct
 {
 	int64_t deadline = clock_mono_ms() + READY_MS;
 
-	while (!endpoint_has_subscriber(t->ends[0], t->conf.topic) ||
-	       !endpoint_is_connected(t->ends[1])) {
+	while (!broker_has_subscriber(t->ends[0], t->conf.topic) ||
+	       !broker_is_connected(t->ends[1])) {
 		if (is_interrupted(e))
 			return false;
 		if (is_alive && !is_alive(ctx)) {
@@ -191,7 +191,7 @@ bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ct
 				READY_MS / 1000);
 			return false;
 		}
-		endpoint_turn(t->ends, 2, LOOK_US);
+		broker_turn(t->ends, 2, LOOK_US);
 	}
 	return true;
 }
@@ -249,7 +249,7 @@ bool traffic_run(struct traffic *t, double seconds, double per_second, struct tr
 		wait = send_due(t, now, start, first, per_second);
 		if (wait > end - now)
 			wait = end - now;
-		endpoint_turn(t->ends, 2, wait > LOOK_US ? LOOK_US : wait > 0 ? wait : 0);
+		broker_turn(t->ends, 2, wait > LOOK_US ? LOOK_US : wait > 0 ? wait : 0);
 		now = clock_mono_us();
 	}
 	out->n = t->n_latencies;
@@ -268,13 +268,13 @@ bool traffic_drain(struct traffic *t, struct err *e)
 	int64_t deadline = clock_mono_ms() + DRAIN_MS;
 
 	t->n_latencies = 0;
-	while ((t->counts.arrived < t->counts.sent || endpoint_unacked(t->ends[0]) > 0) &&
+	while ((t->counts.arrived < t->counts.sent || broker_unacked(t->ends[0]) > 0) &&
 	       clock_mono_ms() < deadline) {
 		uint64_t before = t->counts.arrived;
 
 		if (!is_whole(t, e))
 			return false;
-		endpoint_turn(t->ends, 2, LOOK_US);
+		broker_turn(t->ends, 2, LOOK_US);
 		if (t->counts.arrived > before)
 			deadline = clock_mono_ms() + DRAIN_MS;
 	}

@@ -11,10 +11,10 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
-#include "net/dial.h"
-#include "run/letters.h"
-#include "run/request.h"
+#include "net/control_client.h"
+#include "run/control_request.h"
 #include "store/db.h"
+#include "store/deadletter_live.h"
 
 /* A bridge that starts or ends has the lock and no socket; so has another verb. */
 #define TRIES	    50
@@ -63,14 +63,14 @@ static void take_line(struct question *q, const char *line, size_t n)
 
 /* --- a bridge that runs -------------------------------------------------------------------- */
 
-static void ask_bridge(struct question *q, struct dial *d)
+static void ask_bridge(struct question *q, struct control_client *d)
 {
 	struct buf line = { 0 };
 	struct err e = { 0 };
-	bool ok = dial_send(d, q->request->data, q->request->len, &e);
+	bool ok = control_client_send(d, q->request->data, q->request->len, &e);
 
 	while (ok && !q->is_over) {
-		ok = dial_receive(d, &line, &e);
+		ok = control_client_receive(d, &line, &e);
 		if (ok)
 			take_line(q, line.data, line.len);
 	}
@@ -89,36 +89,37 @@ static void take_lines(struct question *q, const struct buf *out)
 		take_line(q, at, (size_t)(end - at));
 }
 
-static void ask_parts(struct question *q, const struct request_parts *parts)
+static void ask_parts(struct question *q, const struct control_request_parts *parts)
 {
-	struct request *r = request_new(parts, q->request->data, q->request->len);
+	struct request *r = control_request_new(parts, q->request->data, q->request->len);
 	struct buf out = { 0 };
 	struct err e = { 0 };
 	bool is_more = true;
 
 	while (is_more && !q->is_over) {
 		buf_reset(&out);
-		is_more = request_more(r, &out);
-		if (letters_write(parts->letters, clock_now_ms(), &e) && db_commit(parts->db, &e))
+		is_more = control_request_more(r, &out);
+		if (deadletter_live_write(parts->letters, clock_now_ms(), &e) &&
+		    db_commit(parts->db, &e))
 			take_lines(q, &out);
 		else
 			fail(q, EXIT_STORAGE, e.text);
 	}
 	buf_fini(&out);
-	request_free(r);
+	control_request_free(r);
 }
 
 static void ask_state(struct question *q, struct db *db)
 {
-	struct request_parts parts = { .conf = q->conf, .db = db };
+	struct control_request_parts parts = { .conf = q->conf, .db = db };
 	struct err e = { 0 };
 
-	parts.letters = letters_new(db, &e);
+	parts.letters = deadletter_live_new(db, &e);
 	if (parts.letters)
 		ask_parts(q, &parts);
 	else
 		fail(q, status_of(&e), e.text);
-	letters_free(parts.letters);
+	deadletter_live_free(parts.letters);
 }
 
 /* Opening a state would make one. */
@@ -139,12 +140,12 @@ static bool has_state(const char *dir, struct err *e)
 static bool try_to_ask(struct question *q, struct err *e)
 {
 	const char *dir = q->conf->state;
-	struct dial *d = dial_open(dir, e);
+	struct control_client *d = control_client_open(dir, e);
 	struct db *db;
 
 	if (d) {
 		ask_bridge(q, d);
-		dial_close(d);
+		control_client_close(d);
 	} else if (e->code != ERR_NOT_FOUND) {
 		fail(q, EXIT_FAILED, e->text);
 	} else if (!has_state(dir, e)) {

@@ -276,9 +276,9 @@ static void compare(struct run *r, size_t step, json_object *expect, const struc
 				  json_object_array_get_idx(got, i));
 	if (!ok) {
 		buf_printf(&r->diff, "  step %zu: - expected, + got%s%s%s\n", step + 1,
-			   s->reason != REFUSED_NOT ? " (" : "",
-			   s->reason != REFUSED_NOT ? refusal_word(s->reason) : "",
-			   s->reason != REFUSED_NOT ? ")" : "");
+			   s->reason != CARRIED ? " (" : "",
+			   s->reason != CARRIED ? outcome_word(s->reason) : "",
+			   s->reason != CARRIED ? ")" : "");
 		if (s->text)
 			buf_printf(&r->diff, "    %s\n", s->text);
 		put_lines(&r->diff, '-', want);

@@ -11,9 +11,9 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "cli/age.h"
+#include "cli/duration.h"
 #include "conf/conf.h"
-#include "message/refusal.h"
+#include "message/outcome.h"
 
 enum {
 	OPT_CONFIG = 1 << 0,
@@ -103,12 +103,12 @@ static bool take_link(struct cli *cli, const char *arg)
 
 static bool take_older(struct cli *cli, const char *arg)
 {
-	return age_parse(arg, &cli->letters.older_ms) && cli->letters.older_ms > 0;
+	return duration_parse(arg, &cli->letters.older_ms) && cli->letters.older_ms > 0;
 }
 
 static bool take_newer(struct cli *cli, const char *arg)
 {
-	return age_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
+	return duration_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
 }
 
 /* "south.project=PR_x" */
@@ -148,9 +148,9 @@ static bool take_route(struct cli *cli, const char *arg)
 static bool take_reason(struct cli *cli, const char *arg)
 {
 	cli->letters.reason = arg;
-	for (int r = 0; r < REFUSALS; r++)
-		if (refusal_is_dead((enum refusal)r) &&
-		    strcmp(refusal_word((enum refusal)r), arg) == 0)
+	for (int r = 0; r < OUTCOMES; r++)
+		if (outcome_is_dead((enum outcome)r) &&
+		    strcmp(outcome_word((enum outcome)r), arg) == 0)
 			return true;
 	return false;
 }

@@ -8,11 +8,11 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "link/link.h"
-#include "translate/translator.h"
+#include "translate/executor.h"
 
 struct offline {
 	struct plan *plan;
-	struct translator *translator;
+	struct executor *executor;
 	struct link *link;
 	int64_t now_ms;
 	struct offline_step step;
@@ -34,7 +34,7 @@ static void on_send(void *ctx, struct output *out)
 
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
-	link_done(o->link, out->origin, REFUSED_NOT, NULL);
+	link_done(o->link, out->origin, CARRIED, NULL);
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
@@ -85,8 +85,8 @@ struct offline *offline_new(struct loader *l, const char *south, const char *nor
 		return NULL;
 	o = mem_zalloc(sizeof *o);
 	o->plan = plan;
-	o->translator = translator_new(NULL);
-	o->link = link_new(plan, o->translator, &ops, o, echoes);
+	o->executor = executor_new(NULL);
+	o->link = link_new(plan, o->executor, &ops, o, echoes);
 	o->now_ms = clock_now_ms();
 	return o;
 }
@@ -97,14 +97,14 @@ void offline_free(struct offline *o)
 		return;
 	step_reset(&o->step);
 	link_free(o->link);
-	translator_free(o->translator);
+	executor_free(o->executor);
 	plan_free(o->plan);
 	free(o);
 }
 
 static const struct offline_step *finish_step(struct offline *o)
 {
-	translator_run(o->translator);
+	executor_run(o->executor);
 	link_changes(o->link);
 	link_changes_written(o->link); /* kept in memory only */
 	return &o->step;

@@ -8,7 +8,7 @@
 
 #include "message/kind.h"
 #include "message/message.h"
-#include "message/refusal.h"
+#include "message/outcome.h"
 #include "message/vars.h"
 
 struct loader;
@@ -24,7 +24,7 @@ struct offline_output {
 struct offline_step {
 	struct offline_output *outputs;
 	size_t n;
-	enum refusal reason; /* of a message: REFUSED_NOT if it was carried */
+	enum outcome reason; /* of a message: CARRIED if it was carried */
 	char *text;	     /* why not, for people; may be NULL */
 };
 

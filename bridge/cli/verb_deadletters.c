@@ -7,9 +7,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cli/age.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/duration.h"
 #include "cli/table.h"
 
 struct printer;
@@ -111,7 +111,7 @@ static char *age_of(const struct printer *p, struct jslice item)
 {
 	struct buf age = { 0 };
 
-	age_put(p->now_ms - ask_number(item, "died_ms"), &age);
+	duration_put(p->now_ms - ask_number(item, "died_ms"), &age);
 	return buf_take(&age);
 }
 

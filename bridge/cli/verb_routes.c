@@ -8,11 +8,11 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/route.h"
 #include "conf/conf.h"
 #include "conf/load.h"
-#include "plan/route.h"
 
-struct line {
+struct route_line {
 	const struct route *route;
 	const char *arrow;
 	char *topic[SIDES];
@@ -30,7 +30,7 @@ static char *row_topic(const struct dialect *d, const struct row *row)
 	return buf_take(&text);
 }
 
-static void set_line(struct line *line, const struct route *r,
+static void set_line(struct route_line *line, const struct route *r,
 		     const struct dialect *const side[SIDES])
 {
 	enum side from = flow_source(kind_table[r->kind].flow);
@@ -41,7 +41,7 @@ static void set_line(struct line *line, const struct route *r,
 	line->topic[side_other(from)] = r->to ? row_topic(side[side_other(from)], r->to) : NULL;
 }
 
-static int width(const struct line *lines, size_t n, int column)
+static int width(const struct route_line *lines, size_t n, int column)
 {
 	size_t most = 0;
 
@@ -55,8 +55,8 @@ static int width(const struct line *lines, size_t n, int column)
 	return (int)most;
 }
 
-static void print_pair(const struct line *lines, size_t n, const char *south, const char *north,
-		       bool has_color)
+static void print_pair(const struct route_line *lines, size_t n, const char *south,
+		       const char *north, bool has_color)
 {
 	int kinds = width(lines, n, SIDES), topics = width(lines, n, SOUTH);
 	const char *bold = has_color ? "\033[1m" : "", *dim = has_color ? "\033[33m" : "",
@@ -67,7 +67,7 @@ static void print_pair(const struct line *lines, size_t n, const char *south, co
 		topics = (int)strlen(south);
 	printf("%s%-*s  %-*s      %s%s\n", bold, kinds, "kind", topics, south, north, plain);
 	for (size_t i = 0; i < n; i++) {
-		const struct line *l = &lines[i];
+		const struct route_line *l = &lines[i];
 
 		if (l->route->to) {
 			printf("%-*s  %-*s  %s  %s\n", kinds, kind_name(l->route->kind), topics,
@@ -92,13 +92,13 @@ static void put_topic(struct buf *out, const char *key, const char *topic)
 		buf_puts(out, "null");
 }
 
-static void print_json(const struct line *lines, size_t n, const char *link, const char *south,
-		       const char *north)
+static void print_json(const struct route_line *lines, size_t n, const char *link,
+		       const char *south, const char *north)
 {
 	struct buf out = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		const struct line *l = &lines[i];
+		const struct route_line *l = &lines[i];
 
 		buf_reset(&out);
 		buf_putc(&out, '{');
@@ -123,7 +123,7 @@ static void print_routes(const struct cli *cli, const char *link, const struct d
 			 const struct dialect *north, const enum kind *remap)
 {
 	const struct dialect *const side[SIDES] = { south, north };
-	struct line *lines;
+	struct route_line *lines;
 	struct route *routes;
 	size_t n;
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/age.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/duration.h"
 #include "message/kind.h"
 
 struct printer {
@@ -45,7 +45,7 @@ static void put_session(struct buf *out, struct jslice s)
 	put_shown(out, s, "state");
 	if (has(s, "since_s")) {
 		buf_puts(out, has(s, "why") ? ", down for " : " for ");
-		age_put(ask_number(s, "since_s") * 1000, out);
+		duration_put(ask_number(s, "since_s") * 1000, out);
 	}
 	buf_puts(out, "  ");
 	put_shown(out, s, "url");
@@ -118,7 +118,7 @@ static void print_running(struct jslice done)
 	buf_puts(&out, "calque ");
 	put_shown(&out, done, "version");
 	buf_printf(&out, ", process %lld, up for ", (long long)ask_number(done, "pid"));
-	age_put(ask_number(done, "uptime_s") * 1000, &out);
+	duration_put(ask_number(done, "uptime_s") * 1000, &out);
 	puts(buf_str(&out));
 	buf_fini(&out);
 }

@@ -49,9 +49,9 @@ static void print_outputs(const struct offline_step *s, const char *separator, s
 
 static void say_why(const char *who, const struct offline_step *s)
 {
-	if (s->reason != REFUSED_NOT)
+	if (s->reason != CARRIED)
 		fprintf(stderr, "%s: %s%s%s%s\n", who,
-			refusal_is_dead(s->reason) ? "" : "filtered: ", refusal_word(s->reason),
+			outcome_is_dead(s->reason) ? "" : "filtered: ", outcome_word(s->reason),
 			s->text ? ": " : "", s->text ? s->text : "");
 }
 
@@ -78,7 +78,7 @@ static int translate_one(struct cli *cli, struct offline *o)
 		say_why("calque translate", s);
 		if (s->reason == DEAD_UNKNOWN_TOPIC || s->reason == FILTERED_NOT_READ)
 			status = EXIT_MISUSED; /* nothing matched */
-		else if (refusal_is_dead(s->reason))
+		else if (outcome_is_dead(s->reason))
 			status = EXIT_FAILED;
 	}
 	message_fini(&m);
@@ -140,7 +140,7 @@ static int translate_lines(struct offline *o)
 		buf_putc(&out, ']');
 		puts(out.data);
 		fflush(stdout);
-		if (!s || refusal_is_dead(s->reason))
+		if (!s || outcome_is_dead(s->reason))
 			status = EXIT_FAILED;
 	}
 	free(text);

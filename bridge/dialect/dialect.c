@@ -5,8 +5,8 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "dialect/ambiguity.h"
 #include "dialect/dialect_row.h"
-#include "dialect/overlap.h"
 #include "dialect/schema.h"
 #include "dialect/through.h"
 
@@ -207,7 +207,7 @@ static void read_dialect(struct schema_reader *r, struct dialect *d, json_object
 	schema_read(r, &dialect_schema, &draft, tree);
 	check_shared_mqtt(r, &draft);
 	read_rows(r, &draft);
-	overlap_check(r, &draft.d);
+	ambiguity_check(r, &draft.d);
 	*d = draft.d;
 }
 

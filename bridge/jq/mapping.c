@@ -8,16 +8,16 @@
 #include "base/mem.h"
 #include "dialect/dialect.h"
 #include "dialect/through.h"
-#include "jq/jqmessage.h"
+#include "jq/imports.h"
+#include "jq/jq_diagnostic.h"
 #include "jq/scrub.h"
-#include "jq/sources.h"
 
 struct loader {
 	struct mapping *m;
 	const char *name;
 	struct report *report;
 	size_t n_errors_before; /* what the report held already */
-	struct sources *sources;
+	struct imports *modules;
 	jq_state *meta; /* runs `modulemeta` */
 	/* What the program has to name beside the mapping's functions, see note_definitions(). */
 	struct buf imports, uses;
@@ -64,7 +64,8 @@ static bool report_missing(struct loader *ld, const char *text)
 	if (strncmp(text, "m::", 3) == 0 && behind) {
 		char *name = mem_strndup(text + 3, (size_t)(behind - text) - 3);
 
-		ok = functions_report_missing(&ld->m->functions, ld->m->file, name, ld->report);
+		ok = mapping_symbols_report_missing(&ld->m->functions, ld->m->file, name,
+						    ld->report);
 		free(name);
 	}
 	return ok;
@@ -72,15 +73,15 @@ static bool report_missing(struct loader *ld, const char *text)
 
 static void report_message(struct loader *ld, const char *shown, const char *said)
 {
-	struct jqmessage m;
+	struct jq_diagnostic m;
 	const char *advice;
 	char *line;
 
-	if (!jqmessage_read(&m, said))
+	if (!jq_diagnostic_read(&m, said))
 		return;
-	advice = jqmessage_advice(m.text);
+	advice = jq_diagnostic_advice(m.text);
 	if (m.file && strcmp(m.file, "<top-level>") != 0)
-		line = mem_printf("%s:%u: %s%s%s", sources_shown(ld->sources, m.file), m.line,
+		line = mem_printf("%s:%u: %s%s%s", imports_shown(ld->modules, m.file), m.line,
 				  m.text, advice ? "; " : "", advice ? advice : "");
 	else
 		line = mem_printf("%s: %s%s%s", shown, m.text, advice ? "; " : "",
@@ -89,7 +90,7 @@ static void report_message(struct loader *ld, const char *shown, const char *sai
 	if (*m.text && !(m.file && report_missing(ld, m.text)) && !report_has(ld->report, line))
 		report_error(ld->report, "%s", line);
 	free(line);
-	jqmessage_fini(&m);
+	jq_diagnostic_fini(&m);
 }
 
 static void report_messages(struct loader *ld, const char *shown)
@@ -145,12 +146,12 @@ static void note_definitions(struct loader *ld, const char *dir, const char *nam
 	jv_free(defs);
 }
 
-/* A sources_metadata.  jq takes a module's name, not a path, and looks it up. */
+/* An imports_metadata.  jq takes a module's name, not a path, and looks it up. */
 static char *read_metadata(void *ctx, const char *file, const char *shown)
 {
 	const char *base = strrchr(file, '/') + 1;
 	struct loader *ld = ctx;
-	char *dir = sources_dirname(file), *text = NULL;
+	char *dir = imports_dirname(file), *text = NULL;
 	char *name = mem_strndup(base, strlen(base) - strlen(".jq"));
 	jv meta = jv_null();
 
@@ -195,9 +196,9 @@ static void number_rows(struct mapping *m)
 	for (size_t i = 0; i < m->dialect->n_rows; i++) {
 		struct row *row = &m->dialect->rows[i];
 
-		row->read_fn = functions_number(&m->functions, row->read);
-		row->write_fn = functions_number(&m->functions, row->write);
-		row->publish_fn = functions_number(&m->functions, row->publish);
+		row->read_fn = mapping_symbols_number(&m->functions, row->read);
+		row->write_fn = mapping_symbols_number(&m->functions, row->write);
+		row->publish_fn = mapping_symbols_number(&m->functions, row->publish);
 	}
 }
 
@@ -216,7 +217,7 @@ static void read_table(struct loader *ld, json_object *metadata)
 				     "module {dialect: \"NAME\", messages: [...]};");
 		return;
 	}
-	functions_collect(&m->functions, metadata);
+	mapping_symbols_collect(&m->functions, metadata);
 	check_name(ld, metadata, is_dialect ? "dialect" : "through");
 	json_object_object_del(metadata, "deps");
 	json_object_object_del(metadata, "defs");   /* from 1.7 on */
@@ -234,7 +235,7 @@ static void read_table(struct loader *ld, json_object *metadata)
 /* The program */
 
 /* Put the call of function $fn, one of those in [from, to). */
-static void put_dispatch(const struct functions *f, size_t from, size_t to, struct buf *out)
+static void put_dispatch(const struct mapping_symbols *f, size_t from, size_t to, struct buf *out)
 {
 	size_t middle = from + (to - from) / 2;
 
@@ -254,7 +255,7 @@ static void put_dispatch(const struct functions *f, size_t from, size_t to, stru
  * messages are.  Hence groups of 1, 2, 4, ... functions. */
 static void put_call(const struct loader *ld, size_t from, size_t n, struct buf *out)
 {
-	const struct functions *f = &ld->m->functions;
+	const struct mapping_symbols *f = &ld->m->functions;
 	size_t to = from + n < f->n ? from + n : f->n;
 
 	if (from == f->n) {
@@ -272,7 +273,7 @@ static jq_state *new_program_state(struct loader *ld, const char *home)
 {
 	jv path = jv_array();
 	char *const *dirs;
-	size_t n = sources_dirs(ld->sources, &dirs);
+	size_t n = imports_dirs(ld->modules, &dirs);
 
 	for (size_t i = 0; i < n; i++)
 		path = jv_array_append(path, jv_string(dirs[i]));
@@ -292,7 +293,7 @@ static void put_imports(struct loader *ld, const char *home, struct buf *out)
  * missing the others are tried without them. */
 static void look_further(struct loader *ld, const char *home)
 {
-	struct functions *f = &ld->m->functions;
+	struct mapping_symbols *f = &ld->m->functions;
 	struct buf program = { 0 };
 	size_t n_missing = 0;
 	jq_state *jq;
@@ -317,7 +318,7 @@ static void compile(struct loader *ld)
 {
 	struct mapping *m = ld->m;
 	struct buf program = { 0 };
-	char *given = sources_dirname(m->file), *dir = realpath(given, NULL);
+	char *given = imports_dirname(m->file), *dir = realpath(given, NULL);
 	const char *home = dir ? dir : given;
 
 	put_imports(ld, home, &program);
@@ -336,12 +337,12 @@ static void compile(struct loader *ld)
 
 static void load(struct loader *ld)
 {
-	char *text = sources_read(ld->sources, ld->m->file);
+	char *text = imports_read(ld->modules, ld->m->file);
 	json_object *metadata = text ? jtext_tree(text, strlen(text), NULL) : NULL;
 
 	if (metadata)
 		read_table(ld, metadata);
-	if (metadata && sources_are_whole(ld->sources))
+	if (metadata && imports_are_whole(ld->modules))
 		compile(ld);
 	json_object_put(metadata);
 	free(text);
@@ -360,9 +361,9 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 	mapping_input_init(ld.m);
 	ld.m->file = file;
 	ld.m->scrub = scrub_new();
-	ld.sources = sources_new(p, ld.m->scrub, read_metadata, &ld, report);
+	ld.modules = imports_new(p, ld.m->scrub, read_metadata, &ld, report);
 	load(&ld);
-	sources_free(ld.sources);
+	imports_free(ld.modules);
 	if (ld.meta)
 		jq_teardown(&ld.meta);
 	for (size_t i = 0; i < ld.messages.n; i++)
@@ -386,7 +387,7 @@ void mapping_free(struct mapping *m)
 	mapping_input_fini(m);
 	dialect_free(m->dialect);
 	through_free(m->through);
-	functions_fini(&m->functions);
+	mapping_symbols_fini(&m->functions);
 	scrub_free(m->scrub);
 	free(m->file);
 	free(m);
@@ -404,5 +405,5 @@ const struct dialect *mapping_dialect(const struct mapping *m)
 
 int mapping_through_fn(const struct mapping *m, enum flow flow)
 {
-	return m->through ? functions_number(&m->functions, m->through->function[flow]) : -1;
+	return m->through ? mapping_symbols_number(&m->functions, m->through->function[flow]) : -1;
 }

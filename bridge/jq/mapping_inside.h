@@ -6,8 +6,8 @@
 #include <jq.h>
 
 #include "base/buf.h"
-#include "jq/function.h"
 #include "jq/mapping.h"
+#include "jq/mapping_symbols.h"
 
 struct scrub;
 struct through;
@@ -16,7 +16,7 @@ struct mapping {
 	char *file;
 	struct dialect *dialect; /* NULL: a through file */
 	struct through *through;
-	struct functions functions;
+	struct mapping_symbols functions;
 	struct scrub *scrub; /* knows the words of the file and of what it imports */
 	jq_state *jq;
 	/* What inputs are made of: */

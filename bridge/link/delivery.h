@@ -3,7 +3,7 @@
  * Two lanes, requests with replies before reports, in order within a lane.  At most `window`
  * messages in flight.  A lost connection puts what was in flight back at the head, in order.  What
  * waits may have a time after which it is not to be sent.  How much waits is bounded by who fills it
- * (link/pressure.h).  Pure: the session does the sending. */
+ * (link/backpressure.h).  Pure: the session does the sending. */
 #ifndef BRIDGE_DELIVERY_H
 #define BRIDGE_DELIVERY_H
 

@@ -8,14 +8,14 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "link/link_inside.h"
-#include "message/trail.h"
+#include "message/hops.h"
 #include "state/devices.h"
 #include "state/echo.h"
 #include "state/presence.h"
 #include "state/provision.h"
 #include "state/reported.h"
 #include "state/twin.h"
-#include "translate/translator.h"
+#include "translate/executor.h"
 
 /* --- intakes ------------------------------------------------------------------------------- */
 
@@ -51,13 +51,13 @@ void link_set_tag(struct intake *origin, void *tag)
 	origin->tag = tag;
 }
 
-static enum refusal intake_verdict(const struct intake *in)
+static enum outcome intake_verdict(const struct intake *in)
 {
-	if (in->dead != REFUSED_NOT)
+	if (in->dead != CARRIED)
 		return in->dead;
 	if (in->is_settled_well)
-		return REFUSED_NOT;
-	return in->filtered != REFUSED_NOT ? in->filtered : FILTERED_BY_MAPPING;
+		return CARRIED;
+	return in->filtered != CARRIED ? in->filtered : FILTERED_BY_MAPPING;
 }
 
 void link_release(struct link *l, struct intake *in)
@@ -79,9 +79,9 @@ void link_release(struct link *l, struct intake *in)
 	if (!in->is_own) {
 		c->pending--;
 		c->by[v.reason]++;
-		if (v.reason == REFUSED_NOT)
+		if (v.reason == CARRIED)
 			c->delivered++;
-		else if (refusal_is_dead(v.reason))
+		else if (outcome_is_dead(v.reason))
 			c->dead++;
 		else
 			c->filtered++;
@@ -96,26 +96,26 @@ void link_release(struct link *l, struct intake *in)
 	free(in->readers);
 	message_fini(&in->message);
 	free(in->text);
-	free(in->trail);
+	free(in->hops);
 	free(in);
 }
 
-void link_refuse(struct intake *in, enum refusal reason, const char *text)
+void link_refuse(struct intake *in, enum outcome reason, const char *text)
 {
-	enum refusal *slot = refusal_is_dead(reason) ? &in->dead : &in->filtered;
+	enum outcome *slot = outcome_is_dead(reason) ? &in->dead : &in->filtered;
 
-	if (*slot != REFUSED_NOT)
+	if (*slot != CARRIED)
 		return; /* the first reason is the one to tell */
 	*slot = reason;
-	if (text && refusal_is_dead(reason)) {
+	if (text && outcome_is_dead(reason)) {
 		free(in->text);
 		in->text = mem_strdup(text);
 	}
 }
 
-void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text)
+void link_done(struct link *l, struct intake *origin, enum outcome reason, const char *text)
 {
-	if (reason == REFUSED_NOT)
+	if (reason == CARRIED)
 		origin->is_settled_well = true;
 	else
 		link_refuse(origin, reason, text);
@@ -259,7 +259,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
 	if (l->mark && !l->echo[to] && !o.is_provisioning && o.message.properties.n == 0)
-		trail_put(&o.message.properties, in->trail, l->mark);
+		hops_put(&o.message.properties, in->hops, l->mark);
 	send_output(l, in, &o);
 }
 
@@ -376,13 +376,13 @@ bool link_set_state(struct task *t, const char *device)
 	return is_news;
 }
 
-struct plain *link_copy_plain(const struct plain *p)
+struct canonical *link_copy_canonical(const struct canonical *p)
 {
-	struct plain *copy = NULL;
+	struct canonical *copy = NULL;
 
 	if (p) {
 		copy = mem_zalloc(sizeof *copy);
-		plain_copy(copy, p);
+		canonical_copy(copy, p);
 	}
 	return copy;
 }
@@ -418,8 +418,8 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 {
 	struct task *t = link_task(l, in, JOB_WRITE, w->to);
 
-	plain_copy(&t->job.plain, w->plain);
-	t->job.request = link_copy_plain(w->request);
+	canonical_copy(&t->job.plain, w->plain);
+	t->job.request = link_copy_canonical(w->request);
 	t->job.reply_topic = mem_strdup(w->reply_topic);
 	t->job.start = before_write;
 	t->job.done = on_written;
@@ -432,13 +432,14 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	strand_submit(l->strand, &t->job);
 }
 
-void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p)
+void link_write_canonical(struct link *l, struct intake *in, enum side to,
+			  const struct canonical *p)
 {
 	link_write(l, in, &(struct link_write){ .to = to, .plain = p });
 }
 
 void link_write_reply(struct link *l, struct intake *in, enum side caller,
-		      const struct plain *reply, const struct plain *request,
+		      const struct canonical *reply, const struct canonical *request,
 		      const char *reply_topic)
 {
 	link_write(l, in,
@@ -487,7 +488,7 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
 	if (p) /* else it was told of a time-out before */
 		give_up(l, p, "expired");
 	strand_end(l->strand);
-	link_done(l, origin, o ? REFUSED_NOT : DEAD_EXPIRED, "older than command_max_age");
+	link_done(l, origin, o ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
 }
 
 static void with_own_intake(struct link *l, struct provision_actions *acts)
@@ -546,14 +547,14 @@ void link_resume(struct link *l, int64_t now_ms)
 
 /* --- the rest ------------------------------------------------------------------------------ */
 
-struct link *link_new(const struct plan *plan, struct translator *translator,
+struct link *link_new(const struct plan *plan, struct executor *executor,
 		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES])
 {
 	struct link *l = mem_zalloc(sizeof *l);
 
 	TAILQ_INIT(&l->deciding);
 	l->plan = plan;
-	l->strand = strand_new(translator);
+	l->strand = strand_new(executor);
 	l->ops = *ops;
 	l->ctx = ctx;
 	l->pairings = pairings_new();

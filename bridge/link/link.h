@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "link/delivery.h"
-#include "message/refusal.h"
+#include "message/outcome.h"
 #include "plan/plan.h"
 #include "state/change.h"
 
@@ -20,7 +20,7 @@ struct intake; /* a message that came in and is not settled */
 struct jslice;
 struct link;
 struct message;
-struct translator;
+struct executor;
 
 /* A message to send. */
 struct output {
@@ -41,7 +41,7 @@ struct output {
 
 struct verdict {
 	enum flow flow;
-	enum refusal reason; /* REFUSED_NOT: delivered */
+	enum outcome reason; /* CARRIED: delivered */
 	const char *text;    /* of a dead letter, for people; may be NULL */
 	void *tag;	     /* what link_receive() or link_set_tag() was given */
 	bool is_own;	     /* nothing came in: the bridge said it by itself */
@@ -71,19 +71,19 @@ struct link_ops {
 /* received + resumed = delivered + filtered + dead + pending */
 struct link_counters {
 	uint64_t received, resumed, delivered, filtered, dead, pending;
-	uint64_t by[REFUSALS];
+	uint64_t by[OUTCOMES];
 	uint64_t
 		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
 };
 
-/* `plan` and `translator` are borrowed.  `echoes[side]`: that side's broker gives our own messages
+/* `plan` and `executor` are borrowed.  `echoes[side]`: that side's broker gives our own messages
  * back (no No Local), remember them. */
-struct link *link_new(const struct plan *plan, struct translator *translator,
+struct link *link_new(const struct plan *plan, struct executor *executor,
 		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
 /* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
  * it; without it there is no trail. */
 void link_set_mark(struct link *l, const char *mark);
-void link_free(struct link *l); /* after the translator's hand has ended; drops jobs */
+void link_free(struct link *l); /* after the executor's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
 bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
@@ -106,8 +106,8 @@ void link_resend(struct link *l, enum side from, bool is_own, int64_t received_m
 		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
 void link_set_tag(struct intake *origin, void *tag);
-/* What became of an output: REFUSED_NOT, the far side has it; else why not. */
-void link_done(struct link *l, struct intake *origin, enum refusal reason, const char *text);
+/* What became of an output: CARRIED, the far side has it; else why not. */
+void link_done(struct link *l, struct intake *origin, enum outcome reason, const char *text);
 /* In place of link_done(): a command has waited until it was too old (`command_max_age`), and will not
  * be sent.  Who asked and waits for a reply is told "expired", which counts as delivered, as every
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
@@ -122,7 +122,7 @@ int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
 /* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
 bool link_is_deciding(const struct link *l);
 /* It is deciding, and there is something to tick: let no other decision begin behind it in the same
- * translator_run(), or under load there would always be one. */
+ * executor_run(), or under load there would always be one. */
 void link_await_tick(struct link *l);
 
 /* The changes of state to write to the store, in one transaction with what was decided (link_ops);

@@ -7,8 +7,8 @@
 #include <sys/queue.h>
 
 #include "link/link.h"
+#include "message/canonical.h"
 #include "message/message.h"
-#include "message/plain.h"
 #include "state/pairing.h"
 #include "translate/translate.h"
 
@@ -38,7 +38,7 @@ struct link {
 	struct changes changes;
 	size_t n_step;	/* of the changes: from before the event in hand */
 	size_t n_ready; /* of the changes: all that they lead to is there */
-	size_t n_told;	/* of the changes: the translator knows of them */
+	size_t n_told;	/* of the changes: the executor knows of them */
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
 	size_t pending_bytes[FLOWS];
@@ -79,9 +79,9 @@ struct intake {
 	size_t n_held;
 	struct order *orders;
 	unsigned n_orders;
-	char *trail;	      /* that it came with; NULL: none */
+	char *hops;	      /* that it came with; NULL: none */
 	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
-	enum refusal dead, filtered;
+	enum outcome dead, filtered;
 	char *text;
 };
 
@@ -106,8 +106,8 @@ struct task {
 /* A plain message to write; everything is copied. */
 struct link_write {
 	enum side to;
-	const struct plain *plain;
-	const struct plain *request;
+	const struct canonical *plain;
+	const struct canonical *request;
 	const char *reply_topic;
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused);
 	enum side caller;
@@ -125,7 +125,7 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
-void link_refuse(struct intake *in, enum refusal reason, const char *text);
+void link_refuse(struct intake *in, enum outcome reason, const char *text);
 /* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t);
@@ -136,32 +136,33 @@ void link_task_begin(struct task *t);
 void link_task_end(struct task *t); /* and ends; `t` is freed */
 /* Tell a job what is known of the device.  True if it was told otherwise before. */
 bool link_set_state(struct task *t, const char *device);
-struct plain *link_copy_plain(const struct plain *p); /* NULL gives NULL */
+struct canonical *link_copy_canonical(const struct canonical *p); /* NULL gives NULL */
 /* Order a plain message to be written. */
 void link_write(struct link *l, struct intake *in, const struct link_write *w);
-void link_write_plain(struct link *l, struct intake *in, enum side to, const struct plain *p);
+void link_write_canonical(struct link *l, struct intake *in, enum side to,
+			  const struct canonical *p);
 /* Order a reply to be written: to who asked, in answer to `request`; `reply_topic` NULL: the usual. */
 void link_write_reply(struct link *l, struct intake *in, enum side caller,
-		      const struct plain *reply, const struct plain *request,
+		      const struct canonical *reply, const struct canonical *request,
 		      const char *reply_topic);
 
 /* --- link_read.c */
 
 /* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
  * Response Topic, or the `reply` of its alias.  Caller frees; NULL: the usual. */
-char *link_answer_topic(const struct task *t, const struct plain *p);
+char *link_answer_topic(const struct task *t, const struct canonical *p);
 
 /* --- logic.c */
 
 /* Take a plain message that `t` read to where it goes, through the logic of its kind. */
-void logic_take(struct task *t, struct plain *p);
+void logic_take(struct task *t, struct canonical *p);
 /* Is it a reply that is paired by id? */
 bool logic_is_reply(enum kind kind);
 /* The open request that `p`, read by `t`, answers; NULL: none. */
-const struct pairing *logic_pairing(const struct task *t, const struct plain *p);
+const struct pairing *logic_pairing(const struct task *t, const struct canonical *p);
 /* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */
 bool logic_send_error(struct link *l, struct intake *in, enum side caller,
-		      const struct plain *request, const char *reply_topic, const char *text);
+		      const struct canonical *request, const char *reply_topic, const char *text);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
 
@@ -169,9 +170,9 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 
 /* Answer a request for attributes with what the bridge knows. */
 void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
-			     const struct plain *request, const char *reply_topic);
+			     const struct canonical *request, const char *reply_topic);
 /* Attributes go up: remember them for such answers. */
-void logic_note_attributes(struct link *l, const struct plain *p);
+void logic_note_attributes(struct link *l, const struct canonical *p);
 /* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember
  * its fields, so that they are not taken for attributes. */
 void logic_note_carried(struct link *l, const struct item *item);
@@ -183,8 +184,8 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 /* Tell a device that asks for a snapshot what the bridge holds for it. */
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
 /* The north's answer to a snapshot request: its attributes. */
-void logic_take_snapshot(struct task *t, const struct plain *p);
+void logic_take_snapshot(struct task *t, const struct canonical *p);
 /* A side renamed or deleted a device. */
-void logic_change_device(struct task *t, struct plain *p);
+void logic_change_device(struct task *t, struct canonical *p);
 
 #endif

@@ -7,9 +7,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "link/link_inside.h"
-#include "message/trail.h"
+#include "message/hops.h"
 #include "state/echo.h"
-#include "translate/translator.h"
+#include "translate/executor.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */
 
@@ -21,7 +21,7 @@ static bool is_fit_to_answer(const char *response_topic)
 
 struct asked {
 	const struct task *task;
-	const struct plain *request;
+	const struct canonical *request;
 	struct vars captures;
 	struct buf id;
 };
@@ -42,7 +42,7 @@ static const char *lookup_asked(void *ctx, const char *name)
 	return vars_get(&plan->side[side].vars, name);
 }
 
-char *link_answer_topic(const struct task *t, const struct plain *p)
+char *link_answer_topic(const struct task *t, const struct canonical *p)
 {
 	const struct reader *r = t->reader;
 	struct asked a = { .task = t, .request = p };
@@ -69,23 +69,23 @@ char *link_answer_topic(const struct task *t, const struct plain *p)
  * What comes after such a row is read by a job of its own, behind the jobs to which that row led. */
 
 static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
-			struct plain *request);
+			struct canonical *request);
 
 /* Replies are read with their request.  Where the id is in the payload, the request is known only
  * after a first reading, and this is what to read it again with; NULL: there is no need. */
-static struct plain *find_said_request(const struct task *t, const struct results *part)
+static struct canonical *find_said_request(const struct task *t, const struct results *part)
 {
 	if (t->job.request || t->reader->row->read_fn < 0)
 		return NULL;
 	for (size_t i = 0; i < part->n; i++) {
-		const struct plain *p = &part->items[i].plain;
+		const struct canonical *p = &part->items[i].plain;
 		const struct pairing *pairing;
 
 		if (part->items[i].type != ITEM_PLAIN || !logic_is_reply(p->kind))
 			continue;
 		pairing = logic_pairing(t, p);
 		if (pairing)
-			return link_copy_plain(&pairing->request);
+			return link_copy_canonical(&pairing->request);
 	}
 	return NULL;
 }
@@ -146,7 +146,7 @@ static void on_read(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
 	struct intake *in = t->intake;
-	struct plain *request = NULL;
+	struct canonical *request = NULL;
 	size_t row = 0, pos = 0;
 
 	link_task_begin(t);
@@ -172,7 +172,7 @@ static void on_read(struct job *job, struct results *results)
 static bool find_request(struct task *t, const char *device)
 {
 	const struct reader *r = t->job.readers[0];
-	struct plain p = { .kind = r->row->kind, .device = (char *)device };
+	struct canonical p = { .kind = r->row->kind, .device = (char *)device };
 	const struct pairing *pairing;
 
 	if (t->job.request || !logic_is_reply(p.kind))
@@ -180,7 +180,7 @@ static bool find_request(struct task *t, const char *device)
 	p.id = translate_topic_id(r, t->job.message->topic);
 	pairing = p.id ? logic_pairing(t, &p) : NULL;
 	if (pairing)
-		t->job.request = link_copy_plain(&pairing->request);
+		t->job.request = link_copy_canonical(&pairing->request);
 	free(p.id);
 	return t->job.request != NULL;
 }
@@ -229,7 +229,7 @@ static size_t count_together(const struct reader **readers, size_t n)
 /* Read the message by its rows from the `first` on.  `request`: that the first answers (taken), if it
  * is known; else NULL. */
 static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
-			struct plain *request)
+			struct canonical *request)
 {
 	struct task *t = link_task(l, in, JOB_READ, from);
 
@@ -290,12 +290,12 @@ static void drop_property(struct vars *properties, const char *name)
 }
 
 /* Properties that a row would write name the device or carry its credential: what came must agree. */
-static enum refusal check_property(const struct link *l, enum side from, const struct var *want,
+static enum outcome check_property(const struct link *l, enum side from, const struct var *want,
 				   const char *device, const struct vars *properties)
 {
 	const struct dialect *d = l->plan->side[from].dialect;
 	struct expected x = { .link = l, .side = from, .device = device };
-	enum refusal reason = REFUSED_NOT;
+	enum outcome reason = CARRIED;
 	struct buf text = { 0 };
 
 	/* Names may repeat in MQTT 5: one that is wrong is enough. */
@@ -309,15 +309,15 @@ static enum refusal check_property(const struct link *l, enum side from, const s
 	return reason;
 }
 
-static enum refusal check_identity(const struct link *l, enum side from, const struct match *match,
+static enum outcome check_identity(const struct link *l, enum side from, const struct match *match,
 				   const char *device, const struct vars *properties)
 {
-	enum refusal reason = REFUSED_NOT;
+	enum outcome reason = CARRIED;
 
 	for (size_t i = 0; i < match->n; i++) {
 		const struct vars *wanted = &match->readers[i]->row->properties;
 
-		for (size_t k = 0; reason == REFUSED_NOT && k < wanted->n; k++)
+		for (size_t k = 0; reason == CARRIED && k < wanted->n; k++)
 			reason = check_property(l, from, &wanted->items[k], device, properties);
 	}
 	return reason;
@@ -349,13 +349,13 @@ static bool is_stale(const struct match *match, const struct message *m)
 }
 
 /* May it pass?  Its credentials are taken out. */
-static enum refusal admit(const struct link *l, enum side from, const struct match *match,
+static enum outcome admit(const struct link *l, enum side from, const struct match *match,
 			  struct message *m)
 {
 	/* All readers have the same topic, but for the names of variables. */
 	char *native = translate_topic_device(match->readers[0], m->topic);
 	const char *device = translate_device(l->plan, from, native);
-	enum refusal reason = DEAD_OTHER_DEVICE;
+	enum outcome reason = DEAD_OTHER_DEVICE;
 
 	if (is_stale(match, m))
 		reason = DEAD_RETAINED;
@@ -367,7 +367,7 @@ static enum refusal admit(const struct link *l, enum side from, const struct mat
 }
 
 /* What can be said of a message before its payload is looked at. */
-static enum refusal sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
+static enum outcome sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
 			     struct match *match)
 {
 	if (m->retain && m->payload_len == 0)
@@ -375,31 +375,31 @@ static enum refusal sort_out(struct link *l, enum side from, const struct messag
 	if (is_new && l->echo[from] &&
 	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
 		return FILTERED_ECHO;
-	if (l->mark && trail_has(&m->properties, l->mark))
+	if (l->mark && hops_has(&m->properties, l->mark))
 		return FILTERED_LOOP;
 	if (l->plan->is_mirror && from == NORTH)
 		return FILTERED_MIRROR;
 	plan_match(l->plan, from, m->topic, match);
 	if (!match->is_known)
 		return l->plan->drop_unmatched ? FILTERED_UNMATCHED : DEAD_UNKNOWN_TOPIC;
-	return match->n ? REFUSED_NOT : FILTERED_NOT_READ;
+	return match->n ? CARRIED : FILTERED_NOT_READ;
 }
 
-static enum refusal take_in(struct link *l, enum side from, struct intake *in,
+static enum outcome take_in(struct link *l, enum side from, struct intake *in,
 			    const struct match *match)
 {
-	enum refusal reason;
+	enum outcome reason;
 
 	message_copy(&in->message, in->raw);
 	in->raw = &in->message;
-	in->trail = mem_strdup(vars_get(&in->message.properties, TRAIL_PROPERTY));
-	if (in->trail)
-		drop_property(&in->message.properties, TRAIL_PROPERTY);
+	in->hops = mem_strdup(vars_get(&in->message.properties, HOPS_PROPERTY));
+	if (in->hops)
+		drop_property(&in->message.properties, HOPS_PROPERTY);
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
 	reason = admit(l, from, match, &in->message);
-	if (reason == REFUSED_NOT)
+	if (reason == CARRIED)
 		submit_read(l, in, from, 0, NULL);
 	return reason;
 }
@@ -409,14 +409,14 @@ static void receive(struct link *l, enum side from, const struct message *m, int
 {
 	struct intake *in;
 	struct match match;
-	enum refusal reason;
+	enum outcome reason;
 
 	l->now_ms = now_ms;
 	in = link_intake(l, flow_from(from), m, tag, origin);
 	reason = sort_out(l, from, m, origin == INTAKE_RECEIVED, &match);
-	if (reason == REFUSED_NOT)
+	if (reason == CARRIED)
 		reason = take_in(l, from, in, &match);
-	if (reason != REFUSED_NOT)
+	if (reason != CARRIED)
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);
 }

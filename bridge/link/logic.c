@@ -14,18 +14,18 @@
 
 /* --- fields of bodies ---------------------------------------------------------------------- */
 
-static bool body_is(const struct plain *p, const char *key, const char *word)
+static bool body_is(const struct canonical *p, const char *key, const char *word)
 {
 	struct jslice v;
 
-	return jtext_field(plain_body(p), key, &v) && jtext_string_is(v, word);
+	return jtext_field(canonical_body(p), key, &v) && jtext_string_is(v, word);
 }
 
-static bool body_true(const struct plain *p, const char *key)
+static bool body_true(const struct canonical *p, const char *key)
 {
 	struct jslice v;
 
-	return jtext_field(plain_body(p), key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+	return jtext_field(canonical_body(p), key, &v) && jtext_type_of(v) == JTEXT_TRUE;
 }
 
 /* --- the bridge's own logic, kind by kind -------------------------------------------------- */
@@ -36,42 +36,42 @@ static enum side source(const struct task *t)
 	return t->job.side;
 }
 
-static void filtered(struct task *t, enum refusal reason)
+static void filtered(struct task *t, enum outcome reason)
 {
 	link_refuse(t->intake, reason, NULL);
 }
 
-static void on_presence(struct task *t, struct plain *p)
+static void on_presence(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 
 	if (presences_set_online(l->presences, p->device, body_true(p, "online"), &l->changes))
-		link_write_plain(l, t->intake, NORTH, p);
+		link_write_canonical(l, t->intake, NORTH, p);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 }
 
 /* An alarm that is read from a message beside other things is a state, of which only a change is a
  * message; one that has a message of its own always is. */
-static void on_alarm(struct task *t, struct plain *p)
+static void on_alarm(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	bool is_change =
 		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
 
 	if (is_change || t->intake->n_readers == 1)
-		link_write_plain(l, t->intake, NORTH, p);
+		link_write_canonical(l, t->intake, NORTH, p);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 }
 
 /* The fields of the request but for those of `but`, each with a comma behind. */
-static void put_fields(struct buf *out, const struct plain *request, const char *but)
+static void put_fields(struct buf *out, const struct canonical *request, const char *but)
 {
 	struct jfield f;
 	size_t pos = 0;
 
-	while (jtext_next_field(plain_body(request), &pos, &f)) {
+	while (jtext_next_field(canonical_body(request), &pos, &f)) {
 		if (jtext_string_is(f.key, but))
 			continue;
 		buf_append(out, f.key.text, f.key.len);
@@ -82,7 +82,7 @@ static void put_fields(struct buf *out, const struct plain *request, const char 
 }
 
 /* The body of an error reply, in the common tongue. */
-static void put_error(struct buf *out, enum kind reply, const struct plain *request,
+static void put_error(struct buf *out, enum kind reply, const struct canonical *request,
 		      const char *text)
 {
 	buf_putc(out, '{');
@@ -106,7 +106,7 @@ static void put_error(struct buf *out, enum kind reply, const struct plain *requ
 }
 
 /* Does the asker wait for a reply, and can be given one?  A command without an id is one-way. */
-static bool wants_reply(const struct link *l, enum side caller, const struct plain *request,
+static bool wants_reply(const struct link *l, enum side caller, const struct canonical *request,
 			const char *reply_topic)
 {
 	if (!request->id && !reply_topic && request->kind == KIND_COMMAND)
@@ -115,10 +115,10 @@ static bool wants_reply(const struct link *l, enum side caller, const struct pla
 }
 
 bool logic_send_error(struct link *l, struct intake *in, enum side caller,
-		      const struct plain *request, const char *reply_topic, const char *text)
+		      const struct canonical *request, const char *reply_topic, const char *text)
 {
 	enum kind kind = kind_table[request->kind].reply;
-	struct plain reply = { .kind = kind, .device = request->device, .id = request->id };
+	struct canonical reply = { .kind = kind, .device = request->device, .id = request->id };
 	struct buf body = { 0 };
 
 	/* No dialect can say that these failed, but the bridge knows something itself. */
@@ -145,7 +145,7 @@ static const char *why_not_written(size_t n_refused)
 static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 {
 	struct link *l = t->link;
-	const struct plain *far = &t->job.plain;
+	const struct canonical *far = &t->job.plain;
 	const struct pairing *pairing;
 
 	if (n_sent > 0)
@@ -162,9 +162,9 @@ static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 {
 	struct link *l = t->link;
-	const struct plain *request = &t->job.plain;
+	const struct canonical *request = &t->job.plain;
 	const struct row *row = plan_writer(l->plan, t->job.side, request->kind);
-	struct plain reply = {
+	struct canonical reply = {
 		.kind = kind_table[request->kind].reply,
 		.device = request->device,
 		.id = request->id,
@@ -180,7 +180,7 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 }
 
 /* From when on a command is too old to be obeyed; 0: it is none. */
-static int64_t expiry(const struct task *t, const struct plain *p)
+static int64_t expiry(const struct task *t, const struct canonical *p)
 {
 	double ts = p->ts ? strtod(p->ts, NULL) : 0;
 	int64_t born_ms = t->intake->at_ms;
@@ -194,27 +194,27 @@ static int64_t expiry(const struct task *t, const struct plain *p)
 }
 
 /* Too old when it came.  (One that gets too old while it waits: link_expire().) */
-static bool is_expired(const struct task *t, const struct plain *p)
+static bool is_expired(const struct task *t, const struct canonical *p)
 {
 	int64_t expires_ms = expiry(t, p);
 
 	return expires_ms && expires_ms <= t->link->now_ms;
 }
 
-static void refuse_expired(struct task *t, const struct plain *p, const char *answer_topic)
+static void refuse_expired(struct task *t, const struct canonical *p, const char *answer_topic)
 {
 	if (!logic_send_error(t->link, t->intake, source(t), p, answer_topic, "expired"))
 		link_refuse(t->intake, DEAD_EXPIRED, "older than command_max_age");
 }
 
-static void open_pairing(struct task *t, const struct plain *p, const struct row *row,
+static void open_pairing(struct task *t, const struct canonical *p, const struct row *row,
 			 const char *answer_topic)
 {
 	struct link *l = t->link;
 	const struct pairing *pairing =
 		pairings_open(l->pairings, p, source(t), row->id, answer_topic,
 			      l->now_ms + l->plan->request_timeout_ms, &l->changes);
-	struct plain far = *p;
+	struct canonical far = *p;
 
 	far.id = pairing->far_id;
 	link_write(l, t->intake,
@@ -226,7 +226,7 @@ static void open_pairing(struct task *t, const struct plain *p, const struct row
 					 .expires_ms = expiry(t, p) });
 }
 
-static void on_request(struct task *t, struct plain *p)
+static void on_request(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	enum side to = side_other(source(t));
@@ -261,7 +261,7 @@ static void on_request(struct task *t, struct plain *p)
 }
 
 /* Asks for messages, not for a reply.  A platform that has no snapshots is asked for attributes. */
-static void on_snapshot_request(struct task *t, struct plain *p)
+static void on_snapshot_request(struct task *t, struct canonical *p)
 {
 	const struct plan *plan = t->link->plan;
 	const struct row *row = plan_writer(plan, NORTH, p->kind);
@@ -273,10 +273,10 @@ static void on_snapshot_request(struct task *t, struct plain *p)
 	else if (plan_reader(plan, NORTH, KIND_ATTRIBUTES_REPLY))
 		open_pairing(t, p, row, NULL);
 	else
-		link_write_plain(t->link, t->intake, NORTH, p);
+		link_write_canonical(t->link, t->intake, NORTH, p);
 }
 
-const struct pairing *logic_pairing(const struct task *t, const struct plain *p)
+const struct pairing *logic_pairing(const struct task *t, const struct canonical *p)
 {
 	const struct pairings *pairings = t->link->pairings;
 	enum side caller = side_other(source(t));
@@ -288,12 +288,12 @@ const struct pairing *logic_pairing(const struct task *t, const struct plain *p)
 	return found;
 }
 
-static void on_reply(struct task *t, struct plain *p)
+static void on_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	const struct pairing *pairing = logic_pairing(t, p);
 	bool is_final = p->kind != KIND_COMMAND_REPLY || !body_is(p, "status", "in_progress");
-	struct plain near = *p;
+	struct canonical near = *p;
 
 	if (!pairing) {
 		if (l->plan->is_mirror)
@@ -323,13 +323,13 @@ static void on_reply(struct task *t, struct plain *p)
 static void confirm(struct link *l, struct intake *in, const char *device, const char *id,
 		    const struct buf *body)
 {
-	struct plain p = { .kind = KIND_CONFIG_REPLY,
-			   .device = (char *)device,
-			   .id = (char *)id,
-			   .body = body->data,
-			   .body_len = body->len };
+	struct canonical p = { .kind = KIND_CONFIG_REPLY,
+			       .device = (char *)device,
+			       .id = (char *)id,
+			       .body = body->data,
+			       .body_len = body->len };
 
-	link_write_plain(l, in, NORTH, &p);
+	link_write_canonical(l, in, NORTH, &p);
 }
 
 /* Of a push that the south's dialect cannot say (a deletion, often) nobody will hear again. */
@@ -346,9 +346,9 @@ static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 	buf_fini(&reply);
 }
 
-static void push(struct task *t, const struct plain *p, const struct buf *body, bool waits)
+static void push(struct task *t, const struct canonical *p, const struct buf *body, bool waits)
 {
-	struct plain config = *p;
+	struct canonical config = *p;
 
 	config.body = body->data;
 	config.body_len = body->len;
@@ -357,7 +357,7 @@ static void push(struct task *t, const struct plain *p, const struct buf *body, 
 			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
 }
 
-static void on_config(struct task *t, struct plain *p)
+static void on_config(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	/* Whoever gives or has a Response Topic waits for a word. */
@@ -369,7 +369,7 @@ static void on_config(struct task *t, struct plain *p)
 
 	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
-	else if (!twins_push(l->twins, p->device, plain_body(p), waits, l->now_ms, &l->changes,
+	else if (!twins_push(l->twins, p->device, canonical_body(p), waits, l->now_ms, &l->changes,
 			     &result, &config, &reply, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else if (result.is_change)
@@ -382,13 +382,13 @@ static void on_config(struct task *t, struct plain *p)
 	buf_fini(&reply);
 }
 
-static void on_config_reply(struct task *t, struct plain *p)
+static void on_config_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct buf reply = { 0 };
 	struct err e = { 0 };
 
-	if (!twins_confirm(l->twins, p->device, plain_body(p), &l->changes, &reply, &e))
+	if (!twins_confirm(l->twins, p->device, canonical_body(p), &l->changes, &reply, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else
 		confirm(l, t->intake, p->device, p->id, &reply);
@@ -396,21 +396,21 @@ static void on_config_reply(struct task *t, struct plain *p)
 }
 
 /* Attributes on a row that gives back what was pushed. */
-static void on_attributes(struct task *t, struct plain *p)
+static void on_attributes(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct buf news = { 0 }, rest = { 0 }, reply = { 0 };
 	bool is_confirmed = false;
 
-	logic_drop_carried(l, p->device, plain_body(p), &news);
+	logic_drop_carried(l, p->device, canonical_body(p), &news);
 	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, &l->changes, &rest,
 		   &is_confirmed, &reply);
 	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
 		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
-		plain_set_body(p, rest.data, rest.len);
+		canonical_set_body(p, rest.data, rest.len);
 		logic_note_attributes(l, p);
-		link_write_plain(l, t->intake, NORTH, p);
+		link_write_canonical(l, t->intake, NORTH, p);
 	} else {
 		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
 	}
@@ -422,7 +422,7 @@ static void on_attributes(struct task *t, struct plain *p)
 /* --- provisioning */
 
 /* The session's own provisioning key replaces the device's, if set. */
-static void replace_key(const struct plan *plan, struct plain *p)
+static void replace_key(const struct plan *plan, struct canonical *p)
 {
 	const char *const fields[][2] = { { "provision_key", plan->provision_key },
 					  { "provision_secret", plan->provision_secret },
@@ -436,7 +436,7 @@ static void replace_key(const struct plan *plan, struct plain *p)
 					       json_object_new_string(fields[i][1]));
 	if (body) {
 		jtext_tree_put(&text, body);
-		plain_set_body(p, text.data, text.len);
+		canonical_set_body(p, text.data, text.len);
 	}
 	json_object_put(body);
 	buf_fini(&text);
@@ -475,7 +475,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
-			l->ops.login(l->ctx, plain_body(&a->message));
+			l->ops.login(l->ctx, canonical_body(&a->message));
 			break;
 		case PROVISION_CLOSE:
 			l->ops.end_provisioning(l->ctx);
@@ -486,7 +486,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 }
 
 /* The id by which the south knows the device: as configured, or one that it will always get. */
-static void put_south_id(const struct link *l, const struct plain *p, struct buf *out)
+static void put_south_id(const struct link *l, const struct canonical *p, struct buf *out)
 {
 	const char *own = vars_get(&l->plan->side[SOUTH].vars, "device");
 	struct jslice name;
@@ -498,14 +498,15 @@ static void put_south_id(const struct link *l, const struct plain *p, struct buf
 		return;
 	}
 	buf_printf(&seed, "%s/", l->plan->name);
-	if (!jtext_field(plain_body(p), "device_name", &name) || !jtext_string_decode(name, &seed))
+	if (!jtext_field(canonical_body(p), "device_name", &name) ||
+	    !jtext_string_decode(name, &seed))
 		buf_puts(&seed, p->device);
 	crypto_uuid_of(buf_str(&seed), uuid);
 	buf_puts(out, uuid);
 	buf_fini(&seed);
 }
 
-static void on_provision(struct task *t, struct plain *p)
+static void on_provision(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct provision_actions acts = { 0 };
@@ -532,13 +533,13 @@ static void on_provision(struct task *t, struct plain *p)
 	buf_fini(&id);
 }
 
-static void on_provision_reply(struct task *t, struct plain *p)
+static void on_provision_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct provision_actions acts = { 0 };
 	struct err e = { 0 };
 
-	if (provisions_reply(l->provisions, plain_body(p), &l->changes, &acts, &e))
+	if (provisions_reply(l->provisions, canonical_body(p), &l->changes, &acts, &e))
 		logic_provision(l, t->intake, &acts);
 	else
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);
@@ -546,7 +547,7 @@ static void on_provision_reply(struct task *t, struct plain *p)
 
 /* --- by kind ------------------------------------------------------------------------------- */
 
-static void (*const logic[KINDS])(struct task *t, struct plain *p) = {
+static void (*const logic[KINDS])(struct task *t, struct canonical *p) = {
 	[KIND_ALARM] = on_alarm,
 	[KIND_PRESENCE] = on_presence,
 	[KIND_ATTRIBUTES] = on_attributes,
@@ -567,7 +568,7 @@ static void (*const logic[KINDS])(struct task *t, struct plain *p) = {
 };
 
 /* The mapping itself answers what its platform asks (kinds.md, getSessionLimits). */
-static void give_back(struct task *t, const struct plain *p)
+static void give_back(struct task *t, const struct canonical *p)
 {
 	bool is_reply = kind_table[p->kind].request != KIND_NONE;
 	char *answer_topic = is_reply ? link_answer_topic(t, p) : NULL;
@@ -578,7 +579,7 @@ static void give_back(struct task *t, const struct plain *p)
 	free(answer_topic);
 }
 
-void logic_take(struct task *t, struct plain *p)
+void logic_take(struct task *t, struct canonical *p)
 {
 	bool echoes = t->reader->row->echoes != KIND_NONE;
 	enum side to = flow_target(kind_table[p->kind].flow);
@@ -592,7 +593,7 @@ void logic_take(struct task *t, struct plain *p)
 	else {
 		if (p->kind == KIND_ATTRIBUTES)
 			logic_note_attributes(t->link, p);
-		link_write_plain(t->link, t->intake, to, p);
+		link_write_canonical(t->link, t->intake, to, p);
 	}
 }
 

@@ -13,11 +13,11 @@
 
 /* The device asks for names of one scope or of both; without any names, for all it has. */
 static void put_scope(struct buf *out, const char *scope, struct jslice object,
-		      const struct plain *request)
+		      const struct canonical *request)
 {
 	struct jslice names = { NULL, 0 }, other;
-	bool has_names = jtext_field(plain_body(request), scope, &names);
-	bool has_others = jtext_field(plain_body(request),
+	bool has_names = jtext_field(canonical_body(request), scope, &names);
+	bool has_others = jtext_field(canonical_body(request),
 				      strcmp(scope, "client") == 0 ? "shared" : "client", &other);
 
 	buf_printf(out, "\"%s\":", scope);
@@ -28,11 +28,11 @@ static void put_scope(struct buf *out, const char *scope, struct jslice object,
 }
 
 void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
-			     const struct plain *request, const char *reply_topic)
+			     const struct canonical *request, const char *reply_topic)
 {
-	struct plain reply = { .kind = KIND_ATTRIBUTES_REPLY,
-			       .device = request->device,
-			       .id = request->id };
+	struct canonical reply = { .kind = KIND_ATTRIBUTES_REPLY,
+				   .device = request->device,
+				   .id = request->id };
 	struct buf client = { 0 }, shared = { 0 }, body = { 0 };
 
 	reporteds_put(l->reporteds, request->device, &client);
@@ -50,10 +50,10 @@ void logic_answer_attributes(struct link *l, struct intake *in, enum side caller
 	buf_fini(&body);
 }
 
-void logic_note_attributes(struct link *l, const struct plain *p)
+void logic_note_attributes(struct link *l, const struct canonical *p)
 {
 	if (l->keeps_reported)
-		reporteds_merge(l->reporteds, p->device, plain_body(p), &l->changes);
+		reporteds_merge(l->reporteds, p->device, canonical_body(p), &l->changes);
 }
 
 /* The name of a field for the memory, and its value in one spelling. */
@@ -124,29 +124,30 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device)
 {
-	struct plain config = { .kind = KIND_CONFIG, .device = (char *)device };
+	struct canonical config = { .kind = KIND_CONFIG, .device = (char *)device };
 	struct buf body = { 0 };
 
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && twins_current(l->twins, device, &body)) {
 		config.body = body.data;
 		config.body_len = body.len;
-		link_write_plain(l, in, SOUTH, &config);
+		link_write_canonical(l, in, SOUTH, &config);
 	} else {
 		link_refuse(in, FILTERED_NO_CHANGE, NULL);
 	}
 	buf_fini(&body);
 }
 
-void logic_take_snapshot(struct task *t, const struct plain *p)
+void logic_take_snapshot(struct task *t, const struct canonical *p)
 {
 	struct link *l = t->link;
 	struct buf full = { 0 }, config = { 0 }, reply = { 0 };
 	struct twin_push push = { 0 };
 	struct jslice part;
 
-	if (jtext_field(plain_body(p), "client", &part) && l->keeps_reported)
+	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
-	if (jtext_field(plain_body(p), "shared", &part) && jtext_type_of(part) == JTEXT_OBJECT) {
+	if (jtext_field(canonical_body(p), "shared", &part) &&
+	    jtext_type_of(part) == JTEXT_OBJECT) {
 		buf_puts(&full, "{\"full\":");
 		buf_append(&full, part.text, part.len);
 		buf_putc(&full, '}');
@@ -160,11 +161,11 @@ void logic_take_snapshot(struct task *t, const struct plain *p)
 }
 
 /* The text of a string in the body, appended; false if there is none. */
-static bool put_text_of(const struct plain *p, const char *key, struct buf *out)
+static bool put_text_of(const struct canonical *p, const char *key, struct buf *out)
 {
 	struct jslice v;
 
-	return jtext_field(plain_body(p), key, &v) && jtext_string_decode(v, out);
+	return jtext_field(canonical_body(p), key, &v) && jtext_string_decode(v, out);
 }
 
 static void forget(struct link *l, const char *device)
@@ -175,7 +176,7 @@ static void forget(struct link *l, const char *device)
 	devices_forget(l->plan->devices, device, &l->changes);
 }
 
-void logic_change_device(struct task *t, struct plain *p)
+void logic_change_device(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct buf name = { 0 }, new_name = { 0 }, here = { 0 };
@@ -183,7 +184,7 @@ void logic_change_device(struct task *t, struct plain *p)
 
 	if (plan_writer(l->plan, side_other(t->job.side), p->kind)) {
 		/* The other side does the same, so the two go on using one name. */
-		link_write_plain(l, t->intake, side_other(t->job.side), p);
+		link_write_canonical(l, t->intake, side_other(t->job.side), p);
 		return;
 	}
 	if (put_text_of(p, "name", &name))

@@ -5,9 +5,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "jq/mapping.h"
-#include "plan/circles.h"
+#include "plan/loops.h"
 #include "plan/plan.h"
-#include "plan/shadow.h"
+#include "plan/unreachable.h"
 
 /* The check of one side of a link. */
 struct check {
@@ -103,7 +103,7 @@ static void check_shadows(const struct check *c)
 	for (size_t i = 0; i < ps->n_readers; i++) {
 		const struct reader *r = &ps->readers[i];
 
-		if (!is_read_on(r->row, c->side) || !shadow_is_total(ps, r, NULL))
+		if (!is_read_on(r->row, c->side) || !unreachable_is_total(ps, r, NULL))
 			continue;
 		buf_reset(&topic);
 		put_topic(&topic, c, r);
@@ -366,5 +366,5 @@ void linkcheck_all(const struct linkcheck *links, size_t n, struct report *repor
 			check_shadows(&c);
 			check_ids(&c);
 		}
-	circles_check(links, n, report);
+	loops_check(links, n, report);
 }

@@ -25,7 +25,7 @@ struct linkcheck {
 /* Check all links of a configuration, each by itself and then together.
  * Errors: templates that the variables make ambiguous; a topic (or correlation, ...) that needs an {id}
  * which no message gives; ids that cannot be converted; messages that would come back to where they
- * were read (circles.h).
+ * were read (loops.h).
  * Warnings: rows that can never be read; rows that the variables put on one topic; ids that may not
  * convert. */
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report);

@@ -11,17 +11,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "net/control.h"
+#include "net/control_server.h"
 #include "net/loop.h"
-#include "run/letters.h"
-#include "run/line.h"
-#include "run/records.h"
-#include "run/request.h"
+#include "run/control_request.h"
+#include "run/live_link.h"
 #include "run/storage.h"
 #include "store/db.h"
+#include "store/deadletter_live.h"
 #include "store/journal.h"
+#include "store/journal_live.h"
 #include "store/state.h"
-#include "translate/translator.h"
+#include "translate/executor.h"
 #include "work/worker.h"
 
 #define BUSY_TRIES   40 /* for the state: two seconds ... */
@@ -30,13 +30,13 @@
 
 struct bridge {
 	const struct conf *conf;
-	struct line_parts parts;
+	struct live_link_parts parts;
 	struct storage storage;
 	struct workers *workers;
-	struct line **lines;
-	size_t n_lines;
-	struct control *control;
-	struct request_parts asked; /* what requests over it work on */
+	struct live_link **links;
+	size_t n_links;
+	struct control_server *control;
+	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
 	bool has_asked;		 /* for a change, in this turn */
@@ -66,8 +66,8 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 {
 	int64_t earliest = storage_deadline(&b->storage);
 
-	for (size_t i = 0; i < b->n_lines; i++) {
-		int64_t d = line_next_deadline(b->lines[i]);
+	for (size_t i = 0; i < b->n_links; i++) {
+		int64_t d = live_link_next_deadline(b->links[i]);
 
 		if (d < earliest)
 			earliest = d;
@@ -86,10 +86,11 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 /* Under load there is always something on its way: what came after the signal is not waited for. */
 static bool is_drained(const struct bridge *b)
 {
-	bool is_idle = translator_is_idle(b->parts.translator);
+	bool is_idle = executor_is_idle(b->parts.executor);
 
-	for (size_t i = 0; i < b->n_lines; i++)
-		if (!line_has_settled(b->lines[i]) && !(is_idle && line_is_drained(b->lines[i])))
+	for (size_t i = 0; i < b->n_links; i++)
+		if (!live_link_has_settled(b->links[i]) &&
+		    !(is_idle && live_link_is_drained(b->links[i])))
 			return false;
 	return true;
 }
@@ -101,7 +102,7 @@ static void run_requests(struct bridge *b)
 	struct db *db = b->parts.db;
 	unsigned long before = db_rollbacks(db);
 
-	control_step(b->control);
+	control_server_step(b->control);
 	b->has_asked = db_is_writing(db) || db_rollbacks(db) != before;
 	b->rollbacks = before;
 	if (db_rollbacks(db) != before)
@@ -115,11 +116,11 @@ static void let_answers_out(struct bridge *b)
 
 	if (b->has_asked && db_rollbacks(b->parts.db) != b->rollbacks) {
 		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
-		request_put_error(&e, &line);
-		control_revoke(b->control, line.data, line.len);
+		control_request_put_error(&e, &line);
+		control_server_revoke(b->control, line.data, line.len);
 	}
 	buf_fini(&line);
-	control_flush(b->control);
+	control_server_flush(b->control);
 }
 
 static void before_sleep(void *ctx, int64_t now_ms)
@@ -129,18 +130,18 @@ static void before_sleep(void *ctx, int64_t now_ms)
 
 	if (b->has_failed)
 		return;
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_tick(b->lines[i], now_ms);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_tick(b->links[i], now_ms);
 	run_requests(b);
-	translator_run(b->parts.translator);
+	executor_run(b->parts.executor);
 	workers_flush(b->workers); /* they work while the disk does */
 	switch (storage_commit(&b->storage, now_ms, false, &e)) {
 	case STORAGE_FAILED:
 		bridge_fail(b, &e);
 		return; /* what was not acknowledged comes again */
 	case STORAGE_DONE:
-		for (size_t i = 0; i < b->n_lines; i++)
-			line_flush(b->lines[i], now_ms);
+		for (size_t i = 0; i < b->n_links; i++)
+			live_link_flush(b->links[i], now_ms);
 		break;
 	case STORAGE_WAITS:
 		break;
@@ -166,8 +167,8 @@ static void on_signal(void *ctx, int signum)
 
 	log_event(LOG_INFO, "stopping", "signal=%s", signum == SIGTERM ? "SIGTERM" : "SIGINT");
 	b->is_stopping = true;
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_stop(b->lines[i]);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_stop(b->links[i]);
 	loop_timer_set(b->parts.loop, &b->drain, DRAIN_MS, on_drained_too_long, b);
 }
 
@@ -177,36 +178,38 @@ static void *on_ask(void *ctx, const char *line, size_t n)
 {
 	struct bridge *b = ctx;
 
-	return request_new(&b->asked, line, n);
+	return control_request_new(&b->asked, line, n);
 }
 
 static bool on_more(void *ctx, void *answer, struct buf *out)
 {
 	(void)ctx;
-	return request_more(answer, out);
+	return control_request_more(answer, out);
 }
 
 static void on_end(void *ctx, void *answer)
 {
 	(void)ctx;
-	request_free(answer);
+	control_request_free(answer);
 }
 
-static const struct control_ops control_ops = { .ask = on_ask, .more = on_more, .end = on_end };
+static const struct control_server_ops control_server_ops = { .ask = on_ask,
+							      .more = on_more,
+							      .end = on_end };
 
 static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct err *e)
 {
-	b->asked = (struct request_parts){
+	b->asked = (struct control_request_parts){
 		.conf = conf,
 		.db = b->parts.db,
 		.letters = b->parts.letters,
-		.lines = b->lines,
-		.n_lines = b->n_lines,
-		.records = b->parts.records,
+		.links = b->links,
+		.n_links = b->n_links,
+		.journal = b->parts.journal,
 		.is_running = true,
 		.started_ms = clock_mono_ms(),
 	};
-	b->control = control_new(b->parts.loop, conf->state, &control_ops, b, e);
+	b->control = control_server_new(b->parts.loop, conf->state, &control_server_ops, b, e);
 	return b->control;
 }
 
@@ -228,30 +231,30 @@ static struct db *open_state(const struct conf *conf, struct err *e)
 	return db;
 }
 
-/* What the lines share; on failure, bridge_free() ends what is there. */
+/* What the links share; on failure, bridge_free() ends what is there. */
 static bool make_parts(struct bridge *b, struct err *e)
 {
-	struct line_parts *parts = &b->parts;
+	struct live_link_parts *parts = &b->parts;
 
 	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
-	    !(parts->records = records_new(parts->db, e)) ||
-	    !(parts->letters = letters_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
+	    !(parts->journal = journal_live_new(parts->db, e)) ||
+	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
 	    !(b->workers = workers_new(parts->loop, (unsigned)b->conf->workers, e)))
 		return false;
-	parts->translator = translator_new(workers_hand(b->workers));
+	parts->executor = executor_new(workers_pool(b->workers));
 	return true;
 }
 
-static bool make_lines(struct bridge *b, struct plan *const *plans, struct err *e)
+static bool make_links(struct bridge *b, struct plan *const *plans, struct err *e)
 {
-	b->lines = mem_zalloc(b->conf->n_links * sizeof *b->lines);
-	for (; b->n_lines < b->conf->n_links; b->n_lines++) {
-		size_t i = b->n_lines;
+	b->links = mem_zalloc(b->conf->n_links * sizeof *b->links);
+	for (; b->n_links < b->conf->n_links; b->n_links++) {
+		size_t i = b->n_links;
 
-		b->lines[i] = line_new(&b->parts, &b->conf->links[i], plans[i], e);
-		if (!b->lines[i])
+		b->links[i] = live_link_new(&b->parts, &b->conf->links[i], plans[i], e);
+		if (!b->links[i])
 			return false;
 	}
 	return true;
@@ -269,14 +272,14 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 
 	b->conf = conf;
 	b->deadline_ms = INT64_MAX;
-	if (!make_parts(b, e) || !make_lines(b, plans, e))
+	if (!make_parts(b, e) || !make_links(b, plans, e))
 		goto fail;
 	b->storage = (struct storage){
 		.db = b->parts.db,
-		.records = b->parts.records,
+		.journal = b->parts.journal,
 		.letters = b->parts.letters,
-		.lines = b->lines,
-		.n_lines = b->n_lines,
+		.links = b->links,
+		.n_links = b->n_links,
 		.max_bytes = (uint64_t)conf->journal.max_bytes,
 	};
 	if (workers_start(b->workers, e) && hear_signals(b, e) && listen_to_verbs(b, conf, e))
@@ -288,8 +291,8 @@ fail:
 
 static bool open_sessions(struct bridge *b)
 {
-	for (size_t i = 0; i < b->n_lines; i++)
-		if (!line_open(b->lines[i]))
+	for (size_t i = 0; i < b->n_links; i++)
+		if (!live_link_open(b->links[i]))
 			return false;
 	return true;
 }
@@ -313,18 +316,18 @@ static void tell_state_orphans(void *ctx, const char *link, size_t n)
  * configured stays: it may come back. */
 static bool resume(struct bridge *b)
 {
-	static const struct records_reader reader = { .take = line_take_again,
-						      .orphans = tell_orphans };
+	static const struct journal_live_reader reader = { .take = live_link_take_again,
+							   .orphans = tell_orphans };
 	struct err e = { 0 };
 
 	if (!journal_count_start(b->parts.db, &e) ||
 	    !state_count(b->parts.db, tell_state_orphans, b, &e) ||
-	    !records_resume(b->parts.records, &reader, &e)) {
+	    !journal_live_resume(b->parts.journal, &reader, &e)) {
 		bridge_fail(b, &e);
 		return false;
 	}
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_resume(b->lines[i]);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_resume(b->links[i]);
 	return true;
 }
 
@@ -337,8 +340,8 @@ static bool finish(struct bridge *b)
 		bridge_fail(b, &e);
 		return false;
 	}
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_acknowledge(b->lines[i], loop_now_ms(b->parts.loop));
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_acknowledge(b->links[i], loop_now_ms(b->parts.loop));
 	return true;
 }
 
@@ -350,11 +353,11 @@ bool bridge_run(struct bridge *b)
 		return false;
 	storage_start(&b->storage, loop_now_ms(b->parts.loop));
 	loop_before_sleep(b->parts.loop, before_sleep, b);
-	log_event(LOG_INFO, "started", "links=%zu", b->n_lines);
+	log_event(LOG_INFO, "started", "links=%zu", b->n_links);
 	loop_run(b->parts.loop);
 	ok = !b->has_failed && finish(b);
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_log_counters(b->lines[i]);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_log_counters(b->links[i]);
 	return ok;
 }
 
@@ -363,31 +366,31 @@ static void bury_rest(struct bridge *b)
 {
 	struct err e = { 0 };
 
-	if (b->parts.letters &&
-	    !(letters_write(b->parts.letters, clock_now_ms(), &e) && db_commit(b->parts.db, &e)))
+	if (b->parts.letters && !(deadletter_live_write(b->parts.letters, clock_now_ms(), &e) &&
+				  db_commit(b->parts.db, &e)))
 		log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e.text));
 }
 
 void bridge_free(struct bridge *b)
 {
-	struct line_parts *parts = &b->parts;
+	struct live_link_parts *parts = &b->parts;
 
 	parts->is_closing = true;
-	control_free(b->control);
+	control_server_free(b->control);
 	workers_free(b->workers);
-	for (size_t i = 0; i < b->n_lines; i++)
-		line_free(b->lines[i]);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_free(b->links[i]);
 	if (!b->has_failed)
 		bury_rest(b);
-	translator_free(parts->translator);
+	executor_free(parts->executor);
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);
 		loop_free(parts->loop);
 	}
-	letters_free(parts->letters);
-	records_free(parts->records);
+	deadletter_live_free(parts->letters);
+	journal_live_free(parts->journal);
 	db_close(parts->db);
-	free(b->lines);
+	free(b->links);
 	free(b);
 }

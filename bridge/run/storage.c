@@ -2,10 +2,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "run/letters.h"
-#include "run/line.h"
-#include "run/records.h"
+#include "run/live_link.h"
 #include "store/db.h"
+#include "store/deadletter_live.h"
+#include "store/journal_live.h"
 #include "store/reserve.h"
 
 #define PROBE_MS 1000
@@ -30,13 +30,13 @@ void storage_start(struct storage *s, int64_t now_ms)
 
 static void hold(struct storage *s, int64_t now_ms)
 {
-	uint64_t share = s->n_lines ? s->max_bytes / s->n_lines : 0;
+	uint64_t share = s->n_links ? s->max_bytes / s->n_links : 0;
 
-	for (size_t i = 0; i < s->n_lines; i++)
-		line_hold_sources(s->lines[i],
-				  s->is_full ||
-					  (s->is_over && line_journal_bytes(s->lines[i]) >= share),
-				  now_ms);
+	for (size_t i = 0; i < s->n_links; i++)
+		live_link_hold_sources(
+			s->links[i],
+			s->is_full || (s->is_over && live_link_journal_bytes(s->links[i]) >= share),
+			now_ms);
 }
 
 static bool commit(struct storage *s, int64_t now_ms, struct err *e)
@@ -44,12 +44,12 @@ static bool commit(struct storage *s, int64_t now_ms, struct err *e)
 	bool ok = true;
 
 	s->has_changes = true;
-	for (size_t i = 0; ok && i < s->n_lines; i++)
-		ok = line_save(s->lines[i], e);
+	for (size_t i = 0; ok && i < s->n_links; i++)
+		ok = live_link_save(s->links[i], e);
 	if (ok)
 		s->has_changes = db_is_writing(s->db);
-	ok = ok && letters_write(s->letters, now_ms, e) &&
-	     records_write(s->records, s->is_last ? INT64_MAX : now_ms, e);
+	ok = ok && deadletter_live_write(s->letters, now_ms, e) &&
+	     journal_live_write(s->journal, s->is_last ? INT64_MAX : now_ms, e);
 	if (!ok) {
 		db_commit(s->db, NULL); /* is false, and all can be tried again */
 		return false;
@@ -57,10 +57,10 @@ static bool commit(struct storage *s, int64_t now_ms, struct err *e)
 	if (!db_commit(s->db, e))
 		return false;
 	s->is_waiting = false;
-	records_committed(s->records);
-	letters_committed(s->letters);
-	for (size_t i = 0; i < s->n_lines; i++)
-		line_saved(s->lines[i]);
+	journal_live_committed(s->journal);
+	deadletter_live_committed(s->letters);
+	for (size_t i = 0; i < s->n_links; i++)
+		live_link_saved(s->links[i]);
 	return true;
 }
 
@@ -71,13 +71,13 @@ static enum storage_result commit_less(struct storage *s, int64_t now_ms, struct
 		return STORAGE_DONE;
 	if (e->code != ERR_FULL)
 		return STORAGE_FAILED;
-	records_give_up(s->records);
+	journal_live_give_up(s->journal);
 	hold(s, now_ms);
 	if (commit(s, now_ms, e))
 		return STORAGE_DONE;
 	if (e->code != ERR_FULL)
 		return STORAGE_FAILED;
-	if (!s->has_changes && !records_has_news(s->records))
+	if (!s->has_changes && !journal_live_has_news(s->journal))
 		return STORAGE_DONE;
 	if (!s->is_waiting)
 		log_event(LOG_ERROR, "disk-waits", "reason=%s", log_value(e->text));
@@ -108,12 +108,12 @@ static void probe(struct storage *s, int64_t now_ms)
 		return;
 	s->is_full = false;
 	log_event(LOG_INFO, "disk-free", "bytes=%llu",
-		  (unsigned long long)records_bytes(s->records));
+		  (unsigned long long)journal_live_bytes(s->journal));
 }
 
 static void step_limit(struct storage *s)
 {
-	uint64_t bytes = records_bytes(s->records);
+	uint64_t bytes = journal_live_bytes(s->journal);
 	bool is_over = bytes >= (s->is_over ? s->max_bytes / 4 * 3 : s->max_bytes);
 
 	if (is_over != s->is_over)
@@ -139,5 +139,5 @@ int64_t storage_deadline(const struct storage *s)
 	if (s->is_full) /* what is due does not fit, and is tried again with every turn */
 		return s->probe_ms;
 	/* Letters that are there now came after the commit, and so did what else they led to. */
-	return letters_has_news(s->letters) ? 0 : records_deadline(s->records);
+	return deadletter_live_has_news(s->letters) ? 0 : journal_live_deadline(s->journal);
 }

@@ -4,7 +4,7 @@
  *
  * - The reserve (store/reserve.h) is given up, and the same transaction tried again.  With that room,
  *   what was read this turn is still stored and acknowledged.  Then all sources are held
- *   (line_hold_sources): disconnected, their sessions kept at the brokers.  Deliveries go on, and
+ *   (live_link_hold_sources): disconnected, their sessions kept at the brokers.  Deliveries go on, and
  *   what is settled gives its space back.
  * - If it does not fit even so, sources are held at once, with what they sent unacknowledged.  It is
  *   forgotten for the journal only: carried like the rest, counted once, and, as the broker sends it
@@ -31,16 +31,16 @@
 
 struct db;
 struct err;
-struct letters;
-struct line;
-struct records;
+struct deadletter_live;
+struct live_link;
+struct journal_live;
 
 struct storage {
 	struct db *db;
-	struct records *records;
-	struct letters *letters;
-	struct line **lines;
-	size_t n_lines;
+	struct journal_live *journal;
+	struct deadletter_live *letters;
+	struct live_link **links;
+	size_t n_links;
 	uint64_t max_bytes;
 
 	/* storage.c's own */

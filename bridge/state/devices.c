@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/row.h"
+#include "state/state_json.h"
 
 #define MACHINE "device"
 
@@ -79,9 +79,9 @@ static void put_row(const struct device *d, struct changes *out)
 	struct buf row = { 0 };
 
 	buf_puts(&row, "{\"south\":");
-	row_put_text(&row, d->native[SOUTH]);
+	state_json_put_text(&row, d->native[SOUTH]);
 	buf_puts(&row, ",\"north\":");
-	row_put_text(&row, d->native[NORTH]);
+	state_json_put_text(&row, d->native[NORTH]);
 	buf_putc(&row, '}');
 	changes_put(out, MACHINE, d->name, row.data, false);
 	buf_fini(&row);
@@ -131,8 +131,9 @@ bool devices_restore(struct devices *t, const char *key, const char *value, stru
 	char *native[SIDES] = { NULL, NULL };
 	struct buf text = { 0 };
 	struct jslice row;
-	bool ok = row_read(value, &text, &row) && row_text(row, "south", &native[SOUTH]) &&
-		  row_text(row, "north", &native[NORTH]);
+	bool ok = state_json_read(value, &text, &row) &&
+		  state_json_text(row, "south", &native[SOUTH]) &&
+		  state_json_text(row, "north", &native[NORTH]);
 
 	for (int s = 0; ok && s < SIDES; s++)
 		set_native(t, device_of(t, key), (enum side)s, native[s]);

@@ -11,7 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/row.h"
+#include "state/state_json.h"
 
 #define MACHINE "pairing"
 #define COUNTER "counter/" /* before the device: no kind is called that */
@@ -55,7 +55,7 @@ static void free_entry(void *value)
 {
 	struct entry *it = value;
 
-	plain_fini(&it->pairing.request);
+	canonical_fini(&it->pairing.request);
 	free(it->pairing.far_id);
 	free(it->pairing.reply_topic);
 	free(it->key);
@@ -115,7 +115,7 @@ static void heap_settle(struct pairings *t, size_t n, size_t i, struct entry *it
 
 /* Keys. */
 
-static const char *device_of(const struct plain *p)
+static const char *device_of(const struct canonical *p)
 {
 	return p->device ? p->device : "";
 }
@@ -148,10 +148,10 @@ static void put_row(const struct entry *it, struct changes *out)
 	struct buf row = { 0 };
 
 	buf_puts(&row, "{\"request\":");
-	plain_put(&row, &p->request);
+	canonical_put(&row, &p->request);
 	buf_printf(&row, ",\"caller\":\"%s\",\"far_id\":%s,\"reply_topic\":", side_name(p->caller),
 		   p->far_id);
-	row_put_text(&row, p->reply_topic);
+	state_json_put_text(&row, p->reply_topic);
 	buf_printf(&row, ",\"deadline_ms\":%" PRId64 "}", p->deadline_ms);
 	changes_put(out, MACHINE, it->key, buf_str(&row), false);
 	buf_fini(&row);
@@ -229,12 +229,12 @@ static struct entry *add(struct pairings *t, const struct pairing *p)
 }
 
 /* A chunk of firmware is asked for by the same numbers on both sides, and as often as one likes. */
-static bool keeps_its_id(const struct plain *request)
+static bool keeps_its_id(const struct canonical *request)
 {
 	return request->kind == KIND_FIRMWARE_CHUNK_REQUEST && request->id;
 }
 
-const struct pairing *pairings_open(struct pairings *t, const struct plain *request,
+const struct pairing *pairings_open(struct pairings *t, const struct canonical *request,
 				    enum side caller, enum id_type far_type,
 				    const char *reply_topic, int64_t deadline_ms,
 				    struct changes *out)
@@ -249,7 +249,7 @@ const struct pairing *pairings_open(struct pairings *t, const struct plain *requ
 		pairings_extend(t, again, deadline_ms, out);
 		return again;
 	}
-	plain_copy(&p.request, request);
+	canonical_copy(&p.request, request);
 	p.far_id = keeps_its_id(request) ? mem_strdup(request->id)
 					 : new_far_id(t, device_of(request), far_type, out);
 	p.reply_topic = mem_strdup(reply_topic);
@@ -360,15 +360,16 @@ static bool read_pairing(struct jslice row, struct pairing *p)
 {
 	struct jslice request, id;
 
-	if (!jtext_field(row, "request", &request) || !plain_parse(&p->request, request, NULL) ||
-	    p->request.kind == KIND_NONE)
+	if (!jtext_field(row, "request", &request) ||
+	    !canonical_parse(&p->request, request, NULL) || p->request.kind == KIND_NONE)
 		return false;
 	if (!jtext_field(row, "far_id", &id) ||
 	    (jtext_type_of(id) != JTEXT_NUMBER && jtext_type_of(id) != JTEXT_STRING))
 		return false;
 	p->far_id = mem_strndup(id.text, id.len);
-	return read_caller(row, &p->caller) && row_text(row, "reply_topic", &p->reply_topic) &&
-	       row_integer(row, "deadline_ms", &p->deadline_ms);
+	return read_caller(row, &p->caller) &&
+	       state_json_text(row, "reply_topic", &p->reply_topic) &&
+	       state_json_integer(row, "deadline_ms", &p->deadline_ms);
 }
 
 static bool restore_pairing(struct pairings *t, const char *key, const char *value)
@@ -379,7 +380,7 @@ static bool restore_pairing(struct pairings *t, const char *key, const char *val
 	int64_t number;
 	bool ok = false;
 
-	if (!row_read(value, &text, &row) || !read_pairing(row, &p))
+	if (!state_json_read(value, &text, &row) || !read_pairing(row, &p))
 		goto out;
 	put_key(&right_key, p.request.kind, device_of(&p.request), p.far_id);
 	if (strcmp(buf_str(&right_key), key) != 0 || map_get_str(&t->by_key, key))
@@ -391,7 +392,7 @@ static bool restore_pairing(struct pairings *t, const char *key, const char *val
 	ok = true;
 out:
 	if (!ok) {
-		plain_fini(&p.request);
+		canonical_fini(&p.request);
 		free(p.far_id);
 		free(p.reply_topic);
 	}

@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 #include "dialect/dialect.h"
-#include "message/plain.h"
+#include "message/canonical.h"
 
 struct changes;
 struct err;
 struct pairings;
 
 struct pairing {
-	struct plain request; /* as it was read: near id (NULL: wants no reply), device, body */
-	enum side caller;     /* the side that asked; the reply goes there */
-	char *far_id;	      /* JSON text */
+	struct canonical request; /* as it was read: near id (NULL: wants no reply), device, body */
+	enum side caller;	  /* the side that asked; the reply goes there */
+	char *far_id;		  /* JSON text */
 	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
 	int64_t deadline_ms;
 };
@@ -32,7 +32,7 @@ void pairings_free(struct pairings *t);
  * requests with the same near id are two pairings.  Result borrowed until the next call that changes
  * the table.  Integer far ids start at 1 per device; a request for a chunk of firmware keeps its
  * own id, and asked again while it is open it is the same pairing. */
-const struct pairing *pairings_open(struct pairings *t, const struct plain *request,
+const struct pairing *pairings_open(struct pairings *t, const struct canonical *request,
 				    enum side caller, enum id_type far_type,
 				    const char *reply_topic, int64_t deadline_ms,
 				    struct changes *out);

@@ -11,7 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/row.h"
+#include "state/state_json.h"
 
 #define MACHINE	    "provision"
 #define OPEN	    "open/"   /* before a number: a device that waits for its answer */
@@ -24,7 +24,7 @@ struct asker {
 	TAILQ_ENTRY(asker) link;
 	uint64_t number; /* grows by 1 */
 	char *name, *proof;
-	struct plain request;
+	struct canonical request;
 	char *reply_topic;
 	char *south_device_id;
 	uint64_t ticket;
@@ -68,19 +68,19 @@ static void fini_secret_buf(struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
-static void fini_secret_plain(struct plain *p)
+static void fini_secret_canonical(struct canonical *p)
 {
 	mem_free_secret(p->body, p->body_len);
 	p->body = NULL;
 	p->body_len = 0;
-	plain_fini(p);
+	canonical_fini(p);
 }
 
 static void free_asker(struct asker *a)
 {
 	free(a->name);
 	free_secret_text(a->proof);
-	fini_secret_plain(&a->request);
+	fini_secret_canonical(&a->request);
 	free(a->reply_topic);
 	free(a->south_device_id);
 	free(a);
@@ -100,8 +100,8 @@ static void free_issued(void *value)
 void provision_actions_fini(struct provision_actions *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
-		fini_secret_plain(&a->items[i].message);
-		fini_secret_plain(&a->items[i].request);
+		fini_secret_canonical(&a->items[i].message);
+		fini_secret_canonical(&a->items[i].request);
 		free(a->items[i].reply_topic);
 	}
 	free(a->items);
@@ -145,23 +145,23 @@ static bool has(struct jslice object, const char *key, struct jslice *v)
 }
 
 /* The name under which credentials are kept; caller frees. */
-static char *name_of(const struct plain *request)
+static char *name_of(const struct canonical *request)
 {
 	char *name = NULL;
 
-	if (row_text(plain_body(request), "device_name", &name) && name && *name)
+	if (state_json_text(canonical_body(request), "device_name", &name) && name && *name)
 		return name;
 	free(name);
 	return mem_strdup(request->device);
 }
 
-static char *proof_of(const struct plain *request)
+static char *proof_of(const struct canonical *request)
 {
 	struct buf b = { 0 };
 	struct jslice v;
 
 	for (size_t i = 0; i < sizeof proof_fields / sizeof proof_fields[0]; i++)
-		if (has(plain_body(request), proof_fields[i], &v))
+		if (has(canonical_body(request), proof_fields[i], &v))
 			buf_printf(&b, "%s\"%s\":%.*s", b.len ? "," : "{", proof_fields[i],
 				   (int)v.len, v.text);
 	buf_puts(&b, b.len ? "}" : "{}");
@@ -176,11 +176,11 @@ static void put_asker(const struct asker *a, struct changes *out)
 	struct buf row = { 0 };
 
 	buf_puts(&row, "{\"request\":");
-	plain_put(&row, &a->request);
+	canonical_put(&row, &a->request);
 	buf_puts(&row, ",\"reply_topic\":");
-	row_put_text(&row, a->reply_topic);
+	state_json_put_text(&row, a->reply_topic);
 	buf_puts(&row, ",\"south_device_id\":");
-	row_put_text(&row, a->south_device_id);
+	state_json_put_text(&row, a->south_device_id);
 	buf_putc(&row, '}');
 	changes_put(out, MACHINE, key, buf_str(&row), true);
 	fini_secret_buf(&row);
@@ -193,7 +193,7 @@ static void put_issued(const struct issued *is, struct changes *out)
 	struct buf row = { 0 };
 
 	buf_puts(&row, "{\"device\":");
-	row_put_text(&row, is->device);
+	state_json_put_text(&row, is->device);
 	buf_printf(&row, ",\"number\":%" PRIu64 ",\"refused\":%s,\"proof\":%s,\"reply\":%s}",
 		   is->number, is->is_refused ? "true" : "false", is->proof, is->reply);
 	changes_put(out, MACHINE, key, buf_str(&row), true);
@@ -214,21 +214,21 @@ static struct provision_action *add_action(struct provision_actions *acts, enum 
 	return a;
 }
 
-static void set_reply(struct plain *m, const struct plain *request, struct jslice body)
+static void set_reply(struct canonical *m, const struct canonical *request, struct jslice body)
 {
 	m->kind = KIND_PROVISION_REPLY;
 	m->device = mem_strdup(request->device);
 	m->id = mem_strdup(request->id);
-	plain_set_body(m, body.text, body.len);
+	canonical_set_body(m, body.text, body.len);
 }
 
-static void answer(const struct plain *request, const char *reply_topic, uint64_t ticket,
+static void answer(const struct canonical *request, const char *reply_topic, uint64_t ticket,
 		   struct jslice body, struct provision_actions *acts)
 {
 	struct provision_action *a = add_action(acts, PROVISION_ANSWER);
 
 	set_reply(&a->message, request, body);
-	plain_copy(&a->request, request);
+	canonical_copy(&a->request, request);
 	a->reply_topic = mem_strdup(reply_topic);
 	a->ticket = ticket;
 }
@@ -279,7 +279,7 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 		close_session(t, acts);
 	} else if (!t->is_asking) {
 		a = add_action(acts, PROVISION_ASK);
-		plain_copy(&a->message, &first->request);
+		canonical_copy(&a->message, &first->request);
 		a->ticket = first->ticket;
 		t->is_asking = t->is_open = true;
 	}
@@ -287,7 +287,7 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 
 /* Requests. */
 
-static struct asker *new_asker(const struct plain *request, const char *reply_topic,
+static struct asker *new_asker(const struct canonical *request, const char *reply_topic,
 			       const char *south_device_id, uint64_t number)
 {
 	struct asker *a = mem_zalloc(sizeof *a);
@@ -295,7 +295,7 @@ static struct asker *new_asker(const struct plain *request, const char *reply_to
 	a->number = number;
 	a->name = name_of(request);
 	a->proof = proof_of(request);
-	plain_copy(&a->request, request);
+	canonical_copy(&a->request, request);
 	a->reply_topic = mem_strdup(reply_topic);
 	a->south_device_id = mem_strdup(south_device_id);
 	return a;
@@ -313,9 +313,9 @@ static const char *answer_at_hand(const struct provisions *t, const struct asker
 	return NULL;
 }
 
-void provisions_request(struct provisions *t, const struct plain *request, const char *reply_topic,
-			const char *south_device_id, uint64_t ticket, int64_t deadline_ms,
-			struct changes *out, struct provision_actions *acts)
+void provisions_request(struct provisions *t, const struct canonical *request,
+			const char *reply_topic, const char *south_device_id, uint64_t ticket,
+			int64_t deadline_ms, struct changes *out, struct provision_actions *acts)
 {
 	struct asker *a = new_asker(request, reply_topic, south_device_id, t->last_number + 1);
 	const char *body = answer_at_hand(t, a);
@@ -358,7 +358,7 @@ static char *complete_reply(struct jslice body, const char *device_id)
 	}
 	if (no_id && device_id) {
 		buf_puts(&b, ",\"device_id\":"); /* never the first: there is a status */
-		row_put_text(&b, device_id);
+		state_json_put_text(&b, device_id);
 	}
 	if (no_type)
 		buf_puts(&b, ",\"credentials_type\":\"ACCESS_TOKEN\"");
@@ -513,7 +513,7 @@ static bool insert_asker(struct provisions *t, struct asker *a)
 
 static bool restore_asker(struct provisions *t, const char *number, const char *value)
 {
-	struct plain request = { .kind = KIND_NONE };
+	struct canonical request = { .kind = KIND_NONE };
 	char *reply_topic = NULL, *south_device_id = NULL, *end;
 	uint64_t n = strtoull(number, &end, 10);
 	struct buf text = { 0 };
@@ -521,13 +521,13 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 	struct asker *a;
 	bool ok = false;
 
-	if (*end || n == 0 || !row_read(value, &text, &row))
+	if (*end || n == 0 || !state_json_read(value, &text, &row))
 		goto out;
-	if (!jtext_field(row, "request", &v) || !plain_parse(&request, v, NULL) ||
+	if (!jtext_field(row, "request", &v) || !canonical_parse(&request, v, NULL) ||
 	    request.kind != KIND_PROVISION || !request.device)
 		goto out;
-	if (!row_text(row, "reply_topic", &reply_topic) ||
-	    !row_text(row, "south_device_id", &south_device_id))
+	if (!state_json_text(row, "reply_topic", &reply_topic) ||
+	    !state_json_text(row, "south_device_id", &south_device_id))
 		goto out;
 	a = new_asker(&request, reply_topic, south_device_id, n);
 	a->deadline_ms = INT64_MAX; /* until provisions_resume() */
@@ -535,7 +535,7 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 	if (!ok)
 		free_asker(a);
 out:
-	fini_secret_plain(&request);
+	fini_secret_canonical(&request);
 	free(reply_topic);
 	free(south_device_id);
 	fini_secret_buf(&text);
@@ -561,11 +561,12 @@ static bool restore_issued(struct provisions *t, const char *name, const char *v
 	bool ok = false;
 
 	is->name = mem_strdup(name);
-	if (!row_read(value, &text, &row) || !row_text(row, "device", &is->device) || !is->device)
+	if (!state_json_read(value, &text, &row) || !state_json_text(row, "device", &is->device) ||
+	    !is->device)
 		goto out;
-	if (!row_integer(row, "number", &number) || number <= 0 ||
-	    !row_bool(row, "refused", &is->is_refused) || !read_object(row, "proof", &is->proof) ||
-	    !read_object(row, "reply", &is->reply))
+	if (!state_json_integer(row, "number", &number) || number <= 0 ||
+	    !state_json_bool(row, "refused", &is->is_refused) ||
+	    !read_object(row, "proof", &is->proof) || !read_object(row, "reply", &is->reply))
 		goto out;
 	is->number = (uint64_t)number;
 	raise_number(t, is->number);

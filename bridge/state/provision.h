@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "message/plain.h"
+#include "message/canonical.h"
 
 struct changes;
 struct err;
@@ -33,9 +33,9 @@ enum provision_act {
 };
 struct provision_action {
 	enum provision_act act;
-	struct plain message;
-	struct plain request; /* of ANSWER: what it answers */
-	char *reply_topic;    /* of ANSWER: NULL is the usual topic */
+	struct canonical message;
+	struct canonical request; /* of ANSWER: what it answers */
+	char *reply_topic;	  /* of ANSWER: NULL is the usual topic */
 	uint64_t ticket; /* of ANSWER and ASK: what was given with the request; 0 after a restart */
 };
 struct provision_actions {
@@ -47,9 +47,9 @@ void provision_actions_fini(struct provision_actions *a);
 /* The device asks.  `request`: a provision message, device set, copied.  `south_device_id`: what the
  * reply says as device_id where the north gives none.  At most 1000 may wait; beyond that the answer
  * is FAILURE at once. */
-void provisions_request(struct provisions *t, const struct plain *request, const char *reply_topic,
-			const char *south_device_id, uint64_t ticket, int64_t deadline_ms,
-			struct changes *out, struct provision_actions *acts);
+void provisions_request(struct provisions *t, const struct canonical *request,
+			const char *reply_topic, const char *south_device_id, uint64_t ticket,
+			int64_t deadline_ms, struct changes *out, struct provision_actions *acts);
 
 /* The north answered with the body of a provision_reply.  False: ERR_NOT_FOUND nobody asked;
  * ERR_INVALID no object with a status, the handshake stays in hand. */

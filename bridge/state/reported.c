@@ -8,7 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/row.h"
+#include "state/state_json.h"
 
 #define MACHINE "reported"
 
@@ -139,7 +139,7 @@ bool reporteds_restore(struct reporteds *t, const char *key, const char *value, 
 {
 	struct buf text = { 0 };
 	struct jslice row;
-	bool ok = row_read(value, &text, &row);
+	bool ok = state_json_read(value, &text, &row);
 
 	if (ok)
 		free(map_set_str(&t->objects, key, buf_take(&text)));

@@ -40,7 +40,7 @@ struct item *results_add(struct results *r, enum item_type type)
 	return &r->items[r->n++];
 }
 
-void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...)
 {
 	struct item *item = results_add(r, ITEM_REFUSED);
 	struct buf text = { 0 };
@@ -56,7 +56,7 @@ void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...
 static void item_fini(struct item *item)
 {
 	message_fini(&item->message);
-	plain_fini(&item->plain);
+	canonical_fini(&item->plain);
 	free(item->text);
 }
 
@@ -75,7 +75,7 @@ void results_fini(struct results *r)
 
 /* --- what functions see -------------------------------------------------------------------- */
 
-void translate_see_plain(struct mapping_input *in, const struct plain *p)
+void translate_see_canonical(struct mapping_input *in, const struct canonical *p)
 {
 	struct mapping_field *f = in->fields;
 
@@ -88,14 +88,15 @@ void translate_see_plain(struct mapping_input *in, const struct plain *p)
 	if (p->ts)
 		f[SEEN_TS] = (struct mapping_field){ FIELD_JSON, .json = { p->ts, strlen(p->ts) } };
 	if (p->body)
-		f[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = plain_body(p) };
+		f[SEEN_BODY] = (struct mapping_field){ FIELD_JSON, .json = canonical_body(p) };
 }
 
-void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text)
+void translate_see_request(struct mapping_input *in, const struct canonical *request,
+			   struct buf *text)
 {
 	if (!request)
 		return;
-	plain_put(text, request);
+	canonical_put(text, request);
 	in->fields[SEEN_REQUEST] =
 		(struct mapping_field){ FIELD_JSON, .json = translate_slice(text) };
 }
@@ -176,8 +177,8 @@ void job_fini(struct job *job)
 {
 	free(job->state);
 	if (job->request)
-		plain_fini(job->request);
+		canonical_fini(job->request);
 	free(job->request);
-	plain_fini(&job->plain);
+	canonical_fini(&job->plain);
 	free(job->reply_topic);
 }

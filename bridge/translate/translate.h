@@ -13,9 +13,9 @@
 #include <sys/queue.h>
 
 #include "base/err.h"
+#include "message/canonical.h"
 #include "message/message.h"
-#include "message/plain.h"
-#include "message/refusal.h"
+#include "message/outcome.h"
 #include "plan/plan.h"
 
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
@@ -26,8 +26,8 @@ struct item {
 	enum item_type type;
 	size_t row;		/* READ: which of the job's readers gave it */
 	struct message message; /* of MESSAGE: ready to publish */
-	struct plain plain;	/* of PLAIN and MESSAGE: what it is; device is the name here */
-	enum refusal reason;	/* of REFUSED */
+	struct canonical plain; /* of PLAIN and MESSAGE: what it is; device is the name here */
+	enum outcome reason;	/* of REFUSED */
 	char *text;		/* of REFUSED: for people; no payload, no secret */
 };
 
@@ -47,7 +47,7 @@ struct job {
 	enum side side; /* READ: where the message came from; WRITE: where it goes */
 	char *state;	/* JSON {online, alarm} of the device (READ: that of the topic); NULL:
 				* nothing is known */
-	struct plain *request; /* of a reply whose request is known; else NULL */
+	struct canonical *request; /* of a reply whose request is known; else NULL */
 	/* READ */
 	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
 	size_t n_readers;
@@ -55,17 +55,17 @@ struct job {
 	int64_t at_ms;
 	bool awaits_echo; /* something that the bridge sent may come back with it */
 	/* WRITE */
-	struct plain plain;
+	struct canonical plain;
 	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */
 	/* Called before it is translated, to set what it needs to know of the state, and again when
 	 * its turn has come: true if that has changed since.  NULL: nothing to do. */
 	bool (*start)(struct job *job);
 	/* Called with the results, in the order of the lane; then the job is freed by whoever made
-	 * it (translator.h). */
+	 * it (executor.h). */
 	void (*done)(struct job *job, struct results *results);
 	/* Called instead of done(), if the strand ends first; NULL: nothing to do. */
 	void (*drop)(struct job *job);
-	/* The translator's own, and its hand's. */
+	/* The executor's own, and its hand's. */
 	TAILQ_ENTRY(job) entry, hand_entry;
 	enum job_stage stage;
 	unsigned attempts; /* that ended badly */
@@ -77,7 +77,7 @@ void job_fini(struct job *job);
 /* Results are added to *out, which the caller ends with results_fini(). */
 void translate(const struct job *job, struct results *out);
 void results_fini(struct results *r);
-void results_refuse(struct results *r, enum refusal reason, const char *fmt, ...)
+void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* What a topic calls its device, and the id (JSON text), by the reader that matched it; NULL: it says

@@ -1,5 +1,5 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_read.c, translate_write.c, and freight.c, which makes results anew.  Nobody else includes it. */
+ * translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 
@@ -19,9 +19,10 @@ static inline struct jslice translate_slice(const struct buf *b)
 struct mapping_input;
 
 /* Let a function see the keys of a plain message; borrowed. */
-void translate_see_plain(struct mapping_input *in, const struct plain *p);
+void translate_see_canonical(struct mapping_input *in, const struct canonical *p);
 /* And the request that it answers, kept in *text; NULL: none. */
-void translate_see_request(struct mapping_input *in, const struct plain *request, struct buf *text);
+void translate_see_request(struct mapping_input *in, const struct canonical *request,
+			   struct buf *text);
 /* The id by the text captured for it (NULL: none), like translate_topic_id(). */
 char *translate_captured_id(const struct reader *r, const char *text);
 /* Would a function change an integer of this text by merely passing it on? */

@@ -22,10 +22,10 @@ struct reading {
 	char *id;	  /* by the topic, JSON text */
 	struct buf *said; /* the outputs are kept here, to be looked through; NULL: no need */
 	struct err err;
-	enum refusal reason;
+	enum outcome reason;
 };
 
-static bool fail(struct reading *rd, enum refusal reason, const char *text)
+static bool fail(struct reading *rd, enum outcome reason, const char *text)
 {
 	err_set(&rd->err, ERR_INVALID, "%s", text);
 	rd->reason = reason;
@@ -173,12 +173,12 @@ static bool see_payload(struct reading *rd)
 
 /* --- through files ------------------------------------------------------------------------- */
 
-static void give_plain(struct reading *rd, struct plain *p, size_t through);
+static void give_canonical(struct reading *rd, struct canonical *p, size_t through);
 
 struct through_call {
 	struct reading *rd;
-	const struct plain *in;
-	struct plain *outs;
+	const struct canonical *in;
+	struct canonical *outs;
 	size_t n_outs;
 };
 
@@ -233,7 +233,7 @@ static void without_vars(struct jslice text, struct buf *out)
 static bool on_through_output(void *ctx, struct jslice output)
 {
 	struct through_call *call = ctx;
-	struct plain p = { .kind = KIND_NONE };
+	struct canonical p = { .kind = KIND_NONE };
 	struct buf text = { 0 };
 	bool ok;
 
@@ -241,7 +241,7 @@ static bool on_through_output(void *ctx, struct jslice output)
 		without_vars(output, &text);
 	else
 		buf_append(&text, output.text, output.len);
-	ok = plain_parse(&p, translate_slice(&text), &call->rd->err);
+	ok = canonical_parse(&p, translate_slice(&text), &call->rd->err);
 	buf_fini(&text);
 	if (!ok) {
 		call->rd->reason = DEAD_MAPPING_ERROR;
@@ -256,9 +256,9 @@ static bool on_through_output(void *ctx, struct jslice output)
 	return true;
 }
 
-static bool would_change(const struct plain *p)
+static bool would_change(const struct canonical *p)
 {
-	return translate_would_change(plain_body(p)) ||
+	return translate_would_change(canonical_body(p)) ||
 	       (p->id && translate_would_change((struct jslice){ p->id, strlen(p->id) })) ||
 	       (p->ts && translate_would_change((struct jslice){ p->ts, strlen(p->ts) }));
 }
@@ -270,9 +270,9 @@ static bool run_through(struct through_call *call, const struct plan_through *t,
 	const char *file = mapping_file(t->mapping);
 	struct mapping_input in = { 0 };
 	struct buf settings = { 0 };
-	enum refusal reason;
+	enum outcome reason;
 
-	translate_see_plain(&in, call->in);
+	translate_see_canonical(&in, call->in);
 	put_settings(&settings, &t->vars);
 	in.fields[SEEN_VARS] =
 		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&settings) };
@@ -282,14 +282,14 @@ static bool run_through(struct through_call *call, const struct plan_through *t,
 		rd->reason = DEAD_MAPPING_ERROR;
 	buf_fini(&settings);
 	reason = rd->reason;
-	rd->reason = REFUSED_NOT; /* it is about this plain message only */
-	if (reason != REFUSED_NOT)
+	rd->reason = CARRIED; /* it is about this plain message only */
+	if (reason != CARRIED)
 		results_refuse(rd->out, reason, "%s: %s", file, rd->err.text);
-	return reason == REFUSED_NOT;
+	return reason == CARRIED;
 }
 
 /* `p` is taken. */
-static void call_through(struct reading *rd, struct plain *p, size_t through)
+static void call_through(struct reading *rd, struct canonical *p, size_t through)
 {
 	const struct plan *plan = rd->job->plan;
 	enum flow flow = kind_table[p->kind].flow;
@@ -301,23 +301,23 @@ static void call_through(struct reading *rd, struct plain *p, size_t through)
 	bool ok;
 
 	if (fn < 0) {
-		give_plain(rd, p, through + 1);
+		give_canonical(rd, p, through + 1);
 		return;
 	}
 	ok = run_through(&call, t, fn);
 	for (size_t i = 0; i < call.n_outs; i++) {
 		if (ok)
-			give_plain(rd, &call.outs[i], through + 1);
+			give_canonical(rd, &call.outs[i], through + 1);
 		else
-			plain_fini(&call.outs[i]);
+			canonical_fini(&call.outs[i]);
 	}
 	free(call.outs);
-	plain_fini(p);
+	canonical_fini(p);
 }
 
 /* --- the end of reading -------------------------------------------------------------------- */
 
-static void write_now(const struct reading *rd, struct plain *p)
+static void write_now(const struct reading *rd, struct canonical *p)
 {
 	struct job write = {
 		.type = JOB_WRITE,
@@ -336,16 +336,16 @@ static void write_now(const struct reading *rd, struct plain *p)
 			continue;
 		if (p->device) { /* not given away yet */
 			item->plain = *p;
-			*p = (struct plain){ .kind = KIND_NONE };
+			*p = (struct canonical){ .kind = KIND_NONE };
 		} else {
-			plain_copy(&item->plain, &write.plain);
+			canonical_copy(&item->plain, &write.plain);
 		}
 	}
 }
 
 /* Is there nothing that the bridge's own logic has to say?  (What goes back to the side it came from
  * may have a reply topic, and the state at hand is that of the topic's device.) */
-static bool is_written_now(const struct reading *rd, const struct plain *p)
+static bool is_written_now(const struct reading *rd, const struct canonical *p)
 {
 	const struct job *job = rd->job;
 
@@ -358,7 +358,7 @@ static bool is_written_now(const struct reading *rd, const struct plain *p)
 
 /* Take a plain message (and what it holds) on to the through file number `through`, or, after the
  * last, to where it goes. */
-static void give_plain(struct reading *rd, struct plain *p, size_t through)
+static void give_canonical(struct reading *rd, struct canonical *p, size_t through)
 {
 	const struct plan *plan = rd->job->plan;
 	struct err e = { 0 };
@@ -370,7 +370,7 @@ static void give_plain(struct reading *rd, struct plain *p, size_t through)
 	p->kind = plan->remap[p->kind];
 	if (!topic_level_is_valid(p->device))
 		results_refuse(rd->out, DEAD_BAD_TOPIC, "the device's name has one of / + # in it");
-	else if (!plain_check_body(p, &e))
+	else if (!canonical_check_body(p, &e))
 		results_refuse(rd->out, DEAD_WRONG_SHAPE, "%s", e.text);
 	else if (is_written_now(rd, p))
 		write_now(rd, p);
@@ -378,9 +378,9 @@ static void give_plain(struct reading *rd, struct plain *p, size_t through)
 		struct item *item = results_add(rd->out, ITEM_PLAIN);
 
 		item->plain = *p;
-		*p = (struct plain){ .kind = KIND_NONE };
+		*p = (struct canonical){ .kind = KIND_NONE };
 	}
-	plain_fini(p);
+	canonical_fini(p);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -397,7 +397,7 @@ static bool names_device(const struct job *job)
 }
 
 /* The device that the function named, by its name here. */
-static bool find_device(struct reading *rd, struct plain *p)
+static bool find_device(struct reading *rd, struct canonical *p)
 {
 	const char *here = plan_device_here(rd->job->plan, rd->job->side, p->device);
 
@@ -411,7 +411,7 @@ static bool find_device(struct reading *rd, struct plain *p)
 }
 
 /* Set what the row and the topic say where the function did not. */
-static bool complete_plain(struct reading *rd, struct plain *p)
+static bool complete_canonical(struct reading *rd, struct canonical *p)
 {
 	if (p->kind == KIND_NONE)
 		p->kind = rd->row->kind;
@@ -424,9 +424,9 @@ static bool complete_plain(struct reading *rd, struct plain *p)
 }
 
 /* A body of bytes also says what they hold. */
-static void add_value(const struct reading *rd, struct plain *p)
+static void add_value(const struct reading *rd, struct canonical *p)
 {
-	struct jslice body = plain_body(p), base64, ignored;
+	struct jslice body = canonical_body(p), base64, ignored;
 	struct buf text = { 0 }, coded = { 0 }, bytes = { 0 };
 
 	if (rd->row->format == FORMAT_BYTES && jtext_type_of(body) == JTEXT_OBJECT &&
@@ -437,7 +437,7 @@ static void add_value(const struct reading *rd, struct plain *p)
 		buf_puts(&text, ",\"value\":");
 		if (put_value(&text, buf_str(&bytes), bytes.len)) {
 			buf_putc(&text, '}');
-			plain_set_body(p, text.data, text.len);
+			canonical_set_body(p, text.data, text.len);
 		}
 	}
 	buf_fini(&text);
@@ -448,20 +448,20 @@ static void add_value(const struct reading *rd, struct plain *p)
 static bool on_read_output(void *ctx, struct jslice output)
 {
 	struct reading *rd = ctx;
-	struct plain p = { .kind = KIND_NONE };
+	struct canonical p = { .kind = KIND_NONE };
 
-	if (!plain_parse(&p, output, &rd->err)) {
+	if (!canonical_parse(&p, output, &rd->err)) {
 		rd->reason = DEAD_MAPPING_ERROR;
 		return false;
 	}
-	if (!complete_plain(rd, &p)) {
-		plain_fini(&p);
+	if (!complete_canonical(rd, &p)) {
+		canonical_fini(&p);
 		return false;
 	}
 	if (rd->said)
 		buf_append(rd->said, output.text, output.len);
 	add_value(rd, &p);
-	give_plain(rd, &p, 0);
+	give_canonical(rd, &p, 0);
 	return true;
 }
 
@@ -492,11 +492,11 @@ static void read_by_function(struct reading *rd)
 		rd->said = &said;
 	see_message(rd);
 	if (!mapping_call(m, row->read_fn, &rd->in, on_read_output, rd, &rd->err) &&
-	    rd->reason == REFUSED_NOT)
+	    rd->reason == CARRIED)
 		rd->reason = DEAD_MAPPING_ERROR;
-	if (rd->said && rd->reason == REFUSED_NOT && !keeps_parsed(&said, translate_slice(&parsed)))
+	if (rd->said && rd->reason == CARRIED && !keeps_parsed(&said, translate_slice(&parsed)))
 		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
-	if (rd->reason != REFUSED_NOT) {
+	if (rd->reason != CARRIED) {
 		results_cut(rd->out, before);
 		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
 			       rd->err.text);
@@ -508,14 +508,14 @@ static void read_by_function(struct reading *rd)
 
 static void read_as_it_is(struct reading *rd)
 {
-	struct plain p = { .kind = KIND_NONE };
+	struct canonical p = { .kind = KIND_NONE };
 
-	plain_set_body(&p, buf_str(&rd->payload), rd->payload.len);
-	if (complete_plain(rd, &p)) {
-		give_plain(rd, &p, 0);
+	canonical_set_body(&p, buf_str(&rd->payload), rd->payload.len);
+	if (complete_canonical(rd, &p)) {
+		give_canonical(rd, &p, 0);
 		return;
 	}
-	plain_fini(&p);
+	canonical_fini(&p);
 	results_refuse(rd->out, rd->reason, "%s", rd->err.text);
 }
 
@@ -527,7 +527,7 @@ static void read_row(struct reading *rd, size_t i)
 
 	rd->row = reader->row;
 	rd->id = translate_captured_id(reader, rd->topic_id);
-	rd->reason = REFUSED_NOT;
+	rd->reason = CARRIED;
 	if (!rd->device)
 		results_refuse(rd->out, DEAD_OTHER_DEVICE, "the topic names another device");
 	else if (!see_payload(rd))

@@ -13,12 +13,12 @@ struct writing {
 	struct results *out;
 	struct vars said; /* topic variables of a `publish` output */
 	struct buf id;	  /* the message's id as text */
-	enum refusal reason;
+	enum outcome reason;
 	struct err err;
 };
 
 /* Keep why it cannot be written.  Where a variable is missing, err has its name. */
-static bool fail(struct writing *w, enum refusal reason, const char *what)
+static bool fail(struct writing *w, enum outcome reason, const char *what)
 {
 	const char *side = side_name(w->job->side);
 	char name[sizeof w->err.text];
@@ -289,7 +289,7 @@ static void see_job(struct mapping_input *in, const struct job *job, struct part
 	static const char unknown[] = "{\"online\":null,\"alarm\":false}";
 	const char *state = job->state ? job->state : unknown;
 
-	translate_see_plain(in, &job->plain);
+	translate_see_canonical(in, &job->plain);
 	put_to(&parts->to, job);
 	in->fields[SEEN_TO] =
 		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->to) };
@@ -310,9 +310,9 @@ static bool has_id_in_topic(const struct row *row)
 
 static bool would_change(const struct writing *w)
 {
-	const struct plain *p = &w->job->plain;
+	const struct canonical *p = &w->job->plain;
 
-	return translate_would_change(plain_body(p)) ||
+	return translate_would_change(canonical_body(p)) ||
 	       (p->id && !has_id_in_topic(w->row) &&
 		translate_would_change((struct jslice){ p->id, strlen(p->id) }));
 }
@@ -332,10 +332,10 @@ static void write_by_function(struct writing *w)
 		w->reason = DEAD_WIDE_INTEGER;
 	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
 				 publishes ? on_publish_output : on_write_output, w, &w->err) &&
-		   w->reason == REFUSED_NOT) {
+		   w->reason == CARRIED) {
 		w->reason = DEAD_MAPPING_ERROR;
 	}
-	if (w->reason != REFUSED_NOT)
+	if (w->reason != CARRIED)
 		results_cut(w->out, before);
 	buf_fini(&parts.to);
 	buf_fini(&parts.request);
@@ -343,7 +343,7 @@ static void write_by_function(struct writing *w)
 
 static void write_row(const struct job *job, const struct row *row, struct results *out)
 {
-	struct writing w = { .job = job, .row = row, .out = out, .reason = REFUSED_NOT };
+	struct writing w = { .job = job, .row = row, .out = out, .reason = CARRIED };
 	const char *fn = row->publish ? row->publish : row->write;
 
 	if (job->plain.id)
@@ -353,9 +353,9 @@ static void write_row(const struct job *job, const struct row *row, struct resul
 	} else {
 		struct message m = { 0 };
 
-		give_message(&w, &m, plain_body(&job->plain));
+		give_message(&w, &m, canonical_body(&job->plain));
 	}
-	if (w.reason != REFUSED_NOT)
+	if (w.reason != CARRIED)
 		results_refuse(out, w.reason, "%s: %s%s%s",
 			       mapping_file(job->plan->side[job->side].mapping), fn ? fn : "",
 			       fn ? ": " : "", w.err.text);
@@ -388,5 +388,5 @@ void translate_write(const struct job *job, struct results *out)
 	translate_write_rows(job, out);
 	for (size_t i = before; i < out->n; i++)
 		if (out->items[i].type == ITEM_MESSAGE)
-			plain_copy(&out->items[i].plain, &job->plain);
+			canonical_copy(&out->items[i].plain, &job->plain);
 }

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
-#include "translate/freight.h"
+#include "translate/job_codec.h"
 #include "work/sandbox.h"
 #include "work/worker_child.h"
 
@@ -50,7 +50,7 @@ struct worker {
 
 struct workers {
 	struct loop *loop;
-	struct hand hand;
+	struct worker_pool pool;
 	struct worker *items;
 	size_t n;
 	struct loop_timer check; /* looks after all, while there is something to do */
@@ -72,7 +72,7 @@ static void put_job(struct worker *w, const struct job *job)
 {
 	size_t begin = begin_frame(w, FRAME_JOB);
 
-	freight_put_job(&w->out, job);
+	job_codec_put_job(&w->out, job);
 	pack_frame_end(&w->out, begin);
 }
 
@@ -184,12 +184,12 @@ static bool take_results(struct worker *w, struct unpack *frame)
 {
 	struct results results = { 0 };
 
-	if (w->n_jobs == 0 || !freight_get_results(frame, TAILQ_FIRST(&w->jobs), &results)) {
+	if (w->n_jobs == 0 || !job_codec_get_results(frame, TAILQ_FIRST(&w->jobs), &results)) {
 		results_fini(&results);
 		return false;
 	}
 	w->n_back++;
-	translator_back(take_first(w), &results);
+	executor_back(take_first(w), &results);
 	return true;
 }
 
@@ -318,7 +318,7 @@ static void refuse(struct worker *w, struct job *job, const char *why)
 	TAILQ_REMOVE(&w->jobs, job, hand_entry);
 	w->n_jobs--;
 	results_refuse(&results, DEAD_MAPPING_OVERRUN, "%s", why);
-	translator_back(job, &results);
+	executor_back(job, &results);
 }
 
 /* What is not there could not be started the last time.  It is tried again even if nothing is to be
@@ -484,7 +484,7 @@ struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
 	unsigned wanted = n ? n : count_cores();
 
 	all->loop = l;
-	all->hand = (struct hand){ take, tell, all };
+	all->pool = (struct worker_pool){ take, tell, all };
 	all->items = mem_zalloc(wanted * sizeof *all->items);
 	while (all->n < wanted)
 		if (!init_worker(all, &all->items[all->n++], e)) {
@@ -526,7 +526,7 @@ void workers_free(struct workers *all)
 	loop_timer_close(&all->check, free_memory);
 }
 
-const struct hand *workers_hand(struct workers *all)
+const struct worker_pool *workers_pool(struct workers *all)
 {
-	return &all->hand;
+	return &all->pool;
 }

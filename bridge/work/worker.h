@@ -1,4 +1,4 @@
-/* worker.h -- the processes that translate, as a hand of the translator.
+/* worker.h -- the processes that translate, as a hand of the executor.
  *
  * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
  * takes too long or too much memory, is replaced at once.  The job it had in hand gets a second
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "translate/translator.h"
+#include "translate/executor.h"
 
 struct err;
 struct loop;
@@ -28,7 +28,7 @@ struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
 bool workers_start(struct workers *w, struct err *e);
 void workers_free(struct workers *w); /* NULL is allowed; ends the processes, jobs stay undone */
 
-const struct hand *workers_hand(struct workers *w);
+const struct worker_pool *workers_pool(struct workers *w);
 /* Send what was taken since the last time. */
 void workers_flush(struct workers *w);
 

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "state/change.h"
 #include "state/devices.h"
-#include "translate/freight.h"
+#include "translate/job_codec.h"
 #include "work/sandbox.h"
 
 #define READ_BYTES (64u << 10)
@@ -43,17 +43,17 @@ static void send_results(struct child *c)
 static void do_job(struct child *c, struct unpack *u)
 {
 	struct results results = { 0 };
-	struct freight freight;
+	struct job_codec carried;
 	size_t begin;
 
-	need(freight_get_job(u, &freight));
+	need(job_codec_get_job(u, &carried));
 	atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
-	translate(&freight.job, &results);
+	translate(&carried.job, &results);
 	begin = pack_frame_begin(&c->out);
-	freight_put_results(&c->out, freight.job.plan, &results);
+	job_codec_put_results(&c->out, carried.job.plan, &results);
 	pack_frame_end(&c->out, begin);
 	results_fini(&results);
-	freight_fini(&freight);
+	job_codec_fini(&carried);
 }
 
 static void take_device(struct unpack *u)

@@ -2,7 +2,7 @@
 #include <ctype.h>
 
 #include "link/link.h"
-#include "translate/translator.h"
+#include "translate/executor.h"
 #include "unit/dialects.h"
 
 /* A link between two dialects, its time moved by hand.  What it does is written down, a line each:
@@ -12,7 +12,7 @@
  *	login BODY, end		of the handshake
  * UUIDs are written as <uuid>. */
 static struct world w;
-static struct translator *translator;
+static struct executor *executor;
 static struct link *l;
 static bool echoes[SIDES];
 static int64_t now_ms;
@@ -32,13 +32,13 @@ static void set_up(void)
 {
 	world_init(&w);
 	now_ms = 1700000000000;
-	translator = translator_new(NULL);
+	executor = executor_new(NULL);
 }
 
 static void tear_down(void)
 {
 	link_free(l);
-	translator_free(translator);
+	executor_free(executor);
 	buf_fini(&said);
 	world_fini(&w);
 }
@@ -88,13 +88,13 @@ static void on_send(void *ctx, struct output *o)
 	if (holds)
 		held[n_held++] = o->origin;
 	else
-		link_done(l, o->origin, REFUSED_NOT, NULL);
+		link_done(l, o->origin, CARRIED, NULL);
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
 {
 	(void)ctx;
-	buf_printf(&said, "= %s\n", v->is_own ? "own" : refusal_word(v->reason));
+	buf_printf(&said, "= %s\n", v->is_own ? "own" : outcome_word(v->reason));
 }
 
 static void on_login(void *ctx, struct jslice credentials)
@@ -124,7 +124,7 @@ static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provi
 static void start(const char *south, const char *north)
 {
 	world_plan(&w, south, north);
-	l = link_new(w.plan, translator, &ops, NULL, echoes);
+	l = link_new(w.plan, executor, &ops, NULL, echoes);
 }
 
 /* Each message that came in has one fate. */
@@ -136,7 +136,7 @@ static void check_counters(int line)
 		const struct link_counters *c = link_counters(l, (enum flow)f);
 		uint64_t by = 0;
 
-		for (int r = 0; r < REFUSALS; r++)
+		for (int r = 0; r < OUTCOMES; r++)
 			by += c->by[r];
 		cr_expect_eq(c->received + c->resumed,
 			     c->delivered + c->filtered + c->dead + c->pending,
@@ -149,7 +149,7 @@ static void check_counters(int line)
 
 static void expect_at(const char *wanted, int line)
 {
-	translator_run(translator);
+	executor_run(executor);
 	expect_text(buf_str(&said), wanted, "said", line);
 	buf_reset(&said);
 	check_counters(line);
@@ -241,7 +241,7 @@ static void restart(void)
 		changes_put(&c, all.items[i].machine, all.items[i].key, all.items[i].value,
 			    all.items[i].is_secret);
 	link_free(l);
-	l = link_new(w.plan, translator, &ops, NULL, echoes);
+	l = link_new(w.plan, executor, &ops, NULL, echoes);
 	for (size_t i = 0; i < c.n; i++) {
 		bool is_last = c.items[i].value;
 
@@ -324,13 +324,13 @@ Test(link, a_message_is_settled_when_all_it_became_is)
 	holds = true;
 	step(SOUTH, "s/d/t", "[1,2]", "north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
 	cr_expect_eq(link_counters(l, FLOW_UP)->pending, 1);
-	link_done(l, held[1], REFUSED_NOT, NULL);
+	link_done(l, held[1], CARRIED, NULL);
 	expect("");
-	link_done(l, held[0], REFUSED_NOT, NULL);
+	link_done(l, held[0], CARRIED, NULL);
 	expect("= carried\n");
 	step(SOUTH, "s/d/t", "[1,2]", "north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
 	link_done(l, held[2], DEAD_BROKER_REFUSED, "quota");
-	link_done(l, held[3], REFUSED_NOT, NULL);
+	link_done(l, held[3], CARRIED, NULL);
 	expect("= broker-refused\n");
 	cr_expect_eq(link_counters(l, FLOW_UP)->pending, 0);
 }
@@ -695,7 +695,7 @@ Test(link, a_command_that_waited_too_long_is_not_answered_twice)
 	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
 	order = last_output.order;
 	after(30000, "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n");
-	link_done(l, held[--n_held], REFUSED_NOT, NULL);
+	link_done(l, held[--n_held], CARRIED, NULL);
 	expect("= own\n");
 	last_output.order = order;
 	wait_for_south(30000, "= carried\n");
@@ -752,9 +752,9 @@ Test(link, what_is_pending_counts_in_bytes)
 	expect("north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
 	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
 	cr_expect_eq(link_pending_bytes(l, FLOW_DOWN), 0);
-	link_done(l, held[0], REFUSED_NOT, NULL);
+	link_done(l, held[0], CARRIED, NULL);
 	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
-	link_done(l, held[1], REFUSED_NOT, NULL);
+	link_done(l, held[1], CARRIED, NULL);
 	cr_expect_eq(link_pending_bytes(l, FLOW_UP), 0);
 	message_fini(&m);
 }
@@ -857,10 +857,10 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 
 static void use_a_hand(void)
 {
-	static const struct hand hand = { take, tell, NULL };
+	static const struct worker_pool pool = { take, tell, NULL };
 
-	translator_free(translator);
-	translator = translator_new(&hand);
+	executor_free(executor);
+	executor = executor_new(&pool);
 }
 
 static void receive_tagged(enum side from, const char *topic, const char *payload)
@@ -869,7 +869,7 @@ static void receive_tagged(enum side from, const char *topic, const char *payloa
 
 	link_receive(l, from, &m, now_ms, &tag);
 	message_fini(&m);
-	translator_run(translator);
+	executor_run(executor);
 }
 
 static void back(size_t i)
@@ -877,8 +877,8 @@ static void back(size_t i)
 	struct results r = { 0 };
 
 	translate(taken[i], &r);
-	translator_back(taken[i], &r);
-	translator_run(translator);
+	executor_back(taken[i], &r);
+	executor_run(executor);
 }
 
 static void expect_said(const char *wanted, int line)
@@ -930,11 +930,11 @@ Test(link, time_outs_wait_for_what_is_being_decided)
 	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
 	back(0);
 	link_tick(l, now_ms + 60000);
-	translator_run(translator);
+	executor_run(executor);
 	cr_expect_eq(n_taken, 2, "no error reply yet");
 	back(1);
 	link_tick(l, now_ms + 60000);
-	translator_run(translator);
+	executor_run(executor);
 	cr_assert_eq(n_taken, 3);
 	buf_reset(&said);
 	n = link_changes(l).n;
@@ -954,7 +954,7 @@ Test(link, a_tick_that_is_due_comes_between_two_decisions)
 	link_await_tick(l);
 	back(2);
 	cr_expect_not(link_is_deciding(l), "the second waits");
-	translator_run(translator);
+	executor_run(executor);
 	cr_expect(link_is_deciding(l), "it rests once");
 }
 
@@ -1627,6 +1627,6 @@ Test(link, what_was_not_worked_on_ends_without_a_leak)
 
 	start(S_CONFIG, N_CONFIG);
 	message_set_payload(&m, "{}", 2);
-	link_receive(l, NORTH, &m, now_ms, NULL); /* and the translator is not run: see tear_down */
+	link_receive(l, NORTH, &m, now_ms, NULL); /* and the executor is not run: see tear_down */
 	free(m.payload);
 }

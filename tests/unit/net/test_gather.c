@@ -13,12 +13,12 @@
 #include "base/mem.h"
 
 /* A session's socket, and the far end of it. */
-struct line {
+struct live_link {
 	struct gather g;
 	int near, far;
 };
 
-static void open_line(struct line *l)
+static void open_line(struct live_link *l)
 {
 	int fds[2];
 
@@ -28,7 +28,7 @@ static void open_line(struct line *l)
 	l->far = fds[1];
 }
 
-static void close_line(struct line *l)
+static void close_line(struct live_link *l)
 {
 	gather_fini(&l->g);
 	close(l->near);
@@ -46,7 +46,7 @@ static int waiting_at(int fd)
 Test(gather, reads_ahead)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	char text[16];
 
 	open_line(&l);
@@ -68,7 +68,7 @@ Test(gather, reads_ahead)
 Test(gather, ends_reading_when_told_to)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	char c;
 
 	open_line(&l);
@@ -87,7 +87,7 @@ Test(gather, ends_reading_when_told_to)
 Test(gather, tells_the_end_after_the_last_byte)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	char text[8];
 
 	open_line(&l);
@@ -104,7 +104,7 @@ Test(gather, tells_the_end_after_the_last_byte)
 Test(gather, writes_nothing_before_the_flush)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	char text[8] = "";
 
 	open_line(&l);
@@ -130,7 +130,7 @@ Test(gather, keeps_what_a_full_socket_does_not_take)
 	enum { TOTAL = 4 * 1024 * 1024 };
 	unsigned char *sent = mem_alloc(TOTAL), *got = mem_alloc(TOTAL);
 	size_t n_sent = 0, n_got = 0, size = 1, n_full = 0;
-	struct line l;
+	struct live_link l;
 
 	open_line(&l);
 	for (size_t i = 0; i < TOTAL; i++)
@@ -166,7 +166,7 @@ Test(gather, is_bounded_where_the_peer_reads_always_and_never_all)
 {
 	static char piece[1000], got[sizeof piece];
 	bool is_full = false;
-	struct line l;
+	struct live_link l;
 
 	open_line(&l);
 	for (int i = 0; i < 5000; i++) {
@@ -188,7 +188,7 @@ Test(gather, is_bounded_where_the_peer_reads_always_and_never_all)
 Test(gather, says_that_the_peer_is_gone)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 
 	open_line(&l);
 	close(l.far);
@@ -203,7 +203,7 @@ Test(gather, says_that_the_peer_is_gone)
 Test(gather, drops_what_is_written_to_the_wake_up_pair)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	int pair[2], other[2];
 
 	open_line(&l);
@@ -227,7 +227,7 @@ Test(gather, drops_what_is_written_to_the_wake_up_pair)
 Test(gather, knows_only_the_session_in_hand)
 {
 	struct gather *outer, *inner;
-	struct line l, m;
+	struct live_link l, m;
 
 	open_line(&l);
 	open_line(&m);
@@ -249,7 +249,7 @@ Test(gather, knows_only_the_session_in_hand)
 Test(gather, forgets_a_descriptor_that_is_closed)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	int fds[2];
 
 	open_line(&l);
@@ -267,7 +267,7 @@ Test(gather, forgets_a_descriptor_that_is_closed)
 Test(gather, costs_an_idle_session_nothing)
 {
 	struct gather *outer;
-	struct line l;
+	struct live_link l;
 	char c;
 
 	open_line(&l);

@@ -49,20 +49,20 @@ static void restart(void)
 	}
 }
 
-static struct plain command(const char *device, const char *id)
+static struct canonical command(const char *device, const char *id)
 {
-	return (struct plain){ .kind = KIND_COMMAND,
-			       .device = (char *)device,
-			       .id = (char *)id,
-			       .body = (char *)"{\"name\":\"n\",\"params\":1.50}",
-			       .body_len = 26 };
+	return (struct canonical){ .kind = KIND_COMMAND,
+				   .device = (char *)device,
+				   .id = (char *)id,
+				   .body = (char *)"{\"name\":\"n\",\"params\":1.50}",
+				   .body_len = 26 };
 }
 
 /* A command from the north; its far id, borrowed. */
 static const char *ask(const char *device, const char *near_id, enum id_type type,
 		       int64_t deadline_ms)
 {
-	struct plain p = command(device, near_id);
+	struct canonical p = command(device, near_id);
 
 	return pairings_open(table, &p, NORTH, type, NULL, deadline_ms, &changed)->far_id;
 }
@@ -80,7 +80,7 @@ static void expect_near(const struct pairing *p, const char *near_id)
 
 Test(pairing, the_whole_request_is_kept)
 {
-	struct plain p = command("d", "\"near\"");
+	struct canonical p = command("d", "\"near\"");
 	const struct pairing *open;
 
 	p.ts = (char *)"17";
@@ -125,7 +125,7 @@ Test(pairing, uuids_and_strings_are_json_strings_of_a_uuid)
 
 Test(pairing, a_chunk_of_firmware_keeps_its_id_and_may_be_asked_for_again)
 {
-	struct plain p = command("d", "\"fw/1/0\"");
+	struct canonical p = command("d", "\"fw/1/0\"");
 	const struct pairing *first, *again;
 
 	p.kind = KIND_FIRMWARE_CHUNK_REQUEST;
@@ -165,7 +165,7 @@ Test(pairing, device_kind_and_caller_must_fit)
 
 Test(pairing, equal_near_ids_are_paired_in_order_where_there_are_no_far_ids)
 {
-	struct plain p = command("a", "7");
+	struct canonical p = command("a", "7");
 
 	for (int i = 0; i < 3; i++) {
 		char topic[8];
@@ -242,7 +242,7 @@ Test(pairing, many_open_pairings_stay_ordered)
 
 	for (int i = 0; i < N; i++) {
 		struct changes none = { 0 };
-		struct plain p = command(i % 2 ? "a" : "b", "7");
+		struct canonical p = command(i % 2 ? "a" : "b", "7");
 		const struct pairing *oldest;
 
 		seed = seed * 1103515245u + 12345u;
@@ -269,7 +269,7 @@ Test(pairing, many_open_pairings_stay_ordered)
 
 Test(pairing, restart_keeps_open_pairings_and_the_counter)
 {
-	struct plain p = command("a/b \"c\"", "\"n\\u00e9\"");
+	struct canonical p = command("a/b \"c\"", "\"n\\u00e9\"");
 
 	pairings_open(table, &p, NORTH, ID_INTEGER, "r/\"t\"", 77, &changed);
 	pairings_open(table, &p, NORTH, ID_INTEGER, NULL, 66, &changed);

@@ -79,7 +79,7 @@ static void expect_acts(const char *expected)
 		if (a->act == PROVISION_ANSWER) {
 			cr_expect_eq(a->message.kind, KIND_PROVISION_REPLY);
 			cr_expect_eq(a->request.kind, KIND_PROVISION);
-			cr_expect(jtext_field(plain_body(&a->message), "status", &v));
+			cr_expect(jtext_field(canonical_body(&a->message), "status", &v));
 			jtext_string_decode(v, &status);
 			buf_printf(&got, " %s", buf_str(&status));
 		}
@@ -94,10 +94,10 @@ static void expect_acts(const char *expected)
 
 static void ask_body(const char *device, const char *body, uint64_t ticket, int64_t deadline_ms)
 {
-	struct plain p = { .kind = KIND_PROVISION,
-			   .device = (char *)device,
-			   .body = (char *)body,
-			   .body_len = strlen(body) };
+	struct canonical p = { .kind = KIND_PROVISION,
+			       .device = (char *)device,
+			       .body = (char *)body,
+			       .body_len = strlen(body) };
 
 	provisions_request(table, &p, NULL, "uuid", ticket, deadline_ms, &changed, &acts);
 }
@@ -156,11 +156,11 @@ Test(provision, success_is_stored_then_logs_in_and_answers)
 
 Test(provision, answer_carries_the_request_and_its_topic)
 {
-	struct plain p = { .kind = KIND_PROVISION,
-			   .device = (char *)"d",
-			   .id = (char *)"3",
-			   .body = (char *)"{}",
-			   .body_len = 2 };
+	struct canonical p = { .kind = KIND_PROVISION,
+			       .device = (char *)"d",
+			       .id = (char *)"3",
+			       .body = (char *)"{}",
+			       .body_len = 2 };
 
 	provisions_request(table, &p, "/provision/response", NULL, 1, 100, &changed, &acts);
 	provision_actions_fini(&acts);
@@ -416,10 +416,10 @@ Test(provision, more_than_a_thousand_do_not_wait)
 
 Test(provision, restart_asks_again_in_order_and_answers)
 {
-	struct plain p = { .kind = KIND_PROVISION,
-			   .device = (char *)"b",
-			   .body = (char *)"{\"device_name\":\"B\"}",
-			   .body_len = 19 };
+	struct canonical p = { .kind = KIND_PROVISION,
+			       .device = (char *)"b",
+			       .body = (char *)"{\"device_name\":\"B\"}",
+			       .body_len = 19 };
 
 	ask("z", "Z", 1, 100);
 	reply_token("z");

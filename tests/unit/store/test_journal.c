@@ -12,17 +12,17 @@
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "run/records.h"
 #include "state/change.h"
 #include "store/blob.h"
 #include "store/db.h"
 #include "store/journal.h"
+#include "store/journal_live.h"
 #include "store/state.h"
 
 static char top[] = "/tmp/calque-journal-XXXXXX";
 static struct db *db;
-static struct records *records;
-static struct records_link *pump;
+static struct journal_live *records;
+static struct journal_live_link *pump;
 static int64_t now_ms;
 
 /* Records of this run that are not ended. */
@@ -66,13 +66,13 @@ static void open_again(void)
 	struct err e = { 0 };
 
 	forget_all();
-	records_free(records);
+	journal_live_free(records);
 	db_close(db);
 	db = db_open("dir", NULL, &e);
 	cr_assert(db, "%s", e.text);
-	records = records_new(db, &e);
+	records = journal_live_new(db, &e);
 	cr_assert(records, "%s", e.text);
-	pump = records_link(records, "pump", NULL);
+	pump = journal_live_link(records, "pump", NULL);
 }
 
 static void set_up(void)
@@ -87,7 +87,7 @@ static void tear_down(void)
 	char *rm = mem_printf("rm -rf %s", top);
 
 	forget_all();
-	records_free(records);
+	journal_live_free(records);
 	db_close(db);
 	cr_expect_eq(system(rm), 0);
 	free(rm);
@@ -106,7 +106,7 @@ static struct message text_message(const char *topic, const char *payload)
 static struct record *accept(const char *topic, const char *payload)
 {
 	struct message m = text_message(topic, payload);
-	struct record *r = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	struct record *r = keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 
 	message_fini(&m);
 	return r;
@@ -125,16 +125,16 @@ static void commit(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(records_write(records, INT64_MAX, &e) && db_commit(db, &e), "%s", e.text);
-	records_committed(records);
+	cr_assert(journal_live_write(records, INT64_MAX, &e) && db_commit(db, &e), "%s", e.text);
+	journal_live_committed(records);
 }
 
 static void turn(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(records_write(records, now_ms, &e) && db_commit(db, &e), "%s", e.text);
-	records_committed(records);
+	cr_assert(journal_live_write(records, now_ms, &e) && db_commit(db, &e), "%s", e.text);
+	journal_live_committed(records);
 }
 
 static bool wants_link(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
@@ -201,13 +201,13 @@ static void note_orphans(const char *link, size_t n)
 
 static void restart(void)
 {
-	static const struct records_reader reader = { .take = find, .orphans = note_orphans };
+	static const struct journal_live_reader reader = { .take = find, .orphans = note_orphans };
 	struct err e = { 0 };
 
 	open_again();
 	n_found = 0;
 	orphans[0] = '\0';
-	cr_assert(records_resume(records, &reader, &e), "%s", e.text);
+	cr_assert(journal_live_resume(records, &reader, &e), "%s", e.text);
 }
 
 /* --- messages as bytes */
@@ -306,7 +306,7 @@ Test(journal, what_was_not_committed_is_not_there)
 	struct record *a = accept("t", "1");
 	struct err e = { 0 };
 
-	cr_assert(records_write(records, now_ms, &e), "%s", e.text);
+	cr_assert(journal_live_write(records, now_ms, &e), "%s", e.text);
 	forgotten(a);
 	open_again();
 	expect_journal("pump", "");
@@ -338,7 +338,7 @@ Test(journal, a_decided_message_has_its_outputs)
 
 Test(journal, what_the_bridge_says_by_itself_is_written_when_it_is_decided)
 {
-	struct record *a = keep(records_own(pump, NORTH, 1700000000000));
+	struct record *a = keep(journal_live_own(pump, NORTH, 1700000000000));
 
 	output(a, "out", "time-out");
 	commit();
@@ -396,7 +396,7 @@ static void sql(const char *text)
 	sqlite3 *other;
 
 	forget_all();
-	records_free(records);
+	journal_live_free(records);
 	records = NULL;
 	db_close(db);
 	db = NULL;
@@ -421,7 +421,7 @@ Test(journal, a_change_of_state_and_its_message_are_one_transaction)
 	changes_put(&c, "m", "key", "1", false);
 	cr_assert(state_apply(db, "pump", &c, &e));
 	changes_fini(&c);
-	cr_expect_not(records_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, now_ms, &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_not(db_commit(db, &e));
 	forgotten(a);
@@ -496,8 +496,8 @@ Test(journal, a_turn_of_a_link_and_side_is_one_row)
 	struct record *r[4];
 
 	for (int i = 0; i < 4; i++)
-		r[i] = keep(records_accept(pump, i < 3 ? SOUTH : NORTH, &m, 1700000000000,
-					   1700000000000));
+		r[i] = keep(journal_live_accept(pump, i < 3 ? SOUTH : NORTH, &m, 1700000000000,
+						1700000000000));
 	turn();
 	settled(r[1]);
 	turn();
@@ -528,11 +528,11 @@ Test(journal, what_is_settled_is_written_with_the_next_that_is_new)
 	settled(b);
 	turn();
 	expect_journal("pump", "south t 2\nsouth t 5\n");
-	cr_expect_eq(records_deadline(records), now_ms + 1000);
+	cr_expect_eq(journal_live_deadline(records), now_ms + 1000);
 	now_ms += 1000;
 	turn();
 	expect_journal("pump", "south t 5\n");
-	cr_expect_eq(records_deadline(records), INT64_MAX);
+	cr_expect_eq(journal_live_deadline(records), INT64_MAX);
 	restart();
 }
 
@@ -549,7 +549,7 @@ Test(journal, a_batch_may_begin_partly_settled)
 	cr_assert_eq(n_found, 1);
 	settled(found[0]);
 	commit();
-	cr_expect_eq(records_bytes(records), 0);
+	cr_expect_eq(journal_live_bytes(records), 0);
 	sql("CREATE TABLE none (n CHECK (n = 0)); INSERT INTO none SELECT count(*) FROM pending");
 }
 
@@ -558,9 +558,9 @@ Test(journal, a_long_turn_is_several_batches)
 	struct message m = text_message("t", "x");
 	struct record *first;
 
-	first = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	first = keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	for (int i = 1; i < 1200; i++)
-		keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+		keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
 	settled(first);
@@ -571,8 +571,8 @@ Test(journal, a_long_turn_is_several_batches)
 		settled(found[i]);
 	commit();
 	expect_journal("pump", "");
-	cr_expect_eq(records_bytes(records), 0);
-	cr_expect_eq(records_link_bytes(pump, SOUTH), 0);
+	cr_expect_eq(journal_live_bytes(records), 0);
+	cr_expect_eq(journal_live_link_bytes(pump, SOUTH), 0);
 	sql("CREATE TABLE none (n CHECK (n = 0)); INSERT INTO none SELECT count(*) FROM mark");
 }
 
@@ -588,7 +588,7 @@ Test(journal, decided_ones_and_others_come_in_their_order)
 	record_decided(r[1]);
 	output(r[3], "out", "y");
 	record_decided(r[3]);
-	own = keep(records_own(pump, NORTH, 1700000000000));
+	own = keep(journal_live_own(pump, NORTH, 1700000000000));
 	output(own, "out", "z");
 	record_decided(own);
 	turn();
@@ -610,10 +610,10 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 	uint64_t before;
 
 	for (int i = 0; i < 200; i++)
-		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+		r[i] = keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
-	before = records_bytes(records);
+	before = journal_live_bytes(records);
 	for (int i = 0; i < 199; i++)
 		if (i != 77)
 			settled(r[i]);
@@ -621,17 +621,17 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 	turn(); /* is noted */
 	now_ms += 1000;
 	turn(); /* is written */
-	cr_expect_eq(records_bytes(records), before);
+	cr_expect_eq(journal_live_bytes(records), before);
 	now_ms += 10000;
 	accept("t", "new");
 	turn();
-	cr_expect_lt(records_bytes(records), before / 20);
+	cr_expect_lt(journal_live_bytes(records), before / 20);
 	expect_journal("pump",
 		       "south t a payload of some length\nsouth t a payload of some length\n"
 		       "south t new\n");
 	restart();
-	cr_expect_eq(records_bytes(records), records_link_bytes(pump, SOUTH));
-	cr_expect_lt(records_bytes(records), before / 20);
+	cr_expect_eq(journal_live_bytes(records), journal_live_link_bytes(pump, SOUTH));
+	cr_expect_lt(journal_live_bytes(records), before / 20);
 	for (size_t i = 0; i < n_found; i++)
 		settled(found[i]);
 	commit();
@@ -653,7 +653,7 @@ Test(journal, space_of_what_is_settled_goes_back_to_the_disk)
 
 	message_set_payload(&m, payload, 10000);
 	for (int i = 0; i < 100; i++)
-		r[i] = keep(records_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+		r[i] = keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	free(payload);
 	turn();
@@ -680,9 +680,9 @@ Test(journal, what_did_not_fit_stays_due)
 	a = accept("t", "1");
 	output(a, "out", "x");
 	record_decided(a);
-	cr_expect_not(records_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, now_ms, &e));
 	cr_expect_not(db_commit(db, &e));
-	records_committed(records); /* nothing was */
+	journal_live_committed(records); /* nothing was */
 	settled(a);
 	a = accept("t", "2");
 	changes_put(&c, "m", "key", "1", false);
@@ -697,8 +697,8 @@ Test(journal, what_is_given_up_is_not_written_but_what_it_changed_is)
 {
 	struct record *a = accept("t", "1"), *b = accept("t", "2");
 
-	records_give_up(records);
-	cr_expect_not(records_has_news(records));
+	journal_live_give_up(records);
+	cr_expect_not(journal_live_has_news(records));
 	turn();
 	expect_journal("pump", "");
 	output(a, "out", "x");
@@ -709,17 +709,17 @@ Test(journal, what_is_given_up_is_not_written_but_what_it_changed_is)
 	settled(b);
 	commit();
 	expect_journal("pump", "");
-	cr_expect_eq(records_bytes(records), 0);
+	cr_expect_eq(journal_live_bytes(records), 0);
 }
 
 Test(journal, what_is_of_no_link_is_told_and_kept)
 {
-	struct records_link *gone = records_link(records, "gone", NULL);
+	struct journal_live_link *gone = journal_live_link(records, "gone", NULL);
 	struct message m = text_message("t", "x");
 	struct record *r;
 
 	for (int i = 0; i < 3; i++)
-		r = keep(records_accept(gone, SOUTH, &m, 1700000000000, 1700000000000));
+		r = keep(journal_live_accept(gone, SOUTH, &m, 1700000000000, 1700000000000));
 	accept("t", "1");
 	turn();
 	settled(r);
@@ -839,7 +839,7 @@ Test(journal, a_journal_that_cannot_be_taken_over_is_left_as_it_is)
 		mem_printf(VERSION_2 "INSERT INTO journal VALUES (5, 'pump', 0, 1, 1, 0, 0, %s)",
 			   sealed("journal/pump/4", "t", "1"));
 
-	records_free(records);
+	journal_live_free(records);
 	db_close(db);
 	records = NULL;
 	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);

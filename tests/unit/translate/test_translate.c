@@ -44,9 +44,9 @@ static void put_results(struct buf *out, const struct results *r)
 			put_payload(out, &item->message);
 		} else if (item->type == ITEM_PLAIN) {
 			buf_putc(out, '+');
-			plain_put(out, &item->plain);
+			canonical_put(out, &item->plain);
 		} else {
-			buf_printf(out, "!%s", refusal_word(item->reason));
+			buf_printf(out, "!%s", outcome_word(item->reason));
 		}
 		buf_putc(out, '\n');
 	}
@@ -124,12 +124,12 @@ static void expect_written_at(enum side to, const char *plain, const char *reply
 	char *q = quoted(plain);
 	struct err e = { 0 };
 
-	cr_assert(plain_parse(&job.plain, (struct jslice){ q, strlen(q) }, &e), "%s", e.text);
+	cr_assert(canonical_parse(&job.plain, (struct jslice){ q, strlen(q) }, &e), "%s", e.text);
 	free(q);
 	if (request) {
 		q = quoted(request);
 		job.request = mem_zalloc(sizeof *job.request);
-		cr_assert(plain_parse(job.request, (struct jslice){ q, strlen(q) }, &e));
+		cr_assert(canonical_parse(job.request, (struct jslice){ q, strlen(q) }, &e));
 		free(q);
 	}
 	translate(&job, &r);
@@ -356,7 +356,7 @@ Test(translate, a_function_that_reads_sees_the_message_and_what_is_around_it)
 
 Test(translate, a_function_that_reads_a_reply_sees_its_request)
 {
-	struct plain request = {
+	struct canonical request = {
 		.kind = KIND_REQUEST, .device = "d", .body = "{\"name\":\"q\"}", .body_len = 12
 	};
 	struct message m = { .topic = (char[]){ "a/d/7" } };
@@ -374,7 +374,7 @@ Test(translate, a_function_that_reads_a_reply_sees_its_request)
 	job.readers = match.readers;
 	job.n_readers = match.n;
 	job.request = mem_zalloc(sizeof *job.request);
-	plain_copy(job.request, &request);
+	canonical_copy(job.request, &request);
 	translate(&job, &r);
 	expect_results(&r,
 		       "+{'kind':'request_reply','device':'d','id':7,"

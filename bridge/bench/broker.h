@@ -1,0 +1,36 @@
+/* broker.h -- the smallest MQTT broker that can carry a measurement: one client at a time, nothing
+ * kept, everything read and written in bulk, so that what is measured is the client and not this.
+ *
+ * Speaks 3.1.1 and 5 as the client's CONNECT says, grants QoS 1 at most, accepts any login, listens on
+ * 127.0.0.1 only.  What the client publishes is acknowledged when it has been handed over.  One thread. */
+#ifndef BRIDGE_BROKER_H
+#define BRIDGE_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct broker;
+
+/* Listen on a port that the kernel chooses.  `on_message` gets the payload (borrowed) of everything
+ * that the client publishes.  NULL sets *e: ERR_IO. */
+struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, size_t len),
+			   void *ctx, struct err *e);
+void broker_close(struct broker *p); /* NULL is allowed */
+int broker_port(const struct broker *p);
+
+bool broker_is_connected(const struct broker *p); /* its CONNECT was accepted */
+/* Is a client there that subscribed to the topic? */
+bool broker_has_subscriber(const struct broker *p, const char *topic);
+
+/* Queue a PUBLISH for the client.  It must be connected; at most 65,535 of QoS 1 may be unacknowledged. */
+void broker_publish(struct broker *p, const char *topic, const char *payload, size_t len, int qos);
+/* How many of QoS 1 the client has not acknowledged. */
+size_t broker_unacked(const struct broker *p);
+
+/* Write what is queued, sleep until a client says something or `timeout_us` has gone by, read what
+ * there is.  A client that breaks the protocol is disconnected. */
+void broker_turn(struct broker *const *ends, size_t n, int64_t timeout_us);
+
+#endif

@@ -1,0 +1,59 @@
+#include "cli/route.h"
+
+#include "base/mem.h"
+
+static const struct row *writer_of(const struct dialect *d, enum kind kind)
+{
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_write && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
+static size_t add_routes(struct route **list, size_t n, const struct dialect *const side[SIDES],
+			 enum kind kind, const enum kind *remap, bool has_counterpart)
+{
+	const struct dialect *from = side[flow_source(kind_table[kind].flow)];
+	enum kind as = remap && remap[kind] != KIND_NONE ? remap[kind] : kind;
+	const struct row *to = writer_of(side[flow_target(kind_table[kind].flow)], as);
+
+	for (size_t i = 0; i < from->n_rows; i++) {
+		const struct row *row = &from->rows[i];
+
+		if (row->kind != kind || !row->can_read || (to != NULL) != has_counterpart)
+			continue;
+		*list = mem_grow(*list, n, sizeof **list);
+		(*list)[n++] = (struct route){ kind, row, to };
+	}
+	return n;
+}
+
+struct route *route_list(const struct dialect *south, const struct dialect *north,
+			 const enum kind *remap, size_t *n)
+{
+	const struct dialect *const side[SIDES] = { south, north };
+	struct route *list = NULL;
+
+	*n = 0;
+	for (int has = 1; has >= 0; has--)
+		for (int k = 0; k < KINDS; k++)
+			*n = add_routes(&list, *n, side, (enum kind)k, remap, has);
+	return list;
+}
+
+const char *route_fate(enum kind kind)
+{
+	static const char error_reply[] = "dead letter, and an error reply to the asker",
+			  own_state[] = "answered from the bridge's own state";
+	static const char *const fates[KINDS] = {
+		[KIND_COMMAND] = error_reply,
+		[KIND_REQUEST] = error_reply,
+		[KIND_PROVISION] = error_reply,
+		[KIND_FIRMWARE_CHUNK_REQUEST] = error_reply,
+		[KIND_ATTRIBUTES_REQUEST] = own_state,
+		[KIND_SNAPSHOT_REQUEST] = own_state,
+		[KIND_DEVICE_CHANGE] = "kept in the device table",
+	};
+
+	return fates[kind] ? fates[kind] : "dead letter";
+}

@@ -1,0 +1,23 @@
+/* control_client.h -- the other end of control.h: ask a running bridge, line by line.  Blocks. */
+#ifndef BRIDGE_CONTROL_CLIENT_H
+#define BRIDGE_CONTROL_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct control_client;
+struct err;
+
+/* Connect to the bridge whose state is in `dir`.  NULL sets *e: ERR_NOT_FOUND none is running there;
+ * ERR_IO. */
+struct control_client *control_client_open(const char *dir, struct err *e);
+void control_client_close(struct control_client *d); /* NULL is allowed */
+
+/* Send one request, a line without its end. */
+bool control_client_send(struct control_client *d, const char *line, size_t n, struct err *e);
+/* The next line of the answer, without its end, is put into `line` (what was there goes).  False sets
+ * *e: ERR_IO the bridge ended, or said nothing for 30 s. */
+bool control_client_receive(struct control_client *d, struct buf *line, struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+/* control_server.h -- control.sock: a local socket in the state directory, through which verbs speak to the
+ * running bridge.
+ *
+ * A client sends requests, one line each, and gets to each an answer of as many lines as it takes.
+ * What they mean is the business of the callbacks.  Only our own user and root are heard.  An answer
+ * is made piece by piece, the next one when the client has taken the last, so that neither a long
+ * answer nor a slow client holds up the loop; a client that neither asks nor reads is dropped.
+ *
+ * An answer leaves only with control_server_flush(), after the commit: what it tells has happened.  The owner
+ * of `dir` must hold the lock of db.h: what is left there by a run that was killed is replaced. */
+#ifndef BRIDGE_CONTROL_SERVER_H
+#define BRIDGE_CONTROL_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct control_server;
+struct err;
+struct loop;
+
+struct control_server_ops {
+	/* A request came in (a line without its end, borrowed): whatever stands for its answer, never
+	 * NULL. */
+	void *(*ask)(void *ctx, const char *line, size_t n);
+	/* Append the next piece of the answer, some lines.  False: it was the last. */
+	bool (*more)(void *ctx, void *answer, struct buf *out);
+	/* The answer is over, or nobody wants it any more. */
+	void (*end)(void *ctx, void *answer);
+};
+
+/* Listen on DIR/control.sock (0600).  NULL sets *e: ERR_IO. */
+struct control_server *control_server_new(struct loop *l, const char *dir,
+					  const struct control_server_ops *ops, void *ctx,
+					  struct err *e);
+/* Drops the clients and removes the socket.  Memory goes with loop_free().  NULL is allowed. */
+void control_server_free(struct control_server *c);
+
+/* Before the commit of a turn: take requests, go on with answers. */
+void control_server_step(struct control_server *c);
+/* What was answered in this turn is not so: all of it ends with this line instead. */
+void control_server_revoke(struct control_server *c, const char *line, size_t n);
+/* After it: let out what was answered. */
+void control_server_flush(struct control_server *c);
+
+#endif

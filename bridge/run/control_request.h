@@ -1,0 +1,44 @@
+/* control_request.h -- what a verb may ask of a bridge, or of its state when none runs: the other end of ask.h.
+ *
+ * A request is a line of JSON, {"request":NAME,...}; its answer some lines {"item":{...}} and a last
+ * one, {"done":{...}} or {"error":TEXT,"status":EXIT_STATUS}.  Never a credential in any of them.
+ * What a request changes is written into the open transaction; who runs it commits after each piece,
+ * before that is let out. */
+#ifndef BRIDGE_CONTROL_REQUEST_H
+#define BRIDGE_CONTROL_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct conf;
+struct db;
+struct err;
+struct deadletter_live;
+struct live_link;
+struct journal_live;
+struct request;
+
+/* What requests work on; borrowed. */
+struct control_request_parts {
+	const struct conf *conf; /* at least what conf_read_state() reads */
+	struct db *db;
+	struct deadletter_live *letters;
+	bool is_running; /* a bridge, with these: */
+	struct live_link *const *links;
+	size_t n_links;
+	const struct journal_live *journal;
+	int64_t started_ms; /* clock_mono_ms() */
+};
+
+/* Never NULL: one that makes no sense is answered so. */
+struct request *control_request_new(const struct control_request_parts *parts, const char *line,
+				    size_t n);
+/* Append the next piece of the answer.  False: it was the last. */
+bool control_request_more(struct request *r, struct buf *out);
+/* Append the last line of an answer that failed. */
+void control_request_put_error(const struct err *e, struct buf *out);
+void control_request_free(struct request *r);
+
+#endif

@@ -1,0 +1,150 @@
+/* control_request_status.c -- how it is with a bridge: {"request":"status"}.  An item per link, and at the end
+ * what concerns all. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "link/link.h"
+#include "run/control_request_table.h"
+#include "run/live_link.h"
+#include "store/deadletter.h"
+#include "store/deadletter_live.h"
+#include "store/journal.h"
+#include "store/journal_live.h"
+
+#define PIECE_BYTES (64u << 10) /* so much of an answer is made in one turn of the loop */
+
+struct work {
+	const struct control_request_parts *parts;
+	size_t at; /* the link to tell of next */
+};
+
+static void put_text(struct buf *out, const char *key, const char *text)
+{
+	buf_printf(out, ",\"%s\":", key);
+	jtext_put_string(out, text, strlen(text));
+}
+
+static void put_number(struct buf *out, const char *key, uint64_t n)
+{
+	buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)n);
+}
+
+static void put_session(const struct live_link_session *s, struct buf *out)
+{
+	const struct session_status *status = &s->session;
+
+	buf_printf(out, "{\"side\":\"%s\",\"is_provisioning\":%s", side_name(s->side),
+		   s->is_provisioning ? "true" : "false");
+	put_text(out, "url", s->url);
+	put_text(out, "state", status->phase);
+	if (status->since_ms)
+		put_number(out, "since_s", (uint64_t)(clock_mono_ms() - status->since_ms) / 1000);
+	if (*status->why && jtext_is_utf8(status->why, strlen(status->why)))
+		put_text(out, "why", status->why);
+	put_number(out, "attempts", status->attempts);
+	put_number(out, "mqtt", (uint64_t)status->mqtt);
+	put_number(out, "waiting", s->waiting);
+	put_number(out, "in_flight", s->in_flight);
+	put_number(out, "bytes", s->bytes);
+	buf_putc(out, '}');
+}
+
+static void put_counters(const struct link_counters *c, struct buf *out)
+{
+	const char *comma = "";
+
+	buf_printf(out, "{\"received\":%llu", (unsigned long long)c->received);
+	put_number(out, "resumed", c->resumed);
+	put_number(out, "delivered", c->delivered);
+	put_number(out, "filtered", c->filtered);
+	put_number(out, "dead", c->dead);
+	put_number(out, "pending", c->pending);
+	put_number(out, "own", c->own);
+	buf_puts(out, ",\"by\":{");
+	for (int r = CARRIED + 1; r < OUTCOMES; r++)
+		if (c->by[r]) {
+			buf_printf(out, "%s\"%s\":%llu", comma, outcome_word((enum outcome)r),
+				   (unsigned long long)c->by[r]);
+			comma = ",";
+		}
+	buf_puts(out, "}}");
+}
+
+static void put_link(const struct live_link *live, struct buf *out)
+{
+	const char *comma = "";
+	struct live_link_session s;
+
+	buf_puts(out, "{\"item\":{\"link\":");
+	jtext_put_string(out, live_link_name(live), strlen(live_link_name(live)));
+	buf_puts(out, ",\"sessions\":[");
+	for (size_t i = 0; live_link_session(live, i, &s); i++)
+		if (s.session.phase) {
+			buf_puts(out, comma);
+			put_session(&s, out);
+			comma = ",";
+		}
+	buf_puts(out, "]");
+	for (int f = 0; f < FLOWS; f++) {
+		buf_printf(out, ",\"%s\":", flow_name((enum flow)f));
+		put_counters(live_link_counters(live, (enum flow)f), out);
+	}
+	buf_puts(out, "}}\n");
+}
+
+static void put_running(const struct control_request_parts *parts, struct buf *out)
+{
+	put_number(out, "pid", (uint64_t)getpid());
+	put_number(out, "uptime_s", (uint64_t)(clock_mono_ms() - parts->started_ms) / 1000);
+	put_number(out, "journal_bytes", journal_live_bytes(parts->journal));
+}
+
+static bool put_end(const struct control_request_parts *parts, struct buf *out, struct err *e)
+{
+	struct deadletter_totals totals;
+	uint64_t journal = 0;
+
+	if (!deadletters_totals(deadletter_live_stored(parts->letters), &totals, e) ||
+	    (!parts->is_running && !journal_count(parts->db, &journal, e)))
+		return false;
+	buf_printf(out, "{\"done\":{\"running\":%s,\"version\":\"" CALQUE_VERSION "\"",
+		   parts->is_running ? "true" : "false");
+	if (parts->is_running)
+		put_running(parts, out);
+	else
+		put_number(out, "journal_messages", journal);
+	put_number(out, "deadletters", totals.count);
+	put_number(out, "deadletter_bytes", (uint64_t)totals.bytes);
+	if (parts->is_running)
+		put_number(out, "deadletters_evicted", deadletter_live_evicted(parts->letters));
+	buf_puts(out, "}}\n");
+	return true;
+}
+
+static void *start(const struct control_request_parts *parts, struct jslice asked, struct err *e)
+{
+	struct work *w = mem_zalloc(sizeof *w);
+
+	(void)asked;
+	(void)e;
+	w->parts = parts;
+	return w;
+}
+
+static bool more(void *work, struct buf *out, struct err *e)
+{
+	struct work *w = work;
+
+	while (w->at < w->parts->n_links && out->len < PIECE_BYTES)
+		put_link(w->parts->links[w->at++], out);
+	if (w->at < w->parts->n_links)
+		return true;
+	put_end(w->parts, out, e);
+	return false;
+}
+
+const struct control_request_row control_request_status = { "status", start, more, free };

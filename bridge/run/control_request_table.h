@@ -1,0 +1,22 @@
+/* control_request_table.h -- the rows of the table of requests, one file each.  Included by request*.c only. */
+#ifndef BRIDGE_CONTROL_REQUEST_TABLE_H
+#define BRIDGE_CONTROL_REQUEST_TABLE_H
+
+#include "base/jtext.h"
+#include "run/control_request.h"
+
+struct err;
+
+struct control_request_row {
+	const char *name;
+	/* Whatever stands for the work; NULL sets *e. */
+	void *(*start)(const struct control_request_parts *parts, struct jslice asked,
+		       struct err *e);
+	/* Append some items, or the end.  False: it was the end, or *e is set. */
+	bool (*more)(void *work, struct buf *out, struct err *e);
+	void (*end)(void *work);
+};
+
+extern const struct control_request_row control_request_deadletters, control_request_status;
+
+#endif

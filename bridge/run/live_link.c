@@ -1,0 +1,238 @@
+/* live_link.c -- a live link from its start to its end; looking at it, and a message sent again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/login.h"
+#include "link/delivery.h"
+#include "net/loop.h"
+#include "run/live_link_inside.h"
+#include "store/db.h"
+#include "store/journal.h"
+#include "store/journal_live.h"
+#include "store/state.h"
+
+#define MESSAGE_BYTES                                                                              \
+	(64u << 20) /* what is larger is a dead letter; how many wait: link/backpressure.h */
+
+static bool restore(void *ctx, const char *machine, const char *key, const char *value,
+		    struct err *e)
+{
+	struct live_link *live = ctx;
+
+	return link_restore(live->link, machine, key, value, e);
+}
+
+static void init_peer(struct peer *p, struct live_link *live, enum side side, bool is_provisioning)
+{
+	const struct dialect *d = live->plan->side[side].dialect;
+	unsigned window = DELIVERY_WINDOW;
+
+	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
+		window = (unsigned)d->limits.in_flight;
+	*p = (struct peer){ .live = live, .side = side, .is_provisioning = is_provisioning };
+	p->name = mem_printf("link=%s side=%s%s", live->plan->name, side_name(side),
+			     is_provisioning ? " session=provisioning" : "");
+	p->delivery = delivery_new(window, MESSAGE_BYTES);
+	rate_limit_init(&p->rate, d->limits.messages_per_second);
+}
+
+static bool open_peer(struct peer *p, struct err *e)
+{
+	struct live_link *live = p->live;
+	struct jslice issued =
+		p->side == NORTH ? link_credentials(live->link) : (struct jslice){ 0 };
+	const char *instance = db_instance(live->parts->db);
+	struct session_login login;
+
+	login_make(&login, live->plan, &live->conf->side[p->side], p->side, false,
+		   (struct jslice){ 0 }, instance);
+	if (login.is_missing && issued.len) {
+		login_fini(&login);
+		login_make(&login, live->plan, &live->conf->side[p->side], p->side, false, issued,
+			   instance);
+		live->uses_issued = true;
+	}
+	if (login.unset && !(login.is_missing && p->side == NORTH))
+		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
+	p->session = live_link_make_session(p, &login, e);
+	if (p->session && login.is_missing && p->side == NORTH &&
+	    live->plan->side[NORTH].dialect->has_provisioning)
+		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
+			  log_value("no credentials yet: a provisioning handshake brings them"));
+	else if (p->session)
+		session_start(p->session);
+	login_fini(&login);
+	return p->session != NULL;
+}
+
+/* What other brokers' clients may see of us: nothing but that it is the same link again. */
+static void set_mark(struct live_link *live)
+{
+	const char *instance = db_instance(live->parts->db);
+	struct crypto_piece pieces[] = { { instance, strlen(instance) },
+					 { live->plan->name, strlen(live->plan->name) } };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char mark[17];
+
+	crypto_hash(pieces, 2, hash);
+	for (size_t i = 0; i < sizeof mark / 2; i++)
+		snprintf(mark + 2 * i, 3, "%02x", hash[i]);
+	link_set_mark(live->link, mark);
+}
+
+struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
+				const struct plan *plan, struct err *e)
+{
+	struct live_link *live = mem_zalloc(sizeof *live);
+	bool echoes[SIDES];
+
+	*live = (struct live_link){ .parts = parts, .conf = conf, .plan = plan };
+	for (int s = 0; s < SIDES; s++) {
+		init_peer(&live->peer[s], live, (enum side)s, false);
+		echoes[s] =
+			live_link_mqtt_version(live, (enum side)s) < 5; /* MQTT 5 has No Local */
+	}
+	init_peer(&live->provisioning, live, NORTH, true);
+	live->records = journal_live_link(parts->journal, plan->name, live);
+	live->link = link_new(plan, parts->executor, &live_link_link_ops, live, echoes);
+	set_mark(live);
+	if (state_load(parts->db, plan->name, restore, live, e))
+		return live;
+	live_link_free(live);
+	return NULL;
+}
+
+bool live_link_open(struct live_link *live)
+{
+	struct err e = { 0 };
+
+	for (int s = 0; s < SIDES; s++)
+		if (!open_peer(&live->peer[s], &e)) {
+			log_event(LOG_ERROR, "session-failed", "%s reason=%s", live->peer[s].name,
+				  log_value(e.text));
+			return false;
+		}
+	return true;
+}
+
+void live_link_take_again(void *ctx, struct record *r, struct journal_entry *entry,
+			  struct journal_output *outputs, size_t n)
+{
+	struct live_link *live = ctx;
+	struct output *out = mem_zalloc((n + 1) * sizeof *out);
+
+	live->n_resumed++;
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct output){ .to = outputs[i].to,
+					  .lane = outputs[i].lane,
+					  .message = outputs[i].message };
+		outputs[i].message = (struct message){ 0 };
+	}
+	if (entry->is_decided)
+		link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
+	else
+		link_receive_again(live->link, entry->from, &entry->message, entry->received_ms, r);
+	free(out);
+}
+
+void live_link_resume(struct live_link *live)
+{
+	if (live->n_resumed)
+		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", live->plan->name,
+			  live->n_resumed);
+	link_resume(live->link, clock_now_ms());
+}
+
+void live_link_log_counters(const struct live_link *live)
+{
+	for (int f = 0; f < FLOWS; f++) {
+		const struct link_counters *c = link_counters(live->link, (enum flow)f);
+
+		log_event(LOG_INFO, "counters",
+			  "link=%s flow=%s received=%llu resumed=%llu delivered=%llu filtered=%llu "
+			  "dead=%llu pending=%llu",
+			  live->plan->name, flow_name((enum flow)f),
+			  (unsigned long long)c->received, (unsigned long long)c->resumed,
+			  (unsigned long long)c->delivered, (unsigned long long)c->filtered,
+			  (unsigned long long)c->dead, (unsigned long long)c->pending);
+	}
+}
+
+/* --- looking and steering ------------------------------------------------------------------ */
+
+const char *live_link_name(const struct live_link *live)
+{
+	return live->plan->name;
+}
+
+const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow)
+{
+	return link_counters(live->link, flow);
+}
+
+bool live_link_has_room(const struct live_link *live, enum side from)
+{
+	return live_link_held_bytes(live, from) < BACKPRESSURE_HIGH_BYTES;
+}
+
+void live_link_retry(struct live_link *live, enum side from, const struct message *m,
+		     int64_t received_ms)
+{
+	struct record *r = journal_live_accept(live->records, from, m, received_ms,
+					       loop_now_ms(live->parts->loop));
+
+	link_receive_again(live->link, from, m, received_ms, r);
+}
+
+bool live_link_session(const struct live_link *live, size_t i, struct live_link_session *out)
+{
+	const struct peer *const peers[] = { &live->peer[SOUTH], &live->peer[NORTH],
+					     &live->provisioning };
+	const struct peer *p;
+
+	if (i >= sizeof peers / sizeof peers[0])
+		return false;
+	p = peers[i];
+	*out = (struct live_link_session){
+		.side = p->side,
+		.is_provisioning = p->is_provisioning,
+		.url = live->conf->side[p->side].url,
+		.waiting = delivery_waiting(p->delivery),
+		.in_flight = delivery_in_flight(p->delivery),
+		.bytes = delivery_bytes(p->delivery),
+	};
+	if (p->session)
+		session_status(p->session, &out->session);
+	return true;
+}
+
+static void free_peer(struct peer *p)
+{
+	struct parcel parcel;
+
+	if (p->session)
+		session_free(p->session);
+	if (p->delivery) {
+		delivery_reset(p->delivery);
+		while (delivery_pop(p->delivery, &parcel))
+			live_link_end_parcel(p, &parcel, DEAD_QUEUE_FULL, "the bridge was stopped");
+		delivery_free(p->delivery);
+	}
+	free(p->name);
+}
+
+void live_link_free(struct live_link *live)
+{
+	for (int s = 0; s < SIDES; s++)
+		free_peer(&live->peer[s]);
+	free_peer(&live->provisioning);
+	link_free(live->link);
+	free(live);
+}

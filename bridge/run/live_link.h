@@ -1,0 +1,102 @@
+/* live_link.h -- a link with its sessions: what joins link/link to the sessions, the journal and the log.
+ *
+ * bridge.c runs all of them through the turns of the loop; one does not know the others. */
+#ifndef BRIDGE_LIVE_LINK_H
+#define BRIDGE_LIVE_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "message/kind.h"
+#include "net/session.h"
+
+struct conf_link;
+struct db;
+struct err;
+struct journal_entry;
+struct journal_output;
+struct deadletter_live;
+struct live_link;
+struct link_counters;
+struct loop;
+struct message;
+struct plan;
+struct record;
+struct journal_live;
+struct executor;
+
+/* What all live links of a bridge share; borrowed while they live. */
+struct live_link_parts {
+	struct loop *loop;
+	struct db *db;
+	struct journal_live *journal;
+	struct deadletter_live *letters;
+	struct executor *executor;
+	int64_t max_age_ms; /* of a message that waits for its target */
+	bool is_closing;    /* what is not settled stays in the journal */
+};
+
+/* With the state of earlier runs, without sessions.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
+				const struct plan *plan, struct err *e);
+void live_link_free(struct live_link *live); /* after the executor; what waits is dropped */
+
+/* Open the sessions.  False after logging why. */
+bool live_link_open(struct live_link *live);
+/* Go on with a message that earlier runs accepted and did not settle; `live` as in journal_live_link(). */
+void live_link_take_again(void *live, struct record *r, struct journal_entry *entry,
+			  struct journal_output *outputs, size_t n);
+/* That was all of them. */
+void live_link_resume(struct live_link *live);
+
+/* Do what is due. */
+void live_link_tick(struct live_link *live, int64_t now_ms);
+int64_t live_link_next_deadline(const struct live_link *live); /* INT64_MAX: none */
+
+/* Write the changes of state into the open transaction. */
+bool live_link_save(struct live_link *live, struct err *e);
+/* They are durable. */
+void live_link_saved(struct live_link *live);
+/* After the commit: hand what waits to the sessions, and let it out with the acknowledgements. */
+void live_link_flush(struct live_link *live, int64_t now_ms);
+/* Only the acknowledgements, and what was handed over before. */
+void live_link_acknowledge(struct live_link *live, int64_t now_ms);
+
+/* Nothing can be taken in (a full disk): hold both sources, from now on, until it is over.  What was
+ * read and not acknowledged with live_link_flush() or live_link_acknowledge() comes again.  Deliveries go on. */
+void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms);
+
+/* What the journal holds of its messages. */
+uint64_t live_link_journal_bytes(const struct live_link *live);
+
+/* The bridge is to stop: what has been accepted so far is what live_link_has_settled() asks for. */
+void live_link_stop(struct live_link *live);
+/* Has as much been settled as had been accepted by then?  (More may have come in: it is in the journal.) */
+bool live_link_has_settled(const struct live_link *live);
+/* Has all that waits been acknowledged, where the session is up? */
+bool live_link_is_drained(const struct live_link *live);
+void live_link_log_counters(const struct live_link *live);
+
+const char *live_link_name(const struct live_link *live);
+/* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
+ * settled, and may wait as long as a new one.  Copied. */
+void live_link_retry(struct live_link *live, enum side from, const struct message *m,
+		     int64_t received_ms);
+
+/* May there be more of that direction? */
+bool live_link_has_room(const struct live_link *live, enum side from);
+
+/* How it is with a session; borrowed. */
+struct live_link_session {
+	enum side side;
+	bool is_provisioning;
+	const char *url;
+	struct session_status session; /* .phase NULL: it is not open */
+	size_t waiting, in_flight, bytes;
+};
+/* The `i`th session; false: there are no more. */
+bool live_link_session(const struct live_link *live, size_t i, struct live_link_session *out);
+const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow);
+
+#endif

@@ -1,0 +1,148 @@
+/* live_link_link.c -- what the link of a live link hands out: messages to send, verdicts, logins. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "conf/login.h"
+#include "link/delivery.h"
+#include "net/loop.h"
+#include "run/live_link_inside.h"
+#include "store/db.h"
+#include "store/deadletter_live.h"
+#include "store/journal_live.h"
+
+/* The session of a handshake is opened when there is something to ask. */
+static void open_provisioning(struct live_link *live)
+{
+	struct peer *p = &live->provisioning;
+	struct session_login login;
+	struct err e = { 0 };
+
+	if (p->session)
+		return;
+	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, true, (struct jslice){ 0 },
+		   db_instance(live->parts->db));
+	p->session = live_link_make_session(p, &login, &e);
+	login_fini(&login);
+	if (p->session)
+		session_start(p->session);
+	else
+		log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name, log_value(e.text));
+}
+
+/* The question of a handshake is not noted: it is asked again as long as the state says it is open. */
+static void note_output(struct live_link *live, const struct output *o, const struct parcel *parcel)
+{
+	struct record *r = o->tag;
+
+	if (o->is_provisioning)
+		return;
+	if (!r && o->is_own) {
+		r = journal_live_own(live->records, side_other(o->to),
+				     loop_now_ms(live->parts->loop));
+		link_set_tag(o->origin, r);
+	}
+	if (r && o->is_kept)
+		record_output(r, o->to, o->lane, &parcel->message);
+}
+
+static void on_send(void *ctx, struct output *o)
+{
+	struct live_link *live = ctx;
+	struct peer *p = o->is_provisioning ? &live->provisioning : &live->peer[o->to];
+	struct parcel *parcel;
+
+	if (o->is_provisioning)
+		open_provisioning(live);
+	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
+	if (parcel) {
+		parcel->echo = o->echo;
+		parcel->order = o->order;
+		parcel->since_ms =
+			o->tag ? record_since_ms(o->tag) : loop_now_ms(live->parts->loop);
+		delivery_expire_at(p->delivery, parcel, o->expires_ms);
+		note_output(live, o, parcel);
+		return;
+	}
+	message_fini(&o->message);
+	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
+	link_done(live->link, o->origin, DEAD_QUEUE_FULL,
+		  "larger than what may wait for a session");
+}
+
+static void on_settled(void *ctx, const struct verdict *v)
+{
+	struct live_link *live = ctx;
+	char subject[200], *text;
+
+	if (live->parts->is_closing && (v->tag || v->is_own)) {
+		if (v->tag)
+			record_forget(v->tag);
+		return;
+	}
+	if (v->tag)
+		record_settled(v->tag);
+	if (!outcome_is_dead(v->reason))
+		return;
+	deadletter_live_bury(live->parts->letters, live->plan, v, loop_now_ms(live->parts->loop));
+	text = deadletter_live_tellable(live->plan, v->text);
+	snprintf(subject, sizeof subject, "%s/%s/%s", live->plan->name, flow_name(v->flow),
+		 outcome_word(v->reason));
+	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, "dead-letter",
+		    "link=%s flow=%s reason=%s detail=%s", live->plan->name, flow_name(v->flow),
+		    outcome_word(v->reason), log_value(*text ? text : NULL));
+	free(text);
+}
+
+static void on_decided(void *ctx, void *tag)
+{
+	(void)ctx;
+	record_decided(tag);
+}
+
+static void on_login(void *ctx, struct jslice credentials)
+{
+	struct live_link *live = ctx;
+	struct peer *p = &live->peer[NORTH];
+	struct session_login login;
+
+	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
+		   db_instance(live->parts->db));
+	if (login.is_missing) { /* a credential in the configuration wins */
+		login_fini(&login);
+		login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, credentials,
+			   db_instance(live->parts->db));
+		live->uses_issued = true;
+		log_event(LOG_INFO, "credentials-issued", "link=%s", live->plan->name);
+		session_set_login(p->session, login.username, login.password, login.client_id);
+		session_start(p->session);
+	}
+	login_fini(&login);
+}
+
+static void close_provisioning(struct live_link *live)
+{
+	struct peer *p = &live->provisioning;
+	struct parcel parcel;
+
+	session_free(p->session); /* NULL: it could not be made, but the question waits */
+	p->session = NULL;
+	delivery_reset(p->delivery);
+	while (delivery_pop(p->delivery, &parcel))
+		live_link_end_parcel(p, &parcel, CARRIED, NULL); /* the handshake is over */
+}
+
+static void on_end_provisioning(void *ctx)
+{
+	close_provisioning(ctx);
+}
+
+const struct link_ops live_link_link_ops = {
+	.send = on_send,
+	.settled = on_settled,
+	.login = on_login,
+	.end_provisioning = on_end_provisioning,
+	.decided = on_decided,
+};

@@ -1,0 +1,100 @@
+/* twin_store.c -- a twin as a row of the state, and back. */
+#include <inttypes.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "state/change.h"
+#include "state/state_json.h"
+#include "state/twin_inside.h"
+
+static void put_json_or_null(struct buf *out, const char *json)
+{
+	buf_puts(out, json ? json : "null");
+}
+
+void twin_put_row(const char *device, const struct twin *w, struct changes *out)
+{
+	struct buf row = { 0 };
+
+	buf_printf(&row, "{\"version\":%" PRId64 ",\"updated_ms\":%" PRId64 ",\"source_version\":",
+		   w->version, w->updated_ms);
+	put_json_or_null(&row, w->source_version);
+	buf_puts(&row, ",\"source_updated\":");
+	put_json_or_null(&row, w->source_updated);
+	buf_puts(&row, ",\"doc\":");
+	jtext_tree_put(&row, w->doc);
+	if (w->push) {
+		buf_printf(&row, ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"keys\":",
+			   w->push->version, w->push->is_full ? "true" : "false");
+		jtext_tree_put(&row, w->push->keys);
+		buf_puts(&row, ",\"deleted\":");
+		jtext_tree_put(&row, w->push->deleted);
+		buf_putc(&row, '}');
+	}
+	buf_putc(&row, '}');
+	changes_put(out, MACHINE, device, buf_str(&row), false);
+	buf_fini(&row);
+}
+
+static bool read_object(struct jslice row, const char *name, json_object **out)
+{
+	struct jslice v;
+
+	if (!jtext_field(row, name, &v) || jtext_type_of(v) != JTEXT_OBJECT)
+		return false;
+	*out = jtext_tree(v.text, v.len, NULL);
+	return *out;
+}
+
+static bool is_booleans(json_object *object)
+{
+	json_object_object_foreach (object, key, value) {
+		(void)key;
+		if (!json_object_is_type(value, json_type_boolean))
+			return false;
+	}
+	return true;
+}
+
+static bool read_push(struct jslice row, struct push **out)
+{
+	struct jslice v;
+	struct push *p;
+
+	if (!jtext_field(row, "push", &v))
+		return true;
+	p = *out = mem_zalloc(sizeof *p);
+	return state_json_integer(v, "version", &p->version) &&
+	       state_json_bool(v, "full", &p->is_full) && read_object(v, "keys", &p->keys) &&
+	       is_booleans(p->keys) && read_object(v, "deleted", &p->deleted) &&
+	       is_booleans(p->deleted);
+}
+
+static bool read_twin(struct jslice row, struct twin *w)
+{
+	return state_json_integer(row, "version", &w->version) && w->version >= 0 &&
+	       state_json_integer(row, "updated_ms", &w->updated_ms) &&
+	       twin_read_scalar(row, "source_version", &w->source_version) &&
+	       twin_read_scalar(row, "source_updated", &w->source_updated) &&
+	       read_object(row, "doc", &w->doc) && read_push(row, &w->push);
+}
+
+bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e)
+{
+	struct twin *w = mem_zalloc(sizeof *w), *before;
+	struct buf text = { 0 };
+	struct jslice row;
+	bool ok = state_json_read(value, &text, &row) && read_twin(row, w);
+
+	if (ok) {
+		before = map_set_str(&t->twins, key, w);
+		if (before)
+			twin_free(before);
+	} else {
+		twin_free(w);
+		err_set(e, ERR_CORRUPT, "twin of '%s' is no twin", key);
+	}
+	buf_fini(&text);
+	return ok;
+}

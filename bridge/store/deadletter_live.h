@@ -1,0 +1,42 @@
+/* deadletter_live.h -- the dead letters of a running bridge: those of a turn are collected, and written with
+ * what else the turn brought, so that a message is always either in the journal or a dead letter. */
+#ifndef BRIDGE_DEADLETTER_LIVE_H
+#define BRIDGE_DEADLETTER_LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db;
+struct deadletters;
+struct err;
+struct deadletter_live;
+struct plan;
+struct verdict;
+
+/* `db` is borrowed.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct deadletter_live *deadletter_live_new(struct db *db, struct err *e);
+void deadletter_live_free(struct deadletter_live *all); /* NULL is allowed */
+
+/* A message of the link of `plan` is dead (borrowed; copied). */
+void deadletter_live_bury(struct deadletter_live *all, const struct plan *plan,
+			  const struct verdict *v, int64_t now_ms);
+
+/* A copy of a text without the credentials that this link knows (a dialect may have them in topics).
+ * NULL gives "".  Caller frees. */
+char *deadletter_live_tellable(const struct plan *plan, const char *text);
+
+/* Write what was collected into the open transaction, and take out what is beyond the bounds.  False:
+ * see deadletter.h. */
+bool deadletter_live_write(struct deadletter_live *all, int64_t now_ms, struct err *e);
+/* It was committed.  (What was not is written again.) */
+void deadletter_live_committed(struct deadletter_live *all);
+
+/* Is there something to write? */
+bool deadletter_live_has_news(const struct deadletter_live *all);
+
+/* Those that are written. */
+struct deadletters *deadletter_live_stored(struct deadletter_live *all);
+/* How many went because there were too many, since the start. */
+uint64_t deadletter_live_evicted(struct deadletter_live *all);
+
+#endif

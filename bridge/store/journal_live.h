@@ -1,0 +1,84 @@
+/* journal_live.h -- the messages that were accepted and are not settled, as the running bridge sees them:
+ * what of each is in the journal, and what of it is still to be written there.
+ *
+ * A record is the `tag` of a message in its link.  What happens to records in a turn of the loop is
+ * collected, and written in one go by journal_live_write(), with the changes of state of the same turn; it
+ * stays due until journal_live_committed(), so that a transaction that did not fit on the disk can be tried
+ * again.  A message that is settled in the turn in which it came is never written.
+ *
+ * Outputs come before record_decided(); until it is written, or settled, they are kept here, too.
+ *
+ * That messages are settled does not wake the disk: it is written with the next commit of something
+ * new, at the latest after SETTLED_MS (journal_live_deadline) or at the end.  A crash in between brings
+ * duplicates and loses nothing. */
+#ifndef BRIDGE_JOURNAL_LIVE_H
+#define BRIDGE_JOURNAL_LIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "message/kind.h"
+
+struct db;
+struct err;
+struct journal_entry;
+struct journal_output;
+struct message;
+struct record;
+struct journal_live;
+struct journal_live_link;
+
+/* `db` is borrowed.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct journal_live *journal_live_new(struct db *db, struct err *e);
+void journal_live_free(struct journal_live *all); /* NULL is allowed; records must be gone */
+
+/* The records of the link `name`; borrowed, as are name and `ctx`.  Once per name. */
+struct journal_live_link *journal_live_link(struct journal_live *all, const char *name, void *ctx);
+
+/* Hand what an earlier run left to `take`, with the ctx of its link, in the order it came; the entry
+ * is as in struct journal_reader.  What is of no link is left alone, and told by `orphans` for each
+ * such link.  False: ERR_IO, ERR_CORRUPT. */
+struct journal_live_reader {
+	void (*take)(void *link_ctx, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n);
+	void (*orphans)(const char *link, size_t n);
+};
+bool journal_live_resume(struct journal_live *all, const struct journal_live_reader *reader,
+			 struct err *e);
+
+/* A message was accepted (copied until it is written); it may have been received before (a dead letter
+ * that is tried again). */
+struct record *journal_live_accept(struct journal_live_link *link, enum side from,
+				   const struct message *m, int64_t received_ms, int64_t now_ms);
+/* The bridge says something by itself: written once record_decided() is called. */
+struct record *journal_live_own(struct journal_live_link *link, enum side from, int64_t now_ms);
+/* When it was accepted. */
+int64_t record_since_ms(const struct record *r);
+
+/* It became this message, too (copied). */
+void record_output(struct record *r, enum side to, enum lane lane, const struct message *m);
+/* It has changed the state: its outputs are to be written. */
+void record_decided(struct record *r);
+/* All is done: out of the journal. */
+void record_settled(struct record *r);
+/* Only the memory of it goes: after a restart it is sent again. */
+void record_forget(struct record *r);
+
+/* Write what is due at `now_ms` (INT64_MAX: all) into the open transaction.  False: see journal.h. */
+bool journal_live_write(struct journal_live *all, int64_t now_ms, struct err *e);
+/* What journal_live_write() wrote is durable. */
+void journal_live_committed(struct journal_live *all);
+/* There is no room for messages that are due: they will not be written, and so must never be
+ * acknowledged.  They are carried all the same; what they change in the state is written as usual. */
+void journal_live_give_up(struct journal_live *all);
+/* Is something due that must be durable before anything leaves? */
+bool journal_live_has_news(const struct journal_live *all);
+/* When journal_live_write() wants to be called; INT64_MAX: never. */
+int64_t journal_live_deadline(const struct journal_live *all);
+
+/* Bytes in the journal: in all, and of messages of a link that came from a side. */
+uint64_t journal_live_bytes(const struct journal_live *all);
+uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side from);
+
+#endif

@@ -1,0 +1,73 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "jq/jq_empty_match.h"
+
+Test(jq_empty_match, knows_what_can_match_nothing)
+{
+	static const char *const empty[] = {
+		"",
+		"a*",
+		"a?",
+		"^",
+		"$",
+		"^ *",
+		" *$",
+		"a|",
+		"|a",
+		"(a|)",
+		"a|b*",
+		"(a*)",
+		"(?:a*)+",
+		"(?<n>a?)",
+		"[a-z]*",
+		"\\d*",
+		"\\b",
+		"a*?",
+		"a{0,3}",
+		"a{0}",
+		"(a){0,}",
+		"(?=a)",
+		"(?!a)b*",
+		"(?i)a*",
+		"(?i:a*)",
+		"(?#note)",
+		"[]a]*",
+		"[^]]*",
+		"[[:alpha:]]*",
+		"(a|b*)(c?)",
+		"a*b*",
+		"\\A\\s*",
+		"()",
+		"(?<!a)",
+		"a*+",
+		"\\.?",
+		"(?>a*)",
+		"(?'n'a*)",
+		"[\\]]*",
+	};
+	static const char *const full[] = {
+		"a",	       "a+",	 "^a",	 "a*b",	 "a|b",	   "(a|b)",	  "[a-z]",
+		"\\d+",	       "a{1,2}", ".",	 "a+?",	 "(a*)b",  "\\s",	  "x{,3}",
+		"[]]",	       "[*?]",	 "\\*",	 "\\?",	 "(?i)a",  "(?=a)a",	  "a{2}",
+		"a{10}",       "\\1",	 "[a*]", "\\\\", "(?:a)",  "^\\s+|\\s+$", "(?<n>a)",
+		"[[:alpha:]]", "a{x}",	 "[?",	 "a*)",	 "[\\]*]",
+	};
+
+	for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++)
+		cr_expect(jq_matches_empty(empty[i]), "%s", empty[i]);
+	for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
+		cr_expect_not(jq_matches_empty(full[i]), "%s", full[i]);
+}
+
+Test(jq_empty_match, bears_deep_nesting)
+{
+	static char deep[20001];
+
+	memset(deep, '(', 20000);
+	cr_expect_not(jq_matches_empty(deep));
+	memset(deep, '[', 20000);
+	cr_expect_not(jq_matches_empty(deep));
+	memset(deep, '\\', 19999);
+	cr_expect_not(jq_matches_empty(deep));
+}
