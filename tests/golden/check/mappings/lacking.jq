@@ -1,0 +1,2 @@
+module { through: "lacking", up: "f", down: "g" };
+def f: .;
