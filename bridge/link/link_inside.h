@@ -156,8 +156,8 @@ char *link_answer_topic(const struct task *t, const struct canonical *p);
 
 /* Take a plain message that `t` read to where it goes, through the logic of its kind. */
 void logic_take(struct task *t, struct canonical *p);
-/* Is it a reply that is paired by id? */
-bool logic_is_reply(enum kind kind);
+/* Every kind that needs logic has a function, and no other: a bug otherwise. */
+void logic_assert_complete(void);
 /* The open request that `p`, read by `t`, answers; NULL: none. */
 const struct pairing *logic_pairing(const struct task *t, const struct canonical *p);
 /* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */

@@ -90,8 +90,4 @@ char *translate_topic_id(const struct reader *r, const char *topic);
 /* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
 void translate_put_id(struct buf *out, const char *id);
 
-/* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
- * kinds.md). */
-bool translate_is_stateful(enum kind kind);
-
 #endif
