@@ -1,6 +1,7 @@
 #include "cli/route.h"
 
 #include "base/mem.h"
+#include "message/side.h"
 
 static const struct row *writer_of(const struct dialect *d, enum kind kind)
 {

@@ -8,7 +8,9 @@
 
 #include "link/link.h"
 #include "message/canonical.h"
+#include "message/kind.h"
 #include "message/message.h"
+#include "message/side.h"
 #include "state/pairing.h"
 #include "translate/translate.h"
 

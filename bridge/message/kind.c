@@ -49,13 +49,3 @@ enum kind kind_own_answer(enum kind kind)
 	/* Of the reports that a snapshot is made of, the bridge has the configuration. */
 	return k->asks == ASKS_FOR_REPORTS ? KIND_CONFIG : k->reply;
 }
-
-const char *side_name(enum side s)
-{
-	return s == SOUTH ? "south" : "north";
-}
-
-const char *flow_name(enum flow f)
-{
-	return f == FLOW_UP ? "up" : "down";
-}

@@ -8,12 +8,7 @@
 
 #include <stdbool.h>
 
-/* Where a session is: towards the devices, or towards where their data goes. */
-enum side { SOUTH, NORTH };
-#define SIDES 2
-/* Which way a message goes: up is south to north. */
-enum flow { FLOW_UP, FLOW_DOWN };
-#define FLOWS 2
+#include "message/side.h"
 
 /* In which of two queues a message waits for its session: requests and replies go first. */
 enum lane { LANE_EXCHANGE, LANE_REPORT };
@@ -96,24 +91,5 @@ bool kind_is_paired_reply(enum kind kind);
 enum kind kind_own_answer(enum kind kind);
 /* Is it a question or an answer of a handshake? */
 bool kind_is_handshake(enum kind kind);
-
-static inline enum side flow_source(enum flow f)
-{
-	return f == FLOW_UP ? SOUTH : NORTH;
-}
-static inline enum side flow_target(enum flow f)
-{
-	return f == FLOW_UP ? NORTH : SOUTH;
-}
-static inline enum flow flow_from(enum side s)
-{
-	return s == SOUTH ? FLOW_UP : FLOW_DOWN;
-}
-static inline enum side side_other(enum side s)
-{
-	return s == SOUTH ? NORTH : SOUTH;
-}
-const char *side_name(enum side s); /* "south", "north" */
-const char *flow_name(enum flow f); /* "up", "down" */
 
 #endif

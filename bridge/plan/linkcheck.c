@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "plan/loops.h"
 #include "plan/plan.h"
 #include "plan/unreachable.h"

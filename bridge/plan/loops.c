@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "plan/linkcheck.h"
 #include "plan/plan.h"
 #include "plan/unreachable.h"

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "message/wire_json.h"
 #include "run/control_request_table.h"
 #include "run/live_link.h"

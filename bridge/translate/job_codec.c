@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "message/kind.h"
 
 /* --- pieces -------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "translate/translate_inside.h"
 
 /* --- results ------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "message/canonical.h"
 #include "message/message.h"
 #include "message/outcome.h"
+#include "message/side.h"
 #include "plan/plan.h"
 
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "translate/translate_inside.h"
 
 /* State of one READ job. */
