@@ -12,6 +12,7 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "cli/offline.h"
+#include "message/side.h"
 #include "message/wire_json.h"
 
 /* One case at work. */

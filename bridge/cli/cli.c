@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cli/duration.h"
 #include "conf/conf.h"
+#include "message/kind.h"
 #include "message/outcome.h"
 
 enum {

@@ -7,7 +7,7 @@
 
 #include "base/exit_status.h"
 #include "jq/mapping.h"
-#include "message/kind.h"
+#include "message/side.h"
 #include "message/vars.h"
 
 struct report;

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "message/kind.h"
 #include "message/message.h"
 #include "message/outcome.h"
+#include "message/side.h"
 #include "message/vars.h"
 
 struct loader;

@@ -1,6 +1,7 @@
 #include "cli/route.h"
 
 #include "base/mem.h"
+#include "message/side.h"
 
 static const struct row *writer_of(const struct dialect *d, enum kind kind)
 {
@@ -43,17 +44,12 @@ struct route *route_list(const struct dialect *south, const struct dialect *nort
 
 const char *route_fate(enum kind kind)
 {
-	static const char error_reply[] = "dead letter, and an error reply to the asker",
-			  own_state[] = "answered from the bridge's own state";
-	static const char *const fates[KINDS] = {
-		[KIND_COMMAND] = error_reply,
-		[KIND_REQUEST] = error_reply,
-		[KIND_PROVISION] = error_reply,
-		[KIND_FIRMWARE_CHUNK_REQUEST] = error_reply,
-		[KIND_ATTRIBUTES_REQUEST] = own_state,
-		[KIND_SNAPSHOT_REQUEST] = own_state,
-		[KIND_DEVICE_CHANGE] = "kept in the device table",
+	static const char *const fates[] = {
+		[UNMATCHED_DEAD] = "dead letter",
+		[UNMATCHED_ERROR] = "dead letter, and an error reply to the asker",
+		[UNMATCHED_OWN_STATE] = "answered from the bridge's own state",
+		[UNMATCHED_DEVICE_TABLE] = "kept in the device table",
 	};
 
-	return fates[kind] ? fates[kind] : "dead letter";
+	return fates[kind_table[kind].unmatched];
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "dialect/dialect.h"
+#include "message/kind.h"
 
 struct route {
 	enum kind kind;

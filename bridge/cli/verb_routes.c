@@ -11,6 +11,8 @@
 #include "cli/route.h"
 #include "conf/conf.h"
 #include "conf/load.h"
+#include "message/kind.h"
+#include "message/side.h"
 
 struct route_line {
 	const struct route *route;

@@ -7,7 +7,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/duration.h"
-#include "message/kind.h"
+#include "message/side.h"
 
 struct printer {
 	bool is_json, is_running;

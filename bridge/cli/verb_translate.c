@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/offline.h"
 #include "conf/load.h"
+#include "message/side.h"
 #include "message/wire_json.h"
 
 #define MAX_PAYLOAD (256u << 20) /* MQTT 2.2.3: the largest packet */

@@ -11,6 +11,7 @@
 
 #include "jq/mapping.h"
 #include "message/kind.h"
+#include "message/side.h"
 #include "message/vars.h"
 
 struct report;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "dialect/dialect.h"
+#include "message/side.h"
 
 extern char **environ;
 

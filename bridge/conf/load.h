@@ -3,7 +3,6 @@
 #define BRIDGE_LOAD_H
 
 #include "jq/mapping.h"
-#include "message/kind.h"
 #include "plan/plan.h"
 
 struct conf;

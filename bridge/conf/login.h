@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "base/jtext.h"
-#include "message/kind.h"
+#include "message/side.h"
 
 struct conf_session;
 struct plan;

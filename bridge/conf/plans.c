@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/load.h"
+#include "message/side.h"
 #include "plan/linkcheck.h"
 
 static const char *host_of(const struct conf_session *s)

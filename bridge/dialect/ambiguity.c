@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "dialect/dialect.h"
 #include "dialect/schema.h"
+#include "message/kind.h"
+#include "message/side.h"
 
 struct place {
 	struct topic_template topic; /* with the dialect's own values of variables filled in */

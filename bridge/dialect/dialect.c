@@ -9,6 +9,7 @@
 #include "dialect/dialect_row.h"
 #include "dialect/schema.h"
 #include "dialect/through.h"
+#include "message/side.h"
 
 static const struct schema_word places[] = { { "topic", DEVICE_IN_TOPIC },
 					     { "payload", DEVICE_IN_PAYLOAD },

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "dialect/dialect.h"
+#include "message/kind.h"
 
 /* Keys */
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "message/kind.h"
+#include "message/side.h"
 
 struct report;
 struct schema;

@@ -12,7 +12,7 @@
 
 #include "base/jtext.h"
 #include "jq/mapping_path.h"
-#include "message/kind.h"
+#include "message/side.h"
 
 struct dialect;
 struct err;

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "dialect/schema.h"
-#include "message/kind.h"
+#include "message/side.h"
 
 int mapping_symbols_number(const struct mapping_symbols *f, const char *name)
 {

@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "message/kind.h"
+#include "message/side.h"
 
 /* Enough for a turn of the loop at full speed on a slow disk (1000 messages of some KB), and small
  * enough for a hundred links in a container.  The gap keeps a session from coming and going. */

@@ -124,11 +124,6 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
 
 /* --- sending ------------------------------------------------------------------------------- */
 
-static bool is_exchange(enum kind kind)
-{
-	return kind_table[kind].reply != KIND_NONE || kind_table[kind].request != KIND_NONE;
-}
-
 /* A message that comes back on a topic that we read would be taken for news. */
 static uint64_t remember(struct link *l, enum side to, const struct message *m)
 {
@@ -245,7 +240,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 {
 	struct output o = {
 		.to = to,
-		.lane = is_exchange(item->plain.kind) ? LANE_EXCHANGE : LANE_REPORT,
+		.lane = kind_table[item->plain.kind].lane,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
 		.message = item->message,
 		.expires_ms = INT64_MAX,
@@ -552,6 +547,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 {
 	struct link *l = mem_zalloc(sizeof *l);
 
+	logic_assert_complete();
 	TAILQ_INIT(&l->deciding);
 	l->plan = plan;
 	l->strand = strand_new(executor);

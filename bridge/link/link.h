@@ -11,7 +11,9 @@
 #include <stdint.h>
 
 #include "link/delivery.h"
+#include "message/kind.h"
 #include "message/outcome.h"
+#include "message/side.h"
 #include "plan/plan.h"
 #include "state/change.h"
 

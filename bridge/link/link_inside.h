@@ -8,7 +8,9 @@
 
 #include "link/link.h"
 #include "message/canonical.h"
+#include "message/kind.h"
 #include "message/message.h"
+#include "message/side.h"
 #include "state/pairing.h"
 #include "translate/translate.h"
 
@@ -156,8 +158,8 @@ char *link_answer_topic(const struct task *t, const struct canonical *p);
 
 /* Take a plain message that `t` read to where it goes, through the logic of its kind. */
 void logic_take(struct task *t, struct canonical *p);
-/* Is it a reply that is paired by id? */
-bool logic_is_reply(enum kind kind);
+/* Every kind that needs logic has a function, and no other: a bug otherwise. */
+void logic_assert_complete(void);
 /* The open request that `p`, read by `t`, answers; NULL: none. */
 const struct pairing *logic_pairing(const struct task *t, const struct canonical *p);
 /* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */

@@ -81,7 +81,7 @@ static struct canonical *find_said_request(const struct task *t, const struct re
 		const struct canonical *p = &part->items[i].plain;
 		const struct pairing *pairing;
 
-		if (part->items[i].type != ITEM_PLAIN || !logic_is_reply(p->kind))
+		if (part->items[i].type != ITEM_PLAIN || !kind_is_paired_reply(p->kind))
 			continue;
 		pairing = logic_pairing(t, p);
 		if (pairing)
@@ -101,7 +101,7 @@ static bool may_decide(const struct task *t, const struct results *results)
 		const struct item *item = &results->items[i];
 
 		may = item->type == ITEM_PLAIN ||
-		      (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES &&
+		      (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept &&
 		       t->link->keeps_reported);
 	}
 	return may;
@@ -113,7 +113,7 @@ static void take_part(struct task *t, const struct results *part)
 	for (size_t i = 0; i < part->n; i++) {
 		struct item *item = &part->items[i];
 
-		if (item->type == ITEM_MESSAGE && item->plain.kind == KIND_ATTRIBUTES)
+		if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
 			logic_note_attributes(t->link, &item->plain);
 		if (item->type == ITEM_MESSAGE)
 			link_send(t->link, t->intake, item,
@@ -175,7 +175,7 @@ static bool find_request(struct task *t, const char *device)
 	struct canonical p = { .kind = r->row->kind, .device = (char *)device };
 	const struct pairing *pairing;
 
-	if (t->job.request || !logic_is_reply(p.kind))
+	if (t->job.request || !kind_is_paired_reply(p.kind))
 		return false;
 	p.id = translate_topic_id(r, t->job.message->topic);
 	pairing = p.id ? logic_pairing(t, &p) : NULL;
@@ -218,9 +218,9 @@ static size_t count_together(const struct reader **readers, size_t n)
 {
 	size_t k = 1;
 
-	if (logic_is_reply(readers[0]->row->kind))
+	if (kind_is_paired_reply(readers[0]->row->kind))
 		return 1;
-	while (k < n && !logic_is_reply(readers[k]->row->kind) &&
+	while (k < n && !kind_is_paired_reply(readers[k]->row->kind) &&
 	       plan_reads_alike(readers[0], readers[k]))
 		k++;
 	return k;
@@ -342,8 +342,7 @@ static void drop_credentials(const struct link *l, enum side from, const struct 
 static bool is_stale(const struct match *match, const struct message *m)
 {
 	for (size_t i = 0; m->retain && i < match->n; i++)
-		if (match->readers[i]->row->kind == KIND_COMMAND ||
-		    match->readers[i]->row->kind == KIND_PROVISION)
+		if (kind_table[match->readers[i]->row->kind].is_dead_retained)
 			return true;
 	return false;
 }

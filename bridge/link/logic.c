@@ -1,4 +1,5 @@
 /* logic.c -- what the bridge itself knows of each kind: pairing, twins, presence, provisioning. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,17 @@ static bool body_true(const struct canonical *p, const char *key)
 }
 
 /* --- the bridge's own logic, kind by kind -------------------------------------------------- */
+
+/* The bridge's own logic of one kind; the table of all is at the end. */
+struct logic {
+	/* A message came: `t` is the task that read `p`. */
+	void (*take)(struct task *t, struct canonical *p);
+	/* Answer a request that the other side cannot be asked, or has not answered, from what the bridge
+	 * knows.  NULL: it knows nothing. */
+	void (*answer)(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic);
+};
+static const struct logic logic[KINDS];
 
 /* `t` is the task that read `p`. */
 static enum side source(const struct task *t)
@@ -86,30 +98,18 @@ static void put_error(struct buf *out, enum kind reply, const struct canonical *
 		      const char *text)
 {
 	buf_putc(out, '{');
-	switch (reply) {
-	case KIND_COMMAND_REPLY:
-		buf_puts(out, "\"status\":\"error\",\"message\":");
-		break;
-	case KIND_PROVISION_REPLY:
-		buf_puts(out, "\"status\":\"FAILURE\",\"message\":");
-		break;
-	case KIND_FIRMWARE_CHUNK:
+	if (kind_table[reply].error_has_request)
 		put_fields(out, request, "error");
-		buf_puts(out, "\"error\":");
-		break;
-	default:
-		buf_puts(out, "\"error\":");
-		break;
-	}
+	buf_puts(out, kind_table[reply].error);
 	jtext_put_string(out, text, strlen(text));
 	buf_putc(out, '}');
 }
 
-/* Does the asker wait for a reply, and can be given one?  A command without an id is one-way. */
+/* Does the asker wait for a reply, and can be given one? */
 static bool wants_reply(const struct link *l, enum side caller, const struct canonical *request,
 			const char *reply_topic)
 {
-	if (!request->id && !reply_topic && request->kind == KIND_COMMAND)
+	if (!request->id && !reply_topic && kind_table[request->kind].is_one_way)
 		return false;
 	return plan_writer(l->plan, caller, kind_table[request->kind].reply);
 }
@@ -122,11 +122,11 @@ bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 	struct buf body = { 0 };
 
 	/* No dialect can say that these failed, but the bridge knows something itself. */
-	if (request->kind == KIND_ATTRIBUTES_REQUEST)
-		logic_answer_attributes(l, in, caller, request, reply_topic);
-	if (request->kind == KIND_SNAPSHOT_REQUEST)
-		logic_send_snapshot(l, in, request->device);
-	if (kind == KIND_ATTRIBUTES_REPLY || !wants_reply(l, caller, request, reply_topic))
+	if (logic[request->kind].answer) {
+		logic[request->kind].answer(l, in, caller, request, reply_topic);
+		return false;
+	}
+	if (!wants_reply(l, caller, request, reply_topic))
 		return false;
 	put_error(&body, kind, request, text);
 	reply.body = body.data;
@@ -231,17 +231,12 @@ static void on_request(struct task *t, struct canonical *p)
 	struct link *l = t->link;
 	enum side to = side_other(source(t));
 	const struct row *row = plan_writer(l->plan, to, p->kind);
-	char *answer_topic;
+	char *answer_topic = link_answer_topic(t, p);
 
-	if (l->plan->is_mirror) {
-		filtered(t, FILTERED_MIRROR);
-		return;
-	}
-	answer_topic = link_answer_topic(t, p);
 	if (is_expired(t, p)) {
 		refuse_expired(t, p, answer_topic);
-	} else if (!row && p->kind == KIND_ATTRIBUTES_REQUEST) {
-		logic_answer_attributes(l, t->intake, source(t), p, answer_topic);
+	} else if (!row && logic[p->kind].answer) {
+		logic[p->kind].answer(l, t->intake, source(t), p, answer_topic);
 	} else if (!row) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, source(t), p, answer_topic,
@@ -266,9 +261,7 @@ static void on_snapshot_request(struct task *t, struct canonical *p)
 	const struct plan *plan = t->link->plan;
 	const struct row *row = plan_writer(plan, NORTH, p->kind);
 
-	if (plan->is_mirror)
-		filtered(t, FILTERED_MIRROR);
-	else if (!row)
+	if (!row)
 		logic_send_snapshot(t->link, t->intake, p->device);
 	else if (plan_reader(plan, NORTH, KIND_ATTRIBUTES_REPLY))
 		open_pairing(t, p, row, NULL);
@@ -292,7 +285,7 @@ static void on_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	const struct pairing *pairing = logic_pairing(t, p);
-	bool is_final = p->kind != KIND_COMMAND_REPLY || !body_is(p, "status", "in_progress");
+	bool is_final = !kind_table[p->kind].has_progress || !body_is(p, "status", "in_progress");
 	struct canonical near = *p;
 
 	if (!pairing) {
@@ -511,14 +504,9 @@ static void on_provision(struct task *t, struct canonical *p)
 	struct link *l = t->link;
 	struct provision_actions acts = { 0 };
 	struct buf id = { 0 };
-	char *answer_topic;
+	char *answer_topic = link_answer_topic(t, p);
 
-	if (l->plan->is_mirror) {
-		filtered(t, FILTERED_MIRROR);
-		return;
-	}
-	answer_topic = link_answer_topic(t, p);
-	if (!plan_writer(l->plan, NORTH, KIND_PROVISION)) {
+	if (!plan_writer(l->plan, NORTH, p->kind)) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, SOUTH, p, answer_topic,
 				 "the other platform registers devices in another way");
@@ -547,27 +535,47 @@ static void on_provision_reply(struct task *t, struct canonical *p)
 
 /* --- by kind ------------------------------------------------------------------------------- */
 
-static void (*const logic[KINDS])(struct task *t, struct canonical *p) = {
-	[KIND_ALARM] = on_alarm,
-	[KIND_PRESENCE] = on_presence,
-	[KIND_ATTRIBUTES] = on_attributes,
-	[KIND_COMMAND] = on_request,
-	[KIND_COMMAND_REPLY] = on_reply,
-	[KIND_CONFIG] = on_config,
-	[KIND_CONFIG_REPLY] = on_config_reply,
-	[KIND_REQUEST] = on_request,
-	[KIND_REQUEST_REPLY] = on_reply,
-	[KIND_ATTRIBUTES_REQUEST] = on_request,
-	[KIND_ATTRIBUTES_REPLY] = on_reply,
-	[KIND_SNAPSHOT_REQUEST] = on_snapshot_request,
-	[KIND_FIRMWARE_CHUNK_REQUEST] = on_request,
-	[KIND_FIRMWARE_CHUNK] = on_reply,
-	[KIND_DEVICE_CHANGE] = logic_change_device,
-	[KIND_PROVISION] = on_provision,
-	[KIND_PROVISION_REPLY] = on_provision_reply,
+static void answer_snapshot(struct link *l, struct intake *in, enum side caller,
+			    const struct canonical *request, const char *reply_topic)
+{
+	(void)caller;
+	(void)reply_topic;
+	logic_send_snapshot(l, in, request->device);
+}
+
+static const struct logic logic[KINDS] = {
+	[KIND_ALARM] = { on_alarm },
+	[KIND_PRESENCE] = { on_presence },
+	[KIND_ATTRIBUTES] = { on_attributes },
+	[KIND_COMMAND] = { on_request },
+	[KIND_COMMAND_REPLY] = { on_reply },
+	[KIND_CONFIG] = { on_config },
+	[KIND_CONFIG_REPLY] = { on_config_reply },
+	[KIND_REQUEST] = { on_request },
+	[KIND_REQUEST_REPLY] = { on_reply },
+	[KIND_ATTRIBUTES_REQUEST] = { on_request, logic_answer_attributes },
+	[KIND_ATTRIBUTES_REPLY] = { on_reply },
+	[KIND_SNAPSHOT_REQUEST] = { on_snapshot_request, answer_snapshot },
+	[KIND_FIRMWARE_CHUNK_REQUEST] = { on_request },
+	[KIND_FIRMWARE_CHUNK] = { on_reply },
+	[KIND_DEVICE_CHANGE] = { logic_change_device },
+	[KIND_PROVISION] = { on_provision },
+	[KIND_PROVISION_REPLY] = { on_provision_reply },
 };
 
-/* The mapping itself answers what its platform asks (kinds.md, getSessionLimits). */
+void logic_assert_complete(void)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct kind_info *kind = &kind_table[k];
+
+		assert((logic[k].take != NULL) == (kind->logic != LOGIC_NONE));
+		assert((logic[k].answer != NULL) == (kind->unmatched == UNMATCHED_OWN_STATE));
+		assert((logic[k].take == on_request) == (kind->asks == ASKS_BY_ID));
+		assert((logic[k].take == on_reply) == kind_is_paired_reply((enum kind)k));
+	}
+}
+
+/* The mapping itself answers what its platform asks, say for the limits of a session. */
 static void give_back(struct task *t, const struct canonical *p)
 {
 	bool is_reply = kind_table[p->kind].request != KIND_NONE;
@@ -579,25 +587,28 @@ static void give_back(struct task *t, const struct canonical *p)
 	free(answer_topic);
 }
 
+/* A mirror lets nothing down, and asks nothing of the platform that is tried out. */
+static bool is_mirrored_out(const struct plan *plan, enum kind kind)
+{
+	return plan->is_mirror &&
+	       (kind_table[kind].flow == FLOW_DOWN || kind_table[kind].asks != ASKS_NOTHING);
+}
+
 void logic_take(struct task *t, struct canonical *p)
 {
-	bool echoes = t->reader->row->echoes != KIND_NONE;
-	enum side to = flow_target(kind_table[p->kind].flow);
+	const struct kind_info *kind = &kind_table[p->kind];
+	enum side to = flow_target(kind->flow);
 
-	if (t->link->plan->is_mirror && to == SOUTH)
+	if (is_mirrored_out(t->link->plan, p->kind))
 		filtered(t, FILTERED_MIRROR);
 	else if (to == source(t))
 		give_back(t, p);
-	else if (logic[p->kind] && (p->kind != KIND_ATTRIBUTES || echoes))
-		logic[p->kind](t, p);
+	else if (kind->logic == LOGIC_ALWAYS ||
+		 (kind->logic == LOGIC_ON_ECHO && t->reader->row->echoes != KIND_NONE))
+		logic[p->kind].take(t, p);
 	else {
-		if (p->kind == KIND_ATTRIBUTES)
+		if (kind->is_kept)
 			logic_note_attributes(t->link, p);
 		link_write_canonical(t->link, t->intake, to, p);
 	}
-}
-
-bool logic_is_reply(enum kind kind)
-{
-	return logic[kind] == on_reply;
 }

@@ -188,31 +188,13 @@ void canonical_set_body(struct canonical *p, const char *text, size_t len)
 	p->body_len = len;
 }
 
-/* Shapes of bodies (kinds.md, "Bodies") */
+/* --- shapes of bodies ---------------------------------------------------------------------- */
 
-enum want { WANT_STRING, WANT_BOOLEAN, WANT_OBJECT, WANT_STRINGS };
-static const char *const want_names[] = { "string", "boolean", "object", "array of strings" };
-
-/* A body is an object with these fields; what is not listed may be there and be anything. */
-static const struct field_shape {
-	enum kind kind;
-	const char *key;
-	enum want want;
-	bool is_choice;	   /* one of the kind's choices must be there, else the field itself */
-	const char *words; /* what the string may be, comma-separated; NULL: anything */
-} shapes[] = {
-	{ KIND_EVENT, "name", WANT_STRING, false, NULL },
-	{ KIND_ALARM, "active", WANT_BOOLEAN, false, NULL },
-	{ KIND_PRESENCE, "online", WANT_BOOLEAN, false, NULL },
-	{ KIND_RAW, "stream", WANT_STRING, false, NULL },
-	{ KIND_RAW, "base64", WANT_STRING, false, NULL },
-	{ KIND_COMMAND, "name", WANT_STRING, false, NULL },
-	{ KIND_COMMAND_REPLY, "status", WANT_STRING, false, "in_progress, done, error" },
-	{ KIND_CONFIG, "changed", WANT_OBJECT, true, NULL },
-	{ KIND_CONFIG, "deleted", WANT_STRINGS, true, NULL },
-	{ KIND_CONFIG, "full", WANT_OBJECT, true, NULL },
-	{ KIND_REQUEST, "name", WANT_STRING, false, NULL },
-	{ KIND_PROVISION_REPLY, "status", WANT_STRING, false, "SUCCESS, NOT_FOUND, FAILURE" },
+static const char *const type_names[] = {
+	[FIELD_STRING] = "string",
+	[FIELD_BOOLEAN] = "boolean",
+	[FIELD_OBJECT] = "object",
+	[FIELD_STRINGS] = "array of strings",
 };
 
 static bool is_strings(struct jslice v)
@@ -228,18 +210,18 @@ static bool is_strings(struct jslice v)
 	return true;
 }
 
-static bool is_wanted(struct jslice v, enum want want)
+static bool is_of_type(struct jslice v, enum field_type wanted)
 {
 	enum jtext_type type = jtext_type_of(v);
 
-	switch (want) {
-	case WANT_STRING:
+	switch (wanted) {
+	case FIELD_STRING:
 		return type == JTEXT_STRING;
-	case WANT_BOOLEAN:
+	case FIELD_BOOLEAN:
 		return type == JTEXT_TRUE || type == JTEXT_FALSE;
-	case WANT_OBJECT:
+	case FIELD_OBJECT:
 		return type == JTEXT_OBJECT;
-	case WANT_STRINGS:
+	case FIELD_STRINGS:
 		return is_strings(v);
 	}
 	return false;
@@ -261,51 +243,63 @@ static bool is_one_of(struct jslice string, const char *words)
 	return false;
 }
 
-static bool check_field(struct jslice value, const struct field_shape *f, struct err *e)
+static bool check_field(const struct kind_info *kind, const struct field_shape *f,
+			struct jslice value, struct err *e)
 {
-	const char *kind = kind_name(f->kind);
-
-	if (!is_wanted(value, f->want)) {
-		err_set(e, ERR_INVALID, "%s: body.%s is no %s", kind, f->key, want_names[f->want]);
+	if (!is_of_type(value, f->type)) {
+		err_set(e, ERR_INVALID, "%s: body.%s is no %s", kind->name, f->key,
+			type_names[f->type]);
 		return false;
 	}
 	if (f->words && !is_one_of(value, f->words)) {
-		err_set(e, ERR_INVALID, "%s: body.%s is none of %s", kind, f->key, f->words);
+		err_set(e, ERR_INVALID, "%s: body.%s is none of %s", kind->name, f->key, f->words);
 		return false;
 	}
 	return true;
 }
 
-static bool check_fields(struct jslice body, enum kind kind, struct err *e)
+static void no_choice(const struct kind_info *kind, struct err *e)
+{
+	struct buf choices = { 0 };
+
+	for (const struct field_shape *f = kind->fields; f->key; f++)
+		if (f->is_choice)
+			buf_printf(&choices, "%s%s", choices.len ? ", " : "", f->key);
+	err_set(e, ERR_INVALID, "%s: the body has none of %s", kind->name, buf_str(&choices));
+	buf_fini(&choices);
+}
+
+static bool check_fields(const struct kind_info *kind, struct jslice body, struct err *e)
 {
 	bool has_choices = false, has_chosen = false;
 
-	for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-		const struct field_shape *f = &shapes[i];
+	for (const struct field_shape *f = kind->fields; f->key; f++) {
 		struct jslice value = { "", 0 };
-		bool is_there;
+		bool is_there = jtext_field(body, f->key, &value);
 
-		if (f->kind != kind)
-			continue;
-		is_there = jtext_field(body, f->key, &value);
 		has_choices |= f->is_choice;
-		has_chosen |= is_there;
-		if ((is_there || !f->is_choice) && !check_field(value, f, e))
+		has_chosen |= f->is_choice && is_there;
+		if ((is_there || !f->is_choice) && !check_field(kind, f, value, e))
 			return false;
 	}
 	if (!has_choices || has_chosen)
 		return true;
-	err_set(e, ERR_INVALID, "%s: the body has none of changed, deleted, full", kind_name(kind));
+	no_choice(kind, e);
 	return false;
 }
 
 bool canonical_check_body(const struct canonical *p, struct err *e)
 {
-	if (p->kind == KIND_NONE || p->kind == KIND_REQUEST_REPLY)
+	const struct kind_info *kind;
+
+	if (p->kind == KIND_NONE)
+		return true;
+	kind = &kind_table[p->kind];
+	if (kind->is_any_json)
 		return true;
 	if (jtext_type_of(canonical_body(p)) != JTEXT_OBJECT) {
-		err_set(e, ERR_INVALID, "%s: the body is no object", kind_name(p->kind));
+		err_set(e, ERR_INVALID, "%s: the body is no object", kind->name);
 		return false;
 	}
-	return check_fields(canonical_body(p), p->kind, e);
+	return check_fields(kind, canonical_body(p), e);
 }

@@ -2,49 +2,15 @@
 
 #include <string.h>
 
-#define ALONE(name, flow)                                                                          \
-	{                                                                                          \
-		name, flow, KIND_NONE, KIND_NONE                                                   \
-	}
-#define ASKS(name, flow, reply)                                                                    \
-	{                                                                                          \
-		name, flow, reply, KIND_NONE                                                       \
-	}
-#define ANSWERS(name, flow, request)                                                               \
-	{                                                                                          \
-		name, flow, KIND_NONE, request                                                     \
-	}
-
 const struct kind_info kind_table[KINDS] = {
-	[KIND_TELEMETRY] = ALONE("telemetry", FLOW_UP),
-	[KIND_ATTRIBUTES] = ALONE("attributes", FLOW_UP),
-	[KIND_EVENT] = ALONE("event", FLOW_UP),
-	[KIND_ALARM] = ALONE("alarm", FLOW_UP),
-	[KIND_PRESENCE] = ALONE("presence", FLOW_UP),
-	[KIND_RAW] = ALONE("raw", FLOW_UP),
-	[KIND_COMMAND] = ASKS("command", FLOW_DOWN, KIND_COMMAND_REPLY),
-	[KIND_COMMAND_REPLY] = ANSWERS("command_reply", FLOW_UP, KIND_COMMAND),
-	[KIND_CONFIG] = ASKS("config", FLOW_DOWN, KIND_CONFIG_REPLY),
-	[KIND_CONFIG_REPLY] = ANSWERS("config_reply", FLOW_UP, KIND_CONFIG),
-	[KIND_ATTRIBUTES_REQUEST] = ASKS("attributes_request", FLOW_UP, KIND_ATTRIBUTES_REPLY),
-	[KIND_ATTRIBUTES_REPLY] = ANSWERS("attributes_reply", FLOW_DOWN, KIND_ATTRIBUTES_REQUEST),
-	[KIND_REQUEST] = ASKS("request", FLOW_UP, KIND_REQUEST_REPLY),
-	[KIND_REQUEST_REPLY] = ANSWERS("request_reply", FLOW_DOWN, KIND_REQUEST),
-	[KIND_CLAIM] = ALONE("claim", FLOW_UP),
-	[KIND_PROVISION] = ASKS("provision", FLOW_UP, KIND_PROVISION_REPLY),
-	[KIND_PROVISION_REPLY] = ANSWERS("provision_reply", FLOW_DOWN, KIND_PROVISION),
-	[KIND_FIRMWARE] = ALONE("firmware", FLOW_DOWN),
-	[KIND_FIRMWARE_CHUNK_REQUEST] =
-		ASKS("firmware_chunk_request", FLOW_UP, KIND_FIRMWARE_CHUNK),
-	[KIND_FIRMWARE_CHUNK] = ANSWERS("firmware_chunk", FLOW_DOWN, KIND_FIRMWARE_CHUNK_REQUEST),
-	[KIND_FIRMWARE_STATE] = ALONE("firmware_state", FLOW_UP),
-	[KIND_LICENSE] = ASKS("license", FLOW_DOWN, KIND_LICENSE_REPLY),
-	[KIND_LICENSE_REPLY] = ANSWERS("license_reply", FLOW_UP, KIND_LICENSE),
-	[KIND_SPACE_INFO] = ALONE("space_info", FLOW_DOWN),
-	[KIND_DEVICE_INFO] = ALONE("device_info", FLOW_UP),
-	[KIND_SETTING] = ALONE("setting", FLOW_UP),
-	[KIND_SNAPSHOT_REQUEST] = ALONE("snapshot_request", FLOW_UP),
-	[KIND_DEVICE_CHANGE] = ALONE("device_change", FLOW_DOWN),
+#define KIND(constant, name_, flow_, lane_, reply_, request_, ...)                                 \
+	[KIND_##constant] = { .name = (name_),                                                     \
+			      .flow = (flow_),                                                     \
+			      .lane = (lane_),                                                     \
+			      .reply = (reply_),                                                   \
+			      .request = (request_),                                               \
+			      __VA_ARGS__ },
+#include "message/kind.def"
 };
 
 enum kind kind_of(const char *name)
@@ -60,17 +26,26 @@ const char *kind_name(enum kind kind)
 	return kind < KINDS ? kind_table[kind].name : "none";
 }
 
-bool kind_has_secrets(enum kind kind)
+bool kind_is_paired_reply(enum kind kind)
 {
-	return kind == KIND_PROVISION || kind == KIND_PROVISION_REPLY || kind == KIND_CLAIM;
+	enum kind request = kind_table[kind].request;
+
+	return request != KIND_NONE && kind_table[request].asks == ASKS_BY_ID;
 }
 
-const char *side_name(enum side s)
+bool kind_is_handshake(enum kind kind)
 {
-	return s == SOUTH ? "south" : "north";
+	enum kind request = kind_table[kind].request;
+
+	return kind_table[request != KIND_NONE ? request : kind].asks == ASKS_IN_TURN;
 }
 
-const char *flow_name(enum flow f)
+enum kind kind_own_answer(enum kind kind)
 {
-	return f == FLOW_UP ? "up" : "down";
+	const struct kind_info *k = &kind_table[kind];
+
+	if (!k->is_answered)
+		return KIND_NONE;
+	/* Of the reports that a snapshot is made of, the bridge has the configuration. */
+	return k->asks == ASKS_FOR_REPORTS ? KIND_CONFIG : k->reply;
 }

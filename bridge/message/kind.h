@@ -1,58 +1,82 @@
-/* kind.h -- what a message means: the closed list of kinds, one table row each. */
+/* kind.h -- what a message means: the closed list of kinds, and all that is true of each.
+ *
+ * The list is kind.def, one row per kind; the constants KIND_TELEMETRY, KIND_COMMAND ... and kind_table
+ * are made of it.  What depends on the kind asks the table; code that names a kind is about what only
+ * that kind does. */
 #ifndef BRIDGE_KIND_H
 #define BRIDGE_KIND_H
 
 #include <stdbool.h>
 
-/* Where a session is: towards the devices, or towards where their data goes. */
-enum side { SOUTH, NORTH };
-#define SIDES 2
-/* Which way a message goes: up is south to north. */
-enum flow { FLOW_UP, FLOW_DOWN };
-#define FLOWS 2
+#include "message/side.h"
 
 /* In which of two queues a message waits for its session: requests and replies go first. */
 enum lane { LANE_EXCHANGE, LANE_REPORT };
 #define LANES 2
 
 enum kind {
-	KIND_TELEMETRY,
-	KIND_ATTRIBUTES,
-	KIND_EVENT,
-	KIND_ALARM,
-	KIND_PRESENCE,
-	KIND_RAW,
-	KIND_COMMAND,
-	KIND_COMMAND_REPLY,
-	KIND_CONFIG,
-	KIND_CONFIG_REPLY,
-	KIND_ATTRIBUTES_REQUEST,
-	KIND_ATTRIBUTES_REPLY,
-	KIND_REQUEST,
-	KIND_REQUEST_REPLY,
-	KIND_CLAIM,
-	KIND_PROVISION,
-	KIND_PROVISION_REPLY,
-	KIND_FIRMWARE,
-	KIND_FIRMWARE_CHUNK_REQUEST,
-	KIND_FIRMWARE_CHUNK,
-	KIND_FIRMWARE_STATE,
-	KIND_LICENSE,
-	KIND_LICENSE_REPLY,
-	KIND_SPACE_INFO,
-	KIND_DEVICE_INFO,
-	KIND_SETTING,
-	KIND_SNAPSHOT_REQUEST,
-	KIND_DEVICE_CHANGE,
+#define KIND(constant, ...) KIND_##constant,
+#include "message/kind.def"
 	KINDS,
 	KIND_NONE = KINDS
 };
+
+/* Does the bridge's own logic (link/logic.c) have a say in it? */
+enum kind_logic {
+	LOGIC_NONE,    /* no: it is written as it was read */
+	LOGIC_ON_ECHO, /* where its row gives back what was pushed there (`echoes`) */
+	LOGIC_ALWAYS
+};
+
+/* What its sender waits for. */
+enum kind_asks {
+	ASKS_NOTHING, /* also if it has a reply: that goes its own way, like a report */
+	ASKS_BY_ID,   /* its reply, which is paired with it by an id (state/pairing.h) */
+	ASKS_IN_TURN, /* its reply, in a handshake without ids, one at a time (state/provision.h) */
+	ASKS_FOR_REPORTS /* messages of other kinds */
+};
+
+/* What becomes of it where the far dialect has no such message. */
+enum kind_unmatched {
+	UNMATCHED_DEAD,	       /* a dead letter */
+	UNMATCHED_ERROR,       /* a dead letter, and who asked is told in the reply */
+	UNMATCHED_OWN_STATE,   /* the bridge answers it itself, with what it knows of the device */
+	UNMATCHED_DEVICE_TABLE /* the bridge obeys it itself */
+};
+
+enum field_type { FIELD_STRING, FIELD_BOOLEAN, FIELD_OBJECT, FIELD_STRINGS };
+
+/* A field that a body must have. */
+struct field_shape {
+	const char *key; /* NULL: the end of the list */
+	enum field_type type;
+	const char *words; /* what the string may be, comma-separated; NULL: anything */
+	bool is_choice;	   /* one of the kind's choices must be there, else the field itself */
+};
+#define MAX_FIELD_SHAPES 3
 
 struct kind_info {
 	const char *name;
 	enum flow flow;
 	enum kind reply;   /* the kind that answers this one, or KIND_NONE */
 	enum kind request; /* the kind that this one answers, or KIND_NONE */
+	enum lane lane;
+	enum kind_logic logic;
+	enum kind_asks asks;
+	enum kind_unmatched unmatched;
+	bool is_answered;      /* the bridge may answer by itself: see kind_own_answer() */
+	bool has_secrets;      /* there are credentials in the body */
+	bool is_dead_retained; /* one from the broker's memory is not obeyed: it is an old one */
+	bool is_kept;	       /* its last values are kept, where a south may ask for them */
+	bool keeps_id;	       /* paired by the id that the asker gave, not by a new one */
+	bool is_one_way;       /* a request without an id or a reply topic wants no reply */
+	bool has_progress;     /* a reply whose status is "in_progress" is not the last one */
+	/* How a reply says that a request failed: the beginning of its body, up to the text for people.
+	 * NULL: it cannot. */
+	const char *error;
+	bool error_has_request; /* before that, the fields of the request are repeated */
+	bool is_any_json; /* the body may be anything; else it is an object with these fields */
+	struct field_shape fields[MAX_FIELD_SHAPES + 1];
 };
 
 extern const struct kind_info kind_table[KINDS];
@@ -60,26 +84,12 @@ extern const struct kind_info kind_table[KINDS];
 /* The kind called `name`, or KIND_NONE. */
 enum kind kind_of(const char *name);
 const char *kind_name(enum kind kind);
-/* Are there credentials in the body of such a message? */
-bool kind_has_secrets(enum kind kind);
-
-static inline enum side flow_source(enum flow f)
-{
-	return f == FLOW_UP ? SOUTH : NORTH;
-}
-static inline enum side flow_target(enum flow f)
-{
-	return f == FLOW_UP ? NORTH : SOUTH;
-}
-static inline enum flow flow_from(enum side s)
-{
-	return s == SOUTH ? FLOW_UP : FLOW_DOWN;
-}
-static inline enum side side_other(enum side s)
-{
-	return s == SOUTH ? NORTH : SOUTH;
-}
-const char *side_name(enum side s); /* "south", "north" */
-const char *flow_name(enum flow f); /* "up", "down" */
+/* Is it a reply that is paired with its request by id? */
+bool kind_is_paired_reply(enum kind kind);
+/* What the bridge may say by itself to who sent such a message: an error, a confirmation, what the mapping
+ * or its own state says.  KIND_NONE: nothing. */
+enum kind kind_own_answer(enum kind kind);
+/* Is it a question or an answer of a handshake? */
+bool kind_is_handshake(enum kind kind);
 
 #endif

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 #include "base/jtext.h"
-#include "message/kind.h"
 #include "message/message.h"
+#include "message/side.h"
 
 struct buf;
 struct err;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "plan/loops.h"
 #include "plan/plan.h"
 #include "plan/unreachable.h"
@@ -116,21 +117,6 @@ static void check_shadows(const struct check *c)
 
 /* --- ids ----------------------------------------------------------------------------------- */
 
-/* Requests that the bridge pairs with their replies, under an id of its own. */
-static const bool is_paired[KINDS] = {
-	[KIND_COMMAND] = true,
-	[KIND_REQUEST] = true,
-	[KIND_ATTRIBUTES_REQUEST] = true,
-	[KIND_FIRMWARE_CHUNK_REQUEST] = true,
-};
-
-static bool is_paired_reply(enum kind kind)
-{
-	enum kind request = kind_table[kind].request;
-
-	return request != KIND_NONE && is_paired[request];
-}
-
 /* Does the bridge itself make the id under which a side gets this request? */
 static bool is_id_made(const struct plan *p, enum side side, enum kind kind)
 {
@@ -138,13 +124,13 @@ static bool is_id_made(const struct plan *p, enum side side, enum kind kind)
 
 	if (kind == KIND_SNAPSHOT_REQUEST) /* where it can only be a request for attributes */
 		return plan_reader(p, side, KIND_ATTRIBUTES_REPLY);
-	return is_paired[kind] && !(first && first->answered);
+	return kind_table[kind].asks == ASKS_BY_ID && !(first && first->answered);
 }
 
-/* The same, and none that the asker gave (a chunk of firmware keeps that). */
+/* The same, and none that the asker gave. */
 static bool is_id_new(const struct plan *p, enum side side, enum kind kind)
 {
-	return is_id_made(p, side, kind) && kind != KIND_FIRMWARE_CHUNK_REQUEST;
+	return is_id_made(p, side, kind) && !kind_table[kind].keeps_id;
 }
 
 static bool has_variable(const struct topic_template *t, const char *name)
@@ -200,8 +186,8 @@ static bool gives_id(const struct plan *p, const struct reader *r)
 /* Messages of `row`, which is written on this side, have the ids of what kind, read on which side? */
 static enum kind id_source(const struct check *c, const struct row *row, enum side *from)
 {
-	*from = is_paired_reply(row->kind) ? c->side : side_other(c->side);
-	return is_paired_reply(row->kind) ? kind_table[row->kind].request : row->kind;
+	*from = kind_is_paired_reply(row->kind) ? c->side : side_other(c->side);
+	return kind_is_paired_reply(row->kind) ? kind_table[row->kind].request : row->kind;
 }
 
 /* The next of the readers on `from` whose messages are (or pass as) `kind`; NULL: no more. */
@@ -229,8 +215,7 @@ static void check_lost_id(const struct check *c, const struct row *row)
 	enum side from;
 	enum kind kind = id_source(c, row, &from);
 
-	if (!what || is_id_made(c->plan, c->side, row->kind) || row->kind == KIND_PROVISION ||
-	    row->kind == KIND_PROVISION_REPLY)
+	if (!what || is_id_made(c->plan, c->side, row->kind) || kind_is_handshake(row->kind))
 		return;
 	while ((r = next_source(c->plan, from, kind, &at)) != NULL) {
 		if (gives_id(c->plan, r))
@@ -282,7 +267,7 @@ static void check_conversion(const struct check *c, const struct row *row)
 	size_t at = 0;
 
 	if (row->id == ID_STRING || row->publish || is_id_new(c->plan, c->side, row->kind) ||
-	    is_paired_reply(row->kind))
+	    kind_is_paired_reply(row->kind))
 		return;
 	while ((r = next_source(c->plan, from, row->kind, &at)) != NULL) {
 		if (r->row->id == row->id || !gives_id(c->plan, r))

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "message/kind.h"
+#include "message/side.h"
 
 struct buf;
 struct plan;

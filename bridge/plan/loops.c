@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "plan/linkcheck.h"
 #include "plan/plan.h"
 #include "plan/unreachable.h"
@@ -74,22 +76,14 @@ static const struct plan *plan_of(const struct graph *g, const struct end *end)
 
 /* --- what is read -------------------------------------------------------------------------- */
 
-static const bool is_exchange[KINDS] = {
-	[KIND_COMMAND] = true,
-	[KIND_REQUEST] = true,
-	[KIND_ATTRIBUTES_REQUEST] = true,
-	[KIND_FIRMWARE_CHUNK_REQUEST] = true,
-	[KIND_PROVISION] = true,
-};
-
 /* A reply that nobody waits for goes nowhere, so replies alone make no loop. */
 static bool is_carried(const struct plan *p, enum side side, enum kind kind)
 {
 	enum kind request = kind_table[kind].request;
 
-	if (p->is_mirror && (side == NORTH || is_exchange[kind] || kind == KIND_SNAPSHOT_REQUEST))
+	if (p->is_mirror && (side == NORTH || kind_table[kind].asks != ASKS_NOTHING))
 		return false;
-	return request == KIND_NONE || !is_exchange[request];
+	return request == KIND_NONE || kind_table[request].asks == ASKS_NOTHING;
 }
 
 /* Broker and literal beginning: templates whose keys are not the same up to where the shorter one ends
@@ -205,10 +199,9 @@ static bool is_written_for(const struct node *n, const struct writer *w)
 	if (w->kind == kind)
 		return true;
 	/* The bridge answers by itself, too: with errors, confirmations, what the mapping says. */
-	if ((n->reader->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY) ||
-	    (kind == KIND_SNAPSHOT_REQUEST && w->kind == KIND_CONFIG))
+	if (n->reader->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY)
 		return true;
-	return (is_exchange[kind] || kind == KIND_CONFIG) && w->kind == kind_table[kind].reply;
+	return w->kind == kind_own_answer(kind);
 }
 
 /* --- who reads what is written ------------------------------------------------------------- */
@@ -458,7 +451,7 @@ static bool tell_circle(struct graph *g, size_t start)
 		node->is_done = true;
 		/* Handshakes go one at a time and only where a device asks: two dialects that share
 		 * their topics may live on one broker. */
-		if (r && node->kind != KIND_PROVISION)
+		if (r && !kind_is_handshake(node->kind))
 			r->is_error = true;
 	}
 	free(list);

@@ -434,8 +434,7 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind)
 {
-	return side == NORTH && p->side[side].dialect->has_provisioning &&
-	       (kind == KIND_PROVISION || kind == KIND_PROVISION_REPLY);
+	return side == NORTH && p->side[side].dialect->has_provisioning && kind_is_handshake(kind);
 }
 
 static void add_filter(char ***list, size_t *n, const struct topic_template *t)

@@ -11,6 +11,7 @@
 
 #include "dialect/dialect.h"
 #include "message/kind.h"
+#include "message/side.h"
 #include "message/topic.h"
 #include "message/vars.h"
 

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "message/wire_json.h"
 #include "run/control_request_table.h"
 #include "run/live_link.h"
@@ -101,9 +103,9 @@ static void hide_secrets(struct deadletter *l)
 	enum kind kind = kind_of(l->kind);
 	struct message *m = &l->message;
 
-	if (kind == KIND_NONE || kind_has_secrets(kind))
+	if (kind == KIND_NONE || kind_table[kind].has_secrets)
 		hide_values(&m->properties);
-	if (kind != KIND_NONE && kind_has_secrets(kind))
+	if (kind != KIND_NONE && kind_table[kind].has_secrets)
 		message_set_payload(m, hidden, strlen(hidden));
 	free(m->topic);
 	m->topic = mem_strdup(l->topic);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "link/link.h"
+#include "message/side.h"
 #include "run/control_request_table.h"
 #include "run/live_link.h"
 #include "store/deadletter.h"

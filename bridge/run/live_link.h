@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "message/kind.h"
+#include "message/side.h"
 #include "net/session.h"
 
 struct conf_link;

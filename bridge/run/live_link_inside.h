@@ -7,6 +7,7 @@
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "link/rate_limit.h"
+#include "message/side.h"
 #include "run/live_link.h"
 
 struct delivery;

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "message/kind.h"
+#include "message/side.h"
 
 struct changes;
 struct devices;

@@ -228,10 +228,9 @@ static struct entry *add(struct pairings *t, const struct pairing *p)
 	return it;
 }
 
-/* A chunk of firmware is asked for by the same numbers on both sides, and as often as one likes. */
 static bool keeps_its_id(const struct canonical *request)
 {
-	return request->kind == KIND_FIRMWARE_CHUNK_REQUEST && request->id;
+	return kind_table[request->kind].keeps_id && request->id;
 }
 
 const struct pairing *pairings_open(struct pairings *t, const struct canonical *request,

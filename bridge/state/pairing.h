@@ -12,6 +12,8 @@
 
 #include "dialect/dialect.h"
 #include "message/canonical.h"
+#include "message/kind.h"
+#include "message/side.h"
 
 struct changes;
 struct err;

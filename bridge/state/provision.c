@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "message/kind.h"
 #include "state/change.h"
 #include "state/state_json.h"
 

@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "message/kind.h"
 #include "message/message.h"
+#include "message/side.h"
 
 struct db;
 struct deadletters;

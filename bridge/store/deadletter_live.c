@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "link/link.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "plan/plan.h"
 #include "store/deadletter.h"
 

@@ -26,6 +26,7 @@
 
 #include "message/kind.h"
 #include "message/message.h"
+#include "message/side.h"
 
 struct buf;
 struct db;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "message/kind.h"
+#include "message/side.h"
 
 struct db;
 struct err;

@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "message/kind.h"
+#include "message/side.h"
 #include "store/blob.h"
 #include "store/db_inside.h"
 #include "store/journal.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "message/kind.h"
 
 /* --- pieces -------------------------------------------------------------------------------- */
 
@@ -201,7 +202,7 @@ void job_codec_fini(struct job_codec *f)
 /* Attributes may be noted, and what goes down beside pushes that come back. */
 static bool canonical_matters(const struct plan *plan, const struct canonical *p)
 {
-	return p->kind == KIND_ATTRIBUTES ||
+	return kind_table[p->kind].is_kept ||
 	       (kind_table[p->kind].flow == FLOW_DOWN && plan_has_echoes(plan, SOUTH));
 }
 

@@ -6,30 +6,8 @@
 
 #include "base/mem.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "translate/translate_inside.h"
-
-bool translate_is_stateful(enum kind kind)
-{
-	static const bool stateful[KINDS] = {
-		[KIND_ALARM] = true,
-		[KIND_PRESENCE] = true,
-		[KIND_COMMAND] = true,
-		[KIND_COMMAND_REPLY] = true,
-		[KIND_CONFIG] = true,
-		[KIND_CONFIG_REPLY] = true,
-		[KIND_ATTRIBUTES_REQUEST] = true,
-		[KIND_ATTRIBUTES_REPLY] = true,
-		[KIND_REQUEST] = true,
-		[KIND_REQUEST_REPLY] = true,
-		[KIND_PROVISION] = true,
-		[KIND_PROVISION_REPLY] = true,
-		[KIND_FIRMWARE_CHUNK_REQUEST] = true,
-		[KIND_FIRMWARE_CHUNK] = true,
-		[KIND_SNAPSHOT_REQUEST] = true,
-		[KIND_DEVICE_CHANGE] = true,
-	};
-	return stateful[kind];
-}
 
 /* --- results ------------------------------------------------------------------------------- */
 

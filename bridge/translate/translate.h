@@ -16,6 +16,7 @@
 #include "message/canonical.h"
 #include "message/message.h"
 #include "message/outcome.h"
+#include "message/side.h"
 #include "plan/plan.h"
 
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
@@ -89,9 +90,5 @@ const char *translate_device(const struct plan *p, enum side from, const char *n
 char *translate_topic_id(const struct reader *r, const char *topic);
 /* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
 void translate_put_id(struct buf *out, const char *id);
-
-/* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
- * kinds.md). */
-bool translate_is_stateful(enum kind kind);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "translate/translate_inside.h"
 
 /* State of one READ job. */
@@ -348,12 +349,13 @@ static void write_now(const struct reading *rd, struct canonical *p)
 static bool is_written_now(const struct reading *rd, const struct canonical *p)
 {
 	const struct job *job = rd->job;
+	const struct kind_info *kind = &kind_table[p->kind];
 
-	return !translate_is_stateful(p->kind) &&
-	       !(p->kind == KIND_ATTRIBUTES && rd->row->echoes != KIND_NONE && job->awaits_echo) &&
-	       flow_target(kind_table[p->kind].flow) != job->side &&
-	       strcmp(p->device, rd->device) == 0 &&
-	       !(job->plan->is_mirror && kind_table[p->kind].flow == FLOW_DOWN);
+	return kind->logic != LOGIC_ALWAYS &&
+	       !(kind->logic == LOGIC_ON_ECHO && rd->row->echoes != KIND_NONE &&
+		 job->awaits_echo) &&
+	       flow_target(kind->flow) != job->side && strcmp(p->device, rd->device) == 0 &&
+	       !(job->plan->is_mirror && kind->flow == FLOW_DOWN);
 }
 
 /* Take a plain message (and what it holds) on to the through file number `through`, or, after the

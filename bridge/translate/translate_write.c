@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "jq/mapping.h"
+#include "message/kind.h"
 #include "translate/translate_inside.h"
 
 /* State of one row of a WRITE job. */

@@ -768,12 +768,3 @@ Test(translate, offline_no_credential_is_shown)
 			    ""));
 	expect(SOUTH, "s/d", "{'name':'x'}", "Z/***/d {'name':'x'} key=k=*** pin=***\n");
 }
-
-Test(translate, stateful_kinds_are_those_with_an_asterisk)
-{
-	cr_expect(translate_is_stateful(KIND_ALARM));
-	cr_expect(translate_is_stateful(KIND_COMMAND));
-	cr_expect(translate_is_stateful(KIND_SNAPSHOT_REQUEST));
-	cr_expect_not(translate_is_stateful(KIND_TELEMETRY));
-	cr_expect_not(translate_is_stateful(KIND_LICENSE_REPLY));
-}
