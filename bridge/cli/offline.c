@@ -34,6 +34,7 @@ static void on_send(void *ctx, struct output *out)
 
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
+	free(out->device);
 	link_done(o->link, out->origin, CARRIED, NULL);
 }
 
@@ -48,9 +49,10 @@ static void on_settled(void *ctx, const struct verdict *v)
 	o->step.text = mem_strdup(v->text);
 }
 
-static void on_login(void *ctx, struct jslice credentials)
+static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	(void)ctx;
+	(void)device;
 	(void)credentials;
 }
 
@@ -114,7 +116,9 @@ const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m)
 {
 	step_reset(&o->step);
-	link_receive(o->link, flow_source(flow), m, o->now_ms, NULL);
+	link_receive(
+		o->link,
+		&(struct arrival){ .from = flow_source(flow), .message = m, .at_ms = o->now_ms });
 	return finish_step(o);
 }
 

@@ -28,6 +28,12 @@ struct delivery {
 	uint64_t last_number;
 };
 
+void parcel_fini(struct parcel *p)
+{
+	message_fini(&p->message);
+	free(p->device);
+}
+
 struct delivery *delivery_new(unsigned window, size_t max_bytes)
 {
 	struct delivery *d = mem_zalloc(sizeof *d);
@@ -48,7 +54,7 @@ static void free_nodes(struct nodes *list)
 
 	while ((n = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, n, link);
-		message_fini(&n->parcel.message);
+		parcel_fini(&n->parcel);
 		free(n);
 	}
 }

@@ -20,6 +20,7 @@ struct delivery;
 
 struct parcel {
 	struct message message;
+	char *device; /* whose it is; NULL: not known */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
 	uint64_t number;    /* grows by 1 per parcel */
@@ -29,23 +30,26 @@ struct parcel {
 	int64_t since_ms;   /* the caller's: since when it waits */
 };
 
+/* Free what a parcel holds. */
+void parcel_fini(struct parcel *p);
+
 /* `max_bytes`: of one message. */
 struct delivery *delivery_new(unsigned window, size_t max_bytes);
 void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
 
 /* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
- * caller to set `echo` and `order`.  NULL: larger than a message may be, nothing was taken. */
+ * caller to set `device` (which is taken), `echo` and `order`.  NULL: larger than a message may be, nothing was taken. */
 struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
 
 /* After this time it is not to be sent, if it still waits then: see delivery_expired(). */
 void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms);
-/* Take out a parcel that has waited too long; false: none has.  Caller ends it with message_fini(). */
+/* Take out a parcel that has waited too long; false: none has.  Caller ends it with parcel_fini(). */
 bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
 /* When to ask for one (it may be too early); INT64_MAX: never. */
 int64_t delivery_next_expiry(const struct delivery *d);
 
 /* Take out the first parcel of a lane, if it waits since `since_ms` or before; false: none does.  Caller
- * ends it with message_fini(). */
+ * ends it with parcel_fini(). */
 bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out);
 /* Since when the first parcels of the lanes wait; INT64_MAX: none does. */
 int64_t delivery_oldest(const struct delivery *d);
@@ -56,10 +60,10 @@ struct parcel *delivery_next(struct delivery *d);
 /* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */
 void delivery_sent(struct delivery *d, int mid);
 /* Take the first waiting parcel out (it cannot be sent); false: none waits.  Caller ends it with
- * message_fini(). */
+ * parcel_fini(). */
 bool delivery_pop(struct delivery *d, struct parcel *out);
 /* Packet `mid` was acknowledged: take its parcel out.  False: no such packet.  Caller ends it with
- * message_fini(). */
+ * parcel_fini(). */
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);

@@ -95,6 +95,7 @@ void link_release(struct link *l, struct intake *in)
 	free(in->orders);
 	free(in->readers);
 	message_fini(&in->message);
+	free(in->device);
 	free(in->text);
 	free(in->hops);
 	free(in);
@@ -173,6 +174,7 @@ static void start_deciding(struct link *l, struct intake *in)
 static void drop_output(struct link *l, struct intake *in, struct output *o)
 {
 	message_fini(&o->message);
+	free(o->device);
 	link_release(l, in);
 }
 
@@ -240,6 +242,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 {
 	struct output o = {
 		.to = to,
+		.device = item->plain.device,
 		.lane = kind_table[item->plain.kind].lane,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
 		.message = item->message,
@@ -253,6 +256,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
+	item->plain.device = NULL;
 	if (l->mark && !l->echo[to] && !o.is_provisioning && o.message.properties.n == 0)
 		hops_put(&o.message.properties, in->hops, l->mark);
 	send_output(l, in, &o);

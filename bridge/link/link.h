@@ -24,14 +24,25 @@ struct link;
 struct message;
 struct executor;
 
+/* A message that came in; all borrowed. */
+struct arrival {
+	enum side from;
+	const char *device; /* whose session it came on, by its name here; NULL: one that may bring
+			     * any device's, topic and payload say whose it is */
+	const struct message *message;
+	int64_t at_ms;
+	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
+};
+
 /* A message to send. */
 struct output {
 	enum side to;
+	char *device; /* whose it is, by its name here; NULL: an earlier run did not note it */
 	enum lane lane;
 	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;
 	struct intake *origin; /* give it back with link_done() */
-	void *tag;	       /* of its origin, see link_receive() and link_set_tag() */
+	void *tag;	       /* of its origin, see struct arrival and link_set_tag() */
 	bool is_own;	       /* nothing came in: the bridge says it by itself */
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
@@ -45,7 +56,7 @@ struct verdict {
 	enum flow flow;
 	enum outcome reason; /* CARRIED: delivered */
 	const char *text;    /* of a dead letter, for people; may be NULL */
-	void *tag;	     /* what link_receive() or link_set_tag() was given */
+	void *tag;	     /* of its arrival, or what link_set_tag() was given */
 	bool is_own;	     /* nothing came in: the bridge said it by itself */
 	/* What came in, less the properties that were credentials; NULL: nothing, or an earlier run
 	 * decided it.  Borrowed. */
@@ -55,12 +66,12 @@ struct verdict {
 };
 
 struct link_ops {
-	/* Send it, and say what became of it with link_done().  The message is taken. */
+	/* Send it, and say what became of it with link_done().  Its message and device are taken. */
 	void (*send)(void *ctx, struct output *o);
 	/* A message that came in is settled. */
 	void (*settled)(void *ctx, const struct verdict *v);
-	/* The north issued credentials (the body of a provision_reply): log in with them. */
-	void (*login)(void *ctx, struct jslice credentials);
+	/* The north issued credentials for a device (the body of a provision_reply): log in with them. */
+	void (*login)(void *ctx, const char *device, struct jslice credentials);
 	/* No handshake is open any more. */
 	void (*end_provisioning)(void *ctx);
 	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
@@ -93,17 +104,15 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 /* After the last link_restore(): go on with what was in hand. */
 void link_resume(struct link *l, int64_t now_ms);
 
-/* A message came in (borrowed). */
-void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
-		  void *tag);
+/* A message came in. */
+void link_receive(struct link *l, const struct arrival *a);
 /* One came in that cannot be had, since the library has dropped it: a dead letter without a message. */
 void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms);
-/* An earlier run received it at `received_ms` and did not settle it: once more.  Counted as resumed. */
-void link_receive_again(struct link *l, enum side from, const struct message *m,
-			int64_t received_ms, void *tag);
+/* An earlier run received it (then) and did not settle it: once more.  Counted as resumed. */
+void link_receive_again(struct link *l, const struct arrival *a);
 /* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
- * `received_ms`, and did not settle it: send these.  Of an output, `to`, `lane` and `message` are used;
- * messages are taken.  With none it is settled at once. */
+ * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane` and `message`
+ * are used; messages and devices are taken.  With none it is settled at once. */
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */

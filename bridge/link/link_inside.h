@@ -62,6 +62,7 @@ struct intake {
 	enum flow flow;
 	void *tag;
 	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
+	char *device;		       /* whose session it came on; NULL: any device's, or none */
 	struct message message;	       /* once rows read it; credentials are taken out */
 	const struct reader **readers; /* that read it, in file order */
 	size_t n_readers;

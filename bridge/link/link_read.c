@@ -201,7 +201,7 @@ static bool find_echo(struct task *t, const char *device)
 static bool before_read(struct job *job)
 {
 	struct task *t = (struct task *)job;
-	const char *device = translate_device(job->plan, job->side, t->device);
+	const char *device = translate_device(job->plan, job->side, job->device, t->device);
 	bool is_news = false;
 
 	if (device) {
@@ -237,6 +237,7 @@ static void submit_read(struct link *l, struct intake *in, enum side from, size_
 	t->job.n_readers = request ? 1 : count_together(in->readers + first, in->n_readers - first);
 	t->job.request = request;
 	t->job.message = &in->message;
+	t->job.device = in->device;
 	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
 	t->job.at_ms = l->now_ms;
 	t->job.start = before_read;
@@ -349,11 +350,11 @@ static bool is_stale(const struct match *match, const struct message *m)
 
 /* May it pass?  Its credentials are taken out. */
 static enum outcome admit(const struct link *l, enum side from, const struct match *match,
-			  struct message *m)
+			  const char *session_device, struct message *m)
 {
 	/* All readers have the same topic, but for the names of variables. */
 	char *native = translate_topic_device(match->readers[0], m->topic);
-	const char *device = translate_device(l->plan, from, native);
+	const char *device = translate_device(l->plan, from, session_device, native);
 	enum outcome reason = DEAD_OTHER_DEVICE;
 
 	if (is_stale(match, m))
@@ -397,33 +398,33 @@ static enum outcome take_in(struct link *l, enum side from, struct intake *in,
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
-	reason = admit(l, from, match, &in->message);
+	reason = admit(l, from, match, in->device, &in->message);
 	if (reason == CARRIED)
 		submit_read(l, in, from, 0, NULL);
 	return reason;
 }
 
-static void receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
-		    void *tag, enum intake_origin origin)
+static void receive(struct link *l, const struct arrival *a, enum intake_origin origin)
 {
+	const struct message *m = a->message;
 	struct intake *in;
 	struct match match;
 	enum outcome reason;
 
-	l->now_ms = now_ms;
-	in = link_intake(l, flow_from(from), m, tag, origin);
-	reason = sort_out(l, from, m, origin == INTAKE_RECEIVED, &match);
+	l->now_ms = a->at_ms;
+	in = link_intake(l, flow_from(a->from), m, a->tag, origin);
+	in->device = mem_strdup(a->device);
+	reason = sort_out(l, a->from, m, origin == INTAKE_RECEIVED, &match);
 	if (reason == CARRIED)
-		reason = take_in(l, from, in, &match);
+		reason = take_in(l, a->from, in, &match);
 	if (reason != CARRIED)
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);
 }
 
-void link_receive(struct link *l, enum side from, const struct message *m, int64_t now_ms,
-		  void *tag)
+void link_receive(struct link *l, const struct arrival *a)
 {
-	receive(l, from, m, now_ms, tag, INTAKE_RECEIVED);
+	receive(l, a, INTAKE_RECEIVED);
 }
 
 void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms)
@@ -436,8 +437,7 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 	link_release(l, in);
 }
 
-void link_receive_again(struct link *l, enum side from, const struct message *m,
-			int64_t received_ms, void *tag)
+void link_receive_again(struct link *l, const struct arrival *a)
 {
-	receive(l, from, m, received_ms, tag, INTAKE_RESUMED);
+	receive(l, a, INTAKE_RESUMED);
 }

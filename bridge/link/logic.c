@@ -468,7 +468,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
-			l->ops.login(l->ctx, canonical_body(&a->message));
+			l->ops.login(l->ctx, a->message.device, canonical_body(&a->message));
 			break;
 		case PROVISION_CLOSE:
 			l->ops.end_provisioning(l->ctx);

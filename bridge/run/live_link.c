@@ -138,7 +138,10 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 	if (entry->is_decided)
 		link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
 	else
-		link_receive_again(live->link, entry->from, &entry->message, entry->received_ms, r);
+		link_receive_again(live->link, &(struct arrival){ .from = entry->from,
+								  .message = &entry->message,
+								  .at_ms = entry->received_ms,
+								  .tag = r });
 	free(out);
 }
 
@@ -188,7 +191,9 @@ void live_link_retry(struct live_link *live, enum side from, const struct messag
 	struct record *r = journal_live_accept(live->records, from, m, received_ms,
 					       loop_now_ms(live->parts->loop));
 
-	link_receive_again(live->link, from, m, received_ms, r);
+	link_receive_again(
+		live->link,
+		&(struct arrival){ .from = from, .message = m, .at_ms = received_ms, .tag = r });
 }
 
 bool live_link_session(const struct live_link *live, size_t i, struct live_link_session *out)

@@ -58,6 +58,7 @@ static void on_send(void *ctx, struct output *o)
 		open_provisioning(live);
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
+		parcel->device = o->device;
 		parcel->echo = o->echo;
 		parcel->order = o->order;
 		parcel->since_ms =
@@ -67,6 +68,7 @@ static void on_send(void *ctx, struct output *o)
 		return;
 	}
 	message_fini(&o->message);
+	free(o->device);
 	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
 	link_done(live->link, o->origin, DEAD_QUEUE_FULL,
 		  "larger than what may wait for a session");
@@ -102,12 +104,13 @@ static void on_decided(void *ctx, void *tag)
 	record_decided(tag);
 }
 
-static void on_login(void *ctx, struct jslice credentials)
+static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
 	struct peer *p = &live->peer[NORTH];
 	struct session_login login;
 
+	(void)device; /* the side has one session */
 	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
 		   db_instance(live->parts->db));
 	if (login.is_missing) { /* a credential in the configuration wins */

@@ -32,7 +32,8 @@ static void on_message(void *ctx, const struct message *m)
 
 	if (m->qos > 0)
 		r = journal_live_accept(live->records, p->side, m, now_ms, now_ms);
-	link_receive(live->link, p->side, m, now_ms, r);
+	link_receive(live->link,
+		     &(struct arrival){ .from = p->side, .message = m, .at_ms = now_ms, .tag = r });
 }
 
 void live_link_end_parcel(struct peer *p, struct parcel *parcel, enum outcome reason,
@@ -40,7 +41,7 @@ void live_link_end_parcel(struct peer *p, struct parcel *parcel, enum outcome re
 {
 	link_acked(p->live->link, p->side, parcel->echo, loop_now_ms(p->live->parts->loop));
 	link_done(p->live->link, parcel->origin, reason, text);
-	message_fini(&parcel->message);
+	parcel_fini(parcel);
 }
 
 static void on_acked(void *ctx, int mid, int code, const char *reason)

@@ -111,7 +111,7 @@ static void expire(struct peer *p, int64_t now_ms)
 	while (delivery_expired(p->delivery, now_ms, &parcel)) {
 		link_acked(p->live->link, p->side, parcel.echo, now_ms);
 		link_expire(p->live->link, parcel.origin, parcel.order, now_ms);
-		message_fini(&parcel.message);
+		parcel_fini(&parcel);
 	}
 	while (delivery_pop_old(p->delivery, now_ms - p->live->parts->max_age_ms, &parcel))
 		live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");

@@ -158,6 +158,7 @@ void job_codec_put_job(struct buf *out, const struct job *job)
 		put_readers(out, job);
 		pack_u64(out, (uint64_t)job->at_ms);
 		pack_u8(out, job->awaits_echo);
+		put_text(out, job->device);
 		put_message(out, job->message);
 	} else {
 		put_canonical(out, &job->plain);
@@ -183,6 +184,7 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 		get_readers(u, f);
 		job->at_ms = (int64_t)unpack_u64(u);
 		job->awaits_echo = unpack_u8(u) != 0;
+		job->device = borrow_text(u);
 		borrow_message(u, &f->message);
 		job->message = &f->message;
 	} else {
@@ -199,7 +201,8 @@ void job_codec_fini(struct job_codec *f)
 
 /* --- results ------------------------------------------------------------------------------- */
 
-/* Attributes may be noted, and what goes down beside pushes that come back. */
+/* Of most messages only the kind and the device are asked for.  Attributes may be noted, and what goes
+ * down beside pushes that come back. */
 static bool canonical_matters(const struct plan *plan, const struct canonical *p)
 {
 	return kind_table[p->kind].is_kept ||
@@ -211,7 +214,7 @@ void job_codec_put_results(struct buf *out, const struct plan *plan, const struc
 	pack_u32(out, (uint32_t)r->n);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct item *item = &r->items[i];
-		struct canonical just_kind = { .kind = item->plain.kind };
+		struct canonical label = { .kind = item->plain.kind, .device = item->plain.device };
 
 		pack_u8(out, item->type);
 		pack_u8(out, (unsigned)item->row);
@@ -219,7 +222,7 @@ void job_codec_put_results(struct buf *out, const struct plan *plan, const struc
 		case ITEM_MESSAGE:
 			put_message(out, &item->message);
 			put_canonical(out, canonical_matters(plan, &item->plain) ? &item->plain
-										 : &just_kind);
+										 : &label);
 			break;
 		case ITEM_PLAIN:
 			put_canonical(out, &item->plain);

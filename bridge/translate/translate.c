@@ -93,9 +93,16 @@ bool translate_would_change(struct jslice text)
 
 /* --- what a topic says --------------------------------------------------------------------- */
 
-const char *translate_device(const struct plan *p, enum side from, const char *native)
+const char *translate_device(const struct plan *p, enum side from, const char *session,
+			     const char *native)
 {
-	return native ? plan_device_here(p, from, native) : p->device;
+	const char *here = p->device;
+
+	if (native)
+		here = plan_device_here(p, from, native);
+	else if (session)
+		here = session;
+	return here && session && strcmp(here, session) != 0 ? NULL : here;
 }
 
 char *translate_captured_id(const struct reader *r, const char *text)

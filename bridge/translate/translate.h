@@ -53,6 +53,8 @@ struct job {
 	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
 	size_t n_readers;
 	const struct message *message; /* borrowed; credentials already checked and taken out */
+	const char *device; /* borrowed: whose session it came on, by its name here; NULL: it may be
+			     * any device's */
 	int64_t at_ms;
 	bool awaits_echo; /* something that the bridge sent may come back with it */
 	/* WRITE */
@@ -84,9 +86,11 @@ void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...
 /* What a topic calls its device, and the id (JSON text), by the reader that matched it; NULL: it says
  * none.  Caller frees. */
 char *translate_topic_device(const struct reader *r, const char *topic);
-/* The device (name here) of a message whose topic calls it that.  NULL: none of this plan's.  Borrowed
- * from the plan or from `native`. */
-const char *translate_device(const struct plan *p, enum side from, const char *native);
+/* The device (name here) of a message that came on a session of `session` (NULL: of any device) and
+ * whose topic calls it `native` (NULL: nothing).  NULL: none of this plan's, or not the session's.
+ * Borrowed from the plan, from `native` or from `session`. */
+const char *translate_device(const struct plan *p, enum side from, const char *session,
+			     const char *native);
 char *translate_topic_id(const struct reader *r, const char *topic);
 /* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
 void translate_put_id(struct buf *out, const char *id);

@@ -100,7 +100,10 @@ static void complete_topic(const struct job *job, struct vars *captures)
 			continue;
 		if (strcmp(name, "device") == 0)
 			vars_set(captures, name,
-				 plan_device_there(job->plan, job->side, job->plan->device), false);
+				 plan_device_there(
+					 job->plan, job->side,
+					 translate_device(job->plan, job->side, job->device, NULL)),
+				 false);
 		else if (known)
 			vars_set(captures, name, known->value, known->is_secret);
 	}
@@ -403,7 +406,7 @@ static bool find_device(struct reading *rd, struct canonical *p)
 {
 	const char *here = plan_device_here(rd->job->plan, rd->job->side, p->device);
 
-	if (!here || (names_device(rd->job) && strcmp(here, rd->device) != 0))
+	if (!here || ((rd->job->device || names_device(rd->job)) && strcmp(here, rd->device) != 0))
 		return fail(rd, DEAD_OTHER_DEVICE, "the payload names another device");
 	if (here != p->device) {
 		free(p->device);
@@ -551,7 +554,8 @@ void translate_read(const struct job *job, struct results *out)
 	struct reading rd = { .job = job, .out = out };
 
 	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
-	rd.device = translate_device(job->plan, job->side, vars_get(&rd.topic, "device"));
+	rd.device =
+		translate_device(job->plan, job->side, job->device, vars_get(&rd.topic, "device"));
 	rd.topic_id = vars_get(&rd.topic, "id");
 	for (size_t i = 0; i < job->n_readers; i++)
 		read_row(&rd, i);

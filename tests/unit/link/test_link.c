@@ -17,6 +17,7 @@ static struct link *l;
 static bool echoes[SIDES];
 static int64_t now_ms;
 static struct buf said;
+static struct buf whose;       /* the device of the last output; ?: not known */
 static char uuid[37];	       /* the last one said */
 static struct intake *held[8]; /* when `holds`: what was sent and is not done */
 static struct output_note {
@@ -40,6 +41,7 @@ static void tear_down(void)
 	link_free(l);
 	executor_free(executor);
 	buf_fini(&said);
+	buf_fini(&whose);
 	world_fini(&w);
 }
 
@@ -83,6 +85,9 @@ static void on_send(void *ctx, struct output *o)
 		buf_printf(&said, " response=%s", m->response_topic);
 	buf_putc(&said, '\n');
 	message_fini(&o->message);
+	buf_reset(&whose);
+	buf_puts(&whose, o->device ? o->device : "?");
+	free(o->device);
 	n_kept += o->is_kept;
 	last_output = (struct output_note){ o->to, o->echo, o->expires_ms, o->order };
 	if (holds)
@@ -97,9 +102,10 @@ static void on_settled(void *ctx, const struct verdict *v)
 	buf_printf(&said, "= %s\n", v->is_own ? "own" : outcome_word(v->reason));
 }
 
-static void on_login(void *ctx, struct jslice credentials)
+static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	(void)ctx;
+	(void)device;
 	buf_puts(&said, "login ");
 	say(credentials.text, credentials.len);
 	buf_putc(&said, '\n');
@@ -166,12 +172,18 @@ static struct message make(const char *topic, const char *payload)
 	return m;
 }
 
+static void receive(enum side from, const struct message *m, void *tag)
+{
+	link_receive(l,
+		     &(struct arrival){ .from = from, .message = m, .at_ms = now_ms, .tag = tag });
+}
+
 static void step_at(enum side from, const char *topic, const char *payload, const char *wanted,
 		    int line)
 {
 	struct message m = make(topic, payload);
 
-	link_receive(l, from, &m, now_ms, NULL);
+	receive(from, &m, NULL);
 	message_fini(&m);
 	expect_at(wanted, line);
 }
@@ -184,7 +196,7 @@ static void ask_at(enum side from, const char *topic, const char *payload, const
 	struct message m = make(topic, payload);
 
 	m.response_topic = mem_strdup(response);
-	link_receive(l, from, &m, now_ms, NULL);
+	receive(from, &m, NULL);
 	message_fini(&m);
 	expect_at(wanted, line);
 }
@@ -204,7 +216,7 @@ static void step_with_at(enum side from, const char *topic, const char *properti
 		*value = '\0';
 		vars_add(&m.properties, one, value + 1);
 	}
-	link_receive(l, from, &m, now_ms, NULL);
+	receive(from, &m, NULL);
 	message_fini(&m);
 	free(list);
 	expect_at(wanted, line);
@@ -218,7 +230,7 @@ static void step_retained(enum side from, const char *topic, const char *payload
 	struct message m = make(topic, payload);
 
 	m.retain = true;
-	link_receive(l, from, &m, now_ms, NULL);
+	receive(from, &m, NULL);
 	message_fini(&m);
 	expect_at(wanted, 0);
 }
@@ -340,8 +352,8 @@ Test(link, messages_are_translated_in_the_order_they_came)
 	struct message a = make("s/d/t", "[1]"), b = make("s/d/e", "{'name':'x'}");
 
 	start(S_REPORTS, N_REPORTS);
-	link_receive(l, SOUTH, &a, now_ms, NULL);
-	link_receive(l, SOUTH, &b, now_ms, NULL);
+	receive(SOUTH, &a, NULL);
+	receive(SOUTH, &b, NULL);
 	expect("north n/d/t {'v':1}\n= carried\nnorth n/d/e {'name':'x'}\n= carried\n");
 	message_fini(&a);
 	message_fini(&b);
@@ -389,6 +401,53 @@ Test(link, a_payload_names_no_other_device_than_the_links_only_one)
 		       "def f: {device: .payload.who, body: {}};"));
 	step(NORTH, "space", "{'who':'d'}", "south s/d/space {}\n= carried\n");
 	step(NORTH, "space", "{'who':'e'}", "= other-device\n");
+}
+
+/* The same on a session of one device, where the side has several. */
+static void step_on_at(const char *device, enum side from, const char *topic, const char *payload,
+		       const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive(l, &(struct arrival){
+				.from = from, .device = device, .message = &m, .at_ms = now_ms });
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define step_on(device, from, topic, payload, wanted)                                              \
+	step_on_at(device, from, topic, payload, wanted, __LINE__)
+
+Test(link, what_comes_on_a_devices_session_is_that_devices)
+{
+	start(SOUTHERN("", "{ kind: 'space_info', topic: 's/{device}/space' }", ""),
+	      NORTHERN("device: 'payload',",
+		       "{ kind: 'space_info', topic: 'space', read: 'f' },"
+		       "{ kind: 'space_info', topic: 'of/{device}', read: 'f' }",
+		       "def f: {device: .payload.who, body: {}};"));
+	step_on("d", NORTH, "space", "{}", "south s/d/space {}\n= carried\n");
+	step_on("e", NORTH, "space", "{}", "south s/e/space {}\n= carried\n");
+	step_on("e", NORTH, "space", "{'who':'e'}", "south s/e/space {}\n= carried\n");
+	step_on("e", NORTH, "space", "{'who':'d'}", "= other-device\n");
+	step_on("e", NORTH, "of/e", "{}", "south s/e/space {}\n= carried\n");
+	step_on("e", NORTH, "of/d", "{}", "= other-device\n");
+	step(NORTH, "space", "{'who':'d'}", "south s/d/space {}\n= carried\n");
+}
+
+Test(link, what_is_sent_says_whose_it_is)
+{
+	start(S_REPORTS, N_REPORTS);
+	step(SOUTH, "s/d/t", "[1]", "north n/d/t {'v':1}\n= carried\n");
+	cr_expect_str_eq(buf_str(&whose), "d");
+	step(NORTH, "n/e/space", "{}", "south s/e/space {}\n= carried\n");
+	cr_expect_str_eq(buf_str(&whose), "e");
+}
+
+Test(link, what_the_logic_orders_says_whose_it_is)
+{
+	start(SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/p' }", ""),
+	      NORTHERN("", "{ kind: 'presence', topic: 'n/{device}/p' }", ""));
+	step(SOUTH, "s/e/p", "{'online':true}", "north n/e/p {'online':true}\n= carried\n");
+	cr_expect_str_eq(buf_str(&whose), "e");
 }
 
 /* --- retained, echo ------------------------------------------------------------------------ */
@@ -748,7 +807,7 @@ Test(link, what_is_pending_counts_in_bytes)
 	start(S_REPORTS, N_REPORTS);
 	holds = true;
 	m = make("s/d/t", "[1,2]");
-	link_receive(l, SOUTH, &m, now_ms, NULL);
+	receive(SOUTH, &m, NULL);
 	expect("north n/d/t {'v':1}\nnorth n/d/t {'v':2}\n");
 	cr_expect_eq(link_pending_bytes(l, FLOW_UP), message_size(&m));
 	cr_expect_eq(link_pending_bytes(l, FLOW_DOWN), 0);
@@ -768,7 +827,7 @@ static void step_tagged_at(enum side from, const char *topic, const char *payloa
 {
 	struct message m = make(topic, payload);
 
-	link_receive(l, from, &m, now_ms, &tag);
+	receive(from, &m, &tag);
 	message_fini(&m);
 	expect_at(wanted, line);
 }
@@ -828,7 +887,9 @@ Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
 
 	start_asks();
 	m = make("n/d/do", "{'id':7,'do':'a'}");
-	link_receive_again(l, NORTH, &m, now_ms - 20000, &tag);
+	link_receive_again(
+		l, &(struct arrival){
+			   .from = NORTH, .message = &m, .at_ms = now_ms - 20000, .tag = &tag });
 	message_fini(&m);
 	expect("south s/d/do {'id':1,'do':'a'}\ndecided\n= carried\n");
 	cr_expect_eq(link_next_deadline(l), now_ms + 10000);
@@ -867,7 +928,7 @@ static void receive_tagged(enum side from, const char *topic, const char *payloa
 {
 	struct message m = make(topic, payload);
 
-	link_receive(l, from, &m, now_ms, &tag);
+	receive(from, &m, &tag);
 	message_fini(&m);
 	executor_run(executor);
 }
@@ -1303,8 +1364,8 @@ Test(link, a_message_is_written_with_the_state_that_those_before_it_left)
 		       b = make("s/d/all", "{'is':'error','v':1}");
 
 	start(S_STATES, N_STATES);
-	link_receive(l, SOUTH, &a, now_ms, NULL); /* both in one turn of the loop */
-	link_receive(l, SOUTH, &b, now_ms, NULL);
+	receive(SOUTH, &a, NULL); /* both in one turn of the loop */
+	receive(SOUTH, &b, NULL);
 	expect("north n/d/alarm {'active':true,'online':null,'alarm':true}\n= carried\n"
 	       "north n/d/t {'v':1,'online':null,'alarm':true}\n"
 	       "north n/d/on {'online':true,'alarm':true}\n= carried\n");
@@ -1627,6 +1688,6 @@ Test(link, what_was_not_worked_on_ends_without_a_leak)
 
 	start(S_CONFIG, N_CONFIG);
 	message_set_payload(&m, "{}", 2);
-	link_receive(l, NORTH, &m, now_ms, NULL); /* and the executor is not run: see tear_down */
+	receive(NORTH, &m, NULL); /* and the executor is not run: see tear_down */
 	free(m.payload);
 }

@@ -51,6 +51,7 @@ static void pack_read(void)
 	job.readers = match.readers;
 	job.n_readers = match.n;
 	job.message = &m;
+	job.device = "d";
 	job.state = mem_strdup("{}");
 	job.request = mem_zalloc(sizeof *job.request);
 	canonical_copy(job.request, &request);
@@ -75,6 +76,7 @@ Test(job_codec, a_job_that_reads_arrives_as_it_was)
 	cr_expect_eq(f.job.readers[0], match.readers[0]);
 	cr_expect_eq(f.job.readers[1], match.readers[1]);
 	cr_expect_eq(f.job.at_ms, 42);
+	cr_expect_str_eq(f.job.device, "d");
 	cr_expect_str_eq(f.job.state, "{}");
 	cr_expect_eq(f.job.request->kind, KIND_COMMAND);
 	cr_expect_str_eq(f.job.request->device, "d");
@@ -181,6 +183,7 @@ Test(job_codec, what_nobody_looks_at_stays_there)
 	u = packed(bytes.len);
 	cr_assert(job_codec_get_results(&u, &two_rows, &r));
 	cr_expect_eq(r.items[0].plain.kind, KIND_TELEMETRY);
+	cr_expect_str_eq(r.items[0].plain.device, "d", "it goes to the device's port");
 	cr_expect_null(r.items[0].plain.body);
 	results_fini(&r);
 }
