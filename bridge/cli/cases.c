@@ -453,7 +453,7 @@ static void take_report(struct run *r, const struct report *report, struct case_
 	}
 }
 
-static void run_case(struct loader *l, const char *file, json_object *c, struct case_counts *counts)
+static void run_case(struct build *b, const char *file, json_object *c, struct case_counts *counts)
 {
 	struct run r = { .bound = json_object_new_object() };
 	const char *name = string_of(c, "name"), *south = string_of(c, "south"),
@@ -467,7 +467,7 @@ static void run_case(struct loader *l, const char *file, json_object *c, struct 
 			 "\"south\": \"DIALECT\", \"north\": \"DIALECT\", ...}\n");
 	} else {
 		take_vars(&r, c, vars);
-		r.link = offline_new(l, south, north, vars, &report);
+		r.link = offline_new(b, south, north, vars, &report);
 		take_report(&r, &report, counts);
 		if (r.link)
 			run_steps(&r, c);
@@ -508,7 +508,7 @@ static bool read_file(const char *file, struct buf *out, struct err *e)
 	return ok;
 }
 
-void cases_run_file(struct loader *l, const char *file, struct case_counts *counts)
+void cases_run_file(struct build *b, const char *file, struct case_counts *counts)
 {
 	struct buf text = { 0 }, strict = { 0 };
 	json_object *list = NULL;
@@ -525,7 +525,7 @@ void cases_run_file(struct loader *l, const char *file, struct case_counts *coun
 		counts->failed++;
 	} else {
 		for (size_t i = 0; i < json_object_array_length(list); i++)
-			run_case(l, file, json_object_array_get_idx(list, i), counts);
+			run_case(b, file, json_object_array_get_idx(list, i), counts);
 	}
 	json_object_put(list);
 	buf_fini(&text);
