@@ -26,6 +26,7 @@ APART = {
 ONLY_IN = {
     "jq.h": ["jq/mapping_inside.h"],
     "jv.h": ["jq/mapping_inside.h"],
+    "oniguruma.h": ["jq/jq_empty_match.c"],
     # A session is several files; libmosquitto reaches them through these two headers, and nobody else.
     "mosquitto.h": ["net/attempt.h"],
     "mqtt_protocol.h": ["net/attempt.c", "net/session"],

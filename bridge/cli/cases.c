@@ -16,7 +16,7 @@
 #include "message/wire_json.h"
 
 /* One case at work. */
-struct run {
+struct case_run {
 	struct offline *link;
 	json_object *bound; /* values of {{names}} so far */
 	struct buf diff;    /* what is wrong; empty: nothing */
@@ -36,7 +36,7 @@ static size_t placeholder_at(const char *s, char **name)
 }
 
 /* The value bound to the placeholder that is the whole of `s`; *is_one: it is a placeholder. */
-static json_object *whole_placeholder(struct run *r, const char *s, char **name)
+static json_object *whole_placeholder(struct case_run *r, const char *s, char **name)
 {
 	json_object *value = NULL;
 
@@ -50,9 +50,9 @@ static json_object *whole_placeholder(struct run *r, const char *s, char **name)
 	return value;
 }
 
-static json_object *inserted(struct run *r, json_object *v);
+static json_object *inserted(struct case_run *r, json_object *v);
 
-static json_object *inserted_string(struct run *r, const char *s)
+static json_object *inserted_string(struct case_run *r, const char *s)
 {
 	struct buf out = { 0 };
 	json_object *value, *result;
@@ -79,7 +79,7 @@ static json_object *inserted_string(struct run *r, const char *s)
 }
 
 /* A copy of `v` with known placeholders filled in; caller puts it. */
-static json_object *inserted(struct run *r, json_object *v)
+static json_object *inserted(struct case_run *r, json_object *v)
 {
 	json_object *copy;
 
@@ -102,17 +102,17 @@ static json_object *inserted(struct run *r, json_object *v)
 	}
 }
 
-static void bind(struct run *r, const char *name, json_object *value)
+static void bind(struct case_run *r, const char *name, json_object *value)
 {
 	json_object_object_add(r->bound, name, json_object_get(value));
 }
 
 /* --- comparing ----------------------------------------------------------------------------- */
 
-static bool equal(struct run *r, json_object *want, json_object *got);
+static bool equal(struct case_run *r, json_object *want, json_object *got);
 
 /* Text with placeholders inside: each takes up to the next literal piece. */
-static bool text_equal(struct run *r, const char *want, const char *got)
+static bool text_equal(struct case_run *r, const char *want, const char *got)
 {
 	while (*want) {
 		json_object *known = NULL;
@@ -146,7 +146,7 @@ static bool text_equal(struct run *r, const char *want, const char *got)
 	return *got == '\0';
 }
 
-static bool string_equal(struct run *r, json_object *want, json_object *got)
+static bool string_equal(struct case_run *r, json_object *want, json_object *got)
 {
 	const char *s = json_object_get_string(want);
 	json_object *known;
@@ -173,7 +173,7 @@ static bool is_number(json_object *v)
 	return json_object_is_type(v, json_type_int) || json_object_is_type(v, json_type_double);
 }
 
-static bool array_equal(struct run *r, json_object *want, json_object *got)
+static bool array_equal(struct case_run *r, json_object *want, json_object *got)
 {
 	size_t n = json_object_array_length(want);
 
@@ -186,7 +186,7 @@ static bool array_equal(struct run *r, json_object *want, json_object *got)
 	return true;
 }
 
-static bool object_equal(struct run *r, json_object *want, json_object *got)
+static bool object_equal(struct case_run *r, json_object *want, json_object *got)
 {
 	if (!json_object_is_type(got, json_type_object) ||
 	    json_object_object_length(want) != json_object_object_length(got))
@@ -200,7 +200,7 @@ static bool object_equal(struct run *r, json_object *want, json_object *got)
 	return true;
 }
 
-static bool equal(struct run *r, json_object *want, json_object *got)
+static bool equal(struct case_run *r, json_object *want, json_object *got)
 {
 	if (json_object_is_type(want, json_type_string))
 		return string_equal(r, want, got);
@@ -229,7 +229,7 @@ static json_object *complete(json_object *want, enum side side)
 	return copy;
 }
 
-static bool output_equal(struct run *r, json_object *want, json_object *got)
+static bool output_equal(struct case_run *r, json_object *want, json_object *got)
 {
 	json_object_object_foreach (want, key, value) {
 		json_object *other = NULL;
@@ -263,8 +263,8 @@ static void put_lines(struct buf *out, char sign, json_object *list)
 								  JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-static void compare(struct run *r, size_t step, json_object *expect, const struct offline_step *s,
-		    enum side side)
+static void compare(struct case_run *r, size_t step, json_object *expect,
+		    const struct offline_step *s, enum side side)
 {
 	json_object *want = json_object_new_array(), *got = outputs_of(s);
 	size_t n = json_object_array_length(expect);
@@ -315,7 +315,7 @@ static void put_keys(struct buf *out, const char *const *keys)
 }
 
 /* `place` goes before the first key that neither list has. */
-static void check_keys(struct run *r, const char *place, json_object *o, const char *const *a,
+static void check_keys(struct case_run *r, const char *place, json_object *o, const char *const *a,
 		       const char *const *b)
 {
 	json_object_object_foreach (o, key, value) {
@@ -331,7 +331,7 @@ static void check_keys(struct run *r, const char *place, json_object *o, const c
 }
 
 /* The list of expected messages; NULL was told. */
-static json_object *expected(struct run *r, size_t number, json_object *step)
+static json_object *expected(struct case_run *r, size_t number, json_object *step)
 {
 	json_object *list = NULL;
 	bool ok = json_object_object_get_ex(step, "expect", &list) &&
@@ -347,7 +347,7 @@ static json_object *expected(struct run *r, size_t number, json_object *step)
 	return ok ? list : NULL;
 }
 
-static const struct offline_step *take_step(struct run *r, json_object *step, enum flow *flow,
+static const struct offline_step *take_step(struct case_run *r, json_object *step, enum flow *flow,
 					    struct err *e)
 {
 	json_object *filled = inserted(r, step), *after = NULL;
@@ -369,7 +369,7 @@ static const struct offline_step *take_step(struct run *r, json_object *step, en
 	return s;
 }
 
-static void run_step(struct run *r, size_t number, json_object *step)
+static void run_step(struct case_run *r, size_t number, json_object *step)
 {
 	json_object *expect = expected(r, number, step);
 	enum flow flow = FLOW_UP;
@@ -393,7 +393,7 @@ static const char *string_of(json_object *o, const char *key)
 	return json_object_get_string(v);
 }
 
-static void take_vars(struct run *r, json_object *c, struct vars *vars)
+static void take_vars(struct case_run *r, json_object *c, struct vars *vars)
 {
 	json_object *given = NULL;
 
@@ -414,7 +414,7 @@ static void take_vars(struct run *r, json_object *c, struct vars *vars)
 	}
 }
 
-static void run_steps(struct run *r, json_object *c)
+static void run_steps(struct case_run *r, json_object *c)
 {
 	json_object *steps = NULL;
 
@@ -443,7 +443,7 @@ static void run_steps(struct run *r, json_object *c)
 	}
 }
 
-static void take_report(struct run *r, const struct report *report, struct case_counts *counts)
+static void take_report(struct case_run *r, const struct report *report, struct case_counts *counts)
 {
 	counts->hints.wants_hints = true;
 	for (size_t i = 0; i < report->n_lines; i++) {
@@ -454,9 +454,9 @@ static void take_report(struct run *r, const struct report *report, struct case_
 	}
 }
 
-static void run_case(struct loader *l, const char *file, json_object *c, struct case_counts *counts)
+static void run_case(struct build *b, const char *file, json_object *c, struct case_counts *counts)
 {
-	struct run r = { .bound = json_object_new_object() };
+	struct case_run r = { .bound = json_object_new_object() };
 	const char *name = string_of(c, "name"), *south = string_of(c, "south"),
 		   *north = string_of(c, "north");
 	struct vars vars[SIDES] = { 0 };
@@ -468,7 +468,7 @@ static void run_case(struct loader *l, const char *file, json_object *c, struct 
 			 "\"south\": \"DIALECT\", \"north\": \"DIALECT\", ...}\n");
 	} else {
 		take_vars(&r, c, vars);
-		r.link = offline_new(l, south, north, vars, &report);
+		r.link = offline_new(b, south, north, vars, &report);
 		take_report(&r, &report, counts);
 		if (r.link)
 			run_steps(&r, c);
@@ -509,7 +509,7 @@ static bool read_file(const char *file, struct buf *out, struct err *e)
 	return ok;
 }
 
-void cases_run_file(struct loader *l, const char *file, struct case_counts *counts)
+void cases_run_file(struct build *b, const char *file, struct case_counts *counts)
 {
 	struct buf text = { 0 }, strict = { 0 };
 	json_object *list = NULL;
@@ -526,7 +526,7 @@ void cases_run_file(struct loader *l, const char *file, struct case_counts *coun
 		counts->failed++;
 	} else {
 		for (size_t i = 0; i < json_object_array_length(list); i++)
-			run_case(l, file, json_object_array_get_idx(list, i), counts);
+			run_case(b, file, json_object_array_get_idx(list, i), counts);
 	}
 	json_object_put(list);
 	buf_fini(&text);

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-struct loader;
+struct build;
 
 struct case_counts {
 	size_t passed, failed;
@@ -16,6 +16,6 @@ struct case_counts {
 /* Run all cases of a file; what failed is printed on stdout as a diff of expected and got.  A file
  * that cannot be read or is no array of cases counts as one failure.  Caller ends `counts->hints` with
  * report_fini(). */
-void cases_run_file(struct loader *l, const char *file, struct case_counts *counts);
+void cases_run_file(struct build *b, const char *file, struct case_counts *counts);
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
-#include "conf/load.h"
+#include "conf/build.h"
 #include "link/link.h"
 #include "translate/executor.h"
 
@@ -61,7 +61,7 @@ static void on_end_provisioning(void *ctx)
 	(void)ctx;
 }
 
-struct offline *offline_new(struct loader *l, const char *south, const char *north,
+struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct report *report)
 {
 	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
@@ -70,8 +70,8 @@ struct offline *offline_new(struct loader *l, const char *south, const char *nor
 	struct plan_spec spec = {
 		.name = "link",
 		.where = { "south", "north" },
-		.mapping = { loader_dialect(l, south, "south", report),
-			     loader_dialect(l, north, "north", report) },
+		.mapping = { build_dialect(b, south, "south", report),
+			     build_dialect(b, north, "north", report) },
 		.vars = { &vars[SOUTH], &vars[NORTH] },
 		.is_offline = true,
 		.request_timeout_ms = PLAN_DEFAULT_REQUEST_TIMEOUT_MS,

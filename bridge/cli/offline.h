@@ -11,7 +11,7 @@
 #include "message/side.h"
 #include "message/vars.h"
 
-struct loader;
+struct build;
 struct offline;
 struct report;
 
@@ -30,7 +30,7 @@ struct offline_step {
 
 /* A link between two dialects, state in memory only.  Credentials are written as ***.  `vars` has
  * SIDES lists.  NULL: mistakes, reported. */
-struct offline *offline_new(struct loader *l, const char *south, const char *north,
+struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct report *report);
 void offline_free(struct offline *o);
 

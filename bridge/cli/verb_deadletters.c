@@ -12,18 +12,18 @@
 #include "cli/duration.h"
 #include "cli/table.h"
 
-struct printer;
+struct listing;
 
-struct action {
+struct subcommand {
 	const char *word;
 	int min_ids, max_ids;
 	bool is_change; /* must be told which */
-	void (*item)(struct printer *p, struct jslice item);
+	void (*item)(struct listing *p, struct jslice item);
 };
 
-struct printer {
+struct listing {
 	const struct cli *cli;
-	const struct action *action;
+	const struct subcommand *action;
 	struct table table;
 	int64_t now_ms;
 	size_t n, n_problems;
@@ -47,7 +47,7 @@ static bool is_id(const char *arg)
 }
 
 /* EXIT_DONE: it makes sense. */
-static int check_arguments(const struct cli *cli, const struct action *a)
+static int check_arguments(const struct cli *cli, const struct subcommand *a)
 {
 	int n = cli->argc - 1;
 	bool is_chosen = has_filter(cli) || cli->letters.is_all;
@@ -86,7 +86,7 @@ static void put_ids(struct buf *out, const struct cli *cli)
 		buf_putc(out, ']');
 }
 
-static void put_request(const struct printer *p, struct buf *out)
+static void put_request(const struct listing *p, struct buf *out)
 {
 	const struct cli *cli = p->cli;
 
@@ -107,7 +107,7 @@ static void put_request(const struct printer *p, struct buf *out)
 
 /* --- what is answered ---------------------------------------------------------------------- */
 
-static char *age_of(const struct printer *p, struct jslice item)
+static char *age_of(const struct listing *p, struct jslice item)
 {
 	struct buf age = { 0 };
 
@@ -131,7 +131,7 @@ static char *text_without_message(struct jslice item)
 	return more;
 }
 
-static char *cell(const struct printer *p, struct jslice item, const char *column)
+static char *cell(const struct listing *p, struct jslice item, const char *column)
 {
 	if (strcmp(column, "id") == 0)
 		return mem_printf("%lld", (long long)ask_number(item, "id"));
@@ -142,7 +142,7 @@ static char *cell(const struct printer *p, struct jslice item, const char *colum
 	return ask_shown(item, column);
 }
 
-static void add_row(struct printer *p, struct jslice item)
+static void add_row(struct listing *p, struct jslice item)
 {
 	for (size_t i = 0; i < N_COLUMNS && p->table.n_cells < N_COLUMNS; i++)
 		table_add(&p->table, mem_strdup(columns[i]));
@@ -150,7 +150,7 @@ static void add_row(struct printer *p, struct jslice item)
 		table_add(&p->table, cell(p, item, columns[i]));
 }
 
-static void print_letter(struct printer *p, struct jslice item)
+static void print_letter(struct listing *p, struct jslice item)
 {
 	struct jslice message;
 
@@ -165,13 +165,13 @@ static void print_letter(struct printer *p, struct jslice item)
 		printf("%-8s %.*s\n", "message", (int)message.len, message.text);
 }
 
-static void print_nothing(struct printer *p, struct jslice item)
+static void print_nothing(struct listing *p, struct jslice item)
 {
 	(void)p;
 	(void)item;
 }
 
-static const struct action actions[] = {
+static const struct subcommand actions[] = {
 	{ "list", 0, 0, false, add_row },
 	{ "show", 1, 1, false, print_letter },
 	{ "retry", 0, 1000, true, print_nothing },
@@ -181,7 +181,7 @@ static const struct action actions[] = {
 
 static void on_item(void *ctx, struct jslice item)
 {
-	struct printer *p = ctx;
+	struct listing *p = ctx;
 	char *problem = ask_shown(item, "problem");
 
 	if (*problem) {
@@ -200,7 +200,7 @@ static void on_item(void *ctx, struct jslice item)
 
 static void on_done(void *ctx, struct jslice done)
 {
-	struct printer *p = ctx;
+	struct listing *p = ctx;
 	struct jfield f;
 	size_t pos = 0;
 
@@ -209,7 +209,7 @@ static void on_done(void *ctx, struct jslice done)
 	printf("%.*s %.*s\n", (int)f.key.len - 2, f.key.text + 1, (int)f.value.len, f.value.text);
 }
 
-static int conclude(const struct printer *p, int status)
+static int conclude(const struct listing *p, int status)
 {
 	if (status != EXIT_DONE)
 		return status;
@@ -224,7 +224,7 @@ static int conclude(const struct printer *p, int status)
 int verb_deadletters(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
-	struct printer p = { .cli = cli, .now_ms = clock_now_ms() };
+	struct listing p = { .cli = cli, .now_ms = clock_now_ms() };
 	struct buf request = { 0 };
 	int status;
 

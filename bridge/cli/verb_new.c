@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/skeleton.h"
-#include "conf/load.h"
+#include "conf/build.h"
 #include "dialect/dialect.h"
 
 /* ERR_BUSY: the file is there already.  In every failure it is as before. */
@@ -66,18 +66,18 @@ static bool write_both(const char *dir, const char *name, struct err *e)
 /* A second file of a name would hide the first from whoever uses it, wire.jq from all. */
 static bool is_name_free(const struct cli *cli, const char *name)
 {
-	struct loader loader;
+	struct build build;
 	char *file;
 
-	loader_init(&loader, &cli->mappings, NULL);
-	file = mapping_path_find(&loader.path, name);
+	build_init(&build, &cli->mappings, NULL);
+	file = mapping_path_find(&build.path, name);
 	if (file)
 		fprintf(stderr,
 			"calque new: there is a mapping \"%s\" already, %s, and none is "
 			"overwritten or hidden; take another name\n",
 			name, file);
 	free(file);
-	loader_fini(&loader);
+	build_fini(&build);
 	return !file;
 }
 

@@ -9,10 +9,11 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/route.h"
+#include "conf/build.h"
 #include "conf/conf.h"
-#include "conf/load.h"
 #include "message/kind.h"
 #include "message/side.h"
+#include "plan/plan.h"
 
 struct route_line {
 	const struct route *route;
@@ -151,16 +152,16 @@ static void print_routes(const struct cli *cli, const char *link, const struct d
 static int routes_of_pair(struct cli *cli)
 {
 	struct report report = { 0 };
-	struct loader loader;
+	struct build build;
 	struct mapping *south, *north;
 
-	loader_init(&loader, &cli->mappings, NULL);
-	south = loader_dialect(&loader, cli->argv[0], "calque routes", &report);
-	north = loader_dialect(&loader, cli->argv[1], "calque routes", &report);
+	build_init(&build, &cli->mappings, NULL);
+	south = build_dialect(&build, cli->argv[0], "calque routes", &report);
+	north = build_dialect(&build, cli->argv[1], "calque routes", &report);
 	cli_print_report(&report);
 	if (south && north)
 		print_routes(cli, NULL, mapping_dialect(south), mapping_dialect(north), NULL);
-	loader_fini(&loader);
+	build_fini(&build);
 	report_fini(&report);
 	return south && north ? EXIT_DONE : EXIT_FAILED;
 }
@@ -170,13 +171,13 @@ static int routes_of_conf(struct cli *cli)
 	struct report report = { 0 };
 	struct conf *conf = conf_read(cli->conf_path, &report);
 	bool is_whole = report.n_errors == 0;
-	struct loader loader;
+	struct build build;
 	int status;
 
-	loader_init(&loader, &cli->mappings, conf);
+	build_init(&build, &cli->mappings, conf);
 	for (size_t i = 0; conf && i < conf->n_links; i++) {
 		const struct conf_link *link = &conf->links[i];
-		struct plan *plan = loader_plan(&loader, link, is_whole, &report);
+		struct plan *plan = build_plan(&build, link, is_whole, &report);
 
 		if (plan) {
 			if (i && !cli->is_json)
@@ -189,7 +190,7 @@ static int routes_of_conf(struct cli *cli)
 	cli_print_report(&report);
 	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
 	conf_free(conf);
-	loader_fini(&loader);
+	build_fini(&build);
 	report_fini(&report);
 	return status;
 }

@@ -3,9 +3,8 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "conf/build.h"
 #include "conf/conf.h"
-#include "conf/load.h"
-#include "conf/plans.h"
 #include "run/bridge.h"
 
 /* Nothing goes out before every mistake is found and there is none. */
@@ -30,20 +29,18 @@ int verb_run(struct cli *cli)
 	struct conf *conf = conf_read(cli->conf_path, &report);
 	bool is_whole = report.n_errors == 0;
 	struct plan **plans = NULL;
-	struct loader loader;
+	struct build build;
 	int status = EXIT_FAILED;
 
-	loader_init(&loader, &cli->mappings, conf);
-	if (conf) {
-		loader_check_conf(conf, &report);
-		plans = plans_make(&loader, conf, is_whole, &report);
-	}
+	build_init(&build, &cli->mappings, conf);
+	if (conf)
+		plans = build_plans(&build, conf, is_whole, &report);
 	cli_print_report(&report);
 	if (conf && report.n_errors == 0)
 		status = run_bridge(conf, plans);
 	if (conf)
-		plans_free(plans, conf->n_links);
-	loader_fini(&loader);
+		build_plans_free(plans, conf->n_links);
+	build_fini(&build);
 	conf_free(conf);
 	report_fini(&report);
 	return status;

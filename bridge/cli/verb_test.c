@@ -13,7 +13,7 @@
 #include "cli/cases.h"
 #include "cli/cli.h"
 #include "cli/watch.h"
-#include "conf/load.h"
+#include "conf/build.h"
 
 #define SUFFIX ".cases.json"
 
@@ -50,29 +50,29 @@ static char *pattern_of(const char *path)
 	return mem_strdup(path);
 }
 
-static void run_path(struct loader *loader, const char *path, struct case_counts *counts)
+static void run_path(struct build *build, const char *path, struct case_counts *counts)
 {
 	char *pattern = pattern_of(path);
 	glob_t found = { 0 };
 
 	if (glob(pattern, is_directory(path) ? 0 : GLOB_NOCHECK, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++)
-			cases_run_file(loader, found.gl_pathv[i], counts);
+			cases_run_file(build, found.gl_pathv[i], counts);
 	globfree(&found);
 	free(pattern);
 }
 
 /* All cases once; the exit status. */
-static int run_all(struct loader *loader, const struct cli *cli)
+static int run_all(struct build *build, const struct cli *cli)
 {
 	struct case_counts counts = { 0 };
 
 	if (cli->argc > 0)
 		for (int i = 0; i < cli->argc; i++)
-			run_path(loader, cli->argv[i], &counts);
+			run_path(build, cli->argv[i], &counts);
 	else
-		for (size_t i = 0; i < loader->path.n; i++)
-			run_path(loader, loader->path.dirs[i], &counts);
+		for (size_t i = 0; i < build->path.n; i++)
+			run_path(build, build->path.dirs[i], &counts);
 	fflush(stdout);
 	cli_print_report(&counts.hints);
 	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
@@ -84,22 +84,22 @@ static int run_all(struct loader *loader, const struct cli *cli)
 }
 
 /* Until a signal ends us: at any time, since a function that is being written may loop. */
-static int run_again_and_again(struct loader *loader, const struct cli *cli)
+static int run_again_and_again(struct build *build, const struct cli *cli)
 {
 	struct watch *w;
 	struct buf file = { 0 }, time = { 0 };
 	struct err e = { 0 };
 
 	clock_put_local(&time); /* takes TZ from the environment, which the first mapping empties */
-	w = watch_open(&loader->path, &e);
+	w = watch_open(&build->path, &e);
 	if (w)
-		run_all(loader, cli);
+		run_all(build, cli);
 	while (w && watch_wait(w, &file, &e)) {
-		loader_forget(loader);
+		build_forget(build);
 		buf_reset(&time);
 		clock_put_local(&time);
 		printf("--- %s %s\n", buf_str(&time), buf_str(&file));
-		run_all(loader, cli);
+		run_all(build, cli);
 	}
 	fprintf(stderr, "calque test: %s\n", e.text);
 	watch_close(w);
@@ -111,16 +111,16 @@ static int run_again_and_again(struct loader *loader, const struct cli *cli)
 int verb_test(struct cli *cli)
 {
 	struct mapping_path path = { 0 };
-	struct loader loader;
+	struct build build;
 	int status;
 
 	for (size_t i = 0; i < cli->mappings.n; i++)
 		mapping_path_add(&path, cli->mappings.dirs[i]);
 	for (int i = 0; i < cli->argc; i++)
 		add_directory_of(&path, cli->argv[i]);
-	loader_init(&loader, &path, NULL);
-	status = cli->is_watch ? run_again_and_again(&loader, cli) : run_all(&loader, cli);
-	loader_fini(&loader);
+	build_init(&build, &path, NULL);
+	status = cli->is_watch ? run_again_and_again(&build, cli) : run_all(&build, cli);
+	build_fini(&build);
 	mapping_path_fini(&path);
 	return status;
 }

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/offline.h"
-#include "conf/load.h"
+#include "conf/build.h"
 #include "message/side.h"
 #include "message/wire_json.h"
 
@@ -161,20 +161,20 @@ int verb_translate(struct cli *cli)
 {
 	struct report report = { 0 };
 	struct offline *o = NULL;
-	struct loader loader;
+	struct build build;
 	int status = EXIT_FAILED;
 
 	if (!is_call(cli))
 		return cli_misused("translate",
 				   "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
 				   "NORTH --lines");
-	loader_init(&loader, &cli->mappings, NULL);
-	o = offline_new(&loader, cli->argv[0], cli->argv[1], cli->vars, &report);
+	build_init(&build, &cli->mappings, NULL);
+	o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
 	cli_print_report(&report);
 	if (o)
 		status = cli->is_lines ? translate_lines(o) : translate_one(cli, o);
 	offline_free(o);
-	loader_fini(&loader);
+	build_fini(&build);
 	report_fini(&report);
 	return status;
 }

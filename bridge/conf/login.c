@@ -9,7 +9,7 @@
 #include "conf/conf.h"
 #include "plan/plan.h"
 
-struct source {
+struct login_values {
 	const struct plan *plan;
 	enum side side;
 	struct vars issued; /* by a handshake */
@@ -17,7 +17,7 @@ struct source {
 
 static const char *lookup(void *ctx, const char *name)
 {
-	struct source *s = ctx;
+	struct login_values *s = ctx;
 	const char *value = vars_get(&s->plan->side[s->side].vars, name);
 
 	if (!value)
@@ -44,7 +44,7 @@ static void take_issued(struct vars *issued, struct jslice credentials)
 }
 
 /* One field: the configuration's, else the handshake's own of that name, else the template. */
-static char *field(struct session_login *l, struct source *s, const char *configured,
+static char *field(struct session_login *l, struct login_values *s, const char *configured,
 		   const char *name, const char *template)
 {
 	const char *issued = vars_get(&s->issued, name);
@@ -72,8 +72,8 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 		const char *instance)
 {
 	const struct dialect *d = plan->side[side].dialect;
-	const struct login *t = is_provisioning ? &d->provisioning : &d->session;
-	struct source s = { .plan = plan, .side = side };
+	const struct login_template *t = is_provisioning ? &d->provisioning : &d->session;
+	struct login_values s = { .plan = plan, .side = side };
 
 	*l = (struct session_login){ 0 };
 	if (!is_provisioning)

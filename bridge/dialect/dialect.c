@@ -38,11 +38,11 @@ static bool set_per(struct schema_reader *r, void *member, json_object *value)
 
 /* clang-format off */
 #define LOGIN_KEYS(at) \
-	{ "username", SCHEMA_TEXT, (at) + offsetof(struct login, username), \
+	{ "username", SCHEMA_TEXT, (at) + offsetof(struct login_template, username), \
 	  .about = "the user name, text with {variables}" }, \
-	{ "password", SCHEMA_TEXT, (at) + offsetof(struct login, password), \
+	{ "password", SCHEMA_TEXT, (at) + offsetof(struct login_template, password), \
 	  .about = "the password, text with {variables}" }, \
-	{ "client_id", SCHEMA_TEXT, (at) + offsetof(struct login, client_id), \
+	{ "client_id", SCHEMA_TEXT, (at) + offsetof(struct login_template, client_id), \
 	  .about = "the client id, text with {variables} (default: calque-LINK-SIDE-INSTANCE)" }
 /* clang-format on */
 
@@ -230,7 +230,7 @@ struct dialect *dialect_new(const char *file, const char *metadata, size_t len,
 	return d;
 }
 
-static void login_fini(struct login *l)
+static void login_template_fini(struct login_template *l)
 {
 	free(l->username);
 	free(l->password);
@@ -244,8 +244,8 @@ void dialect_free(struct dialect *d)
 	free(d->name);
 	free(d->about);
 	free(d->version);
-	login_fini(&d->session);
-	login_fini(&d->provisioning);
+	login_template_fini(&d->session);
+	login_template_fini(&d->provisioning);
 	vars_fini(&d->defaults);
 	for (size_t i = 0; i < d->n_credentials; i++)
 		free(d->credentials[i]);

@@ -47,7 +47,7 @@ struct row {
 };
 
 /* Text templates of a login; NULL: not set. */
-struct login {
+struct login_template {
 	char *username, *password, *client_id;
 };
 
@@ -55,10 +55,10 @@ struct dialect {
 	char *name, *about, *version;
 	int mqtt; /* lowest version that works: 4 (3.1.1) or 5 */
 	enum device_place device;
-	struct login session;
+	struct login_template session;
 	bool session_per_device;
 	bool has_provisioning; /* `session.provisioning` is there */
-	struct login provisioning;
+	struct login_template provisioning;
 	struct vars defaults; /* of variables that a configuration may set */
 	char **credentials;
 	size_t n_credentials;

@@ -2,144 +2,61 @@
 
 #include <string.h>
 
-#define MAX_DEPTH 100
+#include <oniguruma.h>
 
-struct reader {
-	const char *p, *end;
-	int depth;
-};
+#include "base/buf.h"
 
-static bool at(const struct reader *r, const char *text)
+/* Tries per match, for what backtracks without end; an expression that needs more is let go. */
+#define MAX_RETRIES 10000
+
+/* As jq's f_match() compiles; NULL: it would not. */
+static regex_t *compile(const char *regex)
 {
-	size_t n = strlen(text);
+	const OnigUChar *text = (const OnigUChar *)regex;
+	regex_t *r = NULL;
 
-	return (size_t)(r->end - r->p) >= n && memcmp(r->p, text, n) == 0;
+	if (onig_new(&r, text, text + strlen(regex), ONIG_OPTION_CAPTURE_GROUP, ONIG_ENCODING_UTF8,
+		     ONIG_SYNTAX_PERL_NG, NULL) != ONIG_NORMAL)
+		return NULL;
+	return r;
 }
 
-static bool take(struct reader *r, const char *text)
+static bool takes_nothing(regex_t *r, const OnigUChar *start, const OnigUChar *at,
+			  const OnigUChar *end, OnigMatchParam *limits)
 {
-	bool is_there = at(r, text);
-
-	if (is_there)
-		r->p += strlen(text);
-	return is_there;
+	return onig_match_with_param(r, start, end, at, NULL, ONIG_OPTION_NONE, limits) == 0;
 }
 
-static bool alternatives(struct reader *r);
-
-static void skip_to(struct reader *r, char c)
+/* Does it match nothing at some place of the text, or at the start of what follows that place? */
+static bool is_empty_within(regex_t *r, const char *text)
 {
-	while (r->p < r->end && *r->p != c)
-		r->p++;
-	if (r->p < r->end)
-		r->p++;
-}
+	const OnigUChar *start = (const OnigUChar *)text, *end = start + strlen(text);
+	OnigMatchParam *limits = onig_new_match_param();
+	bool found = false;
 
-/* From behind the [ to behind its ].  The first character may be a ]; inside is also [:alpha:]. */
-static void skip_class(struct reader *r)
-{
-	take(r, "^");
-	take(r, "]");
-	while (r->p < r->end && *r->p != ']') {
-		if (take(r, "[:"))
-			skip_to(r, ']');
-		else
-			r->p += *r->p == '\\' && r->end - r->p > 1 ? 2 : 1;
-	}
-	take(r, "]");
-}
-
-/* From behind the ( to behind its ).  A look around takes no text. */
-static bool group(struct reader *r)
-{
-	bool is_empty = false;
-
-	if (take(r, "?#")) {
-		skip_to(r, ')');
-		return true;
-	}
-	if (take(r, "?=") || take(r, "?!") || take(r, "?<=") || take(r, "?<!")) {
-		is_empty = true;
-	} else if (take(r, "?<") || take(r, "?'")) {
-		skip_to(r, r->p[-1] == '<' ? '>' : '\'');
-	} else if (take(r, "?") && !take(r, ":") && !take(r, ">")) {
-		r->p += strspn(r->p, "imx-"); /* (?i) or (?i:...) */
-		take(r, ":");
-	}
-	is_empty = alternatives(r) || is_empty;
-	take(r, ")");
-	return is_empty;
-}
-
-/* Behind a backslash: only anchors take no text. */
-static bool escape(struct reader *r)
-{
-	return r->p < r->end && strchr("bBAzZG", *r->p++);
-}
-
-static bool atom(struct reader *r)
-{
-	if (take(r, "("))
-		return group(r);
-	if (take(r, "\\"))
-		return escape(r);
-	if (take(r, "^") || take(r, "$"))
-		return true;
-	if (take(r, "["))
-		skip_class(r);
-	else
-		r->p++;
-	return false;
-}
-
-/* A quantifier, if there is one: does it allow none? */
-static bool allows_none(struct reader *r)
-{
-	bool is_none = take(r, "*") || take(r, "?");
-
-	if (!is_none && !take(r, "+") && at(r, "{") && r->end - r->p > 1 && r->p[1] >= '0' &&
-	    r->p[1] <= '9') {
-		const char *number = r->p + 1;
-
-		skip_to(r, '}');
-		is_none = number[strspn(number, "0")] == ',' || number[strspn(number, "0")] == '}';
-	}
-	while (take(r, "?") || take(r, "+")) /* lazy, possessive */
-		;
-	return is_none;
-}
-
-static bool sequence(struct reader *r)
-{
-	bool is_empty = true;
-
-	while (r->p < r->end && *r->p != '|' && *r->p != ')') {
-		bool is_empty_atom = atom(r);
-
-		is_empty = (allows_none(r) || is_empty_atom) && is_empty;
-	}
-	return is_empty;
-}
-
-static bool alternatives(struct reader *r)
-{
-	bool is_empty = false;
-
-	if (++r->depth > MAX_DEPTH) {
-		r->p = r->end;
-		return false;
-	}
-	do {
-		is_empty = sequence(r) || is_empty;
-	} while (take(r, "|"));
-	r->depth--;
-	return is_empty;
+	onig_initialize_match_param(limits);
+	onig_set_retry_limit_in_match_of_match_param(limits, MAX_RETRIES);
+	for (const OnigUChar *at = start; at <= end && !found;
+	     at += ONIGENC_MBC_ENC_LEN(ONIG_ENCODING_UTF8, at))
+		found = takes_nothing(r, start, at, end, limits) ||
+			takes_nothing(r, at, at, end, limits);
+	onig_free_match_param(limits);
+	return found;
 }
 
 bool jq_matches_empty(const char *regex)
 {
-	struct reader r = { .p = regex, .end = regex + strlen(regex) };
-	bool is_empty = alternatives(&r);
+	regex_t *r = compile(regex);
+	struct buf text = { 0 };
+	bool found;
 
-	return is_empty && r.p == r.end;
+	if (!r)
+		return false;
+	/* What takes no text (^, \b, a look around) may ask for some: mostly for what it names, so the
+	 * expression itself is tried as a text, with one of each class behind. */
+	buf_printf(&text, "%s aA0_-\n", regex);
+	found = is_empty_within(r, "") || is_empty_within(r, text.data);
+	buf_fini(&text);
+	onig_free(r);
+	return found;
 }

@@ -6,7 +6,9 @@
 
 #include <stdbool.h>
 
-/* True only if it surely can: what is not understood counts as matching something. */
+/* True only if it surely can: an empty match was found, in no text or somewhere in a text in which
+ * what the expression looks for is likely to stand.  What jq refuses to compile matches nothing.
+ * `regex`: valid UTF-8; flags (but "n", with which the question does not arise) are not looked at. */
 bool jq_matches_empty(const char *regex);
 
 #endif

@@ -17,7 +17,7 @@ static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8 };
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-struct reader {
+struct json_reader {
 	const char *p, *end;
 	int depth;
 };
@@ -57,15 +57,15 @@ bool mapping_keeps_numbers(void)
 	return known;
 }
 
-static jv read_value(struct reader *r);
+static jv read_value(struct json_reader *r);
 
-static void skip_space(struct reader *r)
+static void skip_space(struct json_reader *r)
 {
 	while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
 		r->p++;
 }
 
-static bool take(struct reader *r, char c)
+static bool take(struct json_reader *r, char c)
 {
 	skip_space(r);
 	if (r->p == r->end || *r->p != c)
@@ -100,7 +100,7 @@ static bool short_number(const char *p, const char *end, double *out)
 	return true;
 }
 
-static jv read_number(struct reader *r)
+static jv read_number(struct json_reader *r)
 {
 	const char *from = r->p;
 	double value;
@@ -124,7 +124,7 @@ static jv decode_string(struct jslice string)
 	return value;
 }
 
-static jv read_string(struct reader *r)
+static jv read_string(struct json_reader *r)
 {
 	const char *from = r->p++;
 	bool has_escape = false;
@@ -143,7 +143,7 @@ static jv read_string(struct reader *r)
 			  : jv_string_sized(from + 1, (int)(r->p - from) - 2);
 }
 
-static jv read_word(struct reader *r, const char *word, jv value)
+static jv read_word(struct json_reader *r, const char *word, jv value)
 {
 	size_t n = strlen(word);
 
@@ -154,7 +154,7 @@ static jv read_word(struct reader *r, const char *word, jv value)
 }
 
 /* Add the next member or element; `all` is taken.  Invalid: there is none. */
-static jv read_member(struct reader *r, jv all)
+static jv read_member(struct json_reader *r, jv all)
 {
 	jv key, value;
 
@@ -169,7 +169,7 @@ static jv read_member(struct reader *r, jv all)
 	return jv_invalid();
 }
 
-static jv read_element(struct reader *r, jv all)
+static jv read_element(struct json_reader *r, jv all)
 {
 	jv value = read_value(r);
 
@@ -180,7 +180,7 @@ static jv read_element(struct reader *r, jv all)
 	return jv_invalid();
 }
 
-static jv read_container(struct reader *r, char close)
+static jv read_container(struct json_reader *r, char close)
 {
 	bool is_object = close == '}';
 	jv all = is_object ? jv_object() : jv_array();
@@ -203,7 +203,7 @@ static jv read_container(struct reader *r, char close)
 	return all;
 }
 
-static jv read_value(struct reader *r)
+static jv read_value(struct json_reader *r)
 {
 	skip_space(r);
 	switch (r->p < r->end ? *r->p : '\0') {
@@ -226,7 +226,7 @@ static jv read_value(struct reader *r)
 
 jv mapping_json_read(const char *text, size_t len)
 {
-	struct reader r = { .p = text, .end = text + len };
+	struct json_reader r = { .p = text, .end = text + len };
 	jv value;
 
 	if (len > INT_MAX)

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/mem.h"
 
-/* Open addressing; a text can be of any length, so the table grows.  Words are never removed. */
 struct scrub {
-	char **words;
-	size_t n, cap; /* cap: a power of two, at least twice n */
+	struct map words; /* the values say nothing */
 };
 
 /* The words of the messages that libjq 1.6 to 1.8 make (execute.c, builtin.c, jv_aux.c, jv_parse.c). */
@@ -45,52 +44,9 @@ static bool may_learn(const char *word, size_t len)
 	return len >= 2 && !(word[0] >= '0' && word[0] <= '9');
 }
 
-static size_t hash(const char *word, size_t len)
-{
-	size_t h = 2166136261u; /* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)word[i]) * 16777619u;
-	return h;
-}
-
-/* The slot of the word, or the empty one where it belongs. */
-static char **slot_of(const struct scrub *s, const char *word, size_t len)
-{
-	size_t i = hash(word, len) & (s->cap - 1);
-
-	while (s->words[i] && (strncmp(s->words[i], word, len) != 0 || s->words[i][len] != '\0'))
-		i = (i + 1) & (s->cap - 1);
-	return &s->words[i];
-}
-
-static void grow(struct scrub *s)
-{
-	struct scrub bigger = { mem_zalloc(s->cap * 2 * sizeof *s->words), s->n, s->cap * 2 };
-
-	for (size_t i = 0; i < s->cap; i++)
-		if (s->words[i])
-			*slot_of(&bigger, s->words[i], strlen(s->words[i])) = s->words[i];
-	free(s->words);
-	*s = bigger;
-}
-
-static void learn_word(struct scrub *s, const char *word, size_t len)
-{
-	char **slot;
-
-	if (2 * (s->n + 1) > s->cap)
-		grow(s);
-	slot = slot_of(s, word, len);
-	if (*slot)
-		return;
-	*slot = mem_strndup(word, len);
-	s->n++;
-}
-
 static bool is_known(const struct scrub *s, const char *word, size_t len)
 {
-	return *slot_of(s, word, len) != NULL;
+	return map_get(&s->words, word, len) != NULL;
 }
 
 static size_t word_length(const char *p, const char *end)
@@ -110,7 +66,7 @@ void scrub_learn(struct scrub *s, const char *text, size_t len)
 		size_t n = word_length(p, end);
 
 		if (may_learn(p, n))
-			learn_word(s, p, n);
+			map_set(&s->words, p, n, s);
 		p += n ? n : 1;
 	}
 }
@@ -119,20 +75,15 @@ struct scrub *scrub_new(void)
 {
 	struct scrub *s = mem_zalloc(sizeof *s);
 
-	s->cap = 512;
-	s->words = mem_zalloc(s->cap * sizeof *s->words);
 	scrub_learn(s, jq_words, strlen(jq_words));
-	learn_word(s, "a", 1);
+	map_set_str(&s->words, "a", s); /* an article too */
 	return s;
 }
 
 void scrub_free(struct scrub *s)
 {
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->cap; i++)
-		free(s->words[i]);
-	free(s->words);
+	if (s)
+		map_fini(&s->words, NULL);
 	free(s);
 }
 

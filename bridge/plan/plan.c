@@ -101,14 +101,14 @@ static void bind_side(struct plan *p, enum side side, const char *where, struct 
 /* --- checks -------------------------------------------------------------------------------- */
 
 /* The check of one side: each variable that is missing is told once. */
-struct check {
+struct vars_check {
 	const struct vars *known;
 	const char *where;
 	struct vars told;
 	struct report *report;
 };
 
-static void check_variable(struct check *c, const char *name, size_t row, const char *what)
+static void check_variable(struct vars_check *c, const char *name, size_t row, const char *what)
 {
 	if (strcmp(name, "device") == 0 || strcmp(name, "id") == 0 || /* the message says these */
 	    vars_find(c->known, name) || vars_find(&c->told, name))
@@ -118,7 +118,7 @@ static void check_variable(struct check *c, const char *name, size_t row, const 
 		     name, what, row);
 }
 
-static void check_topic(struct check *c, const struct topic_template *t, size_t row)
+static void check_topic(struct vars_check *c, const struct topic_template *t, size_t row)
 {
 	for (size_t i = 0; i < t->n_levels; i++)
 		if (t->levels[i].type != LEVEL_LITERAL)
@@ -134,8 +134,8 @@ static bool has_level(const struct topic_template *t, const char *name)
 }
 
 /* `captured`: a topic whose variables are known by then; NULL: none. */
-static void check_text(struct check *c, const char *text, const struct topic_template *captured,
-		       size_t row, const char *what)
+static void check_text(struct vars_check *c, const char *text,
+		       const struct topic_template *captured, size_t row, const char *what)
 {
 	struct buf name = { 0 };
 	size_t pos = 0;
@@ -150,7 +150,7 @@ static void check_text(struct check *c, const char *text, const struct topic_tem
 
 /* A row that will be written needs each variable from the configuration or from the message; a
  * `publish` function can say any. */
-static void check_row(struct check *c, const struct row *row, size_t i)
+static void check_row(struct vars_check *c, const struct row *row, size_t i)
 {
 	if (row->publish)
 		return;
@@ -162,7 +162,7 @@ static void check_row(struct check *c, const struct row *row, size_t i)
 }
 
 /* What is asked on an alias is answered with the variables of its topic. */
-static void check_aliases(struct check *c, const struct row *row, size_t i)
+static void check_aliases(struct vars_check *c, const struct row *row, size_t i)
 {
 	for (size_t k = 0; k < row->n_also; k++)
 		check_text(c, row->also[k].reply, &row->also[k].topic, i, "reply of an alias");
@@ -194,7 +194,7 @@ static void check_variables(const struct plan *p, enum side side, const char *wh
 {
 	const struct dialect *d = p->side[side].dialect;
 	struct vars known;
-	struct check c = { .known = &known, .where = where, .report = report };
+	struct vars_check c = { .known = &known, .where = where, .report = report };
 
 	known_vars(p, side, &known);
 	for (size_t i = 0; i < d->n_rows; i++) {

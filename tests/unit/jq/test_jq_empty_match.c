@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <regex.h>
 #include <string.h>
 
 #include "jq/jq_empty_match.h"
@@ -45,13 +46,19 @@ Test(jq_empty_match, knows_what_can_match_nothing)
 		"(?>a*)",
 		"(?'n'a*)",
 		"[\\]]*",
+		"é?",
+		"\\s+*",
+		"(?<=\\d)",
+		"^(?=b)",
+		"a|(?<=é)",
 	};
 	static const char *const full[] = {
 		"a",	       "a+",	 "^a",	 "a*b",	 "a|b",	   "(a|b)",	  "[a-z]",
 		"\\d+",	       "a{1,2}", ".",	 "a+?",	 "(a*)b",  "\\s",	  "x{,3}",
 		"[]]",	       "[*?]",	 "\\*",	 "\\?",	 "(?i)a",  "(?=a)a",	  "a{2}",
 		"a{10}",       "\\1",	 "[a*]", "\\\\", "(?:a)",  "^\\s+|\\s+$", "(?<n>a)",
-		"[[:alpha:]]", "a{x}",	 "[?",	 "a*)",	 "[\\]*]",
+		"[[:alpha:]]", "a{x}",	 "[?",	 "a*)",	 "[\\]*]", "(?!)",	  "\\b(?<!)",
+		"a*\xc3",      "(a*)*b",
 	};
 
 	for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++)
@@ -70,4 +77,15 @@ Test(jq_empty_match, bears_deep_nesting)
 	cr_expect_not(jq_matches_empty(deep));
 	memset(deep, '\\', 19999);
 	cr_expect_not(jq_matches_empty(deep));
+}
+
+/* Oniguruma has functions of the same names, for another struct: see CMakeLists.txt. */
+Test(jq_empty_match, leaves_regcomp_to_libc)
+{
+	regex_t re;
+
+	cr_assert_eq(regcomp(&re, "(a)(b)", REG_EXTENDED), 0);
+	cr_expect_eq(re.re_nsub, 2);
+	cr_expect_eq(regexec(&re, "ab", 0, NULL, 0), 0);
+	regfree(&re);
 }

@@ -1,17 +1,23 @@
-#include "conf/load.h"
+#include "conf/build.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "dialect/dialect.h"
+#include "jq/mapping.h"
 #include "message/side.h"
+#include "plan/linkcheck.h"
+#include "plan/plan.h"
 
 extern char **environ;
+
+/* --- mappings --------------------------------------------------------------------------------- */
 
 static bool is_installed(void)
 {
@@ -32,68 +38,68 @@ static void add_list(struct mapping_path *path, const char *colon_separated)
 	free(list);
 }
 
-void loader_init(struct loader *l, const struct mapping_path *first, const struct conf *conf)
+void build_init(struct build *b, const struct mapping_path *first, const struct conf *conf)
 {
-	*l = (struct loader){ 0 };
+	*b = (struct build){ 0 };
 	for (size_t i = 0; first && i < first->n; i++)
-		mapping_path_add(&l->path, first->dirs[i]);
+		mapping_path_add(&b->path, first->dirs[i]);
 	for (size_t i = 0; conf && i < conf->mappings.n; i++)
-		mapping_path_add(&l->path, conf->mappings.dirs[i]);
-	add_list(&l->path, getenv("CALQUE_MAPPINGS"));
-	mapping_path_add(&l->path,
+		mapping_path_add(&b->path, conf->mappings.dirs[i]);
+	add_list(&b->path, getenv("CALQUE_MAPPINGS"));
+	mapping_path_add(&b->path,
 			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
 }
 
-void loader_forget(struct loader *l)
+void build_forget(struct build *b)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		free(l->items[i].name);
-		mapping_free(l->items[i].mapping);
+	for (size_t i = 0; i < b->n; i++) {
+		free(b->items[i].name);
+		mapping_free(b->items[i].mapping);
 	}
-	free(l->items);
-	l->items = NULL;
-	l->n = 0;
+	free(b->items);
+	b->items = NULL;
+	b->n = 0;
 }
 
-void loader_fini(struct loader *l)
+void build_fini(struct build *b)
 {
-	loader_forget(l);
-	mapping_path_fini(&l->path);
-	*l = (struct loader){ 0 };
+	build_forget(b);
+	mapping_path_fini(&b->path);
+	*b = (struct build){ 0 };
 }
 
-struct mapping *loader_get(struct loader *l, const char *name, const char *where,
-			   struct report *report)
+struct mapping *build_mapping(struct build *b, const char *name, const char *where,
+			      struct report *report)
 {
 	static char *nothing[] = { NULL };
 	struct loaded *item;
 	char *file;
 
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->items[i].name, name) == 0)
-			return l->items[i].mapping;
+	for (size_t i = 0; i < b->n; i++)
+		if (strcmp(b->items[i].name, name) == 0)
+			return b->items[i].mapping;
 	/* clearenv() would leave NULL there, on which jq's `env` crashes (libraries, 4.2). */
 	environ = nothing;
-	l->items = mem_grow(l->items, l->n, sizeof *l->items);
-	item = &l->items[l->n++];
+	b->items = mem_grow(b->items, b->n, sizeof *b->items);
+	item = &b->items[b->n++];
 	*item = (struct loaded){ .name = mem_strdup(name) };
-	file = mapping_path_find(&l->path, name);
+	file = mapping_path_find(&b->path, name);
 	if (file)
-		item->mapping = mapping_load(&l->path, name, report);
+		item->mapping = mapping_load(&b->path, name, report);
 	else
 		report_error(report,
 			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
 			     "`calque new %s` writes one to begin with",
-			     where, name, name, l->path.dirs[0],
-			     l->path.n > 1 ? " and the other directories" : "", name);
+			     where, name, name, b->path.dirs[0],
+			     b->path.n > 1 ? " and the other directories" : "", name);
 	free(file);
 	return item->mapping;
 }
 
-struct mapping *loader_dialect(struct loader *l, const char *name, const char *where,
-			       struct report *report)
+struct mapping *build_dialect(struct build *b, const char *name, const char *where,
+			      struct report *report)
 {
-	struct mapping *m = loader_get(l, name, where, report);
+	struct mapping *m = build_mapping(b, name, where, report);
 
 	if (m && !mapping_dialect(m)) {
 		report_error(report, "%s: %s is a through file, not a dialect", where,
@@ -103,7 +109,9 @@ struct mapping *loader_dialect(struct loader *l, const char *name, const char *w
 	return m;
 }
 
-static bool take_through(struct loader *l, const struct conf_link *link, struct plan_spec *spec,
+/* --- one link --------------------------------------------------------------------------------- */
+
+static bool take_through(struct build *b, const struct conf_link *link, struct plan_spec *spec,
 			 struct report *report)
 {
 	bool ok = true;
@@ -116,7 +124,7 @@ static bool take_through(struct loader *l, const struct conf_link *link, struct 
 		struct mapping *m = NULL;
 
 		if (link->through[i].name)
-			m = loader_get(l, link->through[i].name, where, report);
+			m = build_mapping(b, link->through[i].name, where, report);
 		if (m && mapping_dialect(m)) {
 			report_error(report, "%s: %s is a dialect, not a through file", where,
 				     mapping_file(m));
@@ -142,8 +150,8 @@ static void check_session(const struct conf_session *c, const struct mapping *m,
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
-struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is_whole,
-			 struct report *report)
+struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_whole,
+			struct report *report)
 {
 	struct plan_spec spec = {
 		.name = link->name,
@@ -166,11 +174,10 @@ struct plan *loader_plan(struct loader *l, const struct conf_link *link, bool is
 		spec.where[s] = where[s];
 		spec.vars[s] = &link->side[s].vars;
 		if (link->side[s].dialect)
-			spec.mapping[s] =
-				loader_dialect(l, link->side[s].dialect, where[s], report);
+			spec.mapping[s] = build_dialect(b, link->side[s].dialect, where[s], report);
 		check_session(&link->side[s], spec.mapping[s], where[s], report);
 	}
-	ok = take_through(l, link, &spec, report);
+	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
 	free(where[SOUTH]);
@@ -198,7 +205,7 @@ static void check_link_settings(const struct conf_link *link, struct report *rep
 	}
 }
 
-void loader_check_conf(const struct conf *conf, struct report *report)
+static void check_settings(const struct conf *conf, struct report *report)
 {
 	const struct {
 		bool is_set;
@@ -212,4 +219,75 @@ void loader_check_conf(const struct conf *conf, struct report *report)
 		warn_ahead(report, ahead[i].is_set, conf->file, 1, ahead[i].key);
 	for (size_t i = 0; i < conf->n_links; i++)
 		check_link_settings(&conf->links[i], report);
+}
+
+/* --- all links -------------------------------------------------------------------------------- */
+
+static const char *host_of(const struct conf_session *s)
+{
+	bool is_here = strcmp(s->host, "127.0.0.1") == 0 || strcmp(s->host, "::1") == 0;
+
+	return is_here ? "localhost" : s->host;
+}
+
+static bool is_same_broker(const struct conf_session *a, const struct conf_session *b)
+{
+	return a->port == b->port && strcasecmp(host_of(a), host_of(b)) == 0;
+}
+
+/* The number of the first session of all that has the same broker. */
+static size_t broker_number(const struct conf *conf, const struct conf_session *of)
+{
+	for (size_t i = 0; i < conf->n_links; i++)
+		for (int s = 0; s < SIDES; s++)
+			if (is_same_broker(&conf->links[i].side[s], of))
+				return SIDES * i + (size_t)s;
+	return SIDES * conf->n_links;
+}
+
+static void check_together(const struct conf *conf, struct plan *const *plans,
+			   struct report *report)
+{
+	struct linkcheck *links = mem_zalloc((conf->n_links + 1) * sizeof *links);
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_links; i++) {
+		struct linkcheck *l = &links[n];
+
+		if (!plans[i])
+			continue;
+		n++;
+		l->plan = plans[i];
+		for (int s = 0; s < SIDES; s++) {
+			const struct conf_session *c = &conf->links[i].side[s];
+
+			l->where[s] =
+				mem_printf("%s:%u: %s", c->file, c->line, side_name((enum side)s));
+			l->broker[s] = broker_number(conf, c);
+		}
+	}
+	linkcheck_all(links, n, report);
+	for (size_t i = 0; i < n; i++)
+		for (int s = 0; s < SIDES; s++)
+			free((char *)links[i].where[s]);
+	free(links);
+}
+
+struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whole,
+			  struct report *report)
+{
+	struct plan **plans = mem_zalloc((conf->n_links + 1) * sizeof(struct plan *));
+
+	check_settings(conf, report);
+	for (size_t i = 0; i < conf->n_links; i++)
+		plans[i] = build_plan(b, &conf->links[i], is_whole, report);
+	check_together(conf, plans, report);
+	return plans;
+}
+
+void build_plans_free(struct plan **plans, size_t n)
+{
+	for (size_t i = 0; plans && i < n; i++)
+		plan_free(plans[i]);
+	free(plans);
 }
