@@ -567,7 +567,7 @@ static void (*const logic[KINDS])(struct task *t, struct canonical *p) = {
 	[KIND_PROVISION_REPLY] = on_provision_reply,
 };
 
-/* The mapping itself answers what its platform asks (kinds.md, getSessionLimits). */
+/* The mapping itself answers what its platform asks, as thingsboard.jq does with getSessionLimits. */
 static void give_back(struct task *t, const struct canonical *p)
 {
 	bool is_reply = kind_table[p->kind].request != KIND_NONE;

@@ -188,7 +188,7 @@ void canonical_set_body(struct canonical *p, const char *text, size_t len)
 	p->body_len = len;
 }
 
-/* Shapes of bodies (kinds.md, "Bodies") */
+/* Shapes of bodies, as mappings/kinds.md has them */
 
 enum want { WANT_STRING, WANT_BOOLEAN, WANT_OBJECT, WANT_STRINGS };
 static const char *const want_names[] = { "string", "boolean", "object", "array of strings" };

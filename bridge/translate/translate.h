@@ -65,7 +65,7 @@ struct job {
 	void (*done)(struct job *job, struct results *results);
 	/* Called instead of done(), if the strand ends first; NULL: nothing to do. */
 	void (*drop)(struct job *job);
-	/* The executor's own, and its hand's. */
+	/* The executor's own, and its worker pool's. */
 	TAILQ_ENTRY(job) entry, hand_entry;
 	enum job_stage stage;
 	unsigned attempts; /* that ended badly */
@@ -90,8 +90,8 @@ char *translate_topic_id(const struct reader *r, const char *topic);
 /* Append an id (JSON text) as it stands in a topic: a string without its quotes. */
 void translate_put_id(struct buf *out, const char *id);
 
-/* Kinds that need the bridge's own logic between reading and writing (those with an asterisk in
- * kinds.md). */
+/* Kinds that need the bridge's own logic between reading and writing (those with a star in
+ * mappings/kinds.md). */
 bool translate_is_stateful(enum kind kind);
 
 #endif
