@@ -78,7 +78,7 @@ struct mapping *build_mapping(struct build *b, const char *name, const char *whe
 	for (size_t i = 0; i < b->n; i++)
 		if (strcmp(b->items[i].name, name) == 0)
 			return b->items[i].mapping;
-	/* clearenv() would leave NULL there, on which jq's `env` crashes (libraries, 4.2). */
+	/* clearenv() would leave NULL there, on which jq's `env` crashes (1.6 to 1.8.2). */
 	environ = nothing;
 	b->items = mem_grow(b->items, b->n, sizeof *b->items);
 	item = &b->items[b->n++];

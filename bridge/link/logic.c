@@ -575,7 +575,7 @@ void logic_assert_complete(void)
 	}
 }
 
-/* The mapping itself answers what its platform asks, say for the limits of a session. */
+/* The mapping itself answers what its platform asks, as thingsboard.jq does with getSessionLimits. */
 static void give_back(struct task *t, const struct canonical *p)
 {
 	bool is_reply = kind_table[p->kind].request != KIND_NONE;

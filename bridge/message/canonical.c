@@ -188,7 +188,7 @@ void canonical_set_body(struct canonical *p, const char *text, size_t len)
 	p->body_len = len;
 }
 
-/* --- shapes of bodies ---------------------------------------------------------------------- */
+/* --- shapes of bodies (mappings/kinds.md) -------------------------------------------------- */
 
 static const char *const type_names[] = {
 	[FIELD_STRING] = "string",

@@ -35,7 +35,7 @@ void canonical_fini(struct canonical *p);
 struct jslice canonical_body(const struct canonical *p);
 void canonical_set_body(struct canonical *p, const char *text, size_t len); /* copied */
 
-/* Does the body have the shape of its kind (say, an object for telemetry)?
+/* Does the body have the shape that mappings/kinds.md demands of its kind (say, an object for telemetry)?
  * ERR_INVALID with what is wrong. */
 bool canonical_check_body(const struct canonical *p, struct err *e);
 

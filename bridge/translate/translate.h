@@ -68,7 +68,7 @@ struct job {
 	void (*done)(struct job *job, struct results *results);
 	/* Called instead of done(), if the strand ends first; NULL: nothing to do. */
 	void (*drop)(struct job *job);
-	/* The executor's own, and its hand's. */
+	/* The executor's own, and its worker pool's. */
 	TAILQ_ENTRY(job) entry, hand_entry;
 	enum job_stage stage;
 	unsigned attempts; /* that ended badly */
