@@ -92,7 +92,7 @@ static bool prepare(const struct bench_case *c, struct bench_place *place, struc
 
 	free(conf);
 	place->texts[0] = mem_printf("%s/calque.conf", place->dir);
-	place->argv[0] = "/proc/self/exe";
+	place->argv[0] = place->calque;
 	place->argv[1] = "run";
 	place->argv[2] = "-c";
 	place->argv[3] = place->texts[0];
