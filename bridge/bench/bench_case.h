@@ -9,7 +9,7 @@ struct err;
 
 /* Messages, and what is to become of them. */
 struct bench_load {
-	const char *name, *about;
+	const char *name;	  /* tests/bench/README.md says what each is */
 	const char *topic, *body; /* as in traffic_conf */
 	size_t size;
 	const char *south, *north; /* what calque's two sides say of dialect and vars */
