@@ -11,8 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const char *const level_names[] = { "error", "warning", "info", "debug" };
-static enum log_level lowest = LOG_INFO;
+static const char *const level_names[] = { "error", "warning", "info" };
 
 /* Subjects of log_limited, a small ring: when it is full the oldest is forgotten, which costs a
  * repeated line and nothing else. */
@@ -24,11 +23,6 @@ static struct subject {
 	unsigned long suppressed;
 } subjects[SUBJECTS];
 static size_t next_subject;
-
-void log_set_level(enum log_level level)
-{
-	lowest = level;
-}
 
 static void put_time(struct buf *line)
 {
@@ -64,8 +58,6 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (level > lowest)
-		return;
 	va_start(ap, fmt);
 	write_line(level, event, 0, fmt, ap);
 	va_end(ap);
@@ -87,12 +79,9 @@ static struct subject *subject_of(const char *name)
 void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
 		 const char *fmt, ...)
 {
-	struct subject *s;
+	struct subject *s = subject_of(subject);
 	va_list ap;
 
-	if (level > lowest)
-		return;
-	s = subject_of(subject);
 	/* A clock that was set back must not silence a subject until it is where it was. */
 	if (s->logged_ms >= 0 && now_ms >= s->logged_ms && now_ms - s->logged_ms < LIMIT_MS) {
 		s->suppressed++;

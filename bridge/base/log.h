@@ -7,9 +7,7 @@
 
 #include <stdint.h>
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
-
-void log_set_level(enum log_level level); /* default LOG_INFO; sets the lowest that is written */
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO };
 
 /* log_event(LOG_INFO, "session-up", "link=%s side=%s", ...); fmt may be NULL */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)

@@ -9,7 +9,7 @@ struct err;
 
 /* Messages, and what is to become of them. */
 struct bench_load {
-	const char *name, *about;
+	const char *name;	  /* tests/bench/README.md says what each is */
 	const char *topic, *body; /* as in traffic_conf */
 	size_t size;
 	const char *south, *north; /* what calque's two sides say of dialect and vars */
@@ -21,7 +21,8 @@ struct bench_load {
 
 /* Where a program is to run and connect. */
 struct bench_place {
-	const char *dir; /* its own, empty */
+	const char *dir;    /* its own, empty */
+	const char *calque; /* the program to measure: its path */
 	int in_port, out_port;
 	const char *argv[BENCH_MAX_ARGS + 1]; /* filled in by prepare */
 	char *texts[BENCH_MAX_ARGS];	      /* those of argv that are to be freed */

@@ -244,8 +244,9 @@ static bool on_packet(struct broker *p, size_t first, struct reader *r)
 	case PINGREQ:
 		put_header(&p->out, PINGRESP, 0, 0);
 		return true;
+	case DISCONNECT:
 	default:
-		return false; /* a DISCONNECT among them */
+		return false;
 	}
 }
 
@@ -417,7 +418,7 @@ bool broker_is_connected(const struct broker *p)
 bool broker_has_subscriber(const struct broker *p, const char *topic)
 {
 	for (size_t i = 0; i < p->n_filters; i++)
-		if (topic_filter_matches(p->filters[i], topic))
+		if (topic_filter_covers(p->filters[i], topic))
 			return true;
 	return false;
 }

@@ -29,11 +29,6 @@ struct cli {
 		bool is_all;
 	} letters;
 	bool is_payload;
-	double seconds;		/* 0: not given */
-	long window;		/* 0: not given */
-	const char **scenarios; /* borrowed texts */
-	size_t n_scenarios;
-	bool is_beside;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -41,8 +36,6 @@ struct cli {
 /* Run `calque ARGS`; returns the exit status. */
 int cli_main(int argc, char **argv);
 
-/* "calque VERB: text" on stderr; returns EXIT_MISUSED. */
-int cli_misused(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Print a report's lines on stderr, warnings marked as such. */
 void cli_print_report(const struct report *r);
 

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args/duration.h"
+#include "args/options.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
-#include "cli/duration.h"
 #include "cli/table.h"
 
 struct listing;
@@ -54,19 +55,21 @@ static int check_arguments(const struct cli *cli, const struct subcommand *a)
 
 	for (int i = 1; i <= n; i++)
 		if (!is_id(cli->argv[i]))
-			return cli_misused("deadletters", "\"%s\" is no number of a letter",
-					   cli->argv[i]);
+			return options_misused("deadletters", "\"%s\" is no number of a letter",
+					       cli->argv[i]);
 	if (n < a->min_ids || n > a->max_ids)
-		return cli_misused("deadletters", "%s takes %s", a->word,
-				   a->max_ids ? "the number of a letter" : "no number of a letter");
+		return options_misused("deadletters", "%s takes %s", a->word,
+				       a->max_ids ? "the number of a letter"
+						  : "no number of a letter");
 	if (n > 0 && is_chosen)
-		return cli_misused("deadletters",
-				   "%s takes numbers or options that choose, not both", a->word);
+		return options_misused("deadletters",
+				       "%s takes numbers or options that choose, not both",
+				       a->word);
 	if (a->is_change && n == 0 && !is_chosen)
-		return cli_misused("deadletters",
-				   "%s which? numbers, options that choose, or --all", a->word);
+		return options_misused("deadletters",
+				       "%s which? numbers, options that choose, or --all", a->word);
 	if (cli->is_payload && strcmp(a->word, "show") != 0)
-		return cli_misused("deadletters", "--payload goes with show");
+		return options_misused("deadletters", "--payload goes with show");
 	return EXIT_DONE;
 }
 
@@ -233,8 +236,8 @@ int verb_deadletters(struct cli *cli)
 		if (strcmp(cli->argv[0], actions[i].word) == 0)
 			p.action = &actions[i];
 	if (!p.action)
-		return cli_misused("deadletters", "list, show, retry or drop, not \"%s\"",
-				   cli->argv[0]);
+		return options_misused("deadletters", "list, show, retry or drop, not \"%s\"",
+				       cli->argv[0]);
 	status = check_arguments(cli, p.action);
 	if (status != EXIT_DONE)
 		return status;

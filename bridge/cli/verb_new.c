@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "args/options.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -96,15 +97,16 @@ int verb_new(struct cli *cli)
 	struct err e = { 0 };
 
 	if (cli->is_schema)
-		return cli->argc ? cli_misused("new", "--schema takes no dialect") : print_schema();
+		return cli->argc ? options_misused("new", "--schema takes no dialect")
+				 : print_schema();
 	if (!cli->argc)
-		return cli_misused("new", "how is the dialect to be called?");
+		return options_misused("new", "how is the dialect to be called?");
 	if (cli->mappings.n > 1)
-		return cli_misused("new", "--mappings can be given once");
+		return options_misused("new", "--mappings can be given once");
 	mistake = skeleton_name_mistake(name);
 	if (mistake)
-		return cli_misused("new", "\"%s\" cannot be the name of a dialect: %s", name,
-				   mistake);
+		return options_misused("new", "\"%s\" cannot be the name of a dialect: %s", name,
+				       mistake);
 	if (!is_name_free(cli, name))
 		return EXIT_FAILED;
 	if (!write_both(cli->mappings.n ? cli->mappings.dirs[0] : ".", name, &e)) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args/options.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/jtext.h"
@@ -201,5 +202,5 @@ int verb_routes(struct cli *cli)
 		return routes_of_pair(cli);
 	if (cli->argc == 0)
 		return routes_of_conf(cli);
-	return cli_misused("routes", "it takes two dialects, or a configuration (-c FILE)");
+	return options_misused("routes", "it takes two dialects, or a configuration (-c FILE)");
 }

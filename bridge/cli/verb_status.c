@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args/duration.h"
 #include "base/buf.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
-#include "cli/duration.h"
 #include "message/side.h"
 
 struct printer {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args/options.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/jtext.h"
@@ -165,9 +166,9 @@ int verb_translate(struct cli *cli)
 	int status = EXIT_FAILED;
 
 	if (!is_call(cli))
-		return cli_misused("translate",
-				   "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
-				   "NORTH --lines");
+		return options_misused("translate",
+				       "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
+				       "NORTH --lines");
 	build_init(&build, &cli->mappings, NULL);
 	o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
 	cli_print_report(&report);

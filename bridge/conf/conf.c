@@ -317,7 +317,6 @@ static void read_link(struct setting_load *ld, const config_setting_t *s,
 	for (int k = 0; k < KINDS; k++)
 		link->remap[k] = KIND_NONE;
 	link->line = config_setting_source_line(s);
-	link->file = setting_file(ld, s);
 	keys_read(ld, s, link_keys, link);
 	if (!link->name)
 		return;
@@ -549,7 +548,6 @@ static void link_fini(struct conf_link *l)
 	}
 	free(l->through);
 	free(l->name);
-	free(l->file);
 }
 
 void conf_free(struct conf *c)

@@ -65,7 +65,6 @@ struct conf_link {
 	bool drop_unmatched;
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* default 30 */
-	char *file;
 	unsigned line;
 };
 

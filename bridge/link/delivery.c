@@ -25,7 +25,6 @@ struct delivery {
 	size_t bytes, max_bytes;
 	size_t window;
 	int64_t earliest_ms; /* no parcel that waits expires before */
-	uint64_t last_number;
 };
 
 void parcel_fini(struct parcel *p)
@@ -103,11 +102,9 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 	if (size > d->max_bytes)
 		return NULL;
 	n = new_node(d);
-	n->parcel = (struct parcel){ .message = *m,
-				     .lane = lane,
-				     .origin = origin,
-				     .number = ++d->last_number,
-				     .expires_ms = INT64_MAX };
+	n->parcel = (struct parcel){
+		.message = *m, .lane = lane, .origin = origin, .expires_ms = INT64_MAX
+	};
 	n->size = size;
 	n->mid = 0;
 	*m = (struct message){ 0 };

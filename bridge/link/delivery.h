@@ -23,7 +23,6 @@ struct parcel {
 	char *device; /* whose it is; NULL: not known */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
-	uint64_t number;    /* grows by 1 per parcel */
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */

@@ -513,7 +513,7 @@ static void on_provision(struct task *t, struct canonical *p)
 	} else {
 		put_south_id(l, p, &id);
 		t->intake->is_settled_well = true; /* it is kept in the state */
-		provisions_request(l->provisions, p, answer_topic, buf_str(&id), 0,
+		provisions_request(l->provisions, p, answer_topic, buf_str(&id),
 				   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
 		logic_provision(l, t->intake, &acts);
 	}

@@ -377,11 +377,6 @@ bool topic_filter_covers(const char *a, const char *b)
 	return !at_b;
 }
 
-bool topic_filter_matches(const char *filter, const char *topic)
-{
-	return topic_filter_covers(filter, topic);
-}
-
 bool topic_filter_overlaps(const char *a, const char *b)
 {
 	const char *at_a = spelled_out(a), *at_b = spelled_out(b);

@@ -65,8 +65,8 @@ enum topic_relation topic_template_compare(const struct topic_template *a,
 					   const struct topic_template *b);
 
 /* Filters and names, by the rules of MQTT 4.7 ($-topics do not match a leading wildcard). */
-bool topic_filter_matches(const char *filter, const char *topic);
-bool topic_filter_covers(const char *a, const char *b);	  /* whatever matches b matches a */
+bool topic_filter_covers(
+	const char *a, const char *b); /* whatever matches b matches a; of a name b: a matches it */
 bool topic_filter_overlaps(const char *a, const char *b); /* some topic matches both */
 bool topic_name_is_valid(const char *topic);  /* not empty, no wildcard, valid UTF-8, <= 65535 */
 bool topic_level_is_valid(const char *level); /* not empty, no / + # */

@@ -28,7 +28,6 @@ struct asker {
 	struct canonical request;
 	char *reply_topic;
 	char *south_device_id;
-	uint64_t ticket;
 	int64_t deadline_ms;
 };
 TAILQ_HEAD(askers, asker);
@@ -223,15 +222,14 @@ static void set_reply(struct canonical *m, const struct canonical *request, stru
 	canonical_set_body(m, body.text, body.len);
 }
 
-static void answer(const struct canonical *request, const char *reply_topic, uint64_t ticket,
-		   struct jslice body, struct provision_actions *acts)
+static void answer(const struct canonical *request, const char *reply_topic, struct jslice body,
+		   struct provision_actions *acts)
 {
 	struct provision_action *a = add_action(acts, PROVISION_ANSWER);
 
 	set_reply(&a->message, request, body);
 	canonical_copy(&a->request, request);
 	a->reply_topic = mem_strdup(reply_topic);
-	a->ticket = ticket;
 }
 
 static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
@@ -239,7 +237,7 @@ static void answer_asker(struct provisions *t, struct asker *a, struct jslice bo
 {
 	char *key = mem_printf(OPEN "%" PRIu64, a->number);
 
-	answer(&a->request, a->reply_topic, a->ticket, body, acts);
+	answer(&a->request, a->reply_topic, body, acts);
 	changes_delete(out, MACHINE, key);
 	free(key);
 	TAILQ_REMOVE(&t->queue, a, link);
@@ -281,7 +279,6 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 	} else if (!t->is_asking) {
 		a = add_action(acts, PROVISION_ASK);
 		canonical_copy(&a->message, &first->request);
-		a->ticket = first->ticket;
 		t->is_asking = t->is_open = true;
 	}
 }
@@ -315,18 +312,17 @@ static const char *answer_at_hand(const struct provisions *t, const struct asker
 }
 
 void provisions_request(struct provisions *t, const struct canonical *request,
-			const char *reply_topic, const char *south_device_id, uint64_t ticket,
-			int64_t deadline_ms, struct changes *out, struct provision_actions *acts)
+			const char *reply_topic, const char *south_device_id, int64_t deadline_ms,
+			struct changes *out, struct provision_actions *acts)
 {
 	struct asker *a = new_asker(request, reply_topic, south_device_id, t->last_number + 1);
 	const char *body = answer_at_hand(t, a);
 
 	if (body) {
-		answer(request, reply_topic, ticket, text_of(body), acts);
+		answer(request, reply_topic, text_of(body), acts);
 		free_asker(a);
 		return;
 	}
-	a->ticket = ticket;
 	a->deadline_ms = deadline_ms;
 	t->last_number++;
 	TAILQ_INSERT_TAIL(&t->queue, a, link);

@@ -36,7 +36,6 @@ struct provision_action {
 	struct canonical message;
 	struct canonical request; /* of ANSWER: what it answers */
 	char *reply_topic;	  /* of ANSWER: NULL is the usual topic */
-	uint64_t ticket; /* of ANSWER and ASK: what was given with the request; 0 after a restart */
 };
 struct provision_actions {
 	struct provision_action *items;
@@ -48,8 +47,8 @@ void provision_actions_fini(struct provision_actions *a);
  * reply says as device_id where the north gives none.  At most 1000 may wait; beyond that the answer
  * is FAILURE at once. */
 void provisions_request(struct provisions *t, const struct canonical *request,
-			const char *reply_topic, const char *south_device_id, uint64_t ticket,
-			int64_t deadline_ms, struct changes *out, struct provision_actions *acts);
+			const char *reply_topic, const char *south_device_id, int64_t deadline_ms,
+			struct changes *out, struct provision_actions *acts);
 
 /* The north answered with the body of a provision_reply.  False: ERR_NOT_FOUND nobody asked;
  * ERR_INVALID no object with a status, the handshake stays in hand. */

@@ -36,48 +36,12 @@
 #include "store/db_inside.h"
 #include "store/directory.h"
 #include "store/keyfile.h"
+#include "store/layout.h"
 
 #define CHECK_CONTEXT  "meta/check"
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
 #define MAX_STATEMENTS 48
-
-/* What makes a database of version N (PRAGMA user_version; 0: without tables) one of version N + 1. */
-static const struct step {
-	const char *sql;
-	bool (*convert)(struct db *db, struct err *e); /* rows, after that; NULL: none */
-	const char *end_sql;
-} schema[] = {
-	{ "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
-	  "CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
-	  " key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
-	  " UNIQUE (link, machine, key));",
-	  NULL, "PRAGMA user_version = 1;" },
-
-	/* A number must not be given again: the rows are bound to it. */
-	{ "CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
-	  " side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-	  " is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"
-	  "CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"
-	  " lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;",
-	  NULL, "PRAGMA user_version = 2;" },
-
-	/* The journal in batches (journal.h). */
-	{ "CREATE TABLE pending (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
-	  " side INTEGER NOT NULL, n INTEGER NOT NULL, is_own INTEGER NOT NULL,"
-	  " received_ms INTEGER NOT NULL, content BLOB NOT NULL);"
-	  "CREATE TABLE mark (seq INTEGER PRIMARY KEY, starts INTEGER NOT NULL, settled BLOB);"
-	  "INSERT INTO sqlite_sequence (name, seq)"
-	  " SELECT 'pending', seq FROM sqlite_sequence WHERE name = 'journal';",
-	  journal_upgrade, "DROP TABLE journal; DROP TABLE output; PRAGMA user_version = 3;" },
-
-	{ "CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
-	  " side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
-	  " topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
-	  " size INTEGER NOT NULL, message BLOB);",
-	  NULL, "PRAGMA user_version = 4;" },
-};
-#define SCHEMA_VERSION ((int)(sizeof schema / sizeof schema[0]))
 
 /* A prepared statement; its text is a constant, told apart by its address. */
 struct kept {
@@ -150,7 +114,7 @@ out:
 
 /* ---- The database ---- */
 
-static bool exec(struct db *db, const char *sql, const char *what, struct err *e)
+bool db_exec(struct db *db, const char *sql, const char *what, struct err *e)
 {
 	return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ||
 	       db_failed(db, what, e);
@@ -237,79 +201,40 @@ static bool make_db_file(struct db *db, struct err *e)
 }
 
 /* Exclusive: nobody makes a second connection.  What is secret is sealed, so that it need not be overwritten where that costs a write. */
-static const char pragmas_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
-				  "PRAGMA auto_vacuum = INCREMENTAL;"
-				  "PRAGMA synchronous = FULL;"
-				  "PRAGMA temp_store = MEMORY;"
-				  "PRAGMA trusted_schema = OFF;"
-				  "PRAGMA secure_delete = FAST;";
+static const char open_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
+			       "PRAGMA trusted_schema = OFF;";
+static const char set_up_sql[] = "PRAGMA auto_vacuum = INCREMENTAL;" /* writes */
+				 "PRAGMA synchronous = FULL;"
+				 "PRAGMA temp_store = MEMORY;"
+				 "PRAGMA secure_delete = FAST;";
 
-static bool open_db(struct db *db, struct err *e)
+static bool open_file(struct db *db, struct err *e)
 {
 	char *path = mem_printf("%s/calque.db", db->dir.path);
-	struct buf mode = { 0 };
-	bool ok = false, found;
+	bool ok = make_db_file(db, e);
 
-	if (!make_db_file(db, e))
-		goto out;
-	if (sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE,
-			    NULL) != SQLITE_OK) {
-		db_failed(db, "open", e);
-		goto out;
-	}
-	if (!exec(db, pragmas_sql, "set up", e) ||
-	    !query(db, "PRAGMA journal_mode = WAL", NULL, &mode, &found, e))
-		goto out;
-	if (strcmp(buf_str(&mode), "wal") != 0) {
-		err_set(e, ERR_IO, "%s: SQLite cannot use a write-ahead log on this file system",
-			path);
-		goto out;
-	}
-	ok = true;
-out:
-	buf_fini(&mode);
+	if (ok &&
+	    sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE,
+			    NULL) != SQLITE_OK)
+		ok = db_failed(db, "open", e);
 	free(path);
+	return ok && db_exec(db, open_sql, "open", e);
+}
+
+static bool set_up(struct db *db, struct err *e)
+{
+	struct buf mode = { 0 };
+	bool found, ok = db_exec(db, set_up_sql, "set up", e) &&
+			 query(db, "PRAGMA journal_mode = WAL", NULL, &mode, &found, e);
+
+	if (ok && strcmp(buf_str(&mode), "wal") != 0) {
+		err_set(e, ERR_IO,
+			"%s/calque.db: SQLite cannot use a write-ahead log on this file system",
+			db->dir.path);
+		ok = false;
+	}
+	buf_fini(&mode);
 	return ok;
-}
-
-static bool read_version(struct db *db, int *version, struct err *e)
-{
-	struct buf text = { 0 };
-	bool found;
-
-	if (!query(db, "PRAGMA user_version", NULL, &text, &found, e))
-		return false;
-	*version = atoi(buf_str(&text));
-	buf_fini(&text);
-	if (*version <= SCHEMA_VERSION && *version >= 0)
-		return true;
-	err_set(e, ERR_INVALID,
-		"%s/calque.db was written by a newer calque (version %d, this one knows %d)",
-		db->dir.path, *version, SCHEMA_VERSION);
-	return false;
-}
-
-static bool make_tables(struct db *db, int version, struct err *e)
-{
-	bool ok = db_begin(db, e);
-
-	for (int i = version; ok && i < SCHEMA_VERSION; i++)
-		ok = exec(db, schema[i].sql, "create the tables", e) &&
-		     (!schema[i].convert || schema[i].convert(db, e)) &&
-		     exec(db, schema[i].end_sql, "create the tables", e);
-	return ok;
-}
-
-/* The database of an older calque. */
-static bool bring_up(struct db *db, int version, struct err *e)
-{
-	if (version == SCHEMA_VERSION)
-		return true;
-	if (!make_tables(db, version, e) || !db_commit(db, e))
-		return false;
-	/* For auto_vacuum; without the room for it, files only grow. */
-	sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
-	return true;
 }
 
 static bool fill_new(struct db *db, struct err *e)
@@ -322,7 +247,8 @@ static bool fill_new(struct db *db, struct err *e)
 	for (size_t i = 0; i < sizeof random; i++)
 		snprintf(db->instance + 2 * i, 3, "%02x", random[i]);
 	ok = crypto_seal(db->key, CHECK_CONTEXT, CHECK_TEXT, strlen(CHECK_TEXT), &sealed, e) &&
-	     make_tables(db, 0, e) && meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
+	     layout_make(db, &layout_calque, e) &&
+	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
 	     meta_put(db, "check", sealed.data, sealed.len, e) && db_commit(db, e);
 	buf_fini(&sealed);
 	return ok;
@@ -354,15 +280,30 @@ out:
 	return ok;
 }
 
+/* A database with tables; `version`: of these. */
+static bool take_over(struct db *db, const char *key_file, int version, struct err *e)
+{
+	if (!check_old(db, key_file, e) || !layout_bring_up(db, &layout_calque, version, e))
+		return false;
+	/* For auto_vacuum; without the room for it, files only grow. */
+	if (version != layout_calque.version)
+		sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
+	return true;
+}
+
 static bool open_all(struct db *db, const char *dir, const char *key_file, struct err *e)
 {
 	int version;
 
-	if (!directory_open(&db->dir, dir, e) || !open_db(db, e) ||
-	    !read_version(db, &version, e) || !load_key(db, key_file, version == 0, e))
+	if (!directory_open(&db->dir, dir, e) || !open_file(db, e))
 		return false;
-	return version == 0 ? fill_new(db, e)
-			    : check_old(db, key_file, e) && bring_up(db, version, e);
+	if (!layout_read(db, &layout_calque, &version, e)) {
+		/* What is refused stays as it is, its write-ahead log too. */
+		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		return false;
+	}
+	return set_up(db, e) && load_key(db, key_file, version == 0, e) &&
+	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e));
 }
 
 struct db *db_open(const char *dir, const char *key_file, struct err *e)
@@ -393,8 +334,8 @@ void db_close(struct db *db)
 
 bool db_set_sync(struct db *db, bool is_sync, struct err *e)
 {
-	return exec(db, is_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
-		    "set up", e);
+	return db_exec(db, is_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+		       "set up", e);
 }
 
 const char *db_dir(const struct db *db)

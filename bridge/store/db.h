@@ -16,7 +16,7 @@ struct err;
  * use instead of DIR/key (exactly 32 bytes, or 64 hexadecimal digits); NULL: DIR/key.  The database
  * of an older calque is brought up to date.
  * NULL sets *e: ERR_BUSY another process has it; ERR_INVALID the directory or key file can be read
- * by others, or the key is no key, or a newer calque wrote the database; ERR_CORRUPT the database is
+ * by others, or the key is no key, or a calque wrote the database that is newer or too old (layout.h); ERR_CORRUPT the database is
  * damaged or sealed with another key; ERR_IO. */
 struct db *db_open(const char *dir, const char *key_file, struct err *e);
 /* Without it, db_commit() does not wait for the disk (SQLite's synchronous=NORMAL): what a crash of the

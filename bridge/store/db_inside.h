@@ -21,6 +21,8 @@ bool db_begin(struct db *db, struct err *e);
  * Returns false. */
 bool db_break(struct db *db);
 
+/* Run statements that need no values and give no rows. */
+bool db_exec(struct db *db, const char *sql, const char *what, struct err *e);
 /* The prepared statement of `sql`, a constant; kept until db_close().  NULL sets *e. */
 sqlite3_stmt *db_statement(struct db *db, const char *sql, struct err *e);
 /* Done with it until the next time; what was bound is not ours. */
@@ -39,8 +41,5 @@ bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n,
 struct buf *db_scratch(struct db *db);
 /* buf_fini() for what may have been a secret. */
 void db_wipe(struct buf *b);
-
-/* Take over what the journal of version 2 holds (journal_upgrade.c). */
-bool journal_upgrade(struct db *db, struct err *e);
 
 #endif

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -14,13 +15,13 @@ from harness import LIMIT, find_bridge
 FIGURES = ("per_second", "cpu_us", "p50_ms", "p99_ms", "driver")
 
 
-def start(tmp_path, *arguments):
-    return subprocess.Popen([find_bridge(), "bench", *arguments], env=dict(os.environ, TMPDIR=str(tmp_path)),
+def start(tmp_path, *arguments, calque=None):
+    return subprocess.Popen([calque or find_bridge(), "bench", *arguments], env=dict(os.environ, TMPDIR=str(tmp_path)),
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def bench(tmp_path, *arguments):
-    process = start(tmp_path, *arguments)
+def bench(tmp_path, *arguments, **settings):
+    process = start(tmp_path, *arguments, **settings)
     out, errors = process.communicate(timeout=60)
     return process.returncode, out, errors
 
@@ -96,3 +97,44 @@ def test_misuse_is_told_before_anything_starts(tmp_path, wrong):
     assert (status, out) == (2, "")
     assert errors.startswith("calque bench: ")
     assert not left_behind(tmp_path)
+
+
+@pytest.fixture(name="moved")
+def _moved(tmp_path):
+    """(calque without calque-bench, how to put that somewhere), outside of the directory for temporary files."""
+    root = tmp_path.parent / (tmp_path.name + "-moved")
+    (root / "bin").mkdir(parents=True)
+    calque = shutil.copy(find_bridge(), root / "bin")
+
+    def put(folder):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        return shutil.copy(pathlib.Path(find_bridge()).with_name("calque-bench"), root / folder)
+    yield calque, put
+    shutil.rmtree(root)
+
+
+def test_without_its_program_it_says_what_is_missing(tmp_path, moved):
+    calque, put = moved
+    status, out, errors = bench(tmp_path, "--help", calque=calque)
+    assert (status, out) == (1, "")
+    assert errors.startswith("calque bench: there is no calque-bench in ") and "install" in errors
+    os.chmod(put("bin"), 0o644)
+    status, out, errors = bench(tmp_path, "--help", calque=calque)
+    assert (status, out) == (1, "")
+    assert "bin/calque-bench: Permission denied" in errors
+
+
+@pytest.mark.parametrize("folder", ["bin", "libexec/calque"])
+def test_its_program_is_found_where_it_is_built_and_installed(tmp_path, moved, folder):
+    calque, put = moved
+    put(folder)
+    status, out, errors = bench(tmp_path, "--seconds", "0.2", "--scenario", "pass-qos1", "--json", calque=calque)
+    assert status == 0, errors
+    assert json.loads(out)["scenarios"][0]["arrived"] > 0
+
+
+def test_its_program_is_not_for_people(tmp_path):
+    done = subprocess.run([pathlib.Path(find_bridge()).with_name("calque-bench"), "--json"], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "calque bench" in done.stderr

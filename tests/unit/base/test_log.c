@@ -60,19 +60,6 @@ Test(log, one_event_is_one_line_with_its_time)
 	regfree(&r);
 }
 
-Test(log, what_is_below_the_level_is_not_written)
-{
-	log_event(LOG_DEBUG, "a", NULL);
-	cr_expect_str_eq(logged(), "");
-	log_set_level(LOG_DEBUG);
-	log_event(LOG_DEBUG, "b", NULL);
-	log_set_level(LOG_ERROR);
-	log_event(LOG_WARNING, "c", NULL);
-	log_limited(LOG_WARNING, 0, "s", "c", NULL);
-	log_event(LOG_ERROR, "d", "x=%d", 1);
-	cr_expect_str_eq(logged(), "debug b\nerror d x=1\n");
-}
-
 Test(log, a_subject_is_logged_once_a_minute)
 {
 	for (int i = 0; i < 5; i++)

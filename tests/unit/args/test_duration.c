@@ -1,8 +1,8 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
+#include "args/duration.h"
 #include "base/buf.h"
-#include "cli/duration.h"
 
 struct good {
 	char text[24];

@@ -1,6 +1,8 @@
-/* calque bench: what this machine carries, through calque as users run it and through others. */
+/* calque-bench, which `calque bench` starts: what this machine carries, through calque as users run it
+ * and through others. */
 #include <ftw.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "args/bench.h"
+#include "args/options.h"
 #include "base/err.h"
+#include "base/exit_status.h"
 #include "base/mem.h"
 #include "bench/bench_case.h"
 #include "bench/bench_process.h"
 #include "bench/bench_report.h"
 #include "bench/bench_traffic.h"
-#include "cli/cli.h"
 
 #define DEFAULT_SECONDS 3.0
 #define DEFAULT_WINDOW	100
@@ -25,6 +29,56 @@
 #define TIMER_SLACK_NS	1000	   /* so that messages leave when they are due */
 #define TEMPORARY	"/var/tmp" /* on a disk, which /tmp often is not */
 #define SHOWN_LOG	1500
+
+/* ---- what is asked for ---- */
+
+struct bench_options {
+	double seconds;
+	long window;
+	const char **scenarios; /* borrowed texts; none: all */
+	size_t n_scenarios;
+	bool is_json, is_beside;
+	const char *calque; /* the program */
+};
+
+static bool take_seconds(void *into, const char *arg)
+{
+	struct bench_options *o = into;
+	char *end;
+
+	o->seconds = strtod(arg, &end);
+	return end != arg && *end == '\0' && o->seconds >= 0.1 && o->seconds <= 3600;
+}
+
+static bool take_window(void *into, const char *arg)
+{
+	struct bench_options *o = into;
+	char *end;
+
+	o->window = strtol(arg, &end, 10);
+	return end != arg && *end == '\0' && o->window >= 1 && o->window <= 1000;
+}
+
+static bool take_scenario(void *into, const char *arg)
+{
+	struct bench_options *o = into;
+
+	o->scenarios = mem_grow(o->scenarios, o->n_scenarios, sizeof *o->scenarios);
+	o->scenarios[o->n_scenarios++] = arg;
+	return true;
+}
+
+static const struct verb verb = { "bench", "", BENCH_HELP, 0, 0, 1 };
+static const struct option_row rows[] = {
+	{ 1, 0, "json", NULL, "print JSON, for programs", NULL,
+	  offsetof(struct bench_options, is_json) },
+	{ 1, 0, "seconds", "N", "for each scenario (default 3)", take_seconds, 0 },
+	{ 1, 0, "window", "N", "unacknowledged messages, 1 to 1000 (default 100)", take_window, 0 },
+	{ 1, 0, "scenario", "NAME",
+	  "only this one, as in the table or its first word; may be repeated", take_scenario, 0 },
+	{ 1, 0, "beside", NULL, "measure what else could do the job, too", NULL,
+	  offsetof(struct bench_options, is_beside) },
+};
 
 /* ---- the temporary directory ---- */
 
@@ -146,11 +200,13 @@ static bool measure(struct run *r, struct bench_figures *f, struct err *e)
 	return false;
 }
 
-static bool run_case(const struct bench_case *c, const struct bench_setting *setting,
-		     struct bench_figures *f, struct err *e)
+static bool run_case(const struct bench_options *o, const struct bench_case *c,
+		     const struct bench_setting *setting, struct bench_figures *f, struct err *e)
 {
 	char *dir = mem_printf("%s/%s", setting->dir, c->name);
-	struct run r = { .of = c, .setting = setting, .place = { .dir = dir } };
+	struct run r = { .of = c,
+			 .setting = setting,
+			 .place = { .dir = dir, .calque = o->calque } };
 	bool ok = false;
 
 	r.log = mem_printf("%s/log", dir);
@@ -183,12 +239,12 @@ static bool is_called(const struct bench_case *c, const char *name)
 	return strncmp(c->name, name, n) == 0 && (c->name[n] == '\0' || c->name[n] == '-');
 }
 
-static bool is_wanted(const struct cli *cli, const struct bench_case *c)
+static bool is_wanted(const struct bench_options *o, const struct bench_case *c)
 {
-	for (size_t i = 0; i < cli->n_scenarios; i++)
-		if (is_called(c, cli->scenarios[i]))
+	for (size_t i = 0; i < o->n_scenarios; i++)
+		if (is_called(c, o->scenarios[i]))
 			return true;
-	return cli->n_scenarios == 0;
+	return o->n_scenarios == 0;
 }
 
 static bool has_what_it_needs(const struct bench_case *c)
@@ -204,7 +260,7 @@ static bool has_what_it_needs(const struct bench_case *c)
 }
 
 /* False: one of them failed, and the rest was not tried if we were interrupted. */
-static bool run_cases(const struct cli *cli, const struct bench_setting *setting,
+static bool run_cases(const struct bench_options *o, const struct bench_setting *setting,
 		      struct bench_report *report, const struct bench_case *cases, size_t n)
 {
 	bool ok = true;
@@ -213,9 +269,9 @@ static bool run_cases(const struct cli *cli, const struct bench_setting *setting
 		struct bench_figures f;
 		struct err e = { 0 };
 
-		if (!is_wanted(cli, &cases[i]) || !has_what_it_needs(&cases[i]))
+		if (!is_wanted(o, &cases[i]) || !has_what_it_needs(&cases[i]))
 			continue;
-		if (run_case(&cases[i], setting, &f, &e))
+		if (run_case(o, &cases[i], setting, &f, &e))
 			bench_report_add(report, &f);
 		else
 			ok = false;
@@ -226,16 +282,16 @@ static bool run_cases(const struct cli *cli, const struct bench_setting *setting
 }
 
 /* A misspelt name must not pass for a measurement. */
-static bool are_names_known(const struct cli *cli, const struct bench_case *cases, size_t n)
+static bool are_names_known(const struct bench_options *o, const struct bench_case *cases, size_t n)
 {
-	for (size_t i = 0; i < cli->n_scenarios; i++) {
+	for (size_t i = 0; i < o->n_scenarios; i++) {
 		size_t at = 0;
 
-		while (at < n && !is_called(&cases[at], cli->scenarios[i]))
+		while (at < n && !is_called(&cases[at], o->scenarios[i]))
 			at++;
 		if (at < n)
 			continue;
-		cli_misused("bench", "there is no scenario \"%s\"", cli->scenarios[i]);
+		options_misused("bench", "there is no scenario \"%s\"", o->scenarios[i]);
 		return false;
 	}
 	return true;
@@ -252,20 +308,19 @@ static void block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-int verb_bench(struct cli *cli)
+static int bench(const struct bench_options *o)
 {
-	struct bench_setting setting = { cli->seconds > 0 ? cli->seconds : DEFAULT_SECONDS,
-					 cli->window > 0 ? cli->window : DEFAULT_WINDOW, NULL };
-	struct bench_report report = { .is_json = cli->is_json };
+	struct bench_setting setting = { o->seconds, o->window, NULL };
+	struct bench_report report = { .is_json = o->is_json };
 	struct bench_case cases[BENCH_MAX_CASES];
 	size_t n = bench_cases(cases);
 	struct err e = { 0 };
 	bool ok = false;
 	char *dir;
 
-	if (cli->is_beside)
+	if (o->is_beside)
 		n += bench_cases_beside(cases + n);
-	if (!are_names_known(cli, cases, n))
+	if (!are_names_known(o, cases, n))
 		return EXIT_MISUSED;
 	dir = make_dir(&e);
 	if (!dir) {
@@ -277,9 +332,30 @@ int verb_bench(struct cli *cli)
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	bench_look_for_daemons();
 	bench_report_start(&report, &setting);
-	ok = run_cases(cli, &setting, &report, cases, n);
+	ok = run_cases(o, &setting, &report, cases, n);
 	bench_report_end(&report);
 	remove_tree(dir);
 	free(dir);
 	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench_options o = { .seconds = DEFAULT_SECONDS, .window = DEFAULT_WINDOW };
+	int status;
+
+	if (argc < 2 || !strchr(argv[1], '/')) {
+		fputs("usage: " BENCH_PROGRAM " CALQUE [OPTION...]: as `calque bench` starts it, "
+		      "CALQUE being the path of the program\n",
+		      stderr);
+		return EXIT_MISUSED;
+	}
+	o.calque = argv[1];
+	argc--;
+	argv++;
+	status = options_read(&verb, rows, sizeof rows / sizeof rows[0], &o, &argc, &argv);
+	if (status == OPTIONS_GOOD)
+		status = bench(&o);
+	free(o.scenarios);
+	return options_end(verb.name, status);
 }

@@ -1,0 +1,100 @@
+#include "store/layout.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/db_inside.h"
+
+/* A change of these tables, or of what is in their rows, is a version more, and a step.
+ * The numbers of batches and letters must not be given again (AUTOINCREMENT): rows are sealed by them. */
+static const char tables[] =
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
+	"CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
+	" key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
+	" UNIQUE (link, machine, key));"
+	"CREATE TABLE pending (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	" side INTEGER NOT NULL, n INTEGER NOT NULL, is_own INTEGER NOT NULL,"
+	" received_ms INTEGER NOT NULL, content BLOB NOT NULL);"
+	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, starts INTEGER NOT NULL, settled BLOB);"
+	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
+	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
+	" topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, message BLOB);";
+
+/* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
+const struct layout layout_calque = { 4, tables, NULL, 0 };
+
+static int oldest(const struct layout *l)
+{
+	return l->version - l->n_steps;
+}
+
+bool layout_read(struct db *db, const struct layout *l, int *version, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, "PRAGMA user_version", e);
+
+	if (!stmt)
+		return false;
+	if (sqlite3_step(stmt) != SQLITE_ROW) {
+		db_failed(db, "read", e);
+		db_release(stmt);
+		return false;
+	}
+	*version = sqlite3_column_int(stmt, 0);
+	db_release(stmt);
+	if (*version == 0 || (*version >= oldest(l) && *version <= l->version))
+		return true;
+	if (*version > l->version)
+		err_set(e, ERR_INVALID,
+			"%s/calque.db was written by a newer calque (version %d, this one knows "
+			"%d)",
+			db_dir(db), *version, l->version);
+	else
+		err_set(e, ERR_INVALID,
+			"%s/calque.db was written by an older calque (version %d, this one takes "
+			"over %d "
+			"and newer): start one in between with it first, or move %s away to begin "
+			"without "
+			"what it holds",
+			db_dir(db), *version, oldest(l), db_dir(db));
+	return false;
+}
+
+static bool set_version(struct db *db, int version, struct err *e)
+{
+	char *sql = mem_printf("PRAGMA user_version = %d", version);
+	bool ok = db_exec(db, sql, "set the version", e);
+
+	free(sql);
+	return ok;
+}
+
+bool layout_make(struct db *db, const struct layout *l, struct err *e)
+{
+	return db_begin(db, e) && db_exec(db, l->tables, "create the tables", e) &&
+	       set_version(db, l->version, e);
+}
+
+static bool take_step(struct db *db, const struct layout_step *s, struct err *e)
+{
+	static const char what[] = "bring the tables up";
+
+	return (!s->sql || db_exec(db, s->sql, what, e)) && (!s->convert || s->convert(db, e)) &&
+	       (!s->end_sql || db_exec(db, s->end_sql, what, e));
+}
+
+bool layout_bring_up(struct db *db, const struct layout *l, int version, struct err *e)
+{
+	bool ok;
+
+	assert(version >= oldest(l) && version <= l->version);
+	if (version == l->version)
+		return true;
+	ok = db_begin(db, e);
+	for (int i = version - oldest(l); ok && i < l->n_steps; i++)
+		ok = take_step(db, &l->steps[i], e);
+	ok = ok && set_version(db, l->version, e);
+	return ok ? db_commit(db, e) : db_break(db);
+}
