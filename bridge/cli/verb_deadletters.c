@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/duration.h"
 #include "cli/table.h"
+#include "message/outcome.h"
 
 struct printer;
 
@@ -150,6 +151,17 @@ static void add_row(struct printer *p, struct jslice item)
 		table_add(&p->table, cell(p, item, columns[i]));
 }
 
+/* What its reason means. */
+static void print_meaning(struct jslice item)
+{
+	char *reason = ask_shown(item, "reason");
+	const char *about = outcome_about(reason);
+
+	if (about)
+		printf("%-8s %s\n", "means", about);
+	free(reason);
+}
+
 static void print_letter(struct printer *p, struct jslice item)
 {
 	struct jslice message;
@@ -161,6 +173,7 @@ static void print_letter(struct printer *p, struct jslice item)
 			printf("%-8s %s\n", columns[i], text);
 		free(text);
 	}
+	print_meaning(item);
 	if (jtext_field(item, "message", &message))
 		printf("%-8s %.*s\n", "message", (int)message.len, message.text);
 }
