@@ -165,11 +165,7 @@ static bool take_reason(void *into, const char *arg)
 	struct cli *cli = into;
 
 	cli->letters.reason = arg;
-	for (int r = 0; r < OUTCOMES; r++)
-		if (outcome_is_dead((enum outcome)r) &&
-		    strcmp(outcome_word((enum outcome)r), arg) == 0)
-			return true;
-	return false;
+	return outcome_letters(arg) != NULL;
 }
 
 static bool take_limit(void *into, const char *arg)
@@ -205,7 +201,8 @@ static const struct option_row options[] = {
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead",
 	  NULL, offsetof(struct cli, is_schema) },
 	{ OPT_LINK, 0, "link", "LINK", "only those of this link", take_link, 0 },
-	{ OPT_REASON, 0, "reason", "REASON", "only those with this reason: mapping-error",
+	{ OPT_REASON, 0, "reason", "REASON",
+	  "only those with this reason: mapping-error (queue-full: too-large, stopping)",
 	  take_reason, 0 },
 	{ OPT_ROUTE, 0, "route", "KIND", "only messages of this kind; none: not known", take_route,
 	  0 },

@@ -12,6 +12,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "message/outcome.h"
 
 struct listing;
 
@@ -153,6 +154,17 @@ static void add_row(struct listing *p, struct jslice item)
 		table_add(&p->table, cell(p, item, columns[i]));
 }
 
+/* What its reason means. */
+static void print_meaning(struct jslice item)
+{
+	char *reason = ask_shown(item, "reason");
+	const char *about = outcome_about(reason);
+
+	if (about)
+		printf("%-8s %s\n", "means", about);
+	free(reason);
+}
+
 static void print_letter(struct listing *p, struct jslice item)
 {
 	struct jslice message;
@@ -164,6 +176,7 @@ static void print_letter(struct listing *p, struct jslice item)
 			printf("%-8s %s\n", columns[i], text);
 		free(text);
 	}
+	print_meaning(item);
 	if (jtext_field(item, "message", &message))
 		printf("%-8s %.*s\n", "message", (int)message.len, message.text);
 }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "message/kind.h"
+#include "message/outcome.h"
 #include "message/side.h"
 #include "message/wire_json.h"
 #include "run/control_request_table.h"
@@ -288,9 +289,10 @@ static bool find(struct work *w, struct jslice asked, struct err *e)
 {
 	char *link = text_of(asked, "link"), *reason = text_of(asked, "reason"),
 	     *route = text_of(asked, "route");
+	const char *known = reason ? outcome_letters(reason) : NULL;
 	struct deadletter_filter filter = {
 		.link = link,
-		.reason = reason,
+		.reason = known ? known : reason,
 		.kind = route,
 		.since_ms = number_of(asked, "since_ms"),
 		.until_ms = number_of(asked, "until_ms"),

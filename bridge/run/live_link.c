@@ -227,7 +227,7 @@ static void free_peer(struct peer *p)
 	if (p->delivery) {
 		delivery_reset(p->delivery);
 		while (delivery_pop(p->delivery, &parcel))
-			live_link_end_parcel(p, &parcel, DEAD_QUEUE_FULL, "the bridge was stopped");
+			live_link_end_parcel(p, &parcel, DEAD_STOPPING, "the bridge was stopped");
 		delivery_free(p->delivery);
 	}
 	free(p->name);

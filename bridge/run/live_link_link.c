@@ -70,8 +70,7 @@ static void on_send(void *ctx, struct output *o)
 	message_fini(&o->message);
 	free(o->device);
 	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
-	link_done(live->link, o->origin, DEAD_QUEUE_FULL,
-		  "larger than what may wait for a session");
+	link_done(live->link, o->origin, DEAD_TOO_LARGE, "larger than what may wait for a session");
 }
 
 static void on_settled(void *ctx, const struct verdict *v)

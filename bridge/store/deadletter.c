@@ -23,7 +23,8 @@ static const char remove_sql[] = "DELETE FROM deadletter WHERE id = ?";
 static const char oldest_sql[] = "SELECT id, size, died_ms FROM deadletter ORDER BY id";
 static const char remove_to_sql[] = "DELETE FROM deadletter WHERE id <= ?";
 static const char find_sql[] =
-	"SELECT id FROM deadletter WHERE (?1 IS NULL OR link = ?1) AND (?2 IS NULL OR reason = ?2)"
+	"SELECT id FROM deadletter WHERE (?1 IS NULL OR link = ?1) AND (?2 IS NULL OR instr(',' || "
+	"?2 || ',', ',' || reason || ','))"
 	" AND (?3 IS NULL OR kind = ?3) AND died_ms >= ?4 AND died_ms <= ?5 ORDER BY received_ms, "
 	"id";
 static const char get_sql[] = "SELECT link, side, kind, reason, text, topic, received_ms, died_ms,"

@@ -76,7 +76,8 @@ bool deadletters_totals(struct deadletters *all, struct deadletter_totals *out, 
 
 /* NULL: any. */
 struct deadletter_filter {
-	const char *link, *reason, *kind;
+	const char *link, *kind;
+	const char *reason;	    /* several: comma-separated */
 	int64_t since_ms, until_ms; /* died between these; until_ms 0: now */
 };
 /* The numbers of the letters that the filter lets through, in the order in which the messages were

@@ -326,8 +326,29 @@ def test_qos_0_that_waits_in_vain_is_a_dead_letter_of_the_stop(world):
     wait_letters(world.calque, 0, 1)
     world.calque.stop()
     found = letters(world.calque)
-    assert [(f["id"], f["reason"]) for f in found] == [(2, "queue-full"), (1, "mapping-error")]
+    assert [(f["id"], f["reason"]) for f in found] == [(2, "stopping"), (1, "mapping-error")]
     assert found[0]["text"] == "the bridge was stopped"
+
+
+def test_the_old_word_for_two_reasons_finds_letters_of_before_and_since(world):
+    world.die(101, 102, 103)
+    world.calque.stop()
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db, db:
+        for number, reason in (1, "queue-full"), (2, "stopping"), (3, "too-large"):
+            db.execute("UPDATE deadletter SET reason = ? WHERE id = ?", (reason, number))
+    mark = world.calque.mark()
+    world.calque.start()
+    world.wait_up(mark)
+
+    def chosen(reason):
+        return [(f["id"], f["reason"]) for f in letters(world.calque, "--reason", reason)]
+    assert chosen("queue-full") == [(1, "queue-full"), (2, "stopping"), (3, "too-large")]
+    assert chosen("stopping") == [(2, "stopping")]
+    assert chosen("too-large") == [(3, "too-large")]
+    for number, meaning in ("1", "too large to wait for a session"), ("2", "when the bridge was stopped"):
+        assert meaning in Verb(world.calque, "deadletters", "show", number).out
+    world.calque.stop()
+    assert Verb(world.calque, "deadletters", "drop", "--reason", "queue-full").out == "dropped 3\n"
 
 
 def test_secrets_are_in_no_output(lab):

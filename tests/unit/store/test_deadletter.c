@@ -388,6 +388,10 @@ Test(deadletter, is_found_by_what_it_is_in_the_order_of_reception)
 	expect_found(&(struct deadletter_filter){ 0 }, "2 3 4 1");
 	expect_found(&(struct deadletter_filter){ .link = "a" }, "2 4 1");
 	expect_found(&(struct deadletter_filter){ .reason = "mapping-error" }, "2 3 4");
+	expect_found(&(struct deadletter_filter){ .reason = "mapping" }, "");
+	expect_found(&(struct deadletter_filter){ .reason = "expired,unknown-topic,mapping" }, "1");
+	expect_found(&(struct deadletter_filter){ .reason = "unknown-topic,mapping-error" },
+		     "2 3 4 1");
 	expect_found(&(struct deadletter_filter){ .kind = "command" }, "3 4");
 	expect_found(&(struct deadletter_filter){ .link = "a", .kind = "command" }, "4");
 	expect_found(&(struct deadletter_filter){ .since_ms = 200, .until_ms = 300 }, "2 3");
