@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "run/control_request.h"
 #include "run/live_link.h"
+#include "run/port.h"
 #include "run/storage.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
@@ -244,6 +245,8 @@ static bool make_parts(struct bridge *b, struct err *e)
 	    !(b->workers = workers_new(parts->loop, (unsigned)b->conf->workers, e)))
 		return false;
 	parts->executor = executor_new(workers_pool(b->workers));
+	parts->port = &port_mqtt_ops;
+	parts->port_ctx = parts->loop;
 	return true;
 }
 

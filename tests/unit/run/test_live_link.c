@@ -1,0 +1,651 @@
+/* A live link with a real store, between ports that are lists in memory. */
+#include <criterion/criterion.h>
+
+#include "conf/conf.h"
+#include "conf/login.h"
+#include "link/link.h"
+#include "net/loop.h"
+#include "run/live_link_inside.h"
+#include "run/port.h"
+#include "run/storage.h"
+#include "store/db.h"
+#include "store/deadletter.h"
+#include "store/deadletter_live.h"
+#include "store/journal_live.h"
+#include "translate/executor.h"
+#include "unit/dialects.h"
+
+/* --- ports in memory -----------------------------------------------------------------------
+ *
+ * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes):
+ *	PORT TOPIC PAYLOAD	left with flush()
+ *	PORT acks N		so many acknowledgements left with flush()
+ *	PORT opens, closes, starts, hold, release, visit
+ *	PORT login NAME */
+#define CARRIERS 8
+
+static struct carrier {
+	char name[32]; /* "": free */
+	const struct port_events *events;
+	void *port;
+	bool is_up, is_held;
+	size_t max_bytes; /* of a message; 0: any */
+	int last_mid, acked_mid;
+	unsigned n_unacked; /* of what came in */
+	struct buf out;	    /* published, not flushed */
+} carriers[CARRIERS];
+static struct buf said;
+static bool refuses_to_open;
+
+static struct carrier *find(const char *name)
+{
+	for (size_t i = 0; i < CARRIERS; i++)
+		if (strcmp(carriers[i].name, name) == 0)
+			return &carriers[i];
+	cr_assert(false, "no carrier %s", name);
+	return NULL;
+}
+
+static void *memory_open(void *ctx, const struct port_conf *conf, const struct port_events *events,
+			 void *port, struct err *e)
+{
+	const char *side = strstr(conf->name, "south") ? "south" : "north";
+	struct carrier *c;
+
+	cr_expect_eq(ctx, &said, "the maker's own comes with it");
+	if (refuses_to_open) {
+		err_set(e, ERR_IO, "no");
+		return NULL;
+	}
+	c = find("");
+	*c = (struct carrier){ .events = events, .port = port };
+	if (conf->is_provisioning)
+		side = "asks";
+	snprintf(c->name, sizeof c->name, "%s%s%s", side, conf->device ? "/" : "",
+		 conf->device ? conf->device : "");
+	buf_printf(&said, "%s opens\n", c->name);
+	return c;
+}
+
+static void say(const struct carrier *c, const char *what)
+{
+	buf_printf(&said, "%s %s\n", c->name, what);
+}
+
+static void memory_start(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "starts");
+	c->is_up = true;
+}
+
+static void memory_set_login(void *carrier, const struct session_login *login)
+{
+	struct carrier *c = carrier;
+
+	buf_printf(&said, "%s login %s\n", c->name, login->username);
+}
+
+static bool memory_is_up(const void *carrier)
+{
+	const struct carrier *c = carrier;
+
+	return c->is_up;
+}
+
+static bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
+{
+	struct carrier *c = carrier;
+
+	cr_assert(c->is_up);
+	if (c->max_bytes && m->payload_len > c->max_bytes) {
+		err_set(e, ERR_LIMIT, "too large");
+		return false;
+	}
+	*mid = ++c->last_mid;
+	buf_printf(&c->out, "%s %s %.*s\n", c->name, m->topic,
+		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	return true;
+}
+
+static void memory_flush(void *carrier, int64_t now_ms)
+{
+	struct carrier *c = carrier;
+
+	(void)now_ms;
+	if (c->n_unacked && !c->is_held)
+		buf_printf(&said, "%s acks %u\n", c->name, c->n_unacked);
+	c->n_unacked = 0;
+	buf_append(&said, buf_str(&c->out), c->out.len);
+	buf_reset(&c->out);
+}
+
+static void memory_hold(void *carrier)
+{
+	say(carrier, "hold");
+	((struct carrier *)carrier)->is_held = true;
+}
+
+static void memory_release(void *carrier)
+{
+	say(carrier, "release");
+	((struct carrier *)carrier)->is_held = false;
+}
+
+static void memory_visit(void *carrier)
+{
+	if (((struct carrier *)carrier)->is_held)
+		say(carrier, "visit");
+}
+
+static void memory_status(const void *carrier, struct port_status *out)
+{
+	const struct carrier *c = carrier;
+
+	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting", .why = "" };
+}
+
+static void memory_close(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "closes");
+	buf_fini(&c->out);
+	*c = (struct carrier){ 0 };
+}
+
+static const struct port_ops memory_ops = {
+	.open = memory_open,
+	.start = memory_start,
+	.set_login = memory_set_login,
+	.is_up = memory_is_up,
+	.publish = memory_publish,
+	.flush = memory_flush,
+	.hold = memory_hold,
+	.release = memory_release,
+	.visit = memory_visit,
+	.status = memory_status,
+	.close = memory_close,
+};
+
+/* What the far end does: it takes the oldest message, or refuses it with the code. */
+static void takes_at(const char *name, int code, int line)
+{
+	struct carrier *c = find(name);
+
+	cr_assert_lt(c->acked_mid, c->last_mid, "line %d: nothing was sent", line);
+	c->events->acked(c->port, ++c->acked_mid, code, code ? "quota" : NULL);
+}
+#define takes(name)	    takes_at(name, 0, __LINE__)
+#define refuses(name, code) takes_at(name, code, __LINE__)
+
+/* And it breaks the connection, or is there again. */
+static void goes(const char *name)
+{
+	struct carrier *c = find(name);
+
+	c->is_up = false;
+	c->acked_mid = c->last_mid;
+	c->events->down(c->port, false);
+}
+
+static void comes(const char *name)
+{
+	find(name)->is_up = true;
+}
+
+static void sends_bytes(const char *name, const char *topic, const char *payload, size_t n)
+{
+	struct carrier *c = find(name);
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+
+	message_set_payload(&m, payload, n);
+	c->n_unacked++;
+	c->events->message(c->port, &m);
+	message_fini(&m);
+}
+
+static void sends(const char *name, const char *topic, const char *payload)
+{
+	char *q = quoted(payload);
+
+	sends_bytes(name, topic, q, strlen(q));
+	free(q);
+}
+
+/* --- the bridge around it ------------------------------------------------------------------ */
+
+static struct world w;
+static struct conf_link conf;
+static struct live_link_parts parts;
+static struct storage storage;
+static struct live_link *live;
+static int64_t now_ms;
+
+static void make_parts(void)
+{
+	char *dir = mem_printf("%s/state", w.dir);
+	struct err e = { 0 };
+
+	parts = (struct live_link_parts){ .port = &memory_ops,
+					  .port_ctx = &said,
+					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
+	cr_assert((parts.db = db_open(dir, NULL, &e)) && (parts.loop = loop_new(&e)) &&
+			  (parts.journal = journal_live_new(parts.db, &e)) &&
+			  (parts.letters = deadletter_live_new(parts.db, &e)),
+		  "%s", e.text);
+	parts.executor = executor_new(NULL);
+	now_ms = loop_now_ms(parts.loop);
+	storage = (struct storage){ .db = parts.db,
+				    .journal = parts.journal,
+				    .letters = parts.letters,
+				    .links = &live,
+				    .n_links = 1,
+				    .max_bytes = 1 << 30 };
+	free(dir);
+}
+
+static void free_parts(void)
+{
+	parts.is_closing = true;
+	live_link_free(live);
+	executor_free(parts.executor);
+	loop_free(parts.loop);
+	deadletter_live_free(parts.letters);
+	journal_live_free(parts.journal);
+	db_close(parts.db);
+}
+
+static void no_orphans(const char *link, size_t n)
+{
+	cr_assert(false, "%s: %zu", link, n);
+}
+
+static void start_link(void)
+{
+	const struct journal_live_reader reader = { live_link_take_again, no_orphans };
+	struct err e = { 0 };
+
+	make_parts();
+	live = live_link_new(&parts, &conf, w.plan, &e);
+	cr_assert(live, "%s", e.text);
+	cr_assert(live_link_open(live));
+	cr_assert(journal_live_resume(parts.journal, &reader, &e), "%s", e.text);
+	live_link_resume(live);
+}
+
+static void start(const char *south, const char *north)
+{
+	world_plan(&w, south, north);
+	start_link();
+	cr_expect_str_eq(buf_str(&said), "south opens\nsouth starts\nnorth opens\nnorth starts\n");
+	buf_reset(&said);
+}
+
+static void set_up(void)
+{
+	world_init(&w);
+	conf = (struct conf_link){ .name = "link", .side = { { .url = "s" }, { .url = "n" } } };
+}
+
+static void tear_down(void)
+{
+	free_parts();
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(live_link, .init = set_up, .fini = tear_down);
+
+/* A crash: nothing is told to anybody. */
+static void restart(void)
+{
+	free_parts();
+	buf_reset(&said);
+	start_link();
+	buf_reset(&said);
+}
+
+static void expect_at(const char *wanted, int line)
+{
+	expect_text(buf_str(&said), wanted, "said", line);
+	buf_reset(&said);
+}
+#define expect(wanted) expect_at(wanted, __LINE__)
+
+/* The first half of a turn of the loop: what came in becomes durable. */
+static void commit(void)
+{
+	struct err e = { 0 };
+
+	live_link_tick(live, now_ms);
+	executor_run(parts.executor);
+	cr_assert_eq(storage_commit(&storage, now_ms, true, &e), STORAGE_DONE, "%s", e.text);
+}
+
+static void turn_at(const char *wanted, int line)
+{
+	commit();
+	expect_at("", line); /* nothing leaves before it is durable */
+	live_link_flush(live, now_ms);
+	expect_at(wanted, line);
+}
+#define turn(wanted) turn_at(wanted, __LINE__)
+
+static void expect_letters_at(uint64_t n, int line)
+{
+	struct deadletter_totals totals;
+	struct err e = { 0 };
+
+	commit(); /* they are stored with the next turn */
+	cr_assert(deadletters_totals(deadletter_live_stored(parts.letters), &totals, &e));
+	cr_expect_eq(totals.count, n, "line %d: %llu", line, (unsigned long long)totals.count);
+}
+#define expect_letters(n) expect_letters_at(n, __LINE__)
+
+/* --- messages that report and such that ask ------------------------------------------------- */
+
+#define S_REPORTS                                                                                  \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'space_info', topic: 's/{device}/space' }",                              \
+		 "")
+/* A payload may say whose it is. */
+#define N_REPORTS                                                                                  \
+	NORTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'space_info', topic: 'space', read: 'f' }",                              \
+		 "def f: {device: .payload.who, body: {}};")
+#define S_ASKS                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' }",                        \
+		 "")
+#define N_ASKS                                                                                     \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 'n/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did/{id}' }",                        \
+		 "")
+
+Test(live_link, what_comes_in_leaves_and_is_acknowledged_when_it_is_durable)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	cr_expect_gt(live_link_journal_bytes(live), 0);
+	turn("");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+Test(live_link, what_was_not_acknowledged_goes_again_over_the_next_connection)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {\"a\":1}\nnorth n/d/t {\"a\":2}\n");
+	takes("north");
+	goes("north");
+	turn("");
+	comes("north");
+	turn("north n/d/t {\"a\":2}\n");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
+}
+
+Test(live_link, what_was_not_acknowledged_goes_again_after_a_restart)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	restart();
+	turn("north n/d/t {\"a\":1}\n");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->resumed, 1);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	restart();
+	turn("");
+}
+
+Test(live_link, what_the_far_end_refuses_is_a_dead_letter)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	refuses("north", 0x97);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
+	find("north")->max_bytes = 4;
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_TOO_LARGE], 1);
+	expect_letters(2);
+	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+Test(live_link, a_source_is_held_while_its_target_takes_nothing)
+{
+	size_t n = 1 << 20, n_sent = 0;
+	char *large = mem_zalloc(n);
+
+	memset(large, ' ', n);
+	memcpy(large, "{\"a\":1", 6);
+	large[n - 1] = '}';
+	start(S_REPORTS, N_REPORTS);
+	goes("north");
+	for (; n_sent < 8; n_sent++)
+		sends_bytes("south", "s/d/t", large, n);
+	turn("south acks 8\nsouth hold\n"); /* 8 MB that came, and 8 that wait */
+	sends("north", "space", "{'who':'d'}");
+	turn("south s/d/space {}\nnorth acks 1\n");
+	find("south")->is_up = false;
+	sends("north", "space", "{'who':'e'}");
+	turn("north acks 1\nsouth visit\n");
+	comes("north");
+	commit();
+	live_link_flush(live, now_ms);
+	buf_reset(&said);
+	while (n_sent-- > 0)
+		takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 8);
+	comes("south");
+	turn("south s/e/space {}\nsouth release\n");
+	free(large);
+}
+
+Test(live_link, all_sources_are_held_when_nothing_can_be_stored)
+{
+	start(S_REPORTS, N_REPORTS);
+	live_link_hold_sources(live, true, now_ms);
+	expect("south hold\nnorth hold\n");
+	live_link_hold_sources(live, true, now_ms);
+	expect("");
+	live_link_hold_sources(live, false, now_ms);
+	expect("south release\nnorth release\n");
+}
+
+Test(live_link, a_command_that_waits_too_long_is_answered)
+{
+	start(S_ASKS, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	cr_expect_lt(live_link_next_deadline(live), now_ms + 60000);
+	now_ms += 20000;
+	turn("");
+	now_ms += 40000;
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"expired\"}\n");
+	comes("south");
+	turn(""); /* it is not obeyed late */
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+}
+
+Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
+{
+	start(S_REPORTS, N_REPORTS);
+	goes("north");
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	now_ms += parts.max_age_ms;
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
+	expect_letters(1);
+}
+
+/* --- handshakes */
+
+#define S_JOIN                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'provision', topic: 'join' },"                                           \
+		 "{ kind: 'provision_reply', topic: 'joined' }",                                   \
+		 "")
+#define N_JOIN                                                                                     \
+	NORTHERN("credentials: ['token'],"                                                         \
+		 "session: { username: '{token}', provisioning: { username: 'provision' } },",     \
+		 "{ kind: 'provision', topic: 'P/ask' },"                                          \
+		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
+		 "{ kind: 'telemetry', topic: 'T/{device}' }",                                     \
+		 "")
+
+static void start_join(void)
+{
+	world_set(&w, SOUTH, "device", "d1");
+	world_plan(&w, S_JOIN, N_JOIN);
+	start_link();
+	expect("south opens\nsouth starts\nnorth opens\n"); /* it has nothing to log in with */
+}
+
+Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	live_link_flush(live, now_ms);
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	executor_run(parts.executor);
+	expect("north login T1\nnorth starts\nasks closes\n");
+	turn("south joined {\"status\":\"SUCCESS\",\"token\":\"T1\",\"device_id\":\"d1\","
+	     "\"credentials_type\":\"ACCESS_TOKEN\"}\n");
+	restart();
+	cr_expect(find("north")->is_up, "it logs in with what was issued");
+	buf_reset(&said);
+	find("north")->events->down(find("north")->port, true); /* they are refused */
+	sends("south", "join", "{'device_name':'D'}");
+	executor_run(parts.executor);
+	expect("asks opens\nasks starts\n");
+}
+
+Test(live_link, a_handshake_is_given_up_with_its_port)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	live_link_flush(live, now_ms);
+	buf_reset(&said);
+	now_ms += 30000;
+	live_link_tick(live, now_ms);
+	executor_run(parts.executor);
+	expect("asks closes\n");
+	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
+}
+
+Test(live_link, a_handshake_whose_port_cannot_be_had_is_given_up_in_its_time)
+{
+	start_join();
+	refuses_to_open = true;
+	sends("south", "join", "{'device_name':'D'}");
+	turn("south acks 1\n");
+	now_ms += 30000;
+	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
+}
+
+/* --- stopping */
+
+Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	live_link_stop(live);
+	cr_expect_not(live_link_has_settled(live));
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	sends("south", "s/d/t", "{'a':2}"); /* after it was told to stop */
+	cr_expect_not(live_link_is_drained(live));
+	takes("north");
+	cr_expect(live_link_has_settled(live));
+	turn("south acks 1\nnorth n/d/t {\"a\":2}\n");
+	cr_expect_not(live_link_is_drained(live));
+	goes("north");
+	cr_expect(live_link_is_drained(live), "nobody can tell when it comes again");
+}
+
+/* --- a side with several ports */
+
+static void add_port(enum side side, const char *device)
+{
+	struct session_login login = { 0 };
+	struct port *p = live_link_add_port(live, side, device, false);
+	struct err e = { 0 };
+
+	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
+	memory_start(p->carrier);
+	buf_reset(&said);
+}
+
+Test(live_link, a_message_goes_to_the_port_of_its_device)
+{
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	add_port(NORTH, "f");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':2}");
+	sends("south", "s/f/t", "{'a':3}");
+	turn("south acks 3\nnorth n/d/t {\"a\":1}\nnorth/e n/e/t {\"a\":2}\n"
+	     "north/f n/f/t {\"a\":3}\n");
+	takes("north/e");
+	takes("north/f");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
+	goes("north/e");
+	sends("south", "s/e/t", "{'a':4}"); /* waits, and nobody else does */
+	sends("south", "s/f/t", "{'a':5}");
+	turn("south acks 2\nnorth/f n/f/t {\"a\":5}\n");
+	comes("north/e");
+	turn("north/e n/e/t {\"a\":4}\n");
+}
+
+Test(live_link, what_comes_on_a_devices_port_is_that_devices)
+{
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	sends("north/e", "space", "{}");
+	turn("south s/e/space {}\nnorth/e acks 1\n");
+	sends("north/e", "space", "{'who':'d'}");
+	turn("north/e acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_OTHER_DEVICE], 1);
+	sends("north", "space", "{'who':'d'}");
+	turn("south s/d/space {}\nnorth acks 1\n");
+}
+
+Test(live_link, all_ports_of_a_side_are_held_and_looked_at)
+{
+	static const enum side sides[] = { SOUTH, NORTH, NORTH, NORTH };
+	const struct port *p = NULL;
+	struct live_link_port seen;
+	size_t n = 0;
+
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	live_link_hold_sources(live, true, now_ms);
+	expect("south hold\nnorth hold\nnorth/e hold\n");
+	for (; (p = live_link_next_port(live, p)) != NULL; n++) {
+		live_link_look_at_port(p, &seen);
+		cr_expect_eq(seen.side, sides[n]);
+		cr_expect_eq(seen.is_provisioning, n == 2);
+		cr_expect_eq(seen.carrier.phase == NULL, n == 2, "it is not open");
+	}
+	cr_expect_eq(n, 4);
+}
