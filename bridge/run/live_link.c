@@ -8,10 +8,12 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/refs.h"
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "link/delivery.h"
 #include "net/loop.h"
+#include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "store/db.h"
 #include "store/journal.h"
@@ -71,13 +73,17 @@ static void set_mark(struct live_link *live)
 	link_set_mark(live->link, mark);
 }
 
-struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
-				const struct plan *plan, struct err *e)
+struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
+				size_t link, struct err *e)
 {
 	struct live_link *live = mem_zalloc(sizeof *live);
+	const struct plan *plan = generation_plan(g, link);
 	bool echoes[SIDES];
 
-	*live = (struct live_link){ .parts = parts, .conf = conf, .plan = plan };
+	*live = (struct live_link){ .parts = parts,
+				    .conf = &generation_conf(g)->links[link],
+				    .plan = plan };
+	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
 	for (int s = 0; s < SIDES; s++) {
 		live_link_add_port(live, (enum side)s, NULL, false);
@@ -86,7 +92,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, const struc
 	}
 	live_link_add_port(live, NORTH, NULL, true);
 	live->records = journal_live_link(parts->journal, plan->name, live);
-	live->link = link_new(plan, parts->executor, &live_link_link_ops, live, echoes);
+	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
 	set_mark(live);
 	if (state_load(parts->db, plan->name, restore, live, e))
 		return live;
@@ -208,5 +214,6 @@ void live_link_free(struct live_link *live)
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	link_free(live->link);
+	refs_drop(live->plan->users);
 	free(live);
 }

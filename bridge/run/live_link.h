@@ -15,6 +15,7 @@
 struct conf_link;
 struct db;
 struct err;
+struct generation;
 struct journal_entry;
 struct journal_output;
 struct deadletter_live;
@@ -26,7 +27,6 @@ struct plan;
 struct port;
 struct record;
 struct journal_live;
-struct executor;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -36,15 +36,16 @@ struct live_link_parts {
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
-	struct executor *executor;
 	int64_t max_age_ms; /* of a message that waits for its target */
 	bool is_closing;    /* what is not settled stays in the journal */
 };
 
-/* With the state of earlier runs; no port is open.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
-struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
-				const struct plan *plan, struct err *e);
-void live_link_free(struct live_link *live); /* after the executor; what waits is dropped */
+/* The link number `link` of a generation, which it uses until live_link_free(), with the state of earlier
+ * runs; no port is open.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
+				size_t link, struct err *e);
+/* After generation_end_workers(); what waits is dropped. */
+void live_link_free(struct live_link *live);
 
 /* Open the ports.  False after logging why. */
 bool live_link_open(struct live_link *live);

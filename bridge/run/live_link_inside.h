@@ -34,7 +34,7 @@ TAILQ_HEAD(ports, port);
 
 struct live_link {
 	const struct live_link_parts *parts;
-	const struct conf_link *conf;
+	const struct conf_link *conf; /* of its generation, as the plan is */
 	const struct plan *plan;
 	struct link *link;
 	struct journal_live_link *records;

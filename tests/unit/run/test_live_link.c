@@ -1,297 +1,44 @@
-/* A live link with a real store, between ports that are lists in memory. */
+/* A live link with a real store, between ports in memory. */
 #include <criterion/criterion.h>
 
-#include "conf/conf.h"
-#include "conf/login.h"
 #include "link/link.h"
-#include "net/loop.h"
-#include "run/live_link_inside.h"
-#include "run/port.h"
-#include "run/storage.h"
-#include "store/db.h"
 #include "store/deadletter.h"
-#include "store/deadletter_live.h"
-#include "store/journal_live.h"
-#include "translate/executor.h"
-#include "unit/dialects.h"
+#include "unit/run/small_bridge.h"
 
-/* --- ports in memory -----------------------------------------------------------------------
- *
- * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes):
- *	PORT TOPIC PAYLOAD	left with flush()
- *	PORT acks N		so many acknowledgements left with flush()
- *	PORT opens, closes, starts, hold, release, visit
- *	PORT login NAME */
-#define CARRIERS 8
-
-static struct carrier {
-	char name[32]; /* "": free */
-	const struct port_events *events;
-	void *port;
-	bool is_up, is_held;
-	size_t max_bytes; /* of a message; 0: any */
-	int last_mid, acked_mid;
-	unsigned n_unacked; /* of what came in */
-	struct buf out;	    /* published, not flushed */
-} carriers[CARRIERS];
-static struct buf said;
-static bool refuses_to_open;
-
-static struct carrier *find(const char *name)
-{
-	for (size_t i = 0; i < CARRIERS; i++)
-		if (strcmp(carriers[i].name, name) == 0)
-			return &carriers[i];
-	cr_assert(false, "no carrier %s", name);
-	return NULL;
-}
-
-static void *memory_open(void *ctx, const struct port_conf *conf, const struct port_events *events,
-			 void *port, struct err *e)
-{
-	const char *side = strstr(conf->name, "south") ? "south" : "north";
-	struct carrier *c;
-
-	cr_expect_eq(ctx, &said, "the maker's own comes with it");
-	if (refuses_to_open) {
-		err_set(e, ERR_IO, "no");
-		return NULL;
-	}
-	c = find("");
-	*c = (struct carrier){ .events = events, .port = port };
-	if (conf->is_provisioning)
-		side = "asks";
-	snprintf(c->name, sizeof c->name, "%s%s%s", side, conf->device ? "/" : "",
-		 conf->device ? conf->device : "");
-	buf_printf(&said, "%s opens\n", c->name);
-	return c;
-}
-
-static void say(const struct carrier *c, const char *what)
-{
-	buf_printf(&said, "%s %s\n", c->name, what);
-}
-
-static void memory_start(void *carrier)
-{
-	struct carrier *c = carrier;
-
-	say(c, "starts");
-	c->is_up = true;
-}
-
-static void memory_set_login(void *carrier, const struct session_login *login)
-{
-	struct carrier *c = carrier;
-
-	buf_printf(&said, "%s login %s\n", c->name, login->username);
-}
-
-static bool memory_is_up(const void *carrier)
-{
-	const struct carrier *c = carrier;
-
-	return c->is_up;
-}
-
-static bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
-{
-	struct carrier *c = carrier;
-
-	cr_assert(c->is_up);
-	if (c->max_bytes && m->payload_len > c->max_bytes) {
-		err_set(e, ERR_LIMIT, "too large");
-		return false;
-	}
-	*mid = ++c->last_mid;
-	buf_printf(&c->out, "%s %s %.*s\n", c->name, m->topic,
-		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
-	return true;
-}
-
-static void memory_flush(void *carrier, int64_t now_ms)
-{
-	struct carrier *c = carrier;
-
-	(void)now_ms;
-	if (c->n_unacked && !c->is_held)
-		buf_printf(&said, "%s acks %u\n", c->name, c->n_unacked);
-	c->n_unacked = 0;
-	buf_append(&said, buf_str(&c->out), c->out.len);
-	buf_reset(&c->out);
-}
-
-static void memory_hold(void *carrier)
-{
-	say(carrier, "hold");
-	((struct carrier *)carrier)->is_held = true;
-}
-
-static void memory_release(void *carrier)
-{
-	say(carrier, "release");
-	((struct carrier *)carrier)->is_held = false;
-}
-
-static void memory_visit(void *carrier)
-{
-	if (((struct carrier *)carrier)->is_held)
-		say(carrier, "visit");
-}
-
-static void memory_status(const void *carrier, struct port_status *out)
-{
-	const struct carrier *c = carrier;
-
-	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting", .why = "" };
-}
-
-static void memory_close(void *carrier)
-{
-	struct carrier *c = carrier;
-
-	say(c, "closes");
-	buf_fini(&c->out);
-	*c = (struct carrier){ 0 };
-}
-
-static const struct port_ops memory_ops = {
-	.open = memory_open,
-	.start = memory_start,
-	.set_login = memory_set_login,
-	.is_up = memory_is_up,
-	.publish = memory_publish,
-	.flush = memory_flush,
-	.hold = memory_hold,
-	.release = memory_release,
-	.visit = memory_visit,
-	.status = memory_status,
-	.close = memory_close,
-};
-
-/* What the far end does: it takes the oldest message, or refuses it with the code. */
-static void takes_at(const char *name, int code, int line)
-{
-	struct carrier *c = find(name);
-
-	cr_assert_lt(c->acked_mid, c->last_mid, "line %d: nothing was sent", line);
-	c->events->acked(c->port, ++c->acked_mid, code, code ? "quota" : NULL);
-}
-#define takes(name)	    takes_at(name, 0, __LINE__)
-#define refuses(name, code) takes_at(name, code, __LINE__)
-
-/* And it breaks the connection, or is there again. */
-static void goes(const char *name)
-{
-	struct carrier *c = find(name);
-
-	c->is_up = false;
-	c->acked_mid = c->last_mid;
-	c->events->down(c->port, false);
-}
-
-static void comes(const char *name)
-{
-	find(name)->is_up = true;
-}
-
-static void sends_bytes(const char *name, const char *topic, const char *payload, size_t n)
-{
-	struct carrier *c = find(name);
-	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
-
-	message_set_payload(&m, payload, n);
-	c->n_unacked++;
-	c->events->message(c->port, &m);
-	message_fini(&m);
-}
-
-static void sends(const char *name, const char *topic, const char *payload)
-{
-	char *q = quoted(payload);
-
-	sends_bytes(name, topic, q, strlen(q));
-	free(q);
-}
-
-/* --- the bridge around it ------------------------------------------------------------------ */
-
-static struct world w;
-static struct conf_link conf;
-static struct live_link_parts parts;
-static struct storage storage;
+static struct generation *generation;
 static struct live_link *live;
-static int64_t now_ms;
-
-static void make_parts(void)
-{
-	char *dir = mem_printf("%s/state", w.dir);
-	struct err e = { 0 };
-
-	parts = (struct live_link_parts){ .port = &memory_ops,
-					  .port_ctx = &said,
-					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
-	cr_assert((parts.db = db_open(dir, NULL, &e)) && (parts.loop = loop_new(&e)) &&
-			  (parts.journal = journal_live_new(parts.db, &e)) &&
-			  (parts.letters = deadletter_live_new(parts.db, &e)),
-		  "%s", e.text);
-	parts.executor = executor_new(NULL);
-	now_ms = loop_now_ms(parts.loop);
-	storage = (struct storage){ .db = parts.db,
-				    .journal = parts.journal,
-				    .letters = parts.letters,
-				    .links = &live,
-				    .n_links = 1,
-				    .max_bytes = 1 << 30 };
-	free(dir);
-}
-
-static void free_parts(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	executor_free(parts.executor);
-	loop_free(parts.loop);
-	deadletter_live_free(parts.letters);
-	journal_live_free(parts.journal);
-	db_close(parts.db);
-}
-
-static void no_orphans(const char *link, size_t n)
-{
-	cr_assert(false, "%s: %zu", link, n);
-}
 
 static void start_link(void)
 {
-	const struct journal_live_reader reader = { live_link_take_again, no_orphans };
-	struct err e = { 0 };
-
-	make_parts();
-	live = live_link_new(&parts, &conf, w.plan, &e);
-	cr_assert(live, "%s", e.text);
-	cr_assert(live_link_open(live));
-	cr_assert(journal_live_resume(parts.journal, &reader, &e), "%s", e.text);
-	live_link_resume(live);
+	bridge_make_parts();
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
 }
 
 static void start(const char *south, const char *north)
 {
-	world_plan(&w, south, north);
+	generation = bridge_generation("link", NULL, south, north);
 	start_link();
-	cr_expect_str_eq(buf_str(&said), "south opens\nsouth starts\nnorth opens\nnorth starts\n");
-	buf_reset(&said);
+	expect("south opens\nsouth starts\nnorth opens\nnorth starts\n");
 }
 
 static void set_up(void)
 {
 	world_init(&w);
-	conf = (struct conf_link){ .name = "link", .side = { { .url = "s" }, { .url = "n" } } };
+}
+
+static void end_link(void)
+{
+	parts.is_closing = true;
+	live_link_free(live);
+	bridge_free_parts();
 }
 
 static void tear_down(void)
 {
-	free_parts();
+	end_link();
+	generation_free(generation);
 	buf_fini(&said);
 	world_fini(&w);
 }
@@ -301,35 +48,26 @@ TestSuite(live_link, .init = set_up, .fini = tear_down);
 /* A crash: nothing is told to anybody. */
 static void restart(void)
 {
-	free_parts();
+	end_link();
 	buf_reset(&said);
 	start_link();
 	buf_reset(&said);
 }
 
-static void expect_at(const char *wanted, int line)
-{
-	expect_text(buf_str(&said), wanted, "said", line);
-	buf_reset(&said);
-}
-#define expect(wanted) expect_at(wanted, __LINE__)
-
 /* The first half of a turn of the loop: what came in becomes durable. */
 static void commit(void)
 {
-	struct err e = { 0 };
-
 	live_link_tick(live, now_ms);
-	executor_run(parts.executor);
-	cr_assert_eq(storage_commit(&storage, now_ms, true, &e), STORAGE_DONE, "%s", e.text);
+	generation_run(generation);
+	bridge_commit();
 }
 
 static void turn_at(const char *wanted, int line)
 {
 	commit();
-	expect_at("", line); /* nothing leaves before it is durable */
+	expect_said_at("", line); /* nothing leaves before it is durable */
 	live_link_flush(live, now_ms);
-	expect_at(wanted, line);
+	expect_said_at(wanted, line);
 }
 #define turn(wanted) turn_at(wanted, __LINE__)
 
@@ -513,8 +251,7 @@ Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 
 static void start_join(void)
 {
-	world_set(&w, SOUTH, "device", "d1");
-	world_plan(&w, S_JOIN, N_JOIN);
+	generation = bridge_generation("link", "d1", S_JOIN, N_JOIN);
 	start_link();
 	expect("south opens\nsouth starts\nnorth opens\n"); /* it has nothing to log in with */
 }
@@ -527,7 +264,7 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	live_link_flush(live, now_ms);
 	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
-	executor_run(parts.executor);
+	generation_run(generation);
 	expect("north login T1\nnorth starts\nasks closes\n");
 	turn("south joined {\"status\":\"SUCCESS\",\"token\":\"T1\",\"device_id\":\"d1\","
 	     "\"credentials_type\":\"ACCESS_TOKEN\"}\n");
@@ -536,7 +273,7 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	buf_reset(&said);
 	find("north")->events->down(find("north")->port, true); /* they are refused */
 	sends("south", "join", "{'device_name':'D'}");
-	executor_run(parts.executor);
+	generation_run(generation);
 	expect("asks opens\nasks starts\n");
 }
 
@@ -549,7 +286,7 @@ Test(live_link, a_handshake_is_given_up_with_its_port)
 	buf_reset(&said);
 	now_ms += 30000;
 	live_link_tick(live, now_ms);
-	executor_run(parts.executor);
+	generation_run(generation);
 	expect("asks closes\n");
 	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
 }
