@@ -3,15 +3,13 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "conf/build.h"
-#include "conf/conf.h"
 #include "run/bridge.h"
+#include "run/generation.h"
 
-/* Nothing goes out before every mistake is found and there is none. */
-static int run_bridge(const struct conf *conf, struct plan *const *plans)
+static int run_bridge(struct generation *g)
 {
 	struct err e = { 0 };
-	struct bridge *b = bridge_new(conf, plans, &e);
+	struct bridge *b = bridge_new(g, &e);
 	int status;
 
 	if (!b) {
@@ -23,25 +21,13 @@ static int run_bridge(const struct conf *conf, struct plan *const *plans)
 	return status;
 }
 
+/* Nothing goes out before every mistake is found and there is none. */
 int verb_run(struct cli *cli)
 {
 	struct report report = { 0 };
-	struct conf *conf = conf_read(cli->conf_path, &report);
-	bool is_whole = report.n_errors == 0;
-	struct plan **plans = NULL;
-	struct build build;
-	int status = EXIT_FAILED;
+	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
 
-	build_init(&build, &cli->mappings, conf);
-	if (conf)
-		plans = build_plans(&build, conf, is_whole, &report);
 	cli_print_report(&report);
-	if (conf && report.n_errors == 0)
-		status = run_bridge(conf, plans);
-	if (conf)
-		build_plans_free(plans, conf->n_links);
-	build_fini(&build);
-	conf_free(conf);
 	report_fini(&report);
-	return status;
+	return g ? run_bridge(g) : EXIT_FAILED;
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "base/refs.h"
 #include "link/link_inside.h"
 #include "message/hops.h"
 #include "state/devices.h"
@@ -27,6 +28,7 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 
 	*in = (struct intake){
 		.flow = flow,
+		.plan = l->plan,
 		.tag = tag,
 		.raw = raw,
 		.kind = KIND_NONE,
@@ -35,6 +37,7 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
 		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
 	};
+	refs_hold(in->plan->users);
 	in->n_bytes = raw ? message_size(raw) : 0;
 	l->pending_bytes[flow] += in->n_bytes;
 	in->is_decided = in->is_own;
@@ -98,6 +101,7 @@ void link_release(struct link *l, struct intake *in)
 	free(in->device);
 	free(in->text);
 	free(in->hops);
+	refs_drop(in->plan->users);
 	free(in);
 }
 
@@ -315,7 +319,7 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	struct task *t = mem_zalloc(sizeof *t);
 
 	t->job.type = type;
-	t->job.plan = l->plan;
+	t->job.plan = in->plan;
 	t->job.side = side;
 	t->job.drop = drop;
 	t->link = l;

@@ -60,6 +60,7 @@ struct order {
 /* A message that came in, until all that it became is settled. */
 struct intake {
 	enum flow flow;
+	const struct plan *plan; /* by which it is translated; it is one of its users */
 	void *tag;
 	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
 	char *device;		       /* whose session it came on; NULL: any device's, or none */

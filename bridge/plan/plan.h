@@ -18,6 +18,7 @@
 struct devices;
 struct err;
 struct mapping;
+struct refs;
 struct report;
 
 #define PLAN_DEFAULT_REQUEST_TIMEOUT_MS 30000
@@ -79,6 +80,9 @@ struct plan {
 	int64_t request_timeout_ms;
 	int64_t command_max_age_ms;
 	char *provision_key, *provision_secret, *provision_name;
+	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;
+	 * NULL: it outlives its users anyway. */
+	struct refs *users;
 };
 
 /* NULL if there was a mistake; all are in the report.  A variable that is not set and that a row to be

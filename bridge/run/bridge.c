@@ -14,25 +14,25 @@
 #include "net/control_server.h"
 #include "net/loop.h"
 #include "run/control_request.h"
+#include "run/generation.h"
 #include "run/live_link.h"
+#include "run/port.h"
 #include "run/storage.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
 #include "store/state.h"
-#include "translate/executor.h"
-#include "work/worker.h"
 
 #define BUSY_TRIES   40 /* for the state: two seconds ... */
 #define BUSY_WAIT_US 50000
 #define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
 
 struct bridge {
-	const struct conf *conf;
+	struct generation *generation; /* it owns it */
+	const struct conf *conf;       /* of it */
 	struct live_link_parts parts;
 	struct storage storage;
-	struct workers *workers;
 	struct live_link **links;
 	size_t n_links;
 	struct control_server *control;
@@ -86,7 +86,7 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 /* Under load there is always something on its way: what came after the signal is not waited for. */
 static bool is_drained(const struct bridge *b)
 {
-	bool is_idle = executor_is_idle(b->parts.executor);
+	bool is_idle = generation_is_idle(b->generation);
 
 	for (size_t i = 0; i < b->n_links; i++)
 		if (!live_link_has_settled(b->links[i]) &&
@@ -133,8 +133,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_tick(b->links[i], now_ms);
 	run_requests(b);
-	executor_run(b->parts.executor);
-	workers_flush(b->workers); /* they work while the disk does */
+	generation_run(b->generation);
 	switch (storage_commit(&b->storage, now_ms, false, &e)) {
 	case STORAGE_FAILED:
 		bridge_fail(b, &e);
@@ -197,10 +196,10 @@ static const struct control_server_ops control_server_ops = { .ask = on_ask,
 							      .more = on_more,
 							      .end = on_end };
 
-static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct err *e)
+static bool listen_to_verbs(struct bridge *b, struct err *e)
 {
 	b->asked = (struct control_request_parts){
-		.conf = conf,
+		.conf = b->conf,
 		.db = b->parts.db,
 		.letters = b->parts.letters,
 		.links = b->links,
@@ -209,7 +208,7 @@ static bool listen_to_verbs(struct bridge *b, const struct conf *conf, struct er
 		.is_running = true,
 		.started_ms = clock_mono_ms(),
 	};
-	b->control = control_server_new(b->parts.loop, conf->state, &control_server_ops, b, e);
+	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);
 	return b->control;
 }
 
@@ -241,19 +240,20 @@ static bool make_parts(struct bridge *b, struct err *e)
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||
 	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
-	    !(b->workers = workers_new(parts->loop, (unsigned)b->conf->workers, e)))
+	    !generation_make_executor(b->generation, parts->loop, e))
 		return false;
-	parts->executor = executor_new(workers_pool(b->workers));
+	parts->port = &port_mqtt_ops;
+	parts->port_ctx = parts->loop;
 	return true;
 }
 
-static bool make_links(struct bridge *b, struct plan *const *plans, struct err *e)
+static bool make_links(struct bridge *b, struct err *e)
 {
 	b->links = mem_zalloc(b->conf->n_links * sizeof *b->links);
 	for (; b->n_links < b->conf->n_links; b->n_links++) {
 		size_t i = b->n_links;
 
-		b->links[i] = live_link_new(&b->parts, &b->conf->links[i], plans[i], e);
+		b->links[i] = live_link_new(&b->parts, b->generation, i, e);
 		if (!b->links[i])
 			return false;
 	}
@@ -266,13 +266,14 @@ static bool hear_signals(struct bridge *b, struct err *e)
 	       loop_on_signal(b->parts.loop, SIGINT, on_signal, b, e);
 }
 
-struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e)
+struct bridge *bridge_new(struct generation *g, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
 
-	b->conf = conf;
+	b->generation = g;
+	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
-	if (!make_parts(b, e) || !make_links(b, plans, e))
+	if (!make_parts(b, e) || !make_links(b, e))
 		goto fail;
 	b->storage = (struct storage){
 		.db = b->parts.db,
@@ -280,9 +281,9 @@ struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, st
 		.letters = b->parts.letters,
 		.links = b->links,
 		.n_links = b->n_links,
-		.max_bytes = (uint64_t)conf->journal.max_bytes,
+		.max_bytes = (uint64_t)b->conf->journal.max_bytes,
 	};
-	if (workers_start(b->workers, e) && hear_signals(b, e) && listen_to_verbs(b, conf, e))
+	if (generation_start_workers(g, e) && hear_signals(b, e) && listen_to_verbs(b, e))
 		return b;
 fail:
 	bridge_free(b);
@@ -377,12 +378,12 @@ void bridge_free(struct bridge *b)
 
 	parts->is_closing = true;
 	control_server_free(b->control);
-	workers_free(b->workers);
+	generation_end_workers(b->generation);
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_free(b->links[i]);
 	if (!b->has_failed)
 		bury_rest(b);
-	executor_free(parts->executor);
+	generation_free(b->generation);
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);

@@ -11,14 +11,12 @@
 #include <stddef.h>
 
 struct bridge;
-struct conf;
 struct err;
-struct plan;
+struct generation;
 
-/* Open the state and set up one link per plan (`plans` has conf->n_links of them; both borrowed).
- * Nothing is sent yet.  NULL sets *e: the state cannot be opened (see state_open), a TLS file cannot
- * be used. */
-struct bridge *bridge_new(const struct conf *conf, struct plan *const *plans, struct err *e);
+/* Open the state and set up the links of a generation, which is taken, also on failure.  Nothing is sent
+ * yet.  NULL sets *e: the state cannot be opened (see db_open()), the workers cannot be had. */
+struct bridge *bridge_new(struct generation *g, struct err *e);
 /* Connect and carry messages until SIGTERM or SIGINT.  False: the state can no longer be written. */
 bool bridge_run(struct bridge *b);
 void bridge_free(struct bridge *b);

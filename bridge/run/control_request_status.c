@@ -34,9 +34,9 @@ static void put_number(struct buf *out, const char *key, uint64_t n)
 	buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)n);
 }
 
-static void put_session(const struct live_link_session *s, struct buf *out)
+static void put_session(const struct live_link_port *s, struct buf *out)
 {
-	const struct session_status *status = &s->session;
+	const struct port_status *status = &s->carrier;
 
 	buf_printf(out, "{\"side\":\"%s\",\"is_provisioning\":%s", side_name(s->side),
 		   s->is_provisioning ? "true" : "false");
@@ -78,17 +78,20 @@ static void put_counters(const struct link_counters *c, struct buf *out)
 static void put_link(const struct live_link *live, struct buf *out)
 {
 	const char *comma = "";
-	struct live_link_session s;
+	const struct port *p = NULL;
+	struct live_link_port s;
 
 	buf_puts(out, "{\"item\":{\"link\":");
 	jtext_put_string(out, live_link_name(live), strlen(live_link_name(live)));
 	buf_puts(out, ",\"sessions\":[");
-	for (size_t i = 0; live_link_session(live, i, &s); i++)
-		if (s.session.phase) {
+	while ((p = live_link_next_port(live, p)) != NULL) {
+		live_link_look_at_port(p, &s);
+		if (s.carrier.phase) {
 			buf_puts(out, comma);
 			put_session(&s, out);
 			comma = ",";
 		}
+	}
 	buf_puts(out, "]");
 	for (int f = 0; f < FLOWS; f++) {
 		buf_printf(out, ",\"%s\":", flow_name((enum flow)f));

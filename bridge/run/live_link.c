@@ -8,18 +8,17 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/refs.h"
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "link/delivery.h"
 #include "net/loop.h"
+#include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "store/db.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
 #include "store/state.h"
-
-#define MESSAGE_BYTES                                                                              \
-	(64u << 20) /* what is larger is a dead letter; how many wait: link/backpressure.h */
 
 static bool restore(void *ctx, const char *machine, const char *key, const char *value,
 		    struct err *e)
@@ -29,27 +28,14 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 	return link_restore(live->link, machine, key, value, e);
 }
 
-static void init_peer(struct peer *p, struct live_link *live, enum side side, bool is_provisioning)
-{
-	const struct dialect *d = live->plan->side[side].dialect;
-	unsigned window = DELIVERY_WINDOW;
-
-	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
-		window = (unsigned)d->limits.in_flight;
-	*p = (struct peer){ .live = live, .side = side, .is_provisioning = is_provisioning };
-	p->name = mem_printf("link=%s side=%s%s", live->plan->name, side_name(side),
-			     is_provisioning ? " session=provisioning" : "");
-	p->delivery = delivery_new(window, MESSAGE_BYTES);
-	rate_limit_init(&p->rate, d->limits.messages_per_second);
-}
-
-static bool open_peer(struct peer *p, struct err *e)
+static bool open_main(struct port *p, struct err *e)
 {
 	struct live_link *live = p->live;
 	struct jslice issued =
 		p->side == NORTH ? link_credentials(live->link) : (struct jslice){ 0 };
 	const char *instance = db_instance(live->parts->db);
 	struct session_login login;
+	bool ok;
 
 	login_make(&login, live->plan, &live->conf->side[p->side], p->side, false,
 		   (struct jslice){ 0 }, instance);
@@ -57,19 +43,19 @@ static bool open_peer(struct peer *p, struct err *e)
 		login_fini(&login);
 		login_make(&login, live->plan, &live->conf->side[p->side], p->side, false, issued,
 			   instance);
-		live->uses_issued = true;
+		p->uses_issued = true;
 	}
 	if (login.unset && !(login.is_missing && p->side == NORTH))
 		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
-	p->session = live_link_make_session(p, &login, e);
-	if (p->session && login.is_missing && p->side == NORTH &&
+	ok = live_link_open_port(p, &login, e);
+	if (ok && login.is_missing && p->side == NORTH &&
 	    live->plan->side[NORTH].dialect->has_provisioning)
 		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
 			  log_value("no credentials yet: a provisioning handshake brings them"));
-	else if (p->session)
-		session_start(p->session);
+	else if (ok)
+		live->parts->port->start(p->carrier);
 	login_fini(&login);
-	return p->session != NULL;
+	return ok;
 }
 
 /* What other brokers' clients may see of us: nothing but that it is the same link again. */
@@ -87,21 +73,26 @@ static void set_mark(struct live_link *live)
 	link_set_mark(live->link, mark);
 }
 
-struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
-				const struct plan *plan, struct err *e)
+struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
+				size_t link, struct err *e)
 {
 	struct live_link *live = mem_zalloc(sizeof *live);
+	const struct plan *plan = generation_plan(g, link);
 	bool echoes[SIDES];
 
-	*live = (struct live_link){ .parts = parts, .conf = conf, .plan = plan };
+	*live = (struct live_link){ .parts = parts,
+				    .conf = &generation_conf(g)->links[link],
+				    .plan = plan };
+	refs_hold(plan->users);
+	TAILQ_INIT(&live->ports);
 	for (int s = 0; s < SIDES; s++) {
-		init_peer(&live->peer[s], live, (enum side)s, false);
+		live_link_add_port(live, (enum side)s, NULL, false);
 		echoes[s] =
 			live_link_mqtt_version(live, (enum side)s) < 5; /* MQTT 5 has No Local */
 	}
-	init_peer(&live->provisioning, live, NORTH, true);
+	live_link_add_port(live, NORTH, NULL, true);
 	live->records = journal_live_link(parts->journal, plan->name, live);
-	live->link = link_new(plan, parts->executor, &live_link_link_ops, live, echoes);
+	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
 	set_mark(live);
 	if (state_load(parts->db, plan->name, restore, live, e))
 		return live;
@@ -112,10 +103,11 @@ struct live_link *live_link_new(const struct live_link_parts *parts, const struc
 bool live_link_open(struct live_link *live)
 {
 	struct err e = { 0 };
+	struct port *p;
 
-	for (int s = 0; s < SIDES; s++)
-		if (!open_peer(&live->peer[s], &e)) {
-			log_event(LOG_ERROR, "session-failed", "%s reason=%s", live->peer[s].name,
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (!p->is_provisioning && !open_main(p, &e)) {
+			log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name,
 				  log_value(e.text));
 			return false;
 		}
@@ -196,48 +188,32 @@ void live_link_retry(struct live_link *live, enum side from, const struct messag
 		&(struct arrival){ .from = from, .message = m, .at_ms = received_ms, .tag = r });
 }
 
-bool live_link_session(const struct live_link *live, size_t i, struct live_link_session *out)
+const struct port *live_link_next_port(const struct live_link *live, const struct port *after)
 {
-	const struct peer *const peers[] = { &live->peer[SOUTH], &live->peer[NORTH],
-					     &live->provisioning };
-	const struct peer *p;
+	return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&live->ports);
+}
 
-	if (i >= sizeof peers / sizeof peers[0])
-		return false;
-	p = peers[i];
-	*out = (struct live_link_session){
+void live_link_look_at_port(const struct port *p, struct live_link_port *out)
+{
+	*out = (struct live_link_port){
 		.side = p->side,
 		.is_provisioning = p->is_provisioning,
-		.url = live->conf->side[p->side].url,
+		.url = p->live->conf->side[p->side].url,
 		.waiting = delivery_waiting(p->delivery),
 		.in_flight = delivery_in_flight(p->delivery),
 		.bytes = delivery_bytes(p->delivery),
 	};
-	if (p->session)
-		session_status(p->session, &out->session);
-	return true;
-}
-
-static void free_peer(struct peer *p)
-{
-	struct parcel parcel;
-
-	if (p->session)
-		session_free(p->session);
-	if (p->delivery) {
-		delivery_reset(p->delivery);
-		while (delivery_pop(p->delivery, &parcel))
-			live_link_end_parcel(p, &parcel, DEAD_STOPPING, "the bridge was stopped");
-		delivery_free(p->delivery);
-	}
-	free(p->name);
+	if (p->carrier)
+		p->live->parts->port->status(p->carrier, &out->carrier);
 }
 
 void live_link_free(struct live_link *live)
 {
-	for (int s = 0; s < SIDES; s++)
-		free_peer(&live->peer[s]);
-	free_peer(&live->provisioning);
+	struct port *p;
+
+	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
+		live_link_free_port(p);
 	link_free(live->link);
+	refs_drop(live->plan->users);
 	free(live);
 }

@@ -1,4 +1,5 @@
-/* live_link.h -- a link with its sessions: what joins link/link to the sessions, the journal and the log.
+/* live_link.h -- a link with its ports: what joins link/link to what carries its messages, to the journal
+ * and to the log.
  *
  * bridge.c runs all of them through the turns of the loop; one does not know the others. */
 #ifndef BRIDGE_LIVE_LINK_H
@@ -9,11 +10,12 @@
 #include <stdint.h>
 
 #include "message/side.h"
-#include "net/session.h"
+#include "run/port.h"
 
 struct conf_link;
 struct db;
 struct err;
+struct generation;
 struct journal_entry;
 struct journal_output;
 struct deadletter_live;
@@ -22,27 +24,30 @@ struct link_counters;
 struct loop;
 struct message;
 struct plan;
+struct port;
 struct record;
 struct journal_live;
-struct executor;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
 	struct loop *loop;
+	const struct port_ops *port; /* what carries messages ... */
+	void *port_ctx;		     /* ... and what opening it needs */
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
-	struct executor *executor;
 	int64_t max_age_ms; /* of a message that waits for its target */
 	bool is_closing;    /* what is not settled stays in the journal */
 };
 
-/* With the state of earlier runs, without sessions.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
-struct live_link *live_link_new(const struct live_link_parts *parts, const struct conf_link *conf,
-				const struct plan *plan, struct err *e);
-void live_link_free(struct live_link *live); /* after the executor; what waits is dropped */
+/* The link number `link` of a generation, which it uses until live_link_free(), with the state of earlier
+ * runs; no port is open.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
+struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
+				size_t link, struct err *e);
+/* After generation_end_workers(); what waits is dropped. */
+void live_link_free(struct live_link *live);
 
-/* Open the sessions.  False after logging why. */
+/* Open the ports.  False after logging why. */
 bool live_link_open(struct live_link *live);
 /* Go on with a message that earlier runs accepted and did not settle; `live` as in journal_live_link(). */
 void live_link_take_again(void *live, struct record *r, struct journal_entry *entry,
@@ -58,7 +63,7 @@ int64_t live_link_next_deadline(const struct live_link *live); /* INT64_MAX: non
 bool live_link_save(struct live_link *live, struct err *e);
 /* They are durable. */
 void live_link_saved(struct live_link *live);
-/* After the commit: hand what waits to the sessions, and let it out with the acknowledgements. */
+/* After the commit: hand what waits to the ports, and let it out with the acknowledgements. */
 void live_link_flush(struct live_link *live, int64_t now_ms);
 /* Only the acknowledgements, and what was handed over before. */
 void live_link_acknowledge(struct live_link *live, int64_t now_ms);
@@ -74,7 +79,7 @@ uint64_t live_link_journal_bytes(const struct live_link *live);
 void live_link_stop(struct live_link *live);
 /* Has as much been settled as had been accepted by then?  (More may have come in: it is in the journal.) */
 bool live_link_has_settled(const struct live_link *live);
-/* Has all that waits been acknowledged, where the session is up? */
+/* Has all that waits been acknowledged, where the port is up? */
 bool live_link_is_drained(const struct live_link *live);
 void live_link_log_counters(const struct live_link *live);
 
@@ -87,16 +92,17 @@ void live_link_retry(struct live_link *live, enum side from, const struct messag
 /* May there be more of that direction? */
 bool live_link_has_room(const struct live_link *live, enum side from);
 
-/* How it is with a session; borrowed. */
-struct live_link_session {
+/* How it is with a port; borrowed. */
+struct live_link_port {
 	enum side side;
 	bool is_provisioning;
 	const char *url;
-	struct session_status session; /* .phase NULL: it is not open */
+	struct port_status carrier; /* .phase NULL: it is not open */
 	size_t waiting, in_flight, bytes;
 };
-/* The `i`th session; false: there are no more. */
-bool live_link_session(const struct live_link *live, size_t i, struct live_link_session *out);
+/* The port after `after` (NULL: the first) in their fixed order; NULL: there are no more. */
+const struct port *live_link_next_port(const struct live_link *live, const struct port *after);
+void live_link_look_at_port(const struct port *p, struct live_link_port *out);
 const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow);
 
 #endif

@@ -1,8 +1,10 @@
-/* live_link_inside.h -- what the files of a live link link share: live_link.c (starting, ending, looking), live_link_session.c
- * (its sessions), line_link.c (what its link hands out) and line_turn.c (the turn of the loop).  Nobody
- * else includes it. */
+/* live_link_inside.h -- what the files of a live link share: live_link.c (starting, ending, looking),
+ * live_link_port.c (its ports), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
+ * of the loop).  Nobody else includes it. */
 #ifndef BRIDGE_LIVE_LINK_INSIDE_H
 #define BRIDGE_LIVE_LINK_INSIDE_H
+
+#include <sys/queue.h>
 
 #include "link/backpressure.h"
 #include "link/link.h"
@@ -14,47 +16,70 @@ struct delivery;
 struct parcel;
 struct session_login;
 
-/* A session and what waits for it. */
-struct peer {
+/* What carries messages of one side, and what waits for it. */
+struct port {
+	TAILQ_ENTRY(port) entry;
 	struct live_link *live;
 	enum side side;
+	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
-	char *name;		 /* for the log */
-	struct session *session; /* NULL: not needed, or not yet */
+	char *name;    /* for the log */
+	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
 	struct rate_limit rate;
-	bool is_paced; /* what waits has to wait for the platform's pace */
+	bool is_paced;	  /* what waits has to wait for the platform's pace */
+	bool uses_issued; /* it logs in with credentials of a handshake */
 };
+TAILQ_HEAD(ports, port);
 
 struct live_link {
 	const struct live_link_parts *parts;
-	const struct conf_link *conf;
+	const struct conf_link *conf; /* of its generation, as the plan is */
 	const struct plan *plan;
 	struct link *link;
 	struct journal_live_link *records;
-	struct peer peer[SIDES];
-	struct peer provisioning;
+	/* The south's and the north's that carry any device's, the north's for handshakes, and those that
+	 * were added, in this order. */
+	struct ports ports;
 	struct backpressure backpressure;
-	bool uses_issued; /* the north logs in with credentials of a handshake */
 	size_t n_resumed;
 	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
 
-/* --- live_link_session.c */
+/* --- live_link_port.c */
+
+/* A new port, which has no carrier yet.  At most one for each (side, device, is_provisioning). */
+struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
+				bool is_provisioning);
+/* The one to which a message goes: that of the device, else the one that carries any device's (never NULL:
+ * both sides have one, and the north one for handshakes). */
+struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
+				 bool is_provisioning);
+/* Close it, take it out of the list and free it. */
+void live_link_free_port(struct port *p);
 
 int live_link_mqtt_version(const struct live_link *live, enum side side);
-/* NULL sets *e, as session_new(). */
-struct session *live_link_make_session(struct peer *p, const struct session_login *login,
-				       struct err *e);
-/* What became of a message that was on its way; `parcel` is ended. */
-void live_link_end_parcel(struct peer *p, struct parcel *parcel, enum outcome reason,
-			  const char *text);
+/* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
+bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);
+/* Take its carrier away, and end with `reason` all that waited or was on its way. */
+void live_link_close_port(struct port *p, enum outcome reason, const char *text);
 
-/* --- line_link.c */
+/* What became of a message that was on its way; `parcel` is ended. */
+void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome reason,
+			  const char *text);
+/* Hand over what may leave now. */
+void live_link_publish(struct port *p, int64_t now_ms);
+/* Held or not, what waits for it has to get there. */
+void live_link_visit(struct port *p, int64_t now_ms);
+/* End what has waited too long. */
+void live_link_expire(struct port *p, int64_t now_ms);
+int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
+
+/* --- live_link_link.c */
 
 extern const struct link_ops live_link_link_ops;
 
-/* --- line_turn.c */
+/* --- live_link_turn.c */
 
 /* What is held of a direction, in the link and for its target. */
 size_t live_link_held_bytes(const struct live_link *live, enum side source);

@@ -9,27 +9,27 @@
 #include "link/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
+#include "run/port.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
 
-/* The session of a handshake is opened when there is something to ask. */
-static void open_provisioning(struct live_link *live)
+/* The port of a handshake is opened when there is something to ask. */
+static void open_provisioning(struct port *p)
 {
-	struct peer *p = &live->provisioning;
+	const struct live_link *live = p->live;
 	struct session_login login;
 	struct err e = { 0 };
 
-	if (p->session)
+	if (p->carrier)
 		return;
-	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, true, (struct jslice){ 0 },
-		   db_instance(live->parts->db));
-	p->session = live_link_make_session(p, &login, &e);
-	login_fini(&login);
-	if (p->session)
-		session_start(p->session);
+	login_make(&login, live->plan, &live->conf->side[p->side], p->side, true,
+		   (struct jslice){ 0 }, db_instance(live->parts->db));
+	if (live_link_open_port(p, &login, &e))
+		live->parts->port->start(p->carrier);
 	else
 		log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name, log_value(e.text));
+	login_fini(&login);
 }
 
 /* The question of a handshake is not noted: it is asked again as long as the state says it is open. */
@@ -51,11 +51,11 @@ static void note_output(struct live_link *live, const struct output *o, const st
 static void on_send(void *ctx, struct output *o)
 {
 	struct live_link *live = ctx;
-	struct peer *p = o->is_provisioning ? &live->provisioning : &live->peer[o->to];
+	struct port *p = live_link_find_port(live, o->to, o->device, o->is_provisioning);
 	struct parcel *parcel;
 
 	if (o->is_provisioning)
-		open_provisioning(live);
+		open_provisioning(p);
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->device = o->device;
@@ -106,39 +106,31 @@ static void on_decided(void *ctx, void *tag)
 static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
-	struct peer *p = &live->peer[NORTH];
+	struct port *p = live_link_find_port(live, NORTH, device, false);
 	struct session_login login;
 
-	(void)device; /* the side has one session */
 	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
 		   db_instance(live->parts->db));
 	if (login.is_missing) { /* a credential in the configuration wins */
 		login_fini(&login);
 		login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, credentials,
 			   db_instance(live->parts->db));
-		live->uses_issued = true;
+		p->uses_issued = true;
 		log_event(LOG_INFO, "credentials-issued", "link=%s", live->plan->name);
-		session_set_login(p->session, login.username, login.password, login.client_id);
-		session_start(p->session);
+		live->parts->port->set_login(p->carrier, &login);
+		live->parts->port->start(p->carrier);
 	}
 	login_fini(&login);
 }
 
-static void close_provisioning(struct live_link *live)
-{
-	struct peer *p = &live->provisioning;
-	struct parcel parcel;
-
-	session_free(p->session); /* NULL: it could not be made, but the question waits */
-	p->session = NULL;
-	delivery_reset(p->delivery);
-	while (delivery_pop(p->delivery, &parcel))
-		live_link_end_parcel(p, &parcel, CARRIED, NULL); /* the handshake is over */
-}
-
 static void on_end_provisioning(void *ctx)
 {
-	close_provisioning(ctx);
+	struct port *p;
+
+	/* It may be that none could be opened, but the question waits. */
+	TAILQ_FOREACH (p, &((struct live_link *)ctx)->ports, entry)
+		if (p->is_provisioning)
+			live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
 }
 
 const struct link_ops live_link_link_ops = {

@@ -1,120 +1,96 @@
-/* live_link_turn.c -- what a live link does in a turn of the loop: publish, press, expire, save; and how far it
- * is with stopping. */
+/* live_link_turn.c -- what a live link does in a turn of the loop: let out, press, expire, save; and how far
+ * it is with stopping. */
 #include "base/err.h"
 #include "base/log.h"
 #include "link/delivery.h"
 #include "run/live_link_inside.h"
+#include "run/port.h"
 #include "store/journal_live.h"
 #include "store/state.h"
 
-static void publish(struct peer *p, int64_t now_ms)
+static void flush(struct port *p, int64_t now_ms)
 {
-	const struct parcel *next;
-	struct parcel out;
-	struct err e = { 0 };
-	int mid;
-
-	while (session_is_up(p->session) && rate_limit_is_ready(&p->rate, now_ms) &&
-	       (next = delivery_next(p->delivery)) != NULL) {
-		if (session_publish(p->session, &next->message, &mid, &e)) {
-			delivery_sent(p->delivery, mid);
-			rate_limit_take(&p->rate, now_ms);
-			continue;
-		}
-		if (e.code == ERR_NET)
-			return; /* it goes again after the reconnect */
-		if (delivery_pop(p->delivery, &out))
-			live_link_end_parcel(p, &out,
-					     e.code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_BAD_TOPIC,
-					     e.text);
-	}
-}
-
-static void each_session(struct live_link *live, int64_t now_ms,
-			 void (*before)(struct peer *p, int64_t now_ms))
-{
-	struct peer *const peers[] = { &live->peer[SOUTH], &live->peer[NORTH],
-				       &live->provisioning };
-
-	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
-		if (!peers[i]->session)
-			continue;
-		if (before)
-			before(peers[i], now_ms);
-		session_flush(peers[i]->session, now_ms);
-	}
+	p->live->parts->port->flush(p->carrier, now_ms);
 }
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
 {
-	return link_pending_bytes(live->link, flow_from(source)) +
-	       delivery_bytes(live->peer[side_other(source)].delivery);
+	size_t bytes = link_pending_bytes(live->link, flow_from(source));
+	const struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->side != source && !p->is_provisioning)
+			bytes += delivery_bytes(p->delivery);
+	return bytes;
 }
 
-/* What is held of the source's direction, and what waits for its target, decide whether it waits. */
-static void press(struct peer *source)
+static void each_source(struct live_link *live, enum side side, void (*step)(void *carrier))
 {
-	struct live_link *live = source->live;
-	size_t bytes = live_link_held_bytes(live, source->side);
+	struct port *p;
 
-	switch (backpressure_step(&live->backpressure, source->side, bytes)) {
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->side == side && !p->is_provisioning)
+			step(p->carrier);
+}
+
+/* What is held of a direction, and what waits for its target, decide whether its source waits. */
+static void press(struct live_link *live, enum side source)
+{
+	size_t bytes = live_link_held_bytes(live, source);
+
+	switch (backpressure_step(&live->backpressure, source, bytes)) {
 	case BACKPRESSURE_HOLD:
-		log_event(LOG_WARNING, "source-held", "%s bytes=%zu", source->name, bytes);
-		session_hold(source->session);
+		log_event(LOG_WARNING, "source-held", "link=%s side=%s bytes=%zu", live->plan->name,
+			  side_name(source), bytes);
+		each_source(live, source, live->parts->port->hold);
 		break;
 	case BACKPRESSURE_RELEASE:
-		log_event(LOG_INFO, "source-released", "%s bytes=%zu", source->name, bytes);
-		session_release(source->session);
+		log_event(LOG_INFO, "source-released", "link=%s side=%s bytes=%zu",
+			  live->plan->name, side_name(source), bytes);
+		each_source(live, source, live->parts->port->release);
 		break;
 	case BACKPRESSURE_SAME:
 		break;
 	}
 }
 
-/* Held or not, what waits for a side has to get there. */
-static void deliver(struct peer *p, int64_t now_ms)
+static void press_and_visit(struct live_link *live, int64_t now_ms)
 {
-	bool is_waiting = delivery_waiting(p->delivery) > 0;
+	struct port *p;
 
-	p->is_paced = is_waiting && !rate_limit_is_ready(&p->rate, now_ms);
-	if (is_waiting && !p->is_paced)
-		session_visit(p->session);
+	for (int s = 0; s < SIDES; s++)
+		press(live, (enum side)s);
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (!p->is_provisioning)
+			live_link_visit(p, now_ms);
 }
 
 void live_link_flush(struct live_link *live, int64_t now_ms)
 {
-	each_session(live, now_ms, publish);
-	for (int s = 0; s < SIDES; s++) {
-		press(&live->peer[s]);
-		deliver(&live->peer[s], now_ms);
+	struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		if (!p->carrier)
+			continue;
+		live_link_publish(p, now_ms);
+		flush(p, now_ms);
 	}
+	press_and_visit(live, now_ms);
 }
 
 void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms)
 {
 	live->backpressure.is_closed = is_held;
-	for (int s = 0; s < SIDES; s++) {
-		press(&live->peer[s]);
-		deliver(&live->peer[s], now_ms);
-	}
+	press_and_visit(live, now_ms);
 }
 
 void live_link_acknowledge(struct live_link *live, int64_t now_ms)
 {
-	each_session(live, now_ms, NULL);
-}
+	struct port *p;
 
-static void expire(struct peer *p, int64_t now_ms)
-{
-	struct parcel parcel;
-
-	while (delivery_expired(p->delivery, now_ms, &parcel)) {
-		link_acked(p->live->link, p->side, parcel.echo, now_ms);
-		link_expire(p->live->link, parcel.origin, parcel.order, now_ms);
-		parcel_fini(&parcel);
-	}
-	while (delivery_pop_old(p->delivery, now_ms - p->live->parts->max_age_ms, &parcel))
-		live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->carrier)
+			flush(p, now_ms);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -122,35 +98,30 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int64_t next_expiry(const struct peer *p)
-{
-	int64_t oldest_ms = delivery_oldest(p->delivery);
-	int64_t expiry_ms = delivery_next_expiry(p->delivery);
-
-	if (oldest_ms == INT64_MAX)
-		return expiry_ms;
-	return earlier(expiry_ms, oldest_ms + p->live->parts->max_age_ms);
-}
-
 static int64_t next_tick(const struct live_link *live)
 {
 	int64_t earliest = link_next_deadline(live->link);
+	const struct port *p;
 
-	for (int s = 0; s < SIDES; s++)
-		earliest = earlier(earliest, next_expiry(&live->peer[s]));
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (!p->is_provisioning)
+			earliest = earlier(earliest, live_link_next_expiry(p));
 	return earliest;
 }
 
 void live_link_tick(struct live_link *live, int64_t now_ms)
 {
+	struct port *p;
+
 	if (next_tick(live) > now_ms)
 		return;
 	if (link_is_deciding(live->link)) {
 		link_await_tick(live->link);
 		return;
 	}
-	for (int s = 0; s < SIDES; s++)
-		expire(&live->peer[s], now_ms);
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (!p->is_provisioning)
+			live_link_expire(p, now_ms);
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
 }
@@ -159,10 +130,11 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 int64_t live_link_next_deadline(const struct live_link *live)
 {
 	int64_t earliest = link_is_deciding(live->link) ? INT64_MAX : next_tick(live);
+	const struct port *p;
 
-	for (int s = 0; s < SIDES; s++)
-		if (live->peer[s].is_paced)
-			earliest = earlier(earliest, rate_limit_ready_ms(&live->peer[s].rate));
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->is_paced)
+			earliest = earlier(earliest, rate_limit_ready_ms(&p->rate));
 	return earliest;
 }
 
@@ -214,12 +186,11 @@ bool live_link_has_settled(const struct live_link *live)
 
 bool live_link_is_drained(const struct live_link *live)
 {
-	for (int s = 0; s < SIDES; s++) {
-		const struct peer *p = &live->peer[s];
+	const struct port *p;
 
-		if (p->session && session_is_up(p->session) &&
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (!p->is_provisioning && p->carrier && live->parts->port->is_up(p->carrier) &&
 		    delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) > 0)
 			return false;
-	}
 	return true;
 }

@@ -78,19 +78,25 @@ static inline void world_fini(struct world *w)
 	free(rm);
 }
 
-static inline struct mapping *world_load(struct world *w, const char *name, const char *text)
+static inline void world_write(struct world *w, const char *name, const char *text)
 {
 	char *file = mem_printf("%s/%s.jq", w->dir, name), *jq = quoted(text);
 	FILE *f = fopen(file, "w");
-	struct mapping *m;
 
 	cr_assert_not_null(f);
 	fputs(jq, f);
 	fclose(f);
-	m = mapping_load(&w->path, name, &w->report);
-	cr_assert(m, "%s: %s", name, w->report.n_lines ? w->report.lines[0].text : "");
 	free(file);
 	free(jq);
+}
+
+static inline struct mapping *world_load(struct world *w, const char *name, const char *text)
+{
+	struct mapping *m;
+
+	world_write(w, name, text);
+	m = mapping_load(&w->path, name, &w->report);
+	cr_assert(m, "%s: %s", name, w->report.n_lines ? w->report.lines[0].text : "");
 	return m;
 }
 

@@ -1,0 +1,54 @@
+/* generation.h -- a configuration at work: what was read from files, and the processes that translate by it.
+ *
+ * Configuration, mappings and plans are immutable once read, and belong together: a plan points into its
+ * mappings, a message into its plan, a worker process has the programs as they were when it was forked.  So
+ * they are one object.  Another generation never changes this one; it takes over what comes from then on,
+ * while this one goes on until what it has in hand is settled.
+ *
+ * Whoever made it owns it.  Its *users* are counted: each live link from live_link_new() to
+ * live_link_free(), and each message of a link until it is settled (through plan->users).  The owner may
+ * free it when there are none, and not from within a call of theirs; generation_free() asserts it. */
+#ifndef BRIDGE_GENERATION_H
+#define BRIDGE_GENERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct err;
+struct executor;
+struct generation;
+struct loop;
+struct mapping_path;
+struct plan;
+struct report;
+
+/* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
+ * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
+ * is a mistake.  Nothing runs yet. */
+struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
+				   struct report *report);
+/* There must be no users, and no jobs.  NULL is allowed. */
+void generation_free(struct generation *g);
+
+/* Make what does the jobs of its links: workers of this loop, not forked yet; without a loop (NULL) jobs are
+ * done in place.  False sets *e (ERR_IO). */
+bool generation_make_executor(struct generation *g, struct loop *loop, struct err *e);
+/* Fork the workers, with the device tables as they are now: after the state of earlier runs was restored.
+ * False sets *e, see workers_start(). */
+bool generation_start_workers(struct generation *g, struct err *e);
+/* End them; jobs stay undone until their links drop them. */
+void generation_end_workers(struct generation *g);
+
+/* Once per turn: complete what is done, and hand on what can be. */
+void generation_run(struct generation *g);
+bool generation_is_idle(const struct generation *g); /* it has no jobs */
+
+/* Borrowed from it. */
+const struct conf *generation_conf(const struct generation *g);
+const struct plan *generation_plan(const struct generation *g, size_t link);
+struct executor *generation_executor(const struct generation *g);
+
+size_t generation_users(const struct generation *g);
+
+#endif

@@ -1,0 +1,235 @@
+/* live_link_port.c -- the ports of a live link: how they are made and chosen, what their carriers say, and
+ * how what waits for them leaves. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "link/delivery.h"
+#include "net/loop.h"
+#include "run/live_link_inside.h"
+#include "run/port.h"
+#include "store/journal_live.h"
+
+#define MESSAGE_BYTES                                                                              \
+	(64u << 20) /* what is larger is a dead letter; how many wait: link/backpressure.h */
+
+/* --- making and choosing ------------------------------------------------------------------- */
+
+static char *name_of(const struct port *p)
+{
+	const char *device = p->device ? p->device : "";
+
+	return mem_printf("link=%s side=%s%s%s%s", p->live->plan->name, side_name(p->side),
+			  *device ? " device=" : "", device,
+			  p->is_provisioning ? " session=provisioning" : "");
+}
+
+struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
+				bool is_provisioning)
+{
+	const struct dialect *d = live->plan->side[side].dialect;
+	struct port *p = mem_zalloc(sizeof *p);
+	unsigned window = DELIVERY_WINDOW;
+
+	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
+		window = (unsigned)d->limits.in_flight;
+	*p = (struct port){ .live = live,
+			    .side = side,
+			    .device = mem_strdup(device),
+			    .is_provisioning = is_provisioning };
+	p->name = name_of(p);
+	p->delivery = delivery_new(window, MESSAGE_BYTES);
+	rate_limit_init(&p->rate, d->limits.messages_per_second);
+	TAILQ_INSERT_TAIL(&live->ports, p, entry);
+	return p;
+}
+
+struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
+				 bool is_provisioning)
+{
+	struct port *p, *any = NULL;
+
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		if (p->side != side || p->is_provisioning != is_provisioning)
+			continue;
+		if (!p->device)
+			any = p;
+		else if (device && strcmp(p->device, device) == 0)
+			return p;
+	}
+	assert(any);
+	return any;
+}
+
+void live_link_free_port(struct port *p)
+{
+	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
+	TAILQ_REMOVE(&p->live->ports, p, entry);
+	delivery_free(p->delivery);
+	free(p->device);
+	free(p->name);
+	free(p);
+}
+
+/* --- what its carrier says ----------------------------------------------------------------- */
+
+static int64_t now(const struct port *p)
+{
+	return loop_now_ms(p->live->parts->loop);
+}
+
+static void on_down(void *port, bool refused)
+{
+	struct port *p = port;
+
+	delivery_reset(p->delivery);
+	if (refused && p->uses_issued)
+		link_login_refused(p->live->link);
+}
+
+static void on_message(void *port, const struct message *m)
+{
+	struct port *p = port;
+	struct live_link *live = p->live;
+	struct arrival a = { .from = p->side, .device = p->device, .message = m, .at_ms = now(p) };
+
+	if (m->qos > 0)
+		a.tag = journal_live_accept(live->records, p->side, m, a.at_ms, a.at_ms);
+	link_receive(live->link, &a);
+}
+
+static void on_acked(void *port, int mid, int code, const char *reason)
+{
+	struct port *p = port;
+	struct parcel parcel;
+
+	if (delivery_acked(p->delivery, mid, &parcel))
+		live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED,
+				     reason);
+}
+
+/* The broker sends it again after each login, and each time it is one more. */
+static void on_unreadable(void *port, const char *reason)
+{
+	struct port *p = port;
+
+	link_unreadable(p->live->link, p->side, reason, now(p));
+}
+
+static const struct port_events events = {
+	.down = on_down, .message = on_message, .acked = on_acked, .unreadable = on_unreadable
+};
+
+/* --- opening and closing ------------------------------------------------------------------- */
+
+int live_link_mqtt_version(const struct live_link *live, enum side side)
+{
+	int asked = live->conf->side[side].mqtt;
+
+	return asked ? asked : live->plan->side[side].dialect->mqtt;
+}
+
+bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
+{
+	const struct live_link *live = p->live;
+	size_t n;
+	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
+	const struct port_conf conf = {
+		.name = p->name,
+		.device = p->device,
+		.conf = &live->conf->side[p->side],
+		.login = login,
+		.mqtt = live_link_mqtt_version(live, p->side),
+		.is_provisioning = p->is_provisioning,
+		.filters = filters,
+		.n_filters = n,
+	};
+
+	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
+	for (size_t i = 0; i < n; i++)
+		free(filters[i]);
+	free(filters);
+	return p->carrier;
+}
+
+void live_link_close_port(struct port *p, enum outcome reason, const char *text)
+{
+	struct parcel parcel;
+
+	if (p->carrier)
+		p->live->parts->port->close(p->carrier);
+	p->carrier = NULL;
+	delivery_reset(p->delivery);
+	while (delivery_pop(p->delivery, &parcel))
+		live_link_end_parcel(p, &parcel, reason, text);
+}
+
+/* --- what waits for it --------------------------------------------------------------------- */
+
+void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome reason,
+			  const char *text)
+{
+	link_acked(p->live->link, p->side, parcel->echo, now(p));
+	link_done(p->live->link, parcel->origin, reason, text);
+	parcel_fini(parcel);
+}
+
+void live_link_publish(struct port *p, int64_t now_ms)
+{
+	const struct port_ops *ops = p->live->parts->port;
+	const struct parcel *next;
+	struct parcel out;
+	struct err e = { 0 };
+	int mid;
+
+	while (ops->is_up(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
+	       (next = delivery_next(p->delivery)) != NULL) {
+		if (ops->publish(p->carrier, &next->message, &mid, &e)) {
+			delivery_sent(p->delivery, mid);
+			rate_limit_take(&p->rate, now_ms);
+			continue;
+		}
+		if (e.code == ERR_NET)
+			return; /* it goes again after the reconnect */
+		if (delivery_pop(p->delivery, &out))
+			live_link_end_parcel(p, &out,
+					     e.code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_BAD_TOPIC,
+					     e.text);
+	}
+}
+
+void live_link_visit(struct port *p, int64_t now_ms)
+{
+	bool is_waiting = delivery_waiting(p->delivery) > 0;
+
+	p->is_paced = is_waiting && !rate_limit_is_ready(&p->rate, now_ms);
+	if (is_waiting && !p->is_paced)
+		p->live->parts->port->visit(p->carrier);
+}
+
+void live_link_expire(struct port *p, int64_t now_ms)
+{
+	struct parcel parcel;
+
+	while (delivery_expired(p->delivery, now_ms, &parcel)) {
+		link_acked(p->live->link, p->side, parcel.echo, now_ms);
+		link_expire(p->live->link, parcel.origin, parcel.order, now_ms);
+		parcel_fini(&parcel);
+	}
+	while (delivery_pop_old(p->delivery, now_ms - p->live->parts->max_age_ms, &parcel))
+		live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
+}
+
+int64_t live_link_next_expiry(const struct port *p)
+{
+	int64_t oldest_ms = delivery_oldest(p->delivery);
+	int64_t age_ms = p->live->parts->max_age_ms;
+	int64_t expiry_ms = delivery_next_expiry(p->delivery);
+
+	if (oldest_ms == INT64_MAX || expiry_ms < oldest_ms + age_ms)
+		return expiry_ms;
+	return oldest_ms + age_ms;
+}

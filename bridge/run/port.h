@@ -1,0 +1,97 @@
+/* port.h -- what carries the messages of a side of a link: the table that every such thing implements.
+ *
+ * A live link has ports: one for each side, one for handshakes, later one for each device.  What waits for
+ * a port, how fast it takes messages and what becomes of them is the live link's (live_link_port.c); how
+ * they travel is its *carrier's*, which is reached through `struct port_ops` only.  In a running bridge
+ * that is an MQTT session (port_mqtt.c), in tests a few lists in memory.
+ *
+ * What all carriers have in common:
+ *
+ * - Nothing leaves before flush(), neither a message nor an acknowledgement, so that the caller can make
+ *   durable what it was told before.
+ * - A connection that was lost is made again by the carrier itself.  What was published and not
+ *   acknowledged is forgotten with it: the port publishes it again.
+ * - Events are told from the loop or from within flush(); down() also from within hold() and set_login(). */
+#ifndef BRIDGE_PORT_H
+#define BRIDGE_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf_session;
+struct err;
+struct message;
+struct session_login;
+
+/* What a carrier is made for; all borrowed while open() runs. */
+struct port_conf {
+	const char *name; /* for the log: "link=pump-7 side=north" */
+	const char
+		*device; /* whose it is, by its name in the bridge; NULL: it carries any device's */
+	const struct conf_session *conf; /* where it goes, and how */
+	const struct session_login *login;
+	int mqtt;	      /* the version of the protocol, 4 or 5 */
+	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
+	char *const *filters; /* of the topics to hear */
+	size_t n_filters;
+};
+
+/* What a carrier tells its port. */
+struct port_events {
+	/* The connection ended or could not be made. `refused`: the far end refused the login. */
+	void (*down)(void *port, bool refused);
+	/* A message came in (borrowed). */
+	void (*message)(void *port, const struct message *m);
+	/* What publish() numbered `mid` was acknowledged; code is the reason, >= 128 a refusal, whose
+	 * words are `reason`. */
+	void (*acked)(void *port, int mid, int code, const char *reason);
+	/* A message came in that cannot be had. */
+	void (*unreadable)(void *port, const char *reason);
+};
+
+/* How it is with a carrier; texts are borrowed. */
+struct port_status {
+	const char *phase; /* "idle", "waiting", "connecting", "login", "up", "held" */
+	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
+	unsigned attempts; /* in vain since it was last up */
+	const char *why;   /* why it is not up, key=value as in the log; "": not known */
+	int mqtt;
+};
+
+struct port_ops {
+	/* A carrier, which does nothing yet; `events` (for as long as it lives) are told with `port`.
+	 * `ctx` is the maker's (live_link.h).  NULL sets *e. */
+	void *(*open)(void *ctx, const struct port_conf *conf, const struct port_events *events,
+		      void *port, struct err *e);
+	/* Connect, and again whenever the connection is lost. */
+	void (*start)(void *carrier);
+	/* Another login from the next connect on; what is connected connects anew at once. */
+	void (*set_login)(void *carrier, const struct session_login *login);
+	bool (*is_up)(const void *carrier);
+
+	/* Hand a message over.  Only while up.  *mid is its number for acked().  False sets *e: ERR_LIMIT
+	 * larger than the far end takes; ERR_INVALID it cannot be carried; ERR_NET the connection is
+	 * going down (down() follows). */
+	bool (*publish)(void *carrier, const struct message *m, int *mid, struct err *e);
+	/* Let out what is due: acknowledgements of all that was told before, and what was published.
+	 * Once per turn of the loop. */
+	void (*flush)(void *carrier, int64_t now_ms);
+
+	/* Take nothing more in: what flush() has not let out is never acknowledged, and the far end keeps
+	 * what comes.  Not from an event.  A second hold() or release() does nothing. */
+	void (*hold)(void *carrier);
+	void (*release)(void *carrier);
+	/* Something waits for a held carrier: be up until it is handed over, and take nothing in.  May be
+	 * called again while that goes on, and for one that is not held: it does nothing then. */
+	void (*visit)(void *carrier);
+
+	void (*status)(const void *carrier, struct port_status *out);
+	/* No event afterwards. */
+	void (*close)(void *carrier);
+};
+
+/* An MQTT session (net/session.h); the `ctx` of open() is the loop. */
+extern const struct port_ops port_mqtt_ops;
+
+#endif

@@ -1,0 +1,118 @@
+/* port_mqtt.c -- an MQTT session as what carries a port's messages. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/login.h"
+#include "net/session.h"
+#include "run/port.h"
+
+static void on_up(void *port)
+{
+	(void)port; /* what waits goes out before the loop sleeps */
+}
+
+static void *open_session(void *loop, const struct port_conf *conf,
+			  const struct port_events *events, void *port, struct err *e)
+{
+	const struct conf_session *c = conf->conf;
+	const struct session_ops ops = { .on_up = on_up,
+					 .on_down = events->down,
+					 .on_message = events->message,
+					 .on_acked = events->acked,
+					 .on_unreadable = events->unreadable };
+	struct session_filter *filters = mem_zalloc((conf->n_filters + 1) * sizeof *filters);
+	struct session_conf session = {
+		.name = conf->name,
+		.host = c->host,
+		.port = c->port,
+		.is_tls = c->is_tls,
+		.tls = { c->tls.ca, c->tls.cert, c->tls.key, c->tls.server_name },
+		.username = conf->login->username,
+		.password = conf->login->password,
+		.client_id = conf->login->client_id,
+		.keepalive_s = c->keepalive_s,
+		.mqtt = conf->mqtt,
+		.filters = filters,
+		.n_filters = conf->n_filters,
+		.is_clean = conf->is_provisioning,
+	};
+	struct session *s;
+
+	for (size_t i = 0; i < conf->n_filters; i++)
+		filters[i] = (struct session_filter){ conf->filters[i], 1 };
+	s = session_new(loop, &session, &ops, port, e);
+	free(filters);
+	return s;
+}
+
+static void start(void *session)
+{
+	session_start(session);
+}
+
+static void set_login(void *session, const struct session_login *login)
+{
+	session_set_login(session, login->username, login->password, login->client_id);
+}
+
+static bool is_up(const void *session)
+{
+	return session_is_up(session);
+}
+
+static bool publish(void *session, const struct message *m, int *mid, struct err *e)
+{
+	return session_publish(session, m, mid, e);
+}
+
+static void flush(void *session, int64_t now_ms)
+{
+	session_flush(session, now_ms);
+}
+
+static void hold(void *session)
+{
+	session_hold(session);
+}
+
+static void release(void *session)
+{
+	session_release(session);
+}
+
+static void visit(void *session)
+{
+	session_visit(session);
+}
+
+static void status(const void *session, struct port_status *out)
+{
+	struct session_status s;
+
+	session_status(session, &s);
+	*out = (struct port_status){ .phase = s.phase,
+				     .since_ms = s.since_ms,
+				     .attempts = s.attempts,
+				     .why = s.why,
+				     .mqtt = s.mqtt };
+}
+
+static void close_session(void *session)
+{
+	session_free(session);
+}
+
+const struct port_ops port_mqtt_ops = {
+	.open = open_session,
+	.start = start,
+	.set_login = set_login,
+	.is_up = is_up,
+	.publish = publish,
+	.flush = flush,
+	.hold = hold,
+	.release = release,
+	.visit = visit,
+	.status = status,
+	.close = close_session,
+};

@@ -1,0 +1,328 @@
+/* small_bridge.h -- for tests: live links of one or more generations with a real store, between ports that
+ * are lists in memory.  Time is moved by hand, jobs are done in place. */
+#ifndef TESTS_SMALL_BRIDGE_H
+#define TESTS_SMALL_BRIDGE_H
+
+#include "conf/conf.h"
+#include "conf/login.h"
+#include "net/loop.h"
+#include "run/generation.h"
+#include "run/live_link_inside.h"
+#include "run/port.h"
+#include "run/storage.h"
+#include "store/db.h"
+#include "store/deadletter_live.h"
+#include "store/journal_live.h"
+#include "unit/dialects.h"
+
+/* --- ports in memory -----------------------------------------------------------------------
+ *
+ * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes), of
+ * another link than "link" LINK:south and so on:
+ *	PORT TOPIC PAYLOAD	left with flush()
+ *	PORT acks N		so many acknowledgements left with flush()
+ *	PORT opens, closes, starts, hold, release, visit
+ *	PORT login NAME */
+#define CARRIERS 12
+
+static struct carrier {
+	char name[32]; /* "": free */
+	const struct port_events *events;
+	void *port;
+	bool is_up, is_held;
+	size_t max_bytes; /* of a message; 0: any */
+	int last_mid, acked_mid;
+	unsigned n_unacked; /* of what came in */
+	struct buf out;	    /* published, not flushed */
+} carriers[CARRIERS];
+static struct buf said;
+static bool refuses_to_open;
+
+static inline struct carrier *find(const char *name)
+{
+	for (size_t i = 0; i < CARRIERS; i++)
+		if (strcmp(carriers[i].name, name) == 0)
+			return &carriers[i];
+	cr_assert(false, "no carrier %s", name);
+	return NULL;
+}
+
+static inline void *memory_open(void *ctx, const struct port_conf *conf,
+				const struct port_events *events, void *port, struct err *e)
+{
+	const char *side = strstr(conf->name, "side=south") ? "south" : "north";
+	const char *link = conf->name + strlen("link=");
+	int n = (int)strcspn(link, " ");
+	struct carrier *c;
+
+	cr_expect_eq(ctx, &said, "the maker's own comes with it");
+	if (refuses_to_open) {
+		err_set(e, ERR_IO, "no");
+		return NULL;
+	}
+	c = find("");
+	*c = (struct carrier){ .events = events, .port = port };
+	if (conf->is_provisioning)
+		side = "asks";
+	if (strncmp(link, "link ", 5) == 0)
+		n = 0;
+	snprintf(c->name, sizeof c->name, "%.*s%s%s%s%s", n, link, n ? ":" : "", side,
+		 conf->device ? "/" : "", conf->device ? conf->device : "");
+	buf_printf(&said, "%s opens\n", c->name);
+	return c;
+}
+
+static inline void say(const struct carrier *c, const char *what)
+{
+	buf_printf(&said, "%s %s\n", c->name, what);
+}
+
+static inline void memory_start(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "starts");
+	c->is_up = true;
+}
+
+static inline void memory_set_login(void *carrier, const struct session_login *login)
+{
+	struct carrier *c = carrier;
+
+	buf_printf(&said, "%s login %s\n", c->name, login->username);
+}
+
+static inline bool memory_is_up(const void *carrier)
+{
+	const struct carrier *c = carrier;
+
+	return c->is_up;
+}
+
+static inline bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
+{
+	struct carrier *c = carrier;
+
+	cr_assert(c->is_up);
+	if (c->max_bytes && m->payload_len > c->max_bytes) {
+		err_set(e, ERR_LIMIT, "too large");
+		return false;
+	}
+	*mid = ++c->last_mid;
+	buf_printf(&c->out, "%s %s %.*s\n", c->name, m->topic,
+		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	return true;
+}
+
+static inline void memory_flush(void *carrier, int64_t now_ms)
+{
+	struct carrier *c = carrier;
+
+	(void)now_ms;
+	if (c->n_unacked && !c->is_held)
+		buf_printf(&said, "%s acks %u\n", c->name, c->n_unacked);
+	c->n_unacked = 0;
+	buf_append(&said, buf_str(&c->out), c->out.len);
+	buf_reset(&c->out);
+}
+
+static inline void memory_hold(void *carrier)
+{
+	say(carrier, "hold");
+	((struct carrier *)carrier)->is_held = true;
+}
+
+static inline void memory_release(void *carrier)
+{
+	say(carrier, "release");
+	((struct carrier *)carrier)->is_held = false;
+}
+
+static inline void memory_visit(void *carrier)
+{
+	if (((struct carrier *)carrier)->is_held)
+		say(carrier, "visit");
+}
+
+static inline void memory_status(const void *carrier, struct port_status *out)
+{
+	const struct carrier *c = carrier;
+
+	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting", .why = "" };
+}
+
+static inline void memory_close(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "closes");
+	buf_fini(&c->out);
+	*c = (struct carrier){ 0 };
+}
+
+static const struct port_ops memory_ops = {
+	.open = memory_open,
+	.start = memory_start,
+	.set_login = memory_set_login,
+	.is_up = memory_is_up,
+	.publish = memory_publish,
+	.flush = memory_flush,
+	.hold = memory_hold,
+	.release = memory_release,
+	.visit = memory_visit,
+	.status = memory_status,
+	.close = memory_close,
+};
+
+/* What the far end does: it takes the oldest message, or refuses it with the code. */
+static inline void takes_at(const char *name, int code, int line)
+{
+	struct carrier *c = find(name);
+
+	cr_assert_lt(c->acked_mid, c->last_mid, "line %d: nothing was sent", line);
+	c->events->acked(c->port, ++c->acked_mid, code, code ? "quota" : NULL);
+}
+#define takes(name)	    takes_at(name, 0, __LINE__)
+#define refuses(name, code) takes_at(name, code, __LINE__)
+
+/* And it breaks the connection, or is there again. */
+static inline void goes(const char *name)
+{
+	struct carrier *c = find(name);
+
+	c->is_up = false;
+	c->acked_mid = c->last_mid;
+	c->events->down(c->port, false);
+}
+
+static inline void comes(const char *name)
+{
+	find(name)->is_up = true;
+}
+
+static inline void sends_bytes(const char *name, const char *topic, const char *payload, size_t n)
+{
+	struct carrier *c = find(name);
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+
+	message_set_payload(&m, payload, n);
+	c->n_unacked++;
+	c->events->message(c->port, &m);
+	message_fini(&m);
+}
+
+static inline void sends(const char *name, const char *topic, const char *payload)
+{
+	char *q = quoted(payload);
+
+	sends_bytes(name, topic, q, strlen(q));
+	free(q);
+}
+
+/* --- the bridge around it ------------------------------------------------------------------ */
+
+#define LINKS 4
+
+static struct world w;
+static struct live_link_parts parts;
+static struct storage storage;
+static struct live_link *lives[LINKS];
+static int64_t now_ms;
+
+static inline void bridge_make_parts(void)
+{
+	char *dir = mem_printf("%s/state", w.dir);
+	struct err e = { 0 };
+
+	parts = (struct live_link_parts){ .port = &memory_ops,
+					  .port_ctx = &said,
+					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
+	cr_assert((parts.db = db_open(dir, NULL, &e)) && (parts.loop = loop_new(&e)) &&
+			  (parts.journal = journal_live_new(parts.db, &e)) &&
+			  (parts.letters = deadletter_live_new(parts.db, &e)),
+		  "%s", e.text);
+	now_ms = loop_now_ms(parts.loop);
+	storage = (struct storage){ .db = parts.db,
+				    .journal = parts.journal,
+				    .letters = parts.letters,
+				    .links = lives,
+				    .max_bytes = 1 << 30 };
+	free(dir);
+}
+
+static inline void bridge_free_parts(void)
+{
+	loop_free(parts.loop);
+	deadletter_live_free(parts.letters);
+	journal_live_free(parts.journal);
+	db_close(parts.db);
+}
+
+/* A generation with one link of this name between these dialects; `device`: of its south, or NULL. */
+static inline struct generation *bridge_generation(const char *name, const char *device,
+						   const char *south, const char *north)
+{
+	char *file = mem_printf("%s/%s.conf", w.dir, name);
+	struct generation *g;
+	struct err e = { 0 };
+	FILE *f = fopen(file, "w");
+
+	world_write(&w, "s", south);
+	world_write(&w, "n", north);
+	cr_assert_not_null(f);
+	fprintf(f, "links = ( { name = \"%s\";", name);
+	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\";");
+	if (device)
+		fprintf(f, " vars = { device = \"%s\"; };", device);
+	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; }; } );\n");
+	fclose(f);
+	g = generation_read(file, &w.path, &w.report);
+	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");
+	cr_assert(generation_make_executor(g, NULL, &e), "%s", e.text);
+	report_fini(&w.report);
+	free(file);
+	return g;
+}
+
+static inline void bridge_no_orphans(const char *link, size_t n)
+{
+	cr_assert(false, "%s: %zu", link, n);
+}
+
+/* Start its link: it is lives[storage.n_links - 1] then. */
+static inline void bridge_start_link(struct generation *g)
+{
+	struct err e = { 0 };
+	struct live_link *live = live_link_new(&parts, g, 0, &e);
+
+	cr_assert(live, "%s", e.text);
+	lives[storage.n_links++] = live;
+	cr_assert(live_link_open(live));
+}
+
+/* Once all are started: what earlier runs left is taken up. */
+static inline void bridge_resume(void)
+{
+	const struct journal_live_reader reader = { live_link_take_again, bridge_no_orphans };
+	struct err e = { 0 };
+
+	cr_assert(journal_live_resume(parts.journal, &reader, &e), "%s", e.text);
+	for (size_t i = 0; i < storage.n_links; i++)
+		live_link_resume(lives[i]);
+}
+
+static inline void bridge_commit(void)
+{
+	struct err e = { 0 };
+
+	cr_assert_eq(storage_commit(&storage, now_ms, true, &e), STORAGE_DONE, "%s", e.text);
+}
+
+static inline void expect_said_at(const char *wanted, int line)
+{
+	expect_text(buf_str(&said), wanted, "said", line);
+	buf_reset(&said);
+}
+#define expect(wanted) expect_said_at(wanted, __LINE__)
+
+#endif

@@ -1,0 +1,414 @@
+/* A live link with a real store, between ports in memory. */
+#include <criterion/criterion.h>
+
+#include "link/link.h"
+#include "store/deadletter.h"
+#include "unit/run/small_bridge.h"
+
+static struct generation *generation;
+static struct live_link *live;
+
+static void start_link(void)
+{
+	bridge_make_parts();
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
+}
+
+static void start(const char *south, const char *north)
+{
+	generation = bridge_generation("link", NULL, south, north);
+	start_link();
+	expect("south opens\nsouth starts\nnorth opens\nnorth starts\n");
+}
+
+static void set_up(void)
+{
+	world_init(&w);
+}
+
+static void end_link(void)
+{
+	parts.is_closing = true;
+	live_link_free(live);
+	bridge_free_parts();
+}
+
+static void tear_down(void)
+{
+	end_link();
+	generation_free(generation);
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(live_link, .init = set_up, .fini = tear_down);
+
+/* A crash: nothing is told to anybody. */
+static void restart(void)
+{
+	end_link();
+	buf_reset(&said);
+	start_link();
+	buf_reset(&said);
+}
+
+/* The first half of a turn of the loop: what came in becomes durable. */
+static void commit(void)
+{
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	bridge_commit();
+}
+
+static void turn_at(const char *wanted, int line)
+{
+	commit();
+	expect_said_at("", line); /* nothing leaves before it is durable */
+	live_link_flush(live, now_ms);
+	expect_said_at(wanted, line);
+}
+#define turn(wanted) turn_at(wanted, __LINE__)
+
+static void expect_letters_at(uint64_t n, int line)
+{
+	struct deadletter_totals totals;
+	struct err e = { 0 };
+
+	commit(); /* they are stored with the next turn */
+	cr_assert(deadletters_totals(deadletter_live_stored(parts.letters), &totals, &e));
+	cr_expect_eq(totals.count, n, "line %d: %llu", line, (unsigned long long)totals.count);
+}
+#define expect_letters(n) expect_letters_at(n, __LINE__)
+
+/* --- messages that report and such that ask ------------------------------------------------- */
+
+#define S_REPORTS                                                                                  \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'space_info', topic: 's/{device}/space' }",                              \
+		 "")
+/* A payload may say whose it is. */
+#define N_REPORTS                                                                                  \
+	NORTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'space_info', topic: 'space', read: 'f' }",                              \
+		 "def f: {device: .payload.who, body: {}};")
+#define S_ASKS                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' }",                        \
+		 "")
+#define N_ASKS                                                                                     \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 'n/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did/{id}' }",                        \
+		 "")
+
+Test(live_link, what_comes_in_leaves_and_is_acknowledged_when_it_is_durable)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	cr_expect_gt(live_link_journal_bytes(live), 0);
+	turn("");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+Test(live_link, what_was_not_acknowledged_goes_again_over_the_next_connection)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {\"a\":1}\nnorth n/d/t {\"a\":2}\n");
+	takes("north");
+	goes("north");
+	turn("");
+	comes("north");
+	turn("north n/d/t {\"a\":2}\n");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
+}
+
+Test(live_link, what_was_not_acknowledged_goes_again_after_a_restart)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	restart();
+	turn("north n/d/t {\"a\":1}\n");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->resumed, 1);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	restart();
+	turn("");
+}
+
+Test(live_link, what_the_far_end_refuses_is_a_dead_letter)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	refuses("north", 0x97);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
+	find("north")->max_bytes = 4;
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_TOO_LARGE], 1);
+	expect_letters(2);
+	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+Test(live_link, a_source_is_held_while_its_target_takes_nothing)
+{
+	size_t n = 1 << 20, n_sent = 0;
+	char *large = mem_zalloc(n);
+
+	memset(large, ' ', n);
+	memcpy(large, "{\"a\":1", 6);
+	large[n - 1] = '}';
+	start(S_REPORTS, N_REPORTS);
+	goes("north");
+	for (; n_sent < 8; n_sent++)
+		sends_bytes("south", "s/d/t", large, n);
+	turn("south acks 8\nsouth hold\n"); /* 8 MB that came, and 8 that wait */
+	sends("north", "space", "{'who':'d'}");
+	turn("south s/d/space {}\nnorth acks 1\n");
+	find("south")->is_up = false;
+	sends("north", "space", "{'who':'e'}");
+	turn("north acks 1\nsouth visit\n");
+	comes("north");
+	commit();
+	live_link_flush(live, now_ms);
+	buf_reset(&said);
+	while (n_sent-- > 0)
+		takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 8);
+	comes("south");
+	turn("south s/e/space {}\nsouth release\n");
+	free(large);
+}
+
+Test(live_link, what_is_too_much_for_the_platforms_pace_goes_later)
+{
+	start(S_REPORTS, NORTHERN("limits: { messages_per_second: 5 },",
+				  "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {'a':1}\n");
+	cr_expect_leq(live_link_next_deadline(live), now_ms + 250);
+	now_ms += 250;
+	turn("north n/d/t {'a':2}\n");
+	cr_expect_gt(live_link_next_deadline(live), now_ms + 1000, "nothing waits");
+}
+
+Test(live_link, all_sources_are_held_when_nothing_can_be_stored)
+{
+	start(S_REPORTS, N_REPORTS);
+	live_link_hold_sources(live, true, now_ms);
+	expect("south hold\nnorth hold\n");
+	live_link_hold_sources(live, true, now_ms);
+	expect("");
+	live_link_hold_sources(live, false, now_ms);
+	expect("south release\nnorth release\n");
+}
+
+Test(live_link, a_command_that_waits_too_long_is_answered)
+{
+	start(S_ASKS, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	cr_expect_lt(live_link_next_deadline(live), now_ms + 60000);
+	now_ms += 20000;
+	turn("");
+	now_ms += 40000;
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"expired\"}\n");
+	comes("south");
+	turn(""); /* it is not obeyed late */
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+}
+
+Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
+{
+	start(S_REPORTS, N_REPORTS);
+	goes("north");
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	now_ms += parts.max_age_ms;
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
+	expect_letters(1);
+}
+
+/* --- handshakes */
+
+#define S_JOIN                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'provision', topic: 'join' },"                                           \
+		 "{ kind: 'provision_reply', topic: 'joined' }",                                   \
+		 "")
+#define N_JOIN                                                                                     \
+	NORTHERN("credentials: ['token'],"                                                         \
+		 "session: { username: '{token}', provisioning: { username: 'provision' } },",     \
+		 "{ kind: 'provision', topic: 'P/ask' },"                                          \
+		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
+		 "{ kind: 'telemetry', topic: 'T/{device}' }",                                     \
+		 "")
+
+static void start_join(void)
+{
+	generation = bridge_generation("link", "d1", S_JOIN, N_JOIN);
+	start_link();
+	expect("south opens\nsouth starts\nnorth opens\n"); /* it has nothing to log in with */
+}
+
+Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	live_link_flush(live, now_ms);
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	generation_run(generation);
+	expect("north login T1\nnorth starts\nasks closes\n");
+	turn("south joined {\"status\":\"SUCCESS\",\"token\":\"T1\",\"device_id\":\"d1\","
+	     "\"credentials_type\":\"ACCESS_TOKEN\"}\n");
+	restart();
+	cr_expect(find("north")->is_up, "it logs in with what was issued");
+	buf_reset(&said);
+	find("north")->events->down(find("north")->port, true); /* they are refused */
+	sends("south", "join", "{'device_name':'D'}");
+	generation_run(generation);
+	expect("asks opens\nasks starts\n");
+}
+
+Test(live_link, handshakes_share_the_port)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	sends("south", "join", "{'device_name':'E'}");
+	commit();
+	live_link_flush(live, now_ms);
+	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D'}\n");
+	takes("asks");
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask {'device_name':'E'}\n");
+}
+
+Test(live_link, a_handshake_is_given_up_with_its_port)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	live_link_flush(live, now_ms);
+	buf_reset(&said);
+	now_ms += 30000;
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	expect("asks closes\n");
+	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
+}
+
+Test(live_link, a_handshake_whose_port_cannot_be_had_is_given_up_in_its_time)
+{
+	start_join();
+	refuses_to_open = true;
+	sends("south", "join", "{'device_name':'D'}");
+	turn("south acks 1\n");
+	now_ms += 30000;
+	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
+}
+
+/* --- stopping */
+
+Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	live_link_stop(live);
+	cr_expect_not(live_link_has_settled(live));
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	sends("south", "s/d/t", "{'a':2}"); /* after it was told to stop */
+	cr_expect_not(live_link_is_drained(live));
+	takes("north");
+	cr_expect(live_link_has_settled(live));
+	turn("south acks 1\nnorth n/d/t {\"a\":2}\n");
+	cr_expect_not(live_link_is_drained(live));
+	goes("north");
+	cr_expect(live_link_is_drained(live), "nobody can tell when it comes again");
+}
+
+/* --- a side with several ports */
+
+static void add_port(enum side side, const char *device)
+{
+	struct session_login login = { 0 };
+	struct port *p = live_link_add_port(live, side, device, false);
+	struct err e = { 0 };
+
+	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
+	memory_start(p->carrier);
+	buf_reset(&said);
+}
+
+Test(live_link, a_message_goes_to_the_port_of_its_device)
+{
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	add_port(NORTH, "f");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':2}");
+	sends("south", "s/f/t", "{'a':3}");
+	turn("south acks 3\nnorth n/d/t {\"a\":1}\nnorth/e n/e/t {\"a\":2}\n"
+	     "north/f n/f/t {\"a\":3}\n");
+	takes("north/e");
+	takes("north/f");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
+	goes("north/e");
+	sends("south", "s/e/t", "{'a':4}"); /* waits, and nobody else does */
+	sends("south", "s/f/t", "{'a':5}");
+	turn("south acks 2\nnorth/f n/f/t {\"a\":5}\n");
+	comes("north/e");
+	turn("north/e n/e/t {\"a\":4}\n");
+}
+
+Test(live_link, what_comes_on_a_devices_port_is_that_devices)
+{
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	sends("north/e", "space", "{}");
+	turn("south s/e/space {}\nnorth/e acks 1\n");
+	sends("north/e", "space", "{'who':'d'}");
+	turn("north/e acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_OTHER_DEVICE], 1);
+	sends("north", "space", "{'who':'d'}");
+	turn("south s/d/space {}\nnorth acks 1\n");
+}
+
+Test(live_link, all_ports_of_a_side_are_held_and_looked_at)
+{
+	static const enum side sides[] = { SOUTH, NORTH, NORTH, NORTH };
+	const struct port *p = NULL;
+	struct live_link_port seen;
+	size_t n = 0;
+
+	start(S_REPORTS, N_REPORTS);
+	add_port(NORTH, "e");
+	live_link_hold_sources(live, true, now_ms);
+	expect("south hold\nnorth hold\nnorth/e hold\n");
+	for (; (p = live_link_next_port(live, p)) != NULL; n++) {
+		live_link_look_at_port(p, &seen);
+		cr_expect_eq(seen.side, sides[n]);
+		cr_expect_eq(seen.is_provisioning, n == 2);
+		cr_expect_eq(seen.carrier.phase == NULL, n == 2, "it is not open");
+	}
+	cr_expect_eq(n, 4);
+}
