@@ -202,7 +202,7 @@ static const struct option_row options[] = {
 	  NULL, offsetof(struct cli, is_schema) },
 	{ OPT_LINK, 0, "link", "LINK", "only those of this link", take_link, 0 },
 	{ OPT_REASON, 0, "reason", "REASON",
-	  "only those with this reason: mapping-error (queue-full: too-large, stopping)",
+	  "only those with this reason, say mapping-error",
 	  take_reason, 0 },
 	{ OPT_ROUTE, 0, "route", "KIND", "only messages of this kind; none: not known", take_route,
 	  0 },
