@@ -1,3 +1,5 @@
+/* assert_guard.c -- in a call: between assert_guard_call() and its return.  Armed: the library is on the stack
+ * above us and none of our own frames is above it, so to jump is to leave its frames only. */
 #include "net/assert_guard.h"
 
 #include <assert.h>

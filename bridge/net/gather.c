@@ -1,3 +1,10 @@
+/* gather.c -- the two buffers of a session, and the functions in the place of libc's.
+ *
+ * `current` is the session that this thread works on, NULL outside of gather_begin() and gather_end(); for
+ * every other descriptor, and every other thread, the functions below are libc's.  Of both buffers the first
+ * *_done bytes are used up.  A reader is told EAGAIN only if the buffer is empty and the socket was (or
+ * may_fill forbids to ask it), so nobody sleeps on bytes that are here already if he asks
+ * gather_has_input(); and bytes leave in the order in which they were put, whoever flushes. */
 #include "net/gather.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,11 @@
+/* loop.c -- a turn: libuv's timers, then before_sleep, the sleep, then what became ready; so before_sleep is
+ * the one place that comes after all input and before any waiting.
+ *
+ * libuv must not poll a descriptor that somebody else closes, and libmosquitto closes its own before it
+ * says so.  So the sessions are in an epoll of ours, and libuv polls that one descriptor.  The kernel
+ * takes a closed descriptor out of an epoll by itself; by_fd[] knows which watch had a number last, so
+ * that one whose descriptor is closed, and whose number has been given again, disturbs nobody.
+ * Level-triggered, because the library reads as many packets as it likes. */
 #include "net/loop.h"
 
 #include <assert.h>

@@ -1,4 +1,19 @@
-/* session.c -- the life of a session: from its making over login, holding and visits to its end. */
+/* session.c -- the life of a session: from its making over login, holding and visits to its end.
+ *
+ *	IDLE -> LOOKUP -> LOGIN -> UP	and from each of the three, when it ends, to WAITING, from there
+ *					to LOOKUP again; or to IDLE, if the session is held
+ *
+ * `attempt` is there from LOOKUP to UP and nowhere else; in LOOKUP it belongs to a thread, and nobody looks
+ * into it.  `timer` is the phase's: in WAITING the next try, in LOOKUP the warning, from LOGIN on the
+ * tick that keepalive and deadlines need.  Every call into the library is followed by conclude(), when
+ * the library is off the stack: there, or in a call of the caller's, an attempt ends, never in a
+ * callback (in_library).
+ *
+ * A held session takes nothing in.  wants_held is the caller's wish, is_held that of the connection at hand:
+ * to be held comes into force at once, to be released with the next connection.  A connection made while
+ * held is a visit: up to its first session_flush() it writes and does not read, so there is nothing that
+ * it could acknowledge; then (is_written) it reads and does not write, for the acknowledgements of what it
+ * brought, and ends. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +41,7 @@ static struct session_filter *copy_filters(const struct session_filter *from, si
 	struct session_filter *to = n ? mem_zalloc(n * sizeof *to) : NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		assert(from[i].qos <= 1); /* QoS 2 loses messages (libraries, 1.5) */
+		assert(from[i].qos <= 1); /* the library loses messages of QoS 2: attempt.c */
 		to[i] = (struct session_filter){ mem_strdup(from[i].filter), from[i].qos };
 	}
 	return to;

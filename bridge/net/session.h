@@ -3,7 +3,7 @@
  * Only session*.c and attempt.* see libmosquitto.  Each connect uses a new libmosquitto handle (values learnt from
  * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
  * Nothing leaves before session_flush(), so an acknowledgement cannot overtake what the caller does
- * between reading and flushing (libraries: mosquitto_threaded_set).  Loop thread only.
+ * between reading and flushing (attempt.c says how).  Loop thread only.
  *
  * Callbacks collect; they must not free the session. */
 #ifndef BRIDGE_SESSION_H

@@ -1,7 +1,6 @@
 /* tls.h -- one verifying SSL_CTX per endpoint, shared by its connects.
  *
- * The peer's certificate must chain to the CA and carry the host's name (libmosquitto's own check up
- * to 2.0.22 accepts a NUL in a name; OpenSSL's does not).  TLS 1.2 at least. */
+ * The peer's certificate must chain to the CA and carry the host's name.  TLS 1.2 at least. */
 #ifndef BRIDGE_TLS_H
 #define BRIDGE_TLS_H
 

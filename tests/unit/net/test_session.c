@@ -1217,8 +1217,6 @@ Test(session, reads_a_burst_to_its_end)
 	without_fake(&b, &f);
 }
 
-/* What OpenSSL holds already, no poll tells, and libmosquitto stops reading once its wake-up pipe is
- * full (libraries, 2.3). */
 Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_tls)
 {
 	struct session_conf conf;
@@ -1229,6 +1227,8 @@ Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_t
 	expect_held_session(&b, &conf);
 }
 
+/* What OpenSSL holds already, no poll tells, and libmosquitto stops reading once its wake-up pipe is
+ * full (bridge/net/attempt.c). */
 Test(session, reads_all_packets_of_one_tls_record)
 {
 	struct fake f = { .connack = { 0x20, 2, 0, 0 },
