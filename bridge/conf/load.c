@@ -72,7 +72,7 @@ struct mapping *loader_get(struct loader *l, const char *name, const char *where
 	for (size_t i = 0; i < l->n; i++)
 		if (strcmp(l->items[i].name, name) == 0)
 			return l->items[i].mapping;
-	/* clearenv() would leave NULL there, on which jq's `env` crashes (libraries, 4.2). */
+	/* clearenv() would leave NULL there, on which jq's `env` crashes (1.6 to 1.8.2). */
 	environ = nothing;
 	l->items = mem_grow(l->items, l->n, sizeof *l->items);
 	item = &l->items[l->n++];

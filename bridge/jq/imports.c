@@ -1,3 +1,6 @@
+/* imports.c -- jq finds modules by rules of its own, in places that depend on who imports; so each import
+ * is looked up here by the same rules, and must come out inside the mapping path.  Files are told apart by
+ * their real path.  is_open is what finds circles: a file that is reached again while it is open. */
 #include "jq/imports.h"
 
 #include <errno.h>

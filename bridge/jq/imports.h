@@ -1,7 +1,7 @@
 /* imports.h -- the source files of a mapping: its own and, following `import` and `include`, all that
  * jq would load with it.
  *
- * Each is read once, checked by jqlint, and asked for its metadata, which only jq can parse: that is
+ * Each is read once, checked by jq_lint, and asked for its metadata, which only jq can parse: that is
  * a callback.  Refused: `search` keys, data imports, modules outside the mapping path, circles. */
 #ifndef BRIDGE_IMPORTS_H
 #define BRIDGE_IMPORTS_H

@@ -1,6 +1,7 @@
 /* jq_hazard.h -- calls that are allowed in a mapping and that data from the network can turn against
- * it: on jq 1.6 some builtins hang or abort on ordinary content (libraries, section 4.4), and `//`
- * and large integers surprise on every version.
+ * it: on jq 1.6 some builtins hang or abort on ordinary content (`gsub("^ *"; "")` never ends, `[scan("[a-z]*")]`
+ * works on "kitchen" and crashes on "Küche", 1e18|todate aborts), and `//` and large integers
+ * surprise on every version.
  *
  * Found by words and literals alone, so only what is all but sure is told.  A line whose comment says
  * `# calque: checked` is not looked at: its author has. */

@@ -1,3 +1,5 @@
+/* jq_lex.c -- whether a word is code depends on what it stands in: `open` is the stack of that, and its
+ * height a token's depth.  In a string nothing is code until its \( , and in { } a name may be a key. */
 #include "jq/jq_lex.h"
 
 #include <stdlib.h>

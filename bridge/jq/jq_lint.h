@@ -4,7 +4,7 @@
  * input, writes, or stops the program is refused by name, wherever it stands as code: comments, text
  * of strings, .fields, $variables, @formats and object keys are no code, the \( ) in a string is.  A
  * `def` of such a name is refused too.  Which modules a file imports is asked of jq, not of this
- * module; it only tells their lines.  What is allowed and risky is left to jqhazard.h. */
+ * module; it only tells their lines.  What is allowed and risky is left to jq_hazard.h. */
 #ifndef BRIDGE_JQ_LINT_H
 #define BRIDGE_JQ_LINT_H
 

@@ -1,3 +1,9 @@
+/* mapping.c -- from a file to a program: the metadata first, then all that it names, then one jq state.
+ *
+ * The program imports the file as `m` and is called with [number, input]; the number says which function
+ * of the table runs (mapping_symbols.h).  A mistake does not end the loading where it is found: the
+ * file is looked at as far as it can be understood, so that one try tells all of its mistakes.  A
+ * mapping that was returned has none, and its program compiled. */
 #include "jq/mapping_inside.h"
 
 #include <stdlib.h>

@@ -23,7 +23,7 @@ struct vars;
 /* Load NAME.jq: a dialect, or a through file.  Checks everything and puts every mistake into the
  * report; NULL if there was any.  Refused: `search:` keys, data imports, modules outside the path,
  * and in the file and all it imports the functions that read something else than their input or
- * stop the program (design, section 2, "What jq may not").  Caller ends it with mapping_free(). */
+ * stop the program (jq_lint.c has the list).  Caller ends it with mapping_free(). */
 struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report);
 void mapping_free(struct mapping *m);
 
@@ -37,7 +37,8 @@ int mapping_through_fn(const struct mapping *m, enum flow flow);
 #define MAPPING_MAX_OUTPUTS	 10000
 #define MAPPING_MAX_OUTPUT_BYTES (16u << 20)
 
-/* What functions see: an object of these keys, in this order (design, section 2). */
+/* What functions see: an object of these keys, in this order.  mappings/README.md, "Functions", says to
+ * its readers which of them `read` gets and which `write`. */
 enum mapping_key {
 	SEEN_KIND,
 	SEEN_DEVICE,
