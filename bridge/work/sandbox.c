@@ -1,3 +1,9 @@
+/* sandbox.c -- what is forbidden fails with EPERM rather than killing the process: a library that asks for
+ * something that it can do without goes on.  glibc opens the file of the time zone when it is first
+ * needed, so that is done before the filter is in place; after that no file is ever opened.
+ *
+ * The limit of memory is on address space, the only one that a process can set for itself, and counts from
+ * what a fork of the bridge has already.  libjq aborts when it is reached, which is what is wanted. */
 #include "work/sandbox.h"
 
 #include <errno.h>

@@ -1,3 +1,14 @@
+/* worker.c -- the bridge's side of the workers.
+ *
+ * A worker is there (pid) or missing.  Jobs that it was given stay in `jobs`, oldest first, until their
+ * results are back, in the same order: so nothing needs a number, and when the process ends, the one it
+ * had in hand is the (started - n_back)th.  `started` is in memory that both see, since a process that
+ * crashes or is killed says nothing any more.  What is in `jobs` when a process is replaced is given
+ * to the next one from the beginning.
+ *
+ * Who ends: one that died (its socket ends), one that used WORKER_JOB_MS of processor time for one job
+ * (check()), one that said what it was not told to say.  A second attempt, because the fault may be another
+ * job's before it (memory, mostly: jobs share a process); not a third, because then it is most likely its own. */
 #include "work/worker.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* worker.h -- the processes that translate, as a hand of the executor.
+/* worker.h -- the processes that translate, as a worker pool of the executor.
  *
  * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
  * takes too long or too much memory, is replaced at once.  The job it had in hand gets a second

@@ -1,3 +1,7 @@
+/* worker_child.c -- runs in the sandbox.  Plans, mappings and readers are those of the bridge at the time
+ * of the fork and at the same addresses, so frames may name them by address; device tables are told
+ * when they change.  `started` goes up before a job is looked at, so that whatever it does to this
+ * process is its own.  There is no error to report to: what cannot go on ends the process. */
 #include "work/worker_child.h"
 
 #include <errno.h>
