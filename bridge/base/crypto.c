@@ -1,3 +1,6 @@
+/* crypto.c -- nothing here is of our own invention.  OpenSSL queues its errors per thread and answers later
+ * questions from that queue, so whoever fails empties it.  What can fail only in a broken process
+ * (must()) ends it: an id that is not random, or a seal that does not hold, would be worse. */
 #include "base/crypto.h"
 
 #include <limits.h>

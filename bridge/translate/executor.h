@@ -5,7 +5,7 @@
  * one message leads to is done before the next message).  Strands do not wait for each other.
  *
  * Translation is a function of the job, so it may be done ahead of its turn and anywhere: in place,
- * or by a hand (worker processes).  What a job was told by its start() may have changed by the time
+ * or by a worker pool.  What a job was told by its start() may have changed by the time
  * its turn comes; it is asked again then, and done again if so. */
 #ifndef BRIDGE_EXECUTOR_H
 #define BRIDGE_EXECUTOR_H
@@ -28,12 +28,12 @@ struct worker_pool {
 	void *ctx;
 };
 
-/* `hand` NULL: in place, within executor_run().  Borrowed. */
+/* `pool` NULL: in place, within executor_run().  Borrowed. */
 struct executor *executor_new(const struct worker_pool *pool);
 void executor_free(struct executor *t); /* NULL is allowed; strands must be gone */
 
 struct strand *strand_new(struct executor *t);
-/* Jobs that are not complete are dropped; the hand must have ended, or not have any. */
+/* Jobs that are not complete are dropped; the pool must have ended, or not have any of them. */
 void strand_free(struct strand *s);
 
 /* The job is the caller's: its start() is called at least once, then its done() once, from

@@ -1,3 +1,6 @@
+/* job_codec.c -- put and get (or borrow) of each piece stand side by side, and go through it in the same
+ * order.  A job is read where it arrived: its texts are borrowed from the buffer, and what has an address
+ * on both sides (plan, readers) is that address.  Results are copied. */
 #include "translate/job_codec.h"
 #include "translate/translate_inside.h"
 

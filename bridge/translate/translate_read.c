@@ -1,4 +1,8 @@
-/* translate_read.c -- READ jobs: a message of some rows to plain messages, through the through files. */
+/* translate_read.c -- READ jobs: a message of some rows to plain messages, through the through files.
+ *
+ * What is the same for all rows of the job (topic, device, payload in their format) is made once; what
+ * belongs to the row in hand stands at the end of struct reading.  What a row put out before it failed is
+ * taken back. */
 #include <stdlib.h>
 #include <string.h>
 
