@@ -1,4 +1,4 @@
-/* cases.h -- case files: mappings' tests as data (design, section 2). */
+/* cases.h -- case files: mappings' tests as data (mappings/README.md, "Case files"). */
 #ifndef BRIDGE_CASES_H
 #define BRIDGE_CASES_H
 

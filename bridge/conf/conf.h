@@ -1,4 +1,4 @@
-/* conf.h -- the configuration file, read into one immutable struct (design, section 4).
+/* conf.h -- the configuration file, read into one immutable struct; conf.c has the table of its keys.
  *
  * Reading reports every mistake as "FILE:LINE: KEY: text".  Secrets ("env:NAME", "file:PATH") are
  * resolved while reading. */

@@ -9,8 +9,8 @@ struct linkcheck;
 struct report;
 
 /* Report each ring of sessions through which messages would run, with the kinds that do.  What a
- * session itself gets back of what it wrote is no loop: it is known as an echo (design, section
- * 6).  One through which only handshakes would run is a warning. */
+ * session itself gets back of what it wrote is no loop: it is known as an echo
+ * (state/echo.h).  One through which only handshakes would run is a warning. */
 void loops_check(const struct linkcheck *links, size_t n, struct report *report);
 
 #endif

@@ -345,7 +345,7 @@ static bool is_uuid(const char *s)
 	return s[sizeof form - 1] == '\0';
 }
 
-/* A captured {id} that is not of the row's type does not match (design, section 2). */
+/* A captured {id} that is not of the row's type does not match, and another row may. */
 static bool id_converts(const struct reader *r, const char *topic)
 {
 	struct vars captures = { 0 };

@@ -220,7 +220,7 @@ Test(jtext, lenient_mode_mends)
 	static const struct {
 		const char *text, *want;
 	} cases[] = {
-		/* dialects.md, section 8: traps 15, 1, 2, 3 */
+		/* as shells leave it, and as samples in manuals of platforms are written */
 		{ "{attribute1: value1, attribute2: true}",
 		  "{\"attribute1\":\"value1\",\"attribute2\":true}" },
 		{ "{\"a\": 1, // the first\n \"b\": 2 // the last\n}", "{\"a\":1,\"b\":2}" },
@@ -305,7 +305,7 @@ Test(jtext, lenient_mode_does_not_take_everything)
 		read_fails(cases[i].text, strlen(cases[i].text), true, cases[i].want);
 }
 
-Test(jtext, curly_quotes_are_called_so) /* dialects.md, section 8: trap 32 */
+Test(jtext, curly_quotes_are_called_so) /* word processors and manuals make them */
 {
 	static const char *const quotes[] = { "\xe2\x80\x9c", "\xe2\x80\x98", "\xe3\x80\x8c",
 					      "\xef\xbc\x82" };
@@ -403,7 +403,7 @@ Test(jtext, elements_come_in_order)
 	}
 }
 
-Test(jtext, the_last_of_several_fields_wins) /* dialects.md, section 8: trap 43 */
+Test(jtext, the_last_of_several_fields_wins) /* as the platforms' own readers do */
 {
 	struct jslice v = { 0 };
 

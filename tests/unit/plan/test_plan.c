@@ -362,7 +362,7 @@ Test(plan, many_devices_do_not_fit_a_session_of_one)
 		NULL });
 }
 
-/* --- which device (design, section 4) */
+/* --- which device: plan_device_here() */
 
 static void expect_device_at(enum side side, const char *native, const char *here, int line)
 {

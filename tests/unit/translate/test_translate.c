@@ -275,7 +275,7 @@ Test(translate, functions_of_bytes_see_the_value_if_there_is_one)
 	expect_read_at(SOUTH, "s/d", "\xfe", 1, "t/d {'has':false,'value':null}\n", __LINE__);
 }
 
-/* --- wide integers (kinds.md, "Numbers") */
+/* --- wide integers: jq 1.6 makes doubles of them */
 
 #define WIDE "9007199254740993"
 
