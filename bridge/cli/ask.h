@@ -1,5 +1,5 @@
 /* ask.h -- ask the running bridge over its control socket, or when none runs, its state: the verb's
- * end of request.h. */
+ * end of control_request.h. */
 #ifndef BRIDGE_ASK_H
 #define BRIDGE_ASK_H
 

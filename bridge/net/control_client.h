@@ -1,4 +1,4 @@
-/* control_client.h -- the other end of control.h: ask a running bridge, line by line.  Blocks. */
+/* control_client.h -- the other end of control_server.h: ask a running bridge, line by line.  Blocks. */
 #ifndef BRIDGE_CONTROL_CLIENT_H
 #define BRIDGE_CONTROL_CLIENT_H
 

@@ -1,4 +1,4 @@
-/* control_request_table.h -- the rows of the table of requests, one file each.  Included by request*.c only. */
+/* control_request_table.h -- the rows of the table of requests, one file each.  Included by control_request*.c only. */
 #ifndef BRIDGE_CONTROL_REQUEST_TABLE_H
 #define BRIDGE_CONTROL_REQUEST_TABLE_H
 

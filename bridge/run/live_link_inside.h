@@ -1,6 +1,6 @@
-/* live_link_inside.h -- what the files of a live link link share: live_link.c (starting, ending, looking), live_link_session.c
- * (its sessions), line_link.c (what its link hands out) and line_turn.c (the turn of the loop).  Nobody
- * else includes it. */
+/* live_link_inside.h -- what the files of a live link share: live_link.c (starting, ending, looking),
+ * live_link_session.c (its sessions), live_link_link.c (what its link hands out) and live_link_turn.c (the
+ * turn of the loop).  Nobody else includes it. */
 #ifndef BRIDGE_LIVE_LINK_INSIDE_H
 #define BRIDGE_LIVE_LINK_INSIDE_H
 
@@ -50,11 +50,11 @@ struct session *live_link_make_session(struct peer *p, const struct session_logi
 void live_link_end_parcel(struct peer *p, struct parcel *parcel, enum outcome reason,
 			  const char *text);
 
-/* --- line_link.c */
+/* --- live_link_link.c */
 
 extern const struct link_ops live_link_link_ops;
 
-/* --- line_turn.c */
+/* --- live_link_turn.c */
 
 /* What is held of a direction, in the link and for its target. */
 size_t live_link_held_bytes(const struct live_link *live, enum side source);
