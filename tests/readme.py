@@ -3,7 +3,8 @@
 
 A block ```sh is run; a block ```text right behind it is what it must print.  `sh background` starts a
 service, ended with the file; `sh by-ci` is what CI itself runs (tests/run).  The blocks of a file
-share one directory and one shell environment; the ports 1883 and 1884 stand for two real brokers.
+share one directory and one shell environment; the ports 1883 and 1884 stand for two real brokers, and
+examples/, tests/ and build/sanitize/ for those of this tree and of the calque under test.
 """
 import os
 import pathlib
@@ -16,7 +17,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FILES = ["README.md", "mappings/README.md"]
+FILES = ["README.md", "mappings/README.md", "bridge/README.md"]
 BLOCK = re.compile(r"^```(sh|text)( [a-z-]+)?\n(.*?)^```$", re.M | re.S)
 LIMIT_S = 240
 
@@ -46,14 +47,17 @@ class Shell:
         self.directory, self.ports = directory, ports
         binary = pathlib.Path(os.environ["CALQUE"]).resolve()
         path = f"{binary.parent}:/usr/bin:/usr/sbin:/bin:/sbin"
-        self.env = {"PATH": path, "HOME": str(directory), "CALQUE": str(binary), "CI": "true"}
+        self.env = {"PATH": path, "HOME": str(directory), "CALQUE": str(binary), "CI": "true",
+                    "PYTHONDONTWRITEBYTECODE": "1"}
+        self.build = binary.parent
         self.services = []
 
     def real(self, script):
         for written, port in self.ports.items():
             script = script.replace(written, str(port))
         script = script.replace("/tmp/", f"{self.directory}/")
-        return re.sub(r"^examples/", f"{ROOT}/examples/", script, flags=re.M)
+        script = script.replace("build/sanitize/", f"{self.build}/")
+        return re.sub(r"(?<![\w./-])(examples|tests)/", rf"{ROOT}/\1/", script)
 
     def run(self, script):
         keep = self.directory / ".env"

@@ -76,6 +76,20 @@ def kinds():
     return found[0]
 
 
+def kinds_in_code():
+    """Of each kind: its name, does the bridge's own logic always have a say, its flow, its reply."""
+    text = (ROOT / "bridge/message/kind.def").read_text()
+    rows = re.findall(r'^R(?:EPORT|EQUEST|EPLY)\(\w+, "(\w+)", FLOW_(\w+)(?:, KIND_(\w+))?(.*?)\)\n', text, re.M | re.S)
+    requests = set(re.findall(r"^REQUEST\(\w+, \"(\w+)", text, re.M))
+    return [(name, "LOGIC_ALWAYS" in more, flow.lower(), other.lower() if name in requests else "")
+            for name, flow, other, more in rows]
+
+
+def kinds_in_guide(text):
+    rows = re.findall(r"^\| `(\w+)`( \*)? \| (up|down) \| .* \| (?:`(\w+)`.*)?\|$", text, re.M)
+    return [(name, bool(star), flow, reply) for name, star, flow, reply in rows]
+
+
 def run(command, text=""):
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
 
@@ -182,12 +196,14 @@ def make_table(flows):
 
 
 def main():
-    text, all_kinds = GUIDE.read_text(), kinds()
-    flows = dict(re.findall(r"^\| `(\w+)`(?: \*)? \| (up|down) \|", text, re.M))
-    if list(flows) != all_kinds:
-        print(f"kinds.md has {sorted(set(all_kinds) - set(flows))} not, or in another order, "
-              f"and {sorted(set(flows) - set(all_kinds))} too many")
+    text, told = GUIDE.read_text(), kinds_in_code()
+    assert [kind for kind, *_ in told] == kinds()
+    if kinds_in_guide(text) != told:
+        print("mappings/kinds.md: the table of kinds is not what message/kind.def says (kind, star, flow, answered by)",
+              *difflib.unified_diff(*[list(map(str, k)) for k in (kinds_in_guide(text), told)], "kinds.md", "kind.def",
+                                    n=0, lineterm=""), sep="\n")
         return 1
+    flows = {kind: flow for kind, _, flow, _ in told}
     before, rest = text.split(BEGIN)
     old, behind = rest.split(END)
     new = make_table(flows)
@@ -197,7 +213,7 @@ def main():
         print("mappings/kinds.md: not what the mappings say; tests/spelling.py --write puts it right",
               *difflib.unified_diff(old.splitlines(), new.splitlines(), "kinds.md", "mappings", n=0, lineterm=""), sep="\n")
         return 1
-    print(f"{len(all_kinds)} kinds, {new.count(chr(10)) - 2} rows")
+    print(f"{len(flows)} kinds, {new.count(chr(10)) - 2} rows")
     return 0
 
 

@@ -1,4 +1,4 @@
-/* state_json.h -- reading the JSON values of rows that a machine of core gets back at start (change.h). */
+/* state_json.h -- reading the JSON values of rows that a machine gets back at start (change.h). */
 #ifndef BRIDGE_STATE_JSON_H
 #define BRIDGE_STATE_JSON_H
 
