@@ -194,6 +194,19 @@ Test(live_link, a_source_is_held_while_its_target_takes_nothing)
 	free(large);
 }
 
+Test(live_link, what_is_too_much_for_the_platforms_pace_goes_later)
+{
+	start(S_REPORTS, NORTHERN("limits: { messages_per_second: 5 },",
+				  "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {'a':1}\n");
+	cr_expect_leq(live_link_next_deadline(live), now_ms + 250);
+	now_ms += 250;
+	turn("north n/d/t {'a':2}\n");
+	cr_expect_gt(live_link_next_deadline(live), now_ms + 1000, "nothing waits");
+}
+
 Test(live_link, all_sources_are_held_when_nothing_can_be_stored)
 {
 	start(S_REPORTS, N_REPORTS);
@@ -275,6 +288,19 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	sends("south", "join", "{'device_name':'D'}");
 	generation_run(generation);
 	expect("asks opens\nasks starts\n");
+}
+
+Test(live_link, handshakes_share_the_port)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	sends("south", "join", "{'device_name':'E'}");
+	commit();
+	live_link_flush(live, now_ms);
+	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D'}\n");
+	takes("asks");
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask {'device_name':'E'}\n");
 }
 
 Test(live_link, a_handshake_is_given_up_with_its_port)
