@@ -12,7 +12,6 @@
 #include "message/side.h"
 #include "run/port.h"
 
-struct conf_link;
 struct db;
 struct err;
 struct generation;
@@ -23,7 +22,6 @@ struct live_link;
 struct link_counters;
 struct loop;
 struct message;
-struct plan;
 struct port;
 struct record;
 struct journal_live;
