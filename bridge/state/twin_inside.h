@@ -1,6 +1,6 @@
 /* twin_inside.h -- what the files of the twins share: twin.c (pushes and their confirmation),
- * twin_news.c (what a config body says that is new), twin_text.c (the bodies that go out) and
- * twin_row.c (the rows of the state).  Nobody else includes it. */
+ * twin_diff.c (what a config body says that is new), twin_body.c (the bodies that go out) and
+ * twin_store.c (the rows of the state).  Nobody else includes it. */
 #ifndef BRIDGE_TWIN_INSIDE_H
 #define BRIDGE_TWIN_INSIDE_H
 
@@ -64,7 +64,7 @@ static inline void set_bool(json_object *object, const char *key, bool value)
 
 void twin_free(void *twin);
 
-/* --- twin_news.c */
+/* --- twin_diff.c */
 
 /* Deeply, and numbers by value: many a device gives 10.0 back as 10, which for json_object_equal() is
  * something else. */
@@ -77,7 +77,7 @@ bool twin_read_news(struct news *n, struct jslice body, struct err *e);
 void twin_compare_news(struct news *n, const struct twin *w);
 void twin_fini_news(struct news *n);
 
-/* --- twin_text.c: everything is appended */
+/* --- twin_body.c: everything is appended */
 
 /* The body of the `config` that goes on. */
 void twin_put_config(struct buf *out, const struct twin *w, const struct news *n);
@@ -92,7 +92,7 @@ void twin_put_filled(struct buf *out, struct jslice body, const struct twin *w, 
 void twin_put_field(struct buf *out, size_t start, const struct jfield *f);
 void twin_put_end(struct buf *out, size_t start);
 
-/* --- twin_row.c */
+/* --- twin_store.c */
 
 void twin_put_row(const char *device, const struct twin *w, struct changes *out);
 
