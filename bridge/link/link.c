@@ -12,10 +12,9 @@
 #include "message/hops.h"
 #include "state/devices.h"
 #include "state/echo.h"
+#include "state/machine.h"
 #include "state/presence.h"
 #include "state/provision.h"
-#include "state/reported.h"
-#include "state/twin.h"
 #include "translate/executor.h"
 
 /* --- intakes ------------------------------------------------------------------------------- */
@@ -134,10 +133,10 @@ static uint64_t remember(struct link *l, enum side to, const struct message *m)
 {
 	struct match match;
 
-	if (!l->echo[to])
+	if (!l->echoes->side[to])
 		return 0;
 	plan_match(l->plan, to, m->topic, &match);
-	return match.n ? echo_sent(l->echo[to], m->topic, m->payload, m->payload_len) : 0;
+	return match.n ? echo_sent(l->echoes->side[to], m->topic, m->payload, m->payload_len) : 0;
 }
 
 static void hand_out(struct link *l, struct intake *in, struct output *o)
@@ -261,7 +260,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		logic_note_carried(l, item);
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;
-	if (l->mark && !l->echo[to] && !o.is_provisioning && o.message.properties.n == 0)
+	if (l->mark && !l->echoes->side[to] && !o.is_provisioning && o.message.properties.n == 0)
 		hops_put(&o.message.properties, in->hops, l->mark);
 	send_output(l, in, &o);
 }
@@ -330,7 +329,7 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	return t;
 }
 
-static void begin_step(struct link *l, int64_t now_ms)
+void link_begin_step(struct link *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
 	l->n_step = l->changes.n;
@@ -338,16 +337,16 @@ static void begin_step(struct link *l, int64_t now_ms)
 
 void link_task_begin(struct task *t)
 {
-	begin_step(t->link, t->intake->at_ms);
+	link_begin_step(t->link, t->intake->at_ms);
 }
 
 /* Jobs that are done elsewhere are done with a device table of their own. */
-static void tell_devices(struct link *l)
+void link_tell_devices(struct link *l)
 {
 	for (; l->n_told < l->changes.n; l->n_told++) {
 		const struct change *c = &l->changes.items[l->n_told];
 
-		if (strcmp(c->machine, "device") != 0)
+		if (strcmp(c->machine, devices_machine.name) != 0)
 			continue;
 		strand_tell(l->strand, l->plan, c->key, c->value);
 		l->n_device_changes++;
@@ -358,7 +357,7 @@ void link_task_end(struct task *t)
 {
 	struct link *l = t->link;
 
-	tell_devices(l);
+	link_tell_devices(l);
 	if (l->changes.n > l->n_step)
 		t->intake->is_decided = true;
 	task_free(t);
@@ -452,102 +451,6 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 					 .reply_topic = reply_topic });
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
-
-static struct intake *own_intake(struct link *l, enum flow flow)
-{
-	struct intake *in = link_intake(l, flow, NULL, NULL, INTAKE_OWN);
-
-	in->is_settled_well = true;
-	return in;
-}
-
-/* There will be no reply. */
-static void give_up(struct link *l, const struct pairing *p, const char *why)
-{
-	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
-
-	logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
-	pairings_close(l->pairings, p, &l->changes);
-	link_release(l, in);
-}
-
-static void expire_pairings(struct link *l)
-{
-	const struct pairing *p;
-
-	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL)
-		give_up(l, p, "timeout");
-}
-
-void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
-{
-	const struct order *o = order ? &origin->orders[order - 1] : NULL;
-	const struct pairing *p =
-		o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
-
-	begin_step(l, now_ms);
-	strand_begin(l->strand);
-	if (p) /* else it was told of a time-out before */
-		give_up(l, p, "expired");
-	strand_end(l->strand);
-	link_done(l, origin, o ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
-}
-
-static void with_own_intake(struct link *l, struct provision_actions *acts)
-{
-	struct intake *in;
-
-	if (acts->n == 0)
-		return;
-	in = own_intake(l, FLOW_UP);
-	logic_provision(l, in, acts);
-	link_release(l, in);
-}
-
-void link_tick(struct link *l, int64_t now_ms)
-{
-	struct provision_actions acts = { 0 };
-
-	if (l->n_deciding > 0)
-		return; /* soon */
-	begin_step(l, now_ms);
-	strand_begin(l->strand);
-	expire_pairings(l);
-	provisions_expire(l->provisions, now_ms, &l->changes, &acts);
-	with_own_intake(l, &acts);
-	strand_end(l->strand);
-}
-
-int64_t link_next_deadline(const struct link *l)
-{
-	int64_t a = pairings_next_deadline(l->pairings);
-	int64_t b = provisions_next_deadline(l->provisions);
-
-	return a < b ? a : b;
-}
-
-void link_await_tick(struct link *l)
-{
-	l->awaits_tick = l->n_deciding > 0;
-}
-
-bool link_is_deciding(const struct link *l)
-{
-	return l->n_deciding > 0;
-}
-
-void link_resume(struct link *l, int64_t now_ms)
-{
-	struct provision_actions acts = { 0 };
-
-	begin_step(l, now_ms);
-	strand_begin(l->strand);
-	provisions_resume(l->provisions, now_ms + l->plan->request_timeout_ms, &acts);
-	with_own_intake(l, &acts);
-	strand_end(l->strand);
-}
-
 /* --- the rest ------------------------------------------------------------------------------ */
 
 struct link *link_new(const struct plan *plan, struct executor *executor,
@@ -561,16 +464,12 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->strand = strand_new(executor);
 	l->ops = *ops;
 	l->ctx = ctx;
-	l->pairings = pairings_new();
-	l->twins = twins_new();
-	l->presences = presences_new();
-	l->provisions = provisions_new();
-	l->reporteds = reporteds_new();
+	l->devices = plan->devices;
+	l->echoes = echoes_new(echoes);
+	machines_new(l);
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
-	for (int s = 0; s < SIDES; s++)
-		l->echo[s] = echoes[s] ? echo_new(side_name((enum side)s)) : NULL;
 	return l;
 }
 
@@ -587,63 +486,27 @@ void link_free(struct link *l)
 	l->is_ending = true;
 	free(l->mark);
 	strand_free(l->strand);
-	pairings_free(l->pairings);
-	twins_free(l->twins);
-	presences_free(l->presences);
-	provisions_free(l->provisions);
-	reporteds_free(l->reporteds);
-	if (l->carried)
-		echo_free(l->carried);
-	for (int s = 0; s < SIDES; s++)
-		if (l->echo[s])
-			echo_free(l->echo[s]);
+	machines_free(l);
+	echoes_free(l->echoes);
+	echo_free(l->carried);
 	changes_fini(&l->changes);
 	free(l);
 }
 
-static bool is_of_side(const char *key, enum side side)
+void link_await_tick(struct link *l)
 {
-	size_t len = strlen(side_name(side));
-
-	return strncmp(key, side_name(side), len) == 0 && key[len] == '/';
+	l->awaits_tick = l->n_deciding > 0;
 }
 
-/* A side that has No Local now needs no memory: its rows go. */
-static bool restore_echo(struct link *l, const char *key, const char *value, struct err *e)
+bool link_is_deciding(const struct link *l)
 {
-	for (int s = 0; s < SIDES; s++)
-		if (l->echo[s] && !echo_restore(l->echo[s], key, value, e))
-			return false;
-		else if (!l->echo[s] && is_of_side(key, (enum side)s))
-			changes_delete(&l->changes, "echo", key);
-	return true;
-}
-
-bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
-		  struct err *e)
-{
-	if (strcmp(machine, "pairing") == 0)
-		return pairings_restore(l->pairings, key, value, e);
-	if (strcmp(machine, "twin") == 0)
-		return twins_restore(l->twins, key, value, e);
-	if (strcmp(machine, "presence") == 0)
-		return presences_restore(l->presences, key, value, e);
-	if (strcmp(machine, "provision") == 0)
-		return provisions_restore(l->provisions, key, value, e);
-	if (strcmp(machine, "reported") == 0)
-		return reporteds_restore(l->reporteds, key, value, e);
-	if (strcmp(machine, "device") == 0)
-		return devices_restore(l->plan->devices, key, value, e);
-	if (strcmp(machine, "echo") == 0)
-		return restore_echo(l, key, value, e);
-	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
-	return false;
+	return l->n_deciding > 0;
 }
 
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 {
-	if (echo && l->echo[to])
-		echo_acked(l->echo[to], echo, now_ms);
+	if (echo && l->echoes->side[to])
+		echo_acked(l->echoes->side[to], echo, now_ms);
 }
 
 struct changes link_changes(struct link *l)
@@ -655,14 +518,14 @@ struct changes link_changes(struct link *l)
 
 const struct changes *link_echoes(struct link *l, enum side side)
 {
-	return l->echo[side] ? echo_changes(l->echo[side]) : NULL;
+	return l->echoes->side[side] ? echo_changes(l->echoes->side[side]) : NULL;
 }
 
 void link_changes_written(struct link *l)
 {
 	for (int s = 0; s < SIDES; s++)
-		if (l->echo[s])
-			echo_written(l->echo[s]);
+		if (l->echoes->side[s])
+			echo_written(l->echoes->side[s]);
 	changes_drop(&l->changes, l->n_ready);
 	l->n_told = l->changes.n; /* all are told in the step that made them */
 	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;

@@ -104,6 +104,10 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 /* After the last link_restore(): go on with what was in hand. */
 void link_resume(struct link *l, int64_t now_ms);
 
+/* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
+ * north was asked, messages on their way.  Who waits for a reply to it gets none. */
+void link_forget(struct link *l, const char *device);
+
 /* A message came in. */
 void link_receive(struct link *l, const struct arrival *a);
 /* One came in that cannot be had, since the library has dropped it: a dead letter without a message. */

@@ -1,6 +1,6 @@
-/* link_inside.h -- what the three files of a link share: link.c (intakes, sending, writing, time),
- * link_read.c (what comes in) and logic.c (the bridge's own logic, kind by kind).  Nobody else
- * includes it. */
+/* link_inside.h -- what the files of a link share: link.c (intakes, sending, writing), link_read.c (what comes
+ * in), logic.c and logic_state.c (the bridge's own logic, kind by kind) and machines.c (its state machines,
+ * and time).  Nobody else includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H
 
@@ -14,7 +14,9 @@
 #include "state/pairing.h"
 #include "translate/translate.h"
 
+struct devices;
 struct echo;
+struct echoes;
 struct presences;
 struct provision_actions;
 struct provisions;
@@ -33,10 +35,11 @@ struct link {
 	struct presences *presences;
 	struct provisions *provisions;
 	struct reporteds *reporteds;
-	bool keeps_reported;  /* the south can ask for its attributes */
+	struct devices *devices; /* the plan's */
+	struct echoes *echoes;	 /* sides that give our messages back */
+	bool keeps_reported;	 /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
-	struct echo *echo[SIDES]; /* NULL: that side does not give messages back */
-	char *mark;		  /* on the trail of what is sent; NULL: none is left */
+	char *mark;	      /* on the trail of what is sent; NULL: none is left */
 	struct changes changes;
 	size_t n_step;	/* of the changes: from before the event in hand */
 	size_t n_ready; /* of the changes: all that they lead to is there */
@@ -149,6 +152,18 @@ void link_write_canonical(struct link *l, struct intake *in, enum side to,
 void link_write_reply(struct link *l, struct intake *in, enum side caller,
 		      const struct canonical *reply, const struct canonical *request,
 		      const char *reply_topic);
+
+/* An event begins, at this time: what the state changes from now on is its work. */
+void link_begin_step(struct link *l, int64_t now_ms);
+/* Tell those who do jobs elsewhere what has changed in the device table. */
+void link_tell_devices(struct link *l);
+
+/* --- machines.c */
+
+void machines_new(struct link *l);
+void machines_free(struct link *l);
+/* A side said that the device is gone: drop what is known of it, but for what is still in hand. */
+void machines_device_gone(struct link *l, const char *device);
 
 /* --- link_read.c */
 

@@ -372,8 +372,8 @@ static enum outcome sort_out(struct link *l, enum side from, const struct messag
 {
 	if (m->retain && m->payload_len == 0)
 		return FILTERED_EMPTY_RETAIN;
-	if (is_new && l->echo[from] &&
-	    echo_take(l->echo[from], m->topic, m->payload, m->payload_len, l->now_ms))
+	if (is_new && l->echoes->side[from] &&
+	    echo_take(l->echoes->side[from], m->topic, m->payload, m->payload_len, l->now_ms))
 		return FILTERED_ECHO;
 	if (l->mark && hops_has(&m->properties, l->mark))
 		return FILTERED_LOOP;

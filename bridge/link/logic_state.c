@@ -7,7 +7,6 @@
 #include "link/link_inside.h"
 #include "state/devices.h"
 #include "state/echo.h"
-#include "state/presence.h"
 #include "state/reported.h"
 #include "state/twin.h"
 
@@ -168,14 +167,6 @@ static bool put_text_of(const struct canonical *p, const char *key, struct buf *
 	return jtext_field(canonical_body(p), key, &v) && jtext_string_decode(v, out);
 }
 
-static void forget(struct link *l, const char *device)
-{
-	twins_forget(l->twins, device, &l->changes);
-	presences_forget(l->presences, device, &l->changes);
-	reporteds_forget(l->reporteds, device, &l->changes);
-	devices_forget(l->plan->devices, device, &l->changes);
-}
-
 void logic_change_device(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -195,10 +186,10 @@ void logic_change_device(struct task *t, struct canonical *p)
 		buf_puts(&here, known); /* the table that it may lie in changes now */
 		t->intake->is_settled_well = true;
 		if (put_text_of(p, "new_name", &new_name))
-			devices_set(l->plan->devices, t->job.side, here.data, buf_str(&new_name),
+			devices_set(l->devices, t->job.side, here.data, buf_str(&new_name),
 				    &l->changes);
 		else
-			forget(l, here.data);
+			machines_device_gone(l, here.data);
 	}
 	buf_fini(&name);
 	buf_fini(&new_name);

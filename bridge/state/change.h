@@ -1,8 +1,8 @@
 /* change.h -- what a state machine wants remembered: a list of puts and deletes.
  *
  * The machines keep their state in memory and say what changed; whoever drives them writes the changes
- * to the store, together with what else happened in the same step, and gives the rows back through
- * their _restore() functions at the next start. */
+ * to the store, together with what else happened in the same step, and gives the rows back (`restore` in
+ * state/machine.h) at the next start. */
 #ifndef BRIDGE_CHANGE_H
 #define BRIDGE_CHANGE_H
 

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/state_json.h"
 
 #define MACHINE "device"
@@ -144,3 +145,7 @@ bool devices_restore(struct devices *t, const char *key, const char *value, stru
 	buf_fini(&text);
 	return ok;
 }
+
+MACHINE_FUNCTIONS(devices)
+
+const struct machine devices_machine = { .name = MACHINE, MACHINE_FIELDS };

@@ -12,6 +12,7 @@
 struct changes;
 struct devices;
 struct err;
+struct machine;
 
 struct devices *devices_new(void);
 void devices_free(struct devices *t);
@@ -30,5 +31,7 @@ void devices_set(struct devices *t, enum side side, const char *name, const char
 void devices_forget(struct devices *t, const char *name, struct changes *out);
 
 bool devices_restore(struct devices *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine devices_machine; /* state/machine.h */
 
 #endif

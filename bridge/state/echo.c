@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 
 #define MACHINE "echo"
 
@@ -250,3 +251,59 @@ bool echo_restore(struct echo *e, const char *key, const char *value, struct err
 	buf_fini(&hash);
 	return ok;
 }
+
+/* --- both sides ---------------------------------------------------------------------------- */
+
+struct echoes *echoes_new(const bool wanted[SIDES])
+{
+	struct echoes *all = mem_zalloc(sizeof *all);
+
+	for (int s = 0; s < SIDES; s++)
+		all->side[s] = wanted[s] ? echo_new(side_name((enum side)s)) : NULL;
+	return all;
+}
+
+void echoes_free(struct echoes *all)
+{
+	if (!all)
+		return;
+	for (int s = 0; s < SIDES; s++)
+		echo_free(all->side[s]);
+	free(all);
+}
+
+static bool is_of_side(const char *key, enum side side)
+{
+	size_t len = strlen(side_name(side));
+
+	return strncmp(key, side_name(side), len) == 0 && key[len] == '/';
+}
+
+bool echoes_restore(struct echoes *all, const char *key, const char *value, struct changes *out,
+		    struct err *err)
+{
+	for (int s = 0; s < SIDES; s++)
+		if (all->side[s] && !echo_restore(all->side[s], key, value, err))
+			return false;
+		else if (!all->side[s] && is_of_side(key, (enum side)s))
+			changes_delete(out, MACHINE, key);
+	return true;
+}
+
+static void machine_free(void *m)
+{
+	echoes_free(m);
+}
+
+static bool machine_restore(void *m, const char *key, const char *value, struct changes *out,
+			    struct err *err)
+{
+	return echoes_restore(m, key, value, out, err);
+}
+
+/* Its rows are hashes, which say nothing of devices; they end soon after the PUBACK. */
+const struct machine echo_machine = {
+	.name = MACHINE,
+	.free = machine_free,
+	.restore = machine_restore,
+};

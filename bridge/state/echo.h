@@ -10,9 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "message/side.h"
+
 struct changes;
 struct echo;
 struct err;
+struct machine;
 
 #define ECHO_AFTER_ACK_MS 10000
 #define ECHO_MAX	  100000 /* entries; beyond that the oldest is forgotten */
@@ -35,5 +38,18 @@ void echo_written(struct echo *e);
 /* Take back a row, if it is this memory's.  It ends as if its PUBACK came with the first message.
  * False sets *err: ERR_CORRUPT. */
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err);
+
+/* The memories of the sides of a link. */
+struct echoes {
+	struct echo *side[SIDES]; /* NULL: it has No Local, and needs none */
+};
+struct echoes *echoes_new(const bool wanted[SIDES]);
+void echoes_free(struct echoes *all);
+/* Take a row back.  That of a side that needs no memory now is deleted. */
+bool echoes_restore(struct echoes *all, const char *key, const char *value, struct changes *out,
+		    struct err *err);
+
+extern const struct machine
+	echo_machine; /* state/machine.h; of a struct echoes, whose `new` is apart */
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/state_json.h"
 
 #define MACHINE "pairing"
@@ -305,6 +306,28 @@ void pairings_close(struct pairings *t, const struct pairing *p, struct changes 
 	free_entry(it);
 }
 
+static void forget_counter(struct pairings *t, const char *device, struct changes *out)
+{
+	struct counter *c = map_remove_str(&t->counters, device);
+	char *key = mem_printf(COUNTER "%s", device);
+
+	if (c)
+		changes_delete(out, MACHINE, key);
+	free(c);
+	free(key);
+}
+
+void pairings_forget(struct pairings *t, const char *device, struct changes *out)
+{
+	struct map_pos pos = { 0 };
+	struct entry *it;
+
+	while ((it = map_next(&t->by_key, &pos)) != NULL)
+		if (strcmp(device_of(&it->pairing.request), device) == 0)
+			pairings_close(t, &it->pairing, out);
+	forget_counter(t, device, out);
+}
+
 const struct pairing *pairings_expired(const struct pairings *t, int64_t now_ms)
 {
 	if (pairings_next_deadline(t) > now_ms || t->by_key.n == 0)
@@ -410,3 +433,14 @@ bool pairings_restore(struct pairings *t, const char *key, const char *value, st
 		err_set(e, ERR_CORRUPT, "pairing '%s' is no pairing", key);
 	return ok;
 }
+
+MACHINE_FUNCTIONS(pairings)
+
+static int64_t machine_next_deadline(const void *m)
+{
+	return pairings_next_deadline(m);
+}
+
+const struct machine pairing_machine = { .name = MACHINE,
+					 MACHINE_FIELDS,
+					 .next_deadline = machine_next_deadline };

@@ -17,6 +17,7 @@
 
 struct changes;
 struct err;
+struct machine;
 struct pairings;
 
 struct pairing {
@@ -51,6 +52,9 @@ void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadli
 /* Close it; `p` is gone afterwards. */
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out);
 
+/* The device is gone: close what it asked, or was asked, without a word.  Its integer ids start at 1 again. */
+void pairings_forget(struct pairings *t, const char *device, struct changes *out);
+
 /* A pairing whose deadline is at or before now, the earliest first; NULL: none.  Close it to get
  * the next. */
 const struct pairing *pairings_expired(const struct pairings *t, int64_t now_ms);
@@ -59,5 +63,7 @@ int64_t pairings_next_deadline(const struct pairings *t);
 
 /* Take back a row that an earlier run put out.  ERR_CORRUPT: not such a row, nothing changed. */
 bool pairings_restore(struct pairings *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine pairing_machine; /* state/machine.h */
 
 #endif

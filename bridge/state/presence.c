@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 
 #define MACHINE "presence"
 
@@ -141,3 +142,7 @@ out:
 	buf_fini(&text);
 	return ok;
 }
+
+MACHINE_FUNCTIONS(presences)
+
+const struct machine presence_machine = { .name = MACHINE, MACHINE_FIELDS };

@@ -9,6 +9,7 @@
 struct buf;
 struct changes;
 struct err;
+struct machine;
 struct presences;
 
 enum known { KNOWN_NOT, KNOWN_FALSE, KNOWN_TRUE };
@@ -31,5 +32,7 @@ void presences_put_state(const struct presences *t, const char *device, struct b
 void presences_forget(struct presences *t, const char *device, struct changes *out);
 
 bool presences_restore(struct presences *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine presence_machine; /* state/machine.h */
 
 #endif

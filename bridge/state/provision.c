@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "message/kind.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/state_json.h"
 
 #define MACHINE	    "provision"
@@ -232,17 +233,22 @@ static void answer(const struct canonical *request, const char *reply_topic, str
 	a->reply_topic = mem_strdup(reply_topic);
 }
 
-static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
-			 struct changes *out, struct provision_actions *acts)
+static void drop_asker(struct provisions *t, struct asker *a, struct changes *out)
 {
 	char *key = mem_printf(OPEN "%" PRIu64, a->number);
 
-	answer(&a->request, a->reply_topic, body, acts);
 	changes_delete(out, MACHINE, key);
 	free(key);
 	TAILQ_REMOVE(&t->queue, a, link);
 	t->n_queue--;
 	free_asker(a);
+}
+
+static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
+			 struct changes *out, struct provision_actions *acts)
+{
+	answer(&a->request, a->reply_topic, body, acts);
+	drop_asker(t, a, out);
 }
 
 /* The handshake in hand is over: its asker and all who joined it get `body`. */
@@ -467,6 +473,35 @@ void provisions_refused(struct provisions *t, const char *device, struct changes
 	put_issued(is, out);
 }
 
+static void drop_issued(struct provisions *t, struct issued *is, struct changes *out)
+{
+	char *key = mem_printf(ISSUED "%s", is->name);
+
+	changes_delete(out, MACHINE, key);
+	free(key);
+	map_remove_str(&t->issued, is->name);
+	free_issued(is);
+}
+
+void provisions_forget(struct provisions *t, const char *device, struct changes *out)
+{
+	struct asker *a = TAILQ_FIRST(&t->queue), *next;
+	struct map_pos pos = { 0 };
+	struct issued *is;
+
+	if (t->is_asking)
+		a = TAILQ_NEXT(a, link); /* the first is the handshake in hand */
+	for (; a; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (strcmp(a->request.device, device) == 0)
+			drop_asker(t, a, out);
+	}
+	map_remove_str(&t->by_device, device);
+	while ((is = map_next(&t->issued, &pos)) != NULL)
+		if (strcmp(is->device, device) == 0)
+			drop_issued(t, is, out);
+}
+
 struct jslice provisions_credentials(const struct provisions *t, const char *device)
 {
 	const struct issued *is = map_get_str(&t->by_device, device);
@@ -588,3 +623,14 @@ bool provisions_restore(struct provisions *t, const char *key, const char *value
 		err_set(e, ERR_CORRUPT, "provision '%s' is no handshake", key);
 	return ok;
 }
+
+MACHINE_FUNCTIONS(provisions)
+
+static int64_t machine_next_deadline(const void *m)
+{
+	return provisions_next_deadline(m);
+}
+
+const struct machine provision_machine = { .name = MACHINE,
+					   MACHINE_FIELDS,
+					   .next_deadline = machine_next_deadline };

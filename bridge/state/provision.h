@@ -17,6 +17,7 @@
 
 struct changes;
 struct err;
+struct machine;
 struct provisions;
 
 struct provisions *provisions_new(void);
@@ -63,11 +64,18 @@ int64_t provisions_next_deadline(const struct provisions *t);
 /* The north refused the stored credentials of `device`: the next request asks it again. */
 void provisions_refused(struct provisions *t, const char *device, struct changes *out);
 
+/* The device is gone: drop what it was issued, and its requests that wait, without an answer.  A handshake in
+ * hand is not taken back: the north has its question, and its answer must not be taken for that to
+ * another one. */
+void provisions_forget(struct provisions *t, const char *device, struct changes *out);
+
 /* The body of the stored provision_reply of `device` (SUCCESS), borrowed; len 0: none. */
 struct jslice provisions_credentials(const struct provisions *t, const char *device);
 
 /* After all rows are restored: ask again for what was in hand when the last run ended. */
 void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provision_actions *acts);
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine provision_machine; /* state/machine.h */
 
 #endif

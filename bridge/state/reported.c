@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/state_json.h"
 
 #define MACHINE "reported"
@@ -148,3 +149,7 @@ bool reporteds_restore(struct reporteds *t, const char *key, const char *value, 
 	buf_fini(&text);
 	return ok;
 }
+
+MACHINE_FUNCTIONS(reporteds)
+
+const struct machine reported_machine = { .name = MACHINE, MACHINE_FIELDS };

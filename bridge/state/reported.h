@@ -12,6 +12,7 @@
 struct buf;
 struct changes;
 struct err;
+struct machine;
 struct reporteds;
 
 struct reporteds *reporteds_new(void);
@@ -30,5 +31,7 @@ void reporteds_forget(struct reporteds *t, const char *device, struct changes *o
 void reported_select(struct jslice object, struct jslice names, struct buf *out);
 
 bool reporteds_restore(struct reporteds *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine reported_machine; /* state/machine.h */
 
 #endif

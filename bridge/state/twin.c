@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/twin_inside.h"
 
 #define MAX_VERSION ((INT64_C(1) << 53) - 1) /* every JSON reader holds it exactly */
@@ -359,3 +360,7 @@ void twins_forget(struct twins *t, const char *device, struct changes *out)
 	changes_delete(out, MACHINE, device);
 	twin_free(w);
 }
+
+MACHINE_FUNCTIONS(twins)
+
+const struct machine twin_machine = { .name = MACHINE, MACHINE_FIELDS };

@@ -16,6 +16,7 @@
 struct buf;
 struct changes;
 struct err;
+struct machine;
 struct twins;
 
 struct twins *twins_new(void);
@@ -71,5 +72,7 @@ bool twins_current(const struct twins *t, const char *device, struct buf *out);
 void twins_forget(struct twins *t, const char *device, struct changes *out);
 
 bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine twin_machine; /* state/machine.h */
 
 #endif

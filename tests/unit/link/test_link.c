@@ -1091,6 +1091,75 @@ Test(link, no_row_of_an_unknown_machine_is_taken)
 	cr_expect_eq(e.code, ERR_CORRUPT);
 }
 
+#define REQUEST_OF(device, id)                                                                     \
+	"{'request':{'kind':'command','device':'" device "','body':{}},'caller':'north',"          \
+	"'far_id':" id ",'reply_topic':null,'deadline_ms':5}"
+#define OPEN_OF(device)                                                                            \
+	"{'request':{'kind':'provision','device':'" device "','body':{'device_name':'W'}},"        \
+	"'reply_topic':null,'south_device_id':null}"
+#define ISSUED_TO(device, number)                                                                  \
+	"{'device':'" device "','number':" number ",'refused':false,'proof':{},'reply':{}}"
+#define TWIN                                                                                       \
+	"{'version':1,'updated_ms':1,'source_version':null,'source_updated':null,'doc':{'a':1}}"
+#define PRESENCE "{'online':true,'alarm':null}"
+
+/* A row of each machine for each of two devices. */
+static const char *const rows_of_two[][3] = {
+	{ "pairing", "command/a/1", REQUEST_OF("a", "1") },
+	{ "pairing", "command/b/1", REQUEST_OF("b", "1") },
+	{ "pairing", "counter/a", "1" },
+	{ "pairing", "counter/b", "1" },
+	{ "provision", "open/8", OPEN_OF("a") },
+	{ "provision", "open/9", OPEN_OF("b") },
+	{ "provision", "issued/A", ISSUED_TO("a", "1") },
+	{ "provision", "issued/B", ISSUED_TO("b", "2") },
+	{ "twin", "a", TWIN },
+	{ "twin", "b", TWIN },
+	{ "presence", "a", PRESENCE },
+	{ "presence", "b", PRESENCE },
+	{ "reported", "a", "{'x':1}" },
+	{ "reported", "b", "{'x':1}" },
+	{ "device", "a", "{'south':'A','north':null}" },
+	{ "device", "b", "{'south':'B','north':null}" },
+	{ "echo", "north/8", "'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='" },
+};
+
+static void expect_deleted(const char *wanted)
+{
+	struct changes c = link_changes(l);
+	struct buf got = { 0 };
+
+	for (size_t i = 0; i < c.n; i++)
+		buf_printf(&got, "%s%s %s\n", c.items[i].value ? "! " : "", c.items[i].machine,
+			   c.items[i].key);
+	cr_expect_str_eq(buf_str(&got), wanted);
+	buf_fini(&got);
+}
+
+Test(link, of_a_device_that_is_forgotten_no_row_is_left_and_of_others_all)
+{
+	echoes[NORTH] = true;
+	start_asks();
+	for (size_t i = 0; i < sizeof rows_of_two / sizeof rows_of_two[0]; i++) {
+		char *value = quoted(rows_of_two[i][2]);
+		struct err e = { 0 };
+
+		cr_assert(link_restore(l, rows_of_two[i][0], rows_of_two[i][1], value, &e), "%s",
+			  e.text);
+		free(value);
+	}
+	link_forget(l, "a");
+	expect_deleted("pairing command/a/1\npairing counter/a\nprovision open/8\n"
+		       "provision issued/A\ntwin a\npresence a\nreported a\ndevice a\n");
+	link_changes_written(l);
+	link_forget(l, "a");
+	link_forget(l, "stranger");
+	expect_deleted("");
+	link_forget(l, "b");
+	cr_expect_eq(link_changes(l).n, 8);
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
 /* Requests of devices: the id in the topic, a short alias, and a row that answers by itself. */
 #define S_QUESTIONS                                                                                \
 	SOUTHERN("",                                                                               \

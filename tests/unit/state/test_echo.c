@@ -241,3 +241,26 @@ Test(echo, the_row_of_one_that_served_goes_with_the_writing_after_the_next)
 	cr_expect_null(echo_changes(e)->items[0].value);
 	echo_free(e);
 }
+
+Test(echo, each_side_takes_its_own_rows_and_those_of_a_side_without_memory_go)
+{
+	static const char hash[] = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+	struct echoes *all = echoes_new((bool[SIDES]){ [NORTH] = true });
+	struct changes out = { 0 };
+	struct err err = { 0 };
+
+	cr_expect_null(all->side[SOUTH]);
+	cr_expect(echoes_restore(all, "north/8", hash, &out, &err));
+	cr_expect_eq(echo_size(all->side[NORTH]), 1);
+	cr_expect_eq(out.n, 0);
+	cr_expect(echoes_restore(all, "south/7", hash, &out, &err));
+	cr_assert_eq(out.n, 1);
+	cr_expect_str_eq(out.items[0].machine, "echo");
+	cr_expect_str_eq(out.items[0].key, "south/7");
+	cr_expect_null(out.items[0].value);
+	cr_expect_not(echoes_restore(all, "north/9", "\"no hash\"", &out, &err));
+	cr_expect_eq(err.code, ERR_CORRUPT);
+	changes_fini(&out);
+	echoes_free(all);
+	echoes_free(NULL);
+}

@@ -328,3 +328,31 @@ Test(pairing, bad_rows_change_nothing)
 				       ROW(GOOD, "\"south\"", "1", "null", "5"), NULL));
 	cr_expect_str_eq(ask("a", "1", ID_INTEGER, 1), "2", "no id of an open one is given again");
 }
+
+static size_t rows(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < changed.n; i++)
+		n += is_last_word(i);
+	return n;
+}
+
+Test(pairing, of_a_device_that_is_forgotten_nothing_is_left)
+{
+	ask("a", "7", ID_INTEGER, 10);
+	ask("a", "8", ID_UUID, 30);
+	ask("b", "7", ID_INTEGER, 20);
+	cr_expect_eq(rows(), 5, "two counters");
+	pairings_forget(table, "a", &changed);
+	cr_expect_null(find("a", "1"));
+	expect_near(find("b", "1"), "7");
+	cr_expect_eq(rows(), 2);
+	cr_expect_eq(pairings_next_deadline(table), 20);
+	pairings_forget(table, "a", &changed);
+	pairings_forget(table, "stranger", &changed);
+	cr_expect_eq(rows(), 2);
+	restart();
+	expect_near(find("b", "1"), "7");
+	cr_expect_str_eq(ask("a", "9", ID_INTEGER, 10), "1");
+}

@@ -500,3 +500,45 @@ Test(provision, bad_rows_change_nothing)
 	provisions_resume(table, 5, &acts);
 	expect_acts("ASK a -");
 }
+
+Test(provision, what_was_issued_to_a_device_that_is_forgotten_goes)
+{
+	ask("d", "D", 1, 100);
+	reply_token("T");
+	ask("d", "D2", 2, 100);
+	reply_token("T2");
+	ask("e", "E", 3, 100);
+	reply_token("U");
+	provision_actions_fini(&acts);
+	cr_expect_eq(rows("issued/"), 3);
+	provisions_forget(table, "d", &changed);
+	cr_expect_eq(rows("issued/"), 1);
+	expect_credentials("d", "");
+	expect_credentials("e", TOKEN("U"));
+	provisions_forget(table, "stranger", &changed);
+	restart();
+	expect_credentials("e", TOKEN("U"));
+	ask("d", "D", 4, 100);
+	expect_acts("ASK d 4");
+}
+
+Test(provision, who_waits_is_forgotten_but_not_the_handshake_in_hand)
+{
+	ask("d", "D", 1, 100);
+	ask("d", "D2", 2, 100);
+	ask("e", "E", 3, 100);
+	expect_acts("ASK d 1");
+	provisions_forget(table, "d", &changed);
+	cr_expect_eq(rows("open/"), 2);
+	reply_token("T");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 1, ASK e 3");
+	provisions_forget(table, "d", &changed);
+	provisions_forget(table, "e", &changed);
+	cr_expect_eq(rows("open/"), 1);
+	cr_expect_eq(rows("issued/"), 0);
+	restart();
+	provisions_forget(table, "e", &changed);
+	cr_expect_eq(rows("open/"), 0, "it is not in hand before it is asked");
+	provisions_resume(table, 5, &acts);
+	expect_acts("");
+}

@@ -1,0 +1,207 @@
+/* machines.c -- the state machines of a link, each a row of one table: how they come and go, what time does
+ * to them, and what the link does then. */
+#include <string.h>
+
+#include "base/err.h"
+#include "link/link_inside.h"
+#include "state/devices.h"
+#include "state/echo.h"
+#include "state/machine.h"
+#include "state/pairing.h"
+#include "state/presence.h"
+#include "state/provision.h"
+#include "state/reported.h"
+#include "state/twin.h"
+#include "translate/executor.h"
+
+static void expire_pairings(struct link *l);
+static void expire_provisions(struct link *l);
+static void resume_provisions(struct link *l);
+
+static const struct machine_row {
+	const struct machine *machine;
+	size_t at;	       /* where the pointer to it is in struct link */
+	bool is_borrowed;      /* who made it and ends it is not this table */
+	bool goes_with_device; /* a side said that a device is gone: what is known of it is dropped */
+	/* Its deadlines: do what is due at l->now_ms.  NULL: it has none. */
+	void (*expire)(struct link *l);
+	/* After all rows are restored: go on with what was in hand.  NULL: nothing is. */
+	void (*resume)(struct link *l);
+} table[] = {
+	{ &pairing_machine, offsetof(struct link, pairings), .expire = expire_pairings },
+	{ &provision_machine, offsetof(struct link, provisions), .expire = expire_provisions,
+	  .resume = resume_provisions },
+	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true },
+	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true },
+	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
+	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
+	  .goes_with_device = true },
+	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
+};
+#define N_ROWS (sizeof table / sizeof table[0])
+
+/* The pointers in struct link have types of their own, so they are moved as bytes. */
+static void *get(const struct link *l, const struct machine_row *row)
+{
+	void *m;
+
+	memcpy(&m, (const char *)l + row->at, sizeof m);
+	return m;
+}
+
+static void set(struct link *l, const struct machine_row *row, void *m)
+{
+	memcpy((char *)l + row->at, &m, sizeof m);
+}
+
+void machines_new(struct link *l)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (!table[i].is_borrowed)
+			set(l, &table[i], table[i].machine->new ());
+}
+
+void machines_free(struct link *l)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (!table[i].is_borrowed)
+			table[i].machine->free(get(l, &table[i]));
+}
+
+bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
+		  struct err *e)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (strcmp(table[i].machine->name, machine) == 0)
+			return table[i].machine->restore(get(l, &table[i]), key, value, &l->changes,
+							 e);
+	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
+	return false;
+}
+
+static void forget(struct link *l, const struct machine_row *row, const char *device)
+{
+	if (row->machine->forget)
+		row->machine->forget(get(l, row), device, &l->changes);
+}
+
+void link_forget(struct link *l, const char *device)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		forget(l, &table[i], device);
+	link_tell_devices(l);
+}
+
+void machines_device_gone(struct link *l, const char *device)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (table[i].goes_with_device)
+			forget(l, &table[i], device);
+}
+
+/* --- time ---------------------------------------------------------------------------------- */
+
+int64_t link_next_deadline(const struct link *l)
+{
+	int64_t earliest = INT64_MAX;
+
+	for (size_t i = 0; i < N_ROWS; i++) {
+		const struct machine *m = table[i].machine;
+		int64_t deadline =
+			m->next_deadline ? m->next_deadline(get(l, &table[i])) : INT64_MAX;
+
+		if (deadline < earliest)
+			earliest = deadline;
+	}
+	return earliest;
+}
+
+void link_tick(struct link *l, int64_t now_ms)
+{
+	if (link_is_deciding(l))
+		return; /* soon */
+	link_begin_step(l, now_ms);
+	strand_begin(l->strand);
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (table[i].expire)
+			table[i].expire(l);
+	strand_end(l->strand);
+}
+
+void link_resume(struct link *l, int64_t now_ms)
+{
+	link_begin_step(l, now_ms);
+	strand_begin(l->strand);
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (table[i].resume)
+			table[i].resume(l);
+	strand_end(l->strand);
+}
+
+/* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
+static struct intake *own_intake(struct link *l, enum flow flow)
+{
+	struct intake *in = link_intake(l, flow, NULL, NULL, INTAKE_OWN);
+
+	in->is_settled_well = true;
+	return in;
+}
+
+/* There will be no reply. */
+static void give_up(struct link *l, const struct pairing *p, const char *why)
+{
+	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+
+	logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	pairings_close(l->pairings, p, &l->changes);
+	link_release(l, in);
+}
+
+static void expire_pairings(struct link *l)
+{
+	const struct pairing *p;
+
+	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL)
+		give_up(l, p, "timeout");
+}
+
+void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
+{
+	const struct order *o = order ? &origin->orders[order - 1] : NULL;
+	const struct pairing *p =
+		o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
+
+	link_begin_step(l, now_ms);
+	strand_begin(l->strand);
+	if (p) /* else it was told of a time-out before */
+		give_up(l, p, "expired");
+	strand_end(l->strand);
+	link_done(l, origin, o ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
+}
+
+static void act(struct link *l, struct provision_actions *acts)
+{
+	struct intake *in;
+
+	if (acts->n == 0)
+		return;
+	in = own_intake(l, FLOW_UP);
+	logic_provision(l, in, acts);
+	link_release(l, in);
+}
+
+static void expire_provisions(struct link *l)
+{
+	struct provision_actions acts = { 0 };
+
+	provisions_expire(l->provisions, l->now_ms, &l->changes, &acts);
+	act(l, &acts);
+}
+
+static void resume_provisions(struct link *l)
+{
+	struct provision_actions acts = { 0 };
+
+	provisions_resume(l->provisions, l->now_ms + l->plan->request_timeout_ms, &acts);
+	act(l, &acts);
+}
