@@ -5,6 +5,7 @@ sys.dont_write_bytecode = True
 import pytest  # noqa: E402
 
 from harness import Lab  # noqa: E402
+from thingsboard import Server  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -25,3 +26,9 @@ def lab(tmp_path):
     finally:
         lab.close()
     lab.assert_clean()
+
+
+@pytest.fixture
+def tb(lab):
+    """A ThingsBoard that behaves like the real one."""
+    return lab.add_process(Server())

@@ -1,0 +1,110 @@
+"""A bridge whose north behaves like the real ThingsBoard: Innoway devices on an ordinary broker in the south."""
+
+import pytest
+
+from harness import MQTT3, MQTT5, Client, assert_json, conf_text
+from platforms import InnowayDevice
+from worlds import InnowayThingsBoard
+
+LINK = InnowayThingsBoard.LINK
+both = pytest.mark.parametrize("mqtt", [MQTT3, MQTT5], ids=["mqtt3", "mqtt5"])
+
+
+class Pump:
+    """One device, with the configuration of examples/innoway-to-thingsboard."""
+
+    def __init__(self, lab, tb, file="calque.conf", mqtt=MQTT3):
+        self.tb, self.south = tb, lab.broker("south")
+        self.device = lab.add(InnowayDevice(self.south.port, InnowayThingsBoard.DEVICE))
+        conf = lab.example("innoway-to-thingsboard", self.south, North(tb), {"north": f"mqtt = {mqtt};"}, file)
+        self.calque = lab.calque(conf, env={"INNOWAY_TOKEN": "iw", "TB_TOKEN": "t1", "TB_PROVISION_KEY": "tb-key",
+                                            "TB_PROVISION_SECRET": "tb-secret"})
+        self.calque.wait_up(LINK, "south")
+
+
+class North:
+    """A ThingsBoard, where a broker is expected."""
+
+    tls = None
+
+    def __init__(self, tb):
+        self.url = tb.url
+
+
+@both
+def test_both_ways_between_a_device_and_the_server(lab, tb, mqtt):
+    cloud = tb.device("pump-7", token="t1")
+    world = Pump(lab, tb, mqtt=mqtt)
+    cloud.wait_ready()
+
+    world.device.attributes(temp=21.5, on=True)
+    assert_json(cloud.next_update(), {"temp": 21.5, "on": True})
+    world.device.event("leak", zone=2)
+    assert_json(cloud.next_telemetry(), {"leak": {"zone": 2}})
+
+    cloud.push(rate=10)
+    assert_json(world.device.next("config"), {"rate": 10})
+
+    rpc = cloud.rpc("setFan", {"rpm": 900})
+    command = world.device.next("command")
+    assert_json({k: command[k] for k in ("name", "params")}, {"name": "setFan", "params": {"rpm": 900}})
+    world.device.reply(command["id"], result={"ok": True})
+    assert_json(rpc.result(), {"ok": True})
+    world.calque.stop()
+
+
+@both
+def test_a_device_gets_its_credentials_by_handshake(lab, tb, mqtt):
+    world = Pump(lab, tb, "provisioning.conf", mqtt)
+    world.device.attributes(early=True)
+    answer = world.device.provision("pump seven", token="any")
+    cloud = tb.devices["pump seven"]
+    assert_json(answer, {"device_id": InnowayThingsBoard.DEVICE, "status": "SUCCESS", "token": cloud.token})
+    assert_json(cloud.next_update(), {"early": True})
+    world.calque.stop()
+
+
+def test_what_was_not_acknowledged_is_sent_again(lab, tb):
+    """The server ends the connection with acknowledgements unwritten: everything is there, in order."""
+    cloud = tb.device("pump-7", token="t1")
+    world = Pump(lab, tb)
+    cloud.wait_ready()
+    tb.ack_delay = 60
+    for n in range(50):
+        world.device.attributes(n=n)
+    tb.wait(lambda: len(cloud.updates) == 50)
+    tb.ack_delay = 0
+    tb.cut()
+    world.device.attributes(n=50)
+    tb.wait(lambda: cloud.updates and cloud.updates[-1] == {"n": 50})
+    assert [u["n"] for u in cloud.updates] == [*range(50), *range(51)]
+    world.calque.stop()
+
+
+def test_devices_behind_a_gateway(lab, tb):
+    tb.device("gate", token="g", gateway=True)
+    south = lab.broker("south")
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "fleet",
+        "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
+        "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"}}}]}))
+    calque.wait_up("fleet", count=2)
+    devices = lab.add(Client(south.port)).subscribe("messages/+/command", "messages/+/config")
+
+    devices.publish("messages/d1/online", {"online": True})
+    devices.publish("messages/d1/attribute", {"temp": 21.5})
+    devices.publish("messages/d2/event", {"name": "leak", "params": {"zone": 2}})
+    tb.wait(lambda: {"d1", "d2"} <= tb.devices.keys())
+    one, two = tb.devices["d1"], tb.devices["d2"]
+    assert_json(one.next_update(), {"temp": 21.5})
+    assert_json(two.next_telemetry(), {"leak": {"zone": 2}})
+
+    one.push(rate=10)
+    devices.expect("messages/d1/config", {"rate": 10})
+    rpcs = {d: d.rpc("go") for d in (one, two)}
+    for device, rpc in rpcs.items():
+        command = devices.wait_for(f"messages/{device.name}/command").json()
+        devices.publish(f"messages/{device.name}/command_reply",
+                        {"id": command["id"], "status": "done", "result": {"by": device.name}})
+        assert_json(rpc.result(), {"by": device.name})
+    calque.stop()
