@@ -3,20 +3,12 @@
 #include "base/mem.h"
 #include "message/side.h"
 
-static const struct row *writer_of(const struct dialect *d, enum kind kind)
-{
-	for (size_t i = 0; i < d->n_rows; i++)
-		if (d->rows[i].can_write && d->rows[i].kind == kind)
-			return &d->rows[i];
-	return NULL;
-}
-
 static size_t add_routes(struct route **list, size_t n, const struct dialect *const side[SIDES],
 			 enum kind kind, const enum kind *remap, bool has_counterpart)
 {
 	const struct dialect *from = side[flow_source(kind_table[kind].flow)];
 	enum kind as = remap && remap[kind] != KIND_NONE ? remap[kind] : kind;
-	const struct row *to = writer_of(side[flow_target(kind_table[kind].flow)], as);
+	const struct row *to = dialect_writer(side[flow_target(kind_table[kind].flow)], as);
 
 	for (size_t i = 0; i < from->n_rows; i++) {
 		const struct row *row = &from->rows[i];

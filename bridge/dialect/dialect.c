@@ -264,6 +264,32 @@ bool dialect_is_credential(const struct dialect *d, const char *variable)
 	return false;
 }
 
+bool row_is_read(const struct row *row, enum side side)
+{
+	return row->can_read && flow_source(kind_table[row->kind].flow) == side;
+}
+
+bool row_is_written(const struct row *row, enum side side)
+{
+	return row->can_write && flow_target(kind_table[row->kind].flow) == side;
+}
+
+const struct row *dialect_reader(const struct dialect *d, enum kind kind)
+{
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_read && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
+const struct row *dialect_writer(const struct dialect *d, enum kind kind)
+{
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].can_write && d->rows[i].kind == kind)
+			return &d->rows[i];
+	return NULL;
+}
+
 /* A file is either; what has both keys is refused by the further keys of a dialect. */
 char *dialect_json_schema(void)
 {

@@ -80,6 +80,13 @@ void dialect_free(struct dialect *d);
 
 bool dialect_is_credential(const struct dialect *d, const char *variable);
 
+/* Is the row read (and not only known) on a session of this side, or written to one? */
+bool row_is_read(const struct row *row, enum side side);
+bool row_is_written(const struct row *row, enum side side);
+/* The first row that can read, or write, `kind`; NULL: none can. */
+const struct row *dialect_reader(const struct dialect *d, enum kind kind);
+const struct row *dialect_writer(const struct dialect *d, enum kind kind);
+
 /* A JSON Schema (draft 2020-12) of the metadata of dialects and through files, made of the tables that
  * dialect_new() and through_new() read by.  What it cannot say is how rows get on with each other, and
  * what only requests may have.  Caller frees. */

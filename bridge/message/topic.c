@@ -308,6 +308,14 @@ static bool starts_with_dollar(const struct topic_level *l)
 	return l->type == LEVEL_LITERAL && l->text[0] == '$';
 }
 
+bool topic_template_has(const struct topic_template *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_levels; i++)
+		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, name) == 0)
+			return true;
+	return false;
+}
+
 bool topic_template_equal(const struct topic_template *a, const struct topic_template *b)
 {
 	if (a->n_levels != b->n_levels)
@@ -419,6 +427,16 @@ bool text_template_next(const char *text, size_t *pos, struct buf *name)
 	buf_append(name, brace + 1, len);
 	*pos = (size_t)(brace - text) + len + 2;
 	return true;
+}
+
+bool text_template_has(const char *text, const char *name)
+{
+	size_t len;
+
+	for (const char *at = find_variable(text, &len); at; at = find_variable(at + 1, &len))
+		if (strlen(name) == len && memcmp(at + 1, name, len) == 0)
+			return true;
+	return false;
 }
 
 bool text_template_expand(const char *text, template_lookup *lookup, void *ctx, struct buf *out,

@@ -50,6 +50,8 @@ typedef const char *template_lookup(void *ctx, const char *name);
 bool topic_template_expand(const struct topic_template *t, template_lookup *lookup, void *ctx,
 			   struct buf *out, struct err *e);
 
+/* Has it a variable of this name? */
+bool topic_template_has(const struct topic_template *t, const char *name);
 /* The same template, names of variables and all? */
 bool topic_template_equal(const struct topic_template *a, const struct topic_template *b);
 
@@ -78,5 +80,7 @@ bool text_template_expand(const char *text, template_lookup *lookup, void *ctx, 
 			  struct err *e);
 /* The next variable at or after *pos; its name is appended to `name`.  False: no more. */
 bool text_template_next(const char *text, size_t *pos, struct buf *name);
+/* Has it a variable of this name? */
+bool text_template_has(const char *text, const char *name);
 
 #endif

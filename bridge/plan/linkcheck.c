@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
@@ -12,23 +11,55 @@
 
 /* The check of one side of a link. */
 struct check {
-	const struct linkcheck *link;
 	const struct plan *plan;
+	const struct plan_side *ps;
 	enum side side;
+	const char *where;
 	struct report *report;
+	struct names *names;
 };
 
-void linkcheck_put_row(struct buf *out, const struct plan *p, enum side side, const struct row *row)
+static struct buf *next_text(struct names *names)
 {
-	const char *file = mapping_file(p->side[side].mapping), *slash = strrchr(file, '/');
+	struct buf *b = &names->ring[names->turn++ % 4];
 
-	buf_printf(out, "%s: messages[%zu]", slash ? slash + 1 : file,
-		   (size_t)(row - p->side[side].dialect->rows));
+	buf_reset(b);
+	return b;
 }
 
-static bool is_read_on(const struct row *row, enum side side)
+const char *names_row(struct names *names, const struct plan *p, enum side side,
+		      const struct row *row)
 {
-	return row->can_read && kind_table[row->kind].flow == flow_from(side);
+	const char *file = mapping_file(p->side[side].mapping), *slash = strrchr(file, '/');
+	struct buf *b = next_text(names);
+
+	buf_printf(b, "%s: messages[%zu]", slash ? slash + 1 : file,
+		   (size_t)(row - p->side[side].dialect->rows));
+	return b->data;
+}
+
+const char *names_topic(struct names *names, const struct topic_template *t)
+{
+	struct buf *b = next_text(names);
+
+	topic_template_text(t, b);
+	return b->data;
+}
+
+void names_fini(struct names *names)
+{
+	for (size_t i = 0; i < 4; i++)
+		buf_fini(&names->ring[i]);
+}
+
+static const char *row_name(const struct check *c, enum side side, const struct row *row)
+{
+	return names_row(c->names, c->plan, side, row);
+}
+
+static const char *topic_name(const struct check *c, const struct reader *r)
+{
+	return names_topic(c->names, &r->topic);
 }
 
 /* --- topics -------------------------------------------------------------------------------- */
@@ -37,15 +68,6 @@ static bool is_read_on(const struct row *row, enum side side)
 static bool is_own_topic(const struct plan_side *ps, const struct reader *r)
 {
 	return r == ps->readers || r[-1].row != r->row;
-}
-
-static void put_topic(struct buf *out, const struct check *c, const struct reader *r)
-{
-	buf_puts(out, "\"");
-	topic_template_text(&r->topic, out);
-	buf_puts(out, "\" (");
-	linkcheck_put_row(out, c->plan, c->side, r->row);
-	buf_puts(out, ")");
 }
 
 /* Are they one topic as the dialect has them, with its own values of variables? */
@@ -64,55 +86,42 @@ static bool is_one_topic(const struct dialect *d, const struct row *a, const str
 static void check_pair(const struct check *c, const struct reader *a, const struct reader *b)
 {
 	enum topic_relation relation = topic_template_compare(&a->topic, &b->topic);
-	bool was_one = is_one_topic(c->plan->side[c->side].dialect, a->row, b->row);
-	bool a_read = is_read_on(a->row, c->side), b_read = is_read_on(b->row, c->side);
-	const char *where = c->link->where[c->side];
-	struct buf text = { 0 };
+	bool is_one = relation == TOPIC_SAME,
+	     was_one = is_one_topic(c->ps->dialect, a->row, b->row);
+	bool a_read = row_is_read(a->row, c->side), b_read = row_is_read(b->row, c->side);
+	const char *what = relation == TOPIC_AMBIGUOUS ? "overlap, and neither is more specific"
+			   : is_one && !was_one && (a_read || b_read) ? "are one topic"
+			   : !is_one && was_one && a_read && b_read   ? "are no longer one topic"
+								      : NULL;
 
-	put_topic(&text, c, a);
-	buf_puts(&text, " and ");
-	put_topic(&text, c, b);
-	if (relation == TOPIC_AMBIGUOUS)
-		report_error(c->report,
-			     "%s.vars: with these values %s overlap, and neither is more specific",
-			     where, text.data);
-	else if (relation == TOPIC_SAME && !was_one && (a_read || b_read))
-		report_warning(c->report, "%s.vars: with these values %s are one topic", where,
-			       text.data);
-	else if (relation != TOPIC_SAME && was_one && a_read && b_read)
-		report_warning(c->report, "%s.vars: with these values %s are no longer one topic",
-			       where, text.data);
-	buf_fini(&text);
+	if (what)
+		(relation == TOPIC_AMBIGUOUS ? report_error : report_warning)(
+			c->report, "%s.vars: with these values \"%s\" (%s) and \"%s\" (%s) %s",
+			c->where, topic_name(c, a), row_name(c, c->side, a->row), topic_name(c, b),
+			row_name(c, c->side, b->row), what);
 }
 
 /* What the dialect tells apart, the values of variables may bring together. */
 static void check_pairs(const struct check *c)
 {
-	const struct plan_side *ps = &c->plan->side[c->side];
+	const struct reader *end = c->ps->readers + c->ps->n_readers;
 
-	for (size_t i = 0; i < ps->n_readers; i++)
-		for (size_t k = i + 1; k < ps->n_readers; k++)
-			if (is_own_topic(ps, &ps->readers[i]) && is_own_topic(ps, &ps->readers[k]))
-				check_pair(c, &ps->readers[i], &ps->readers[k]);
+	for (const struct reader *a = c->ps->readers; a < end; a++)
+		for (const struct reader *b = a + 1; b < end; b++)
+			if (is_own_topic(c->ps, a) && is_own_topic(c->ps, b))
+				check_pair(c, a, b);
 }
 
-static void check_shadows(const struct check *c)
+static void check_unreachable(const struct check *c)
 {
-	const struct plan_side *ps = &c->plan->side[c->side];
-	struct buf topic = { 0 };
+	const struct reader *r = NULL;
 
-	for (size_t i = 0; i < ps->n_readers; i++) {
-		const struct reader *r = &ps->readers[i];
-
-		if (!is_read_on(r->row, c->side) || !unreachable_is_total(ps, r, NULL))
-			continue;
-		buf_reset(&topic);
-		put_topic(&topic, c, r);
-		report_warning(c->report,
-			       "%s: %s can never be read: more specific rows take all its topics",
-			       c->link->where[c->side], topic.data);
-	}
-	buf_fini(&topic);
+	while ((r = plan_next_reader(c->plan, c->side, r)))
+		if (unreachable_is_total(c->ps, r, NULL))
+			report_warning(c->report,
+				       "%s: \"%s\" (%s) can never be read: more specific rows take "
+				       "all its topics",
+				       c->where, topic_name(c, r), row_name(c, c->side, r->row));
 }
 
 /* --- ids ----------------------------------------------------------------------------------- */
@@ -133,26 +142,9 @@ static bool is_id_new(const struct plan *p, enum side side, enum kind kind)
 	return is_id_made(p, side, kind) && !kind_table[kind].keeps_id;
 }
 
-static bool has_variable(const struct topic_template *t, const char *name)
-{
-	for (size_t i = 0; i < t->n_levels; i++)
-		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, name) == 0)
-			return true;
-	return false;
-}
-
 static bool names_id(const char *text)
 {
-	struct buf name = { 0 };
-	size_t pos = 0;
-	bool found = false;
-
-	while (text && !found && text_template_next(text, &pos, &name)) {
-		found = strcmp(name.data, "id") == 0;
-		buf_reset(&name);
-	}
-	buf_fini(&name);
-	return found;
+	return text && text_template_has(text, "id");
 }
 
 /* What of the row needs the {id} of the message; NULL: nothing.  A `publish` function may say it. */
@@ -160,7 +152,7 @@ static const char *needs_id(const struct row *row)
 {
 	if (row->publish)
 		return NULL;
-	if (has_variable(&row->topic, "id"))
+	if (topic_template_has(&row->topic, "id"))
 		return "topic";
 	if (names_id(row->correlation))
 		return "correlation";
@@ -180,69 +172,39 @@ static bool gives_id(const struct plan *p, const struct reader *r)
 	for (size_t i = 0; i < p->n_through; i++)
 		if (mapping_through_fn(p->through[i].mapping, flow) >= 0)
 			return true;
-	return r->row->read || has_variable(&r->topic, "id");
+	return r->row->read || topic_template_has(&r->topic, "id");
 }
 
-/* Messages of `row`, which is written on this side, have the ids of what kind, read on which side? */
-static enum kind id_source(const struct check *c, const struct row *row, enum side *from)
-{
-	*from = kind_is_paired_reply(row->kind) ? c->side : side_other(c->side);
-	return kind_is_paired_reply(row->kind) ? kind_table[row->kind].request : row->kind;
-}
-
-/* The next of the readers on `from` whose messages are (or pass as) `kind`; NULL: no more. */
-static const struct reader *next_source(const struct plan *p, enum side from, enum kind kind,
-					size_t *at)
-{
-	const struct plan_side *ps = &p->side[from];
-
-	while (*at < ps->n_readers) {
-		const struct reader *r = &ps->readers[(*at)++];
-
-		if (is_read_on(r->row, from) && p->remap[r->row->kind] == kind)
-			return r;
-	}
-	return NULL;
-}
-
-/* A row that needs an {id}, and nothing that it is written for gives one. */
+/* A row that needs an {id}, and nothing that it is written for gives one: the far side's messages, or
+ * for a reply the requests that came here. */
 static void check_lost_id(const struct check *c, const struct row *row)
 {
+	bool is_reply = kind_is_paired_reply(row->kind);
+	enum side from = is_reply ? c->side : side_other(c->side);
+	enum kind kind = is_reply ? kind_table[row->kind].request : row->kind;
+	const struct reader *first = plan_next_source(c->plan, from, kind, NULL), *r = first;
 	const char *what = needs_id(row);
-	const struct reader *r, *first = NULL;
-	struct buf text = { 0 };
-	size_t at = 0;
-	enum side from;
-	enum kind kind = id_source(c, row, &from);
 
 	if (!what || is_id_made(c->plan, c->side, row->kind) || kind_is_handshake(row->kind))
 		return;
-	while ((r = next_source(c->plan, from, kind, &at)) != NULL) {
-		if (gives_id(c->plan, r))
-			return;
-		first = first ? first : r;
-	}
-	if (!first)
-		return; /* nothing is ever written there */
-	linkcheck_put_row(&text, c->plan, c->side, row);
-	buf_printf(&text, " (%s) needs an {id}, and no %s read on the %s gives one (",
-		   kind_name(row->kind), kind_name(first->row->kind), side_name(from));
-	linkcheck_put_row(&text, c->plan, from, first->row);
-	report_error(c->report, "%s: %s of %s)", c->link->where[c->side], what, text.data);
-	buf_fini(&text);
+	while (r && !gives_id(c->plan, r))
+		r = plan_next_source(c->plan, from, kind, r);
+	if (!r && first) /* without a first nothing is ever written there */
+		report_error(
+			c->report,
+			"%s: %s of %s (%s) needs an {id}, and no %s read on the %s gives one (%s)",
+			c->where, what, row_name(c, c->side, row), kind_name(row->kind),
+			kind_name(first->row->kind), side_name(from),
+			row_name(c, from, first->row));
 }
 
 /* The same for what is asked on an alias that has a topic of its own for answers. */
 static void check_alias_id(const struct check *c, const struct reader *r)
 {
-	struct buf text = { 0 };
-
-	if (!names_id(r->reply) || !is_read_on(r->row, c->side) || gives_id(c->plan, r))
-		return;
-	put_topic(&text, c, r);
-	report_error(c->report, "%s: the answers to \"%s\" need an {id}, and %s gives none",
-		     c->link->where[c->side], r->reply, text.data);
-	buf_fini(&text);
+	if (names_id(r->reply) && !gives_id(c->plan, r))
+		report_error(c->report,
+			     "%s: the answers to \"%s\" need an {id}, and \"%s\" (%s) gives none",
+			     c->where, r->reply, topic_name(c, r), row_name(c, c->side, r->row));
 }
 
 static const char *const id_words[] = {
@@ -251,39 +213,28 @@ static const char *const id_words[] = {
 	[ID_UUID] = "uuid",
 };
 
-static void put_ids(struct buf *out, const struct check *c, enum side side, const struct row *row)
-{
-	buf_printf(out, "%s ids (", id_words[row->id]);
-	linkcheck_put_row(out, c->plan, side, row);
-	buf_puts(out, ")");
-}
-
 /* Of kinds that are not paired the id crosses as it is.  A `publish` function may say another one. */
 static void check_conversion(const struct check *c, const struct row *row)
 {
 	enum side from = side_other(c->side);
-	const struct reader *r;
-	struct buf text = { 0 };
-	size_t at = 0;
+	const struct reader *r = NULL;
 
 	if (row->id == ID_STRING || row->publish || is_id_new(c->plan, c->side, row->kind) ||
 	    kind_is_paired_reply(row->kind))
 		return;
-	while ((r = next_source(c->plan, from, row->kind, &at)) != NULL) {
+	while ((r = plan_next_source(c->plan, from, row->kind, r))) {
+		bool may_convert = r->row->id == ID_STRING;
+
 		if (r->row->id == row->id || !gives_id(c->plan, r))
 			continue;
-		buf_reset(&text);
-		put_ids(&text, c, c->side, row);
-		buf_printf(&text, ", and the %s gives ", side_name(from));
-		put_ids(&text, c, from, r->row);
-		if (r->row->id == ID_STRING)
-			report_warning(c->report, "%s: %s takes %s, which may not convert",
-				       c->link->where[c->side], kind_name(row->kind), text.data);
-		else
-			report_error(c->report, "%s: %s takes %s, which never convert",
-				     c->link->where[c->side], kind_name(row->kind), text.data);
+		(may_convert ? report_warning : report_error)(
+			c->report,
+			"%s: %s takes %s ids (%s), and the %s gives %s ids (%s), which %s",
+			c->where, kind_name(row->kind), id_words[row->id],
+			row_name(c, c->side, row), side_name(from), id_words[r->row->id],
+			row_name(c, from, r->row),
+			may_convert ? "may not convert" : "never convert");
 	}
-	buf_fini(&text);
 }
 
 /* Is an id that the bridge makes for a row of type `made` matched by one of type `read`?  For strings
@@ -296,60 +247,61 @@ static bool is_matched(enum id_type made, enum id_type read)
 /* The replies to what is asked here come back under the id that it was asked with. */
 static void check_reply_ids(const struct check *c, const struct row *row)
 {
-	const struct reader *r;
-	struct buf text = { 0 };
-	size_t at = 0, asked = 0;
+	enum kind reply = kind_table[row->kind].reply;
+	const struct reader *r = NULL;
 
 	if (!is_id_new(c->plan, c->side, row->kind) ||
 	    row != plan_writer(c->plan, c->side, row->kind) ||
-	    !next_source(c->plan, side_other(c->side), row->kind, &asked))
+	    !plan_next_source(c->plan, side_other(c->side), row->kind, NULL))
 		return;
-	while ((r = next_source(c->plan, c->side, kind_table[row->kind].reply, &at)) != NULL) {
-		if (!has_variable(&r->topic, "id") || is_matched(row->id, r->row->id))
-			continue;
-		buf_reset(&text);
-		put_ids(&text, c, c->side, row);
-		buf_puts(&text, ", and its replies are read with ");
-		put_ids(&text, c, c->side, r->row);
-		report_error(c->report, "%s: %s is asked with %s, so none is ever found",
-			     c->link->where[c->side], kind_name(row->kind), text.data);
-	}
-	buf_fini(&text);
+	while ((r = plan_next_source(c->plan, c->side, reply, r)))
+		if (topic_template_has(&r->topic, "id") && !is_matched(row->id, r->row->id))
+			report_error(
+				c->report,
+				"%s: %s is asked with %s ids (%s), and its replies are read with "
+				"%s ids (%s), so none is ever found",
+				c->where, kind_name(row->kind), id_words[row->id],
+				row_name(c, c->side, row), id_words[r->row->id],
+				row_name(c, c->side, r->row));
 }
 
 static void check_ids(const struct check *c)
 {
-	const struct plan_side *ps = &c->plan->side[c->side];
+	const struct dialect *d = c->ps->dialect;
+	const struct reader *r = NULL;
 
 	if (c->plan->is_mirror && c->side == SOUTH)
 		return; /* nothing is written there */
-	for (size_t i = 0; i < ps->dialect->n_rows; i++) {
-		const struct row *row = &ps->dialect->rows[i];
-
-		if (!row->can_write || flow_target(kind_table[row->kind].flow) != c->side)
+	for (const struct row *row = d->rows; row < d->rows + d->n_rows; row++) {
+		if (!row_is_written(row, c->side))
 			continue;
 		check_lost_id(c, row);
 		check_conversion(c, row);
 		check_reply_ids(c, row);
 	}
-	for (size_t i = 0; i < ps->n_readers; i++)
-		check_alias_id(c, &ps->readers[i]);
+	while ((r = plan_next_reader(c->plan, c->side, r)))
+		check_alias_id(c, r);
 }
 
 /* --- all ----------------------------------------------------------------------------------- */
 
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report)
 {
+	struct names names = { 0 };
+
 	for (size_t i = 0; i < n; i++)
-		for (int s = 0; s < SIDES; s++) {
-			struct check c = { .link = &links[i],
-					   .plan = links[i].plan,
-					   .side = (enum side)s,
-					   .report = report };
+		for (enum side s = SOUTH; s <= NORTH; s++) {
+			struct check c = { .plan = links[i].plan,
+					   .ps = &links[i].plan->side[s],
+					   .side = s,
+					   .where = links[i].where[s],
+					   .report = report,
+					   .names = &names };
 
 			check_pairs(&c);
-			check_shadows(&c);
+			check_unreachable(&c);
 			check_ids(&c);
 		}
+	names_fini(&names);
 	loops_check(links, n, report);
 }

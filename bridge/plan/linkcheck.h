@@ -8,12 +8,13 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "message/side.h"
 
-struct buf;
 struct plan;
 struct report;
 struct row;
+struct topic_template;
 
 /* A link and where its sides are; all borrowed. */
 struct linkcheck {
@@ -30,8 +31,17 @@ struct linkcheck {
  * convert. */
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report);
 
-/* Append "thingsboard.jq: messages[3]". */
-void linkcheck_put_row(struct buf *out, const struct plan *p, enum side side,
-		       const struct row *row);
+/* Texts for messages: one that was given lasts until four more are.  Zeroed at first; caller ends it with
+ * names_fini(). */
+struct names {
+	struct buf ring[4];
+	size_t turn;
+};
+/* thingsboard.jq: messages[3] */
+const char *names_row(struct names *names, const struct plan *p, enum side side,
+		      const struct row *row);
+/* a/{b}/c */
+const char *names_topic(struct names *names, const struct topic_template *t);
+void names_fini(struct names *names);
 
 #endif

@@ -13,8 +13,8 @@
 #include "plan/plan.h"
 #include "plan/unreachable.h"
 
-#define MAX_CIRCLES 10 /* told; who has more has the same mistake many times */
-#define NOWHERE	    SIZE_MAX
+#define MAX_LOOPS 10 /* told; who has more has the same mistake many times */
+#define NOWHERE	  SIZE_MAX
 
 /* A session: of a side, or the short-lived one of handshakes. */
 struct end {
@@ -23,50 +23,40 @@ struct end {
 	bool is_provisioning;
 };
 
-/* What is read there and carried on. */
+/* A topic on which a session reads or writes, with edges from what is read to what is written for it,
+ * and from that to those who hear it. */
 struct node {
 	struct end end;
-	const struct reader *reader;
-	enum kind kind; /* as which it passes */
-	char *key;
-	struct edge {
-		size_t to;
-		const struct writer *by;
-	} * edges;
-	size_t n_edges;
-	size_t n_in;  /* edges from nodes that are not done */
-	bool is_done; /* it is on no loop, or on one that is told */
-};
-
-/* A topic on which a row is written. */
-struct writer {
-	struct end end;
 	const struct row *row;
-	enum kind kind;
-	struct topic_template topic;
+	enum kind kind; /* as which it passes */
+	bool is_writer;
+	const struct reader *
+		reader; /* of a writer: only what is asked on this alias is answered there; NULL: all */
+	struct topic_template topic; /* of a reader: borrowed from it */
 	char *key;
-	const struct reader *alias; /* only what is asked there is answered on it; NULL: all */
+	size_t *edges;
+	size_t n_edges, n_in; /* n_in: from nodes that are not done */
+	size_t from;	      /* on the way that is searched */
+	bool is_done;	      /* it is on no loop, or on one that is told */
 };
 
-struct ring {
-	struct buf key, text;
+/* A loop to tell: the sessions it runs through, and what is said of it. */
+struct loop {
+	struct buf ends, text;
 	bool has[KINDS]; /* kinds that the text names */
 	bool is_error;
 };
 
 struct graph {
 	const struct linkcheck *links;
-	size_t n_links;
-	struct node *nodes; /* in the order of links and rows */
+	struct node *nodes; /* in the order of links, sides and rows */
 	size_t n_nodes;
-	size_t *by_key; /* their numbers */
-	struct writer *writers;
-	size_t n_writers;
-	size_t *first_writer; /* of each link, and the end of all */
-	struct ring rings[MAX_CIRCLES];
-	size_t n_rings;
-	size_t *from, *queue; /* of the search */
-	const struct writer **by;
+	size_t *by_key; /* the readers among them, sorted */
+	size_t n_by_key;
+	struct loop loops[MAX_LOOPS];
+	size_t n_loops;
+	size_t *queue; /* of the search */
+	struct names names;
 };
 
 static const struct plan *plan_of(const struct graph *g, const struct end *end)
@@ -74,17 +64,7 @@ static const struct plan *plan_of(const struct graph *g, const struct end *end)
 	return g->links[end->link].plan;
 }
 
-/* --- what is read -------------------------------------------------------------------------- */
-
-/* A reply that nobody waits for goes nowhere, so replies alone make no loop. */
-static bool is_carried(const struct plan *p, enum side side, enum kind kind)
-{
-	enum kind request = kind_table[kind].request;
-
-	if (p->is_mirror && (side == NORTH || kind_table[kind].asks != ASKS_NOTHING))
-		return false;
-	return request == KIND_NONE || kind_table[request].asks == ASKS_NOTHING;
-}
+/* --- what is read and written -------------------------------------------------------------- */
 
 /* Broker and literal beginning: templates whose keys are not the same up to where the shorter one ends
  * are disjoint. */
@@ -98,36 +78,39 @@ static char *make_key(const struct graph *g, const struct end *end, const struct
 	return buf_take(&key);
 }
 
-static void add_nodes(struct graph *g, size_t link, enum side side)
+static void add_node(struct graph *g, struct node n)
 {
-	const struct plan *p = g->links[link].plan;
-	const struct plan_side *ps = &p->side[side];
+	n.key = make_key(g, &n.end, &n.topic);
+	g->nodes = mem_grow(g->nodes, g->n_nodes, sizeof *g->nodes);
+	g->nodes[g->n_nodes++] = n;
+}
 
-	for (size_t i = 0; i < ps->n_readers; i++) {
-		const struct row *row = ps->readers[i].row;
-		struct node n = { .end = { link, side, plan_is_provisioning(p, side, row->kind) },
-				  .reader = &ps->readers[i],
-				  .kind = p->remap[row->kind] };
+/* A reply that nobody waits for goes nowhere, so replies alone make no loop. */
+static bool is_carried(const struct plan *p, enum side side, enum kind kind)
+{
+	enum kind request = kind_table[kind].request;
 
-		if (!row->can_read || kind_table[row->kind].flow != flow_from(side) ||
-		    !is_carried(p, side, n.kind))
-			continue;
-		n.key = make_key(g, &n.end, &ps->readers[i].topic);
-		g->nodes = mem_grow(g->nodes, g->n_nodes, sizeof *g->nodes);
-		g->nodes[g->n_nodes++] = n;
+	if (p->is_mirror && (side == NORTH || kind_table[kind].asks != ASKS_NOTHING))
+		return false;
+	return request == KIND_NONE || kind_table[request].asks == ASKS_NOTHING;
+}
+
+static void add_readers(struct graph *g, const struct plan *p, struct end end)
+{
+	const struct reader *r = NULL;
+
+	while ((r = plan_next_reader(p, end.side, r))) {
+		enum kind kind = p->remap[r->row->kind];
+
+		end.is_provisioning = plan_is_provisioning(p, end.side, r->row->kind);
+		if (is_carried(p, end.side, kind))
+			add_node(g, (struct node){ .end = end,
+						   .row = r->row,
+						   .kind = kind,
+						   .reader = r,
+						   .topic = r->topic });
 	}
 }
-
-static int compare_keys(const void *a, const void *b, void *ctx)
-{
-	const struct graph *g = ctx;
-	const size_t *x = a, *y = b;
-	int order = strcmp(g->nodes[*x].key, g->nodes[*y].key);
-
-	return order ? order : *x < *y ? -1 : *x > *y;
-}
-
-/* --- what is written ----------------------------------------------------------------------- */
 
 /* Variables that are known when the side is written to: {id} is always the message's. */
 static void known_vars(const struct plan *p, enum side side, struct vars *known)
@@ -142,69 +125,66 @@ static void known_vars(const struct plan *p, enum side side, struct vars *known)
 		vars_add(known, "device", p->device);
 }
 
-static void add_writer(struct graph *g, const struct writer *w, const struct topic_template *t,
+static void add_writer(struct graph *g, struct node n, const struct topic_template *t,
 		       const struct vars *known)
 {
-	struct writer *copy;
-
-	g->writers = mem_grow(g->writers, g->n_writers, sizeof *g->writers);
-	copy = &g->writers[g->n_writers];
-	*copy = *w;
-	if (!topic_template_bind(&copy->topic, t, known, NULL))
-		return; /* plan_new() refused the value */
-	copy->key = make_key(g, &w->end, &copy->topic);
-	g->n_writers++;
+	n.is_writer = true;
+	if (topic_template_bind(&n.topic, t, known, NULL)) /* else plan_new() refused the value */
+		add_node(g, n);
 }
 
-static void add_writers(struct graph *g, size_t link, enum side side)
+static void add_writers(struct graph *g, const struct plan *p, struct end end)
 {
-	const struct plan *p = g->links[link].plan;
-	const struct plan_side *ps = &p->side[side];
+	const struct dialect *d = p->side[end.side].dialect;
+	const struct reader *r = NULL;
 	struct topic_template reply;
 	struct vars known;
 
-	known_vars(p, side, &known);
-	for (size_t i = 0; i < ps->dialect->n_rows; i++) {
-		const struct row *row = &ps->dialect->rows[i];
-		struct writer w = { .end = { link, side, plan_is_provisioning(p, side, row->kind) },
-				    .row = row,
-				    .kind = row->kind };
+	known_vars(p, end.side, &known);
+	for (const struct row *row = d->rows; row < d->rows + d->n_rows; row++) {
+		struct node n = { .end = end, .row = row, .kind = row->kind };
 
-		if (row->can_write && flow_target(kind_table[row->kind].flow) == side)
-			add_writer(g, &w, &row->topic, &known);
+		n.end.is_provisioning = plan_is_provisioning(p, end.side, row->kind);
+		if (row_is_written(row, end.side))
+			add_writer(g, n, &row->topic, &known);
 	}
-	for (size_t i = 0; i < ps->n_readers; i++) {
-		const struct reader *r = &ps->readers[i];
-		struct writer w = { .end = { link, side, false },
-				    .row = r->row,
-				    .kind = kind_table[r->row->kind].reply,
-				    .alias = r };
+	while ((r = plan_next_reader(p, end.side, r))) {
+		struct node n = { .end = end,
+				  .row = r->row,
+				  .kind = kind_table[r->row->kind].reply,
+				  .reader = r };
 
-		if (r->reply && plan_writer(p, side, w.kind) &&
-		    topic_template_parse(&reply, r->reply, NULL)) {
-			add_writer(g, &w, &reply, &known);
-			topic_template_fini(&reply);
-		}
+		if (!r->reply || !plan_writer(p, end.side, n.kind) ||
+		    !topic_template_parse(&reply, r->reply, NULL))
+			continue;
+		add_writer(g, n, &reply, &known);
+		topic_template_fini(&reply);
 	}
 	vars_fini(&known);
 }
 
-/* Is this written for what `n` reads? */
-static bool is_written_for(const struct node *n, const struct writer *w)
-{
-	enum kind kind = n->kind;
+/* --- what leads to what -------------------------------------------------------------------- */
 
-	if (w->alias && w->alias != n->reader)
-		return false;
-	if (w->kind == kind)
-		return true;
-	/* The bridge answers by itself, too: with errors, confirmations, what the mapping says. */
-	if (n->reader->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY)
-		return true;
-	return w->kind == kind_own_answer(kind);
+static void add_edge(struct graph *g, size_t from, size_t to)
+{
+	struct node *n = &g->nodes[from];
+
+	n->edges = mem_grow(n->edges, n->n_edges, sizeof *n->edges);
+	n->edges[n->n_edges++] = to;
+	g->nodes[to].n_in++;
 }
 
-/* --- who reads what is written ------------------------------------------------------------- */
+/* Is `w` written for what `n` of the same link reads? */
+static bool is_written_for(const struct node *n, const struct node *w)
+{
+	if (w->reader && w->reader != n->reader)
+		return false;
+	if (w->kind == n->kind)
+		return true;
+	/* The bridge answers by itself, too: with errors, confirmations, what the mapping says. */
+	return (n->row->echoes != KIND_NONE && w->kind == KIND_CONFIG_REPLY) ||
+	       w->kind == kind_own_answer(n->kind);
+}
 
 static bool is_same_end(const struct end *a, const struct end *b)
 {
@@ -230,35 +210,40 @@ static bool is_about_another(const struct graph *g, const struct end *a, const s
 		      plan_device_there(q, b->side, q->device)) != 0;
 }
 
-static bool is_heard(const struct graph *g, const struct writer *w, const struct node *n)
+/* Does `n` hear what is written on `w`? */
+static bool is_heard(const struct graph *g, const struct node *w, const struct node *n)
 {
 	if (is_same_end(&w->end, &n->end) ||
 	    (is_told_by_session(g, &w->end) && is_told_by_session(g, &n->end)) ||
 	    is_about_another(g, &w->end, &n->end))
 		return false;
-	return topic_template_compare(&w->topic, &n->reader->topic) != TOPIC_DISJOINT &&
+	return topic_template_compare(&w->topic, &n->topic) != TOPIC_DISJOINT &&
 	       !unreachable_is_total(&plan_of(g, &n->end)->side[n->end.side], n->reader, &w->topic);
 }
 
-static void add_edge(struct graph *g, struct node *n, const struct writer *w, size_t to)
+static const char *key_at(const struct graph *g, size_t i)
 {
-	if (!is_heard(g, w, &g->nodes[to]))
-		return;
-	n->edges = mem_grow(n->edges, n->n_edges, sizeof *n->edges);
-	n->edges[n->n_edges++] = (struct edge){ to, w };
-	g->nodes[to].n_in++;
+	return g->nodes[g->by_key[i]].key;
+}
+
+static int compare_keys(const void *a, const void *b, void *ctx)
+{
+	const struct graph *g = ctx;
+	const size_t *x = a, *y = b;
+	int order = strcmp(g->nodes[*x].key, g->nodes[*y].key);
+
+	return order ? order : *x < *y ? -1 : *x > *y;
 }
 
 /* The first place in by_key whose key is not before the `len` bytes of `key`. */
 static size_t find_key(const struct graph *g, const char *key, size_t len)
 {
-	size_t low = 0, high = g->n_nodes;
+	size_t low = 0, high = g->n_by_key;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		const char *other = g->nodes[g->by_key[mid]].key;
 
-		if (strncmp(other, key, len) < 0)
+		if (strncmp(key_at(g, mid), key, len) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -266,38 +251,63 @@ static size_t find_key(const struct graph *g, const char *key, size_t len)
 	return low;
 }
 
-/* Nodes whose key is the first `len` bytes of `key`, or (`is_below`) starts with them. */
-static void add_edges_at(struct graph *g, struct node *n, const struct writer *w, size_t len,
-			 bool is_below)
+/* Those who hear what is written on `w` are among the readers whose key is the beginning of its key, or
+ * begins with it. */
+static void connect_writer(struct graph *g, size_t w)
 {
-	for (size_t i = find_key(g, w->key, len); i < g->n_nodes; i++) {
-		const char *key = g->nodes[g->by_key[i]].key;
+	const char *key = g->nodes[w].key;
 
-		if (strncmp(key, w->key, len) != 0 || (!is_below && key[len]))
+	for (size_t len = strcspn(key, "/");; len += 1 + strcspn(key + len + 1, "/")) {
+		for (size_t i = find_key(g, key, len); i < g->n_by_key; i++) {
+			const char *other = key_at(g, i);
+
+			if (strncmp(other, key, len) != 0 || (key[len] && other[len]))
+				break;
+			if ((!other[len] || other[len] == '/') &&
+			    is_heard(g, &g->nodes[w], &g->nodes[g->by_key[i]]))
+				add_edge(g, w, g->by_key[i]);
+		}
+		if (!key[len])
 			break;
-		if (!key[len] || key[len] == '/')
-			add_edge(g, n, w, g->by_key[i]);
 	}
 }
 
-static void add_edges(struct graph *g, struct node *n, const struct writer *w)
+static void connect_reader(struct graph *g, size_t n, size_t first)
 {
-	for (size_t len = 0; w->key[len]; len++)
-		if (w->key[len] == '/')
-			add_edges_at(g, n, w, len, false);
-	add_edges_at(g, n, w, strlen(w->key), true);
+	for (size_t w = first; w < g->n_nodes; w++)
+		if (g->nodes[w].is_writer && is_written_for(&g->nodes[n], &g->nodes[w]))
+			add_edge(g, n, w);
 }
 
-static void connect(struct graph *g, struct node *n)
+static void collect_link(struct graph *g, size_t link)
 {
-	size_t link = n->end.link;
+	size_t first = g->n_nodes;
 
-	for (size_t i = g->first_writer[link]; i < g->first_writer[link + 1]; i++)
-		if (is_written_for(n, &g->writers[i]))
-			add_edges(g, n, &g->writers[i]);
+	for (enum side s = SOUTH; s <= NORTH; s++) {
+		add_readers(g, g->links[link].plan, (struct end){ link, s, false });
+		add_writers(g, g->links[link].plan, (struct end){ link, s, false });
+	}
+	for (size_t n = first; n < g->n_nodes; n++)
+		if (!g->nodes[n].is_writer)
+			connect_reader(g, n, first);
 }
 
-/* --- loops ------------------------------------------------------------------------------- */
+static void collect(struct graph *g, size_t n_links)
+{
+	for (size_t i = 0; i < n_links; i++)
+		collect_link(g, i);
+	g->by_key = mem_zalloc((g->n_nodes + 1) * sizeof *g->by_key);
+	g->queue = mem_zalloc((g->n_nodes + 1) * sizeof *g->queue);
+	for (size_t i = 0; i < g->n_nodes; i++)
+		if (!g->nodes[i].is_writer)
+			g->by_key[g->n_by_key++] = i;
+	qsort_r(g->by_key, g->n_by_key, sizeof *g->by_key, compare_keys, g);
+	for (size_t i = 0; i < g->n_nodes; i++)
+		if (g->nodes[i].is_writer)
+			connect_writer(g, i);
+}
+
+/* --- loops --------------------------------------------------------------------------------- */
 
 /* A node to which no undone node leads is on no loop. */
 static void peel(struct graph *g)
@@ -312,214 +322,165 @@ static void peel(struct graph *g)
 
 		node->is_done = true;
 		for (size_t i = 0; i < node->n_edges; i++)
-			if (--g->nodes[node->edges[i].to].n_in == 0)
-				g->queue[n++] = node->edges[i].to;
+			if (--g->nodes[node->edges[i]].n_in == 0)
+				g->queue[n++] = node->edges[i];
 	}
 }
 
-/* The shortest way from a node back to it; g->from then tells it, backwards. */
-static bool find_circle(struct graph *g, size_t start)
+/* The shortest way from a node back to it; `from` then tells it, backwards. */
+static bool find_loop(struct graph *g, size_t start)
 {
 	size_t head = 0, tail = 0;
 
 	for (size_t i = 0; i < g->n_nodes; i++)
-		g->from[i] = NOWHERE;
+		g->nodes[i].from = NOWHERE;
 	g->queue[tail++] = start;
-	while (head < tail) {
+	while (head < tail && g->nodes[start].from == NOWHERE) {
 		size_t at = g->queue[head++];
 		const struct node *n = &g->nodes[at];
 
 		for (size_t i = 0; i < n->n_edges; i++) {
-			size_t to = n->edges[i].to;
-
-			if (g->from[to] != NOWHERE)
+			if (g->nodes[n->edges[i]].from != NOWHERE)
 				continue;
-			g->from[to] = at;
-			g->by[to] = n->edges[i].by;
-			if (to == start)
-				return true;
-			g->queue[tail++] = to;
+			g->nodes[n->edges[i]].from = at;
+			g->queue[tail++] = n->edges[i];
 		}
 	}
-	return false;
+	return g->nodes[start].from != NOWHERE;
 }
 
-/* The nodes of the loop through `start`, from the first of them on; caller frees. */
-static size_t *list_circle(const struct graph *g, size_t start, size_t *n)
+/* Readers and writers of the loop through `start` by turns, from the first of the readers on; caller
+ * frees. */
+static size_t *list_loop(const struct graph *g, size_t start, size_t *n)
 {
-	size_t *list, at = start, first = start, k;
+	size_t *list, at = start, first = start;
 
 	*n = 0;
 	do {
-		at = g->from[at];
+		at = g->nodes[at].from;
 		++*n;
-		if (at < first)
+		if (at < first && !g->nodes[at].is_writer)
 			first = at;
 	} while (at != start);
 	list = mem_zalloc(*n * sizeof *list);
 	at = first;
-	for (k = *n; k > 0; k--) {
-		at = g->from[at];
-		list[k - 1] = at;
-	}
+	for (size_t k = *n; k > 0; k--)
+		list[k - 1] = at = g->nodes[at].from;
 	return list;
 }
 
-static void put_row(struct buf *out, const struct graph *g, const struct end *end,
-		    const struct row *row)
+static const char *row_name(struct graph *g, const struct node *n)
 {
-	buf_puts(out, " (");
-	linkcheck_put_row(out, plan_of(g, end), end->side, row);
-	buf_puts(out, ")");
+	return names_row(&g->names, plan_of(g, &n->end), n->end.side, n->row);
 }
 
-/* `link x writes "a/b" on its north (ROW), and link y reads it on its south as event (ROW)` */
-static void put_hop(struct buf *out, const struct graph *g, size_t to, bool is_last)
+static void put_hop(struct buf *out, struct graph *g, const struct node *w, const struct node *n,
+		    bool is_last)
 {
-	const struct writer *w = g->by[to];
-	const struct node *n = &g->nodes[to];
-
-	buf_printf(out, "link %s writes \"", plan_of(g, &w->end)->name);
-	topic_template_text(&w->topic, out);
-	buf_printf(out, "\" on its %s", side_name(w->end.side));
-	put_row(out, g, &w->end, w->row);
-	buf_printf(out, ", and link %s reads it on its %s", plan_of(g, &n->end)->name,
+	buf_printf(out, "link %s writes \"%s\" on its %s (%s), and link %s reads it on its %s",
+		   plan_of(g, &w->end)->name, names_topic(&g->names, &w->topic),
+		   side_name(w->end.side), row_name(g, w), plan_of(g, &n->end)->name,
 		   side_name(n->end.side));
-	if (is_last) {
+	if (is_last)
 		buf_puts(out, " again");
-		return;
-	}
-	buf_printf(out, " as %s", kind_name(n->reader->row->kind));
-	put_row(out, g, &n->end, n->reader->row);
-	buf_puts(out, "; ");
+	else
+		buf_printf(out, " as %s (%s); ", kind_name(n->row->kind), row_name(g, n));
 }
 
-static void describe(struct ring *r, const struct graph *g, const size_t *list, size_t n)
+static void describe(struct loop *l, struct graph *g, const size_t *list, size_t n)
 {
 	const struct node *first = &g->nodes[list[0]];
 
-	buf_printf(&r->text, "%s: loop: %s read here",
-		   g->links[first->end.link].where[first->end.side],
-		   kind_name(first->reader->row->kind));
-	put_row(&r->text, g, &first->end, first->reader->row);
-	buf_puts(&r->text, " would come back: ");
-	for (size_t i = 1; i <= n; i++)
-		put_hop(&r->text, g, list[i % n], i == n);
+	buf_printf(&l->text, "%s: loop: %s read here (%s) would come back: ",
+		   g->links[first->end.link].where[first->end.side], kind_name(first->row->kind),
+		   row_name(g, first));
+	for (size_t i = 1; i < n; i += 2)
+		put_hop(&l->text, g, &g->nodes[list[i]], &g->nodes[list[(i + 1) % n]], i + 1 == n);
+	l->has[first->row->kind] = true;
 }
 
-/* The ring of the sessions of a loop, a new one if it is not known; NULL: no room. */
-static struct ring *ring_of(struct graph *g, const size_t *list, size_t n)
+/* The loop to tell of these sessions, a new one if it is not known; NULL: no room. */
+static struct loop *loop_of(struct graph *g, const size_t *list, size_t n)
 {
-	struct ring *r = NULL;
-	struct buf key = { 0 };
+	struct loop *l = g->loops, *end = l + g->n_loops;
+	struct buf ends = { 0 };
 
-	for (size_t i = 0; i < n; i++) {
-		const struct end *end = &g->nodes[list[i]].end;
+	for (size_t i = 0; i < n; i += 2) {
+		const struct end *e = &g->nodes[list[i]].end;
 
-		buf_printf(&key, "%zu.%d.%d ", end->link, end->side, end->is_provisioning);
+		buf_printf(&ends, "%zu.%d.%d ", e->link, e->side, e->is_provisioning);
 	}
-	for (size_t i = 0; i < g->n_rings && !r; i++)
-		if (strcmp(g->rings[i].key.data, key.data) == 0)
-			r = &g->rings[i];
-	if (!r && g->n_rings < MAX_CIRCLES) {
-		r = &g->rings[g->n_rings++];
-		buf_puts(&r->key, key.data);
-		describe(r, g, list, n);
-		r->has[g->nodes[list[0]].reader->row->kind] = true;
+	while (l < end && strcmp(l->ends.data, ends.data) != 0)
+		l++;
+	if (l == end && g->n_loops < MAX_LOOPS) {
+		g->n_loops++;
+		buf_puts(&l->ends, ends.data);
+		describe(l, g, list, n);
+	} else if (l == end) {
+		l = NULL;
 	}
-	buf_fini(&key);
-	return r;
+	buf_fini(&ends);
+	return l;
 }
 
-/* False: there is no room for another ring. */
-static bool tell_circle(struct graph *g, size_t start)
+/* False: there is no room for another loop. */
+static bool tell_loop(struct graph *g, size_t start)
 {
-	size_t n, *list = list_circle(g, start, &n);
-	enum kind kind = g->nodes[list[0]].reader->row->kind;
-	size_t before = g->n_rings;
-	struct ring *r = ring_of(g, list, n);
+	size_t n, *list = list_loop(g, start, &n);
+	enum kind kind = g->nodes[list[0]].row->kind;
+	struct loop *l = loop_of(g, list, n);
 
-	if (r && !r->has[kind]) {
-		buf_printf(&r->text, "%s%s",
-			   strstr(r->text.data, "; likewise ") ? ", " : "; likewise ",
+	if (l && !l->has[kind]) {
+		buf_printf(&l->text, "%s%s",
+			   strstr(l->text.data, "; likewise ") ? ", " : "; likewise ",
 			   kind_name(kind));
-		r->has[kind] = true;
+		l->has[kind] = true;
 	}
-	for (size_t i = 0; i < n; i++) {
-		struct node *node = &g->nodes[list[i]];
-
-		node->is_done = true;
+	for (size_t i = 0; l && i < n; i += 2) {
+		g->nodes[list[i]].is_done = true;
 		/* Handshakes go one at a time and only where a device asks: two dialects that share
 		 * their topics may live on one broker. */
-		if (r && !kind_is_handshake(node->kind))
-			r->is_error = true;
+		l->is_error |= !kind_is_handshake(g->nodes[list[i]].kind);
 	}
 	free(list);
-	return r || before < MAX_CIRCLES;
+	return l;
 }
 
-static void find_circles(struct graph *g)
+static void find_loops(struct graph *g)
 {
 	peel(g);
 	for (size_t i = 0; i < g->n_nodes; i++)
-		if (!g->nodes[i].is_done && find_circle(g, i) && !tell_circle(g, i))
+		if (!g->nodes[i].is_writer && !g->nodes[i].is_done && find_loop(g, i) &&
+		    !tell_loop(g, i))
 			break;
-}
-
-/* --- all ----------------------------------------------------------------------------------- */
-
-static void collect(struct graph *g)
-{
-	g->first_writer = mem_zalloc((g->n_links + 1) * sizeof *g->first_writer);
-	for (size_t i = 0; i < g->n_links; i++) {
-		for (int s = 0; s < SIDES; s++) {
-			add_nodes(g, i, (enum side)s);
-			add_writers(g, i, (enum side)s);
-		}
-		g->first_writer[i + 1] = g->n_writers;
-	}
-	g->by_key = mem_zalloc((g->n_nodes + 1) * sizeof *g->by_key);
-	g->from = mem_zalloc((g->n_nodes + 1) * sizeof *g->from);
-	g->queue = mem_zalloc((g->n_nodes + 1) * sizeof *g->queue);
-	g->by = mem_zalloc((g->n_nodes + 1) * sizeof *g->by);
-	for (size_t i = 0; i < g->n_nodes; i++)
-		g->by_key[i] = i;
-	qsort_r(g->by_key, g->n_nodes, sizeof *g->by_key, compare_keys, g);
 }
 
 static void graph_fini(struct graph *g)
 {
-	for (size_t i = 0; i < g->n_nodes; i++) {
-		free(g->nodes[i].key);
-		free(g->nodes[i].edges);
+	for (struct node *n = g->nodes; n < g->nodes + g->n_nodes; n++) {
+		if (n->is_writer)
+			topic_template_fini(&n->topic);
+		free(n->key);
+		free(n->edges);
 	}
-	for (size_t i = 0; i < g->n_writers; i++) {
-		topic_template_fini(&g->writers[i].topic);
-		free(g->writers[i].key);
-	}
-	for (size_t i = 0; i < g->n_rings; i++) {
-		buf_fini(&g->rings[i].key);
-		buf_fini(&g->rings[i].text);
+	for (size_t i = 0; i < g->n_loops; i++) {
+		buf_fini(&g->loops[i].ends);
+		buf_fini(&g->loops[i].text);
 	}
 	free(g->nodes);
 	free(g->by_key);
-	free(g->writers);
-	free(g->first_writer);
-	free(g->from);
+	names_fini(&g->names);
 	free(g->queue);
-	free(g->by);
 }
 
 void loops_check(const struct linkcheck *links, size_t n, struct report *report)
 {
-	struct graph g = { .links = links, .n_links = n };
+	struct graph g = { .links = links };
 
-	collect(&g);
-	for (size_t i = 0; i < g.n_nodes; i++)
-		connect(&g, &g.nodes[i]);
-	find_circles(&g);
-	for (size_t i = 0; i < g.n_rings; i++)
-		(g.rings[i].is_error ? report_error : report_warning)(report, "%s",
-								      g.rings[i].text.data);
+	collect(&g, n);
+	find_loops(&g);
+	for (size_t i = 0; i < g.n_loops; i++)
+		(g.loops[i].is_error ? report_error : report_warning)(report, "%s",
+								      g.loops[i].text.data);
 	graph_fini(&g);
 }

@@ -14,21 +14,12 @@
 
 /* --- binding ------------------------------------------------------------------------------- */
 
-/* Is a row read on this side (and not only known)? */
-static bool is_read_on(const struct row *row, enum side side)
-{
-	return row->can_read && kind_table[row->kind].flow == flow_from(side);
-}
-
 /* A value that fits no topic fits none of many rows. */
 static void report_once(struct report *report, const char *where, const char *text)
 {
 	char *line = mem_printf("%s.vars: %s", where, text);
-	bool is_told = false;
 
-	for (size_t i = 0; i < report->n_lines; i++)
-		is_told |= strcmp(report->lines[i].text, line) == 0;
-	if (!is_told)
+	if (!report_has(report, line))
 		report_error(report, "%s", line);
 	free(line);
 }
@@ -68,7 +59,7 @@ static void check_crowd(const struct plan_side *ps, enum side side, const char *
 		size_t n = 0;
 
 		for (size_t k = 0; k < ps->n_readers; k++)
-			n += is_read_on(ps->readers[k].row, side) && ps->readers[k].first == i;
+			n += row_is_read(ps->readers[k].row, side) && ps->readers[k].first == i;
 		if (n > MATCH_MAX) {
 			report_error(report,
 				     "%s: %s has %zu rows with the same topic, at most %d can be",
@@ -125,14 +116,6 @@ static void check_topic(struct vars_check *c, const struct topic_template *t, si
 			check_variable(c, t->levels[i].text, row, "topic");
 }
 
-static bool has_level(const struct topic_template *t, const char *name)
-{
-	for (size_t i = 0; i < t->n_levels; i++)
-		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, name) == 0)
-			return true;
-	return false;
-}
-
 /* `captured`: a topic whose variables are known by then; NULL: none. */
 static void check_text(struct vars_check *c, const char *text,
 		       const struct topic_template *captured, size_t row, const char *what)
@@ -141,7 +124,7 @@ static void check_text(struct vars_check *c, const char *text,
 	size_t pos = 0;
 
 	while (text && text_template_next(text, &pos, &name)) {
-		if (!captured || !has_level(captured, name.data))
+		if (!captured || !topic_template_has(captured, name.data))
 			check_variable(c, name.data, row, what);
 		buf_reset(&name);
 	}
@@ -174,7 +157,7 @@ static bool brings(const struct plan *p, enum side side, enum kind kind)
 	const struct dialect *d = p->side[side].dialect;
 
 	for (size_t i = 0; i < d->n_rows; i++)
-		if (is_read_on(&d->rows[i], side) && p->remap[d->rows[i].kind] == kind)
+		if (row_is_read(&d->rows[i], side) && p->remap[d->rows[i].kind] == kind)
 			return true;
 	return false;
 }
@@ -200,7 +183,7 @@ static void check_variables(const struct plan *p, enum side side, const char *wh
 	for (size_t i = 0; i < d->n_rows; i++) {
 		if (d->rows[i].can_write && is_written_on(p, side, d->rows[i].kind))
 			check_row(&c, &d->rows[i], i);
-		if (side == SOUTH && is_read_on(&d->rows[i], side))
+		if (side == SOUTH && row_is_read(&d->rows[i], side))
 			check_aliases(&c, &d->rows[i], i);
 	}
 	vars_fini(&known);
@@ -345,6 +328,11 @@ static bool is_uuid(const char *s)
 	return s[sizeof form - 1] == '\0';
 }
 
+bool plan_is_id_typed(const struct reader *r)
+{
+	return r->row->id != ID_STRING && topic_template_has(&r->topic, "id");
+}
+
 /* A captured {id} that is not of the row's type does not match, and another row may. */
 static bool id_converts(const struct reader *r, const char *topic)
 {
@@ -352,7 +340,7 @@ static bool id_converts(const struct reader *r, const char *topic)
 	const char *id;
 	bool ok = true;
 
-	if (r->row->id == ID_STRING || !has_level(&r->topic, "id"))
+	if (!plan_is_id_typed(r))
 		return true;
 	topic_template_match(&r->topic, topic, &captures);
 	id = vars_get(&captures, "id");
@@ -409,7 +397,7 @@ void plan_match(const struct plan *p, enum side from, const char *topic, struct 
 	m->n = 0;
 	m->is_known = best != NULL;
 	for (const struct reader *r = best; r; r = next_reader(ps, best, r + 1, topic))
-		if (is_read_on(r->row, from))
+		if (row_is_read(r->row, from))
 			add_match(m, r);
 }
 
@@ -460,25 +448,17 @@ static void add_filter(char ***list, size_t *n, const struct topic_template *t)
 	(*list)[(*n)++] = buf_take(&text);
 }
 
-/* Is anything done with this kind when it comes from this side? */
-static bool is_wanted(const struct plan *p, enum side from, enum kind kind)
-{
-	return !(p->is_mirror && from == NORTH) && kind_table[kind].flow == flow_from(from);
-}
-
 char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n)
 {
-	const struct plan_side *ps = &p->side[side];
+	const struct reader *r = NULL;
 	char **list = NULL;
 
 	*n = 0;
-	for (size_t i = 0; i < ps->n_readers; i++) {
-		const struct reader *r = &ps->readers[i];
-
-		if (is_read_on(r->row, side) && is_wanted(p, side, r->row->kind) &&
-		    plan_is_provisioning(p, side, r->row->kind) == provisioning)
+	if (p->is_mirror && side == NORTH)
+		return NULL; /* nothing is done with what comes from there */
+	while ((r = plan_next_reader(p, side, r)))
+		if (plan_is_provisioning(p, side, r->row->kind) == provisioning)
 			add_filter(&list, n, &r->topic);
-	}
 	return list;
 }
 
@@ -486,22 +466,33 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind)
 {
-	const struct dialect *d = p->side[side].dialect;
-
-	for (size_t i = 0; i < d->n_rows; i++)
-		if (d->rows[i].can_write && d->rows[i].kind == kind)
-			return &d->rows[i];
-	return NULL;
+	return dialect_writer(p->side[side].dialect, kind);
 }
 
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind)
 {
-	const struct dialect *d = p->side[side].dialect;
+	return dialect_reader(p->side[side].dialect, kind);
+}
 
-	for (size_t i = 0; i < d->n_rows; i++)
-		if (d->rows[i].can_read && d->rows[i].kind == kind)
-			return &d->rows[i];
+const struct reader *plan_next_reader(const struct plan *p, enum side side,
+				      const struct reader *after)
+{
+	const struct plan_side *ps = &p->side[side];
+
+	for (const struct reader *r = after ? after + 1 : ps->readers;
+	     r < ps->readers + ps->n_readers; r++)
+		if (row_is_read(r->row, side))
+			return r;
 	return NULL;
+}
+
+const struct reader *plan_next_source(const struct plan *p, enum side side, enum kind kind,
+				      const struct reader *after)
+{
+	do
+		after = plan_next_reader(p, side, after);
+	while (after && p->remap[after->row->kind] != kind);
+	return after;
 }
 
 bool plan_has_echoes(const struct plan *p, enum side side)

@@ -99,6 +99,8 @@ struct match {
 	bool is_known; /* some row has this topic, though it may not be read here (n == 0) */
 };
 void plan_match(const struct plan *p, enum side from, const char *topic, struct match *m);
+/* Does it take only those of its topics whose {id} is of the row's type? */
+bool plan_is_id_typed(const struct reader *r);
 /* Do both say the same of a topic that they match, as variables? */
 bool plan_reads_alike(const struct reader *a, const struct reader *b);
 
@@ -112,6 +114,12 @@ bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
 /* The first row that reads `kind` on a side; NULL: that side never says it. */
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
+/* The next topic (the first: after NULL) that is read on a side; NULL: no more. */
+const struct reader *plan_next_reader(const struct plan *p, enum side side,
+				      const struct reader *after);
+/* The same, of those whose messages pass as `kind`. */
+const struct reader *plan_next_source(const struct plan *p, enum side side, enum kind kind,
+				      const struct reader *after);
 /* Does some row of this side give back what was pushed? */
 bool plan_has_echoes(const struct plan *p, enum side side);
 /* Would this side read the topic back as this row?  (A name that came from a payload can make the

@@ -397,12 +397,8 @@ static void give_canonical(struct reading *rd, struct canonical *p, size_t throu
 /* A captured device is the one that the message is about, where the dialect names it in the topic. */
 static bool names_device(const struct job *job)
 {
-	const struct topic_template *t = &job->readers[0]->topic;
-
-	for (size_t i = 0; i < t->n_levels; i++)
-		if (t->levels[i].type != LEVEL_LITERAL && strcmp(t->levels[i].text, "device") == 0)
-			return job->plan->side[job->side].dialect->device == DEVICE_IN_TOPIC;
-	return false;
+	return topic_template_has(&job->readers[0]->topic, "device") &&
+	       job->plan->side[job->side].dialect->device == DEVICE_IN_TOPIC;
 }
 
 /* The device that the function named, by its name here. */

@@ -299,22 +299,12 @@ static void see_job(struct mapping_input *in, const struct job *job, struct part
 	translate_see_request(in, job->request, &parts->request);
 }
 
-/* Does the topic carry the id, past all functions? */
-static bool has_id_in_topic(const struct row *row)
-{
-	for (size_t i = 0; i < row->topic.n_levels; i++)
-		if (row->topic.levels[i].type != LEVEL_LITERAL &&
-		    strcmp(row->topic.levels[i].text, "id") == 0)
-			return true;
-	return false;
-}
-
 static bool would_change(const struct writing *w)
 {
 	const struct canonical *p = &w->job->plain;
 
 	return translate_would_change(canonical_body(p)) ||
-	       (p->id && !has_id_in_topic(w->row) &&
+	       (p->id && !topic_template_has(&w->row->topic, "id") &&
 		translate_would_change((struct jslice){ p->id, strlen(p->id) }));
 }
 

@@ -508,3 +508,16 @@ Test(topic, variables_of_a_text_template_are_listed)
 	cr_expect_str_eq(buf_str(&name), "a b_1 c ");
 	buf_fini(&name);
 }
+
+Test(topic, has_the_variables_that_it_names)
+{
+	struct topic_template t;
+
+	cr_assert(topic_template_parse(&t, "id/{device}/{rest...}", NULL));
+	cr_expect(topic_template_has(&t, "device"));
+	cr_expect(topic_template_has(&t, "rest"));
+	cr_expect_not(topic_template_has(&t, "id"));
+	topic_template_fini(&t);
+	cr_expect(text_template_has("a-{x}{id}", "id"));
+	cr_expect_not(text_template_has("id {ids} {i}", "id"));
+}
