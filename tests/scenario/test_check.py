@@ -253,6 +253,14 @@ def test_mistakes_of_all_links_are_told_at_once(lab):
         assert re.search(pattern, said), f"{pattern}\n{said}"
 
 
+def test_commands_may_be_good_for_ten_years(lab):
+    """In milliseconds that is more than an int holds."""
+    status, said = finish(lab, [link("x", session("innoway", "south"), session("thingsboard", "north"),
+                                     command_max_age=10 * 366 * 86400)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+
+
 # --- settings of later versions ------------------------------------------------------------------------------------
 
 def test_settings_that_are_not_acted_on_are_said(lab):
