@@ -419,11 +419,11 @@ static struct ring *ring_of(struct graph *g, const size_t *list, size_t n)
 		buf_printf(&key, "%zu.%d.%d ", end->link, end->side, end->is_provisioning);
 	}
 	for (size_t i = 0; i < g->n_rings && !r; i++)
-		if (strcmp(g->rings[i].key.data, key.data) == 0)
+		if (strcmp(buf_str(&g->rings[i].key), buf_str(&key)) == 0)
 			r = &g->rings[i];
 	if (!r && g->n_rings < MAX_CIRCLES) {
 		r = &g->rings[g->n_rings++];
-		buf_puts(&r->key, key.data);
+		buf_puts(&r->key, buf_str(&key));
 		describe(r, g, list, n);
 		r->has[g->nodes[list[0]].reader->row->kind] = true;
 	}

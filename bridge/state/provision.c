@@ -281,6 +281,7 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 	} else if (!t->is_asking) {
 		a = add_action(acts, PROVISION_ASK);
 		canonical_copy(&a->message, &first->request);
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 		a->ticket = first->ticket;
 		t->is_asking = t->is_open = true;
 	}
