@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import resource
 
 import pytest
 
@@ -79,10 +80,14 @@ def test_devices_do_not_get_in_each_others_way(lab, south, north):
 
 
 def test_a_large_fleet_is_checked_in_no_time(lab):
+    """Of the processor's: a machine may have other things to do."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     status, said = finish(lab, [link(f"l{n}", session("innoway", "south", device=f"d{n}"), session("thingsboard", "n"))
                                 for n in range(200)])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert status == 0, said
     assert_lines(said, NO_MISTAKES)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
 
 
 # --- loops -------------------------------------------------------------------------------------------------------
