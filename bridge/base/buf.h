@@ -27,7 +27,7 @@ static inline void buf_reserve(struct buf *b, size_t more)
 static inline void buf_append(struct buf *b, const void *p, size_t n)
 {
 	buf_reserve(b, n);
-	if (n)
+	if (n) /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there is room now */
 		memcpy(b->data + b->len, p, n);
 	b->len += n;
 	b->data[b->len] = '\0';

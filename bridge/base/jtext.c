@@ -191,7 +191,7 @@ bool jtext_string_is(struct jslice string, const char *s)
 	if (inside.len < n)
 		return false;
 	jtext_string_decode(string, &plain);
-	same = plain.len == n && memcmp(plain.data, s, n) == 0;
+	same = plain.len == n && memcmp(buf_str(&plain), s, n) == 0;
 	buf_fini(&plain);
 	return same;
 }

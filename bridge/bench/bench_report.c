@@ -102,7 +102,7 @@ static double flush_ms(const char *dir)
 	static const char block[4096];
 	char *path = mem_printf("%s/flush", dir);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	int64_t us[FLUSHES] = { 0 };
+	int64_t us[FLUSHES] = { 0 }, *median = &us[FLUSHES / 2];
 	bool ok = fd >= 0;
 
 	for (size_t i = 0; ok && i < FLUSHES; i++) {
@@ -116,7 +116,7 @@ static double flush_ms(const char *dir)
 	unlink(path);
 	free(path);
 	qsort(us, FLUSHES, sizeof us[0], by_value);
-	return ok ? (double)us[FLUSHES / 2] / 1000 : -1;
+	return ok ? (double)*median / 1000 : -1;
 }
 
 static void print_json_text(const char *key, struct buf *text)

@@ -15,8 +15,8 @@
 #include "base/mem.h"
 #include "message/topic.h"
 
-#define CHUNK	       (64 * 1024) /* read at once */
-#define MAX_PACKET     (16 * 1024 * 1024)
+#define CHUNK	       (64 << 10) /* read at once */
+#define MAX_PACKET     (16 << 20)
 #define MAX_PACKET_IDS 65536
 #define MAX_ENDS       4
 
@@ -226,7 +226,7 @@ static bool on_puback(struct broker *p, struct reader *r)
 
 static bool on_packet(struct broker *p, size_t first, struct reader *r)
 {
-	enum packet_type type = first >> 4;
+	enum packet_type type = (enum packet_type)(first >> 4);
 
 	if (p->is_connected != (type != CONNECT))
 		return false;

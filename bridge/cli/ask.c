@@ -146,9 +146,7 @@ static bool try_to_ask(struct question *q, struct err *e)
 	if (d) {
 		ask_bridge(q, d);
 		control_client_close(d);
-	} else if (e->code != ERR_NOT_FOUND) {
-		fail(q, EXIT_FAILED, e->text);
-	} else if (!has_state(dir, e)) {
+	} else if (e->code != ERR_NOT_FOUND || !has_state(dir, e)) {
 		fail(q, EXIT_FAILED, e->text);
 	} else if ((db = db_open(dir, q->conf->state_key, e)) != NULL) {
 		ask_state(q, db);

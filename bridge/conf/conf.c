@@ -17,7 +17,7 @@
 #include "conf/keys.h"
 #include "conf/setting.h"
 
-#define TEN_YEARS_S (10 * 366 * 86400)
+#define TEN_YEARS_S (INT64_C(10) * 366 * 86400)
 
 /* ---- Variables ---- */
 

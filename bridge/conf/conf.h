@@ -18,7 +18,7 @@ struct report;
 
 #define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
 #define CONF_DEFAULT_JOURNAL_BYTES (1LL << 30)
-#define CONF_DEFAULT_JOURNAL_AGE_S (7 * 86400)
+#define CONF_DEFAULT_JOURNAL_AGE_S (INT64_C(7) * 86400)
 
 struct conf_tls {
 	char *ca, *cert, *key, *server_name; /* NULL: not set */

@@ -41,7 +41,7 @@ struct key {
 };
 
 /* { "workers", KEY_INT, .at = offsetof(struct conf, workers), KEY_RANGE(0, 256, 0) } */
-#define KEY_RANGE(low, high, preset) .min = low, .max = high, .value = preset
+#define KEY_RANGE(low, high, preset) .min = (low), .max = (high), .value = (preset)
 
 /* Give every field of the struct at `base` its default. */
 void keys_set_defaults(const struct key *keys, void *base);

@@ -72,11 +72,11 @@ struct schema {
 #define SCHEMA_COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 #define SCHEMA_OF(table)                                                                           \
 	{                                                                                          \
-		.keys = table, .n_keys = SCHEMA_COUNT_OF(table)                                    \
+		.keys = (table), .n_keys = SCHEMA_COUNT_OF(table)                                  \
 	}
 #define SCHEMA_WITH_RULES(table, its_rules)                                                        \
 	{                                                                                          \
-		.keys = table, .n_keys = SCHEMA_COUNT_OF(table), .rules = its_rules,               \
+		.keys = (table), .n_keys = SCHEMA_COUNT_OF(table), .rules = (its_rules),           \
 		.n_rules = SCHEMA_COUNT_OF(its_rules)                                              \
 	}
 

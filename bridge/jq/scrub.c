@@ -146,9 +146,7 @@ void scrub_text(const struct scrub *s, const char *text, size_t len, struct buf 
 		}
 		if (n && is_known(s, p, n))
 			buf_append(out, p, n);
-		else if (n)
-			cut(out, start);
-		else if (*p && strchr(" ,.:;", *p))
+		else if (!n && *p && strchr(" ,.:;", *p))
 			buf_putc(out, *p);
 		else
 			cut(out, start);

@@ -63,7 +63,7 @@
 #define MAX_PACKET_BYTES (16 * 1024 * 1024)
 #define MIN_KEEPALIVE_S	 5 /* the library takes no less */
 #define PACKETS_PER_TURN 1000
-#define BYTES_PER_TURN	 (4 * 1024 * 1024) /* or large messages would pass every bound in one turn */
+#define BYTES_PER_TURN	 (4 << 20) /* or large messages would pass every bound in one turn */
 #define USER_TIMEOUT_MS	 60000
 
 /* No such path: a connect to it fails at once, but leaves the properties in the handle. */

@@ -74,10 +74,10 @@ static bool is_own_topic(const struct plan_side *ps, const struct reader *r)
 static bool is_one_topic(const struct dialect *d, const struct row *a, const struct row *b)
 {
 	struct topic_template x, y;
-	bool is_one = topic_template_bind(&x, &a->topic, &d->defaults, NULL) &
-		      topic_template_bind(&y, &b->topic, &d->defaults, NULL);
+	bool has_x = topic_template_bind(&x, &a->topic, &d->defaults, NULL);
+	bool has_y = topic_template_bind(&y, &b->topic, &d->defaults, NULL);
+	bool is_one = has_x && has_y && topic_template_compare(&x, &y) == TOPIC_SAME;
 
-	is_one = is_one && topic_template_compare(&x, &y) == TOPIC_SAME;
 	topic_template_fini(&x);
 	topic_template_fini(&y);
 	return is_one;

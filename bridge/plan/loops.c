@@ -410,11 +410,11 @@ static struct loop *loop_of(struct graph *g, const size_t *list, size_t n)
 
 		buf_printf(&ends, "%zu.%d.%d ", e->link, e->side, e->is_provisioning);
 	}
-	while (l < end && strcmp(l->ends.data, ends.data) != 0)
+	while (l < end && strcmp(buf_str(&l->ends), buf_str(&ends)) != 0)
 		l++;
 	if (l == end && g->n_loops < MAX_LOOPS) {
 		g->n_loops++;
-		buf_puts(&l->ends, ends.data);
+		buf_puts(&l->ends, buf_str(&ends));
 		describe(l, g, list, n);
 	} else if (l == end) {
 		l = NULL;

@@ -10,7 +10,7 @@
 #include "store/db_inside.h"
 
 #define SPARE	    32 /* the part of a bound that is freed beyond it */
-#define AGE_LOOK_MS (60 * 1000)
+#define AGE_LOOK_MS INT64_C(60000)
 #define ROW_BYTES   200 /* what a row takes beside its texts and its message, about */
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'deadletter'";

@@ -176,7 +176,7 @@ bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settle
 	uint8_t bytes[JOURNAL_BATCH / 8];
 	unsigned words = (n + 63) / 64;
 
-	for (unsigned i = 0; i < words; i++)
+	for (size_t i = 0; i < words; i++)
 		put_number(bytes + 8 * i, settled->word[i], 8);
 	return (stmt &&
 		db_run(db, stmt,
@@ -302,10 +302,10 @@ static bool fail_row(const struct journal_row *row, const char *what, struct err
 static void read_bits(sqlite3_stmt *stmt, struct journal_bits *bits)
 {
 	const uint8_t *p = sqlite3_column_blob(stmt, SETTLED);
-	int n = sqlite3_column_bytes(stmt, SETTLED) / 8;
+	size_t n = (size_t)sqlite3_column_bytes(stmt, SETTLED) / 8;
 
 	*bits = (struct journal_bits){ 0 };
-	for (int i = 0; p && i < n && i < JOURNAL_BATCH / 64; i++)
+	for (size_t i = 0; p && i < n && i < JOURNAL_BATCH / 64; i++)
 		bits->word[i] = get_number(p + 8 * i, 8);
 }
 

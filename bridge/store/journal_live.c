@@ -157,7 +157,7 @@ static struct batch *new_batch(struct journal_live_link *link, enum side from)
 static void keep_buf(struct journal_live *all, struct buf *b)
 {
 	wipe(b);
-	if (all->n_spare_bufs < MAX_SPARE_BUFS && b->cap <= 2 * BATCH_BYTES)
+	if (all->n_spare_bufs < MAX_SPARE_BUFS && b->cap / 2 <= BATCH_BYTES)
 		all->spare_bufs[all->n_spare_bufs++] = *b;
 	else
 		buf_fini(b);
@@ -506,6 +506,7 @@ void journal_live_give_up(struct journal_live *all)
 
 	drop_settled(all);
 	while ((b = TAILQ_FIRST(&all->fresh)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 		close_batch(b);
 		b->state = LOST;
 	}

@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+#define HEX_CHARS ((size_t)2 * CRYPTO_KEY_BYTES)
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -24,9 +26,9 @@ static bool parse_key(const char *text, size_t n, uint8_t key[CRYPTO_KEY_BYTES])
 		memcpy(key, text, n);
 		return true;
 	}
-	if (n == 2 * CRYPTO_KEY_BYTES + 1 && text[n - 1] == '\n')
+	if (n == HEX_CHARS + 1 && text[n - 1] == '\n')
 		n--;
-	if (n != 2 * CRYPTO_KEY_BYTES)
+	if (n != HEX_CHARS)
 		return false;
 	for (size_t i = 0; i < CRYPTO_KEY_BYTES; i++) {
 		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
@@ -73,7 +75,7 @@ static bool write_all(int fd, const void *from, size_t n)
 
 static bool read_key(int fd, const char *shown, uint8_t key[CRYPTO_KEY_BYTES], struct err *e)
 {
-	char text[2 * CRYPTO_KEY_BYTES + 2]; /* one more than fits, to see that it is too long */
+	char text[HEX_CHARS + 2]; /* one more than fits, to see that it is too long */
 	struct stat st;
 	bool ok = false;
 	size_t n = 0;

@@ -20,7 +20,7 @@ static bool is_there(int dir_fd)
 static int make(int dir_fd)
 {
 	int fd = openat(dir_fd, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int error = fd < 0 ? errno : posix_fallocate(fd, 0, 2 * RESERVE_BYTES);
+	int error = fd < 0 ? errno : posix_fallocate(fd, 0, 2 * (off_t)RESERVE_BYTES);
 
 	if (error == 0 && ftruncate(fd, RESERVE_BYTES) != 0)
 		error = errno;

@@ -59,7 +59,7 @@ static size_t address_space(void)
 	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static bool limit(int resource, rlim_t most, struct err *e)
+static bool limit(__rlimit_resource_t resource, rlim_t most, struct err *e)
 {
 	struct rlimit r = { most, most };
 

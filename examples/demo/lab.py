@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-LIMIT = 20  # seconds, of every wait
+LIMIT = 60  # seconds, of every wait: long, for a busy machine; nothing that goes well takes so long
 MQTT3, MQTT5 = 4, 5
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -91,15 +92,23 @@ def is_uuid(text):
 
 # --- processes ---------------------------------------------------------------------------------------------------
 
+PIPE_BYTES = 1 << 20  # what one read takes: more than a pipe holds
+
+
 class Process:
-    """A child process whose output lines are collected as they come."""
+    """A child process whose output lines are collected as they come.
+
+    Whoever asks about the log takes in first what has been written by then. So a mark stands behind all that the
+    process had said, and what matching() does not find had not been said.
+    """
 
     def __init__(self, title):
         self.title = title
         self.lines = []
         self.process = None
         self._changed = threading.Condition()
-        self._readers = []
+        self._streams = {}  # those that are open, with the beginning of their next line
+        self._reader = None
 
     @property
     def pid(self):
@@ -111,51 +120,88 @@ class Process:
             command = [guard, "--pdeathsig", "KILL"] + command
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=env, cwd=cwd)
-        self._readers = [threading.Thread(target=self._read, args=(s,), daemon=True)
-                         for s in (self.process.stdout, self.process.stderr)]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self, stream):
-        for line in stream:
-            with self._changed:
-                self.lines.append(line.decode(errors="replace").rstrip("\n"))
-                self._changed.notify_all()
-        stream.close()
+        streams = [self.process.stdout, self.process.stderr]
+        for stream in streams:
+            os.set_blocking(stream.fileno(), False)
         with self._changed:
+            self._streams.update(dict.fromkeys(streams, b""))
+        self._reader = threading.Thread(target=self._read, args=(streams,), daemon=True)
+        self._reader.start()
+
+    def _read(self, streams):
+        """Take in what comes, until the last of the streams ends."""
+        while streams:
+            poll = select.poll()
+            for stream in streams:
+                poll.register(stream, select.POLLIN)
+            poll.poll()
+            with self._changed:
+                for stream in self._take():
+                    if stream in streams:  # else it is of another life of the process
+                        streams.remove(stream)
+                        self._end(stream)
+
+    def _take(self):
+        """Take in what has been written by now; the streams that have ended. The lock is held."""
+        ended, before = [], len(self.lines)
+        for stream in list(self._streams):
+            try:
+                data = os.read(stream.fileno(), PIPE_BYTES)
+            except BlockingIOError:
+                continue
+            if not data:
+                ended.append(stream)
+            *lines, self._streams[stream] = (self._streams[stream] + data).split(b"\n")
+            self.lines += [line.decode(errors="replace") for line in lines]
+        if len(self.lines) > before:
             self._changed.notify_all()
+        return ended
+
+    def _end(self, stream):
+        rest = self._streams.pop(stream)
+        if rest:
+            self.lines.append(rest.decode(errors="replace"))
+        stream.close()
+        self._changed.notify_all()
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
     def mark(self):
-        """A place in the log, for `since`."""
+        """A place in the log, for `since`: behind all that has been said."""
         with self._changed:
+            self._take()
             return len(self.lines)
 
     def matching(self, pattern, since=0):
         """The log lines after `since` that match the regular expression."""
         with self._changed:
+            self._take()
             return [line for line in self.lines[since:] if re.search(pattern, line)]
 
     def log(self, last=200):
         with self._changed:
+            self._take()
             return f"--- log of {self.title}\n" + "\n".join(self.lines[-last:])
 
     def wait_log(self, pattern, since=0, count=1, timeout=LIMIT):
         """Wait until `count` lines after `since` match; the last of them."""
         deadline = time.monotonic() + timeout
+        missing = count
         with self._changed:
             while True:
-                found = [line for line in self.lines[since:] if re.search(pattern, line)]
-                if len(found) >= count:
-                    return found[count - 1]
+                has_ended = not self.is_running() and not self._streams
+                self._take()
+                for line in self.lines[since:]:
+                    missing -= bool(re.search(pattern, line))
+                    if not missing:
+                        return line
+                since = max(since, len(self.lines))
                 left = deadline - time.monotonic()
-                ended = not self.is_running() and not any(r.is_alive() for r in self._readers)
-                if left <= 0 or ended:
-                    why = f"{self.title} has ended" if ended else f"not within {timeout} s"
+                if left <= 0 or has_ended:
+                    why = f"{self.title} has ended" if has_ended else f"not within {timeout} s"
                     raise Timeout(f"log line {pattern!r} ({count} times): {why}\n{self.log()}")
-                self._changed.wait(min(left, 0.2))
+                self._changed.wait(min(left, 0.2))  # nobody tells when the process ends
 
     def wait_end(self, timeout=LIMIT):
         """Wait for the process to end by itself; its exit status (negative: the signal)."""
@@ -163,8 +209,7 @@ class Process:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise Timeout(f"{self.title} did not end within {timeout} s\n{self.log()}") from None
-        for reader in self._readers:
-            reader.join(timeout)
+        self._reader.join(timeout)
         return status
 
     def kill(self):

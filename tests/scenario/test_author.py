@@ -8,14 +8,14 @@ import subprocess
 
 import pytest
 
-from harness import REPOSITORY, Process, find_bridge
+from harness import LIMIT, REPOSITORY, Process, find_bridge
 
 MAPPINGS = os.path.join(REPOSITORY, "mappings")
 
 
 def calque(*arguments, cwd=None):
     """Run it to its end; the result has returncode, stdout, stderr."""
-    return subprocess.run([find_bridge(), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run([find_bridge(), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=LIMIT)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import resource
 
 import pytest
 
@@ -79,10 +80,14 @@ def test_devices_do_not_get_in_each_others_way(lab, south, north):
 
 
 def test_a_large_fleet_is_checked_in_no_time(lab):
+    """Of the processor's: a machine may have other things to do."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     status, said = finish(lab, [link(f"l{n}", session("innoway", "south", device=f"d{n}"), session("thingsboard", "n"))
                                 for n in range(200)])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert status == 0, said
     assert_lines(said, NO_MISTAKES)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
 
 
 # --- loops -------------------------------------------------------------------------------------------------------
@@ -251,6 +256,14 @@ def test_mistakes_of_all_links_are_told_at_once(lab):
     for pattern in (r":\d+: south\.vars\.project: ", r":\d+: south: topic of low\.jq", r":\d+: south: loop: ",
                     r":\d+: north: loop: "):
         assert re.search(pattern, said), f"{pattern}\n{said}"
+
+
+def test_commands_may_be_good_for_ten_years(lab):
+    """In milliseconds that is more than an int holds."""
+    status, said = finish(lab, [link("x", session("innoway", "south"), session("thingsboard", "north"),
+                                     command_max_age=10 * 366 * 86400)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
 
 
 # --- settings of later versions ------------------------------------------------------------------------------------

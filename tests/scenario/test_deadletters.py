@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from harness import Client, assert_json, conf_text, find_secret
-from verbs import Verb, letters, wait_letters, wait_status
+from verbs import Verb, ask_until, letters, wait_letters, wait_status
 from worlds import InnowayThingsBoard
 
 BROKEN = """
@@ -259,11 +259,8 @@ def test_no_dead_letter_is_lost_in_a_loop_of_kills(world):
                 world.calque.kill()
                 world.calque.start()
     world.machine.publish("factory/fence/temp", {"v": 101})
-    mark = f"factory/{sent - 1}/temp", "factory/fence/temp"
-    for _ in range(1000):
-        topics = {f["topic"] for f in letters(world.calque)}
-        if all(m in topics for m in mark):
-            break
+    last = {f"factory/{sent - 1}/temp", "factory/fence/temp"}
+    topics = ask_until(lambda: {f["topic"] for f in letters(world.calque)}, last.issubset)
     assert topics == {f"factory/{n}/temp" for n in [*range(sent), "fence"]}
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import REPOSITORY, find_bridge
+from harness import LIMIT, REPOSITORY, find_bridge
 
 EXAMPLES = sorted(glob.glob(os.path.join(REPOSITORY, "examples", "*", "*.conf")))
 
@@ -23,7 +23,7 @@ def test_an_example_passes_its_check(lab, path):
     local = os.path.join(lab.directory, "example.conf")
     with open(local, "w", encoding="utf-8") as file:
         file.write(conf)
-    done = subprocess.run([find_bridge(), "check", "-c", local], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([find_bridge(), "check", "-c", local], env=env, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     assert not re.search(r"\bwarning\b", done.stderr), done.stderr
 
@@ -31,7 +31,7 @@ def test_an_example_passes_its_check(lab, path):
 def test_the_demo_ends_well():
     done = subprocess.run([sys.executable, os.path.join(REPOSITORY, "examples", "demo", "demo.py")],
                           env=dict(os.environ, CALQUE=find_bridge(), COLUMNS="120"), capture_output=True, text=True,
-                          timeout=120)
+                          timeout=3 * LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^demo: \d+ messages crossed, all as expected$", done.stdout.splitlines()[-1])
     assert not any(secret in done.stdout for secret in ("demo-access-key", "demo-profile-secret", "innoway-secret"))

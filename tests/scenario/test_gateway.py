@@ -82,7 +82,6 @@ def test_a_renamed_device_keeps_its_name_in_the_south(fleet):
     fleet.devices.expect("messages/d1/config", {"rate": 11})
     fleet.devices.publish("messages/d1/attribute", {"temp": 1})
     fleet.cloud.expect("v1/gateway/attributes", {"pump": {"temp": 1}})
-    fleet.calque.restart()
-    fleet.calque.wait_up(fleet.LINK, count=2)
+    fleet.calque.wait_up(fleet.LINK, since=fleet.calque.restart(), count=2)
     fleet.devices.publish("messages/d1/attribute", {"temp": 2})
     fleet.cloud.expect("v1/gateway/attributes", {"pump": {"temp": 2}})

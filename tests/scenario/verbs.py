@@ -5,8 +5,9 @@ import os
 import re
 import socket
 import subprocess
+import time
 
-from harness import LIMIT, find_bridge
+from harness import LIMIT, Timeout, find_bridge
 from lab import SANITIZER
 
 
@@ -17,7 +18,7 @@ class Verb:
         env = {k: v for k, v in os.environ.items() if not k.startswith("CALQUE")}
         where = getattr(calque, "prefix", [])  # the way to a state that not all see
         done = subprocess.run([*where, find_bridge(), *arguments, "-c", calque.conf_path], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=3 * LIMIT, env=env, check=False)
+                              capture_output=True, timeout=LIMIT, env=env, check=False)
         self.status, self.out, self.err = done.returncode, done.stdout.decode(), done.stderr.decode()
         assert not re.search(SANITIZER, self.err), self.err
 
@@ -35,23 +36,25 @@ def status(calque):
     return Verb(calque, "status", "--json").items()[0]
 
 
-def wait_status(calque, is_so):
-    """Ask until it is so."""
-    for _ in range(1000):
-        told = status(calque)
+def ask_until(ask, is_so):
+    """Ask, again and again, until the answer is so."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        told = ask()
         if is_so(told):
             return told
-    raise AssertionError(told)
+        if time.monotonic() > deadline:
+            raise Timeout(f"within {LIMIT} s it came no further than {told}")
+
+
+def wait_status(calque, is_so):
+    return ask_until(lambda: status(calque), is_so)
 
 
 def wait_letters(calque, log_since, count):
     """Wait until so many messages have died since then. (The log tells the first of each reason and minute.)"""
     calque.wait_log("dead-letter ", log_since)
-    for _ in range(1000):
-        found = letters(calque)
-        if len(found) >= count:
-            return found
-    raise AssertionError(f"{len(found)} dead letters, not {count}")
+    return ask_until(lambda: letters(calque), lambda found: len(found) >= count)
 
 
 def connect(calque):
