@@ -1,5 +1,6 @@
 #include "link/link.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,6 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
-#include "base/refs.h"
 #include "link/link_inside.h"
 #include "message/hops.h"
 #include "state/devices.h"
@@ -16,115 +16,6 @@
 #include "state/presence.h"
 #include "state/provision.h"
 #include "translate/executor.h"
-
-/* --- intakes ------------------------------------------------------------------------------- */
-
-struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
-			   enum intake_origin origin)
-{
-	struct intake *in = mem_zalloc(sizeof *in);
-	struct link_counters *c = &l->counters[flow];
-
-	*in = (struct intake){
-		.flow = flow,
-		.plan = l->plan,
-		.tag = tag,
-		.raw = raw,
-		.kind = KIND_NONE,
-		.at_ms = l->now_ms,
-		.refs = 1,
-		.is_own = origin == INTAKE_OWN || origin == INTAKE_OWN_RESUMED,
-		.is_resumed = origin == INTAKE_RESUMED || origin == INTAKE_OWN_RESUMED,
-	};
-	refs_hold(in->plan->users);
-	in->n_bytes = raw ? message_size(raw) : 0;
-	l->pending_bytes[flow] += in->n_bytes;
-	in->is_decided = in->is_own;
-	in->keeps_outputs = in->is_own;
-	if (!in->is_own) {
-		++*(in->is_resumed ? &c->resumed : &c->received);
-		c->pending++;
-	}
-	return in;
-}
-
-void link_set_tag(struct intake *origin, void *tag)
-{
-	origin->tag = tag;
-}
-
-static enum outcome intake_verdict(const struct intake *in)
-{
-	if (in->dead != CARRIED)
-		return in->dead;
-	if (in->is_settled_well)
-		return CARRIED;
-	return in->filtered != CARRIED ? in->filtered : FILTERED_BY_MAPPING;
-}
-
-void link_release(struct link *l, struct intake *in)
-{
-	struct link_counters *c = &l->counters[in->flow];
-	struct verdict v = {
-		.flow = in->flow,
-		.text = in->text,
-		.tag = in->tag,
-		.is_own = in->is_own,
-		.message = in->raw,
-		.kind = in->kind,
-		.received_ms = in->at_ms,
-	};
-
-	if (--in->refs > 0)
-		return;
-	v.reason = intake_verdict(in);
-	if (!in->is_own) {
-		c->pending--;
-		c->by[v.reason]++;
-		if (v.reason == CARRIED)
-			c->delivered++;
-		else if (outcome_is_dead(v.reason))
-			c->dead++;
-		else
-			c->filtered++;
-	}
-	l->pending_bytes[in->flow] -= in->n_bytes;
-	l->ops.settled(l->ctx, &v);
-	for (unsigned i = 0; i < in->n_orders; i++) {
-		free(in->orders[i].device);
-		free(in->orders[i].far_id);
-	}
-	free(in->orders);
-	free(in->readers);
-	message_fini(&in->message);
-	free(in->device);
-	free(in->text);
-	free(in->hops);
-	refs_drop(in->plan->users);
-	free(in);
-}
-
-void link_refuse(struct intake *in, enum outcome reason, const char *text)
-{
-	enum outcome *slot = outcome_is_dead(reason) ? &in->dead : &in->filtered;
-
-	if (*slot != CARRIED)
-		return; /* the first reason is the one to tell */
-	*slot = reason;
-	if (text && outcome_is_dead(reason)) {
-		free(in->text);
-		in->text = mem_strdup(text);
-	}
-}
-
-void link_done(struct link *l, struct intake *origin, enum outcome reason, const char *text)
-{
-	if (reason == CARRIED)
-		origin->is_settled_well = true;
-	else
-		link_refuse(origin, reason, text);
-	link_release(l, origin);
-}
 
 /* --- sending ------------------------------------------------------------------------------- */
 
@@ -139,92 +30,24 @@ static uint64_t remember(struct link *l, enum side to, const struct message *m)
 	return match.n ? echo_sent(l->echoes->side[to], m->topic, m->payload, m->payload_len) : 0;
 }
 
-static void hand_out(struct link *l, struct intake *in, struct output *o)
+void link_hand_out(struct link *l, struct intake *in, struct output *o)
 {
 	o->origin = in;
 	o->tag = in->tag;
-	o->is_own = in->is_own;
-	o->is_kept = in->keeps_outputs;
+	o->is_own = intake_is_own(in);
+	/* What is decided already is stored. */
+	o->is_kept = in->stage != INTAKE_READING && in->stage < INTAKE_DECIDED;
 	o->echo = o->is_provisioning ? 0 : remember(l, o->to, &o->message);
 	l->ops.send(l->ctx, o);
-}
-
-/* --- decisions --------------------------------------------------------------------------------
- *
- * A message that changes the state, and what it leads to, must be written together.  While jobs of
- * it are on their way it is *deciding*: its changes and outputs are held back.  The jobs of a strand
- * complete in order, so no other message decides meanwhile; only a tick decides several things at
- * once, which then wait for each other. */
-
-static void tell_decided(struct link *l, struct intake *in)
-{
-	if (in->is_told || !in->tag || l->is_ending)
-		return;
-	in->is_told = true;
-	if (l->ops.decided)
-		l->ops.decided(l->ctx, in->tag);
-}
-
-static void start_deciding(struct link *l, struct intake *in)
-{
-	if (l->n_deciding++ == 0 && TAILQ_EMPTY(&l->deciding))
-		l->n_ready = l->n_step;
-	in->is_deciding = true;
-	in->refs++;
-	TAILQ_INSERT_TAIL(&l->deciding, in, deciding);
-}
-
-static void drop_output(struct link *l, struct intake *in, struct output *o)
-{
-	message_fini(&o->message);
-	free(o->device);
-	link_release(l, in);
-}
-
-static void end_deciding(struct link *l)
-{
-	struct intake *in;
-
-	while ((in = TAILQ_FIRST(&l->deciding)) != NULL) {
-		TAILQ_REMOVE(&l->deciding, in, deciding);
-		in->is_deciding = false;
-		for (size_t i = 0; i < in->n_held; i++)
-			(l->is_ending ? drop_output : hand_out)(l, in, &in->held[i]);
-		free(in->held);
-		in->held = NULL;
-		in->n_held = 0;
-		tell_decided(l, in);
-		link_release(l, in);
-	}
-	if (l->awaits_tick)
-		strand_rest(l->strand);
-	l->awaits_tick = false;
-}
-
-/* The state of `in`, or the number of its jobs, has changed. */
-static void follow_decision(struct link *l, struct intake *in)
-{
-	if (!in->is_decided)
-		return;
-	if (in->n_jobs > 0 && !in->is_deciding)
-		start_deciding(l, in);
-	else if (in->n_jobs == 0 && !in->is_deciding)
-		tell_decided(l, in);
-	else if (in->n_jobs == 0 && --l->n_deciding == 0)
-		end_deciding(l);
 }
 
 static void send_output(struct link *l, struct intake *in, struct output *o)
 {
 	in->refs++;
-	if (in->is_own && !in->is_resumed)
+	if (in->origin == ORIGIN_OWN)
 		l->counters[in->flow].own++;
-	if (!in->is_deciding) {
-		hand_out(l, in, o);
-		return;
-	}
-	in->held = mem_grow(in->held, in->n_held, sizeof *in->held);
-	in->held[in->n_held++] = *o;
+	if (!decision_hold(in, o))
+		link_hand_out(l, in, o);
 }
 
 /* The number by which link_expire() finds the sender of this command; 0: it waits for nothing. */
@@ -280,9 +103,8 @@ void link_resend(struct link *l, enum side from, bool is_own, int64_t received_m
 
 	l->now_ms = received_ms;
 	in = link_intake(l, flow_from(from), NULL, tag,
-			 is_own ? INTAKE_OWN_RESUMED : INTAKE_RESUMED);
-	in->is_decided = in->is_told = true;
-	in->is_settled_well = n == 0; /* its effect is in the state */
+			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
+	in->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++) {
 		outputs[i].expires_ms = INT64_MAX;
 		if (is_command(l, &outputs[i]))
@@ -299,7 +121,7 @@ static void task_free(struct task *t)
 	struct intake *in = t->intake;
 
 	in->n_jobs--;
-	follow_decision(t->link, in);
+	decision_follow(t->link, in);
 	link_release(t->link, in);
 	job_fini(&t->job);
 	free(t->device);
@@ -317,6 +139,7 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 {
 	struct task *t = mem_zalloc(sizeof *t);
 
+	assert(in->stage <= INTAKE_DECIDING); /* later ones have no jobs, and need none */
 	t->job.type = type;
 	t->job.plan = in->plan;
 	t->job.side = side;
@@ -325,7 +148,7 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	t->intake = in;
 	in->refs++;
 	in->n_jobs++;
-	follow_decision(l, in);
+	decision_follow(l, in);
 	return t;
 }
 
@@ -358,8 +181,8 @@ void link_task_end(struct task *t)
 	struct link *l = t->link;
 
 	link_tell_devices(l);
-	if (l->changes.n > l->n_step)
-		t->intake->is_decided = true;
+	if (l->changes.n > l->n_step && t->intake->stage <= INTAKE_OPEN)
+		intake_move(t->intake, INTAKE_CHANGED);
 	task_free(t);
 }
 
@@ -430,7 +253,7 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	t->answer_topic = mem_strdup(w->answer_topic);
 	t->waits = w->waits;
 	t->expires_ms = w->expires_ms;
-	in->keeps_outputs = true; /* a stateful kind, or one read beside it */
+	intake_open(in); /* a stateful kind, or one read beside it */
 	strand_submit(l->strand, &t->job);
 }
 
@@ -459,7 +282,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	struct link *l = mem_zalloc(sizeof *l);
 
 	logic_assert_complete();
-	TAILQ_INIT(&l->deciding);
+	TAILQ_INIT(&l->decision.members);
 	l->plan = plan;
 	l->strand = strand_new(executor);
 	l->ops = *ops;
@@ -493,27 +316,10 @@ void link_free(struct link *l)
 	free(l);
 }
 
-void link_await_tick(struct link *l)
-{
-	l->awaits_tick = l->n_deciding > 0;
-}
-
-bool link_is_deciding(const struct link *l)
-{
-	return l->n_deciding > 0;
-}
-
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 {
 	if (echo && l->echoes->side[to])
 		echo_acked(l->echoes->side[to], echo, now_ms);
-}
-
-struct changes link_changes(struct link *l)
-{
-	if (l->n_deciding == 0)
-		l->n_ready = l->changes.n;
-	return (struct changes){ l->changes.items, l->n_ready };
 }
 
 const struct changes *link_echoes(struct link *l, enum side side)
@@ -526,10 +332,7 @@ void link_changes_written(struct link *l)
 	for (int s = 0; s < SIDES; s++)
 		if (l->echoes->side[s])
 			echo_written(l->echoes->side[s]);
-	changes_drop(&l->changes, l->n_ready);
-	l->n_told = l->changes.n; /* all are told in the step that made them */
-	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;
-	l->n_ready = 0;
+	decision_written(l);
 }
 
 size_t link_pending_bytes(const struct link *l, enum flow flow)

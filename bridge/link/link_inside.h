@@ -1,6 +1,7 @@
-/* link_inside.h -- what the files of a link share: link.c (intakes, sending, writing), link_read.c (what comes
- * in), logic.c and logic_state.c (the bridge's own logic, kind by kind) and machines.c (its state machines,
- * and time).  Nobody else includes it. */
+/* link_inside.h -- what the files of a link share: intake.c (the life of a message), decision.c (what is
+ * written together), link.c (sending and writing), link_read.c (what comes in), logic.c and logic_state.c
+ * (the bridge's own logic, kind by kind) and machines.c (its state machines, and time).  Nobody else
+ * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H
 
@@ -25,11 +26,22 @@ struct twins;
 
 TAILQ_HEAD(intakes, intake);
 
+/* What is written together: decision.c says what always holds. */
+enum decision_stage { DECISION_NONE, DECISION_OPEN, DECISION_ENDING };
+struct decision {
+	enum decision_stage stage;
+	struct intakes members; /* DECIDING or WAITING */
+	unsigned n_working;	/* of these: DECIDING */
+	size_t n_ready;		/* of the changes: may be written */
+	bool awaits_tick;	/* when it is over, one is due before the next */
+};
+
 struct link {
 	const struct plan *plan;
 	struct strand *strand;
 	struct link_ops ops;
 	void *ctx;
+	/* The state machines: machines.c. */
 	struct pairings *pairings;
 	struct twins *twins;
 	struct presences *presences;
@@ -40,18 +52,15 @@ struct link {
 	bool keeps_reported;	 /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
-	struct changes changes;
-	size_t n_step;	/* of the changes: from before the event in hand */
-	size_t n_ready; /* of the changes: all that they lead to is there */
-	size_t n_told;	/* of the changes: the executor knows of them */
+	struct changes changes; /* of the state, not written yet */
+	size_t n_step;		/* of these: from before the event in hand */
+	size_t n_told;		/* of these: the executor knows of them */
+	struct decision decision;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
 	size_t pending_bytes[FLOWS];
-	struct intakes deciding;
-	unsigned n_deciding; /* of these: with jobs on their way */
-	bool awaits_tick;    /* when that is over */
-	int64_t now_ms;	     /* of the event in hand */
-	bool is_ending;	     /* what is not complete is dropped */
+	int64_t now_ms; /* of the event in hand */
+	bool is_ending; /* what is not complete is dropped */
 };
 
 /* A command on its way whose sender waits for a reply: by these its pairing is found. */
@@ -60,34 +69,55 @@ struct order {
 	char *far_id;
 };
 
+/* How an intake came to be. */
+enum intake_origin {
+	ORIGIN_RECEIVED,
+	ORIGIN_AGAIN,	/* an earlier run received it and decided nothing: received once more */
+	ORIGIN_DECIDED, /* an earlier run received and decided it: its outputs are sent again */
+	ORIGIN_OWN, /* nothing came in: the bridge does it by itself, which is a change of state */
+	ORIGIN_OWN_RESUMED /* an earlier run decided that: its outputs are sent again */
+};
+
+/* The life of an intake, in this order; intake.c has the arrows.  "Job": one that reads it, or writes what it
+ * led to. */
+enum intake_stage {
+	INTAKE_READING, /* nothing that came of it may change the state: its outputs need no keeping */
+	INTAKE_OPEN,	/* it may come to change the state; what it puts out says so (is_kept) */
+	INTAKE_CHANGED,	 /* it has, in the event in hand, at the end of which it goes on */
+	INTAKE_DECIDING, /* it has jobs on their way; what they put out is held back */
+	INTAKE_WAITING,	 /* it has none any more; others that decide with it do */
+	INTAKE_DECIDED, /* the driver was told; no jobs come any more, outputs may be on their way */
+	INTAKE_SETTLED, /* all it became is settled: it has its verdict, and ends */
+	INTAKE_STAGES
+};
+
 /* A message that came in, until all that it became is settled. */
 struct intake {
 	enum flow flow;
-	const struct plan *plan; /* by which it is translated; it is one of its users */
+	enum intake_origin origin;
+	enum intake_stage stage; /* set by intake_move() */
+	unsigned refs;		 /* the event in hand, jobs, outputs on their way, a decision */
+	unsigned n_jobs;	 /* of these */
 	void *tag;
+	const struct plan *plan; /* by which it is translated; it is one of its users */
+	/* What it is */
 	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
-	char *device;		       /* whose session it came on; NULL: any device's, or none */
 	struct message message;	       /* once rows read it; credentials are taken out */
+	char *device;		       /* whose session it came on; NULL: any device's, or none */
 	const struct reader **readers; /* that read it, in file order */
 	size_t n_readers;
 	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
-	unsigned refs;	 /* the event in hand, jobs and outputs on their way */
-	unsigned n_jobs; /* of these */
-	bool is_own;
-	bool is_resumed;    /* an earlier run received it */
-	bool is_decided;    /* it has changed the state */
-	bool is_told;	    /* that it is decided */
-	bool keeps_outputs; /* it may come to be decided */
-	bool is_deciding;   /* what it leads to is held back ... */
-	TAILQ_ENTRY(intake) deciding;
-	struct output *held; /* ... these */
+	char *hops; /* that it came with; NULL: none */
+	/* What it leads to */
+	TAILQ_ENTRY(intake) member; /* of a decision: DECIDING or WAITING */
+	struct output *held;	    /* outputs that wait for it */
 	size_t n_held;
 	struct order *orders;
 	unsigned n_orders;
-	char *hops;	      /* that it came with; NULL: none */
-	bool is_settled_well; /* something was delivered, or is kept in the bridge's state */
+	/* What is known of its verdict */
+	bool is_well; /* something was delivered, or is kept in the bridge's state */
 	enum outcome dead, filtered;
 	char *text;
 };
@@ -123,16 +153,35 @@ struct link_write {
 	int64_t expires_ms;
 };
 
-/* --- link.c */
+/* --- intake.c */
 
-/* A new intake, with one reference, of what is received now. */
-enum intake_origin { INTAKE_RECEIVED, INTAKE_RESUMED, INTAKE_OWN, INTAKE_OWN_RESUMED };
+/* A new intake, with one reference, of what is received (or begins) now. */
 struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
 			   enum intake_origin origin);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
 void link_refuse(struct intake *in, enum outcome reason, const char *text);
+bool intake_may_move(enum intake_stage from, enum intake_stage to);
+/* On to the next stage; there must be an arrow. */
+void intake_move(struct intake *in, enum intake_stage to);
+/* It may come to change the state, if that was not known before. */
+void intake_open(struct intake *in);
+bool intake_is_own(const struct intake *in); /* nothing came in */
+
+/* --- decision.c */
+
+/* The number of its jobs has changed, or its stage to INTAKE_CHANGED: what does that decide? */
+void decision_follow(struct link *l, struct intake *in);
+/* Hold the output back (taken) if `in` is deciding. */
+bool decision_hold(struct intake *in, const struct output *o);
+/* What link_changes() gave is written. */
+void decision_written(struct link *l);
+
+/* --- link.c */
+
+/* Give an output of `in`, which has a reference for it, to the driver. */
+void link_hand_out(struct link *l, struct intake *in, struct output *o);
 /* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t);

@@ -151,7 +151,7 @@ static void on_read(struct job *job, struct results *results)
 
 	link_task_begin(t);
 	if (may_decide(t, results))
-		in->keeps_outputs = true;
+		intake_open(in);
 	while (row < job->n_readers && !has_effect(t)) {
 		struct results part = part_of(results, row, &pos);
 
@@ -414,7 +414,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), m, a->tag, origin);
 	in->device = mem_strdup(a->device);
-	reason = sort_out(l, a->from, m, origin == INTAKE_RECEIVED, &match);
+	reason = sort_out(l, a->from, m, origin == ORIGIN_RECEIVED, &match);
 	if (reason == CARRIED)
 		reason = take_in(l, a->from, in, &match);
 	if (reason != CARRIED)
@@ -424,7 +424,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 
 void link_receive(struct link *l, const struct arrival *a)
 {
-	receive(l, a, INTAKE_RECEIVED);
+	receive(l, a, ORIGIN_RECEIVED);
 }
 
 void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms)
@@ -432,12 +432,12 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 	struct intake *in;
 
 	l->now_ms = now_ms;
-	in = link_intake(l, flow_from(from), NULL, NULL, INTAKE_RECEIVED);
+	in = link_intake(l, flow_from(from), NULL, NULL, ORIGIN_RECEIVED);
 	link_refuse(in, DEAD_UNREADABLE, why);
 	link_release(l, in);
 }
 
 void link_receive_again(struct link *l, const struct arrival *a)
 {
-	receive(l, a, INTAKE_RESUMED);
+	receive(l, a, ORIGIN_AGAIN);
 }

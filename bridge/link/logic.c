@@ -445,7 +445,7 @@ static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
 	struct provision_actions acts = { 0 };
 
 	if (n_sent > 0 && n_refused == 0)
-		t->intake->is_settled_well = true;
+		t->intake->is_well = true;
 	if (n_sent == 0 &&
 	    provisions_reply(l->provisions, (struct jslice){ failure, sizeof failure - 1 },
 			     &l->changes, &acts, NULL))
@@ -512,7 +512,7 @@ static void on_provision(struct task *t, struct canonical *p)
 				 "the other platform registers devices in another way");
 	} else {
 		put_south_id(l, p, &id);
-		t->intake->is_settled_well = true; /* it is kept in the state */
+		t->intake->is_well = true; /* it is kept in the state */
 		provisions_request(l->provisions, p, answer_topic, buf_str(&id),
 				   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
 		logic_provision(l, t->intake, &acts);

@@ -184,7 +184,7 @@ void logic_change_device(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_OTHER_DEVICE, "the payload names another device");
 	} else {
 		buf_puts(&here, known); /* the table that it may lie in changes now */
-		t->intake->is_settled_well = true;
+		t->intake->is_well = true;
 		if (put_text_of(p, "new_name", &new_name))
 			devices_set(l->devices, t->job.side, here.data, buf_str(&new_name),
 				    &l->changes);

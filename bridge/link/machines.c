@@ -141,9 +141,9 @@ void link_resume(struct link *l, int64_t now_ms)
 /* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
 static struct intake *own_intake(struct link *l, enum flow flow)
 {
-	struct intake *in = link_intake(l, flow, NULL, NULL, INTAKE_OWN);
+	struct intake *in = link_intake(l, flow, NULL, NULL, ORIGIN_OWN);
 
-	in->is_settled_well = true;
+	in->is_well = true;
 	return in;
 }
 

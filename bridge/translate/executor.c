@@ -8,6 +8,17 @@
 
 TAILQ_HEAD(jobs, job);
 
+/* The jobs of a strand stand in the order in which they complete; only the first ever completes.  A job is
+ *	WAITING	it is not begun, or what it was told has changed and it is to be done again
+ *	TAKEN	a worker has it (in place there is no such stage)
+ *	BACK	done, and waits to be the first
+ * What always holds:
+ *	from `next` on all are WAITING: they were submitted in turn, and are begun in turn
+ *	before `next`, n_early are WAITING: they came to the head from within a completion, or are done
+ *	again; they are begun before `next` is
+ *	while a job completes, what is submitted goes to the head, in order, behind `last`: so what one
+ *	message leads to is complete before the next message is
+ *	without workers a job is begun when it is the first, so that it sees what those before it did */
 struct strand {
 	TAILQ_ENTRY(strand) entry;
 	struct executor *executor;
