@@ -47,9 +47,11 @@ ONLY_IN = {
 }
 
 MAX_FILES = 26     # in a folder
-MAX_FUNCTION = 80  # lines, from its name to the closing brace
+MAX_FUNCTION = 80  # lines, from the first of its signature to the closing brace
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
+NO_SIGNATURE = re.compile(r"^$|^[#}]|[;\\]$|\*/$")  # a line that is above one
+ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\) ")
 INSIDE = re.compile(r"(.*)_inside\.h$")
 
 
@@ -85,14 +87,16 @@ def include_mistakes(name, text):
 
 
 def functions(text):
-    """(first line number, name, lines) of each function; clang-format puts both braces in the first column."""
-    start = name = None
-    for number, line in enumerate(text.splitlines(), 1):
-        called = re.match(r"\w[\w\s*]*?(\w+)\(", line)
-        if called:
-            start, name = number, called.group(1)
+    """(first line number, name, lines) of each function; clang-format gives its braces lines of their own."""
+    lines, start = text.splitlines(), None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+            while start > 1 and not NO_SIGNATURE.search(lines[start - 2]):
+                start -= 1
         elif line == "}" and start:
-            yield start, name, number - start + 1
+            signature = ATTRIBUTE.sub("", " ".join(lines[start - 1:number]))
+            yield start, re.search(r"(\w+)\(", signature).group(1), number - start + 1
             start = None
 
 
@@ -117,6 +121,26 @@ def print_rooms(files):
               " ".join(sorted(others, key=ROOMS.index)) or "nothing")
 
 
+# What comes before the body of a function f that is a line or more too long; its signature is behind the bar.
+COUNTED = [
+    "int f(int a,\n      int b)\n",
+    "static struct x *\nf(int a)\n",
+    "__attribute__((format(printf, 2, 3))) static void\nf(int a, const char *fmt, ...)\n",
+    "static void (*f(int a))(int,\n\t\t\tint)\n",
+    "int g(void);\n\n/* Why. */\n|static void f(int a,\n\t      int b)\n",
+    "#define G(x) \\\n\tg(x)\n\n|static void f(int a,\n\t      int b)\n",
+    "static void h(void)\n{\n}\n\n|struct x f(int a,\n\t   int b)\n",
+]
+# What is long and no function.
+LINES = "\tg(1), \\\n" * MAX_FUNCTION
+UNCOUNTED = [
+    "int g(void);\n\nstatic const int table[] = {\n" + LINES + "};\n\nint f(void)\n{\n}\n",
+    "#define G(x) \\\n\tdo { \\\n" + LINES + "\t} while (0)\n",
+    "struct x {\n" + "\tint a;\n" * MAX_FUNCTION + "};\n",
+    "TAILQ_HEAD(jobs, job);\n" + "/* Text. */\n" * MAX_FUNCTION + "int f(void)\n{\n}\n",
+]
+
+
 def check_rules():
     """The rules must be able to fail."""
     assert list(include_mistakes("message/x.c", '#include "net/loop.h"'))
@@ -127,8 +151,14 @@ def check_rules():
     assert list(include_mistakes("net/loop.c", '#include "net/attempt.h"'))
     assert list(include_mistakes("run/bridge.c", '#include "link/link_inside.h"'))
     assert not list(include_mistakes("link/logic_x.c", '#include "link/link_inside.h"'))
-    long = "int f(void)\n{\n" + "\tg();\n" * MAX_FUNCTION + "}\n"
-    assert list(size_mistakes({"base/x.c": long}))
+    body = "{\n" + "\tg();\n" * (MAX_FUNCTION - 3) + "}\n"
+    assert not list(size_mistakes({"base/x.c": "int f(void)\n" + body}))
+    for start in COUNTED:
+        before, _, signature = start.rpartition("|")
+        found = [f for f in functions(before + signature + body) if f[2] > MAX_FUNCTION]
+        assert [(f[0], f[1]) for f in found] == [(before.count("\n") + 1, "f")], start
+    for text in UNCOUNTED:
+        assert not list(size_mistakes({"base/x.c": text})), text
     assert list(size_mistakes({f"base/{i}.c": "" for i in range(MAX_FILES + 1)}))
 
 

@@ -6,6 +6,7 @@ happens, ends as soon as it does, and after LIMIT seconds raises Timeout with wh
 
 import collections
 import getpass
+import glob
 import itertools
 import json
 import os
@@ -48,9 +49,16 @@ def find_program(name):
 
 def find_bridge():
     """The binary under test: $CALQUE, else the newest build."""
-    if os.environ.get("CALQUE"):
-        return os.path.abspath(os.environ["CALQUE"])
-    return os.path.join(REPOSITORY, "build", "release", "calque")
+    binary = os.environ.get("CALQUE")
+    if not binary:
+        built = glob.glob(os.path.join(REPOSITORY, "build", "*", "calque"))
+        binary = max(built, key=os.path.getmtime, default=None)
+    if not binary:
+        raise Ended("there is no build/*/calque: build it (cmake --preset sanitize && cmake --build --preset sanitize), "
+                    "or say in CALQUE where it is")
+    if not os.access(binary, os.X_OK):
+        raise Ended(f"{binary} is not there: build it, or say in CALQUE where it is")
+    return os.path.abspath(binary)
 
 
 def to_bytes(payload):
@@ -571,8 +579,6 @@ class Calque(Process):
 
     def start(self):
         binary = find_bridge()
-        if not os.path.exists(binary):
-            raise Ended(f"{binary} is not there: build it, or set CALQUE")
         env = {k: v for k, v in os.environ.items() if not k.startswith("CALQUE")}
         env.update(self.env)
         self.spawn([binary, self.verb, "-c", self.conf_path], env=env, cwd=self.directory)

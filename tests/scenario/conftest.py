@@ -1,11 +1,27 @@
+"""What pytest is to know.  One test by hand, after a build: README.md."""
+
 import sys
 
 sys.dont_write_bytecode = True
 
 import pytest  # noqa: E402
 
-from harness import Lab  # noqa: E402
-from thingsboard import Server  # noqa: E402
+try:
+    from harness import Ended, Lab, find_bridge  # noqa: E402
+    from thingsboard import Server  # noqa: E402
+except ModuleNotFoundError as error:
+    raise pytest.UsageError(f"{error} in {sys.executable}: .ci/install demo test installs it for /usr/bin/python3") from error
+
+
+def pytest_configure():
+    try:
+        find_bridge()
+    except Ended as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header():
+    return f"calque: {find_bridge()}"
 
 
 @pytest.hookimpl(hookwrapper=True)
