@@ -106,19 +106,13 @@ void link_await_tick(struct link *l)
 	l->decision.awaits_tick = link_is_deciding(l);
 }
 
-struct changes link_changes(struct link *l)
+void decision_take_changes(struct link *l, struct changes *out)
 {
-	if (!link_is_deciding(l))
-		l->decision.n_ready = l->changes.n;
-	return (struct changes){ l->changes.items, l->decision.n_ready };
-}
+	struct decision *d = &l->decision;
+	size_t n = link_is_deciding(l) ? d->n_ready : l->changes.n;
 
-void decision_written(struct link *l)
-{
-	size_t n = l->decision.n_ready;
-
-	changes_drop(&l->changes, n);
+	changes_move(out, &l->changes, n);
 	l->n_told = l->changes.n; /* all are told in the step that made them */
 	l->n_step -= n < l->n_step ? n : l->n_step;
-	l->decision.n_ready = 0;
+	d->n_ready = 0;
 }

@@ -322,17 +322,19 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 		echo_acked(l->echoes->side[to], echo, now_ms);
 }
 
-const struct changes *link_echoes(struct link *l, enum side side)
+void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 {
-	return l->echoes->side[side] ? echo_changes(l->echoes->side[side]) : NULL;
+	decision_take_changes(l, out);
+	for (int s = 0; s < SIDES; s++)
+		if (l->echoes->side[s])
+			echo_take_changes(l->echoes->side[s], commit, out);
 }
 
-void link_changes_written(struct link *l)
+void link_durable(struct link *l, uint64_t commit)
 {
 	for (int s = 0; s < SIDES; s++)
 		if (l->echoes->side[s])
-			echo_written(l->echoes->side[s]);
-	decision_written(l);
+			echo_durable(l->echoes->side[s], commit);
 }
 
 size_t link_pending_bytes(const struct link *l, enum flow flow)

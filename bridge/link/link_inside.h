@@ -175,8 +175,8 @@ bool intake_is_own(const struct intake *in); /* nothing came in */
 void decision_follow(struct link *l, struct intake *in);
 /* Hold the output back (taken) if `in` is deciding. */
 bool decision_hold(struct intake *in, const struct output *o);
-/* What link_changes() gave is written. */
-void decision_written(struct link *l);
+/* Move the changes that may be written to the end of `out`. */
+void decision_take_changes(struct link *l, struct changes *out);
 
 /* --- link.c */
 

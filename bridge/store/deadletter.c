@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/blob.h"
+#include "message/message_codec.h"
 #include "store/db_inside.h"
 
 #define SPARE	    32 /* the part of a bound that is freed beyond it */
@@ -142,7 +142,7 @@ static bool seal(struct db *db, const struct deadletter *l, struct buf *out, str
 	struct buf plain = { 0 };
 	bool ok;
 
-	blob_put(&l->message, &plain);
+	message_codec_put(&l->message, &plain);
 	ok = db_seal(db, context, plain.data, plain.len, out, e);
 	db_wipe(&plain);
 	free(context);
@@ -331,7 +331,7 @@ static bool unseal(struct db *db, struct deadletter *l, const void *p, struct er
 	struct buf plain = { 0 };
 	bool ok = db_unseal(db, context, p, l->bytes, &plain, e);
 
-	l->has_message = ok && blob_get(plain.data, plain.len, &l->message);
+	l->has_message = ok && message_codec_get(plain.data, plain.len, &l->message);
 	if (ok && !l->has_message)
 		err_set(e, ERR_CORRUPT, "%s: not a message that this calque can read", context);
 	db_wipe(&plain);

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/blob.h"
+#include "message/message_codec.h"
 #include "store/db_inside.h"
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'";
@@ -38,7 +38,7 @@ enum column { SEQ, LINK, SIDE, N, IS_OWN, RECEIVED, SIZE, CONTENT, SETTLED };
  *   4 bytes  length of what follows
  *   2        index in the batch
  *   8        time of arrival, ms
- *   *        the message (blob.h)
+ *   *        the message (message_codec.h)
  * and outputs are a series of
  *   4 bytes  length of what follows
  *   1        side
@@ -70,7 +70,7 @@ static void put_part(struct buf *out, const uint8_t *head, size_t n, const struc
 
 	buf_append(out, "\0\0\0", LENGTH_BYTES);
 	buf_append(out, head, n);
-	blob_put(m, out);
+	message_codec_put(m, out);
 	put_number((uint8_t *)out->data + at, out->len - at - LENGTH_BYTES, LENGTH_BYTES);
 }
 
@@ -384,7 +384,8 @@ static bool next_message(struct load *l, struct err *e)
 		c->entry.since_ms = c->row.received_ms > c->entry.received_ms
 					    ? c->row.received_ms
 					    : c->entry.received_ms;
-		return blob_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES, &c->entry.message) ||
+		return message_codec_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES,
+					 &c->entry.message) ||
 		       fail_row(&c->row, "not a message that this calque can read", e);
 	}
 	return true;
@@ -410,7 +411,7 @@ static bool read_outputs(struct load *l, struct err *e)
 		if (!next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) || part[0] >= SIDES ||
 		    part[1] >= LANES)
 			return fail_row(&c->row, "cut short, or side or lane", e);
-		if (!blob_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m))
+		if (!message_codec_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m))
 			return fail_row(&c->row, "not a message that this calque can read", e);
 		l->outputs = mem_grow(l->outputs, l->n_outputs, sizeof *l->outputs);
 		l->outputs[l->n_outputs++] =

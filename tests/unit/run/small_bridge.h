@@ -10,6 +10,7 @@
 #include "run/live_link_inside.h"
 #include "run/port.h"
 #include "run/storage.h"
+#include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
@@ -19,9 +20,9 @@
  *
  * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes), of
  * another link than "link" LINK:south and so on:
- *	PORT TOPIC PAYLOAD	left with flush()
- *	PORT acks N		so many acknowledgements left with flush()
- *	PORT opens, closes, starts, hold, release, visit
+ *	PORT TOPIC PAYLOAD	left with let_out()
+ *	PORT acks N		so many acknowledgements left with let_out()
+ *	PORT opens, closes, starts, hold, retract, release, visit
  *	PORT login NAME */
 #define CARRIERS 12
 
@@ -34,6 +35,8 @@ static struct carrier {
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
 	struct buf out;	    /* published, not flushed */
+	struct buf waiting; /* flushed ... */
+	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
 static bool refuses_to_open;
@@ -114,22 +117,45 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 	return true;
 }
 
-static inline void memory_flush(void *carrier, int64_t now_ms)
+static inline void memory_flush(void *carrier, uint64_t commit)
 {
 	struct carrier *c = carrier;
 
-	(void)now_ms;
+	cr_assert_geq(commit, c->commit);
+	c->commit = commit;
 	if (c->n_unacked && !c->is_held)
-		buf_printf(&said, "%s acks %u\n", c->name, c->n_unacked);
+		buf_printf(&c->waiting, "%s acks %u\n", c->name, c->n_unacked);
 	c->n_unacked = 0;
-	buf_append(&said, buf_str(&c->out), c->out.len);
+	buf_append(&c->waiting, buf_str(&c->out), c->out.len);
 	buf_reset(&c->out);
+}
+
+static inline void memory_let_out(void *carrier, uint64_t durable)
+{
+	struct carrier *c = carrier;
+
+	if (c->commit > durable)
+		return;
+	buf_append(&said, buf_str(&c->waiting), c->waiting.len);
+	buf_reset(&c->waiting);
 }
 
 static inline void memory_hold(void *carrier)
 {
 	say(carrier, "hold");
 	((struct carrier *)carrier)->is_held = true;
+}
+
+static inline void memory_retract(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	if (c->is_held)
+		return;
+	say(c, "retract");
+	c->n_unacked = 0;
+	buf_reset(&c->out);
+	buf_reset(&c->waiting);
 }
 
 static inline void memory_release(void *carrier)
@@ -157,6 +183,7 @@ static inline void memory_close(void *carrier)
 
 	say(c, "closes");
 	buf_fini(&c->out);
+	buf_fini(&c->waiting);
 	*c = (struct carrier){ 0 };
 }
 
@@ -165,9 +192,12 @@ static const struct port_ops memory_ops = {
 	.start = memory_start,
 	.set_login = memory_set_login,
 	.is_up = memory_is_up,
+	.takes = memory_is_up,
 	.publish = memory_publish,
 	.flush = memory_flush,
+	.let_out = memory_let_out,
 	.hold = memory_hold,
+	.retract = memory_retract,
 	.release = memory_release,
 	.visit = memory_visit,
 	.status = memory_status,
@@ -225,6 +255,7 @@ static inline void sends(const char *name, const char *topic, const char *payloa
 
 static struct world w;
 static struct live_link_parts parts;
+static struct commits *commits;
 static struct storage storage;
 static struct live_link *lives[LINKS];
 static int64_t now_ms;
@@ -238,11 +269,13 @@ static inline void bridge_make_parts(void)
 					  .port_ctx = &said,
 					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
 	cr_assert((parts.db = db_open(dir, NULL, &e)) && (parts.loop = loop_new(&e)) &&
+			  (commits = commits_new(parts.db, 0)) &&
 			  (parts.journal = journal_live_new(parts.db, &e)) &&
 			  (parts.letters = deadletter_live_new(parts.db, &e)),
 		  "%s", e.text);
 	now_ms = loop_now_ms(parts.loop);
 	storage = (struct storage){ .db = parts.db,
+				    .commits = commits,
 				    .journal = parts.journal,
 				    .letters = parts.letters,
 				    .links = lives,
@@ -253,6 +286,7 @@ static inline void bridge_make_parts(void)
 static inline void bridge_free_parts(void)
 {
 	loop_free(parts.loop);
+	commits_free(commits);
 	deadletter_live_free(parts.letters);
 	journal_live_free(parts.journal);
 	db_close(parts.db);
@@ -311,11 +345,26 @@ static inline void bridge_resume(void)
 		live_link_resume(lives[i]);
 }
 
-static inline void bridge_commit(void)
+/* What the turn brought is handed over, and waits.  Returns its commit. */
+static inline uint64_t bridge_hand_over(void)
+{
+	uint64_t commit = storage_hand_over(&storage, now_ms, true);
+
+	for (size_t i = 0; i < storage.n_links; i++)
+		live_link_flush(lives[i], commit, now_ms);
+	return commit;
+}
+
+/* What has been handed over is durable, and leaves. */
+static inline void bridge_let_out(void)
 {
 	struct err e = { 0 };
 
-	cr_assert_eq(storage_commit(&storage, now_ms, true, &e), STORAGE_DONE, "%s", e.text);
+	cr_assert(storage_hear(&storage, now_ms, true, &e), "%s", e.text);
+	for (size_t i = 0; i < storage.n_links; i++) {
+		live_link_let_out(lives[i], storage_durable(&storage));
+		live_link_press(lives[i], now_ms);
+	}
 }
 
 static inline void expect_said_at(const char *wanted, int line)

@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "message/message_codec.h"
 #include "state/change.h"
-#include "store/blob.h"
 #include "store/db.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
@@ -23,6 +23,7 @@ static struct db *db;
 static struct journal_live *records;
 static struct journal_live_link *pump;
 static int64_t now_ms;
+static uint64_t n_commits;
 
 /* Records of this run that are not ended. */
 static struct record *mine[2000];
@@ -124,16 +125,20 @@ static void commit(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, INT64_MAX, &e) && db_commit(db, &e), "%s", e.text);
-	journal_live_committed(records);
+	n_commits++;
+	cr_assert(journal_live_write(records, n_commits, INT64_MAX, &e) && db_commit(db, &e), "%s",
+		  e.text);
+	journal_live_durable(records, n_commits);
 }
 
 static void turn(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, now_ms, &e) && db_commit(db, &e), "%s", e.text);
-	journal_live_committed(records);
+	n_commits++;
+	cr_assert(journal_live_write(records, n_commits, now_ms, &e) && db_commit(db, &e), "%s",
+		  e.text);
+	journal_live_durable(records, n_commits);
 }
 
 static bool wants_link(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
@@ -228,8 +233,8 @@ Test(journal, a_message_comes_back_whole)
 	struct buf b = { 0 };
 
 	make_full(&m);
-	blob_put(&m, &b);
-	cr_assert(blob_get(b.data, b.len, &back));
+	message_codec_put(&m, &b);
+	cr_assert(message_codec_get(b.data, b.len, &back));
 	cr_expect_str_eq(back.topic, "a/b");
 	cr_expect_eq(back.qos, 1);
 	cr_expect(back.retain);
@@ -249,8 +254,8 @@ Test(journal, an_empty_payload_comes_back_empty)
 	struct message m = { .topic = mem_strdup("t") }, back;
 	struct buf b = { 0 };
 
-	blob_put(&m, &b);
-	cr_assert(blob_get(b.data, b.len, &back));
+	message_codec_put(&m, &b);
+	cr_assert(message_codec_get(b.data, b.len, &back));
 	cr_expect_null(back.payload);
 	cr_expect_null(back.response_topic);
 	cr_expect_null(back.correlation);
@@ -266,19 +271,19 @@ Test(journal, bytes_that_are_cut_or_longer_or_of_a_later_version_are_no_message)
 	struct buf b = { 0 };
 
 	make_full(&m);
-	blob_put(&m, &b);
+	message_codec_put(&m, &b);
 	for (size_t n = 0; n < b.len; n++) {
 		char *cut = mem_alloc(n + 1); /* for the address sanitizer */
 
 		memcpy(cut, b.data, n);
 		cut = mem_realloc(cut, n ? n : 1);
-		cr_expect_not(blob_get(cut, n, &back), "%zu bytes", n);
+		cr_expect_not(message_codec_get(cut, n, &back), "%zu bytes", n);
 		free(cut);
 	}
 	buf_putc(&b, 'x');
-	cr_expect_not(blob_get(b.data, b.len, &back));
+	cr_expect_not(message_codec_get(b.data, b.len, &back));
 	b.data[0] = 2;
-	cr_expect_not(blob_get(b.data, b.len - 1, &back));
+	cr_expect_not(message_codec_get(b.data, b.len - 1, &back));
 	message_fini(&m);
 	buf_fini(&b);
 }
@@ -305,7 +310,7 @@ Test(journal, what_was_not_committed_is_not_there)
 	struct record *a = accept("t", "1");
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, now_ms, &e), "%s", e.text);
+	cr_assert(journal_live_write(records, ++n_commits, now_ms, &e), "%s", e.text);
 	forgotten(a);
 	open_again();
 	expect_journal("pump", "");
@@ -420,7 +425,7 @@ Test(journal, a_change_of_state_and_its_message_are_one_transaction)
 	changes_put(&c, "m", "key", "1", false);
 	cr_assert(state_apply(db, "pump", &c, &e));
 	changes_fini(&c);
-	cr_expect_not(journal_live_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, ++n_commits, now_ms, &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_not(db_commit(db, &e));
 	forgotten(a);
@@ -679,9 +684,9 @@ Test(journal, what_did_not_fit_stays_due)
 	a = accept("t", "1");
 	output(a, "out", "x");
 	record_decided(a);
-	cr_expect_not(journal_live_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, ++n_commits, now_ms, &e));
 	cr_expect_not(db_commit(db, &e));
-	journal_live_committed(records); /* nothing was */
+	journal_live_undone(records);
 	settled(a);
 	a = accept("t", "2");
 	changes_put(&c, "m", "key", "1", false);

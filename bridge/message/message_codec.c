@@ -1,4 +1,4 @@
-#include "store/blob.h"
+#include "message/message_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 /* Version, flags, topic, payload, [response topic], [correlation], number of properties, names and
  * values.  Lengths and the number have four bytes, the lowest first. */
 
-void blob_put(const struct message *m, struct buf *out)
+void message_codec_put(const struct message *m, struct buf *out)
 {
 	int flags = (m->qos & QOS_BITS) | (m->retain ? HAS_RETAIN : 0) |
 		    (m->response_topic ? HAS_RESPONSE : 0) | (m->correlation ? HAS_CORRELATION : 0);
@@ -70,7 +70,7 @@ static void get_properties(struct unpack *u, struct vars *out)
 	}
 }
 
-bool blob_get(const void *p, size_t n, struct message *m)
+bool message_codec_get(const void *p, size_t n, struct message *m)
 {
 	struct unpack u = { .p = p, .left = n };
 	int flags;
