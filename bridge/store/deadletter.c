@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/blob.h"
+#include "message/blob.h"
 #include "store/db_inside.h"
 
 #define SPARE	    32 /* the part of a bound that is freed beyond it */

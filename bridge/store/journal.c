@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/blob.h"
+#include "message/blob.h"
 #include "store/db_inside.h"
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'";

@@ -1,4 +1,4 @@
-/* blob.h -- a message as bytes, for the store.  The first byte is the version of the form. */
+/* blob.h -- a message as bytes, to be kept.  The first byte is the version of the form. */
 #ifndef BRIDGE_BLOB_H
 #define BRIDGE_BLOB_H
 

@@ -1,4 +1,4 @@
-#include "store/blob.h"
+#include "message/blob.h"
 
 #include <stdlib.h>
 #include <string.h>
