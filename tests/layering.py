@@ -19,7 +19,7 @@ APART = {
     "net": {"dialect", "jq", "state", "plan", "translate", "link"},
     "work": {"link"},
     "conf": {"link", "net", "work"},
-    "store": {"dialect", "jq", "translate", "net", "work", "conf"},
+    "store": {"dialect", "jq", "plan", "translate", "link", "net", "work", "conf"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},
     "bench": set(ROOMS) - {"base", "message", "args", "bench"},

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+
+#define MIN_SECRET 4
 
 const struct var *vars_find(const struct vars *v, const char *name)
 {
@@ -57,6 +60,33 @@ void vars_copy(struct vars *to, const struct vars *from)
 		vars_add(to, from->items[i].name, from->items[i].value);
 		to->items[i].is_secret = from->items[i].is_secret;
 	}
+}
+
+static char *replace(char *text, const char *what)
+{
+	struct buf out = { 0 };
+	const char *from = text, *at;
+
+	while ((at = strstr(from, what)) != NULL) {
+		buf_append(&out, from, (size_t)(at - from));
+		buf_puts(&out, "***");
+		from = at + strlen(what);
+	}
+	if (from == text)
+		return text;
+	buf_puts(&out, from);
+	free(text);
+	return buf_take(&out);
+}
+
+char *vars_hide(const struct vars *v, const char *text)
+{
+	char *copy = mem_strdup(text);
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->items[i].is_secret && strlen(v->items[i].value) >= MIN_SECRET)
+			copy = replace(copy, v->items[i].value);
+	return copy;
 }
 
 void vars_fini(struct vars *v)

@@ -23,6 +23,9 @@ const struct var *vars_find(const struct vars *v, const char *name);
 void vars_set(struct vars *v, const char *name, const char *value, bool is_secret);
 /* Add, even if the name is there already; copied. */
 void vars_add(struct vars *v, const char *name, const char *value);
+/* A copy of `text` in which "***" stands for the values that are secret.  A value of fewer than four
+ * characters stays: it protects nothing, and would be found in every text.  Caller frees. */
+char *vars_hide(const struct vars *v, const char *text);
 void vars_copy(struct vars *to, const struct vars *from); /* `to` is overwritten, not freed */
 void vars_fini(struct vars *v);
 

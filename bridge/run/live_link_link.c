@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "link/delivery.h"
@@ -11,6 +12,7 @@
 #include "run/live_link_inside.h"
 #include "run/port.h"
 #include "store/db.h"
+#include "store/deadletter.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
 
@@ -73,10 +75,58 @@ static void on_send(void *ctx, struct output *o)
 	link_done(live->link, o->origin, DEAD_TOO_LARGE, "larger than what may wait for a session");
 }
 
+/* A copy of a text without the credentials that this link knows (a dialect may have them in topics).
+ * NULL gives "".  Caller frees. */
+static char *tellable(const struct live_link *live, const char *text)
+{
+	char *copy = mem_strdup(text ? text : "");
+
+	for (int s = 0; s < SIDES; s++) {
+		char *told = vars_hide(&live->plan->side[s].vars, copy);
+
+		free(copy);
+		copy = told;
+	}
+	return copy;
+}
+
+static void log_letter(const struct verdict *v, const struct deadletter *l, int64_t now_ms)
+{
+	char subject[200];
+
+	snprintf(subject, sizeof subject, "%s/%s/%s", l->link, flow_name(v->flow), l->reason);
+	log_limited(LOG_WARNING, now_ms, subject, "dead-letter",
+		    "link=%s flow=%s reason=%s detail=%s", l->link, flow_name(v->flow), l->reason,
+		    log_value(*l->text ? l->text : NULL));
+}
+
+static void bury(struct live_link *live, const struct verdict *v)
+{
+	int64_t now_ms = loop_now_ms(live->parts->loop);
+	char *text = tellable(live, v->text);
+	char *topic = tellable(live, v->message ? v->message->topic : NULL);
+	struct deadletter l = {
+		.link = live->plan->name,
+		.from = flow_source(v->flow),
+		.kind = (char *)kind_name(v->kind),
+		.reason = (char *)outcome_word(v->reason),
+		.text = text,
+		.topic = topic,
+		.received_ms = v->received_ms,
+		.has_message = v->message,
+	};
+
+	if (v->message)
+		l.message = *v->message; /* borrowed, like all of it */
+	deadletter_live_bury(live->parts->letters, &l, now_ms);
+	log_letter(v, &l, now_ms);
+	free(text);
+	free(topic);
+}
+
 static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct live_link *live = ctx;
-	char subject[200], *text;
 
 	if (live->parts->is_closing && (v->tag || v->is_own)) {
 		if (v->tag)
@@ -85,16 +135,8 @@ static void on_settled(void *ctx, const struct verdict *v)
 	}
 	if (v->tag)
 		record_settled(v->tag);
-	if (!outcome_is_dead(v->reason))
-		return;
-	deadletter_live_bury(live->parts->letters, live->plan, v, loop_now_ms(live->parts->loop));
-	text = deadletter_live_tellable(live->plan, v->text);
-	snprintf(subject, sizeof subject, "%s/%s/%s", live->plan->name, flow_name(v->flow),
-		 outcome_word(v->reason));
-	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, "dead-letter",
-		    "link=%s flow=%s reason=%s detail=%s", live->plan->name, flow_name(v->flow),
-		    outcome_word(v->reason), log_value(*text ? text : NULL));
-	free(text);
+	if (outcome_is_dead(v->reason))
+		bury(live, v);
 }
 
 static void on_decided(void *ctx, void *tag)

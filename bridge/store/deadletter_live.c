@@ -7,13 +7,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "link/link.h"
-#include "message/kind.h"
-#include "message/side.h"
-#include "plan/plan.h"
 #include "store/deadletter.h"
-
-#define MIN_SECRET 4 /* a shorter one protects nothing, and would be found in every text */
 
 struct due {
 	TAILQ_ENTRY(due) link;
@@ -67,39 +61,6 @@ void deadletter_live_free(struct deadletter_live *all)
 	free(all);
 }
 
-/* --- what may be told ---------------------------------------------------------------------- */
-
-static char *replace(char *text, const char *what)
-{
-	struct buf out = { 0 };
-	const char *from = text, *at;
-
-	while ((at = strstr(from, what)) != NULL) {
-		buf_append(&out, from, (size_t)(at - from));
-		buf_puts(&out, "***");
-		from = at + strlen(what);
-	}
-	if (from == text)
-		return text;
-	buf_puts(&out, from);
-	free(text);
-	return buf_take(&out);
-}
-
-char *deadletter_live_tellable(const struct plan *plan, const char *text)
-{
-	char *copy = mem_strdup(text ? text : "");
-
-	for (int s = 0; s < SIDES; s++)
-		for (size_t i = 0; i < plan->side[s].vars.n; i++) {
-			const struct var *v = &plan->side[s].vars.items[i];
-
-			if (v->is_secret && strlen(v->value) >= MIN_SECRET)
-				copy = replace(copy, v->value);
-		}
-	return copy;
-}
-
 /* --- burying ------------------------------------------------------------------------------- */
 
 static bool is_too_much(const struct deadletter_live *all)
@@ -107,26 +68,27 @@ static bool is_too_much(const struct deadletter_live *all)
 	return all->n_due > DEADLETTER_MAX_COUNT || all->due_bytes > DEADLETTER_MAX_BYTES;
 }
 
-void deadletter_live_bury(struct deadletter_live *all, const struct plan *plan,
-			  const struct verdict *v, int64_t now_ms)
+void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *from,
+			  int64_t now_ms)
 {
 	struct due *due = mem_zalloc(sizeof *due);
 	struct deadletter *l = &due->letter;
 
 	*l = (struct deadletter){
 		.id = deadletters_next_id(all->stored),
-		.link = mem_strdup(plan->name),
-		.from = flow_source(v->flow),
-		.kind = mem_strdup(kind_name(v->kind)),
-		.reason = mem_strdup(outcome_word(v->reason)),
-		.text = deadletter_live_tellable(plan, v->text),
-		.topic = deadletter_live_tellable(plan, v->message ? v->message->topic : NULL),
-		.received_ms = v->received_ms,
+		.link = mem_strdup(from->link),
+		.from = from->from,
+		.kind = mem_strdup(from->kind),
+		.reason = mem_strdup(from->reason),
+		.text = mem_strdup(from->text),
+		.topic = mem_strdup(from->topic),
+		.received_ms = from->received_ms,
 		.died_ms = now_ms,
-		.has_message = v->message && message_size(v->message) <= DEADLETTER_MAX_MESSAGE,
+		.has_message =
+			from->has_message && message_size(&from->message) <= DEADLETTER_MAX_MESSAGE,
 	};
 	if (l->has_message)
-		message_copy(&l->message, v->message);
+		message_copy(&l->message, &from->message);
 	due->bytes = sizeof *due + (l->has_message ? message_size(&l->message) : 0);
 	TAILQ_INSERT_TAIL(&all->due, due, link);
 	all->n_due++;

@@ -7,23 +7,19 @@
 #include <stdint.h>
 
 struct db;
+struct deadletter;
 struct deadletters;
 struct err;
 struct deadletter_live;
-struct plan;
-struct verdict;
 
 /* `db` is borrowed.  NULL sets *e: ERR_IO, ERR_CORRUPT. */
 struct deadletter_live *deadletter_live_new(struct db *db, struct err *e);
 void deadletter_live_free(struct deadletter_live *all); /* NULL is allowed */
 
-/* A message of the link of `plan` is dead (borrowed; copied). */
-void deadletter_live_bury(struct deadletter_live *all, const struct plan *plan,
-			  const struct verdict *v, int64_t now_ms);
-
-/* A copy of a text without the credentials that this link knows (a dialect may have them in topics).
- * NULL gives "".  Caller frees. */
-char *deadletter_live_tellable(const struct plan *plan, const char *text);
+/* A message is dead.  The letter is borrowed and copied, but for its number and the time of death; what
+ * is larger than DEADLETTER_MAX_MESSAGE is not kept.  Beyond the bounds of deadletter.h the oldest that
+ * are still to be written go, and are counted. */
+void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *l, int64_t now_ms);
 
 /* Write what was collected into the open transaction, and take out what is beyond the bounds.  False:
  * see deadletter.h. */
