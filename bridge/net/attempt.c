@@ -39,6 +39,7 @@
  * delay, reset, fall silent or talk nonsense, and want to be tried with such again. */
 #include "net/attempt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -65,6 +66,7 @@
 #define PACKETS_PER_TURN 1000
 #define BYTES_PER_TURN	 (4 << 20) /* or large messages would pass every bound in one turn */
 #define USER_TIMEOUT_MS	 60000
+#define WAITING_BYTES	 BYTES_PER_TURN /* that may wait for a commit: a turn's worth */
 
 /* No such path: a connect to it fails at once, but leaves the properties in the handle. */
 #define NO_SOCKET "/nonexistent/calque"
@@ -183,8 +185,11 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	a->disconnect_code = -1;
 	a->is_ipv4_only = is_ipv4_only;
 	a->is_stepwise = is_visit;
+	a->is_collecting = true;
 	a->rc = MOSQ_ERR_NO_CONN;
 	gather_init(&a->gather);
+	/* OpenSSL has buffers of its own; a visit reads one packet and then none for a while. */
+	a->gather.reads_ahead = !tls && !is_visit;
 	outer = gather_begin(&a->gather);
 	a->m = mosquitto_new(conf->client_id, conf->is_clean, a);
 	gather_end(&a->gather, outer);
@@ -262,7 +267,7 @@ static int read_some(struct mosquitto *m)
 
 static int write_all(struct mosquitto *m)
 {
-	return mosquitto_want_write(m) ? mosquitto_loop_write(m, 1) : MOSQ_ERR_SUCCESS;
+	return mosquitto_loop_write(m, 1);
 }
 
 static void work(void *ctx)
@@ -295,8 +300,6 @@ static void work_done(void *ctx)
 	socklen_t n = sizeof local;
 
 	if (attempt_has_started(a)) {
-		/* A visit reads one packet and then none for a while: no reading ahead. */
-		a->gather.socket = a->tls || a->is_stepwise ? -1 : attempt_socket(a);
 		set_user_timeout(a);
 		if (getsockname(attempt_socket(a), (struct sockaddr *)&local, &n) == 0)
 			a->family = local.ss_family;
@@ -354,6 +357,13 @@ static bool has_pending(const struct attempt *a)
 	return gather_has_input(&a->gather) || (ssl && SSL_pending(ssl) > 0);
 }
 
+/* From when the first packet may be written.  (The handshake of TLS writes for itself, and waits for nothing.) */
+static void start_gathering(struct attempt *a)
+{
+	if (gather_collects() && a->gather.socket < 0 && attempt_is_tls_ready(a))
+		a->gather.socket = attempt_socket(a);
+}
+
 static bool has_input(const struct attempt *a)
 {
 	int n = 0;
@@ -384,6 +394,7 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	if (!readable && !(in_handshake && writable))
 		return MOSQ_ERR_SUCCESS;
 	a->n_bytes = 0;
+	start_gathering(a);
 	outer = gather_begin(&a->gather);
 	for (int i = 0; rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0; i++) {
 		bool is_bounded = i < PACKETS_PER_TURN && a->n_bytes < BYTES_PER_TURN;
@@ -394,6 +405,7 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 		a->gather.may_fill = is_bounded;
 		rc = call(a, read_some);
 	}
+	a->n_unmarked += a->n_bytes;
 	a->gather.may_fill = true;
 	gather_end(&a->gather, outer);
 	if (rc == MOSQ_ERR_SUCCESS && in_handshake && attempt_socket(a) >= 0 &&
@@ -404,29 +416,102 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	return rc;
 }
 
-/* What the library wrote, as far as the socket takes it. */
-static int flush(struct attempt *a)
+bool attempt_takes(const struct attempt *a)
 {
-	if (attempt_socket(a) < 0 || gather_flush(&a->gather) || errno == EAGAIN)
-		return MOSQ_ERR_SUCCESS;
-	return note(a, errno == ECONNRESET || errno == EPIPE ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_ERRNO);
+	return a->waits_for == 0 && !gather_is_stuck(&a->gather) &&
+	       gather_waiting(&a->gather) + a->n_unmarked < WAITING_BYTES;
 }
 
-static int write_out(struct attempt *a)
+bool attempt_is_waiting(const struct attempt *a)
 {
-	struct gather *outer = gather_begin(&a->gather);
-	int rc = call(a, write_all);
+	return a->waits_for != 0 || a->gather.n_marks > 0;
+}
 
-	rc = rc == MOSQ_ERR_SUCCESS ? flush(a) : rc;
+static bool is_gathering(const struct attempt *a)
+{
+	return a->gather.socket >= 0;
+}
+
+/* Have the library write; what is collected of that is marked. */
+static int collect(struct attempt *a)
+{
+	struct gather *outer;
+	int rc;
+
+	if (!mosquitto_want_write(a->m) && !gather_has_output(&a->gather)) {
+		a->n_unmarked = 0; /* it needs no acknowledgement */
+		return MOSQ_ERR_SUCCESS;
+	}
+	outer = gather_begin(&a->gather);
+	rc = mosquitto_want_write(a->m) ? call(a, write_all) : MOSQ_ERR_SUCCESS;
+	if (gather_mark(&a->gather, a->last_commit, a->n_unmarked) || !mosquitto_want_write(a->m))
+		a->n_unmarked = 0;
 	gather_end(&a->gather, outer);
 	return rc;
 }
 
-int attempt_write(struct attempt *a)
+int attempt_collect(struct attempt *a, uint64_t commit)
 {
-	if (!a->is_connected || !attempt_is_tls_ready(a) || !attempt_wants_write(a))
+	assert(commit >= a->last_commit);
+	a->last_commit = commit;
+	if (!a->is_connected || !attempt_is_tls_ready(a) || !a->is_collecting)
 		return MOSQ_ERR_SUCCESS;
-	return write_out(a);
+	start_gathering(a);
+	if (is_gathering(a))
+		return collect(a);
+	if (a->waits_for == 0 && mosquitto_want_write(a->m))
+		a->waits_for = commit;
+	a->n_unmarked = 0;
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* What waited in the library: it writes to the socket itself. */
+static int send_queued(struct attempt *a, uint64_t durable)
+{
+	if (a->waits_for == 0 || a->waits_for > durable)
+		return MOSQ_ERR_SUCCESS;
+	a->waits_for = 0;
+	return collect(a);
+}
+
+/* What was collected, as far as the socket takes it. */
+static int send_collected(struct attempt *a, uint64_t durable)
+{
+	if (!is_gathering(a) || gather_send(&a->gather, durable) || errno == EAGAIN)
+		return MOSQ_ERR_SUCCESS;
+	return note(a, errno == ECONNRESET || errno == EPIPE ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_ERRNO);
+}
+
+int attempt_send(struct attempt *a, uint64_t durable)
+{
+	int rc;
+
+	if (!is_gathering(a))
+		return send_queued(a, durable);
+	rc = send_collected(a, durable);
+	/* There was more in the library than is collected at a time. */
+	while (rc == MOSQ_ERR_SUCCESS && a->is_collecting && is_gathering(a) &&
+	       !gather_has_output(&a->gather) && mosquitto_want_write(a->m)) {
+		rc = collect(a);
+		if (!gather_has_output(&a->gather))
+			break;
+		rc = rc == MOSQ_ERR_SUCCESS ? send_collected(a, durable) : rc;
+	}
+	return rc;
+}
+
+void attempt_stop_collecting(struct attempt *a, bool is_cut)
+{
+	a->is_collecting = false;
+	if (!is_cut)
+		return;
+	a->waits_for = 0;
+	gather_cut(&a->gather);
+}
+
+bool attempt_has_unsent(const struct attempt *a)
+{
+	return gather_has_output(&a->gather) || (a->is_collecting && mosquitto_want_write(a->m));
 }
 
 bool attempt_wants_write(const struct attempt *a)
@@ -437,7 +522,9 @@ bool attempt_wants_write(const struct attempt *a)
 		return true;
 	if (ssl && !SSL_is_init_finished(ssl))
 		return !SSL_want_read(ssl);
-	return mosquitto_want_write(a->m) || gather_has_output(&a->gather);
+	if (is_gathering(a))
+		return gather_has_sendable(&a->gather);
+	return a->is_collecting && a->waits_for == 0 && mosquitto_want_write(a->m);
 }
 
 int attempt_tick(struct attempt *a)
@@ -496,10 +583,11 @@ unsigned attempt_n_abandoned(void)
 
 static void say_goodbye(struct attempt *a)
 {
-	if (attempt_socket(a) < 0 || !attempt_is_tls_ready(a) || attempt_wants_write(a))
+	if (attempt_socket(a) < 0 || !a->is_connected || !attempt_is_tls_ready(a) ||
+	    !a->is_collecting || attempt_has_unsent(a))
 		return;
-	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS)
-		write_out(a);
+	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS && collect(a) == MOSQ_ERR_SUCCESS)
+		send_collected(a, UINT64_MAX);
 }
 
 void attempt_free(struct attempt *a, bool is_goodbye)

@@ -3,12 +3,24 @@
  *
  * Made new for each connect.  While its thread looks up and connects (attempt_connect), nobody else
  * touches it.  Loop thread otherwise.  Only for the files of a session (session_inside.h), which set the
- * library's callbacks; their object is the attempt. */
+ * library's callbacks; their object is the attempt.
+ *
+ * What the library has queued since the last attempt_collect() may hold acknowledgements of what was read
+ * since, so it leaves as a whole, when the commit is durable that holds what was read (attempt_send).  Where
+ * writes are collected (gather.h), the library goes on meanwhile, and several commits may be waited for.
+ * Where they are not, what is queued stays in the library, which would mix it with what comes next: so
+ * nothing may come next, and the session is not read (attempt_takes).
+ *
+ * Everything waits alike, for in the library all is one queue: SUBSCRIBE and PINGREQ stand behind
+ * acknowledgements; and the CONNECT, too, since its credentials may be those that a handshake has just
+ * brought, which must be durable before they are used.  A ping that waits too long costs the connection,
+ * and the broker keeps the session; a store that is so slow could acknowledge nothing over it anyway. */
 #ifndef BRIDGE_ATTEMPT_H
 #define BRIDGE_ATTEMPT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <mosquitto.h>
 #include <openssl/ssl.h>
@@ -40,6 +52,11 @@ struct attempt {
 	bool is_connected;		/* TCP */
 	atomic_bool is_given_up;
 	void (*done)(struct attempt *a);
+	bool is_collecting;
+	uint64_t
+		waits_for; /* where nothing is collected: what is in the library does, for this commit; 0: nothing */
+	uint64_t last_commit; /* of attempt_collect() */
+	size_t n_unmarked;    /* bytes of payloads that were read since */
 	bool is_stepwise; /* attempt_read() reads one packet at a time; the caller may change it */
 	size_t n_bytes;	  /* of payloads, given by the caller: bounds one attempt_read() */
 	char words[240];  /* why it failed, where the library's number does not tell */
@@ -62,8 +79,20 @@ bool attempt_is_tls_ready(const struct attempt *a); /* no TLS, or the handshake 
 
 /* Read what is there, up to a bound.  A number of the library's, 0 = fine. */
 int attempt_read(struct attempt *a, bool readable, bool writable);
-/* Write all that is queued, as far as the socket takes it.  Nothing during a TLS handshake. */
-int attempt_write(struct attempt *a);
+/* All that the library has queued waits for `commit` (not less than the last time).  Sends nothing.  Nothing
+ * happens during a TLS handshake: it has its own writes, which wait for nothing. */
+int attempt_collect(struct attempt *a, uint64_t commit);
+/* Send what waited for `durable` or a commit before it, as far as the socket takes it. */
+int attempt_send(struct attempt *a, uint64_t durable);
+/* Will what the library is given now, by the caller or by reading, wait for no less than it should?  False:
+ * too much waits for a commit, or (where nothing is collected) anything does. */
+bool attempt_takes(const struct attempt *a);
+/* Collect nothing more: what the library has queued will never leave.  `is_cut`: nor will what waits. */
+void attempt_stop_collecting(struct attempt *a, bool is_cut);
+/* Does something wait for its commit? */
+bool attempt_is_waiting(const struct attempt *a);
+/* Is there something that was collected (or, before attempt_stop_collecting(), could be), and is not sent? */
+bool attempt_has_unsent(const struct attempt *a);
 /* Must the socket be watched for writing? */
 bool attempt_wants_write(const struct attempt *a);
 /* Let the library look at its clock: pings. */

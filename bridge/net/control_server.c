@@ -30,6 +30,8 @@ struct client {
 	struct buf in, out;
 	void *answer; /* NULL: none is in hand */
 	bool is_writing, is_reading, has_ended;
+	bool is_held; /* `out` waits for `commit` */
+	uint64_t commit;
 	int64_t moved_ms; /* clock_mono_ms() when something last went through */
 };
 
@@ -135,7 +137,7 @@ static void on_sweep(void *ctx)
 
 	for (struct client *client = TAILQ_FIRST(&c->clients), *next; client; client = next) {
 		next = TAILQ_NEXT(client, link);
-		if (now_ms - client->moved_ms >= PATIENCE_MS)
+		if (now_ms - client->moved_ms >= PATIENCE_MS && !client->is_held)
 			drop(client, client->is_writing ? "does not read" : "does not ask");
 	}
 	if (c->n_clients)
@@ -209,17 +211,34 @@ void control_server_step(struct control_server *c)
 {
 	for (struct client *client = TAILQ_FIRST(&c->clients), *next; client; client = next) {
 		next = TAILQ_NEXT(client, link);
-		if (!client->is_writing)
+		if (!client->is_writing && !client->is_held)
 			step(client);
 	}
 }
 
-void control_server_revoke(struct control_server *c, const char *line, size_t n)
+static bool has_answer(const struct client *client)
+{
+	return client->out.len && !client->is_writing;
+}
+
+void control_server_hold(struct control_server *c, uint64_t commit)
 {
 	struct client *client;
 
 	TAILQ_FOREACH (client, &c->clients, link)
-		if (client->out.len && !client->is_writing) {
+		if (has_answer(client) && !client->is_held) {
+			client->is_held = true;
+			client->commit = commit;
+		}
+}
+
+void control_server_revoke(struct control_server *c, uint64_t durable, const char *line, size_t n)
+{
+	struct client *client;
+
+	TAILQ_FOREACH (client, &c->clients, link)
+		if (client->is_held && client->commit > durable) {
+			client->commit = 0;
 			end_answer(client);
 			buf_reset(&client->out);
 			buf_append(&client->out, line, n);
@@ -230,7 +249,8 @@ void control_server_revoke(struct control_server *c, const char *line, size_t n)
 static void read_or_wait(struct client *client)
 {
 	uv_stream_t *stream = (uv_stream_t *)&client->pipe;
-	bool wants = !client->answer && !client->is_writing && !client->has_ended;
+	bool wants =
+		!client->answer && !client->is_writing && !client->is_held && !client->has_ended;
 
 	if (wants == client->is_reading)
 		return;
@@ -241,13 +261,14 @@ static void read_or_wait(struct client *client)
 		drop(client, NULL);
 }
 
-void control_server_flush(struct control_server *c)
+void control_server_flush(struct control_server *c, uint64_t durable)
 {
 	for (struct client *client = TAILQ_FIRST(&c->clients), *next; client; client = next) {
 		uv_buf_t buf = uv_buf_init(client->out.data, (unsigned)client->out.len);
 
 		next = TAILQ_NEXT(client, link);
-		if (buf.len && !client->is_writing) {
+		if (client->is_held && client->commit <= durable) {
+			client->is_held = false;
 			client->is_writing = true;
 			client->moved_ms = clock_mono_ms();
 			if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &buf, 1,

@@ -6,13 +6,15 @@
  * is made piece by piece, the next one when the client has taken the last, so that neither a long
  * answer nor a slow client holds up the loop; a client that neither asks nor reads is dropped.
  *
- * An answer leaves only with control_server_flush(), after the commit: what it tells has happened.  The owner
+ * An answer leaves only with control_server_flush(), when the commit is durable that it waits for: what it
+ * tells has happened.  The owner
  * of `dir` must hold the lock of db.h: what is left there by a run that was killed is replaced. */
 #ifndef BRIDGE_CONTROL_SERVER_H
 #define BRIDGE_CONTROL_SERVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf;
 struct control_server;
@@ -38,9 +40,12 @@ void control_server_free(struct control_server *c);
 
 /* Before the commit of a turn: take requests, go on with answers. */
 void control_server_step(struct control_server *c);
-/* What was answered in this turn is not so: all of it ends with this line instead. */
-void control_server_revoke(struct control_server *c, const char *line, size_t n);
-/* After it: let out what was answered. */
-void control_server_flush(struct control_server *c);
+/* What has been answered since the last time waits for this commit (they grow); 0: for none. */
+void control_server_hold(struct control_server *c, uint64_t commit);
+/* What waits for a commit after `durable` is not so: all of it ends with this line instead, which does not
+ * wait. */
+void control_server_revoke(struct control_server *c, uint64_t durable, const char *line, size_t n);
+/* Let out what waited for `durable` or a commit before it. */
+void control_server_flush(struct control_server *c, uint64_t durable);
 
 #endif

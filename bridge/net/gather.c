@@ -7,28 +7,36 @@
  * gather_has_input(); and bytes leave in the order in which they were put, whoever flushes. */
 #include "net/gather.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-#define CHUNK                                                                                      \
-	((size_t)64 * 1024 - 1) /* read at once; written at once (with its NUL a power of two) */
+#include "base/mem.h"
+
+#define CHUNK ((size_t)64 * 1024 - 1) /* read at once (with its NUL a power of two) */
+#define OUT_BYTES                                                                                  \
+	((size_t)256 * 1024 - 1) /* of which more is not taken: as if the socket were full */
 
 static _Thread_local struct gather *current;
 
 void gather_init(struct gather *g)
 {
-	*g = (struct gather){ .socket = -1, .pair = { -1, -1 }, .may_fill = true };
+	*g = (struct gather){
+		.socket = -1, .pair = { -1, -1 }, .reads_ahead = true, .may_fill = true
+	};
 }
 
 void gather_fini(struct gather *g)
 {
 	buf_fini(&g->in);
 	buf_fini(&g->out);
+	free(g->marks);
 	gather_init(g);
 }
 
@@ -51,7 +59,11 @@ void gather_end(struct gather *g, struct gather *outer)
 	}
 	if (!gather_has_output(g)) {
 		buf_fini(&g->out);
-		g->out_done = 0;
+		g->out_done = g->out_free = 0;
+	}
+	if (g->n_marks == 0) {
+		free(g->marks);
+		g->marks = NULL;
 	}
 }
 
@@ -88,32 +100,108 @@ static ssize_t real_send(int fd, const void *p, size_t n, int flags)
 	return ((send_fn)real(&f, "send"))(fd, p, n, flags);
 }
 
-/* A peer that reads slowly but always may never let it become empty. */
-static void forget_done(struct gather *g)
-{
-	buf_drop(&g->out, g->out_done);
-	g->out_done = 0;
-}
+/* --- what was collected -------------------------------------------------------------------- */
 
-bool gather_flush(struct gather *g)
+bool gather_mark(struct gather *g, uint64_t commit, size_t weight)
 {
-	while (gather_has_output(g)) {
-		ssize_t n = real_send(g->socket, g->out.data + g->out_done,
-				      g->out.len - g->out_done, MSG_NOSIGNAL);
+	struct gather_mark *last = g->n_marks ? &g->marks[g->n_marks - 1] : NULL;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			forget_done(g);
-			return false;
-		}
-		g->out_done += (size_t)n;
+	if (g->out.len == (last ? last->end : g->out_free))
+		return false; /* nothing is new */
+	assert(!last || commit >= last->commit);
+	if (!last || commit > last->commit) {
+		g->marks = mem_grow(g->marks, g->n_marks, sizeof *g->marks);
+		last = &g->marks[g->n_marks++];
+		*last = (struct gather_mark){ .commit = commit };
 	}
-	forget_done(g);
+	last->end = g->out.len;
+	last->weight += weight;
+	g->weight += weight;
 	return true;
 }
 
-#ifdef CALQUE_GATHER
+size_t gather_waiting(const struct gather *g)
+{
+	return g->out.len - g->out_free + g->weight;
+}
+
+bool gather_is_stuck(const struct gather *g)
+{
+	return g->out_free == g->out_done && g->out.len - g->out_done >= OUT_BYTES;
+}
+
+bool gather_has_sendable(const struct gather *g)
+{
+	return g->out_done < g->out_free;
+}
+
+/* A peer that reads slowly but always may never let it become empty. */
+static void forget_done(struct gather *g)
+{
+	if (g->out_done == 0)
+		return;
+	buf_drop(&g->out, g->out_done);
+	g->out_free -= g->out_done;
+	for (size_t i = 0; i < g->n_marks; i++)
+		g->marks[i].end -= g->out_done;
+	g->out_done = 0;
+}
+
+/* Take away the marks whose commit is durable. */
+static void set_free(struct gather *g, uint64_t durable)
+{
+	size_t n = 0;
+
+	while (n < g->n_marks && g->marks[n].commit <= durable) {
+		g->out_free = g->marks[n].end;
+		g->weight -= g->marks[n++].weight;
+	}
+	if (n == 0)
+		return;
+	g->n_marks -= n;
+	memmove(g->marks, g->marks + n, g->n_marks * sizeof *g->marks);
+}
+
+bool gather_send(struct gather *g, uint64_t durable)
+{
+	bool ok = true;
+
+	set_free(g, durable);
+	while (ok && gather_has_sendable(g)) {
+		ssize_t n = real_send(g->socket, g->out.data + g->out_done,
+				      g->out_free - g->out_done, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			g->out_done += (size_t)n;
+		else if (errno != EINTR)
+			ok = false;
+	}
+	forget_done(g);
+	return ok;
+}
+
+void gather_cut(struct gather *g)
+{
+	g->out.len = g->out_free;
+	if (g->out.data)
+		g->out.data[g->out.len] = '\0';
+	g->n_marks = 0;
+	g->weight = 0;
+}
+
+#ifndef CALQUE_GATHER
+
+bool gather_collects(void)
+{
+	return false;
+}
+
+#else
+
+bool gather_collects(void)
+{
+	return true;
+}
 
 /* ---- in place of libc's ---- */
 
@@ -133,6 +221,11 @@ static ssize_t real_recv(int fd, void *p, size_t n, int flags)
 static bool is_socket(int fd)
 {
 	return current && fd >= 0 && fd == current->socket;
+}
+
+static bool reads_ahead(int fd)
+{
+	return is_socket(fd) && current->reads_ahead;
 }
 
 static bool is_pair(int fd)
@@ -167,14 +260,17 @@ static ssize_t take(struct gather *g, void *p, size_t n)
 	return (ssize_t)n;
 }
 
-/* What send() would return.  Only when a chunk is full is anything written before gather_flush(), and
- * then because the library is writing. */
+/* What send() would return, of a socket that has room for OUT_BYTES. */
 static ssize_t put(struct gather *g, const void *p, size_t n)
 {
-	if (g->out.len - g->out_done + n > CHUNK && !gather_flush(g))
+	size_t room = OUT_BYTES - (g->out.len - g->out_done);
+
+	if (n > 0 && room == 0) {
+		errno = EAGAIN;
 		return -1;
-	if (n > CHUNK)
-		return real_send(g->socket, p, n, MSG_NOSIGNAL);
+	}
+	if (n > room)
+		n = room;
 	buf_append(&g->out, p, n);
 	return (ssize_t)n;
 }
@@ -183,12 +279,12 @@ ssize_t read(int fd, void *p, size_t n)
 {
 	static _Atomic(void *) f;
 
-	return is_socket(fd) ? take(current, p, n) : ((read_fn)real(&f, "read"))(fd, p, n);
+	return reads_ahead(fd) ? take(current, p, n) : ((read_fn)real(&f, "read"))(fd, p, n);
 }
 
 ssize_t recv(int fd, void *p, size_t n, int flags)
 {
-	return is_socket(fd) && flags == 0 ? take(current, p, n) : real_recv(fd, p, n, flags);
+	return reads_ahead(fd) && flags == 0 ? take(current, p, n) : real_recv(fd, p, n, flags);
 }
 
 ssize_t write(int fd, const void *p, size_t n)

@@ -223,7 +223,9 @@ static bool is_visit_over(const struct session *s)
 /* Does the connection take in what is there to be read? */
 static bool is_reading(const struct session *s)
 {
-	return !(s->is_held && s->phase == UP && !s->is_written);
+	if (s->is_written)
+		return true;
+	return !(s->is_held && s->phase == UP) && attempt_takes(s->attempt);
 }
 
 /* Take the next step of the login, if its time has come. */
@@ -287,7 +289,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 
 	if (!is_reading(s)) {
 		loop_watch(s->loop, &s->watch, attempt_socket(a), false, false);
-		return; /* session_flush() comes */
+		return; /* session_let_out() comes */
 	}
 	s->in_library = true;
 	rc = attempt_read(a, readable, writable);
@@ -295,7 +297,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_unreadable)
 		s->ops.on_unreadable(s->ctx, attempt_words(a, rc));
 	conclude(s, rc);
-	/* Writing is session_flush()'s, and it watches again if something is left.  Until then a
+	/* Writing is session_let_out()'s, and it watches again if something is left.  Until then a
 	 * socket that can be written to must not keep the loop awake. */
 	if (s->phase >= LOGIN)
 		loop_watch(s->loop, &s->watch, attempt_socket(a), is_reading(s),
@@ -357,7 +359,7 @@ static void connect_now(struct session *s)
 	loop_timer_stop(&s->timer);
 	s->phase = LOOKUP;
 	s->is_held = s->wants_held;
-	s->is_written = false;
+	s->is_written = s->is_leaving = false;
 	s->linger_until_ms = 0;
 	s->n_unacked = 0;
 	s->attempt = attempt_new(&s->conf, s->tls, s->is_ipv4_only, s->is_held, s, &e);
@@ -379,6 +381,15 @@ void session_start(struct session *s)
 		connect_now(s);
 }
 
+/* What waited has been let out. */
+static void leave(struct session *s)
+{
+	s->is_written = true;
+	s->linger_until_ms = clock_mono_ms() + LINGER_MS;
+	s->deadline_ms = s->linger_until_ms + VISIT_MS;
+	loop_timer_set(s->loop, &s->timer, LINGER_MS, on_tick, s);
+}
+
 void session_hold(struct session *s)
 {
 	assert(!s->in_library);
@@ -393,10 +404,17 @@ void session_hold(struct session *s)
 	}
 	/* Like the end of a visit.  To close at once would be a reset, which overtakes the
 	 * acknowledgements that have just left, and what they acknowledge would come again. */
-	s->is_written = true;
-	s->linger_until_ms = clock_mono_ms() + LINGER_MS;
-	s->deadline_ms = s->linger_until_ms + VISIT_MS;
-	loop_timer_set(s->loop, &s->timer, LINGER_MS, on_tick, s);
+	s->is_leaving = true;
+	attempt_stop_collecting(s->attempt, false);
+	s->deadline_ms = s->down_since_ms + LINGER_MS + VISIT_MS;
+	if (!attempt_is_waiting(s->attempt))
+		leave(s);
+}
+
+void session_retract(struct session *s)
+{
+	if (s->phase >= LOGIN && (!s->is_held || s->is_leaving))
+		attempt_stop_collecting(s->attempt, true);
 }
 
 void session_release(struct session *s)
@@ -437,6 +455,12 @@ bool session_is_up(const struct session *s)
 	return s->phase == UP;
 }
 
+bool session_takes(const struct session *s)
+{
+	return s->phase == UP && !s->is_broken && !s->is_written && !s->is_leaving &&
+	       attempt_takes(s->attempt);
+}
+
 void session_status(const struct session *s, struct session_status *out)
 {
 	static const char *const phases[] = { [IDLE] = "idle",
@@ -469,26 +493,56 @@ static int end_writing(struct session *s)
 	return rc;
 }
 
-void session_flush(struct session *s, int64_t now_ms)
+void session_flush(struct session *s, uint64_t commit)
 {
-	struct attempt *a = s->attempt;
-	int rc = MOSQ_ERR_SUCCESS;
+	int rc;
 
-	(void)now_ms; /* keepalive has its own timer */
 	if (s->phase < LOGIN || s->in_library)
 		return;
 	s->flushed_turn = loop_turn(s->loop);
+	if (s->is_broken || s->is_written)
+		return;
+	s->in_library = true;
+	rc = attempt_collect(s->attempt, commit);
+	s->in_library = false;
+	if (rc != MOSQ_ERR_SUCCESS)
+		conclude(s, rc);
+}
+
+/* Has a session that is held nothing more to write? */
+static bool has_said_all(const struct session *s)
+{
+	if (!s->is_held || s->phase != UP || s->is_written)
+		return false;
+	return s->is_leaving ? !attempt_is_waiting(s->attempt) : !attempt_has_unsent(s->attempt);
+}
+
+void session_let_out(struct session *s, uint64_t durable)
+{
+	struct attempt *a = s->attempt;
+	int rc = MOSQ_ERR_SUCCESS;
+	bool did_take;
+
+	if (s->phase < LOGIN || s->in_library)
+		return;
+	did_take = attempt_takes(a);
 	if (!s->is_broken && !s->is_written) {
 		s->in_library = true;
-		rc = attempt_write(a);
+		rc = attempt_send(a, durable);
 		s->in_library = false;
 	}
-	if (rc == MOSQ_ERR_SUCCESS && !is_reading(s) && !attempt_wants_write(a))
-		rc = end_writing(s);
+	if (rc == MOSQ_ERR_SUCCESS && has_said_all(s)) {
+		if (s->is_leaving)
+			leave(s);
+		else
+			rc = end_writing(s);
+	}
 	conclude(s, rc);
-	if (s->phase >= LOGIN)
-		loop_watch(s->loop, &s->watch, attempt_socket(a), is_reading(s),
-			   !s->is_written && attempt_wants_write(a));
+	if (s->phase < LOGIN)
+		return;
+	/* If it takes more now, have the loop come back at once for that. */
+	loop_watch(s->loop, &s->watch, attempt_socket(a), is_reading(s),
+		   !s->is_written && (attempt_wants_write(a) || (!did_take && attempt_takes(a))));
 }
 
 void session_free(struct session *s)

@@ -2,8 +2,10 @@
  *
  * Only session*.c and attempt.* see libmosquitto.  Each connect uses a new libmosquitto handle (values learnt from
  * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
- * Nothing leaves before session_flush(), so an acknowledgement cannot overtake what the caller does
- * between reading and flushing (attempt.c says how).  Loop thread only.
+ * Nothing leaves by itself: session_flush() says for which commit of the caller's all waits that is
+ * there (acknowledgements of what was read, publishes, pings), and session_let_out() that it is durable.
+ * Meanwhile the session goes on (net/attempt.h says how, and where not).  Commits are numbers that grow.
+ * Loop thread only.
  *
  * Callbacks collect; they must not free the session. */
 #ifndef BRIDGE_SESSION_H
@@ -48,7 +50,7 @@ struct session_ops {
 	void (*on_down)(void *ctx, bool refused);
 	/* A message came in (borrowed). */
 	void (*on_message)(void *ctx, const struct message *m);
-	/* Packet `mid` was acknowledged (QoS 0: written); code is the reason, >= 128 a refusal, whose
+	/* Packet `mid` was acknowledged (QoS 0: taken, and waits at most for its commit); code is the reason, >= 128 a refusal, whose
 	 * words are `reason`. */
 	void (*on_acked)(void *ctx, int mid, int code, const char *reason);
 	/* May be NULL: an incoming message that libmosquitto gave in a way that cannot be used (say, a
@@ -67,15 +69,18 @@ void session_set_login(struct session *s, const char *username, const char *pass
 		       const char *client_id);
 bool session_is_up(const struct session *s);
 
-/* Take nothing more in: what session_flush() has not let out is never acknowledged, and the connection
- * ends, with on_down, after a moment in which acknowledgements still come.  The session stays at the broker, which
- * keeps what comes (QoS 1).  Not from a callback. */
+/* Take nothing more in: what session_flush() has not seen is never acknowledged, and when the rest has
+ * been let out, the connection ends, with on_down, after a moment in which acknowledgements still come.  The
+ * session stays at the broker, which keeps what comes (QoS 1).  Not from a callback. */
 void session_hold(struct session *s);
+/* To be held next: nor is acknowledged what waits for its commit.  Nothing more is written on this connection.
+ * (Nothing is done in a visit, which acknowledges nothing.) */
+void session_retract(struct session *s);
 /* Connect as before. */
 void session_release(struct session *s);
 /* Something waits for a held session: connect it for as long as it takes to hand that over (nothing
- * is done if that is going on, or was a moment ago).  It is up until the next session_flush(), and
- * what was published until then is acknowledged with on_acked as ever; what comes in meanwhile is
+ * is done if that is going on, or was a moment ago).  It is up until all has been let out that
+ * was published until the next session_flush(), and that is acknowledged with on_acked as ever; what comes in meanwhile is
  * dropped and not acknowledged, so the broker sends it again.  Ends with on_down. */
 void session_visit(struct session *s);
 
@@ -89,13 +94,18 @@ struct session_status {
 };
 void session_status(const struct session *s, struct session_status *out);
 
-/* Hand a message to the library; it leaves with session_flush().  Only while up.  *mid is its packet
+/* Would it take a message now?  It does not while it is not up, nor while too much waits for a commit. */
+bool session_takes(const struct session *s);
+/* Hand a message to the library; it waits for the commit of the next session_flush().  *mid is its packet
  * number for on_acked.  False sets *e: ERR_LIMIT larger than the broker takes; ERR_INVALID a topic or
  * property MQTT cannot carry; ERR_NET the connection is going down (reset the delivery). */
 bool session_publish(struct session *s, const struct message *m, int *mid, struct err *e);
 
-/* Write what is due: acknowledgements, publishes, pings.  Call once per turn from before-sleep. */
-void session_flush(struct session *s, int64_t now_ms);
+/* All that is there waits for `commit`, and for nothing less than before.  Once per turn, when that is handed
+ * over; then, maybe often, session_let_out(). */
+void session_flush(struct session *s, uint64_t commit);
+/* Write what waited for `durable` or a commit before it.  Once per turn at the end of before-sleep. */
+void session_let_out(struct session *s, uint64_t durable);
 
 /* Say goodbye (DISCONNECT) and stop; no callback afterwards.  Memory goes once the loop let go. */
 void session_free(struct session *s);

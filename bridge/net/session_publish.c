@@ -84,7 +84,7 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 	int rc;
 
 	/* Offline, the library would answer NO_CONN and queue the message all the same. */
-	if (s->phase != UP || s->is_broken || s->is_written || attempt_socket(s->attempt) < 0) {
+	if (!session_takes(s) || attempt_socket(s->attempt) < 0) {
 		err_set(e, ERR_NET, "the session is not up");
 		return false;
 	}

@@ -39,6 +39,7 @@ struct bridge {
 	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
+	uint64_t commit;	 /* the last that is durable */
 	bool has_asked;		 /* for a change, in this turn */
 	unsigned long rollbacks; /* of the database, before it */
 	bool is_stopping, has_failed;
@@ -114,13 +115,14 @@ static void let_answers_out(struct bridge *b)
 	struct err e = { 0 };
 	struct buf line = { 0 };
 
+	control_server_hold(b->control, b->commit + 1);
 	if (b->has_asked && db_rollbacks(b->parts.db) != b->rollbacks) {
 		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
 		control_request_put_error(&e, &line);
-		control_server_revoke(b->control, line.data, line.len);
+		control_server_revoke(b->control, 0, line.data, line.len);
 	}
 	buf_fini(&line);
-	control_server_flush(b->control);
+	control_server_flush(b->control, b->commit + 1);
 }
 
 static void before_sleep(void *ctx, int64_t now_ms)
@@ -139,8 +141,9 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		bridge_fail(b, &e);
 		return; /* what was not acknowledged comes again */
 	case STORAGE_DONE:
+		b->commit++;
 		for (size_t i = 0; i < b->n_links; i++)
-			live_link_flush(b->links[i], now_ms);
+			live_link_flush(b->links[i], b->commit, now_ms);
 		break;
 	case STORAGE_WAITS:
 		break;
@@ -342,7 +345,7 @@ static bool finish(struct bridge *b)
 		return false;
 	}
 	for (size_t i = 0; i < b->n_links; i++)
-		live_link_acknowledge(b->links[i], loop_now_ms(b->parts.loop));
+		live_link_acknowledge(b->links[i], b->commit + 1);
 	return true;
 }
 

@@ -61,10 +61,10 @@ int64_t live_link_next_deadline(const struct live_link *live); /* INT64_MAX: non
 bool live_link_save(struct live_link *live, struct err *e);
 /* They are durable. */
 void live_link_saved(struct live_link *live);
-/* After the commit: hand what waits to the ports, and let it out with the acknowledgements. */
-void live_link_flush(struct live_link *live, int64_t now_ms);
+/* After the commit with this number: hand what waits to the ports, and let it out with the acknowledgements. */
+void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms);
 /* Only the acknowledgements, and what was handed over before. */
-void live_link_acknowledge(struct live_link *live, int64_t now_ms);
+void live_link_acknowledge(struct live_link *live, uint64_t commit);
 
 /* Nothing can be taken in (a full disk): hold both sources, from now on, until it is over.  What was
  * read and not acknowledged with live_link_flush() or live_link_acknowledge() comes again.  Deliveries go on. */

@@ -185,7 +185,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	struct err e = { 0 };
 	int mid;
 
-	while (ops->is_up(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
+	while (ops->takes(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
 	       (next = delivery_next(p->delivery)) != NULL) {
 		if (ops->publish(p->carrier, &next->message, &mid, &e)) {
 			delivery_sent(p->delivery, mid);

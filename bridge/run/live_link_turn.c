@@ -8,9 +8,10 @@
 #include "store/journal_live.h"
 #include "store/state.h"
 
-static void flush(struct port *p, int64_t now_ms)
+static void flush(struct port *p, uint64_t commit)
 {
-	p->live->parts->port->flush(p->carrier, now_ms);
+	p->live->parts->port->flush(p->carrier, commit);
+	p->live->parts->port->let_out(p->carrier, commit);
 }
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
@@ -65,7 +66,7 @@ static void press_and_visit(struct live_link *live, int64_t now_ms)
 			live_link_visit(p, now_ms);
 }
 
-void live_link_flush(struct live_link *live, int64_t now_ms)
+void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 {
 	struct port *p;
 
@@ -73,7 +74,7 @@ void live_link_flush(struct live_link *live, int64_t now_ms)
 		if (!p->carrier)
 			continue;
 		live_link_publish(p, now_ms);
-		flush(p, now_ms);
+		flush(p, commit);
 	}
 	press_and_visit(live, now_ms);
 }
@@ -84,13 +85,13 @@ void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms
 	press_and_visit(live, now_ms);
 }
 
-void live_link_acknowledge(struct live_link *live, int64_t now_ms)
+void live_link_acknowledge(struct live_link *live, uint64_t commit)
 {
 	struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (p->carrier)
-			flush(p, now_ms);
+			flush(p, commit);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -7,11 +7,11 @@
  *
  * What all carriers have in common:
  *
- * - Nothing leaves before flush(), neither a message nor an acknowledgement, so that the caller can make
- *   durable what it was told before.
+ * - Nothing leaves by itself, neither a message nor an acknowledgement: flush() says for which commit all
+ *   waits that is there, and let_out() that it is durable, with what the caller was told before.
  * - A connection that was lost is made again by the carrier itself.  What was published and not
  *   acknowledged is forgotten with it: the port publishes it again.
- * - Events are told from the loop or from within flush(); down() also from within hold() and set_login(). */
+ * - Events are told from the loop or from within flush() and let_out(); down() also from within hold() and set_login(). */
 #ifndef BRIDGE_PORT_H
 #define BRIDGE_PORT_H
 
@@ -69,16 +69,20 @@ struct port_ops {
 	/* Another login from the next connect on; what is connected connects anew at once. */
 	void (*set_login)(void *carrier, const struct session_login *login);
 	bool (*is_up)(const void *carrier);
+	/* Would it take a message now?  Not while it is not up, nor while too much waits for a commit. */
+	bool (*takes)(const void *carrier);
 
-	/* Hand a message over.  Only while up.  *mid is its number for acked().  False sets *e: ERR_LIMIT
+	/* Hand a message over.  Only while it takes one.  *mid is its number for acked().  False sets *e: ERR_LIMIT
 	 * larger than the far end takes; ERR_INVALID it cannot be carried; ERR_NET the connection is
 	 * going down (down() follows). */
 	bool (*publish)(void *carrier, const struct message *m, int *mid, struct err *e);
-	/* Let out what is due: acknowledgements of all that was told before, and what was published.
-	 * Once per turn of the loop. */
-	void (*flush)(void *carrier, int64_t now_ms);
+	/* What is due waits for `commit` (they grow): acknowledgements of all that was told before, and what
+	 * was published.  Once per turn of the loop. */
+	void (*flush)(void *carrier, uint64_t commit);
+	/* Let out what waited for `durable` or a commit before it.  Once per turn, after flush(). */
+	void (*let_out)(void *carrier, uint64_t durable);
 
-	/* Take nothing more in: what flush() has not let out is never acknowledged, and the far end keeps
+	/* Take nothing more in: what flush() has not seen is never acknowledged, and the far end keeps
 	 * what comes.  Not from an event.  A second hold() or release() does nothing. */
 	void (*hold)(void *carrier);
 	void (*release)(void *carrier);

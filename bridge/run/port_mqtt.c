@@ -61,14 +61,24 @@ static bool is_up(const void *session)
 	return session_is_up(session);
 }
 
+static bool takes(const void *session)
+{
+	return session_takes(session);
+}
+
 static bool publish(void *session, const struct message *m, int *mid, struct err *e)
 {
 	return session_publish(session, m, mid, e);
 }
 
-static void flush(void *session, int64_t now_ms)
+static void flush(void *session, uint64_t commit)
 {
-	session_flush(session, now_ms);
+	session_flush(session, commit);
+}
+
+static void let_out(void *session, uint64_t durable)
+{
+	session_let_out(session, durable);
 }
 
 static void hold(void *session)
@@ -108,8 +118,10 @@ const struct port_ops port_mqtt_ops = {
 	.start = start,
 	.set_login = set_login,
 	.is_up = is_up,
+	.takes = takes,
 	.publish = publish,
 	.flush = flush,
+	.let_out = let_out,
 	.hold = hold,
 	.release = release,
 	.visit = visit,

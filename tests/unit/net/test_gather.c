@@ -35,6 +35,15 @@ static void close_line(struct live_link *l)
 	close(l->far);
 }
 
+/* Send all, as if what it waits for were durable at once. */
+static bool flush(struct gather *g)
+{
+	static uint64_t commit;
+
+	gather_mark(g, ++commit, 0);
+	return gather_send(g, commit);
+}
+
 static int waiting_at(int fd)
 {
 	int n = -1;
@@ -117,7 +126,7 @@ Test(gather, writes_nothing_before_the_flush)
 	cr_expect(gather_has_output(&l.g));
 	gather_end(&l.g, outer);
 	cr_expect_eq(waiting_at(l.far), 0);
-	cr_expect(gather_flush(&l.g));
+	cr_expect(flush(&l.g));
 	cr_expect_not(gather_has_output(&l.g));
 	cr_expect_eq(read(l.far, text, sizeof text), 4);
 	cr_expect_arr_eq(text, "abcd", 4);
@@ -147,7 +156,7 @@ Test(gather, keeps_what_a_full_socket_does_not_take)
 			size = size * 5 % 200003;
 		}
 		cr_assert(n >= 0 || errno == EAGAIN);
-		if (!gather_flush(&l.g)) {
+		if (!flush(&l.g)) {
 			cr_assert_eq(errno, EAGAIN);
 			n_full++;
 		}
@@ -174,7 +183,7 @@ Test(gather, is_bounded_where_the_peer_reads_always_and_never_all)
 
 		for (int k = 0; k < 2; k++) /* more than is read */
 			is_full = write(l.near, piece, sizeof piece) < 0 || is_full;
-		gather_flush(&l.g);
+		flush(&l.g);
 		gather_end(&l.g, outer);
 		if (is_full)
 			cr_assert_eq(read(l.far, got, sizeof got), sizeof got);
@@ -182,6 +191,152 @@ Test(gather, is_bounded_where_the_peer_reads_always_and_never_all)
 	cr_assert(is_full);
 	cr_expect(gather_has_output(&l.g), "it is never empty");
 	cr_expect_leq(l.g.out.cap, 256 * 1024);
+	close_line(&l);
+}
+
+/* --- marks --------------------------------------------------------------------------------- */
+
+/* The library writes this text, and what it has written then waits for `commit`. */
+static void collect(struct live_link *l, const char *text, uint64_t commit)
+{
+	struct gather *outer = gather_begin(&l->g);
+
+	cr_assert_eq(write(l->near, text, strlen(text)), strlen(text));
+	gather_mark(&l->g, commit, 0);
+	gather_end(&l->g, outer);
+}
+
+static void expect_sent_at(struct live_link *l, uint64_t durable, const char *wanted, int line)
+{
+	char text[64];
+	ssize_t n;
+
+	cr_expect(gather_send(&l->g, durable));
+	n = read(l->far, text, sizeof text - 1);
+	text[n > 0 ? n : 0] = '\0';
+	cr_expect_str_eq(text, wanted, "%d: '%s'", line, text);
+}
+#define expect_sent(l, durable, wanted) expect_sent_at(l, durable, wanted, __LINE__)
+
+Test(gather, sends_up_to_the_last_mark_that_is_durable)
+{
+	struct live_link l;
+
+	open_line(&l);
+	collect(&l, "ab", 1);
+	collect(&l, "cd", 2);
+	collect(&l, "e", 2);
+	collect(&l, "fg", 5);
+	expect_sent(&l, 0, "");
+	cr_expect_not(gather_has_sendable(&l.g));
+	cr_expect_eq(gather_waiting(&l.g), 7);
+	expect_sent(&l, 1, "ab");
+	expect_sent(&l, 1, "");
+	collect(&l, "h", 6);
+	expect_sent(&l, 4, "cde");
+	cr_expect_eq(gather_waiting(&l.g), 3);
+	expect_sent(&l, 9, "fgh");
+	cr_expect_not(gather_has_output(&l.g));
+	cr_expect_eq(gather_waiting(&l.g), 0);
+	close_line(&l);
+}
+
+Test(gather, sends_nothing_that_is_not_marked)
+{
+	struct gather *outer;
+	struct live_link l;
+
+	open_line(&l);
+	collect(&l, "ab", 1);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(write(l.near, "cd", 2), 2);
+	gather_end(&l.g, outer);
+	expect_sent(&l, UINT64_MAX, "ab");
+	cr_expect(gather_has_output(&l.g));
+	collect(&l, "e", 2);
+	expect_sent(&l, 2, "cde");
+	close_line(&l);
+}
+
+Test(gather, never_sends_by_itself_however_much_is_written)
+{
+	static char piece[1000];
+	struct gather *outer;
+	struct live_link l;
+	size_t total = 0;
+	ssize_t n;
+
+	open_line(&l);
+	outer = gather_begin(&l.g);
+	while ((n = write(l.near, piece, sizeof piece)) > 0) {
+		total += (size_t)n;
+		cr_assert_lt(total, 1 << 20, "it is bounded");
+	}
+	cr_expect_eq(errno, EAGAIN);
+	gather_mark(&l.g, 1, 0);
+	gather_end(&l.g, outer);
+	cr_expect_eq(waiting_at(l.far), 0);
+	cr_expect(gather_is_stuck(&l.g));
+	cr_expect_eq(gather_waiting(&l.g), total);
+	gather_send(&l.g, 1);
+	cr_expect_gt(waiting_at(l.far), 0);
+	cr_expect_not(gather_is_stuck(&l.g));
+	close_line(&l);
+}
+
+Test(gather, knows_the_weight_of_what_is_acknowledged)
+{
+	struct gather *outer;
+	struct live_link l;
+
+	open_line(&l);
+	outer = gather_begin(&l.g);
+	cr_expect_not(gather_mark(&l.g, 1, 1000), "there is nothing to mark");
+	cr_expect_eq(write(l.near, "ab", 2), 2);
+	cr_expect(gather_mark(&l.g, 1, 1000));
+	cr_expect_eq(write(l.near, "c", 1), 1);
+	cr_expect(gather_mark(&l.g, 2, 500));
+	gather_end(&l.g, outer);
+	cr_expect_eq(gather_waiting(&l.g), 1503);
+	expect_sent(&l, 1, "ab");
+	cr_expect_eq(gather_waiting(&l.g), 501);
+	expect_sent(&l, 2, "c");
+	cr_expect_eq(gather_waiting(&l.g), 0);
+	close_line(&l);
+}
+
+Test(gather, what_is_cut_off_never_leaves)
+{
+	struct live_link l;
+
+	open_line(&l);
+	collect(&l, "ab", 1);
+	collect(&l, "cd", 2);
+	expect_sent(&l, 1, "ab");
+	gather_cut(&l.g);
+	expect_sent(&l, UINT64_MAX, "");
+	cr_expect_not(gather_has_output(&l.g));
+	cr_expect_eq(gather_waiting(&l.g), 0);
+	close_line(&l);
+}
+
+Test(gather, leaves_the_reading_of_tls_alone)
+{
+	struct gather *outer;
+	struct live_link l;
+	char c;
+
+	open_line(&l);
+	l.g.reads_ahead = false;
+	cr_assert_eq(write(l.far, "ab", 2), 2);
+	outer = gather_begin(&l.g);
+	cr_expect_eq(read(l.near, &c, 1), 1);
+	cr_expect_eq(waiting_at(l.near), 1);
+	cr_expect_not(gather_has_input(&l.g));
+	gather_end(&l.g, outer);
+	collect(&l, "x", 1);
+	expect_sent(&l, 0, "");
+	expect_sent(&l, 1, "x");
 	close_line(&l);
 }
 
@@ -194,7 +349,7 @@ Test(gather, says_that_the_peer_is_gone)
 	close(l.far);
 	outer = gather_begin(&l.g);
 	cr_expect_eq(write(l.near, "a", 1), 1);
-	cr_expect_not(gather_flush(&l.g));
+	cr_expect_not(flush(&l.g));
 	cr_expect_eq(errno, EPIPE);
 	gather_end(&l.g, outer);
 	close_line(&l);
@@ -275,7 +430,7 @@ Test(gather, costs_an_idle_session_nothing)
 	outer = gather_begin(&l.g);
 	cr_expect_eq(read(l.near, &c, 1), 1);
 	cr_expect_eq(write(l.near, "b", 1), 1);
-	cr_expect(gather_flush(&l.g));
+	cr_expect(flush(&l.g));
 	gather_end(&l.g, outer);
 	cr_expect_null(l.g.in.data);
 	cr_expect_null(l.g.out.data);

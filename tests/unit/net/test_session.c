@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "net/gather.h"
 #include "net/loop.h"
 
 #define MOSQUITTO  "/usr/sbin/mosquitto"
@@ -34,6 +35,10 @@ struct client {
 	struct bench *bench;
 	struct session *session;
 	bool is_silent; /* never flushed */
+	uint64_t lag;	/* so many commits are in flight */
+	bool is_stuck;	/* no further commit is ever durable */
+	uint64_t durable;
+	int to_publish; /* as soon as the session takes it */
 	int brings;	/* publishes so many to d/x when it is up, and visits if held */
 	int ups, downs, refusals, messages, acks;
 	struct message last;
@@ -50,9 +55,10 @@ struct bench {
 	int real_stderr;
 	struct client clients[MAX_CLIENT];
 	size_t n_clients;
+	uint64_t commit;
 	const int *counter; /* what is waited for */
 	int target;
-	struct loop_timer guard;
+	struct loop_timer guard, turn;
 	bool is_late;
 };
 
@@ -223,13 +229,34 @@ static void configure_broker(struct bench *b, const char *more)
 
 /* ---- the bench ---- */
 
+static int publish(struct client *c, const char *topic, const char *payload, int qos);
+
+static void on_turn(void *ctx)
+{
+	(void)ctx;
+}
+
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bench *b = ctx;
 
+	(void)now_ms;
+	b->commit++;
 	for (size_t i = 0; i < b->n_clients; i++) {
-		if (b->clients[i].session && !b->clients[i].is_silent)
-			session_flush(b->clients[i].session, now_ms);
+		struct client *c = &b->clients[i];
+
+		if (c->session && !c->is_silent) {
+			while (c->to_publish && session_takes(c->session)) {
+				publish(c, "t/x", "payload", 1);
+				c->to_publish--;
+			}
+			if (!c->is_stuck && b->commit > c->lag)
+				c->durable = b->commit - c->lag;
+			session_flush(c->session, b->commit);
+			session_let_out(c->session, c->durable);
+			if (c->lag) /* more commits come */
+				loop_timer_set(b->loop, &b->turn, 1, on_turn, b);
+		}
 		if (b->clients[i].brings)
 			session_visit(b->clients[i].session);
 	}
@@ -284,6 +311,7 @@ static void bench_fini(struct bench *b)
 	for (size_t i = 0; i < b->n_clients; i++)
 		client_close(&b->clients[i]);
 	loop_timer_close(&b->guard, NULL);
+	loop_timer_close(&b->turn, NULL);
 	loop_free(b->loop);
 	if (b->broker)
 		stop_broker(b);
@@ -301,8 +329,6 @@ static void with_broker(struct bench *b, const char *more)
 }
 
 /* ---- clients ---- */
-
-static int publish(struct client *c, const char *topic, const char *payload, int qos);
 
 static void on_up(void *ctx)
 {
@@ -959,6 +985,118 @@ Test(session, acknowledges_only_with_a_flush)
 	bench_fini(&b);
 }
 
+/* A session whose commits are not durable any more takes in what `other` says. */
+static void take_in_what_waits(struct bench *b, struct client *c, struct client *other, int n)
+{
+	await(b, &c->ups, 1);
+	await(b, &other->ups, 1);
+	c->is_stuck = true;
+	for (int i = 0; i < n; i++)
+		publish(other, "t/x", "payload", 1);
+	await(b, &other->acks, n);
+	await(b, &c->messages, gather_collects() ? n : 1);
+}
+
+static struct client *open_other(struct bench *b)
+{
+	return open_client(b, &(struct session_conf){ .name = "other",
+						      .host = "127.0.0.1",
+						      .port = b->port,
+						      .client_id = "other",
+						      .mqtt = 4 });
+}
+
+Test(session, reads_on_while_a_commit_is_in_flight_and_acknowledges_nothing_of_it)
+{
+	struct session_conf conf;
+	struct client *c, *other;
+	struct bench b;
+	int n;
+
+	with_broker(&b, "allow_anonymous true\nmax_inflight_messages 0\n");
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	other = open_other(&b);
+	take_in_what_waits(&b, c, other, 500);
+	client_close(c); /* a crash */
+	n = c->messages;
+
+	c->is_stuck = false;
+	open_session(c, &conf);
+	await(&b, &c->messages, n + 500);
+	publish(other, "t/x", "fence", 1);
+	await(&b, &c->messages, n + 501);
+	cr_expect_str_eq(c->last.payload, "fence");
+	bench_fini(&b);
+}
+
+static void expect_late_commits_are_borne(struct bench *b, const struct session_conf *conf)
+{
+	struct client *c = open_client(b, conf);
+
+	c->lag = 3;
+	await(b, &c->ups, 1);
+	c->to_publish = 2000;
+	await(b, &c->messages, 2000);
+	await(b, &c->acks, 2000);
+	cr_expect_eq(c->downs, 0);
+	bench_fini(b);
+}
+
+Test(session, carries_on_with_several_commits_in_flight)
+{
+	struct session_conf conf;
+	struct bench b;
+
+	with_broker(&b, "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n");
+	conf = conf_for(&b, "one", 4);
+	expect_late_commits_are_borne(&b, &conf);
+}
+
+Test(session, is_held_when_what_waits_has_left)
+{
+	struct session_conf conf;
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	other = open_other(&b);
+	take_in_what_waits(&b, c, other, 1);
+	session_hold(c->session);
+	publish(other, "t/x", "second", 1);
+	await(&b, &other->acks, 2);
+	cr_expect_eq(c->downs, 0, "it waits for its commit");
+	c->is_stuck = false;
+	publish(other, "t/x", "third", 1); /* a turn of the loop */
+	await(&b, &c->downs, 1);
+	session_release(c->session);
+	await(&b, &c->messages, 3);
+	cr_expect_str_eq(c->last.payload, "third", "the first was acknowledged");
+	bench_fini(&b);
+}
+
+Test(session, acknowledges_nothing_that_was_retracted)
+{
+	struct session_conf conf;
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	other = open_other(&b);
+	take_in_what_waits(&b, c, other, 1);
+	session_retract(c->session);
+	session_hold(c->session);
+	c->is_stuck = false;
+	await(&b, &c->downs, 1);
+	session_release(c->session);
+	await(&b, &c->messages, 2);
+	bench_fini(&b);
+}
+
 /* ---- holding ---- */
 
 enum { WAITING = 50, BROUGHT = 12, VISITS = 3 };
@@ -1192,6 +1330,40 @@ Test(session, carries_many_messages_with_tls)
 		publish(c, "t/x", "payload", 1);
 	await(&b, &c->messages, 2000);
 	await(&b, &c->acks, 2000);
+	bench_fini(&b);
+}
+
+Test(session, carries_on_with_several_commits_in_flight_with_tls)
+{
+	struct session_conf conf;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", "");
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	expect_late_commits_are_borne(&b, &conf);
+}
+
+Test(session, acknowledges_nothing_of_a_commit_in_flight_with_tls)
+{
+	struct session_conf conf;
+	struct client *c, *other;
+	struct bench b;
+	int n;
+
+	with_tls_broker(&b, "DNS:localhost", "");
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	c = open_client(&b, &conf);
+	conf.client_id = "other";
+	conf.n_filters = 0;
+	other = open_client(&b, &conf);
+	take_in_what_waits(&b, c, other, 100);
+	client_close(c);
+	n = c->messages;
+
+	c->is_stuck = false;
+	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
+	open_session(c, &conf);
+	await(&b, &c->messages, n + 100);
 	bench_fini(&b);
 }
 

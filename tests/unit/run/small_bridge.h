@@ -19,8 +19,8 @@
  *
  * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes), of
  * another link than "link" LINK:south and so on:
- *	PORT TOPIC PAYLOAD	left with flush()
- *	PORT acks N		so many acknowledgements left with flush()
+ *	PORT TOPIC PAYLOAD	left with let_out()
+ *	PORT acks N		so many acknowledgements left with let_out()
  *	PORT opens, closes, starts, hold, release, visit
  *	PORT login NAME */
 #define CARRIERS 12
@@ -34,6 +34,8 @@ static struct carrier {
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
 	struct buf out;	    /* published, not flushed */
+	struct buf waiting; /* flushed ... */
+	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
 static bool refuses_to_open;
@@ -114,16 +116,27 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 	return true;
 }
 
-static inline void memory_flush(void *carrier, int64_t now_ms)
+static inline void memory_flush(void *carrier, uint64_t commit)
 {
 	struct carrier *c = carrier;
 
-	(void)now_ms;
+	cr_assert_geq(commit, c->commit);
+	c->commit = commit;
 	if (c->n_unacked && !c->is_held)
-		buf_printf(&said, "%s acks %u\n", c->name, c->n_unacked);
+		buf_printf(&c->waiting, "%s acks %u\n", c->name, c->n_unacked);
 	c->n_unacked = 0;
-	buf_append(&said, buf_str(&c->out), c->out.len);
+	buf_append(&c->waiting, buf_str(&c->out), c->out.len);
 	buf_reset(&c->out);
+}
+
+static inline void memory_let_out(void *carrier, uint64_t durable)
+{
+	struct carrier *c = carrier;
+
+	if (c->commit > durable)
+		return;
+	buf_append(&said, buf_str(&c->waiting), c->waiting.len);
+	buf_reset(&c->waiting);
 }
 
 static inline void memory_hold(void *carrier)
@@ -157,6 +170,7 @@ static inline void memory_close(void *carrier)
 
 	say(c, "closes");
 	buf_fini(&c->out);
+	buf_fini(&c->waiting);
 	*c = (struct carrier){ 0 };
 }
 
@@ -165,8 +179,10 @@ static const struct port_ops memory_ops = {
 	.start = memory_start,
 	.set_login = memory_set_login,
 	.is_up = memory_is_up,
+	.takes = memory_is_up,
 	.publish = memory_publish,
 	.flush = memory_flush,
+	.let_out = memory_let_out,
 	.hold = memory_hold,
 	.release = memory_release,
 	.visit = memory_visit,
@@ -228,6 +244,7 @@ static struct live_link_parts parts;
 static struct storage storage;
 static struct live_link *lives[LINKS];
 static int64_t now_ms;
+static uint64_t n_commits;
 
 static inline void bridge_make_parts(void)
 {
@@ -315,6 +332,7 @@ static inline void bridge_commit(void)
 {
 	struct err e = { 0 };
 
+	n_commits++;
 	cr_assert_eq(storage_commit(&storage, now_ms, true, &e), STORAGE_DONE, "%s", e.text);
 }
 

@@ -41,7 +41,7 @@ static void turn(void)
 {
 	bridge_commit();
 	for (size_t i = 0; i < storage.n_links; i++)
-		live_link_flush(lives[i], now_ms);
+		live_link_flush(lives[i], n_commits, now_ms);
 }
 
 static void start(void)

@@ -66,7 +66,7 @@ static void turn_at(const char *wanted, int line)
 {
 	commit();
 	expect_said_at("", line); /* nothing leaves before it is durable */
-	live_link_flush(live, now_ms);
+	live_link_flush(live, n_commits, now_ms);
 	expect_said_at(wanted, line);
 }
 #define turn(wanted) turn_at(wanted, __LINE__)
@@ -184,7 +184,7 @@ Test(live_link, a_source_is_held_while_its_target_takes_nothing)
 	turn("north acks 1\nsouth visit\n");
 	comes("north");
 	commit();
-	live_link_flush(live, now_ms);
+	live_link_flush(live, n_commits, now_ms);
 	buf_reset(&said);
 	while (n_sent-- > 0)
 		takes("north");
@@ -274,7 +274,7 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	start_join();
 	sends("south", "join", "{'device_name':'D'}");
 	commit();
-	live_link_flush(live, now_ms);
+	live_link_flush(live, n_commits, now_ms);
 	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
 	generation_run(generation);
@@ -296,7 +296,7 @@ Test(live_link, handshakes_share_the_port)
 	sends("south", "join", "{'device_name':'D'}");
 	sends("south", "join", "{'device_name':'E'}");
 	commit();
-	live_link_flush(live, now_ms);
+	live_link_flush(live, n_commits, now_ms);
 	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D'}\n");
 	takes("asks");
 	sends("asks", "P/reply", "{'status':'FAILURE'}");
@@ -308,7 +308,7 @@ Test(live_link, a_handshake_is_given_up_with_its_port)
 	start_join();
 	sends("south", "join", "{'device_name':'D'}");
 	commit();
-	live_link_flush(live, now_ms);
+	live_link_flush(live, n_commits, now_ms);
 	buf_reset(&said);
 	now_ms += 30000;
 	live_link_tick(live, now_ms);
