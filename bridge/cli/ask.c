@@ -99,7 +99,7 @@ static void ask_parts(struct question *q, const struct control_request_parts *pa
 	while (is_more && !q->is_over) {
 		buf_reset(&out);
 		is_more = control_request_more(r, &out);
-		if (deadletter_live_write(parts->letters, clock_now_ms(), &e) &&
+		if (deadletter_live_write(parts->letters, 1, clock_now_ms(), &e) &&
 		    db_commit(parts->db, &e))
 			take_lines(q, &out);
 		else

@@ -106,9 +106,12 @@ void offline_free(struct offline *o)
 
 static const struct offline_step *finish_step(struct offline *o)
 {
+	struct changes c = { 0 };
+
 	executor_run(o->executor);
-	link_changes(o->link);
-	link_changes_written(o->link); /* kept in memory only */
+	link_take_changes(o->link, 0, &c);
+	link_durable(o->link, 0);
+	changes_fini(&c); /* kept in memory only */
 	return &o->step;
 }
 

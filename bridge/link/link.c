@@ -509,27 +509,24 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 		echo_acked(l->echoes->side[to], echo, now_ms);
 }
 
-struct changes link_changes(struct link *l)
+void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 {
-	if (l->n_deciding == 0)
-		l->n_ready = l->changes.n;
-	return (struct changes){ l->changes.items, l->n_ready };
+	size_t n = l->n_deciding == 0 ? l->changes.n : l->n_ready;
+
+	changes_move(out, &l->changes, n);
+	l->n_told = l->changes.n; /* all are told in the step that made them */
+	l->n_step -= n < l->n_step ? n : l->n_step;
+	l->n_ready = 0;
+	for (int s = 0; s < SIDES; s++)
+		if (l->echoes->side[s])
+			echo_take_changes(l->echoes->side[s], commit, out);
 }
 
-const struct changes *link_echoes(struct link *l, enum side side)
-{
-	return l->echoes->side[side] ? echo_changes(l->echoes->side[side]) : NULL;
-}
-
-void link_changes_written(struct link *l)
+void link_durable(struct link *l, uint64_t commit)
 {
 	for (int s = 0; s < SIDES; s++)
 		if (l->echoes->side[s])
-			echo_written(l->echoes->side[s]);
-	changes_drop(&l->changes, l->n_ready);
-	l->n_told = l->changes.n; /* all are told in the step that made them */
-	l->n_step -= l->n_ready < l->n_step ? l->n_ready : l->n_step;
-	l->n_ready = 0;
+			echo_durable(l->echoes->side[s], commit);
 }
 
 size_t link_pending_bytes(const struct link *l, enum flow flow)

@@ -76,7 +76,7 @@ struct link_ops {
 	void (*end_provisioning)(void *ctx);
 	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
 	 * must not be received again, its outputs are to be sent again with link_resend().  To be
-	 * written together with link_changes().  Called once per message, after its outputs were handed
+	 * written together with link_take_changes().  Called once per message, after its outputs were handed
 	 * out (those with is_kept), also for what the bridge says by itself, if that has a tag. */
 	void (*decided)(void *ctx, void *tag);
 };
@@ -140,14 +140,13 @@ bool link_is_deciding(const struct link *l);
  * executor_run(), or under load there would always be one. */
 void link_await_tick(struct link *l);
 
-/* The changes of state to write to the store, in one transaction with what was decided (link_ops);
- * then call link_changes_written().  Those of a message that has jobs on their way are held back, as
- * are its outputs: a crash must not come between them. */
-struct changes link_changes(struct link *l);
-/* Those of the memory of what was sent to a side (state/echo.h), to write likewise, before anything is
- * sent; NULL: there is none.  They change nothing of what a message is. */
-const struct changes *link_echoes(struct link *l, enum side side);
-void link_changes_written(struct link *l);
+/* Move the changes of state to the end of `out`, to be written in one transaction with what was decided
+ * (link_ops), as part of `commit` (numbers grow), which must be durable before what was sent leaves.  Those
+ * of a message that has jobs on their way are held back, as are its outputs: a crash must not come between
+ * them.  Among them is the memory of what was sent to a side (state/echo.h). */
+void link_take_changes(struct link *l, uint64_t commit, struct changes *out);
+/* That commit is durable, and what it lets out has left. */
+void link_durable(struct link *l, uint64_t commit);
 /* Bytes of the messages of this direction that came in and are not settled. */
 size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);

@@ -18,6 +18,7 @@
 #include "run/live_link.h"
 #include "run/port.h"
 #include "run/storage.h"
+#include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal.h"
@@ -32,6 +33,7 @@ struct bridge {
 	struct generation *generation; /* it owns it */
 	const struct conf *conf;       /* of it */
 	struct live_link_parts parts;
+	struct commits *commits;
 	struct storage storage;
 	struct live_link **links;
 	size_t n_links;
@@ -39,9 +41,9 @@ struct bridge {
 	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
-	uint64_t commit;	 /* the last that is durable */
-	bool has_asked;		 /* for a change, in this turn */
-	unsigned long rollbacks; /* of the database, before it */
+	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
+	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
+	unsigned long rollbacks; /* of the database, before the first that was not let out */
 	bool is_stopping, has_failed;
 };
 
@@ -96,58 +98,73 @@ static bool is_drained(const struct bridge *b)
 	return true;
 }
 
-/* What requests change is in the transaction of the turn.  It is not written again if that did not fit
- * on the disk; what else the turn brought is.  So they may not spoil it, either. */
-static void run_requests(struct bridge *b)
+/* What requests change is part of the commit of the turn.  It is not written again if that is undone; what
+ * else the turn brought is.  So they may not spoil it, either.  Have they changed, or maybe seen, what
+ * is not durable yet? */
+static bool run_requests(struct bridge *b)
 {
 	struct db *db = b->parts.db;
 	unsigned long before = db_rollbacks(db);
+	bool has_asked;
 
+	if (b->asked_commit <= b->heard_commit)
+		b->rollbacks = before;
 	control_server_step(b->control);
-	b->has_asked = db_is_writing(db) || db_rollbacks(db) != before;
-	b->rollbacks = before;
+	has_asked = db_is_writing(db) || db_rollbacks(db) != before;
 	if (db_rollbacks(db) != before)
 		db_commit(db, NULL); /* is false, and the next one begins anew */
+	return has_asked;
+}
+
+static void hold_answers(struct bridge *b, bool has_asked, uint64_t commit)
+{
+	control_server_hold(b->control, has_asked ? commit : 0);
+	if (has_asked)
+		b->asked_commit = commit;
 }
 
 static void let_answers_out(struct bridge *b)
 {
+	unsigned long rollbacks = db_rollbacks(b->parts.db);
 	struct err e = { 0 };
 	struct buf line = { 0 };
 
-	control_server_hold(b->control, b->commit + 1);
-	if (b->has_asked && db_rollbacks(b->parts.db) != b->rollbacks) {
+	if (b->asked_commit > b->heard_commit && rollbacks != b->rollbacks) {
 		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
 		control_request_put_error(&e, &line);
-		control_server_revoke(b->control, 0, line.data, line.len);
+		control_server_revoke(b->control, b->heard_commit, line.data, line.len);
+		b->rollbacks = rollbacks;
 	}
 	buf_fini(&line);
-	control_server_flush(b->control, b->commit + 1);
+	b->heard_commit = storage_durable(&b->storage);
+	control_server_flush(b->control, b->heard_commit);
 }
 
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bridge *b = ctx;
 	struct err e = { 0 };
+	uint64_t commit;
+	bool has_asked;
 
 	if (b->has_failed)
 		return;
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_tick(b->links[i], now_ms);
-	run_requests(b);
+	has_asked = run_requests(b);
 	generation_run(b->generation);
-	switch (storage_commit(&b->storage, now_ms, false, &e)) {
-	case STORAGE_FAILED:
+	commit = storage_hand_over(&b->storage, now_ms, false);
+	hold_answers(b, has_asked, commit);
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_flush(b->links[i], commit, now_ms);
+	if (!storage_hear(&b->storage, now_ms, false, &e)) {
 		bridge_fail(b, &e);
 		return; /* what was not acknowledged comes again */
-	case STORAGE_DONE:
-		b->commit++;
-		for (size_t i = 0; i < b->n_links; i++)
-			live_link_flush(b->links[i], b->commit, now_ms);
-		break;
-	case STORAGE_WAITS:
-		break;
 	}
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_let_out(b->links[i], storage_durable(&b->storage));
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_press(b->links[i], now_ms);
 	let_answers_out(b);
 	storage_step(&b->storage, now_ms);
 	set_deadline(b, now_ms);
@@ -241,6 +258,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
+	    !(b->commits = commits_new(parts->db, 0)) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||
 	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
 	    !generation_make_executor(b->generation, parts->loop, e))
@@ -280,6 +298,7 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		goto fail;
 	b->storage = (struct storage){
 		.db = b->parts.db,
+		.commits = b->commits,
 		.journal = b->parts.journal,
 		.letters = b->parts.letters,
 		.links = b->links,
@@ -338,14 +357,18 @@ static bool resume(struct bridge *b)
 /* What was read since the last commit: once it is durable, its acknowledgements leave, too. */
 static bool finish(struct bridge *b)
 {
+	int64_t now_ms = loop_now_ms(b->parts.loop);
+	uint64_t commit = storage_hand_over(&b->storage, now_ms, true);
 	struct err e = { 0 };
 
-	if (storage_commit(&b->storage, loop_now_ms(b->parts.loop), true, &e) != STORAGE_DONE) {
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_acknowledge(b->links[i], commit);
+	if (!storage_hear(&b->storage, now_ms, true, &e) || storage_durable(&b->storage) < commit) {
 		bridge_fail(b, &e);
 		return false;
 	}
 	for (size_t i = 0; i < b->n_links; i++)
-		live_link_acknowledge(b->links[i], b->commit + 1);
+		live_link_let_out(b->links[i], commit);
 	return true;
 }
 
@@ -370,8 +393,9 @@ static void bury_rest(struct bridge *b)
 {
 	struct err e = { 0 };
 
-	if (b->parts.letters && !(deadletter_live_write(b->parts.letters, clock_now_ms(), &e) &&
-				  db_commit(b->parts.db, &e)))
+	if (b->parts.letters &&
+	    !(deadletter_live_write(b->parts.letters, UINT64_MAX, clock_now_ms(), &e) &&
+	      db_commit(b->parts.db, &e)))
 		log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e.text));
 }
 
@@ -392,6 +416,7 @@ void bridge_free(struct bridge *b)
 		loop_timer_close(&b->drain, NULL);
 		loop_free(parts->loop);
 	}
+	commits_free(b->commits);
 	deadletter_live_free(parts->letters);
 	journal_live_free(parts->journal);
 	db_close(parts->db);

@@ -19,6 +19,7 @@
 #include "store/journal.h"
 #include "store/journal_live.h"
 #include "store/state.h"
+#include "store/state_live.h"
 
 static bool restore(void *ctx, const char *machine, const char *key, const char *value,
 		    struct err *e)
@@ -92,6 +93,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	}
 	live_link_add_port(live, NORTH, NULL, true);
 	live->records = journal_live_link(parts->journal, plan->name, live);
+	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
 	set_mark(live);
 	if (state_load(parts->db, plan->name, restore, live, e))
@@ -214,6 +216,7 @@ void live_link_free(struct live_link *live)
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	link_free(live->link);
+	state_live_free(live->changes);
 	refs_drop(live->plan->users);
 	free(live);
 }

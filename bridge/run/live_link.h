@@ -57,18 +57,30 @@ void live_link_resume(struct live_link *live);
 void live_link_tick(struct live_link *live, int64_t now_ms);
 int64_t live_link_next_deadline(const struct live_link *live); /* INT64_MAX: none */
 
-/* Write the changes of state into the open transaction. */
-bool live_link_save(struct live_link *live, struct err *e);
-/* They are durable. */
-void live_link_saved(struct live_link *live);
-/* After the commit with this number: hand what waits to the ports, and let it out with the acknowledgements. */
+/* Write the changes of state into the open transaction, as part of `commit` (store/commit.h). */
+bool live_link_save(struct live_link *live, uint64_t commit, struct err *e);
+/* This commit is durable, and all before it. */
+void live_link_durable(struct live_link *live, uint64_t commit);
+/* What is not durable was rolled back. */
+void live_link_undone(struct live_link *live);
+/* Are there changes of state to be written? */
+bool live_link_has_changes(const struct live_link *live);
+
+/* Hand what waits to the ports, where it waits for `commit`, with the acknowledgements. */
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms);
 /* Only the acknowledgements, and what was handed over before. */
 void live_link_acknowledge(struct live_link *live, uint64_t commit);
+/* Let out what waited for `durable` or a commit before it. */
+void live_link_let_out(struct live_link *live, uint64_t durable);
+/* After that: hold the sources of which too much waits, release them, visit them. */
+void live_link_press(struct live_link *live, int64_t now_ms);
 
 /* Nothing can be taken in (a full disk): hold both sources, from now on, until it is over.  What was
- * read and not acknowledged with live_link_flush() or live_link_acknowledge() comes again.  Deliveries go on. */
+ * read and did not get as far as live_link_flush() or live_link_acknowledge() comes again.  Deliveries go on. */
 void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms);
+/* What waits in the sources for its commit never leaves: messages of it were given up.  They must be held
+ * next. */
+void live_link_retract(struct live_link *live);
 
 /* What the journal holds of its messages. */
 uint64_t live_link_journal_bytes(const struct live_link *live);

@@ -15,6 +15,7 @@
 struct delivery;
 struct parcel;
 struct session_login;
+struct state_live;
 
 /* What carries messages of one side, and what waits for it. */
 struct port {
@@ -38,6 +39,7 @@ struct live_link {
 	const struct plan *plan;
 	struct link *link;
 	struct journal_live_link *records;
+	struct state_live *changes;
 	/* The south's and the north's that carry any device's, the north's for handshakes, and those that
 	 * were added, in this order. */
 	struct ports ports;

@@ -6,13 +6,7 @@
 #include "run/live_link_inside.h"
 #include "run/port.h"
 #include "store/journal_live.h"
-#include "store/state.h"
-
-static void flush(struct port *p, uint64_t commit)
-{
-	p->live->parts->port->flush(p->carrier, commit);
-	p->live->parts->port->let_out(p->carrier, commit);
-}
+#include "store/state_live.h"
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
 {
@@ -55,7 +49,7 @@ static void press(struct live_link *live, enum side source)
 	}
 }
 
-static void press_and_visit(struct live_link *live, int64_t now_ms)
+void live_link_press(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
 
@@ -74,15 +68,8 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 		if (!p->carrier)
 			continue;
 		live_link_publish(p, now_ms);
-		flush(p, commit);
+		live->parts->port->flush(p->carrier, commit);
 	}
-	press_and_visit(live, now_ms);
-}
-
-void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms)
-{
-	live->backpressure.is_closed = is_held;
-	press_and_visit(live, now_ms);
 }
 
 void live_link_acknowledge(struct live_link *live, uint64_t commit)
@@ -91,7 +78,29 @@ void live_link_acknowledge(struct live_link *live, uint64_t commit)
 
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (p->carrier)
-			flush(p, commit);
+			live->parts->port->flush(p->carrier, commit);
+}
+
+void live_link_let_out(struct live_link *live, uint64_t durable)
+{
+	struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->carrier)
+			live->parts->port->let_out(p->carrier, durable);
+	link_durable(live->link, durable);
+}
+
+void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms)
+{
+	live->backpressure.is_closed = is_held;
+	live_link_press(live, now_ms);
+}
+
+void live_link_retract(struct live_link *live)
+{
+	for (int s = 0; s < SIDES; s++)
+		each_source(live, (enum side)s, live->parts->port->retract);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -139,24 +148,28 @@ int64_t live_link_next_deadline(const struct live_link *live)
 	return earliest;
 }
 
-static bool save(struct live_link *live, const struct changes *c, struct err *e)
+bool live_link_save(struct live_link *live, uint64_t commit, struct err *e)
 {
-	return !c || c->n == 0 || state_apply(live->parts->db, live->plan->name, c, e);
+	struct changes c = { 0 };
+
+	link_take_changes(live->link, commit, &c);
+	state_live_add(live->changes, &c);
+	return state_live_write(live->changes, commit, e);
 }
 
-bool live_link_save(struct live_link *live, struct err *e)
+void live_link_durable(struct live_link *live, uint64_t commit)
 {
-	struct changes c = link_changes(live->link);
-	bool ok = save(live, &c, e);
-
-	for (int s = 0; ok && s < SIDES; s++)
-		ok = save(live, link_echoes(live->link, (enum side)s), e);
-	return ok;
+	state_live_durable(live->changes, commit);
 }
 
-void live_link_saved(struct live_link *live)
+void live_link_undone(struct live_link *live)
 {
-	link_changes_written(live->link);
+	state_live_undone(live->changes);
+}
+
+bool live_link_has_changes(const struct live_link *live)
+{
+	return state_live_has_news(live->changes);
 }
 
 uint64_t live_link_journal_bytes(const struct live_link *live)

@@ -85,6 +85,8 @@ struct port_ops {
 	/* Take nothing more in: what flush() has not seen is never acknowledged, and the far end keeps
 	 * what comes.  Not from an event.  A second hold() or release() does nothing. */
 	void (*hold)(void *carrier);
+	/* To be held next: nor is acknowledged what waits for its commit. */
+	void (*retract)(void *carrier);
 	void (*release)(void *carrier);
 	/* Something waits for a held carrier: be up until it is handed over, and take nothing in.  May be
 	 * called again while that goes on, and for one that is not held: it does nothing then. */

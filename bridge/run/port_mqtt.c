@@ -86,6 +86,11 @@ static void hold(void *session)
 	session_hold(session);
 }
 
+static void retract(void *session)
+{
+	session_retract(session);
+}
+
 static void release(void *session)
 {
 	session_release(session);
@@ -123,6 +128,7 @@ const struct port_ops port_mqtt_ops = {
 	.flush = flush,
 	.let_out = let_out,
 	.hold = hold,
+	.retract = retract,
 	.release = release,
 	.visit = visit,
 	.status = status,

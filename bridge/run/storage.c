@@ -1,8 +1,8 @@
 #include "run/storage.h"
 
-#include "base/err.h"
 #include "base/log.h"
 #include "run/live_link.h"
+#include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
@@ -19,15 +19,6 @@ static void set_full(struct storage *s, int64_t now_ms, const char *reason)
 	s->probe_ms = now_ms + PROBE_MS;
 }
 
-void storage_start(struct storage *s, int64_t now_ms)
-{
-	struct err e = { 0 };
-
-	if (!reserve_make(s->db, &e))
-		set_full(s, now_ms, e.text);
-	storage_step(s, now_ms);
-}
-
 static void hold(struct storage *s, int64_t now_ms)
 {
 	uint64_t share = s->n_links ? s->max_bytes / s->n_links : 0;
@@ -39,71 +30,181 @@ static void hold(struct storage *s, int64_t now_ms)
 			now_ms);
 }
 
-static bool commit(struct storage *s, int64_t now_ms, struct err *e)
+void storage_start(struct storage *s, int64_t now_ms)
 {
+	struct err e = { 0 };
+
+	s->rollbacks = db_rollbacks(s->db);
+	if (!reserve_make(s->db, &e))
+		set_full(s, now_ms, e.text);
+	storage_step(s, now_ms);
+}
+
+/* --- writing and handing over -------------------------------------------------------------- */
+
+static bool write_all(struct storage *s, struct err *e)
+{
+	uint64_t commit = commits_next(s->commits);
 	bool ok = true;
 
-	s->has_changes = true;
 	for (size_t i = 0; ok && i < s->n_links; i++)
-		ok = live_link_save(s->links[i], e);
-	if (ok)
-		s->has_changes = db_is_writing(s->db);
-	ok = ok && deadletter_live_write(s->letters, now_ms, e) &&
-	     journal_live_write(s->journal, s->is_last ? INT64_MAX : now_ms, e);
-	if (!ok) {
-		db_commit(s->db, NULL); /* is false, and all can be tried again */
+		ok = live_link_save(s->links[i], commit, e);
+	return ok && deadletter_live_write(s->letters, commit, s->now_ms, e) &&
+	       journal_live_write(s->journal, commit, s->is_last ? INT64_MAX : s->now_ms, e);
+}
+
+/* What was in flight is rolled back: all of it is to be written again. */
+static void undo(struct storage *s)
+{
+	commits_undo(s->commits);
+	journal_live_undone(s->journal);
+	deadletter_live_undone(s->letters);
+	for (size_t i = 0; i < s->n_links; i++)
+		live_link_undone(s->links[i]);
+	s->rollbacks = db_rollbacks(s->db);
+}
+
+/* Is there something that must be durable before anything leaves? */
+static bool has_news(const struct storage *s)
+{
+	bool has = journal_live_has_news(s->journal);
+
+	for (size_t i = 0; !has && i < s->n_links; i++)
+		has = live_link_has_changes(s->links[i]);
+	return has;
+}
+
+static void give_up_messages(struct storage *s)
+{
+	journal_live_give_up(s->journal);
+	for (size_t i = 0; i < s->n_links; i++)
+		live_link_retract(s->links[i]);
+	hold(s, s->now_ms);
+}
+
+static void wait_for_room(struct storage *s, const struct err *e)
+{
+	if (!s->is_told)
+		log_event(LOG_ERROR, "disk-waits", "reason=%s", log_value(e->text));
+	s->is_told = true;
+	s->stage = STORAGE_WAITING;
+}
+
+/* The next stage, after a failure.  Is there something to be written again? */
+static bool retreat(struct storage *s, const struct err *e)
+{
+	undo(s);
+	if (e->code != ERR_FULL) {
+		s->failure = *e;
 		return false;
 	}
-	if (!db_commit(s->db, e))
+	set_full(s, s->now_ms, e->text);
+	switch (s->stage) {
+	case STORAGE_WELL:
+		if (reserve_release(s->db))
+			db_give_back(s->db);
+		s->stage = STORAGE_SPARING;
+		return true;
+	case STORAGE_SPARING:
+		give_up_messages(s);
+		s->stage = STORAGE_GIVEN_UP;
+		return true;
+	default:
+		if (has_news(s))
+			wait_for_room(s, e);
 		return false;
-	s->is_waiting = false;
-	journal_live_committed(s->journal);
-	deadletter_live_committed(s->letters);
-	for (size_t i = 0; i < s->n_links; i++)
-		live_link_saved(s->links[i]);
-	return true;
+	}
 }
 
-/* The disk is full. */
-static enum storage_result commit_less(struct storage *s, int64_t now_ms, struct err *e)
+/* What was written, which may be nothing: then nothing that waits has to wait any longer. */
+static void hand_over(struct storage *s)
 {
-	if (commit(s, now_ms, e))
-		return STORAGE_DONE;
-	if (e->code != ERR_FULL)
-		return STORAGE_FAILED;
-	journal_live_give_up(s->journal);
-	hold(s, now_ms);
-	if (commit(s, now_ms, e))
-		return STORAGE_DONE;
-	if (e->code != ERR_FULL)
-		return STORAGE_FAILED;
-	if (!s->has_changes && !journal_live_has_news(s->journal))
-		return STORAGE_DONE;
-	if (!s->is_waiting)
-		log_event(LOG_ERROR, "disk-waits", "reason=%s", log_value(e->text));
-	s->is_waiting = true;
-	return STORAGE_WAITS;
+	if (s->failure.code != ERR_NONE || s->stage == STORAGE_WAITING)
+		return;
+	commits_hand_over(s->commits, s->now_ms);
+	s->is_handed_again = true;
 }
 
-enum storage_result storage_commit(struct storage *s, int64_t now_ms, bool is_last, struct err *e)
+/* Write until it fits, or nothing is left that can be done about it. */
+static void write_and_hand_over(struct storage *s)
 {
+	struct err e = { 0 };
+	bool is_again = true;
+
+	while (is_again && !write_all(s, &e)) {
+		is_again = retreat(s, &e);
+		e = (struct err){ 0 };
+	}
+	hand_over(s);
+}
+
+uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
+{
+	s->now_ms = now_ms;
 	s->is_last = is_last;
-	if (commit(s, now_ms, e))
-		return STORAGE_DONE;
-	if (e->code != ERR_FULL)
-		return STORAGE_FAILED;
-	set_full(s, now_ms, e->text);
-	if (reserve_release(s->db))
-		db_give_back(s->db);
-	return commit_less(s, now_ms, e);
+	if (db_rollbacks(s->db) != s->rollbacks) /* what was asked in this turn spoiled it */
+		undo(s);
+	if (s->stage == STORAGE_WAITING)
+		s->stage = STORAGE_WELL;
+	write_and_hand_over(s);
+	/* What has not been handed over will be with the next commit. */
+	return s->stage == STORAGE_WAITING ? commits_next(s->commits)
+					   : commits_next(s->commits) - 1;
 }
+
+/* --- hearing ------------------------------------------------------------------------------- */
+
+static void on_durable(void *ctx, uint64_t commit)
+{
+	struct storage *s = ctx;
+
+	s->stage = STORAGE_WELL;
+	s->is_told = false;
+	journal_live_durable(s->journal, commit);
+	deadletter_live_durable(s->letters, commit);
+	for (size_t i = 0; i < s->n_links; i++)
+		live_link_durable(s->links[i], commit);
+}
+
+static void on_undone(void *ctx, const struct err *e)
+{
+	struct storage *s = ctx;
+
+	if (retreat(s, e))
+		write_and_hand_over(s);
+	else
+		hand_over(s);
+}
+
+bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err *e)
+{
+	static const struct commit_ops ops = { .durable = on_durable, .undone = on_undone };
+
+	s->now_ms = now_ms;
+	do {
+		s->is_handed_again = false;
+		if (s->failure.code == ERR_NONE)
+			commits_step(s->commits, is_waiting ? INT64_MAX : now_ms, &ops, s);
+	} while (s->is_handed_again);
+	if (s->failure.code != ERR_NONE)
+		*e = s->failure;
+	return s->failure.code == ERR_NONE;
+}
+
+uint64_t storage_durable(const struct storage *s)
+{
+	return commits_durable(s->commits);
+}
+
+/* --- a disk or a journal that is full ------------------------------------------------------ */
 
 static void probe(struct storage *s, int64_t now_ms)
 {
 	struct err e = { 0 };
 
 	s->probe_ms = now_ms + PROBE_MS;
-	db_give_back(s->db);
+	if (commits_deadline(s->commits) == INT64_MAX) /* else a transaction is open */
+		db_give_back(s->db);
 	if (!reserve_make(s->db, &e))
 		return;
 	s->is_full = false;
@@ -136,8 +237,13 @@ void storage_step(struct storage *s, int64_t now_ms)
 
 int64_t storage_deadline(const struct storage *s)
 {
+	int64_t commits_ms = commits_deadline(s->commits);
+	int64_t due_ms;
+
 	if (s->is_full) /* what is due does not fit, and is tried again with every turn */
-		return s->probe_ms;
-	/* Letters that are there now came after the commit, and so did what else they led to. */
-	return deadletter_live_has_news(s->letters) ? 0 : journal_live_deadline(s->journal);
+		due_ms = s->probe_ms;
+	else /* letters that are there now came after the commit, and so did what else they led to */
+		due_ms = deadletter_live_has_news(s->letters) ? 0
+							      : journal_live_deadline(s->journal);
+	return commits_ms < due_ms ? commits_ms : due_ms;
 }

@@ -1,24 +1,31 @@
-/* storage.h -- the commit of each turn, and what happens when the disk or the journal is full.
+/* storage.h -- the commits of a running bridge (store/commit.h), and what happens when the disk or the journal
+ * is full.
  *
- * Nothing leaves that is not durable, and nothing is dropped.  When the disk is full:
+ * Once per turn what it brought is written and handed over (storage_hand_over), and what has become of this
+ * and earlier commits is heard (storage_hear).  What leaves the bridge waits for the commit of its turn.
  *
- * - The reserve (store/reserve.h) is given up, and the same transaction tried again.  With that room,
- *   what was read this turn is still stored and acknowledged.  Then all sources are held
- *   (live_link_hold_sources): disconnected, their sessions kept at the brokers.  Deliveries go on, and
- *   what is settled gives its space back.
- * - If it does not fit even so, sources are held at once, with what they sent unacknowledged.  It is
- *   forgotten for the journal only: carried like the rest, counted once, and, as the broker sends it
- *   again later, maybe carried twice, as after any lost connection.  What is left of the transaction
- *   is small: what is settled, and changes of state with the outputs they belong to.
- * - If those do not fit, they stay due, in memory.  What is settled can wait while deliveries go on
- *   (a crash would bring duplicates).  With changes of state nothing leaves until a later turn writes
- *   them; what they came from is in the journal and undecided there, so a crash decides it again.
+ * Nothing leaves that is not durable, and nothing is dropped.  When a commit is undone because the disk is
+ * full, all that is in flight is written again, as one commit, and these are the stages:
+ *
+ *   WELL ──▶ SPARING ──▶ GIVEN_UP ──▶ WAITING ──(next turn)──▶ WELL       (durable, in any of them: ──▶ WELL)
+ *
+ * - SPARING: the reserve (store/reserve.h) is given up.  With that room, what was read is still stored and
+ *   acknowledged.  From now on all sources are held (live_link_hold_sources): disconnected, their sessions
+ *   kept at the brokers.  Deliveries go on, and what is settled gives its space back.
+ * - GIVEN_UP: sources are held at once, with what they sent unacknowledged, also where that waits in a
+ *   session for its commit (live_link_retract).  It is forgotten for the journal only: carried like the rest,
+ *   counted once, and, as the broker sends it again later, maybe carried twice, as after any lost connection.
+ *   What is left of the commit is small: what is settled, and changes of state with the outputs they belong to.
+ * - If only what is settled is left, that can wait in memory while deliveries go on (a crash would bring
+ *   duplicates), so nothing waits for it.
+ * - WAITING: there are changes of state, and nothing leaves until a later turn has written them; what
+ *   they came from is in the journal and undecided there, so a crash decides it again.
  *
  * (The short-lived session of a handshake is not a source: its broker keeps nothing, and the state asks
  * again until it has the answer.)
  *
  * Once a second it is tried to make the reserve again; with it, the sources are released.  Any other
- * failure of the disk is final: the caller stops.
+ * failure of the disk is final: nothing leaves any more, and the caller stops.
  *
  * When the journal holds `max_bytes`, the links that hold more than their share of it wait in the same
  * way until it is at three quarters. */
@@ -29,14 +36,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
+struct commits;
 struct db;
-struct err;
 struct deadletter_live;
 struct live_link;
 struct journal_live;
 
+enum storage_stage { STORAGE_WELL, STORAGE_SPARING, STORAGE_GIVEN_UP, STORAGE_WAITING };
+
 struct storage {
 	struct db *db;
+	struct commits *commits;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
 	struct live_link **links;
@@ -44,22 +56,27 @@ struct storage {
 	uint64_t max_bytes;
 
 	/* storage.c's own */
-	bool is_full, is_over, is_waiting;
-	bool has_changes; /* of state, in the transaction that failed */
-	bool is_last;	  /* nothing may wait for a later commit */
-	int64_t probe_ms;
+	enum storage_stage stage;
+	bool is_full, is_over;
+	bool is_told;		 /* that it waits */
+	bool is_last;		 /* nothing may wait for a later commit */
+	bool is_handed_again;	 /* since it was last asked what has become of it */
+	unsigned long rollbacks; /* of the database, that are known here */
+	int64_t now_ms, probe_ms;
+	struct err failure; /* for good */
 };
 
 /* Before anything is taken in. */
 void storage_start(struct storage *s, int64_t now_ms);
 
-/* Write what this turn brought; `is_last`: also what is settled and could wait. */
-enum storage_result {
-	STORAGE_DONE,  /* what may leave, may leave */
-	STORAGE_WAITS, /* nothing may leave in this turn */
-	STORAGE_FAILED /* nothing may ever leave; *e is set */
-};
-enum storage_result storage_commit(struct storage *s, int64_t now_ms, bool is_last, struct err *e);
+/* Write what this turn brought, and hand it over; `is_last`: also what is settled and could wait.  Returns the
+ * number of the commit that what leaves from now on waits for. */
+uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last);
+/* What has become of what was handed over?  `is_waiting`: wait until that is known.  False: nothing may ever
+ * leave; *e is set. */
+bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err *e);
+/* What waits for this commit or one before it may leave. */
+uint64_t storage_durable(const struct storage *s);
 /* At the end of the turn: hold or release sources. */
 void storage_step(struct storage *s, int64_t now_ms);
 /* When the next turn must be at the latest; INT64_MAX: never. */

@@ -32,15 +32,35 @@ static void change_fini(struct change *it)
 		free(it->value);
 }
 
-void changes_drop(struct changes *c, size_t n)
+static void cut(struct changes *c, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		change_fini(&c->items[i]);
 	c->n -= n;
 	if (c->n > 0)
 		memmove(c->items, c->items + n, c->n * sizeof *c->items);
 	else
 		changes_fini(c);
+}
+
+void changes_move(struct changes *to, struct changes *from, size_t n)
+{
+	if (to->n == 0 && n == from->n) {
+		changes_fini(to);
+		*to = *from;
+		*from = (struct changes){ 0 };
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		to->items = mem_grow(to->items, to->n, sizeof *to->items);
+		to->items[to->n++] = from->items[i];
+	}
+	cut(from, n);
+}
+
+void changes_drop(struct changes *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		change_fini(&c->items[i]);
+	cut(c, n);
 }
 
 void changes_fini(struct changes *c)

@@ -24,6 +24,8 @@ struct changes {
 void changes_put(struct changes *c, const char *machine, const char *key, const char *value,
 		 bool is_secret); /* copied */
 void changes_delete(struct changes *c, const char *machine, const char *key);
+/* Move the first `n` of `from` to the end of `to`. */
+void changes_move(struct changes *to, struct changes *from, size_t n);
 /* Take the first `n` away. */
 void changes_drop(struct changes *c, size_t n);
 void changes_fini(struct changes *c); /* empty, ready for use again */

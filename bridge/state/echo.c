@@ -43,7 +43,9 @@ struct echo {
 	uint64_t last_number;
 	const char *name;
 	struct changes changes;
-	struct changes later; /* rows that go with the writing after the next */
+	struct changes later;	/* rows that go ... */
+	struct changes waiting; /* ... when this commit is durable */
+	uint64_t commit;
 };
 
 struct echo *echo_new(const char *name)
@@ -65,6 +67,7 @@ void echo_free(struct echo *e)
 	map_fini(&e->by_hash, free);
 	changes_fini(&e->changes);
 	changes_fini(&e->later);
+	changes_fini(&e->waiting);
 	free(e);
 }
 
@@ -214,16 +217,19 @@ size_t echo_size(const struct echo *e)
 	return e->by_number.n;
 }
 
-const struct changes *echo_changes(const struct echo *e)
+void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out)
 {
-	return &e->changes;
+	changes_move(out, &e->changes, e->changes.n);
+	if (e->waiting.n == 0) {
+		changes_move(&e->waiting, &e->later, e->later.n);
+		e->commit = commit;
+	}
 }
 
-void echo_written(struct echo *e)
+void echo_durable(struct echo *e, uint64_t commit)
 {
-	changes_fini(&e->changes);
-	e->changes = e->later;
-	e->later = (struct changes){ 0 };
+	if (commit >= e->commit)
+		changes_move(&e->changes, &e->waiting, e->waiting.n);
 }
 
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err)

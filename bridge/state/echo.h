@@ -30,11 +30,12 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms);
 bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms);
 size_t echo_size(const struct echo *e);
 
-/* The rows that have changed: write them, before what was sent leaves, then call echo_written().  The
- * row of an entry that served goes with the writing after the next: until the acknowledgement of what
- * came back has left, it may come again. */
-const struct changes *echo_changes(const struct echo *e);
-void echo_written(struct echo *e);
+/* Move the rows that have changed to the end of `out`: to be written as part of `commit` (numbers grow),
+ * which must be durable before what was sent leaves. */
+void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out);
+/* That commit is durable, and what it lets out has left.  The row of an entry that served goes with a commit
+ * after that: until the acknowledgement of what came back has left, it may come again. */
+void echo_durable(struct echo *e, uint64_t commit);
 /* Take back a row, if it is this memory's.  It ends as if its PUBACK came with the first message.
  * False sets *err: ERR_CORRUPT. */
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err);

@@ -13,12 +13,15 @@ struct due {
 	TAILQ_ENTRY(due) link;
 	struct deadletter letter;
 	size_t bytes;
+	uint64_t commit; /* in flight */
 };
+TAILQ_HEAD(dues, due);
 
 struct deadletter_live {
 	struct deadletters *stored;
-	TAILQ_HEAD(, due) due; /* oldest first */
-	size_t n_due;
+	struct dues due;    /* to be written; oldest first, as is the other */
+	struct dues handed; /* in a commit in flight; kept, in case that is undone */
+	size_t n_due;	    /* and their bytes: of those to be written */
 	int64_t due_bytes;
 	uint64_t n_dropped; /* more came in one turn than are kept */
 	uint64_t n_logged;  /* evictions that the log knows of */
@@ -29,6 +32,7 @@ struct deadletter_live *deadletter_live_new(struct db *db, struct err *e)
 	struct deadletter_live *all = mem_zalloc(sizeof *all);
 
 	TAILQ_INIT(&all->due);
+	TAILQ_INIT(&all->handed);
 	all->stored = deadletters_new(db, NULL, e);
 	if (all->stored)
 		return all;
@@ -36,27 +40,40 @@ struct deadletter_live *deadletter_live_new(struct db *db, struct err *e)
 	return NULL;
 }
 
-static void forget(struct deadletter_live *all, struct due *due)
+static void free_due(struct due *due)
 {
-	TAILQ_REMOVE(&all->due, due, link);
-	all->n_due--;
-	all->due_bytes -= (int64_t)due->bytes;
 	deadletter_fini(&due->letter);
 	free(due);
 }
 
-void deadletter_live_committed(struct deadletter_live *all)
+static void take_out(struct deadletter_live *all, struct due *due)
 {
-	while (!TAILQ_EMPTY(&all->due))
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
-		forget(all, TAILQ_FIRST(&all->due));
+	TAILQ_REMOVE(&all->due, due, link);
+	all->n_due--;
+	all->due_bytes -= (int64_t)due->bytes;
+}
+
+void deadletter_live_durable(struct deadletter_live *all, uint64_t commit)
+{
+	struct due *due;
+
+	while ((due = TAILQ_FIRST(&all->handed)) != NULL && due->commit <= commit) {
+		TAILQ_REMOVE(&all->handed, due, link);
+		free_due(due);
+	}
 }
 
 void deadletter_live_free(struct deadletter_live *all)
 {
+	struct due *due;
+
 	if (!all)
 		return;
-	deadletter_live_committed(all);
+	deadletter_live_durable(all, UINT64_MAX);
+	while ((due = TAILQ_FIRST(&all->due)) != NULL) {
+		take_out(all, due);
+		free_due(due);
+	}
 	deadletters_free(all->stored);
 	free(all);
 }
@@ -66,6 +83,27 @@ void deadletter_live_free(struct deadletter_live *all)
 static bool is_too_much(const struct deadletter_live *all)
 {
 	return all->n_due > DEADLETTER_MAX_COUNT || all->due_bytes > DEADLETTER_MAX_BYTES;
+}
+
+static void drop_too_many(struct deadletter_live *all)
+{
+	while (is_too_much(all)) {
+		struct due *oldest = TAILQ_FIRST(&all->due);
+
+		take_out(all, oldest);
+		free_due(oldest);
+		all->n_dropped++;
+	}
+}
+
+static void put_in(struct deadletter_live *all, struct due *due, bool is_first)
+{
+	if (is_first)
+		TAILQ_INSERT_HEAD(&all->due, due, link);
+	else
+		TAILQ_INSERT_TAIL(&all->due, due, link);
+	all->n_due++;
+	all->due_bytes += (int64_t)due->bytes;
 }
 
 void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *from,
@@ -90,14 +128,19 @@ void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *
 	if (l->has_message)
 		message_copy(&l->message, &from->message);
 	due->bytes = sizeof *due + (l->has_message ? message_size(&l->message) : 0);
-	TAILQ_INSERT_TAIL(&all->due, due, link);
-	all->n_due++;
-	all->due_bytes += (int64_t)due->bytes;
-	while (is_too_much(all)) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
-		forget(all, TAILQ_FIRST(&all->due));
-		all->n_dropped++;
+	put_in(all, due, false);
+	drop_too_many(all);
+}
+
+void deadletter_live_undone(struct deadletter_live *all)
+{
+	struct due *due;
+
+	while ((due = TAILQ_LAST(&all->handed, dues)) != NULL) {
+		TAILQ_REMOVE(&all->handed, due, link);
+		put_in(all, due, true);
 	}
+	drop_too_many(all);
 }
 
 bool deadletter_live_has_news(const struct deadletter_live *all)
@@ -130,13 +173,18 @@ static void log_evictions(struct deadletter_live *all, int64_t now_ms)
 		    log_value("more or older than are kept"));
 }
 
-bool deadletter_live_write(struct deadletter_live *all, int64_t now_ms, struct err *e)
+bool deadletter_live_write(struct deadletter_live *all, uint64_t commit, int64_t now_ms,
+			   struct err *e)
 {
 	struct due *due;
 
-	TAILQ_FOREACH (due, &all->due, link)
+	while ((due = TAILQ_FIRST(&all->due)) != NULL) {
 		if (!deadletters_add(all->stored, &due->letter, e))
 			return false;
+		take_out(all, due);
+		TAILQ_INSERT_TAIL(&all->handed, due, link);
+		due->commit = commit;
+	}
 	if (!deadletters_evict(all->stored, now_ms, e))
 		return false;
 	log_evictions(all, now_ms);

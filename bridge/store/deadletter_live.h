@@ -21,11 +21,15 @@ void deadletter_live_free(struct deadletter_live *all); /* NULL is allowed */
  * are still to be written go, and are counted. */
 void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *l, int64_t now_ms);
 
-/* Write what was collected into the open transaction, and take out what is beyond the bounds.  False:
- * see deadletter.h. */
-bool deadletter_live_write(struct deadletter_live *all, int64_t now_ms, struct err *e);
-/* It was committed.  (What was not is written again.) */
-void deadletter_live_committed(struct deadletter_live *all);
+/* Write what was collected into the open transaction, as part of `commit` (store/commit.h; greater than all
+ * before), and take out what is beyond the bounds.  False: see deadletter.h; what was written counts as in
+ * flight until deadletter_live_undone(). */
+bool deadletter_live_write(struct deadletter_live *all, uint64_t commit, int64_t now_ms,
+			   struct err *e);
+/* What was written as part of this commit and those before it is durable. */
+void deadletter_live_durable(struct deadletter_live *all, uint64_t commit);
+/* What is not durable was rolled back: all of it is to be written again. */
+void deadletter_live_undone(struct deadletter_live *all);
 
 /* Is there something to write? */
 bool deadletter_live_has_news(const struct deadletter_live *all);

@@ -1,5 +1,6 @@
 #include "store/journal_live.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -18,20 +19,74 @@
 #define MAX_SPARE_BUFS 16
 #define MAX_KEPT_BYTES 1024 /* of outputs, in a spare record */
 
-/* A row of the journal, or what will be one. */
+/* The life of a batch: a row of the journal, or what will be one.
+ *
+ *   FRESH ──▶ HANDED ──▶ STORED ◀──▶ TOUCHED ◀──▶ MARKED ──▶ its end
+ *     │                    ▲                        │
+ *     └──▶ LOST ──▶ end    └────────────────────────┘
+ *
+ * A commit that is undone takes HANDED back to FRESH and MARKED back to TOUCHED.  Always true:
+ *
+ * - A batch takes messages only while it is FRESH and `open` of its link and side.
+ * - What of it may be in the database is told by its state alone: nothing (FRESH, LOST), the row or nothing
+ *   (HANDED), the row with at most n_told messages that are not settled (all others).
+ * - Messages may be settled in any state.  While it is HANDED or MARKED that is only noted, and becomes due
+ *   when the commit is durable: so a row has one write in flight at a time.
+ * - A batch in which all is settled ends: at once if nothing of it is in the database, else when its
+ *   removal (a MARKED with n_told 0) is durable. */
+enum batch_state {
+	FRESH,	 /* in memory; due to be written */
+	HANDED,	 /* its row is in a commit in flight; kept whole, in case that is undone */
+	STORED,	 /* its row is durable, and nothing of it is due */
+	TOUCHED, /* messages of it were settled since: that is due to be written */
+	MARKED,	 /* what was settled is in a commit in flight */
+	LOST,	 /* given up: it will never be written, nor acknowledged */
+	BATCH_STATES
+};
+
+static const bool batch_may_become[BATCH_STATES][BATCH_STATES] = {
+	[FRESH] = { [HANDED] = true, [LOST] = true },
+	[HANDED] = { [STORED] = true, [TOUCHED] = true, [FRESH] = true },
+	[STORED] = { [TOUCHED] = true },
+	[TOUCHED] = { [MARKED] = true },
+	[MARKED] = { [STORED] = true, [TOUCHED] = true },
+};
+
+/* The life of the outputs of a record, which are a row of their own once the record is decided.
+ *
+ *   NOTED ──▶ DUE ──▶ IN_FLIGHT ──▶ WRITTEN
+ *
+ * Undone, IN_FLIGHT goes back to DUE.  A record may be settled in any state; from IN_FLIGHT on its row must
+ * be removed then, which is a write of its own in a later commit. */
+enum outputs_state {
+	NOTED,	   /* in memory; maybe never to be written */
+	DUE,	   /* to be written: the record is decided */
+	IN_FLIGHT, /* in a commit in flight; kept, in case that is undone */
+	WRITTEN,   /* durable */
+	OUTPUTS_STATES
+};
+
+static const bool outputs_may_become[OUTPUTS_STATES][OUTPUTS_STATES] = {
+	[NOTED] = { [DUE] = true },
+	[DUE] = { [IN_FLIGHT] = true },
+	[IN_FLIGHT] = { [WRITTEN] = true, [DUE] = true },
+};
+
 struct batch {
-	TAILQ_ENTRY(batch) all;	   /* records.batches */
-	TAILQ_ENTRY(batch) due;	   /* records.fresh or .touched */
-	TAILQ_ENTRY(batch) sparse; /* records.sparse, if is_sparse */
+	TAILQ_ENTRY(batch) all;	       /* journal_live.batches */
+	TAILQ_ENTRY(batch) state_link; /* of the list of its state, if that has one */
+	TAILQ_ENTRY(batch) sparse;     /* journal_live.sparse, if is_sparse */
 	struct journal_live_link *link;
 	struct journal_row row; /* its seq is 0 until it is written */
-	unsigned n_left;	/* not settled */
-	unsigned n_stored;	/* in the row, the settled ones included */
-	enum { FRESH, STORED, LOST /* given up */ } state;
-	bool is_touched, is_sparse;
+	enum batch_state state;
+	uint64_t commit;   /* HANDED, MARKED: the one in flight */
+	unsigned n_left;   /* not settled */
+	unsigned n_told;   /* not settled, as far as the database was told */
+	unsigned n_stored; /* in the row, the settled ones included */
+	bool is_sparse;
 	int64_t sparse_ms;
 	struct journal_bits settled;
-	struct buf plain; /* while it is fresh */
+	struct buf plain; /* its messages; FRESH and HANDED */
 };
 TAILQ_HEAD(batches, batch);
 
@@ -44,32 +99,39 @@ struct journal_live_link {
 };
 
 struct record {
-	TAILQ_ENTRY(record) due; /* or spare */
+	TAILQ_ENTRY(record) list; /* of its outputs' state, or spare */
 	struct journal_live_link *link;
 	int64_t since_ms;
-	struct batch *batch;	/* NULL: of none */
-	unsigned index;		/* in it */
-	bool is_due;		/* its outputs are to be written */
-	bool is_written;	/* its outputs are in the journal */
-	struct journal_row row; /* of its outputs */
+	struct batch *batch;	  /* NULL: of none */
+	unsigned index;		  /* in it */
+	enum outputs_state state; /* of its outputs */
+	uint64_t commit;	  /* IN_FLIGHT: this one */
+	struct journal_row row;	  /* of its outputs */
 	struct buf outputs;
 };
-TAILQ_HEAD(due, record);
+TAILQ_HEAD(records, record);
+
+/* The outputs of a message that is settled. */
+struct removal {
+	uint64_t seq, commit; /* in flight; 0: due */
+};
 
 struct journal_live {
 	struct db *db;
 	uint64_t last_seq, bytes;
-	struct map links; /* by name */
-	struct batches batches, fresh, touched, sparse;
-	struct due decided; /* in the order they were */
-	struct due spare;
+	struct map links;			  /* by name */
+	struct batches batches;			  /* all */
+	struct batches fresh, touched, in_flight; /* by state; in_flight in the order of commits */
+	struct batches sparse;
+	struct records decided; /* outputs that are DUE, in the order decided */
+	struct records handed;	/* and IN_FLIGHT, in the order of commits */
+	struct records spare;
 	size_t n_spare;
 	struct buf spare_bufs[MAX_SPARE_BUFS];
 	size_t n_spare_bufs;
-	uint64_t *removals; /* outputs of messages that are settled */
-	size_t n_removals;
-	int64_t settled_ms; /* when what is settled is to be written at the latest */
-	bool is_writing;    /* journal_live_write() wrote what is due */
+	struct removal *removals;      /* those in flight first, in the order of commits */
+	size_t n_removals, n_removing; /* in flight */
+	int64_t settled_ms;	       /* when what is settled is to be written at the latest */
 };
 
 struct journal_live *journal_live_new(struct db *db, struct err *e)
@@ -81,8 +143,10 @@ struct journal_live *journal_live_new(struct db *db, struct err *e)
 	TAILQ_INIT(&all->batches);
 	TAILQ_INIT(&all->fresh);
 	TAILQ_INIT(&all->touched);
+	TAILQ_INIT(&all->in_flight);
 	TAILQ_INIT(&all->sparse);
 	TAILQ_INIT(&all->decided);
+	TAILQ_INIT(&all->handed);
 	TAILQ_INIT(&all->spare);
 	if (journal_last(db, &all->last_seq, e))
 		return all;
@@ -112,7 +176,7 @@ void journal_live_free(struct journal_live *all)
 		free(b);
 	}
 	while ((r = TAILQ_FIRST(&all->spare)) != NULL) {
-		TAILQ_REMOVE(&all->spare, r, due);
+		TAILQ_REMOVE(&all->spare, r, list);
 		buf_fini(&r->outputs);
 		free(r);
 	}
@@ -144,6 +208,38 @@ uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side
 
 /* --- batches ------------------------------------------------------------------------------- */
 
+/* NULL: nobody walks over those in this state. */
+static struct batches *list_of(struct journal_live *all, enum batch_state state)
+{
+	switch (state) {
+	case FRESH:
+		return &all->fresh;
+	case TOUCHED:
+		return &all->touched;
+	case HANDED:
+	case MARKED:
+		return &all->in_flight;
+	default:
+		return NULL;
+	}
+}
+
+/* The one place in which a batch changes its state. */
+static void batch_become(struct batch *b, enum batch_state to)
+{
+	struct batches *from_list = list_of(b->link->all, b->state);
+	struct batches *to_list = list_of(b->link->all, to);
+
+	assert(batch_may_become[b->state][to]);
+	if (from_list)
+		TAILQ_REMOVE(from_list, b, state_link);
+	b->state = to;
+	if (to == FRESH) /* again: older than those that are there */
+		TAILQ_INSERT_HEAD(to_list, b, state_link);
+	else if (to_list)
+		TAILQ_INSERT_TAIL(to_list, b, state_link);
+}
+
 static struct batch *new_batch(struct journal_live_link *link, enum side from)
 {
 	struct batch *b = mem_zalloc(sizeof *b);
@@ -156,6 +252,8 @@ static struct batch *new_batch(struct journal_live_link *link, enum side from)
 
 static void keep_buf(struct journal_live *all, struct buf *b)
 {
+	if (!b->data)
+		return;
 	wipe(b);
 	if (all->n_spare_bufs < MAX_SPARE_BUFS && b->cap / 2 <= BATCH_BYTES)
 		all->spare_bufs[all->n_spare_bufs++] = *b;
@@ -164,23 +262,24 @@ static void keep_buf(struct journal_live *all, struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
-/* No longer fresh: it takes no further messages. */
+/* It takes no further messages. */
 static void close_batch(struct batch *b)
 {
 	struct batch **open = &b->link->open[b->row.from];
 
 	if (*open == b)
 		*open = NULL;
-	TAILQ_REMOVE(&b->link->all->fresh, b, due);
-	keep_buf(b->link->all, &b->plain);
 }
 
 static void free_batch(struct batch *b)
 {
 	struct journal_live *all = b->link->all;
 
-	if (b->state == FRESH)
-		close_batch(b);
+	assert(b->n_left == 0);
+	close_batch(b);
+	keep_buf(all, &b->plain);
+	if (list_of(all, b->state))
+		TAILQ_REMOVE(list_of(all, b->state), b, state_link);
 	if (b->is_sparse)
 		TAILQ_REMOVE(&all->sparse, b, sparse);
 	TAILQ_REMOVE(&all->batches, b, all);
@@ -197,21 +296,18 @@ static struct batch *open_batch(struct journal_live_link *link, enum side from)
 	b = link->open[from] = new_batch(link, from);
 	if (all->n_spare_bufs)
 		b->plain = all->spare_bufs[--all->n_spare_bufs];
-	TAILQ_INSERT_TAIL(&all->fresh, b, due);
+	TAILQ_INSERT_TAIL(&all->fresh, b, state_link);
 	return b;
 }
 
 /* Message `i` of it needs nothing more. */
 static void settle(struct batch *b, unsigned i)
 {
-	struct journal_live *all = b->link->all;
-
+	assert(!journal_is_set(&b->settled, i) && b->n_left > 0);
 	journal_set(&b->settled, i);
 	b->n_left--;
-	if (b->state == STORED && !b->is_touched) {
-		b->is_touched = true;
-		TAILQ_INSERT_TAIL(&all->touched, b, due);
-	}
+	if (b->state == STORED)
+		batch_become(b, TOUCHED);
 	if (b->state == LOST && b->n_left == 0)
 		free_batch(b);
 }
@@ -224,6 +320,28 @@ static void count_bytes(struct journal_live_link *link, enum side from, size_t m
 
 /* --- records ------------------------------------------------------------------------------- */
 
+static struct records *outputs_list(struct journal_live *all, enum outputs_state state)
+{
+	return state == DUE ? &all->decided : state == IN_FLIGHT ? &all->handed : NULL;
+}
+
+/* The one place in which outputs change their state. */
+static void outputs_become(struct record *r, enum outputs_state to)
+{
+	struct records *from_list = outputs_list(r->link->all, r->state);
+	struct records *to_list = outputs_list(r->link->all, to);
+	bool is_again = r->state == IN_FLIGHT; /* older than those that are there */
+
+	assert(outputs_may_become[r->state][to]);
+	if (from_list)
+		TAILQ_REMOVE(from_list, r, list);
+	r->state = to;
+	if (to_list && is_again)
+		TAILQ_INSERT_HEAD(to_list, r, list);
+	else if (to_list)
+		TAILQ_INSERT_TAIL(to_list, r, list);
+}
+
 static struct record *new_record(struct journal_live_link *link, enum side from, int64_t now_ms)
 {
 	struct journal_live *all = link->all;
@@ -231,7 +349,7 @@ static struct record *new_record(struct journal_live_link *link, enum side from,
 	struct buf outputs = { 0 };
 
 	if (r) {
-		TAILQ_REMOVE(&all->spare, r, due);
+		TAILQ_REMOVE(&all->spare, r, list);
 		all->n_spare--;
 		outputs = r->outputs;
 	} else {
@@ -246,8 +364,8 @@ static void free_record(struct record *r)
 {
 	struct journal_live *all = r->link->all;
 
-	if (r->is_due)
-		TAILQ_REMOVE(&all->decided, r, due);
+	if (outputs_list(all, r->state))
+		TAILQ_REMOVE(outputs_list(all, r->state), r, list);
 	wipe(&r->outputs);
 	if (r->outputs.cap > MAX_KEPT_BYTES)
 		buf_fini(&r->outputs);
@@ -256,7 +374,7 @@ static void free_record(struct record *r)
 		free(r);
 		return;
 	}
-	TAILQ_INSERT_HEAD(&all->spare, r, due);
+	TAILQ_INSERT_HEAD(&all->spare, r, list);
 	all->n_spare++;
 }
 
@@ -291,21 +409,19 @@ int64_t record_since_ms(const struct record *r)
 
 void record_output(struct record *r, enum side to, enum lane lane, const struct message *m)
 {
-	if (!r->is_written) /* else it is sent again */
+	if (r->state < IN_FLIGHT) /* else it is sent again */
 		journal_put_output(&r->outputs, to, lane, m);
 }
 
 void record_decided(struct record *r)
 {
-	if (r->is_written || r->is_due)
-		return;
-	r->is_due = true;
-	TAILQ_INSERT_TAIL(&r->link->all->decided, r, due);
+	if (r->state == NOTED)
+		outputs_become(r, DUE);
 }
 
 void record_forget(struct record *r)
 {
-	if (r->batch && r->batch->state != STORED)
+	if (r->batch && (r->batch->state == FRESH || r->batch->state == LOST))
 		settle(r->batch, r->index);
 	free_record(r);
 }
@@ -314,9 +430,9 @@ void record_settled(struct record *r)
 {
 	struct journal_live *all = r->link->all;
 
-	if (r->is_written) {
+	if (r->state >= IN_FLIGHT) {
 		all->removals = mem_grow(all->removals, all->n_removals, sizeof *all->removals);
-		all->removals[all->n_removals++] = r->row.seq;
+		all->removals[all->n_removals++] = (struct removal){ .seq = r->row.seq };
 		count_bytes(r->link, r->row.from, 0, r->row.size);
 	}
 	if (r->batch)
@@ -332,24 +448,32 @@ static void drop_settled(struct journal_live *all)
 	struct batch *b, *next;
 
 	for (b = TAILQ_FIRST(&all->fresh); b; b = next) {
-		next = TAILQ_NEXT(b, due);
+		next = TAILQ_NEXT(b, state_link);
 		if (b->n_left == 0)
 			free_batch(b);
 	}
 }
 
-static bool write_batch(struct journal_live *all, struct batch *b, struct err *e)
+static bool write_batch(struct journal_live *all, struct batch *b, uint64_t commit, struct err *e)
 {
 	bool is_whole = b->n_left == b->row.n;
 
+	close_batch(b);
 	if (!is_whole)
 		journal_drop(&b->plain, &b->settled);
 	b->row.seq = all->last_seq += b->row.n + 1;
-	return journal_put(all->db, &b->row, &b->plain, e) &&
-	       (is_whole || journal_mark(all->db, b->row.seq, &b->settled, b->row.n, e));
+	if (!journal_put(all->db, &b->row, &b->plain, e) ||
+	    !(is_whole || journal_mark(all->db, b->row.seq, &b->settled, b->row.n, e)))
+		return false;
+	b->n_stored = b->n_told = b->n_left;
+	b->commit = commit;
+	count_bytes(b->link, b->row.from, b->row.size, 0);
+	batch_become(b, HANDED);
+	return true;
 }
 
-static bool write_outputs(struct journal_live *all, struct record *r, struct err *e)
+static bool write_outputs(struct journal_live *all, struct record *r, uint64_t commit,
+			  struct err *e)
 {
 	const struct batch *b = r->batch;
 
@@ -358,13 +482,35 @@ static bool write_outputs(struct journal_live *all, struct record *r, struct err
 	else if (r->row.seq == 0)
 		r->row.seq = ++all->last_seq;
 	r->row.is_own = !b || b->state == LOST;
-	return journal_put(all->db, &r->row, &r->outputs, e);
+	if (!journal_put(all->db, &r->row, &r->outputs, e))
+		return false;
+	r->commit = commit;
+	count_bytes(r->link, r->row.from, r->row.size, 0);
+	outputs_become(r, IN_FLIGHT);
+	return true;
 }
 
-static bool write_settled(struct journal_live *all, struct batch *b, struct err *e)
+static bool write_settled(struct journal_live *all, struct batch *b, uint64_t commit, struct err *e)
 {
-	return b->n_left ? journal_mark(all->db, b->row.seq, &b->settled, b->row.n, e)
-			 : journal_remove(all->db, b->row.seq, e);
+	if (!(b->n_left ? journal_mark(all->db, b->row.seq, &b->settled, b->row.n, e)
+			: journal_remove(all->db, b->row.seq, e)))
+		return false;
+	b->n_told = b->n_left;
+	b->commit = commit;
+	batch_become(b, MARKED);
+	return true;
+}
+
+static bool write_removals(struct journal_live *all, uint64_t commit, struct err *e)
+{
+	for (; all->n_removing < all->n_removals; all->n_removing++) {
+		struct removal *next = &all->removals[all->n_removing];
+
+		if (!journal_remove(all->db, next->seq, e))
+			return false;
+		next->commit = commit;
+	}
+	return true;
 }
 
 /* A few messages that are not settled for long must not hold the space of a large batch. */
@@ -392,16 +538,22 @@ static bool compact(struct batch *b, struct err *e)
 	return ok;
 }
 
-static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err *e)
+static void note_sparse(struct journal_live *all, int64_t now_ms)
 {
 	struct batch *b;
 
-	TAILQ_FOREACH (b, &all->touched, due)
+	TAILQ_FOREACH (b, &all->touched, state_link)
 		if (!b->is_sparse && is_sparse(b)) {
 			TAILQ_INSERT_TAIL(&all->sparse, b, sparse);
 			b->is_sparse = true;
 			b->sparse_ms = now_ms;
 		}
+}
+
+static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err *e)
+{
+	struct batch *b;
+
 	while ((b = TAILQ_FIRST(&all->sparse)) != NULL && now_ms - b->sparse_ms >= SPARSE_MS) {
 		TAILQ_REMOVE(&all->sparse, b, sparse);
 		b->is_sparse = false;
@@ -411,24 +563,24 @@ static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err 
 	return true;
 }
 
-static bool write_all(struct journal_live *all, int64_t now_ms, struct err *e)
+static bool write_all(struct journal_live *all, uint64_t commit, int64_t now_ms, struct err *e)
 {
 	struct batch *b;
 	struct record *r;
 
-	all->is_writing = true;
-	TAILQ_FOREACH (b, &all->touched, due)
-		if (!write_settled(all, b, e))
+	note_sparse(all, now_ms);
+	while ((b = TAILQ_FIRST(&all->touched)) != NULL)
+		if (!write_settled(all, b, commit, e))
 			return false;
-	for (size_t i = 0; i < all->n_removals; i++)
-		if (!journal_remove(all->db, all->removals[i], e))
+	if (!write_removals(all, commit, e))
+		return false;
+	while ((b = TAILQ_FIRST(&all->fresh)) != NULL)
+		if (!write_batch(all, b, commit, e))
 			return false;
-	TAILQ_FOREACH (b, &all->fresh, due)
-		if (!write_batch(all, b, e))
+	while ((r = TAILQ_FIRST(&all->decided)) != NULL)
+		if (!write_outputs(all, r, commit, e))
 			return false;
-	TAILQ_FOREACH (r, &all->decided, due)
-		if (!write_outputs(all, r, e))
-			return false;
+	all->settled_ms = INT64_MAX;
 	return compact_sparse(all, now_ms, e);
 }
 
@@ -437,78 +589,91 @@ bool journal_live_has_news(const struct journal_live *all)
 	return !TAILQ_EMPTY(&all->fresh) || !TAILQ_EMPTY(&all->decided) || db_is_writing(all->db);
 }
 
-bool journal_live_write(struct journal_live *all, int64_t now_ms, struct err *e)
+static bool is_settled_due(const struct journal_live *all)
 {
-	bool has_settled = all->n_removals || !TAILQ_EMPTY(&all->touched);
+	return all->n_removing < all->n_removals || !TAILQ_EMPTY(&all->touched);
+}
 
-	all->is_writing = false;
+bool journal_live_write(struct journal_live *all, uint64_t commit, int64_t now_ms, struct err *e)
+{
+	bool has_settled = is_settled_due(all);
+
 	drop_settled(all);
 	if (has_settled && all->settled_ms == INT64_MAX && now_ms < INT64_MAX)
 		all->settled_ms = now_ms + SETTLED_MS;
 	if (!journal_live_has_news(all) && (!has_settled || now_ms < all->settled_ms))
 		return true;
-	return write_all(all, now_ms, e);
+	return write_all(all, commit, now_ms, e);
 }
 
 int64_t journal_live_deadline(const struct journal_live *all)
 {
+	if (all->settled_ms == INT64_MAX && is_settled_due(all))
+		return 0; /* it came after the writing of its turn: the next one will see */
 	return all->settled_ms;
 }
 
-static void note_batch(struct batch *b)
+/* The commit in which its row or its mark was is durable. */
+static void batch_durable(struct batch *b)
 {
-	close_batch(b);
-	b->state = STORED;
-	b->n_stored = b->n_left;
-	count_bytes(b->link, b->row.from, b->row.size, 0);
-}
-
-static void note_outputs(struct record *r)
-{
-	TAILQ_REMOVE(&r->link->all->decided, r, due);
-	r->is_due = false;
-	r->is_written = true;
-	wipe(&r->outputs);
-	count_bytes(r->link, r->row.from, r->row.size, 0);
-}
-
-static void note_settled(struct batch *b)
-{
-	TAILQ_REMOVE(&b->link->all->touched, b, due);
-	b->is_touched = false;
-	if (b->n_left > 0)
+	keep_buf(b->link->all, &b->plain);
+	if (b->n_told == 0) { /* its removal was */
+		count_bytes(b->link, b->row.from, 0, b->row.size);
+		free_batch(b);
 		return;
-	count_bytes(b->link, b->row.from, 0, b->row.size);
-	free_batch(b);
+	}
+	batch_become(b, b->n_left < b->n_told ? TOUCHED : STORED);
 }
 
-void journal_live_committed(struct journal_live *all)
+void journal_live_durable(struct journal_live *all, uint64_t commit)
+{
+	struct batch *b;
+	struct record *r;
+	size_t n = 0;
+
+	while ((b = TAILQ_FIRST(&all->in_flight)) != NULL && b->commit <= commit)
+		batch_durable(b);
+	while ((r = TAILQ_FIRST(&all->handed)) != NULL && r->commit <= commit) {
+		outputs_become(r, WRITTEN);
+		wipe(&r->outputs);
+	}
+	while (n < all->n_removing && all->removals[n].commit <= commit)
+		n++;
+	all->n_removing -= n;
+	all->n_removals -= n;
+	if (n && all->n_removals)
+		memmove(all->removals, all->removals + n, all->n_removals * sizeof *all->removals);
+}
+
+/* From the last to the first, so that each list is in its old order again. */
+void journal_live_undone(struct journal_live *all)
 {
 	struct batch *b;
 	struct record *r;
 
-	if (!all->is_writing)
-		return;
-	all->is_writing = false;
-	while ((b = TAILQ_FIRST(&all->touched)) != NULL)
-		note_settled(b);
-	while ((b = TAILQ_FIRST(&all->fresh)) != NULL)
-		note_batch(b);
-	while ((r = TAILQ_FIRST(&all->decided)) != NULL)
-		note_outputs(r);
-	all->n_removals = 0;
-	all->settled_ms = INT64_MAX;
+	while ((b = TAILQ_LAST(&all->in_flight, batches)) != NULL) {
+		if (b->state == HANDED)
+			count_bytes(b->link, b->row.from, 0, b->row.size);
+		batch_become(b, b->state == HANDED ? FRESH : TOUCHED);
+	}
+	while ((r = TAILQ_LAST(&all->handed, records)) != NULL) {
+		count_bytes(r->link, r->row.from, 0, r->row.size);
+		outputs_become(r, DUE);
+	}
+	all->n_removing = 0;
 }
 
 void journal_live_give_up(struct journal_live *all)
 {
 	struct batch *b;
 
+	assert(TAILQ_EMPTY(&all->in_flight));
 	drop_settled(all);
 	while ((b = TAILQ_FIRST(&all->fresh)) != NULL) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 		close_batch(b);
-		b->state = LOST;
+		keep_buf(all, &b->plain);
+		batch_become(b, LOST);
 	}
 }
 
@@ -566,7 +731,7 @@ static bool wants(void *ctx, const struct journal_row *row, const struct journal
 	x->batch->row.link = link->name;
 	x->batch->settled = *settled;
 	x->batch->state = STORED;
-	x->batch->n_left = n_left;
+	x->batch->n_left = x->batch->n_told = n_left;
 	x->batch->n_stored = row->n;
 	return true;
 }
@@ -582,7 +747,7 @@ static bool take(void *ctx, struct journal_entry *entry, struct journal_output *
 	r->since_ms = entry->since_ms;
 	r->batch = entry->batch ? x->batch : NULL;
 	r->index = entry->index;
-	r->is_written = entry->is_decided;
+	r->state = entry->is_decided ? WRITTEN : NOTED;
 	r->row.seq = entry->is_decided ? entry->seq : 0;
 	r->row.size = entry->size;
 	x->reader->take(link->ctx, r, entry, outputs, n);

@@ -2,9 +2,9 @@
  * what of each is in the journal, and what of it is still to be written there.
  *
  * A record is the `tag` of a message in its link.  What happens to records in a turn of the loop is
- * collected, and written in one go by journal_live_write(), with the changes of state of the same turn; it
- * stays due until journal_live_committed(), so that a transaction that did not fit on the disk can be tried
- * again.  A message that is settled in the turn in which it came is never written.
+ * collected, and written in one go by journal_live_write(), with the changes of state of the same turn, as
+ * part of a commit (store/commit.h).  It is kept until that is durable, so that it can be written again if
+ * the commit is undone.  A message that is settled in the turn in which it came is never written.
  *
  * Outputs come before record_decided(); until it is written, or settled, they are kept here, too.
  *
@@ -66,11 +66,15 @@ void record_settled(struct record *r);
 /* Only the memory of it goes: after a restart it is sent again. */
 void record_forget(struct record *r);
 
-/* Write what is due at `now_ms` (INT64_MAX: all) into the open transaction.  False: see journal.h. */
-bool journal_live_write(struct journal_live *all, int64_t now_ms, struct err *e);
-/* What journal_live_write() wrote is durable. */
-void journal_live_committed(struct journal_live *all);
-/* There is no room for messages that are due: they will not be written, and so must never be
+/* Write what is due at `now_ms` (INT64_MAX: all) into the open transaction, as part of `commit` (greater
+ * than all before).  False: see journal.h; what was written counts as in flight until
+ * journal_live_undone(). */
+bool journal_live_write(struct journal_live *all, uint64_t commit, int64_t now_ms, struct err *e);
+/* What was written as part of this commit and those before it is durable. */
+void journal_live_durable(struct journal_live *all, uint64_t commit);
+/* What is not durable was rolled back: all of it is due again. */
+void journal_live_undone(struct journal_live *all);
+/* None is in flight, and there is no room for messages that are due: they will not be written, and so must never be
  * acknowledged.  They are carried all the same; what they change in the state is written as usual. */
 void journal_live_give_up(struct journal_live *all);
 /* Is something due that must be durable before anything leaves? */
@@ -78,7 +82,7 @@ bool journal_live_has_news(const struct journal_live *all);
 /* When journal_live_write() wants to be called; INT64_MAX: never. */
 int64_t journal_live_deadline(const struct journal_live *all);
 
-/* Bytes in the journal: in all, and of messages of a link that came from a side. */
+/* Bytes in the journal, with those in flight: in all, and of messages of a link that came from a side. */
 uint64_t journal_live_bytes(const struct journal_live *all);
 uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side from);
 

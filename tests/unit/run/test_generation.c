@@ -39,9 +39,8 @@ TestSuite(generation, .init = set_up, .fini = tear_down);
 
 static void turn(void)
 {
-	bridge_commit();
-	for (size_t i = 0; i < storage.n_links; i++)
-		live_link_flush(lives[i], n_commits, now_ms);
+	bridge_hand_over();
+	bridge_let_out();
 }
 
 static void start(void)

@@ -23,6 +23,7 @@ static struct db *db;
 static struct journal_live *records;
 static struct journal_live_link *pump;
 static int64_t now_ms;
+static uint64_t n_commits;
 
 /* Records of this run that are not ended. */
 static struct record *mine[2000];
@@ -124,16 +125,20 @@ static void commit(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, INT64_MAX, &e) && db_commit(db, &e), "%s", e.text);
-	journal_live_committed(records);
+	n_commits++;
+	cr_assert(journal_live_write(records, n_commits, INT64_MAX, &e) && db_commit(db, &e), "%s",
+		  e.text);
+	journal_live_durable(records, n_commits);
 }
 
 static void turn(void)
 {
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, now_ms, &e) && db_commit(db, &e), "%s", e.text);
-	journal_live_committed(records);
+	n_commits++;
+	cr_assert(journal_live_write(records, n_commits, now_ms, &e) && db_commit(db, &e), "%s",
+		  e.text);
+	journal_live_durable(records, n_commits);
 }
 
 static bool wants_link(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
@@ -305,7 +310,7 @@ Test(journal, what_was_not_committed_is_not_there)
 	struct record *a = accept("t", "1");
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(records, now_ms, &e), "%s", e.text);
+	cr_assert(journal_live_write(records, ++n_commits, now_ms, &e), "%s", e.text);
 	forgotten(a);
 	open_again();
 	expect_journal("pump", "");
@@ -420,7 +425,7 @@ Test(journal, a_change_of_state_and_its_message_are_one_transaction)
 	changes_put(&c, "m", "key", "1", false);
 	cr_assert(state_apply(db, "pump", &c, &e));
 	changes_fini(&c);
-	cr_expect_not(journal_live_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, ++n_commits, now_ms, &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_not(db_commit(db, &e));
 	forgotten(a);
@@ -679,9 +684,9 @@ Test(journal, what_did_not_fit_stays_due)
 	a = accept("t", "1");
 	output(a, "out", "x");
 	record_decided(a);
-	cr_expect_not(journal_live_write(records, now_ms, &e));
+	cr_expect_not(journal_live_write(records, ++n_commits, now_ms, &e));
 	cr_expect_not(db_commit(db, &e));
-	journal_live_committed(records); /* nothing was */
+	journal_live_undone(records);
 	settled(a);
 	a = accept("t", "2");
 	changes_put(&c, "m", "key", "1", false);

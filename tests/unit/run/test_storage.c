@@ -1,0 +1,146 @@
+/* Commits that are late, and a database that takes no more, around a live link between ports in memory. */
+#include <criterion/criterion.h>
+
+#include "store/db_inside.h"
+#include "unit/run/small_bridge.h"
+
+#define S_BOTH                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}', id: 'integer' },"                \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}', id: 'integer' }",         \
+		 "")
+#define N_BOTH                                                                                     \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 'n/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did/{id}' }",                        \
+		 "")
+
+static struct generation *g;
+
+static void set_up(void)
+{
+	world_init(&w);
+	bridge_make_parts();
+	g = bridge_generation("link", NULL, S_BOTH, N_BOTH);
+	bridge_start_link(g);
+	bridge_resume();
+	storage_start(&storage, now_ms);
+	buf_reset(&said);
+}
+
+static void tear_down(void)
+{
+	parts.is_closing = true;
+	live_link_free(lives[0]);
+	bridge_free_parts();
+	generation_free(g);
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(storage, .init = set_up, .fini = tear_down);
+
+static void hand_over(void)
+{
+	generation_run(g);
+	bridge_hand_over();
+}
+
+static void turn_at(const char *wanted, int line)
+{
+	hand_over();
+	bridge_let_out();
+	expect_said_at(wanted, line);
+}
+#define turn(wanted) turn_at(wanted, __LINE__)
+
+Test(storage, messages_are_taken_and_translated_while_commits_are_in_flight)
+{
+	sends("south", "s/d/t", "{'a':1}");
+	hand_over();
+	sends("south", "s/d/t", "{'a':2}");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	hand_over();
+	expect("");
+	cr_expect_eq(live_link_counters(lives[0], FLOW_UP)->received, 2);
+	bridge_let_out();
+	expect("south acks 1\nsouth acks 1\nsouth s/d/do/1 {\"name\":\"x\"}\n"
+	       "north n/d/t {\"a\":1}\nnorth acks 1\nnorth n/d/t {\"a\":2}\n");
+}
+
+/* --- a database that takes no more --------------------------------------------------------- */
+
+/* It may grow by this many pages from now on, of 4096 bytes each. */
+static void set_room(int n_pages)
+{
+	static char sql[2][64];
+	static int turn_of;
+	struct err e = { 0 };
+	sqlite3_stmt *count = db_statement(parts.db, "PRAGMA page_count", &e), *set;
+	int n;
+
+	cr_assert_eq(sqlite3_step(count), SQLITE_ROW);
+	n = sqlite3_column_int(count, 0);
+	db_release(count);
+	snprintf(sql[turn_of], sizeof sql[0], "PRAGMA max_page_count = %d", n + n_pages);
+	set = db_statement(parts.db, sql[turn_of++], &e);
+	cr_assert_eq(sqlite3_step(set), SQLITE_ROW);
+	db_release(set);
+}
+
+/* A body with this beginning, and much space in it. */
+static void send_large(const char *name, const char *topic, const char *begin, size_t n)
+{
+	char *large = mem_alloc(n);
+
+	memset(large, ' ', n);
+	memcpy(large, begin, strlen(begin));
+	large[n - 1] = '}';
+	sends_bytes(name, topic, large, n);
+	free(large);
+}
+
+Test(storage,
+     what_does_not_fit_is_given_up_with_those_in_flight_and_carried_without_acknowledgement)
+{
+	set_room(8);
+	send_large("south", "s/d/t", "{\"a\":1", 4096);
+	hand_over();
+	send_large("south", "s/d/t", "{\"a\":1", 40960);
+	hand_over();
+	expect("south retract\nnorth retract\nsouth hold\nnorth hold\nnorth visit\n");
+	bridge_let_out();
+	expect("north n/d/t \n");
+	goes("north"); /* it is held: the first waits for a visit */
+	comes("north");
+	turn("north n/d/t \nnorth n/d/t \n");
+	takes("north");
+	takes("north");
+	turn("");
+	cr_expect_eq(live_link_counters(lives[0], FLOW_UP)->delivered, 2);
+	cr_expect_eq(live_link_journal_bytes(lives[0]), 0);
+}
+
+Test(storage, a_change_of_state_that_does_not_fit_is_waited_for)
+{
+	set_room(1);
+	send_large("north", "n/d/do/7", "{\"name\":\"x\"", 40960);
+	hand_over();
+	bridge_let_out();
+	expect("south retract\nnorth retract\nsouth hold\nnorth hold\nsouth visit\n");
+	cr_expect_eq(storage_durable(&storage), 0);
+	turn("");
+	turn("");
+	set_room(1000);
+	turn("south s/d/do/1 \n");
+	cr_expect_gt(storage_durable(&storage), 0);
+	takes("south");
+	now_ms += 1000;
+	turn("");
+	storage_step(&storage, now_ms);
+	expect("south release\nnorth release\n");
+	sends("south", "s/d/did/1", "{'status':'done'}");
+	turn("south acks 1\nnorth n/d/did/7 {\"status\":\"done\"}\n");
+}

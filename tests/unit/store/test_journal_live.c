@@ -1,0 +1,391 @@
+/* The life of batches and outputs over several commits; what one commit brings is in test_journal.c. */
+#include "store/journal_live.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/db_inside.h"
+#include "store/journal.h"
+
+#define NOW 1700000000000
+
+static char top[] = "/tmp/calque-journal-live-XXXXXX";
+static struct db *db;
+static struct journal_live *live;
+static struct journal_live_link *pump;
+static int64_t now_ms = NOW;
+static struct record *mine[64]; /* not settled */
+static size_t n_mine;
+
+static void open_again(void)
+{
+	struct err e = { 0 };
+
+	while (n_mine)
+		record_forget(mine[--n_mine]);
+	journal_live_free(live);
+	db_close(db);
+	db = db_open("dir", NULL, &e);
+	cr_assert(db, "%s", e.text);
+	live = journal_live_new(db, &e);
+	cr_assert(live, "%s", e.text);
+	pump = journal_live_link(live, "pump", NULL);
+}
+
+static void set_up(void)
+{
+	cr_assert_not_null(mkdtemp(top));
+	cr_assert_eq(chdir(top), 0);
+	open_again();
+}
+
+static void tear_down(void)
+{
+	char *rm = mem_printf("rm -rf %s", top);
+
+	while (n_mine)
+		record_forget(mine[--n_mine]);
+	journal_live_free(live);
+	db_close(db);
+	cr_expect_eq(system(rm), 0);
+	free(rm);
+}
+
+TestSuite(journal_live, .init = set_up, .fini = tear_down);
+
+static struct record *accept(const char *payload)
+{
+	struct message m = { .topic = mem_strdup("t"), .qos = 1 };
+	struct record *r;
+
+	message_set_payload(&m, payload, strlen(payload));
+	r = mine[n_mine++] = journal_live_accept(pump, SOUTH, &m, now_ms, now_ms);
+	message_fini(&m);
+	return r;
+}
+
+static void settle(struct record *r)
+{
+	for (size_t i = 0; i < n_mine; i++)
+		if (mine[i] == r) {
+			memmove(mine + i, mine + i + 1, (--n_mine - i) * sizeof *mine);
+			record_settled(r);
+			return;
+		}
+	cr_assert(false, "settled twice");
+}
+
+static void decide(struct record *r, const char *payload)
+{
+	struct message m = { .topic = mem_strdup("out"), .qos = 1 };
+
+	message_set_payload(&m, payload, strlen(payload));
+	record_output(r, NORTH, LANE_REPORT, &m);
+	message_fini(&m);
+	record_decided(r);
+}
+
+/* Settled ones, too. */
+static void write_as(uint64_t commit)
+{
+	struct err e = { 0 };
+
+	cr_assert(journal_live_write(live, commit, INT64_MAX, &e), "%s", e.text);
+}
+
+static void durable(uint64_t commit)
+{
+	struct err e = { 0 };
+
+	cr_assert(db_commit(db, &e), "%s", e.text);
+	journal_live_durable(live, commit);
+}
+
+static void undo(void)
+{
+	db_break(db);
+	cr_expect_not(db_commit(db, NULL));
+	journal_live_undone(live);
+}
+
+static bool wants_all(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
+{
+	(void)ctx, (void)row, (void)settled;
+	return true;
+}
+
+static bool note(void *ctx, struct journal_entry *entry, struct journal_output *outputs, size_t n,
+		 struct err *e)
+{
+	(void)e;
+	buf_append(ctx, entry->message.payload, entry->message.payload_len);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(ctx, ">");
+		buf_append(ctx, outputs[i].message.payload, outputs[i].message.payload_len);
+	}
+	buf_puts(ctx, " ");
+	return true;
+}
+
+/* What a restart would find, as "message>output", in its order. */
+static void expect_at(const char *wanted, int line)
+{
+	static const struct journal_reader reader = { .wants = wants_all, .take = note };
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	cr_assert(journal_load(db, &reader, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), wanted, "line %d: '%s'", line, buf_str(&got));
+	buf_fini(&got);
+}
+#define expect(wanted) expect_at(wanted, __LINE__)
+
+Test(journal_live, what_is_settled_in_its_turn_is_never_written)
+{
+	settle(accept("a"));
+	cr_expect_not(db_is_writing(db));
+	write_as(1);
+	cr_expect_not(db_is_writing(db), "there was nothing");
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, each_turn_is_written_while_the_last_one_is_in_flight)
+{
+	accept("a");
+	write_as(1);
+	accept("b");
+	write_as(2);
+	cr_expect_not(journal_live_has_news(live) && !db_is_writing(db));
+	durable(1);
+	accept("c");
+	write_as(3);
+	durable(3);
+	expect("a b c ");
+}
+
+Test(journal_live, what_is_settled_while_it_is_in_flight_is_marked_when_it_is_durable)
+{
+	struct record *a = accept("a");
+
+	accept("b");
+	write_as(1);
+	settle(a);
+	write_as(2);
+	expect("a b ");
+	cr_expect_eq(journal_live_deadline(live), INT64_MAX, "nothing of it is due yet");
+	durable(1);
+	cr_expect_eq(journal_live_deadline(live), 0);
+	write_as(3);
+	durable(3);
+	expect("b ");
+}
+
+Test(journal_live, a_row_goes_when_its_removal_is_durable)
+{
+	struct record *a = accept("a");
+
+	write_as(1);
+	durable(1);
+	cr_expect_gt(journal_live_bytes(live), 0);
+	settle(a);
+	write_as(2);
+	cr_expect_gt(journal_live_bytes(live), 0);
+	durable(2);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, what_is_settled_while_a_mark_is_in_flight_is_not_forgotten)
+{
+	struct record *a = accept("a"), *b = accept("b");
+
+	accept("c");
+	write_as(1);
+	durable(1);
+	settle(a);
+	write_as(2);
+	settle(b);
+	durable(2);
+	expect("b c ");
+	write_as(3);
+	durable(3);
+	expect("c ");
+}
+
+Test(journal_live, what_was_undone_is_written_again_in_its_order)
+{
+	struct record *a = accept("a"), *b;
+
+	write_as(1);
+	b = accept("b");
+	decide(b, "x");
+	write_as(2);
+	decide(a, "y");
+	accept("c");
+	undo();
+	cr_expect_eq(journal_live_bytes(live), 0);
+	expect("");
+	write_as(3);
+	durable(3);
+	expect("a>y b>x c ");
+	cr_expect_eq(journal_live_bytes(live), journal_live_link_bytes(pump, SOUTH));
+}
+
+Test(journal_live, what_was_settled_before_it_was_undone_is_not_written_again)
+{
+	struct record *a = accept("a"), *b = accept("b");
+
+	decide(b, "x");
+	write_as(1);
+	settle(a);
+	settle(b);
+	undo();
+	write_as(2);
+	durable(2);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, a_mark_or_removal_that_was_undone_is_due_again)
+{
+	struct record *a = accept("a"), *b = accept("b"), *c;
+
+	write_as(1);
+	c = accept("c");
+	decide(c, "x");
+	write_as(2);
+	durable(2);
+	settle(a);
+	settle(c);
+	write_as(3);
+	settle(b);
+	undo();
+	expect("a b c>x ");
+	write_as(4);
+	durable(4);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, outputs_that_are_settled_in_flight_are_removed_later)
+{
+	struct record *a = accept("a");
+
+	decide(a, "x");
+	write_as(1);
+	settle(a);
+	durable(1);
+	expect("a>x ");
+	write_as(2);
+	durable(2);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, what_is_given_up_is_never_written_and_takes_nothing_with_it)
+{
+	struct record *a = accept("a"), *b, *c;
+
+	write_as(1);
+	durable(1);
+	b = accept("b");
+	write_as(2);
+	c = accept("c");
+	settle(a);
+	undo();
+	journal_live_give_up(live);
+	cr_expect_not(journal_live_has_news(live));
+	decide(b, "x");
+	write_as(3);
+	durable(3);
+	expect(">x ");
+	settle(b);
+	settle(c);
+	write_as(4);
+	durable(4);
+	expect("");
+	accept("d");
+	write_as(5);
+	durable(5);
+	expect("d ");
+}
+
+Test(journal_live, what_is_forgotten_in_flight_stays_in_the_journal)
+{
+	accept("a");
+	write_as(1);
+	record_forget(mine[--n_mine]);
+	accept("b");
+	record_forget(mine[--n_mine]);
+	undo();
+	write_as(2);
+	durable(2);
+	expect("a ");
+}
+
+/* --- a restart ----------------------------------------------------------------------------- */
+
+static struct buf again;
+
+static void take_again(void *ctx, struct record *r, struct journal_entry *entry,
+		       struct journal_output *outputs, size_t n)
+{
+	(void)ctx, (void)outputs, (void)n;
+	buf_append(&again, entry->message.payload, entry->message.payload_len);
+	buf_puts(&again, entry->is_decided ? "! " : " ");
+	mine[n_mine++] = r;
+}
+
+static void note_orphans(const char *link, size_t n)
+{
+	buf_printf(&again, "%s:%zu ", link, n);
+}
+
+static void resume(const char *wanted)
+{
+	static const struct journal_live_reader reader = { take_again, note_orphans };
+	struct err e = { 0 };
+
+	buf_reset(&again);
+	cr_assert(journal_live_resume(live, &reader, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&again), wanted, "'%s'", buf_str(&again));
+	buf_fini(&again);
+}
+
+Test(journal_live, a_crash_finds_what_is_durable)
+{
+	accept("a");
+	decide(accept("b"), "x");
+	write_as(1);
+	durable(1);
+	accept("c");
+	write_as(2);
+	open_again();
+	resume("a b! ");
+	settle(mine[1]);
+	write_as(3);
+	durable(3);
+	expect("a ");
+}
+
+Test(journal_live, what_is_of_no_link_is_told_and_kept)
+{
+	struct message m = { .topic = "t", .payload = "z", .payload_len = 1, .qos = 1 };
+	struct journal_live_link *tank = journal_live_link(live, "tank", NULL);
+
+	accept("a");
+	mine[n_mine++] = journal_live_accept(tank, SOUTH, &m, now_ms, now_ms);
+	write_as(1);
+	durable(1);
+	open_again();
+	resume("a tank:1 ");
+	cr_expect_gt(journal_live_bytes(live), journal_live_link_bytes(pump, SOUTH));
+	expect("a z ");
+}
