@@ -77,6 +77,7 @@ static void expect_letters_at(uint64_t n, int line)
 	struct err e = { 0 };
 
 	commit(); /* they are stored with the next turn */
+	bridge_let_out();
 	cr_assert(deadletters_totals(deadletter_live_stored(parts.letters), &totals, &e));
 	cr_expect_eq(totals.count, n, "line %d: %llu", line, (unsigned long long)totals.count);
 }
