@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
 #include "conf/hostport.h"
 #include "conf/keys.h"
@@ -250,13 +251,13 @@ static void read_through(struct setting_load *ld, const config_setting_t *s, voi
 static enum kind known_kind(struct setting_load *ld, const config_setting_t *s, const char *name)
 {
 	enum kind kind = kind_of(name);
-	struct setting_guess guess = { 0 };
+	struct guess guess = { .wrong = name };
 	char *what;
 
 	if (kind != KIND_NONE)
 		return kind;
 	for (int k = 0; k < KINDS; k++)
-		setting_guess(&guess, name, kind_table[k].name);
+		guess_try(&guess, kind_table[k].name);
 	what = mem_printf("unknown kind \"%s\"", name);
 	setting_unknown(ld, s, what, &guess);
 	free(what);

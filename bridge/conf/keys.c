@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/guess.h"
 #include "base/mem.h"
 #include "conf/setting.h"
 
@@ -126,11 +127,11 @@ void keys_read(struct setting_load *ld, const config_setting_t *s, const struct 
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *child = config_setting_get_elem(s, (unsigned)i);
 		const char *name = config_setting_name(child);
-		struct setting_guess guess = { 0 };
+		struct guess guess = { .wrong = name };
 		const struct key *k = keys;
 
 		for (; k->name && strcmp(k->name, name) != 0; k++)
-			setting_guess(&guess, name, k->name);
+			guess_try(&guess, k->name);
 		if (k->name)
 			read_value(ld, child, k, base);
 		else

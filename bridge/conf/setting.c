@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
 
 #define SECRET_MAX 65535 /* what an MQTT string holds */
@@ -129,43 +130,8 @@ void setting_wrong_type(struct setting_load *ld, const config_setting_t *s, cons
 	setting_mistake(ld, s, "%s is wanted, not %s", wanted, words[config_setting_type(s)]);
 }
 
-/* How many letters must be changed, added or dropped to make `b` of `a`; names are short. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t row[SETTING_NAME_MAX + 1], n = strlen(b);
-
-	if (n > SETTING_NAME_MAX || strlen(a) > SETTING_NAME_MAX)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0]++;
-
-		for (size_t j = 1; j <= n; j++) {
-			size_t best = diagonal + (tolower((unsigned char)a[i]) !=
-						  tolower((unsigned char)b[j - 1]));
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n];
-}
-
-void setting_guess(struct setting_guess *g, const char *word, const char *candidate)
-{
-	size_t d = edit_distance(word, candidate);
-
-	if (d <= 2 && 2 * d < strlen(candidate) && (!g->best || d < g->distance))
-		*g = (struct setting_guess){ candidate, d };
-}
-
 void setting_unknown(struct setting_load *ld, const config_setting_t *s, const char *what,
-		     const struct setting_guess *g)
+		     const struct guess *g)
 {
 	if (g->best)
 		setting_mistake(ld, s, "%s; did you mean \"%s\"?", what, g->best);

@@ -14,6 +14,7 @@
 
 #include <libconfig.h>
 
+struct guess;
 struct report;
 
 #define SETTING_NAME_MAX 64
@@ -34,15 +35,9 @@ void setting_mistake_in(struct setting_load *ld, const config_setting_t *group, 
 			const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void setting_wrong_type(struct setting_load *ld, const config_setting_t *s, const char *wanted);
 
-/* What somebody who wrote a wrong word may have meant: try all candidates on one zeroed guess. */
-struct setting_guess {
-	const char *best; /* NULL: nothing is close */
-	size_t distance;
-};
-void setting_guess(struct setting_guess *g, const char *word, const char *candidate);
 /* The mistake `what`, with the guess behind if there is one. */
 void setting_unknown(struct setting_load *ld, const config_setting_t *s, const char *what,
-		     const struct setting_guess *g);
+		     const struct guess *g);
 
 /* `path` as seen from the file's directory.  Caller frees. */
 char *setting_path(const struct setting_load *ld, const char *path);

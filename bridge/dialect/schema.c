@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "message/kind.h"
@@ -72,78 +73,31 @@ void schema_hint(struct schema_reader *r, const char *fmt, ...)
 
 /* Names that may have been meant */
 
-static size_t least(size_t a, size_t b, size_t c)
+/* Behind a wrong word: the one that was meant, or all there are. */
+static const char *hint_at(const struct guess *g, struct buf *all)
 {
-	size_t m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* How many letters were added, left out, changed or (once) swapped; long names: far too many. */
-static size_t distance(const char *a, const char *b)
-{
-	enum { LONGEST = 40 };
-	size_t row[3][LONGEST + 1], n = strlen(a), m = strlen(b);
-
-	if (n > LONGEST || m > LONGEST)
-		return LONGEST;
-	for (size_t j = 0; j <= m; j++)
-		row[0][j] = j;
-	for (size_t i = 1; i <= n; i++) {
-		size_t *cur = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
-
-		cur[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			cur[j] = least(cur[j - 1] + 1, up[j] + 1,
-				       up[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    up2[j - 2] + 1 < cur[j])
-				cur[j] = up2[j - 2] + 1;
-		}
+	if (g->best) {
+		buf_reset(all);
+		buf_printf(all, " (did you mean \"%s\"?)", g->best);
 	}
-	return row[n % 3][m];
+	return buf_str(all);
 }
 
-struct guess {
-	const char *wrong, *best;
-	size_t distance;
-};
-
-static void guess_try(struct guess *g, const char *name)
+static void add_choice(struct guess *g, struct buf *all, const char *name)
 {
-	size_t len = strlen(g->wrong);
-	size_t d = len >= 3 && strncmp(name, g->wrong, len) == 0 ? 1 : distance(g->wrong, name);
-
-	if (d < g->distance) {
-		g->distance = d;
-		g->best = name;
-	}
-}
-
-/* A guess is worth saying, instead of all there is, when most letters are right. */
-static void guess_put(const struct guess *g, struct buf *out)
-{
-	if (!g->best || g->distance > 2 || 3 * g->distance > strlen(g->wrong))
-		return;
-	buf_reset(out);
-	buf_printf(out, " (did you mean \"%s\"?)", g->best);
+	guess_try(g, name);
+	buf_printf(all, "%s%s", all->len ? ", " : ": one of ", name);
 }
 
 static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name)
 {
-	struct guess g = { name, NULL, SIZE_MAX };
+	struct guess g = { .wrong = name };
 	struct buf text = { 0 };
 
-	for (size_t i = 0; i < schema->n_keys; i++) {
-		const struct schema_key *key = &schema->keys[i];
-
-		if (key->type == SCHEMA_REFUSED)
-			continue;
-		guess_try(&g, key->name);
-		buf_printf(&text, "%s%s", text.len ? ", " : ": one of ", key->name);
-	}
-	guess_put(&g, &text);
-	schema_mistake(r, "unknown key \"%s\"%s", name, buf_str(&text));
+	for (size_t i = 0; i < schema->n_keys; i++)
+		if (schema->keys[i].type != SCHEMA_REFUSED)
+			add_choice(&g, &text, schema->keys[i].name);
+	schema_mistake(r, "unknown key \"%s\"%s", name, hint_at(&g, &text));
 	buf_fini(&text);
 }
 
@@ -270,7 +224,7 @@ bool schema_find_word(struct schema_reader *r, const struct schema_word *words, 
 		      const struct schema_word **word)
 {
 	const char *s = json_object_get_string(value);
-	struct guess g = { s, NULL, SIZE_MAX };
+	struct guess g = { .wrong = s };
 	struct buf text = { 0 };
 
 	*word = NULL;
@@ -279,12 +233,10 @@ bool schema_find_word(struct schema_reader *r, const struct schema_word *words, 
 	for (const struct schema_word *w = words; w->name && !*word; w++) {
 		if (strcmp(w->name, s) == 0)
 			*word = w;
-		guess_try(&g, w->name);
-		buf_printf(&text, "%s%s", w == words ? ": one of " : ", ", w->name);
+		add_choice(&g, &text, w->name);
 	}
-	guess_put(&g, &text);
 	if (!*word)
-		schema_mistake(r, "unknown word \"%s\"%s", s, buf_str(&text));
+		schema_mistake(r, "unknown word \"%s\"%s", s, hint_at(&g, &text));
 	buf_fini(&text);
 	return true;
 }
@@ -305,23 +257,20 @@ static bool set_kind(struct schema_reader *r, const struct schema_key *key, void
 		     json_object *value)
 {
 	const char *s = json_object_get_string(value);
-	struct guess g = { s, NULL, SIZE_MAX };
+	struct guess g = { .wrong = s };
 	struct buf text = { 0 };
+	enum kind kind;
 
 	(void)key;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	for (int k = 0; k < KINDS; k++) {
-		if (strcmp(kind_name((enum kind)k), s) == 0) {
-			*(enum kind *)member = (enum kind)k;
-			goto out;
-		}
-		guess_try(&g, kind_name((enum kind)k));
-		buf_printf(&text, "%s%s", k ? ", " : ": one of ", kind_name((enum kind)k));
-	}
-	guess_put(&g, &text);
-	schema_mistake(r, "unknown kind \"%s\"%s", s, buf_str(&text));
-out:
+	kind = kind_of(s);
+	for (int k = 0; kind == KIND_NONE && k < KINDS; k++)
+		add_choice(&g, &text, kind_name((enum kind)k));
+	if (kind == KIND_NONE)
+		schema_mistake(r, "unknown kind \"%s\"%s", s, hint_at(&g, &text));
+	else
+		*(enum kind *)member = kind;
 	buf_fini(&text);
 	return true;
 }
