@@ -83,22 +83,47 @@ static const char *hint_at(const struct guess *g, struct buf *all)
 	return buf_str(all);
 }
 
-static void add_choice(struct guess *g, struct buf *all, const char *name)
+static void add_choice(struct buf *all, const char *name)
 {
-	guess_try(g, name);
 	buf_printf(all, "%s%s", all->len ? ", " : ": one of ", name);
 }
 
-static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name)
+const struct schema_key *schema_find(const struct schema *schema, const char *name, struct guess *g)
 {
-	struct guess g = { .wrong = name };
-	struct buf text = { 0 };
+	*g = (struct guess){ .wrong = name };
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *key = &schema->keys[i];
+
+		if (strcmp(key->name, name) == 0)
+			return key;
+		if (key->type != SCHEMA_REFUSED)
+			guess_try(g, key->name);
+	}
+	return NULL;
+}
+
+const struct schema_word *schema_word_of(const struct schema_word *words, const char *name,
+					 struct guess *g)
+{
+	*g = (struct guess){ .wrong = name };
+	for (; words->name; words++) {
+		if (strcmp(words->name, name) == 0)
+			return words;
+		guess_try(g, words->name);
+	}
+	return NULL;
+}
+
+static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name,
+			const struct guess *g)
+{
+	struct buf all = { 0 };
 
 	for (size_t i = 0; i < schema->n_keys; i++)
 		if (schema->keys[i].type != SCHEMA_REFUSED)
-			add_choice(&g, &text, schema->keys[i].name);
-	schema_mistake(r, "unknown key \"%s\"%s", name, hint_at(&g, &text));
-	buf_fini(&text);
+			add_choice(&all, schema->keys[i].name);
+	schema_mistake(r, "unknown key \"%s\"%s", name, hint_at(g, &all));
+	buf_fini(&all);
 }
 
 /* Types.  A setter returns false when the value has the wrong type; any other mistake it reports
@@ -199,7 +224,7 @@ static bool set_integer(struct schema_reader *r, const struct schema_key *key, v
 	if (!json_object_is_type(value, json_type_int))
 		return false;
 	if (n < key->min || n > key->max)
-		schema_mistake(r, "must be from %d to %d", key->min, key->max);
+		schema_mistake(r, "must be from %d to %d", (int)key->min, (int)key->max);
 	else
 		*(int *)member = (int)n;
 	return true;
@@ -224,20 +249,18 @@ bool schema_find_word(struct schema_reader *r, const struct schema_word *words, 
 		      const struct schema_word **word)
 {
 	const char *s = json_object_get_string(value);
-	struct guess g = { .wrong = s };
-	struct buf text = { 0 };
+	struct buf all = { 0 };
+	struct guess g;
 
 	*word = NULL;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	for (const struct schema_word *w = words; w->name && !*word; w++) {
-		if (strcmp(w->name, s) == 0)
-			*word = w;
-		add_choice(&g, &text, w->name);
-	}
+	*word = schema_word_of(words, s, &g);
+	for (; words->name; words++)
+		add_choice(&all, words->name);
 	if (!*word)
-		schema_mistake(r, "unknown word \"%s\"%s", s, hint_at(&g, &text));
-	buf_fini(&text);
+		schema_mistake(r, "unknown word \"%s\"%s", s, hint_at(&g, &all));
+	buf_fini(&all);
 	return true;
 }
 
@@ -248,7 +271,9 @@ static bool set_word(struct schema_reader *r, const struct schema_key *key, void
 
 	if (!schema_find_word(r, key->words, value, &word))
 		return false;
-	if (word)
+	if (word && key->type == SCHEMA_SWITCH)
+		*(bool *)member = word->value;
+	else if (word)
 		memcpy(member, &word->value, sizeof word->value); /* an enum is as wide as int */
 	return true;
 }
@@ -258,20 +283,22 @@ static bool set_kind(struct schema_reader *r, const struct schema_key *key, void
 {
 	const char *s = json_object_get_string(value);
 	struct guess g = { .wrong = s };
-	struct buf text = { 0 };
+	struct buf all = { 0 };
 	enum kind kind;
 
 	(void)key;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
 	kind = kind_of(s);
-	for (int k = 0; kind == KIND_NONE && k < KINDS; k++)
-		add_choice(&g, &text, kind_name((enum kind)k));
+	for (int k = 0; kind == KIND_NONE && k < KINDS; k++) {
+		guess_try(&g, kind_name((enum kind)k));
+		add_choice(&all, kind_name((enum kind)k));
+	}
 	if (kind == KIND_NONE)
-		schema_mistake(r, "unknown kind \"%s\"%s", s, hint_at(&g, &text));
+		schema_mistake(r, "unknown kind \"%s\"%s", s, hint_at(&g, &all));
 	else
 		*(enum kind *)member = kind;
-	buf_fini(&text);
+	buf_fini(&all);
 	return true;
 }
 
@@ -344,7 +371,7 @@ static bool set_group(struct schema_reader *r, const struct schema_key *key, voi
 static bool set_own(struct schema_reader *r, const struct schema_key *key, void *member,
 		    json_object *value)
 {
-	return key->set(r, member, value);
+	return key->set.json(r, member, value);
 }
 
 static bool refuse(struct schema_reader *r, const struct schema_key *key, void *member,
@@ -367,6 +394,7 @@ static const struct {
 	[SCHEMA_INTEGER] = { set_integer, "an integer" },
 	[SCHEMA_COUNT] = { set_count, "an integer" },
 	[SCHEMA_WORD] = { set_word, "a string" },
+	[SCHEMA_SWITCH] = { set_word, "a string" },
 	[SCHEMA_KIND] = { set_kind, "the name of a kind" },
 	[SCHEMA_TOPIC] = { set_topic, "a string, the topic" },
 	[SCHEMA_TEXTS] = { set_texts, "an object of strings" },
@@ -377,14 +405,6 @@ static const struct {
 };
 
 /* Objects */
-
-static const struct schema_key *find_key(const struct schema *schema, const char *name)
-{
-	for (size_t i = 0; i < schema->n_keys; i++)
-		if (strcmp(schema->keys[i].name, name) == 0)
-			return &schema->keys[i];
-	return NULL;
-}
 
 static void read_key(struct schema_reader *r, const struct schema_key *key, void *into,
 		     json_object *value)
@@ -400,12 +420,13 @@ void schema_read(struct schema_reader *r, const struct schema *schema, void *int
 		 json_object *object)
 {
 	json_object_object_foreach (object, name, value) {
-		const struct schema_key *key = find_key(schema, name);
+		struct guess g;
+		const struct schema_key *key = schema_find(schema, name, &g);
 
 		if (key)
 			read_key(r, key, into, value);
 		else
-			unknown_key(r, schema, name);
+			unknown_key(r, schema, name, &g);
 	}
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct schema_key *key = &schema->keys[i];
