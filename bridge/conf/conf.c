@@ -12,10 +12,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
+#include "conf/conf_schema.h"
+#include "conf/conf_value.h"
 #include "conf/hostport.h"
-#include "conf/keys.h"
-#include "conf/setting.h"
 
 #define TEN_YEARS_S (INT64_C(10) * 366 * 86400)
 
@@ -31,14 +32,12 @@ static void put_fraction(double v, char *out, size_t size)
 	}
 }
 
-static void read_vars(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_vars(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct vars *vars = at;
 
-	if (!config_setting_is_group(s)) {
-		setting_wrong_type(ld, s, "a group { }");
-		return;
-	}
+	if (!config_setting_is_group(s))
+		return false;
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *v = config_setting_get_elem(s, (unsigned)i);
 		bool is_secret = false;
@@ -50,16 +49,17 @@ static void read_vars(struct setting_load *ld, const config_setting_t *s, void *
 		} else if (config_setting_type(v) == CONFIG_TYPE_FLOAT) {
 			put_fraction(config_setting_get_float(v), number, sizeof number);
 			text = mem_strdup(number);
-		} else if (setting_is_integer(v)) {
-			if (setting_integer(ld, v, &integer))
+		} else if (conf_value_is_integer(v)) {
+			if (conf_value_integer(r, v, &integer))
 				text = mem_printf("%lld", (long long)integer);
 		} else {
-			text = setting_resolve(ld, v, &is_secret);
+			text = conf_value_resolve(r, v, &is_secret);
 		}
 		if (text)
 			vars_set(vars, config_setting_name(v), text, is_secret);
-		setting_free_secret(text);
+		conf_value_free_secret(text);
 	}
+	return true;
 }
 
 /* ---- Urls ---- */
@@ -74,59 +74,61 @@ static const char *parse_url(const char *rest, struct conf_session *session)
 	return hostport_split(rest, &session->host, &session->port);
 }
 
-static void read_url(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_url(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf_session *session = at;
-	const char *url = setting_filled_text(ld, s), *wrong;
+	const char *url = conf_value_filled_text(r, s), *wrong;
 	int scheme;
 
 	if (!url)
-		return;
+		return true;
 	scheme = (int)strcspn(url, ":/@ ");
 	if (strncmp(url + scheme, "://", 3) != 0) {
-		setting_mistake(ld, s,
-				"no url: mqtt://HOST[:PORT] or mqtts://HOST[:PORT] is wanted");
-		return;
+		conf_value_mistake(r, s,
+				   "no url: mqtt://HOST[:PORT] or mqtts://HOST[:PORT] is wanted");
+		return true;
 	}
 	session->is_tls = scheme == 5 && strncasecmp(url, "mqtts", 5) == 0;
 	if (!session->is_tls && !(scheme == 4 && strncasecmp(url, "mqtt", 4) == 0)) {
-		setting_mistake(ld, s, "unknown scheme \"%.*s\" (mqtt:// or mqtts://)",
-				scheme > 16 ? 16 : scheme, url);
-		return;
+		conf_value_mistake(r, s, "unknown scheme \"%.*s\" (mqtt:// or mqtts://)",
+				   scheme > 16 ? 16 : scheme, url);
+		return true;
 	}
 	wrong = parse_url(url + scheme + 3, session);
 	if (!wrong && session->port == 0)
 		wrong = "port 0 cannot be connected to";
 	if (wrong)
-		setting_mistake(ld, s, "%s", wrong);
+		conf_value_mistake(r, s, "%s", wrong);
 	else
 		session->url = mem_strdup(url);
+	return true;
 }
 
-static void read_admin(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_admin(struct conf_reader *r, void *at, const config_setting_t *s)
 {
-	const char *text = setting_text(ld, s), *wrong = NULL;
+	const char *text = conf_value_text(r, s), *wrong = NULL;
 	char **admin = at, *host = NULL;
 	int port = -1;
 
 	if (!text)
-		return;
+		return true;
 	if (*text)
 		wrong = hostport_split(text, &host, &port);
 	if (*text && !wrong && port < 0)
 		wrong = "HOST:PORT is wanted, or \"\" for off";
 	free(host);
 	if (wrong) {
-		setting_mistake(ld, s, "%s", wrong);
-		return;
+		conf_value_mistake(r, s, "%s", wrong);
+		return true;
 	}
 	free(*admin);
 	*admin = mem_strdup(text);
+	return true;
 }
 
 /* ---- Sessions ---- */
 
-static void check_tls_file(struct setting_load *ld, const config_setting_t *tls, const char *key,
+static void check_tls_file(struct conf_reader *r, const config_setting_t *tls, const char *key,
 			   const char *path, bool may_be_directory, bool must_be_private)
 {
 	const config_setting_t *s = config_setting_get_member(tls, key);
@@ -135,103 +137,103 @@ static void check_tls_file(struct setting_load *ld, const config_setting_t *tls,
 	if (!s || !path)
 		return;
 	if (stat(path, &st) != 0 || access(path, R_OK) != 0)
-		setting_mistake(ld, s, "%s: %s", path, strerror(errno));
+		conf_value_mistake(r, s, "%s: %s", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode) && !(may_be_directory && S_ISDIR(st.st_mode)))
-		setting_mistake(ld, s, "%s is no file", path);
+		conf_value_mistake(r, s, "%s is no file", path);
 	else if (must_be_private)
-		setting_is_private(ld, s, "", path, &st);
+		conf_value_is_private(r, s, "", path, &st);
 }
 
-static void check_tls(struct setting_load *ld, const config_setting_t *tls,
+static void check_tls(struct conf_reader *r, const config_setting_t *tls,
 		      const struct conf_session *session)
 {
 	bool has_cert = config_setting_get_member(tls, "cert");
 	bool has_key = config_setting_get_member(tls, "key");
 
 	if (session->url && !session->is_tls)
-		setting_mistake(ld, tls,
-				"the url is mqtt://, which does not encrypt (mqtts:// does)");
+		conf_value_mistake(r, tls,
+				   "the url is mqtt://, which does not encrypt (mqtts:// does)");
 	if (has_cert && !has_key)
-		setting_mistake_in(ld, tls, "key", "is missing, there is a cert");
+		conf_value_mistake_in(r, tls, "key", "is missing, there is a cert");
 	if (has_key && !has_cert)
-		setting_mistake_in(ld, tls, "cert", "is missing, there is a key");
-	check_tls_file(ld, tls, "ca", session->tls.ca, true, false);
-	check_tls_file(ld, tls, "cert", session->tls.cert, false, false);
-	check_tls_file(ld, tls, "key", session->tls.key, false, true);
+		conf_value_mistake_in(r, tls, "cert", "is missing, there is a key");
+	check_tls_file(r, tls, "ca", session->tls.ca, true, false);
+	check_tls_file(r, tls, "cert", session->tls.cert, false, false);
+	check_tls_file(r, tls, "key", session->tls.key, false, true);
 }
 
-#define AT(member) .at = offsetof(struct conf_session, member)
-static const struct key tls_keys[] = {
-	{ "ca", KEY_PATH, AT(tls.ca) },
-	{ "cert", KEY_PATH, AT(tls.cert) },
-	{ "key", KEY_PATH, AT(tls.key) },
-	{ "server_name", KEY_TEXT, AT(tls.server_name) },
-	{ 0 },
+#define AT(member) .offset = offsetof(struct conf_session, member)
+static const struct schema_key tls_keys[] = {
+	{ "ca", SCHEMA_PATH, AT(tls.ca) },
+	{ "cert", SCHEMA_PATH, AT(tls.cert) },
+	{ "key", SCHEMA_PATH, AT(tls.key) },
+	{ "server_name", SCHEMA_TEXT, AT(tls.server_name) },
 };
-static const struct key provision_keys[] = {
-	{ "key", KEY_SECRET, AT(provision.key) },
-	{ "secret", KEY_SECRET, AT(provision.secret) },
-	{ "name", KEY_SECRET, AT(provision.name) },
-	{ 0 },
+static const struct schema tls_schema = SCHEMA_OF(tls_keys);
+static const struct schema_key provision_keys[] = {
+	{ "key", SCHEMA_SECRET, AT(provision.key) },
+	{ "secret", SCHEMA_SECRET, AT(provision.secret) },
+	{ "name", SCHEMA_SECRET, AT(provision.name) },
 };
-static const struct key connections_keys[] = {
-	{ "max", KEY_INT, AT(connections.max), KEY_RANGE(1, 1000000, 0) },
-	{ "per_second", KEY_INT, AT(connections.per_second), KEY_RANGE(1, 100000, 0) },
-	{ 0 },
+static const struct schema provision_schema = SCHEMA_OF(provision_keys);
+static const struct schema_key connections_keys[] = {
+	{ "max", SCHEMA_INTEGER, AT(connections.max), CONF_RANGE(1, 1000000, 0) },
+	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 0) },
 };
-static const struct key session_keys[] = {
-	{ "dialect", KEY_NAME, AT(dialect), .is_required = true },
-	{ "url", KEY_OWN, .read = read_url, .is_required = true },
-	{ "vars", KEY_OWN, AT(vars), .read = read_vars },
-	{ "username", KEY_SECRET, AT(username) },
-	{ "password", KEY_SECRET, AT(password) },
-	{ "client_id", KEY_SECRET, AT(client_id) },
+static const struct schema connections_schema = SCHEMA_OF(connections_keys);
+static const struct schema_key session_keys[] = {
+	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true },
+	{ "url", SCHEMA_OWN, .set.conf = read_url, .is_required = true },
+	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars },
+	{ "username", SCHEMA_SECRET, AT(username) },
+	{ "password", SCHEMA_SECRET, AT(password) },
+	{ "client_id", SCHEMA_SECRET, AT(client_id) },
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
-	{ "keepalive", KEY_INT, AT(keepalive_s), KEY_RANGE(5, 65535, 60) },
-	{ "mqtt", KEY_INT, AT(mqtt), KEY_RANGE(4, 5, 0) },
-	{ "front_door", KEY_BOOL, AT(front_door) },
-	{ "tls", KEY_GROUP, .sub = tls_keys },
-	{ "provision", KEY_GROUP, .sub = provision_keys },
-	{ "connections", KEY_GROUP, .sub = connections_keys },
-	{ 0 },
+	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
+	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
+	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
+	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
+	{ "provision", SCHEMA_GROUP, .group = &provision_schema },
+	{ "connections", SCHEMA_GROUP, .group = &connections_schema },
 };
+static const struct schema session_schema = SCHEMA_OF(session_keys);
 #undef AT
 
-static void read_session(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_session(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf_session *session = at;
 	const config_setting_t *id, *tls;
 
 	session->line = config_setting_source_line(s);
-	session->file = setting_file(ld, s);
-	keys_read(ld, s, session_keys, session);
-	if (!config_setting_is_group(s))
-		return;
+	session->file = conf_value_file(r, s);
+	if (!conf_schema_read(r, &session_schema, session, s))
+		return false;
 	tls = config_setting_get_member(s, "tls");
 	if (tls && config_setting_is_group(tls))
-		check_tls(ld, tls, session);
+		check_tls(r, tls, session);
 	id = config_setting_get_member(s, "client_id");
 	if (id && session->client_id && !*session->client_id)
-		setting_mistake(ld, id, "must not be empty (the broker could keep nothing for us)");
+		conf_value_mistake(r, id,
+				   "must not be empty (the broker could keep nothing for us)");
+	return true;
 }
 
 /* ---- Links ---- */
 
-static const struct key through_keys[] = {
-	{ "name", KEY_NAME, .at = offsetof(struct conf_through, name), .is_required = true },
-	{ "vars", KEY_OWN, .at = offsetof(struct conf_through, vars), .read = read_vars },
-	{ 0 },
+static const struct schema_key through_keys[] = {
+	{ "name", SCHEMA_NAME, .offset = offsetof(struct conf_through, name), .is_required = true },
+	{ "vars", SCHEMA_OWN, .offset = offsetof(struct conf_through, vars),
+	  .set.conf = read_vars },
 };
+static const struct schema through_schema = SCHEMA_OF(through_keys);
 
-static void read_through(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_through(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf_link *link = at;
-	size_t n = 0;
+	size_t n = (size_t)config_setting_length(s);
 
-	if (config_setting_is_list(s) || config_setting_is_array(s))
-		n = (size_t)config_setting_length(s);
-	else
-		setting_wrong_type(ld, s, "a list ( )");
+	if (!config_setting_is_list(s) && !config_setting_is_array(s))
+		return false;
 	link->through = mem_zalloc(n * sizeof *link->through);
 	link->n_through = n;
 	for (size_t i = 0; i < n; i++) {
@@ -239,92 +241,92 @@ static void read_through(struct setting_load *ld, const config_setting_t *s, voi
 		struct conf_through *through = &link->through[i];
 
 		through->line = config_setting_source_line(one);
-		through->file = setting_file(ld, one);
-		if (config_setting_is_group(one))
-			keys_read(ld, one, through_keys, through);
-		else
-			through->name = setting_name(ld, one);
+		through->file = conf_value_file(r, one);
+		if (!conf_schema_read(r, &through_schema, through, one))
+			through->name = conf_value_name(r, one);
 	}
+	return true;
 }
 
-static enum kind known_kind(struct setting_load *ld, const config_setting_t *s, const char *name)
+static enum kind known_kind(struct conf_reader *r, const config_setting_t *s, const char *name)
 {
 	enum kind kind = kind_of(name);
-	struct setting_guess guess = { 0 };
+	struct guess guess = { .wrong = name };
 	char *what;
 
 	if (kind != KIND_NONE)
 		return kind;
 	for (int k = 0; k < KINDS; k++)
-		setting_guess(&guess, name, kind_table[k].name);
+		guess_try(&guess, kind_table[k].name);
 	what = mem_printf("unknown kind \"%s\"", name);
-	setting_unknown(ld, s, what, &guess);
+	conf_value_unknown(r, s, what, &guess);
 	free(what);
 	return KIND_NONE;
 }
 
-static void read_remap(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_remap(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	enum kind *remap = at;
 
-	if (!config_setting_is_group(s)) {
-		setting_wrong_type(ld, s, "a group { }");
-		return;
-	}
+	if (!config_setting_is_group(s))
+		return false;
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *one = config_setting_get_elem(s, (unsigned)i);
-		enum kind from = known_kind(ld, one, config_setting_name(one));
-		const char *text = setting_text(ld, one);
-		enum kind to = text ? known_kind(ld, one, text) : KIND_NONE;
+		enum kind from = known_kind(r, one, config_setting_name(one));
+		const char *text = conf_value_text(r, one);
+		enum kind to = text ? known_kind(r, one, text) : KIND_NONE;
 
 		if (from == KIND_NONE || to == KIND_NONE)
 			continue;
 		if (kind_table[from].flow != kind_table[to].flow)
-			setting_mistake(ld, one, "%s goes %s, %s goes %s", kind_name(from),
-					flow_name(kind_table[from].flow), kind_name(to),
-					flow_name(kind_table[to].flow));
+			conf_value_mistake(r, one, "%s goes %s, %s goes %s", kind_name(from),
+					   flow_name(kind_table[from].flow), kind_name(to),
+					   flow_name(kind_table[to].flow));
 		else
 			remap[from] = to;
 	}
+	return true;
 }
 
-#define AT(member) .at = offsetof(struct conf_link, member)
-static const char *const mode_words[] = { "live", "mirror", NULL };
-static const char *const unmatched_words[] = { "dead-letter", "drop", NULL };
-static_assert(sizeof(enum conf_mode) == sizeof(int) && MODE_LIVE == 0 && MODE_MIRROR == 1,
-	      "mode_words is in the order of the enum");
-static const struct key link_keys[] = {
-	{ "name", KEY_NAME, AT(name), .is_required = true },
-	{ "south", KEY_OWN, AT(side[SOUTH]), .read = read_session, .is_required = true },
-	{ "north", KEY_OWN, AT(side[NORTH]), .read = read_session, .is_required = true },
-	{ "mode", KEY_CHOICE, AT(mode), .words = mode_words },
-	{ "through", KEY_OWN, .read = read_through },
-	{ "remap", KEY_OWN, AT(remap), .read = read_remap },
-	{ "unmatched", KEY_SWITCH, AT(drop_unmatched), .words = unmatched_words },
-	{ "command_max_age", KEY_INT, AT(command_max_age_s), KEY_RANGE(1, TEN_YEARS_S, 60) },
-	{ "request_timeout", KEY_INT, AT(request_timeout_s), KEY_RANGE(1, 86400, 30) },
-	{ 0 },
+#define AT(member) .offset = offsetof(struct conf_link, member)
+static const struct schema_word modes[] = { { "live", MODE_LIVE },
+					    { "mirror", MODE_MIRROR },
+					    { 0 } };
+static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
+static const struct schema_key link_keys[] = {
+	{ "name", SCHEMA_NAME, AT(name), .is_required = true },
+	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .set.conf = read_session, .is_required = true },
+	{ "north", SCHEMA_OWN, AT(side[NORTH]), .set.conf = read_session, .is_required = true },
+	{ "mode", SCHEMA_WORD, AT(mode), .words = modes },
+	{ "through", SCHEMA_OWN, .what = "a list ( )", .set.conf = read_through },
+	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap },
+	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched },
+	{ "command_max_age", SCHEMA_INTEGER, AT(command_max_age_s),
+	  CONF_RANGE(1, TEN_YEARS_S, 60) },
+	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 30) },
 };
+static const struct schema link_schema = SCHEMA_OF(link_keys);
 #undef AT
 
 /* `before` are the links read so far, `link` stands right behind them. */
-static void read_link(struct setting_load *ld, const config_setting_t *s,
+static void read_link(struct conf_reader *r, const config_setting_t *s,
 		      const struct conf_link *before, struct conf_link *link)
 {
-	keys_set_defaults(link_keys, link);
+	conf_schema_preset(&link_schema, link);
 	for (int side = 0; side < SIDES; side++)
-		keys_set_defaults(session_keys, &link->side[side]);
+		conf_schema_preset(&session_schema, &link->side[side]);
 	for (int k = 0; k < KINDS; k++)
 		link->remap[k] = KIND_NONE;
 	link->line = config_setting_source_line(s);
-	keys_read(ld, s, link_keys, link);
+	if (!conf_schema_read(r, &link_schema, link, s))
+		conf_value_wrong_type(r, s, "a group { }");
 	if (!link->name)
 		return;
 	for (const struct conf_link *l = before; l < link; l++)
 		if (l->name && strcmp(l->name, link->name) == 0)
-			setting_mistake(ld, config_setting_get_member(s, "name"),
-					"the link of line %u is called \"%s\" too", l->line,
-					l->name);
+			conf_value_mistake(r, config_setting_get_member(s, "name"),
+					   "the link of line %u is called \"%s\" too", l->line,
+					   l->name);
 }
 
 static const struct conf_session *session_at(const struct conf *c, size_t i)
@@ -339,7 +341,7 @@ static bool is_same_client(const struct conf_session *a, const struct conf_sessi
 }
 
 /* Two sessions with one client id throw each other out of the broker for ever. */
-static void check_client_ids(struct setting_load *ld, const config_setting_t *links,
+static void check_client_ids(struct conf_reader *r, const config_setting_t *links,
 			     const struct conf *c)
 {
 	for (size_t i = 0; i < SIDES * c->n_links; i++) {
@@ -353,93 +355,93 @@ static void check_client_ids(struct setting_load *ld, const config_setting_t *li
 			continue;
 		link = config_setting_get_elem(links, (unsigned)(i / SIDES));
 		side = config_setting_get_member(link, side_name((enum side)(i % SIDES)));
-		setting_mistake(ld, config_setting_get_member(side, "client_id"),
-				"the session of line %u has the same at this broker",
-				session_at(c, j)->line);
+		conf_value_mistake(r, config_setting_get_member(side, "client_id"),
+				   "the session of line %u has the same at this broker",
+				   session_at(c, j)->line);
 	}
 }
 
-static void read_links(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_links(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf *c = at;
 
-	if (!config_setting_is_list(s)) {
-		setting_wrong_type(ld, s, "a list of groups ( { }, { } )");
-		return;
-	}
+	if (!config_setting_is_list(s))
+		return false;
 	if (config_setting_length(s) == 0)
-		setting_mistake(ld, s, "there is no link in it");
+		conf_value_mistake(r, s, "there is no link in it");
 	c->links = mem_zalloc((size_t)config_setting_length(s) * sizeof *c->links);
 	for (int i = 0; i < config_setting_length(s); i++)
-		read_link(ld, config_setting_get_elem(s, (unsigned)i), c->links,
+		read_link(r, config_setting_get_elem(s, (unsigned)i), c->links,
 			  &c->links[c->n_links++]);
-	check_client_ids(ld, s, c);
+	check_client_ids(r, s, c);
+	return true;
 }
 
 /* ---- The whole ---- */
 
-static void read_mappings(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_mappings(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct mapping_path *mappings = at;
 
-	if (!config_setting_is_list(s) && !config_setting_is_array(s)) {
-		setting_wrong_type(ld, s, "an array of directories [ ]");
-		return;
-	}
+	if (!config_setting_is_list(s) && !config_setting_is_array(s))
+		return false;
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *one = config_setting_get_elem(s, (unsigned)i);
-		const char *text = setting_filled_text(ld, one);
-		char *dir = text ? setting_path(ld, text) : NULL;
+		const char *text = conf_value_filled_text(r, one);
+		char *dir = text ? conf_value_path(r, text) : NULL;
 		struct stat st;
 
 		if (dir) {
 			if (stat(dir, &st) != 0)
-				setting_warning(ld, one, "%s: %s", dir, strerror(errno));
+				conf_value_warning(r, one, "%s: %s", dir, strerror(errno));
 			else if (!S_ISDIR(st.st_mode))
-				setting_mistake(ld, one, "%s is no directory", dir);
+				conf_value_mistake(r, one, "%s is no directory", dir);
 			mapping_path_add(mappings, dir);
 		}
 		free(dir);
 	}
+	return true;
 }
 
-#define AT(member) .at = offsetof(struct conf, member)
-static const char *const sync_words[] = { "off", "full", NULL };
-static const struct key journal_keys[] = {
-	{ "max_bytes", KEY_INT64, AT(journal.max_bytes),
-	  KEY_RANGE(1 << 16, 1LL << 50, CONF_DEFAULT_JOURNAL_BYTES) },
-	{ "max_age", KEY_INT, AT(journal.max_age_s),
-	  KEY_RANGE(1, TEN_YEARS_S, CONF_DEFAULT_JOURNAL_AGE_S) },
-	{ "sync", KEY_SWITCH, AT(journal.is_sync), .words = sync_words, .value = true },
-	{ 0 },
+#define AT(member) .offset = offsetof(struct conf, member)
+static const struct schema_word syncs[] = { { "off", false }, { "full", true }, { 0 } };
+static const struct schema_key journal_keys[] = {
+	{ "max_bytes", SCHEMA_INT64, AT(journal.max_bytes),
+	  CONF_RANGE(1 << 16, 1LL << 50, CONF_DEFAULT_JOURNAL_BYTES) },
+	{ "max_age", SCHEMA_INTEGER, AT(journal.max_age_s),
+	  CONF_RANGE(1, TEN_YEARS_S, CONF_DEFAULT_JOURNAL_AGE_S) },
+	{ "sync", SCHEMA_SWITCH, AT(journal.is_sync), .words = syncs, .preset = true },
 };
-static const struct key conf_keys[] = {
-	{ "state", KEY_PATH, AT(state), .text = "/var/lib/calque" },
-	{ "state_key", KEY_PATH, AT(state_key) },
-	{ "mappings", KEY_OWN, AT(mappings), .read = read_mappings },
-	{ "admin", KEY_OWN, AT(admin), .read = read_admin, .text = "" },
-	{ "journal", KEY_GROUP, .sub = journal_keys },
-	{ "workers", KEY_INT, AT(workers), KEY_RANGE(0, 256, 0) },
-	{ "devices", KEY_PATH, AT(devices) },
-	{ "links", KEY_OWN, .read = read_links, .is_required = true },
-	{ 0 },
+static const struct schema journal_schema = SCHEMA_OF(journal_keys);
+static const struct schema_key conf_keys[] = {
+	{ "state", SCHEMA_PATH, AT(state), .preset_text = "/var/lib/calque" },
+	{ "state_key", SCHEMA_PATH, AT(state_key) },
+	{ "mappings", SCHEMA_OWN, AT(mappings), .what = "an array of directories [ ]",
+	  .set.conf = read_mappings },
+	{ "admin", SCHEMA_OWN, AT(admin), .set.conf = read_admin, .preset_text = "" },
+	{ "journal", SCHEMA_GROUP, .group = &journal_schema },
+	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0) },
+	{ "devices", SCHEMA_PATH, AT(devices) },
+	{ "links", SCHEMA_OWN, .what = "a list of groups ( { }, { } )", .set.conf = read_links,
+	  .is_required = true },
 };
+static const struct schema conf_schema = SCHEMA_OF(conf_keys);
 #undef AT
 
-static void unreadable(struct setting_load *ld, const config_t *config)
+static void unreadable(struct conf_reader *r, const config_t *config)
 {
 	char *file;
 	int fd;
 
 	if (config_error_type(config) != CONFIG_ERR_FILE_IO) {
-		file = setting_file_named(ld, config_error_file(config));
-		report_error(ld->report, "%s:%d: %s", file, config_error_line(config),
+		file = conf_value_file_named(r, config_error_file(config));
+		report_error(r->report, "%s:%d: %s", file, config_error_line(config),
 			     config_error_text(config));
 		free(file);
 		return;
 	}
-	fd = open(ld->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* libconfig does not say why */
-	report_error(ld->report, "%s: %s", ld->path, fd < 0 ? strerror(errno) : "is no file");
+	fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* libconfig does not say why */
+	report_error(r->report, "%s: %s", r->path, fd < 0 ? strerror(errno) : "is no file");
 	if (fd >= 0)
 		close(fd);
 }
@@ -453,25 +455,25 @@ static char *dir_of(const char *path)
 	return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static struct conf *read_keys(const char *file, const struct key *keys, struct report *report)
+static struct conf *read_file(const char *file, const struct schema *schema, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
-	struct setting_load ld = { file, dir_of(file), report };
+	struct conf_reader r = { file, dir_of(file), report };
 	config_t config;
 	bool is_read;
 
 	c->file = mem_strdup(file);
-	keys_set_defaults(conf_keys, c);
+	conf_schema_preset(&conf_schema, c);
 	config_init(&config);
-	if (strcmp(ld.dir, ".") != 0)
-		config_set_include_dir(&config, ld.dir);
+	if (strcmp(r.dir, ".") != 0)
+		config_set_include_dir(&config, r.dir);
 	is_read = config_read_file(&config, file);
 	if (is_read)
-		keys_read(&ld, config_root_setting(&config), keys, c);
+		conf_schema_read(&r, schema, c, config_root_setting(&config));
 	else
-		unreadable(&ld, &config);
+		unreadable(&r, &config);
 	config_destroy(&config);
-	free(ld.dir);
+	free(r.dir);
 	if (is_read)
 		return c;
 	conf_free(c);
@@ -480,17 +482,18 @@ static struct conf *read_keys(const char *file, const struct key *keys, struct r
 
 struct conf *conf_read(const char *file, struct report *report)
 {
-	return read_keys(file, conf_keys, report);
+	return read_file(file, &conf_schema, report);
 }
 
-static void read_nothing(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_nothing(struct conf_reader *r, void *at, const config_setting_t *s)
 {
-	(void)ld;
+	(void)r;
 	(void)s;
 	(void)at;
+	return true;
 }
 
-static void read_link_names(struct setting_load *ld, const config_setting_t *s, void *at)
+static bool read_link_names(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf *c = at;
 	int n = config_setting_is_list(s) ? config_setting_length(s) : 0;
@@ -501,22 +504,24 @@ static void read_link_names(struct setting_load *ld, const config_setting_t *s, 
 		const config_setting_t *name = config_setting_get_member(link, "name");
 
 		if (name)
-			c->links[c->n_links++].name = setting_name(ld, name);
+			c->links[c->n_links++].name = conf_value_name(r, name);
 	}
+	return true;
 }
 
 struct conf *conf_read_state(const char *file, struct report *report)
 {
-	struct key keys[sizeof conf_keys / sizeof conf_keys[0]];
+	struct schema_key keys[SCHEMA_COUNT_OF(conf_keys)];
+	const struct schema schema = SCHEMA_OF(keys);
 	struct conf *c;
 
 	memcpy(keys, conf_keys, sizeof keys);
-	for (struct key *k = keys; k->name; k++)
-		if (k->read == read_links)
-			k->read = read_link_names;
+	for (struct schema_key *k = keys; k < keys + schema.n_keys; k++)
+		if (k->set.conf == read_links)
+			k->set.conf = read_link_names;
 		else if (strcmp(k->name, "state") != 0 && strcmp(k->name, "state_key") != 0)
-			*k = (struct key){ k->name, KEY_OWN, .read = read_nothing };
-	c = read_keys(file, keys, report);
+			*k = (struct schema_key){ k->name, SCHEMA_OWN, .set.conf = read_nothing };
+	c = read_file(file, &schema, report);
 	if (c && report->n_errors == 0)
 		return c;
 	conf_free(c);
@@ -531,7 +536,7 @@ static void session_fini(struct conf_session *s)
 			  s->tls.ca,  s->tls.cert, s->tls.key, s->tls.server_name };
 
 	for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-		setting_free_secret(secrets[i]);
+		conf_value_free_secret(secrets[i]);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
 	vars_fini(&s->vars);

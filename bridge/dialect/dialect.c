@@ -25,17 +25,6 @@ struct draft {
 
 static const struct schema_word session_owners[] = { { "device", true }, { "link", false }, { 0 } };
 
-static bool set_per(struct schema_reader *r, void *member, json_object *value)
-{
-	const struct schema_word *owner;
-
-	if (!schema_find_word(r, session_owners, value, &owner))
-		return false;
-	if (owner)
-		*(bool *)member = owner->value;
-	return true;
-}
-
 /* clang-format off */
 #define LOGIN_KEYS(at) \
 	{ "username", SCHEMA_TEXT, (at) + offsetof(struct login_template, username), \
@@ -64,10 +53,10 @@ static bool set_provisioning(struct schema_reader *r, void *member, json_object 
 #define DIALECT(member) .offset = offsetof(struct dialect, member)
 static const struct schema_key session_keys[] = {
 	LOGIN_KEYS(offsetof(struct dialect, session)),
-	{ "per", SCHEMA_OWN, DIALECT(session_per_device), .set = set_per,
-	  .like = SCHEMA_WORD, .words = session_owners, .what = "\"device\" or \"link\"",
+	{ "per", SCHEMA_SWITCH, DIALECT(session_per_device), .words = session_owners,
+	  .what = "\"device\" or \"link\"",
 	  .about = "\"device\" where each device logs in on its own, else \"link\" (default)" },
-	{ "provisioning", SCHEMA_OWN, .set = set_provisioning,
+	{ "provisioning", SCHEMA_OWN, .set.json = set_provisioning,
 	  .like = SCHEMA_GROUP, .group = &provisioning_schema, .what = "an object",
 	  .about = "how the short session logs in that asks for credentials" },
 };
@@ -143,18 +132,18 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "how to log in: {username, password, client_id, per, provisioning}" },
 	{ "vars", SCHEMA_TEXTS, DRAFT(d.defaults),
 	  .about = "variables that need not be set, with their values: {name: \"value\"}" },
-	{ "credentials", SCHEMA_OWN, DRAFT(d), .set = set_credentials,
+	{ "credentials", SCHEMA_OWN, DRAFT(d), .set.json = set_credentials,
 	  .like = SCHEMA_NAME, .is_list = true, .what = "an array of names of variables",
 	  .about = "the names of the variables that are secret: [\"token\"]" },
 	{ "limits", SCHEMA_GROUP, DRAFT(d), .group = &limits_schema,
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
-	{ "up", SCHEMA_OWN, DRAFT(shared[FLOW_UP]), .set = set_shared,
+	{ "up", SCHEMA_OWN, DRAFT(shared[FLOW_UP]), .set.json = set_shared,
 	  .like = SCHEMA_GROUP, .group = &dialect_shared_schema, .what = "an object of row keys",
 	  .about = "row keys of all rows whose messages come from devices" },
-	{ "down", SCHEMA_OWN, DRAFT(shared[FLOW_DOWN]), .set = set_shared,
+	{ "down", SCHEMA_OWN, DRAFT(shared[FLOW_DOWN]), .set.json = set_shared,
 	  .like = SCHEMA_GROUP, .group = &dialect_shared_schema, .what = "an object of row keys",
 	  .about = "row keys of all rows whose messages go to devices" },
-	{ "messages", SCHEMA_OWN, DRAFT(messages), .is_required = true, .set = set_messages,
+	{ "messages", SCHEMA_OWN, DRAFT(messages), .is_required = true, .set.json = set_messages,
 	  .like = SCHEMA_GROUP, .group = &dialect_row_schema, .is_list = true, .min = 1,
 	  .what = "an array of rows", .about = "the rows, [{kind, topic, ...}]" },
 };

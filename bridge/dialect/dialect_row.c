@@ -67,7 +67,7 @@ static bool set_reply(struct schema_reader *r, void *member, json_object *value)
 static const struct schema_key alias_keys[] = {
 	{ "topic", SCHEMA_TOPIC, offsetof(struct alias, topic), .is_required = true,
 	  .about = "the further topic, as a template" },
-	{ "reply", SCHEMA_OWN, offsetof(struct alias, reply), .set = set_reply,
+	{ "reply", SCHEMA_OWN, offsetof(struct alias, reply), .set.json = set_reply,
 	  .like = SCHEMA_TOPIC, .what = "a string, the topic of the reply",
 	  .about = "where the answer to a request that came here goes" },
 };
@@ -111,12 +111,12 @@ static bool set_also(struct schema_reader *r, void *member, json_object *value)
 	  .about = "the function that makes the payload; without it .body" }, \
 	{ "publish", SCHEMA_NAME, ROW(publish), \
 	  .about = "instead of write, a function that makes {payload, topic, properties}" }, \
-	{ "only", SCHEMA_OWN, .set = set_only, .like = SCHEMA_WORD, .words = ways, \
+	{ "only", SCHEMA_OWN, .set.json = set_only, .like = SCHEMA_WORD, .words = ways, \
 	  .what = "\"read\" or \"write\"", \
 	  .about = "\"read\" or \"write\": the row is for one way alone" }, \
 	{ "format", SCHEMA_WORD, ROW(format), .words = formats, \
 	  .about = "of the payload: \"json\" (default), \"text\", or \"bytes\" (base64 inside jq)" }, \
-	{ "qos", SCHEMA_OWN, ROW(qos), .set = set_qos, .like = SCHEMA_INTEGER, .min = 0, .max = 1, \
+	{ "qos", SCHEMA_OWN, ROW(qos), .set.json = set_qos, .like = SCHEMA_INTEGER, .min = 0, .max = 1, \
 	  .what = "0 or 1", .about = "of what is written: 0 or 1 (default)" }, \
 	{ "retain", SCHEMA_BOOLEAN, ROW(retain), \
 	  .about = "whether the broker keeps what is written (default false)" }, \
@@ -140,7 +140,7 @@ static const struct schema_key row_keys[] = {
 	  .about = "what the message means" },
 	{ "topic", SCHEMA_TOPIC, ROW(topic), .is_required = true,
 	  .about = "the topic; {name} is a level, {name...} at the end is the rest" },
-	{ "also", SCHEMA_OWN, .set = set_also, .like = SCHEMA_TOPIC, .group = &alias_schema, .is_list = true,
+	{ "also", SCHEMA_OWN, .set.json = set_also, .like = SCHEMA_TOPIC, .group = &alias_schema, .is_list = true,
 	  .what = "an array of topics or {topic, reply}",
 	  .about = "further topics that are read: [\"topic\", {topic, reply}]" },
 	SHARED_ROW_KEYS

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "message/kind.h"
@@ -72,79 +73,57 @@ void schema_hint(struct schema_reader *r, const char *fmt, ...)
 
 /* Names that may have been meant */
 
-static size_t least(size_t a, size_t b, size_t c)
+/* Behind a wrong word: the one that was meant, or all there are. */
+static const char *hint_at(const struct guess *g, struct buf *all)
 {
-	size_t m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* How many letters were added, left out, changed or (once) swapped; long names: far too many. */
-static size_t distance(const char *a, const char *b)
-{
-	enum { LONGEST = 40 };
-	size_t row[3][LONGEST + 1], n = strlen(a), m = strlen(b);
-
-	if (n > LONGEST || m > LONGEST)
-		return LONGEST;
-	for (size_t j = 0; j <= m; j++)
-		row[0][j] = j;
-	for (size_t i = 1; i <= n; i++) {
-		size_t *cur = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
-
-		cur[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			cur[j] = least(cur[j - 1] + 1, up[j] + 1,
-				       up[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    up2[j - 2] + 1 < cur[j])
-				cur[j] = up2[j - 2] + 1;
-		}
+	if (g->best) {
+		buf_reset(all);
+		buf_printf(all, " (did you mean \"%s\"?)", g->best);
 	}
-	return row[n % 3][m];
+	return buf_str(all);
 }
 
-struct guess {
-	const char *wrong, *best;
-	size_t distance;
-};
-
-static void guess_try(struct guess *g, const char *name)
+static void add_choice(struct buf *all, const char *name)
 {
-	size_t len = strlen(g->wrong);
-	size_t d = len >= 3 && strncmp(name, g->wrong, len) == 0 ? 1 : distance(g->wrong, name);
-
-	if (d < g->distance) {
-		g->distance = d;
-		g->best = name;
-	}
+	buf_printf(all, "%s%s", all->len ? ", " : ": one of ", name);
 }
 
-/* A guess is worth saying, instead of all there is, when most letters are right. */
-static void guess_put(const struct guess *g, struct buf *out)
+const struct schema_key *schema_find(const struct schema *schema, const char *name, struct guess *g)
 {
-	if (!g->best || g->distance > 2 || 3 * g->distance > strlen(g->wrong))
-		return;
-	buf_reset(out);
-	buf_printf(out, " (did you mean \"%s\"?)", g->best);
-}
-
-static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name)
-{
-	struct guess g = { name, NULL, SIZE_MAX };
-	struct buf text = { 0 };
-
+	*g = (struct guess){ .wrong = name };
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct schema_key *key = &schema->keys[i];
 
-		if (key->type == SCHEMA_REFUSED)
-			continue;
-		guess_try(&g, key->name);
-		buf_printf(&text, "%s%s", text.len ? ", " : ": one of ", key->name);
+		if (strcmp(key->name, name) == 0)
+			return key;
+		if (key->type != SCHEMA_REFUSED)
+			guess_try(g, key->name);
 	}
-	guess_put(&g, &text);
-	schema_mistake(r, "unknown key \"%s\"%s", name, buf_str(&text));
-	buf_fini(&text);
+	return NULL;
+}
+
+const struct schema_word *schema_word_of(const struct schema_word *words, const char *name,
+					 struct guess *g)
+{
+	*g = (struct guess){ .wrong = name };
+	for (; words->name; words++) {
+		if (strcmp(words->name, name) == 0)
+			return words;
+		guess_try(g, words->name);
+	}
+	return NULL;
+}
+
+static void unknown_key(struct schema_reader *r, const struct schema *schema, const char *name,
+			const struct guess *g)
+{
+	struct buf all = { 0 };
+
+	for (size_t i = 0; i < schema->n_keys; i++)
+		if (schema->keys[i].type != SCHEMA_REFUSED)
+			add_choice(&all, schema->keys[i].name);
+	schema_mistake(r, "unknown key \"%s\"%s", name, hint_at(g, &all));
+	buf_fini(&all);
 }
 
 /* Types.  A setter returns false when the value has the wrong type; any other mistake it reports
@@ -245,7 +224,7 @@ static bool set_integer(struct schema_reader *r, const struct schema_key *key, v
 	if (!json_object_is_type(value, json_type_int))
 		return false;
 	if (n < key->min || n > key->max)
-		schema_mistake(r, "must be from %d to %d", key->min, key->max);
+		schema_mistake(r, "must be from %d to %d", (int)key->min, (int)key->max);
 	else
 		*(int *)member = (int)n;
 	return true;
@@ -270,22 +249,18 @@ bool schema_find_word(struct schema_reader *r, const struct schema_word *words, 
 		      const struct schema_word **word)
 {
 	const char *s = json_object_get_string(value);
-	struct guess g = { s, NULL, SIZE_MAX };
-	struct buf text = { 0 };
+	struct buf all = { 0 };
+	struct guess g;
 
 	*word = NULL;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	for (const struct schema_word *w = words; w->name && !*word; w++) {
-		if (strcmp(w->name, s) == 0)
-			*word = w;
-		guess_try(&g, w->name);
-		buf_printf(&text, "%s%s", w == words ? ": one of " : ", ", w->name);
-	}
-	guess_put(&g, &text);
+	*word = schema_word_of(words, s, &g);
+	for (; words->name; words++)
+		add_choice(&all, words->name);
 	if (!*word)
-		schema_mistake(r, "unknown word \"%s\"%s", s, buf_str(&text));
-	buf_fini(&text);
+		schema_mistake(r, "unknown word \"%s\"%s", s, hint_at(&g, &all));
+	buf_fini(&all);
 	return true;
 }
 
@@ -296,7 +271,9 @@ static bool set_word(struct schema_reader *r, const struct schema_key *key, void
 
 	if (!schema_find_word(r, key->words, value, &word))
 		return false;
-	if (word)
+	if (word && key->type == SCHEMA_SWITCH)
+		*(bool *)member = word->value;
+	else if (word)
 		memcpy(member, &word->value, sizeof word->value); /* an enum is as wide as int */
 	return true;
 }
@@ -305,24 +282,23 @@ static bool set_kind(struct schema_reader *r, const struct schema_key *key, void
 		     json_object *value)
 {
 	const char *s = json_object_get_string(value);
-	struct guess g = { s, NULL, SIZE_MAX };
-	struct buf text = { 0 };
+	struct guess g = { .wrong = s };
+	struct buf all = { 0 };
+	enum kind kind;
 
 	(void)key;
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	for (int k = 0; k < KINDS; k++) {
-		if (strcmp(kind_name((enum kind)k), s) == 0) {
-			*(enum kind *)member = (enum kind)k;
-			goto out;
-		}
+	kind = kind_of(s);
+	for (int k = 0; kind == KIND_NONE && k < KINDS; k++) {
 		guess_try(&g, kind_name((enum kind)k));
-		buf_printf(&text, "%s%s", k ? ", " : ": one of ", kind_name((enum kind)k));
+		add_choice(&all, kind_name((enum kind)k));
 	}
-	guess_put(&g, &text);
-	schema_mistake(r, "unknown kind \"%s\"%s", s, buf_str(&text));
-out:
-	buf_fini(&text);
+	if (kind == KIND_NONE)
+		schema_mistake(r, "unknown kind \"%s\"%s", s, hint_at(&g, &all));
+	else
+		*(enum kind *)member = kind;
+	buf_fini(&all);
 	return true;
 }
 
@@ -395,7 +371,7 @@ static bool set_group(struct schema_reader *r, const struct schema_key *key, voi
 static bool set_own(struct schema_reader *r, const struct schema_key *key, void *member,
 		    json_object *value)
 {
-	return key->set(r, member, value);
+	return key->set.json(r, member, value);
 }
 
 static bool refuse(struct schema_reader *r, const struct schema_key *key, void *member,
@@ -418,6 +394,7 @@ static const struct {
 	[SCHEMA_INTEGER] = { set_integer, "an integer" },
 	[SCHEMA_COUNT] = { set_count, "an integer" },
 	[SCHEMA_WORD] = { set_word, "a string" },
+	[SCHEMA_SWITCH] = { set_word, "a string" },
 	[SCHEMA_KIND] = { set_kind, "the name of a kind" },
 	[SCHEMA_TOPIC] = { set_topic, "a string, the topic" },
 	[SCHEMA_TEXTS] = { set_texts, "an object of strings" },
@@ -428,14 +405,6 @@ static const struct {
 };
 
 /* Objects */
-
-static const struct schema_key *find_key(const struct schema *schema, const char *name)
-{
-	for (size_t i = 0; i < schema->n_keys; i++)
-		if (strcmp(schema->keys[i].name, name) == 0)
-			return &schema->keys[i];
-	return NULL;
-}
 
 static void read_key(struct schema_reader *r, const struct schema_key *key, void *into,
 		     json_object *value)
@@ -451,12 +420,13 @@ void schema_read(struct schema_reader *r, const struct schema *schema, void *int
 		 json_object *object)
 {
 	json_object_object_foreach (object, name, value) {
-		const struct schema_key *key = find_key(schema, name);
+		struct guess g;
+		const struct schema_key *key = schema_find(schema, name, &g);
 
 		if (key)
 			read_key(r, key, into, value);
 		else
-			unknown_key(r, schema, name);
+			unknown_key(r, schema, name, &g);
 	}
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct schema_key *key = &schema->keys[i];

@@ -1,8 +1,10 @@
-/* schema.h -- JSON objects read into structs by tables of their keys.
+/* schema.h -- groups of values read into structs by tables of their keys: JSON objects here, groups of
+ * settings in conf/conf_schema.h.
  *
- * A table row says a key's name, its type and where its value goes.  Reading reports every mistake
- * as "FILE: messages[3].topic: text" and goes on.  The tables are data: what else describes a
- * metadata object (a JSON Schema, say) can be made of them. */
+ * A table row says a key's name, its type and where its value goes.  Reading reports every mistake (here
+ * as "FILE: messages[3].topic: text") and goes on.  The tables are data: what else describes a metadata
+ * object (a JSON Schema, say) can be made of them.  The readers share tables and look-up, not what they
+ * say: people edit these files, and each kind of file has its words and its places. */
 #ifndef BRIDGE_SCHEMA_H
 #define BRIDGE_SCHEMA_H
 
@@ -16,15 +18,19 @@
 
 struct report;
 
-/* Type of the JSON value, and of the member that it goes to. */
+/* Type of the value, and of the member that it goes to.  Not every reader has all. */
 enum schema_type {
 	SCHEMA_TEXT,	/* a string that is not empty: char * */
 	SCHEMA_VERSION, /* a string or number: char *, its text */
-	SCHEMA_NAME,	/* a name of a function: char * */
+	SCHEMA_NAME,	/* of a function, or fit for file names and client ids: char * */
+	SCHEMA_PATH,	/* relative to the file: char * */
+	SCHEMA_SECRET,	/* a string that may come from env: or file: char * */
 	SCHEMA_BOOLEAN, /* bool */
 	SCHEMA_INTEGER, /* int, from min to max */
+	SCHEMA_INT64,	/* int64_t, from min to max */
 	SCHEMA_COUNT,	/* int64_t, 1 or more */
 	SCHEMA_WORD,	/* a string out of `words`: an enum */
+	SCHEMA_SWITCH,	/* the same: bool */
 	SCHEMA_KIND,	/* a name of a kind: enum kind */
 	SCHEMA_TOPIC,	/* a topic template: struct topic_template */
 	SCHEMA_TEXTS,	/* an object of strings: struct vars, merged into it */
@@ -39,6 +45,9 @@ struct schema_word {
 	int value;
 };
 
+struct conf_reader;
+struct config_setting_t;
+struct guess;
 struct schema_reader;
 
 struct schema_key {
@@ -46,12 +55,16 @@ struct schema_key {
 	enum schema_type type;
 	size_t offset;
 	bool is_required;
-	int min, max;
+	int64_t min, max, preset; /* preset: the default */
+	const char *preset_text;
 	const struct schema_word *words; /* the last has no name */
 	const struct schema *group;
 	const char *about; /* what the key says, in a line for people */
 	const char *what;  /* says what the value must be, instead of the type's words */
-	bool (*set)(struct schema_reader *r, void *member, json_object *value);
+	union {
+		bool (*json)(struct schema_reader *r, void *member, json_object *value);
+		bool (*conf)(struct conf_reader *r, void *member, const struct config_setting_t *s);
+	} set; /* false: the value has the wrong type */
 	/* Of SCHEMA_OWN, for those who describe it: with `group` too, an object of that is as good. */
 	enum schema_type like;
 	bool is_list; /* of `min` elements at least */
@@ -79,6 +92,12 @@ struct schema {
 		.keys = (table), .n_keys = SCHEMA_COUNT_OF(table), .rules = (its_rules),           \
 		.n_rules = SCHEMA_COUNT_OF(its_rules)                                              \
 	}
+
+/* The row of a key, or a word; NULL: there is none, and *g guesses which was meant. */
+const struct schema_key *schema_find(const struct schema *schema, const char *name,
+				     struct guess *g);
+const struct schema_word *schema_word_of(const struct schema_word *words, const char *name,
+					 struct guess *g);
 
 struct schema_reader {
 	const char *file;

@@ -119,10 +119,11 @@ static json_object *of_key_type(const struct schema_key *key, enum schema_type t
 	case SCHEMA_BOOLEAN:
 		return of_type("boolean");
 	case SCHEMA_INTEGER:
-		return range(key->min, key->max);
+		return range((int)key->min, (int)key->max);
 	case SCHEMA_COUNT:
 		return integer(1);
 	case SCHEMA_WORD:
+	case SCHEMA_SWITCH:
 		return word(key->words);
 	case SCHEMA_KIND:
 		return kind();
@@ -133,6 +134,9 @@ static json_object *of_key_type(const struct schema_key *key, enum schema_type t
 	case SCHEMA_GROUP:
 		return schema_describe(key->group);
 	case SCHEMA_JSON:
+	case SCHEMA_PATH:
+	case SCHEMA_SECRET:
+	case SCHEMA_INT64:
 	case SCHEMA_OWN:
 	case SCHEMA_REFUSED:
 		break;
@@ -156,7 +160,7 @@ static json_object *of_own(const struct schema_key *key)
 	list = of_type("array");
 	json_object_object_add(list, "items", s);
 	if (key->min)
-		add_int(list, "minItems", key->min);
+		add_int(list, "minItems", (int)key->min);
 	return list;
 }
 

@@ -1,4 +1,4 @@
-#include "conf/setting.h"
+#include "conf/conf_value.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
 
 #define SECRET_MAX 65535 /* what an MQTT string holds */
@@ -39,21 +40,21 @@ static void put_key(const config_setting_t *s, struct buf *out)
 		buf_printf(out, "[%d]", config_setting_index(s));
 }
 
-char *setting_path(const struct setting_load *ld, const char *path)
+char *conf_value_path(const struct conf_reader *r, const char *path)
 {
-	if (path[0] == '/' || strcmp(ld->dir, ".") == 0)
+	if (path[0] == '/' || strcmp(r->dir, ".") == 0)
 		return mem_strdup(path);
-	return mem_printf("%s%s%s", ld->dir, strcmp(ld->dir, "/") == 0 ? "" : "/", path);
+	return mem_printf("%s%s%s", r->dir, strcmp(r->dir, "/") == 0 ? "" : "/", path);
 }
 
 /* libconfig 1.5 names included files as they were written, later versions as they were opened. */
-char *setting_file_named(const struct setting_load *ld, const char *name)
+char *conf_value_file_named(const struct conf_reader *r, const char *name)
 {
 	char *joined;
 
-	if (!name || strcmp(name, ld->path) == 0)
-		return mem_strdup(ld->path);
-	joined = setting_path(ld, name);
+	if (!name || strcmp(name, r->path) == 0)
+		return mem_strdup(r->path);
+	joined = conf_value_path(r, name);
 	if (access(joined, F_OK) != 0) {
 		free(joined);
 		joined = mem_strdup(name);
@@ -61,16 +62,17 @@ char *setting_file_named(const struct setting_load *ld, const char *name)
 	return joined;
 }
 
-char *setting_file(const struct setting_load *ld, const config_setting_t *s)
+char *conf_value_file(const struct conf_reader *r, const config_setting_t *s)
 {
-	return setting_file_named(ld, config_setting_source_file(s));
+	return conf_value_file_named(r, config_setting_source_file(s));
 }
 
-__attribute__((format(printf, 5, 0))) static void
-mistake_at(struct setting_load *ld, bool is_warning, const config_setting_t *s, const char *child,
-	   const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void mistake_at(struct conf_reader *r, bool is_warning,
+							     const config_setting_t *s,
+							     const char *child, const char *fmt,
+							     va_list ap)
 {
-	char *file = setting_file(ld, s);
+	char *file = conf_value_file(r, s);
 	unsigned line = config_setting_source_line(s);
 	struct buf key = { 0 }, text = { 0 };
 
@@ -82,41 +84,41 @@ mistake_at(struct setting_load *ld, bool is_warning, const config_setting_t *s, 
 		buf_printf(&key, "%s%s", key.len ? "." : "", child);
 	buf_vprintf(&text, fmt, ap);
 	(is_warning ? report_warning : report_error)(
-		ld->report, "%s:%u: %s: %s", file, line ? line : 1, buf_str(&key), buf_str(&text));
+		r->report, "%s:%u: %s: %s", file, line ? line : 1, buf_str(&key), buf_str(&text));
 	buf_fini(&key);
 	buf_fini(&text);
 	free(file);
 }
 
-void setting_mistake(struct setting_load *ld, const config_setting_t *s, const char *fmt, ...)
+void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(ld, false, s, NULL, fmt, ap);
+	mistake_at(r, false, s, NULL, fmt, ap);
 	va_end(ap);
 }
 
-void setting_warning(struct setting_load *ld, const config_setting_t *s, const char *fmt, ...)
+void conf_value_warning(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(ld, true, s, NULL, fmt, ap);
+	mistake_at(r, true, s, NULL, fmt, ap);
 	va_end(ap);
 }
 
-void setting_mistake_in(struct setting_load *ld, const config_setting_t *group, const char *key,
-			const char *fmt, ...)
+void conf_value_mistake_in(struct conf_reader *r, const config_setting_t *group, const char *key,
+			   const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(ld, false, group, key, fmt, ap);
+	mistake_at(r, false, group, key, fmt, ap);
 	va_end(ap);
 }
 
-void setting_wrong_type(struct setting_load *ld, const config_setting_t *s, const char *wanted)
+void conf_value_wrong_type(struct conf_reader *r, const config_setting_t *s, const char *wanted)
 {
 	static const char *const words[] = {
 		[CONFIG_TYPE_NONE] = "nothing",	    [CONFIG_TYPE_GROUP] = "a group { }",
@@ -126,51 +128,16 @@ void setting_wrong_type(struct setting_load *ld, const config_setting_t *s, cons
 		[CONFIG_TYPE_LIST] = "a list ( )",
 	};
 
-	setting_mistake(ld, s, "%s is wanted, not %s", wanted, words[config_setting_type(s)]);
+	conf_value_mistake(r, s, "%s is wanted, not %s", wanted, words[config_setting_type(s)]);
 }
 
-/* How many letters must be changed, added or dropped to make `b` of `a`; names are short. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t row[SETTING_NAME_MAX + 1], n = strlen(b);
-
-	if (n > SETTING_NAME_MAX || strlen(a) > SETTING_NAME_MAX)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0]++;
-
-		for (size_t j = 1; j <= n; j++) {
-			size_t best = diagonal + (tolower((unsigned char)a[i]) !=
-						  tolower((unsigned char)b[j - 1]));
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n];
-}
-
-void setting_guess(struct setting_guess *g, const char *word, const char *candidate)
-{
-	size_t d = edit_distance(word, candidate);
-
-	if (d <= 2 && 2 * d < strlen(candidate) && (!g->best || d < g->distance))
-		*g = (struct setting_guess){ candidate, d };
-}
-
-void setting_unknown(struct setting_load *ld, const config_setting_t *s, const char *what,
-		     const struct setting_guess *g)
+void conf_value_unknown(struct conf_reader *r, const config_setting_t *s, const char *what,
+			const struct guess *g)
 {
 	if (g->best)
-		setting_mistake(ld, s, "%s; did you mean \"%s\"?", what, g->best);
+		conf_value_mistake(r, s, "%s; did you mean \"%s\"?", what, g->best);
 	else
-		setting_mistake(ld, s, "%s", what);
+		conf_value_mistake(r, s, "%s", what);
 }
 
 /* ---- Numbers ---- */
@@ -203,9 +170,9 @@ static const char *next_number(const char *text, const char *name, long long *va
 }
 
 /* The lines around a setting (a value may stand on the line after its name). */
-static void lines_around(const struct setting_load *ld, const config_setting_t *s, struct buf *out)
+static void lines_around(const struct conf_reader *r, const config_setting_t *s, struct buf *out)
 {
-	char *file = setting_file(ld, s), *line = NULL;
+	char *file = conf_value_file(r, s), *line = NULL;
 	unsigned at = config_setting_source_line(s);
 	FILE *f = fopen(file, "re");
 	size_t cap = 0;
@@ -222,14 +189,14 @@ static void lines_around(const struct setting_load *ld, const config_setting_t *
 
 /* An integer as it is written.  libconfig 1.5 cuts plain ones to 32 bits without a word (and 1.7
  * reads 010 as octal), so the text is looked at again; it can go with libconfig >= 1.6. */
-bool setting_integer(struct setting_load *ld, const config_setting_t *s, int64_t *out)
+bool conf_value_integer(struct conf_reader *r, const config_setting_t *s, int64_t *out)
 {
 	long long seen = config_setting_get_int64(s), value = seen, v;
 	bool is_exact = config_setting_type(s) == CONFIG_TYPE_INT64, zero = false, is_octal = false;
 	struct buf text = { 0 };
 
 	if (!is_exact)
-		lines_around(ld, s, &text);
+		lines_around(r, s, &text);
 	for (const char *p = buf_str(&text);
 	     !is_exact && (p = next_number(p, config_setting_name(s), &v, &zero));) {
 		is_exact = v == seen && !zero;
@@ -242,16 +209,16 @@ bool setting_integer(struct setting_load *ld, const config_setting_t *s, int64_t
 	buf_fini(&text);
 	*out = is_exact ? seen : value;
 	if (!is_exact && is_octal)
-		setting_mistake(ld, s,
-				"a number starts with 0 (put it in quotes if the 0 matters)");
+		conf_value_mistake(r, s,
+				   "a number starts with 0 (put it in quotes if the 0 matters)");
 	else if (*out == LLONG_MAX || *out == LLONG_MIN)
-		setting_mistake(ld, s, "the number is too large");
+		conf_value_mistake(r, s, "the number is too large");
 	else
 		return true;
 	return false;
 }
 
-bool setting_is_integer(const config_setting_t *s)
+bool conf_value_is_integer(const config_setting_t *s)
 {
 	return config_setting_type(s) == CONFIG_TYPE_INT ||
 	       config_setting_type(s) == CONFIG_TYPE_INT64;
@@ -259,38 +226,38 @@ bool setting_is_integer(const config_setting_t *s)
 
 /* ---- Texts ---- */
 
-const char *setting_text(struct setting_load *ld, const config_setting_t *s)
+const char *conf_value_text(struct conf_reader *r, const config_setting_t *s)
 {
 	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
-		setting_wrong_type(ld, s, "a string");
+		conf_value_wrong_type(r, s, "a string");
 		return NULL;
 	}
 	return config_setting_get_string(s);
 }
 
-const char *setting_filled_text(struct setting_load *ld, const config_setting_t *s)
+const char *conf_value_filled_text(struct conf_reader *r, const config_setting_t *s)
 {
-	const char *text = setting_text(ld, s);
+	const char *text = conf_value_text(r, s);
 
 	if (text && !*text) {
-		setting_mistake(ld, s, "must not be empty");
+		conf_value_mistake(r, s, "must not be empty");
 		return NULL;
 	}
 	return text;
 }
 
-char *setting_name(struct setting_load *ld, const config_setting_t *s)
+char *conf_value_name(struct conf_reader *r, const config_setting_t *s)
 {
 	static const char fit[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	const char *text = setting_filled_text(ld, s);
+	const char *text = conf_value_filled_text(r, s);
 
 	if (!text)
 		return NULL;
-	if (strlen(text) > SETTING_NAME_MAX)
-		setting_mistake(ld, s, "a name has %d characters at most", SETTING_NAME_MAX);
+	if (strlen(text) > CONF_NAME_MAX)
+		conf_value_mistake(r, s, "a name has %d characters at most", CONF_NAME_MAX);
 	else if (text[strspn(text, fit)])
-		setting_mistake(ld, s, "a name is made of letters, digits, '.', '_' and '-'");
+		conf_value_mistake(r, s, "a name is made of letters, digits, '.', '_' and '-'");
 	else
 		return mem_strdup(text);
 	return NULL;
@@ -298,12 +265,12 @@ char *setting_name(struct setting_load *ld, const config_setting_t *s)
 
 /* ---- Secrets ---- */
 
-bool setting_is_private(struct setting_load *ld, const config_setting_t *s, const char *prefix,
-			const char *path, const struct stat *st)
+bool conf_value_is_private(struct conf_reader *r, const config_setting_t *s, const char *prefix,
+			   const char *path, const struct stat *st)
 {
 	if (!(st->st_mode & S_IROTH))
 		return true;
-	setting_mistake(ld, s, "%s%s is readable by everyone (chmod 600 %s)", prefix, path, path);
+	conf_value_mistake(r, s, "%s%s is readable by everyone (chmod 600 %s)", prefix, path, path);
 	return false;
 }
 
@@ -318,22 +285,22 @@ static void drop_newline(struct buf *b)
 		b->data[b->len] = '\0';
 }
 
-static char *take_secret(struct setting_load *ld, const config_setting_t *s, const char *path,
+static char *take_secret(struct conf_reader *r, const config_setting_t *s, const char *path,
 			 struct buf *b)
 {
 	drop_newline(b);
 	if (b->len > SECRET_MAX)
-		setting_mistake(ld, s, "file:%s is longer than %d bytes", path, SECRET_MAX);
+		conf_value_mistake(r, s, "file:%s is longer than %d bytes", path, SECRET_MAX);
 	else if (b->len && memchr(b->data, '\0', b->len))
-		setting_mistake(ld, s, "file:%s holds a NUL byte", path);
+		conf_value_mistake(r, s, "file:%s holds a NUL byte", path);
 	else
 		return mem_strdup(buf_str(b));
 	return NULL;
 }
 
-static char *secret_from_file(struct setting_load *ld, const config_setting_t *s, const char *name)
+static char *secret_from_file(struct conf_reader *r, const config_setting_t *s, const char *name)
 {
-	char *path = setting_path(ld, name), *value = NULL;
+	char *path = conf_value_path(r, name), *value = NULL;
 	/* O_NONBLOCK: the path may be that of a pipe. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct buf b = { 0 };
@@ -341,14 +308,14 @@ static char *secret_from_file(struct setting_load *ld, const config_setting_t *s
 	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		setting_mistake(ld, s, "file:%s: %s", path, strerror(errno));
+		conf_value_mistake(r, s, "file:%s: %s", path, strerror(errno));
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		setting_mistake(ld, s, "file:%s is no regular file", path);
+		conf_value_mistake(r, s, "file:%s is no regular file", path);
 		goto out;
 	}
-	if (!setting_is_private(ld, s, "file:", path, &st))
+	if (!conf_value_is_private(r, s, "file:", path, &st))
 		goto out;
 	buf_reserve(&b, SECRET_MAX + 3); /* at once: growing would leave copies behind */
 	while (b.len < SECRET_MAX + 3 &&
@@ -356,12 +323,12 @@ static char *secret_from_file(struct setting_load *ld, const config_setting_t *s
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			setting_mistake(ld, s, "file:%s: %s", path, strerror(errno));
+			conf_value_mistake(r, s, "file:%s: %s", path, strerror(errno));
 			goto out;
 		}
 		b.len += (size_t)n;
 	}
-	value = take_secret(ld, s, path, &b);
+	value = take_secret(r, s, path, &b);
 out:
 	if (fd >= 0)
 		close(fd);
@@ -372,37 +339,37 @@ out:
 	return value;
 }
 
-static char *secret_from_env(struct setting_load *ld, const config_setting_t *s, const char *name)
+static char *secret_from_env(struct conf_reader *r, const config_setting_t *s, const char *name)
 {
 	const char *value = getenv(name);
 
 	if (!value)
-		setting_mistake(ld, s, "the environment variable %s is not set",
-				*name ? name : "\"\"");
+		conf_value_mistake(r, s, "the environment variable %s is not set",
+				   *name ? name : "\"\"");
 	return mem_strdup(value);
 }
 
-char *setting_resolve(struct setting_load *ld, const config_setting_t *s, bool *is_secret)
+char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s, bool *is_secret)
 {
-	const char *text = setting_text(ld, s);
+	const char *text = conf_value_text(r, s);
 	char *value;
 
 	*is_secret = false;
 	if (!text)
 		return NULL;
 	if (strncmp(text, "env:", 4) == 0)
-		value = secret_from_env(ld, s, text + 4);
+		value = secret_from_env(r, s, text + 4);
 	else if (strncmp(text, "file:", 5) == 0)
-		value = secret_from_file(ld, s, text + 5);
+		value = secret_from_file(r, s, text + 5);
 	else
 		return mem_strdup(text);
 	*is_secret = true;
 	if (value && !*value)
-		setting_warning(ld, s, "%s is empty", text);
+		conf_value_warning(r, s, "%s is empty", text);
 	return value;
 }
 
-void setting_free_secret(char *text)
+void conf_value_free_secret(char *text)
 {
 	if (text)
 		mem_free_secret(text, strlen(text));
