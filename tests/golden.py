@@ -160,7 +160,9 @@ def start_all(pool, directory):
                   [pool.submit(configuration, directory, name, "routes", *options)
                    for name in [*examples, "good.conf", "rows.conf"] for options in ((), ("--json",))],
         "check": [pool.submit(configuration, directory, name, "check") for name in names] +
-                 [pool.submit(configuration, directory, name, "check", secrets={}) for name in examples],
+                 [pool.submit(configuration, directory, name, "check", secrets={}) for name in examples] +
+                 [pool.submit(configuration, directory, name, "check", "--json")
+                  for name in ("good.conf", "rows.conf", "syntax.conf", "nothing.conf")],
     }
 
 

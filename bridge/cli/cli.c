@@ -47,7 +47,7 @@ static const struct verb_row {
 	{ { "run", "", "run the bridge in the foreground", 0, 0, OPT_CONFIG | OPT_MAPPINGS },
 	  verb_run },
 	{ { "check", "", "all that run does short of the network: report every mistake", 0, 0,
-	    OPT_CONFIG | OPT_MAPPINGS },
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON },
 	  verb_check },
 	{ { "routes", "[SOUTH NORTH]",
 	    "how two dialects (or the links of a configuration) join, kind by kind", 0, 2,

@@ -1,10 +1,34 @@
 /* calque check: everything that run does, short of the network. */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/jtext.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "run/generation.h"
+
+/* {"file":FILE,"links":N,"mistakes":[{"severity":"error"|"warning","text":TEXT},...]} */
+static void print_json(const char *path, size_t n_links, const struct report *r)
+{
+	struct buf out = { 0 };
+
+	buf_puts(&out, "{\"file\":");
+	jtext_put_string(&out, path, strlen(path));
+	buf_printf(&out, ",\"links\":%zu,\"mistakes\":[", n_links);
+	for (size_t i = 0; i < r->n_lines; i++) {
+		const struct report_line *l = &r->lines[i];
+
+		buf_printf(&out, "%s{\"severity\":\"%s\",\"text\":", i ? "," : "",
+			   l->is_warning ? "warning" : "error");
+		jtext_put_string(&out, l->text, strlen(l->text));
+		buf_putc(&out, '}');
+	}
+	buf_puts(&out, "]}\n");
+	fputs(buf_str(&out), stdout);
+	buf_fini(&out);
+}
 
 int verb_check(struct cli *cli)
 {
@@ -12,11 +36,13 @@ int verb_check(struct cli *cli)
 	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
 	size_t n = g ? generation_conf(g)->n_links : 0;
 
-	cli_print_report(&report);
+	if (cli->is_json)
+		print_json(cli->conf_path, n, &report);
+	else
+		cli_print_report(&report);
+	if (g && !cli->is_json)
+		printf("%s: %zu link%s, no mistakes\n", cli->conf_path, n, n == 1 ? "" : "s");
 	report_fini(&report);
-	if (!g)
-		return EXIT_FAILED;
-	printf("%s: %zu link%s, no mistakes\n", cli->conf_path, n, n == 1 ? "" : "s");
 	generation_free(g);
-	return EXIT_DONE;
+	return g ? EXIT_DONE : EXIT_FAILED;
 }
