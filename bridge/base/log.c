@@ -1,3 +1,4 @@
+/* log.c -- each event is one write to stderr, so that lines of several processes do not mix. */
 #include "base/log.h"
 
 #include <stdarg.h>

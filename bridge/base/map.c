@@ -1,3 +1,5 @@
+/* map.c -- chains in a table that doubles: there are never more nodes than buckets, and the table never shrinks.
+ * A node keeps its hash, so that growing looks at no key. */
 #include "base/map.h"
 
 #include <stdint.h>

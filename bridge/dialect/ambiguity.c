@@ -1,3 +1,6 @@
+/* ambiguity.c -- each topic of a dialect against each other one, aliases too, once the dialect's own values of
+ * variables are in them.  Only rows that are read, in the same direction, can bring a message twice;
+ * that one is more specific is wanted of all, since a topic is looked up among all. */
 #include "dialect/ambiguity.h"
 
 #include <stdlib.h>

@@ -1,3 +1,8 @@
+/* dialect.c -- the metadata of a mapping file as a dialect.
+ *
+ * The object is read first, its rows after it, since they need what `up` and `down` say wherever these
+ * stand; then all topics are compared.  All mistakes of a file are told in one run, and with a single one there is
+ * no dialect: nobody else has to bear half of one. */
 #include "dialect/dialect.h"
 
 #include <stdlib.h>

@@ -1,3 +1,10 @@
+/* dialect_row.c -- a row of a dialect: its keys, and what they may not be together.
+ *
+ * A row is filled in three times, each over the last: with defaults, with what `up` or `down` says to all rows
+ * of its flow, with what it says itself.  The second was judged when it was read (dialect_shared_check), so
+ * it is quiet here.  Keys that exclude each other are a mistake in one object; between the row and
+ * its flow, the row's own counts.  Afterwards a row has only what it can use: no `read` where it is only
+ * written, no `answered` without a reply. */
 #include "dialect/dialect_row.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/* schema.c -- objects read by tables of their keys.
+ *
+ * A value that is wrong is told with its place and leaves its member as it was; the rest is read on.  `place` is a
+ * text that enter appends to and leave cuts: whoever enters leaves, also after a mistake. */
 #include "dialect/schema.h"
 
 #include <stdarg.h>

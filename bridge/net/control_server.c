@@ -1,3 +1,12 @@
+/* control_server.c -- control.sock and its clients.
+ *
+ * A client is asked for one thing at a time:
+ *	a request in `in` ─▶ `answer` ─▶ a piece of it in `out` ─▶ is_held ─▶ is_writing ─▶ the next piece, or request
+ * What always holds:
+ *	`out` is not touched while it is held or written, but by revoke, which puts another text in its place
+ *	nothing is read while an answer is in hand, so a client can fill no memory
+ *	after control_server_hold() each client that has something in `out` is held, or it is being written
+ *	whoever dropped a client does not look at it again; libuv still has it until on_client_closed() */
 #include "net/control_server.h"
 
 #include <errno.h>
