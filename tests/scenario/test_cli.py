@@ -427,7 +427,7 @@ def test_version():
 
 @pytest.mark.parametrize("arguments", [
     (), ("nosuch",), ("-x",), ("run", "--nosuch"), ("run", "now"), ("check", "-c"), ("check", "a.conf"),
-    ("check", "--json"), ("routes", "innoway"), ("routes", "a", "b", "c"), ("routes", "a", "b", "-c", "x.conf"),
+    ("check", "--payload"), ("routes", "innoway"), ("routes", "a", "b", "c"), ("routes", "a", "b", "-c", "x.conf"),
     ("translate",), ("translate", "a", "b"), ("translate", "a", "b", "up"), ("translate", "a", "b", "across", "t"),
     ("translate", "a", "b", "up", "t", "f", "g"), ("translate", "a", "b", "up", "t", "--lines"),
     ("translate", "a", "b", "--lines", "--property", "k=v"), ("translate", "a", "b", "--lines", "--response-topic", "t"),
