@@ -57,6 +57,7 @@ void deadletter_live_durable(struct deadletter_live *all, uint64_t commit)
 {
 	struct due *due;
 
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 	while ((due = TAILQ_FIRST(&all->handed)) != NULL && due->commit <= commit) {
 		TAILQ_REMOVE(&all->handed, due, link);
 		free_due(due);
@@ -71,6 +72,7 @@ void deadletter_live_free(struct deadletter_live *all)
 		return;
 	deadletter_live_durable(all, UINT64_MAX);
 	while ((due = TAILQ_FIRST(&all->due)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 		take_out(all, due);
 		free_due(due);
 	}
@@ -90,6 +92,7 @@ static void drop_too_many(struct deadletter_live *all)
 	while (is_too_much(all)) {
 		struct due *oldest = TAILQ_FIRST(&all->due);
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 		take_out(all, oldest);
 		free_due(oldest);
 		all->n_dropped++;

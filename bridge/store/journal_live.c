@@ -364,7 +364,7 @@ static void free_record(struct record *r)
 {
 	struct journal_live *all = r->link->all;
 
-	if (outputs_list(all, r->state))
+	if (r->state == DUE || r->state == IN_FLIGHT)
 		TAILQ_REMOVE(outputs_list(all, r->state), r, list);
 	wipe(&r->outputs);
 	if (r->outputs.cap > MAX_KEPT_BYTES)
