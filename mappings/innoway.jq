@@ -19,7 +19,7 @@ module {
     { kind: "setting",         topic: "messages/{device}/attribute", only: "write", write: "write_setting" },
     { kind: "event",           topic: "messages/{device}/event" },                            # ours
     { kind: "alarm",           topic: "messages/{device}/alarm" },                            # ours
-    { kind: "presence",        topic: "messages/{device}/online" },                           # ours
+    { kind: "presence",        topic: "messages/{device}/online", write: "write_online" },    # ours
     { kind: "raw",             topic: "messages/{device}/{stream...}", format: "bytes",
       read: "read_raw", publish: "publish_raw" },
     { kind: "request",         topic: "messages/{device}/request", answered: {} },            # ours
@@ -52,6 +52,7 @@ module {
 import "wire" as wire;
 
 def write_setting: .body | {(.property): .value};
+def write_online: .body | {online};
 
 # Strings, JSON, XML, characters: the exact bytes.
 def read_raw: {body: {stream: .topic.stream, base64: .payload}};

@@ -50,6 +50,10 @@ def test_both_ways_between_a_device_and_the_server(lab, tb, mqtt):
     assert_json({k: command[k] for k in ("name", "params")}, {"name": "setFan", "params": {"rpm": 900}})
     world.device.reply(command["id"], result={"ok": True})
     assert_json(rpc.result(), {"ok": True})
+
+    rpc = cloud.rpc("serial")  # the server refuses its caller (406) what is no JSON
+    world.device.reply(world.device.next("command")["id"], result="A-12 of 2009")
+    assert rpc.result() == "A-12 of 2009"
     world.calque.stop()
 
 
