@@ -134,10 +134,11 @@ struct task {
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
-	enum side caller;   /* of a request: who asked */
-	char *answer_topic; /* of a request: where its answer goes; NULL: the usual */
-	bool waits;	    /* the sender of a configuration, or of a command: for a word on it */
-	int64_t expires_ms; /* of a command; 0: of none */
+	enum side caller;     /* of a request: who asked */
+	char *answer_topic;   /* of a request: where its answer goes; NULL: the usual */
+	bool waits;	      /* the sender of a configuration, or of a command: for a word on it */
+	int64_t expires_ms;   /* of a command; 0: of none */
+	const char *answered; /* of a request: by the row that wrote it, if no reply comes */
 };
 
 /* A plain message to write; everything is copied. */

@@ -418,6 +418,18 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 	return r != NULL;
 }
 
+const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind kind,
+				 const char *topic)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].kind == kind && d->rows[i].can_write &&
+		    plan_is_topic_of(p, side, &d->rows[i], topic))
+			return &d->rows[i];
+	return NULL;
+}
+
 /* --- subscriptions ------------------------------------------------------------------------- */
 
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind)

@@ -1266,6 +1266,23 @@ Test(link, a_question_of_a_dialect_that_takes_no_answer_is_carried)
 {
 	start(SOUTHERN("", "{ kind: 'request', topic: 's/{device}' }", ""),
 	      NORTHERN("", "{ kind: 'request', topic: 'n/{device}', answered: {} }", ""));
+Test(link, a_row_beside_others_may_be_the_one_that_is_never_answered)
+{
+	start(S_QUESTIONS,
+	      NORTHERN("",
+		       "{ kind: 'request', topic: 'n/{device}/ask/{id}', id: 'uuid', write: 'w' },"
+		       "{ kind: 'request', topic: 'n/{device}/tell', only: 'write', write: 't',"
+		       "  answered: {'told': true} },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/answer/{id}', id: 'uuid' }",
+		       "def w: select(.body.name != 'this') | .body;"
+		       "def t: select(.body.name == 'this') | .body;"));
+	step(SOUTH, "q/d/7", "'this'",
+	     "north n/d/tell {'name':'this'}\nsouth a/d/7 {'told':true}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+	step(SOUTH, "q/d/8", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	reply_to_question("1", "south a/d/8 1\n= carried\n", __LINE__);
+}
+
 	step(SOUTH, "s/d", "{'name':'why'}", "north n/d {'name':'why'}\n= carried\n");
 }
 
