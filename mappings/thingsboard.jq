@@ -30,9 +30,12 @@ module {
     { kind: "setting",        topic: "{attributes_topic...}", only: "write", write: "write_setting" },
     { kind: "license_reply",  topic: "{attributes_topic...}", only: "write", write: "write_license" },
 
-    # Shared attributes: the device's configuration.  A firmware notice is a group of them
-    { kind: "firmware",       topic: "{shared_attributes_topic...}", read: "read_firmware", write: "write_firmware" },
-    { kind: "config",         topic: "{shared_attributes_topic...}", read: "read_config", write: "write_config" },
+    # Shared attributes: the device's configuration.  A firmware notice is a group of them.  A profile renames the
+    # filter only: the server's pushes come on the usual topic all the same
+    { kind: "firmware",       topic: "{shared_attributes_topic...}", also: ["v1/devices/me/attributes"],
+      read: "read_firmware", write: "write_firmware" },
+    { kind: "config",         topic: "{shared_attributes_topic...}", also: ["v1/devices/me/attributes"],
+      read: "read_config", write: "write_config" },
     { kind: "license",        topic: "{shared_attributes_topic...}", only: "write", write: "write_license" },
     { kind: "space_info",     topic: "{shared_attributes_topic...}", only: "write", write: "write_space_info" },
 

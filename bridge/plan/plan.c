@@ -79,8 +79,8 @@ static void bind_side(struct plan *p, enum side side, const char *where, struct 
 		const struct row *row = &ps->dialect->rows[i];
 
 		add_reader(ps, &known, &row->topic, row, NULL, where, report);
-		if (side == NORTH)
-			continue; /* aliases are what devices use */
+		if (!row_is_read(row, side))
+			continue; /* aliases are for reading */
 		for (size_t k = 0; k < row->n_also; k++)
 			add_reader(ps, &known, &row->also[k].topic, row, row->also[k].reply, where,
 				   report);

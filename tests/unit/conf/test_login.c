@@ -91,6 +91,15 @@ Test(login, a_credential_that_is_not_known_is_missing)
 	expect_login(NORTH, none, "- - calque-link-north-i1 ! ?token");
 }
 
+Test(login, a_client_certificate_is_a_login)
+{
+	conf.tls.cert = "cert.pem";
+	plan(PLAIN_SOUTH, TOKEN_NORTH);
+	expect_login(NORTH, none, "- - calque-link-north-i1");
+	conf.provision.key = "k"; /* it only lets in who is to ask for a token */
+	expect_login(NORTH, none, "- - calque-link-north-i1 ! ?token");
+}
+
 Test(login, another_variable_that_is_unset_is_left_out)
 {
 	world_set(&w, NORTH, "key", "k1");
