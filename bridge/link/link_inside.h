@@ -52,9 +52,10 @@ struct link {
 	bool keeps_reported;	 /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
-	struct changes changes; /* of the state, not written yet */
-	size_t n_step;		/* of these: from before the event in hand */
-	size_t n_told;		/* of these: the executor knows of them */
+	bool *had_retained[SIDES]; /* by row of the dialect: a retained message came on its topic */
+	struct changes changes;	   /* of the state, not written yet */
+	size_t n_step;		   /* of these: from before the event in hand */
+	size_t n_told;		   /* of these: the executor knows of them */
 	struct decision decision;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
