@@ -79,7 +79,8 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 		const char *instance)
 {
 	const struct dialect *d = plan->side[side].dialect;
-	const struct login_template *t = is_provisioning ? &d->provisioning : &d->session;
+	const struct login_template *t =
+		is_provisioning ? &d->provisioning : dialect_login(d, side);
 	struct login_values s = { .plan = plan, .side = side };
 
 	*l = (struct session_login){ 0 };
