@@ -6,6 +6,7 @@ module {
   dialect: "device-events", about: "Xyte device cloud, Events in MQTT", version: 1, mqtt: 5,
   device: "topic",
   session: { username: "{device}", password: "{access_key}", client_id: "{device}", per: "device" },
+  application: { username: "{device}", password: "{access_key}" },  # the client id is the device's own
   credentials: ["access_key"],
   up: { lenient: true, properties: { device_id: "{device}", access_key: "{access_key}" } },
   down: { lenient: true },

@@ -25,7 +25,7 @@ module {
     { kind: "request",        topic: "open/{project}/{device}/event_report", answered: {},
       only: "write", write: "write_event" },
     { kind: "alarm",          topic: "open/{project}/{device}/alarm", read: "read_alarm", write: "write_alarm" },
-    { kind: "presence",       topic: "open/{project}/{device}/online" },
+    { kind: "presence",       topic: "open/{project}/{device}/online", write: "write_online" },
     { kind: "raw",            topic: "open/{project}/{device}/data/{stream}", format: "bytes",
       read: "read_raw", publish: "publish_raw" },
 
@@ -57,6 +57,8 @@ def space_info: {space_info: .body};
 # {"method": "door_open", "params": {"door": 2}}
 def read_event: .payload | {body: {name: .method, params}};
 def write_event: .body | {method: .name, params: (.params | wire::object)};
+
+def write_online: .body | {online};
 
 # {"alerting": true}, maybe with more.
 def read_alarm: .payload | {body: ({active: .alerting} + del(.alerting))};

@@ -2,13 +2,15 @@
 #
 # Each message has a subtopic of its own: JSON on `attribute` shows in the device's attribute list, anything
 # else is for the user's flows.  The platform names no subtopics for replies and for what comes down; those
-# marked "ours" are calque's convention, and any other subtopic that comes down is a one-way command.
+# marked "ours" are calque's convention, and any other subtopic that comes down is a one-way command.  Stock
+# firmware listens for commands on such subtopics: set the variable `command_topics` to "stock" to write them so.
 # No message carries a time.
 module {
   dialect: "innoway", about: "Viettel Innoway, MQTT device API", version: 1,
   device: "topic",
   session: { username: "{device}", password: "{token}", provisioning: { username: "provision" } },
   credentials: ["token"],
+  vars: { command_topics: "command" },
   up: { lenient: true },
   down: { lenient: true },
   messages: [
@@ -19,7 +21,7 @@ module {
     { kind: "setting",         topic: "messages/{device}/attribute", only: "write", write: "write_setting" },
     { kind: "event",           topic: "messages/{device}/event" },                            # ours
     { kind: "alarm",           topic: "messages/{device}/alarm" },                            # ours
-    { kind: "presence",        topic: "messages/{device}/online" },                           # ours
+    { kind: "presence",        topic: "messages/{device}/online", write: "write_online" },    # ours
     { kind: "raw",             topic: "messages/{device}/{stream...}", format: "bytes",
       read: "read_raw", publish: "publish_raw" },
     { kind: "request",         topic: "messages/{device}/request", answered: {} },            # ours
@@ -27,6 +29,8 @@ module {
     # What it is told, and its answers
     { kind: "command",         topic: "messages/{device}/command", id: "string",              # ours
       read: "read_command", write: "write_command" },
+    { kind: "command",         topic: "messages/{device}/{stream...}", format: "text",
+      publish: "publish_stock", only: "write", answered: { status: "done", message: "sent, and nothing comes back" } },
     { kind: "command_reply",   topic: "messages/{device}/command_reply", id: "string",        # ours
       read: "read_command_reply", write: "write_command_reply" },
     { kind: "command",         topic: "messages/{device}/{stream...}", format: "bytes",
@@ -52,6 +56,7 @@ module {
 import "wire" as wire;
 
 def write_setting: .body | {(.property): .value};
+def write_online: .body | {online};
 
 # Strings, JSON, XML, characters: the exact bytes.
 def read_raw: {body: {stream: .topic.stream, base64: .payload}};
@@ -60,7 +65,15 @@ def read_subtopic: {body: {name: .topic.stream, params: (if has("value") then .v
 
 # {"id": "7", "name": "set_fan", "params": {"rpm": 900}}
 def read_command: .payload | {id, body: {name, params}};
-def write_command: ({id} | wire::some) + (.body | {name, params});
+def write_command:
+  if .to.command_topics == "command" then ({id} | wire::some) + (.body | {name, params})
+  elif .to.command_topics == "stock" then empty
+  else error("command_topics must be \"command\" or \"stock\"") end;
+
+# Stock firmware: control_pump {"status": "on"}, one way.
+def publish_stock: select(.to.command_topics == "stock") | .body
+  | if .name | test("^$|[/+#]") then error("the name of the command cannot be a subtopic") else . end
+  | {payload: (.params | if . == null then "" else wire::unparse end), topic: {stream: .name}};
 
 # {"id": "7", "status": "done", "result": {"ok": true}}
 def read_command_reply: .payload | {id, body: ({status: "done"} + del(.id))};

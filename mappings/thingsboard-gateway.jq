@@ -1,7 +1,8 @@
 # ThingsBoard, MQTT gateway API.
 #
 # One session speaks for many devices, whose names are in the payloads.  What the gateway has to say of itself
-# goes over the device API: set the variable `gateway` to the name of the device that is the gateway.
+# goes over the device API: set the variable `gateway` to the name of the device that is the gateway.  The
+# variable `type` is the device profile of devices that ThingsBoard makes when they come online.
 module {
   dialect: "thingsboard-gateway", about: "ThingsBoard, MQTT gateway API", version: 1,
   device: "payload",
@@ -81,10 +82,10 @@ def write_alarm: by_name([tb::write_alarm]);
 def write_raw: by_name([tb::write_raw]);
 def write_firmware_state: by_name([tb::write_firmware_state]);
 
-# {"device": "D1", "type": "default"}
-def read_connect: .payload | {device: device, body: {online: true}};
+# {"device": "D1", "type": "pump"}: the server makes a device of this profile, if there is none of that name.
+def read_connect: .payload | {device: device, body: ({online: true, type} | wire::some)};
 def read_disconnect: .payload | {device: device, body: {online: false}};
-def write_connect: select(.body.online) | {device: .to.device};
+def write_connect: select(.body.online) | {device: .to.device, type: (.body.type // .to.type)} | wire::some;
 def write_disconnect: select(.body.online | not) | {device: .to.device};
 
 # {"D1": {"model": "A"}}
@@ -116,7 +117,7 @@ def write_attributes_request: (.body | to_entries | map(select(.value != []))) a
     + ($scopes[0].value | if length == 1 then {key: .[0]} else {keys: .} end);
 
 # {"id": 3, "device": "D1", "values": {"rate": 5, "unit": "C"}}, and {"id": 4, "device": "D1", "value": 5} if one
-# key was asked for.  Only the request says of which scope.
+# key was asked for; neither if there is nothing of that name.  Only the request says of which scope.
 def asked: .request.body // {} | [(.client // [])[], (.shared // [])[]];
 def read_attributes_reply: asked as $keys | (.request.body // {} | if .client then "client" else "shared" end) as $scope
   | .payload
@@ -127,7 +128,7 @@ def read_attributes_reply: asked as $keys | (.request.body // {} | if .client th
   | {id, device: device, body: ({client: {}, shared: {}} + {($scope): $values})};
 def write_attributes_reply: asked as $keys
   | {id, device: .to.device} + (.body | ((.client // {}) + (.shared // {}))
-    | if ($keys | length) != 1 then {values: .} elif has($keys[0]) then {value: .[$keys[0]]} else {} end);
+    | if . == {} then {} elif ($keys | length) == 1 then {value: .[$keys[0]]} else {values: .} end);
 
 # {"device": "D1", "data": {"id": 5, "method": "setFan", "params": {"rpm": 900}}}
 def read_command: of_one({id: .payload.id} + tb::read_rpc);

@@ -18,7 +18,7 @@ module {
       read: "read_telemetry", write: "write_telemetry" },
     { kind: "event",          topic: "{telemetry_topic...}", only: "write", write: "write_event" },
     { kind: "alarm",          topic: "{telemetry_topic...}", only: "write", write: "write_alarm" },
-    { kind: "presence",       topic: "{telemetry_topic...}", only: "write", write: "write_telemetry" },
+    { kind: "presence",       topic: "{telemetry_topic...}", only: "write", write: "write_presence" },
     { kind: "raw",            topic: "{telemetry_topic...}", only: "write", write: "write_raw" },
     { kind: "firmware_state", topic: "{telemetry_topic...}", also: ["v2/t", "v2/t/j"],
       read: "read_firmware_state", write: "write_firmware_state" },
@@ -30,9 +30,12 @@ module {
     { kind: "setting",        topic: "{attributes_topic...}", only: "write", write: "write_setting" },
     { kind: "license_reply",  topic: "{attributes_topic...}", only: "write", write: "write_license" },
 
-    # Shared attributes: the device's configuration.  A firmware notice is a group of them
-    { kind: "firmware",       topic: "{shared_attributes_topic...}", read: "read_firmware", write: "write_firmware" },
-    { kind: "config",         topic: "{shared_attributes_topic...}", read: "read_config", write: "write_config" },
+    # Shared attributes: the device's configuration.  A firmware notice is a group of them.  A profile renames the
+    # filter only: the server's pushes come on the usual topic all the same
+    { kind: "firmware",       topic: "{shared_attributes_topic...}", also: ["v1/devices/me/attributes"],
+      read: "read_firmware", write: "write_firmware" },
+    { kind: "config",         topic: "{shared_attributes_topic...}", also: ["v1/devices/me/attributes"],
+      read: "read_config", write: "write_config" },
     { kind: "license",        topic: "{shared_attributes_topic...}", only: "write", write: "write_license" },
     { kind: "space_info",     topic: "{shared_attributes_topic...}", only: "write", write: "write_space_info" },
 
@@ -91,6 +94,7 @@ def read_telemetry: samples
       .body |= del(.current_fw_title, .current_fw_version, .fw_state, .fw_error) | select(.body != {})
     else . end;
 def write_telemetry: sample(.body);
+def write_presence: sample(.body | {online});
 def write_event: sample({(.body.name): (.body.params | if . == null then true else . end)});
 def write_alarm: sample({alarm: .body.active} + (.body | del(.active)));
 def write_raw: sample({(.body.stream): (.body | if has("value") then .value else .base64 end)});
@@ -121,9 +125,10 @@ def without_packages: delpaths([packages + "_" + fields | [.]]);
 def read_config: .payload | without_packages | wire::read_changes | select(. != {changed: {}}) | {body: .};
 def write_config: .body | wire::write_changes;
 
-# {"clientKeys": "model", "sharedKeys": "rate,unit"}; neither: all.
+# {"clientKeys": "model", "sharedKeys": "rate,unit"}; neither: all.  The C++ SDK ends its lists with a comma.
 def read_attributes_request: .payload // {}
-  | {client: .clientKeys, shared: .sharedKeys} | wire::some | {body: map_values(split(","))};
+  | {client: .clientKeys, shared: .sharedKeys} | wire::some
+  | {body: map_values(split(",") | map(select(. != "")))};
 def write_attributes_request:
   .body | {clientKeys: .client, sharedKeys: .shared} | wire::some | map_values(join(","));
 
@@ -142,7 +147,8 @@ def write_attributes_reply: .body | del(.[] | select(. == {} or . == null));
 def read_rpc: .payload | {body: {name: .method, params}};
 def write_rpc: .body | {method: .name, params};
 
-# Any text.  The server takes one reply, so progress is kept back.
+# Devices may reply with any text.  Written is always JSON: the server takes any text, too, but refuses its own
+# caller (406) what is no JSON.  It takes one reply, so progress is kept back.
 def read_outcome:
   if type == "object" and .error then
     {status: "error", message: (.error | tostring)} + (if length > 1 then {result: .} else {} end)
@@ -152,7 +158,7 @@ def outcome: .body | select(.status != "in_progress")
     elif .result != null then .result
     else {status, message} | wire::some end;
 def read_command_reply: {body: (.payload | wire::parse | read_outcome)};
-def write_command_reply: outcome | wire::unparse;
+def write_command_reply: outcome | tojson;
 
 # The SDKs ask for the session's limits after each connect.  These are the far side's.
 def session_limits: .limits | {
@@ -192,7 +198,8 @@ def provision_names: {
     password: "password", certificate: "hash", gateway: "gateway"
   };
 def read_provision: .payload as $wire | {body: (provision_names | map_values($wire[.]) | wire::some)};
-def write_provision: .body as $body
+# Without a name the server invents one, which nobody here would know.
+def write_provision: ({device_name: .to.device} + (.body | wire::some)) as $body
   | provision_names | with_entries({key: .value, value: $body[.key]}) | wire::some;
 
 # credentialsValue is a token, a certificate, or {clientId, userName, password}.
@@ -202,7 +209,9 @@ def read_provision_reply: .payload | .credentialsType as $type
         elif $type == "X509_CERTIFICATE" then {certificate: .} else {token: .} end)
   | {body: wire::some};
 def credentials: .token // .certificate // ({clientId: .client_id, userName: .username, password} | wire::some);
+# The Python SDK waits for ever if a failure has no errorMsg; these are the server's own.
+def failure: .message // {NOT_FOUND: "Provision data was not found!"}[.status] // "Failed to provision device!";
 def write_provision_reply: .body
-  | {status, errorMsg: .message}
-    + (if .status == "SUCCESS" then {credentialsType: .credentials_type, credentialsValue: credentials} else {} end)
-  | wire::some;
+  | if .status == "SUCCESS" then
+      {status, errorMsg: .message, credentialsType: .credentials_type, credentialsValue: credentials} | wire::some
+    else {status, errorMsg: failure} end;

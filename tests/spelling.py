@@ -23,6 +23,9 @@ REQUESTS = {"command_reply": "command", "config_reply": "config", "attributes_re
             "request_reply": "request", "provision_reply": "provision", "firmware_chunk": "firmware_chunk_request"}
 LATE = ["presence", "alarm"]  # from then on, a status report says so
 
+# For rows that say nothing at first: a gateway can speak of itself, stock firmware has commands of its own form.
+SECOND = {"thingsboard-gateway": ("gw", {}), "innoway": ("d7", {"command_topics": "stock"})}
+
 # A body of each kind, or several where a dialect has a row for each.
 EXAMPLES = {
     "telemetry": [{"temp": 21.5}],
@@ -109,24 +112,25 @@ class Tongue:
             f'module {{ dialect: "tongue", messages: [ {rows} ] }};\n'
             "def r: .payload | {body} + (if .id then {id} else {} end);\ndef w: {body};\n")
 
-    def translate(self, dialect, flow, lines, device):
+    def translate(self, dialect, flow, lines, device, more):
         """For each line, the messages that come out on the side of `dialect`."""
         south, north = ("tongue", dialect) if flow == "up" else (dialect, "tongue")
         side = "north" if flow == "up" else "south"
         command = [CALQUE, "translate", south, north, "--lines", "--mappings", self.directory,
                    "--mappings", str(ROOT / "mappings")]
-        for name, value in (("project", "P"), ("gateway", "gw"), ("device", device)):
+        for name, value in (("project", "P"), ("gateway", "gw"), ("device", device), *more.items()):
             command += ["--var", f"{side}.{name}={value}"]
         out = run(command, "".join(json.dumps(line) + "\n" for line in lines)).stdout.splitlines()
         assert len(out) == len(lines)
         return [[m for m in json.loads(line) if m["side"] == side] for line in out]
 
-    def spell(self, dialect, flows, device):
-        """For each kind, the messages that this dialect writes; replies after the request that they answer."""
+    def spell(self, dialect, flows, device, **more):
+        """For each kind, the messages that this dialect writes, with `more` variables; replies after the request that
+        they answer."""
         said = {kind: [] for kind in [*flows, "asked"]}
 
         def say(flow, batch):
-            for (kind, _), messages in zip(batch, self.translate(dialect, flow, [line for _, line in batch], device)):
+            for (kind, _), messages in zip(batch, self.translate(dialect, flow, [line for _, line in batch], device, more)):
                 said[kind] += messages
 
         early = sorted(flows, key=lambda k: LATE.index(k) if k in LATE else -1)
@@ -172,12 +176,13 @@ def payload(message):
 
 def rows_of(dialect, kind, table, said):
     """A line of the table for each row of the mapping file."""
-    for row in table["messages"]:
-        if row["kind"] != kind:
-            continue
+    rows = [row for row in table["messages"] if row["kind"] == kind]
+    for row in rows:
         topic, matches = pattern(row["topic"], table.get("vars", {}))
+        others = [pattern(r["topic"], {})[1] for r in rows if topic.endswith("...}") and not r["topic"].endswith("...}")]
         only = row.get("only", "both")
-        text = next((payload(m) for m in said if matches.fullmatch(m["topic"])), "") if only != "read" else ""
+        text = "" if only == "read" else next((payload(m) for m in said if matches.fullmatch(m["topic"]) and not any(
+            other.fullmatch(m["topic"]) for other in others)), "")
         yield f"| {kind} | {dialect} | `{topic}` | {only} | {text} |\n"
 
 
@@ -188,8 +193,9 @@ def make_table(flows):
         tongue = Tongue(directory, flows)
         for d in DIALECTS:
             said[d] = tongue.spell(d, flows, "d7")
-            if "gateway" in d:  # which can speak of itself
-                for kind, messages in tongue.spell(d, flows, "gw").items():
+            if d in SECOND:
+                device, more = SECOND[d]
+                for kind, messages in tongue.spell(d, flows, device, **more).items():
                     said[d][kind] += messages
     return "| kind | dialect | topic | rows | payload |\n|---|---|---|---|---|\n" + "".join(
         line for kind in flows for d in DIALECTS for line in rows_of(d, kind, tables[d], said[d][kind]))

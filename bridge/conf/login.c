@@ -67,12 +67,20 @@ static char *field(struct session_login *l, struct login_values *s, const char *
 	return NULL;
 }
 
+/* Does the configuration have a login of its own, which needs nothing of the dialect's?  A client
+ * certificate is one, unless a handshake is to bring another: then it only lets us in. */
+static bool is_own_login(const struct conf_session *conf)
+{
+	return conf->username || conf->password || (conf->tls.cert && !conf->provision.key);
+}
+
 void login_make(struct session_login *l, const struct plan *plan, const struct conf_session *conf,
 		enum side side, bool is_provisioning, struct jslice credentials,
 		const char *instance)
 {
 	const struct dialect *d = plan->side[side].dialect;
-	const struct login_template *t = is_provisioning ? &d->provisioning : &d->session;
+	const struct login_template *t =
+		is_provisioning ? &d->provisioning : dialect_login(d, side);
 	struct login_values s = { .plan = plan, .side = side };
 
 	*l = (struct session_login){ 0 };
@@ -88,9 +96,13 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 		l->client_id =
 			mem_printf("calque-%s-%s-%s", plan->name,
 				   is_provisioning ? "provision" : side_name(side), instance);
-	/* The configuration's own login needs nothing of the dialect's. */
-	if (conf->username || conf->password)
+	if (is_own_login(conf)) {
 		l->is_missing = false;
+		if (l->unset && dialect_is_credential(d, l->unset)) {
+			free(l->unset); /* it is not needed */
+			l->unset = NULL;
+		}
+	}
 	vars_fini(&s.issued);
 }
 

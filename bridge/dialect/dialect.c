@@ -40,8 +40,8 @@ static const struct schema_word session_owners[] = { { "device", true }, { "link
 	  .about = "the client id, text with {variables} (default: calque-LINK-SIDE-INSTANCE)" }
 /* clang-format on */
 
-static const struct schema_key provisioning_keys[] = { LOGIN_KEYS(0) };
-static const struct schema provisioning_schema = SCHEMA_OF(provisioning_keys);
+static const struct schema_key login_keys[] = { LOGIN_KEYS(0) };
+static const struct schema login_schema = SCHEMA_OF(login_keys);
 
 static bool set_provisioning(struct schema_reader *r, void *member, json_object *value)
 {
@@ -50,7 +50,18 @@ static bool set_provisioning(struct schema_reader *r, void *member, json_object 
 	if (!json_object_is_type(value, json_type_object))
 		return false;
 	d->has_provisioning = true;
-	schema_read(r, &provisioning_schema, &d->provisioning, value);
+	schema_read(r, &login_schema, &d->provisioning, value);
+	return true;
+}
+
+static bool set_application(struct schema_reader *r, void *member, json_object *value)
+{
+	struct dialect *d = member;
+
+	if (!json_object_is_type(value, json_type_object))
+		return false;
+	d->has_application = true;
+	schema_read(r, &login_schema, &d->application, value);
 	return true;
 }
 
@@ -62,7 +73,7 @@ static const struct schema_key session_keys[] = {
 	  .what = "\"device\" or \"link\"",
 	  .about = "\"device\" where each device logs in on its own, else \"link\" (default)" },
 	{ "provisioning", SCHEMA_OWN, .set.json = set_provisioning,
-	  .like = SCHEMA_GROUP, .group = &provisioning_schema, .what = "an object",
+	  .like = SCHEMA_GROUP, .group = &login_schema, .what = "an object",
 	  .about = "how the short session logs in that asks for credentials" },
 };
 static const struct schema session_schema = SCHEMA_OF(session_keys);
@@ -135,6 +146,9 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "what says which device it is: \"topic\" (default), \"payload\", or \"none\", the login alone" },
 	{ "session", SCHEMA_GROUP, DRAFT(d), .group = &session_schema,
 	  .about = "how to log in: {username, password, client_id, per, provisioning}" },
+	{ "application", SCHEMA_OWN, DRAFT(d), .set.json = set_application,
+	  .like = SCHEMA_GROUP, .group = &login_schema, .what = "an object",
+	  .about = "how to log in before devices, in the south: {username, password, client_id}; without it: session" },
 	{ "vars", SCHEMA_TEXTS, DRAFT(d.defaults),
 	  .about = "variables that need not be set, with their values: {name: \"value\"}" },
 	{ "credentials", SCHEMA_OWN, DRAFT(d), .set.json = set_credentials,
@@ -239,6 +253,7 @@ void dialect_free(struct dialect *d)
 	free(d->about);
 	free(d->version);
 	login_template_fini(&d->session);
+	login_template_fini(&d->application);
 	login_template_fini(&d->provisioning);
 	vars_fini(&d->defaults);
 	for (size_t i = 0; i < d->n_credentials; i++)
@@ -248,6 +263,11 @@ void dialect_free(struct dialect *d)
 		dialect_row_fini(&d->rows[i]);
 	free(d->rows);
 	free(d);
+}
+
+const struct login_template *dialect_login(const struct dialect *d, enum side side)
+{
+	return side == SOUTH && d->has_application ? &d->application : &d->session;
 }
 
 bool dialect_is_credential(const struct dialect *d, const char *variable)

@@ -55,7 +55,9 @@ struct dialect {
 	char *name, *about, *version;
 	int mqtt; /* lowest version that works: 4 (3.1.1) or 5 */
 	enum device_place device;
-	struct login_template session;
+	struct login_template session;	   /* of a device */
+	struct login_template application; /* of what stands before devices */
+	bool has_application;		   /* it is there; else `session` is of both */
 	bool session_per_device;
 	bool has_provisioning; /* `session.provisioning` is there */
 	struct login_template provisioning;
@@ -77,6 +79,10 @@ struct dialect {
 struct dialect *dialect_new(const char *file, const char *metadata, size_t len,
 			    struct report *report);
 void dialect_free(struct dialect *d);
+
+/* How a side logs in, but for handshakes: in the north we are the device, in the south we stand before
+ * devices. */
+const struct login_template *dialect_login(const struct dialect *d, enum side side);
 
 bool dialect_is_credential(const struct dialect *d, const char *variable);
 

@@ -91,9 +91,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 /* What an earlier run stored does not say whether it is a command; its topic does. */
 static bool is_command(const struct link *l, const struct output *o)
 {
-	const struct row *row = o->to == SOUTH ? plan_writer(l->plan, SOUTH, KIND_COMMAND) : NULL;
-
-	return row && plan_is_topic_of(l->plan, SOUTH, row, o->message.topic);
+	return o->to == SOUTH && plan_writer_on(l->plan, SOUTH, KIND_COMMAND, o->message.topic);
 }
 
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
@@ -217,6 +215,18 @@ static bool before_write(struct job *job)
 	return link_set_state((struct task *)job, job->plain.device);
 }
 
+/* A request may be written by a row that never gets a reply, though others of its kind do. */
+static void note_answered(struct task *t, const struct item *item)
+{
+	enum kind kind = t->job.plain.kind;
+	const struct row *row =
+		kind_table[kind].asks != ASKS_BY_ID
+			? NULL
+			: plan_writer_on(t->link->plan, t->job.side, kind, item->message.topic);
+
+	t->answered = row ? row->answered : NULL;
+}
+
 static void on_written(struct job *job, struct results *results)
 {
 	struct task *t = (struct task *)job; /* the job is its first member */
@@ -227,6 +237,7 @@ static void on_written(struct job *job, struct results *results)
 		struct item *item = &results->items[i];
 
 		if (item->type == ITEM_MESSAGE) {
+			note_answered(t, item);
 			link_send(t->link, t->intake, item, job->side, t);
 			n_sent++;
 		} else {
@@ -293,6 +304,9 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
+	for (int s = 0; s < SIDES; s++)
+		l->had_retained[s] =
+			mem_zalloc(plan->side[s].dialect->n_rows * sizeof *l->had_retained[s]);
 	return l;
 }
 
@@ -307,6 +321,8 @@ void link_free(struct link *l)
 	if (!l)
 		return;
 	l->is_ending = true;
+	for (int s = 0; s < SIDES; s++)
+		free(l->had_retained[s]);
 	free(l->mark);
 	strand_free(l->strand);
 	machines_free(l);

@@ -52,9 +52,10 @@ struct link {
 	bool keeps_reported;	 /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
-	struct changes changes; /* of the state, not written yet */
-	size_t n_step;		/* of these: from before the event in hand */
-	size_t n_told;		/* of these: the executor knows of them */
+	bool *had_retained[SIDES]; /* by row of the dialect: a retained message came on its topic */
+	struct changes changes;	   /* of the state, not written yet */
+	size_t n_step;		   /* of these: from before the event in hand */
+	size_t n_told;		   /* of these: the executor knows of them */
 	struct decision decision;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
@@ -134,10 +135,11 @@ struct task {
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
-	enum side caller;   /* of a request: who asked */
-	char *answer_topic; /* of a request: where its answer goes; NULL: the usual */
-	bool waits;	    /* the sender of a configuration, or of a command: for a word on it */
-	int64_t expires_ms; /* of a command; 0: of none */
+	enum side caller;     /* of a request: who asked */
+	char *answer_topic;   /* of a request: where its answer goes; NULL: the usual */
+	bool waits;	      /* the sender of a configuration, or of a command: for a word on it */
+	int64_t expires_ms;   /* of a command; 0: of none */
+	const char *answered; /* of a request: by the row that wrote it, if no reply comes */
 };
 
 /* A plain message to write; everything is copied. */

@@ -366,6 +366,23 @@ static enum outcome admit(const struct link *l, enum side from, const struct mat
 	return reason;
 }
 
+/* An empty message where a retained one was clears it.  Who had subscribed before is told so without the
+ * flag. */
+static bool is_clearing(struct link *l, enum side from, const struct match *match,
+			const struct message *m)
+{
+	const struct row *rows = l->plan->side[from].dialect->rows;
+	bool *had = l->had_retained[from], is_one = false;
+
+	for (size_t i = 0; i < match->n; i++) {
+		size_t row = (size_t)(match->readers[i]->row - rows);
+
+		is_one = is_one || had[row];
+		had[row] = had[row] || m->retain;
+	}
+	return is_one && m->payload_len == 0;
+}
+
 /* What can be said of a message before its payload is looked at. */
 static enum outcome sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
 			     struct match *match)
@@ -382,6 +399,8 @@ static enum outcome sort_out(struct link *l, enum side from, const struct messag
 	plan_match(l->plan, from, m->topic, match);
 	if (!match->is_known)
 		return l->plan->drop_unmatched ? FILTERED_UNMATCHED : DEAD_UNKNOWN_TOPIC;
+	if (is_clearing(l, from, match, m))
+		return FILTERED_EMPTY_RETAIN;
 	return match->n ? CARRIED : FILTERED_NOT_READ;
 }
 

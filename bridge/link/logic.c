@@ -141,6 +141,22 @@ static const char *why_not_written(size_t n_refused)
 	return n_refused ? "it cannot be carried to the other platform" : "the mapping filtered it";
 }
 
+/* A request that the far platform never answers has an answer in the mapping. */
+static void send_answer(struct task *t, const struct canonical *request, const char *reply_topic,
+			const char *answer)
+{
+	struct canonical reply = {
+		.kind = kind_table[request->kind].reply,
+		.device = request->device,
+		.id = request->id,
+		.body = (char *)answer,
+		.body_len = strlen(answer),
+	};
+
+	if (wants_reply(t->link, t->caller, request, reply_topic))
+		link_write_reply(t->link, t->intake, t->caller, &reply, request, reply_topic);
+}
+
 /* A request was written, or could not be: then its asker is told at once. */
 static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 {
@@ -148,35 +164,29 @@ static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 	const struct canonical *far = &t->job.plain;
 	const struct pairing *pairing;
 
-	if (n_sent > 0)
+	if (n_sent > 0 && !t->answered)
 		return;
 	pairing = pairings_find(l->pairings, far->device, far->kind, t->caller, far->id);
 	if (!pairing)
 		return;
-	logic_send_error(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
-			 why_not_written(n_refused));
+	if (n_sent > 0)
+		send_answer(t, &pairing->request, pairing->reply_topic, t->answered);
+	else
+		logic_send_error(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
+				 why_not_written(n_refused));
 	pairings_close(l->pairings, pairing, &l->changes);
 }
 
-/* A request that the far platform never answers has an answer in the mapping. */
 static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 {
-	struct link *l = t->link;
 	const struct canonical *request = &t->job.plain;
-	const struct row *row = plan_writer(l->plan, t->job.side, request->kind);
-	struct canonical reply = {
-		.kind = kind_table[request->kind].reply,
-		.device = request->device,
-		.id = request->id,
-		.body = row->answered,
-		.body_len = strlen(row->answered),
-	};
+	const struct row *row = plan_writer(t->link->plan, t->job.side, request->kind);
 
-	if (n_sent == 0)
-		logic_send_error(l, t->intake, t->caller, request, t->answer_topic,
+	if (n_sent > 0)
+		send_answer(t, request, t->answer_topic, row->answered);
+	else
+		logic_send_error(t->link, t->intake, t->caller, request, t->answer_topic,
 				 why_not_written(n_refused));
-	else if (wants_reply(l, t->caller, request, t->answer_topic))
-		link_write_reply(l, t->intake, t->caller, &reply, request, t->answer_topic);
 }
 
 /* From when on a command is too old to be obeyed; 0: it is none. */

@@ -283,6 +283,90 @@ static void check_ids(const struct check *c)
 		check_alias_id(c, r);
 }
 
+/* --- devices ------------------------------------------------------------------------------- */
+
+/* A topic that devices say something on and are told something on, and that names none of them: on an
+ * ordinary broker each hears itself and the others. */
+static bool is_both_ways(const struct check *c, const struct reader *r)
+{
+	const struct plan_side *ps = c->ps;
+
+	if (ps->dialect->device == DEVICE_IN_TOPIC || !row_is_read(r->row, c->side))
+		return false;
+	for (size_t i = 0; i < ps->n_readers; i++)
+		if (row_is_written(ps->readers[i].row, c->side) &&
+		    topic_template_equal(&ps->readers[i].topic, &r->topic))
+			return true;
+	return false;
+}
+
+static void check_own_voice(const struct check *c)
+{
+	const struct reader *r = c->ps->readers, *end = r + c->ps->n_readers;
+
+	while (r < end && !is_both_ways(c, r))
+		r++;
+	if (c->side == SOUTH && !c->plan->is_mirror && r < end)
+		report_warning(c->report,
+			       "%s: devices of %s speak and listen on one topic, \"%s\": on an "
+			       "ordinary broker they hear themselves, and may answer",
+			       c->where, c->ps->dialect->name, topic_name(c, r));
+}
+
+/* Does every credential of the dialect have the same value on both, and is there one? */
+static bool has_same_credentials(const struct plan_side *a, const struct plan_side *b)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < a->dialect->n_credentials; i++) {
+		const char *x = vars_get(&a->vars, a->dialect->credentials[i]),
+			   *y = vars_get(&b->vars, a->dialect->credentials[i]);
+
+		if (!x || !y || strcmp(x, y) != 0)
+			return false;
+		has = true;
+	}
+	return has;
+}
+
+static const char *own_device(const struct plan *p, enum side side)
+{
+	const char *own = vars_get(&p->side[side].vars, "device");
+
+	return own ? own : p->is_single ? p->device : NULL;
+}
+
+/* Is this side of both links the same device?  In the south it is by its topics; in the north by its
+ * login, and by its name where one login may be several. */
+static bool is_same_device(const struct plan *p, const struct plan *q, enum side side)
+{
+	const struct plan_side *a = &p->side[side], *b = &q->side[side];
+	const char *x = own_device(p, side), *y = own_device(q, side);
+	bool is_named = a->dialect->device == DEVICE_IN_TOPIC;
+
+	if (strcmp(a->dialect->name, b->dialect->name) != 0)
+		return false;
+	if (is_named && (!x || !y || strcmp(x, y) != 0))
+		return false;
+	return side == SOUTH ? is_named || a->dialect->device == DEVICE_IN_SESSION
+			     : has_same_credentials(a, b);
+}
+
+/* A mirror stands beside another link, by intent. */
+static void check_twice(const struct linkcheck *a, const struct linkcheck *b, struct report *report)
+{
+	if (a->plan->is_mirror || b->plan->is_mirror)
+		return;
+	for (enum side s = SOUTH; s <= NORTH; s++)
+		if (a->broker[s] == b->broker[s] && is_same_device(a->plan, b->plan, s))
+			report_warning(
+				report, "%s: link \"%s\" has the same %s of %s there: %s",
+				b->where[s], a->plan->name, s == SOUTH ? "device" : "credentials",
+				b->plan->side[s].dialect->name,
+				s == SOUTH ? "all that it says goes both ways"
+					   : "the platform may end one session for the other");
+}
+
 /* --- all ----------------------------------------------------------------------------------- */
 
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report)
@@ -301,7 +385,11 @@ void linkcheck_all(const struct linkcheck *links, size_t n, struct report *repor
 			check_pairs(&c);
 			check_unreachable(&c);
 			check_ids(&c);
+			check_own_voice(&c);
 		}
 	names_fini(&names);
 	loops_check(links, n, report);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = i + 1; k < n; k++)
+			check_twice(&links[i], &links[k], report);
 }

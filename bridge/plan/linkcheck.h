@@ -28,7 +28,8 @@ struct linkcheck {
  * which no message gives; ids that cannot be converted; messages that would come back to where they
  * were read (loops.h).
  * Warnings: rows that can never be read; rows that the variables put on one topic; ids that may not
- * convert. */
+ * convert; a south whose devices would hear themselves; two links with the same device in the south or
+ * the same login in the north. */
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report);
 
 /* Texts for messages: one that was given lasts until four more are.  Zeroed at first; caller ends it with

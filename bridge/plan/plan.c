@@ -79,8 +79,8 @@ static void bind_side(struct plan *p, enum side side, const char *where, struct 
 		const struct row *row = &ps->dialect->rows[i];
 
 		add_reader(ps, &known, &row->topic, row, NULL, where, report);
-		if (side == NORTH)
-			continue; /* aliases are what devices use */
+		if (!row_is_read(row, side))
+			continue; /* aliases are for reading */
 		for (size_t k = 0; k < row->n_also; k++)
 			add_reader(ps, &known, &row->also[k].topic, row, row->also[k].reply, where,
 				   report);
@@ -416,6 +416,18 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 	while (r && r->row != row)
 		r = next_reader(ps, best, r + 1, topic);
 	return r != NULL;
+}
+
+const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind kind,
+				 const char *topic)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].kind == kind && d->rows[i].can_write &&
+		    plan_is_topic_of(p, side, &d->rows[i], topic))
+			return &d->rows[i];
+	return NULL;
 }
 
 /* --- subscriptions ------------------------------------------------------------------------- */

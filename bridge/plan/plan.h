@@ -126,6 +126,9 @@ bool plan_has_echoes(const struct plan *p, enum side side);
  * topic another row's.) */
 bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
 		      const char *topic);
+/* The row of this side that writes `kind` on this topic; NULL: none does. */
+const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind kind,
+				 const char *topic);
 
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */

@@ -365,6 +365,15 @@ static bool is_written_now(const struct reading *rd, const struct canonical *p)
 	       !(job->plan->is_mirror && kind->flow == FLOW_DOWN);
 }
 
+/* A name that is written into a payload may be any; one for a topic must be a level of it. */
+static bool can_be_named(const struct plan *plan, const struct canonical *p)
+{
+	enum side to = flow_target(kind_table[p->kind].flow);
+
+	return plan->side[to].dialect->device == DEVICE_IN_PAYLOAD ||
+	       topic_level_is_valid(p->device);
+}
+
 /* Take a plain message (and what it holds) on to the through file number `through`, or, after the
  * last, to where it goes. */
 static void give_canonical(struct reading *rd, struct canonical *p, size_t through)
@@ -377,7 +386,7 @@ static void give_canonical(struct reading *rd, struct canonical *p, size_t throu
 		return;
 	}
 	p->kind = plan->remap[p->kind];
-	if (!topic_level_is_valid(p->device))
+	if (!can_be_named(plan, p))
 		results_refuse(rd->out, DEAD_BAD_TOPIC, "the device's name has one of / + # in it");
 	else if (!canonical_check_body(p, &e))
 		results_refuse(rd->out, DEAD_WRONG_SHAPE, "%s", e.text);

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from harness import (Calque, Client, assert_json, conf_text, conf_value, dead_letter, find_secret, free_port,
+from harness import (MQTT5, Calque, Client, assert_json, conf_text, conf_value, dead_letter, find_secret, free_port,
                      same_json, spellings)
 from worlds import EZtDeviceEvents, InnowayThingsBoard
 
@@ -37,6 +37,23 @@ def assert_traffic(world, n):
     command = world.device.next("command")
     world.device.reply(command["id"], result=n)
     assert world.tb.reply(number) == n
+
+
+def test_a_device_keeps_its_client_id_beside_the_bridge(lab):
+    """device-events in the south: calque logs in as an application, not as the device that is there already."""
+    south, north = lab.broker("south"), lab.broker("north")
+    device = lab.add(Client(south.port, "d1", mqtt=MQTT5))
+    cloud = lab.add(Client(north.port)).subscribe("v1/devices/me/telemetry")
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "room",
+        "south": {"dialect": "device-events", "url": south.url, "vars": {"device": "d1", "access_key": "k"}},
+        "north": {"dialect": "thingsboard", "url": north.url, "vars": {"token": "t"}}}]}))
+    calque.wait_up("room", count=2)
+    device.publish("v1/device/d1/telemetry", {"status": "online", "telemetries": {"fan": 900}},
+                   properties={"device_id": "d1", "access_key": "k"})
+    cloud.expect("v1/devices/me/telemetry", {"fan": 900})
+    assert [client for client, *_ in south.logins()].count("d1") == 1
+    calque.stop()
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

@@ -1,9 +1,12 @@
 """A bridge whose north behaves like the real ThingsBoard: Innoway devices on an ordinary broker in the south."""
 
+import ssl
+
 import pytest
 
 from harness import MQTT3, MQTT5, Client, assert_json, conf_text
 from platforms import InnowayDevice
+from thingsboard import Profile, Server
 from worlds import InnowayThingsBoard
 
 LINK = InnowayThingsBoard.LINK
@@ -50,7 +53,72 @@ def test_both_ways_between_a_device_and_the_server(lab, tb, mqtt):
     assert_json({k: command[k] for k in ("name", "params")}, {"name": "setFan", "params": {"rpm": 900}})
     world.device.reply(command["id"], result={"ok": True})
     assert_json(rpc.result(), {"ok": True})
+
+    rpc = cloud.rpc("serial")  # the server refuses its caller (406) what is no JSON
+    world.device.reply(world.device.next("command")["id"], result="A-12 of 2009")
+    assert rpc.result() == "A-12 of 2009"
     world.calque.stop()
+
+
+def link_conf(south, tb, south_vars="", north_vars="", more=""):
+    """One Innoway device and one ThingsBoard device."""
+    return f"""state = "@state@";
+links = ({{
+  name = "pump-7";
+  south = {{ dialect = "innoway"; url = "{south.url}"; username = "calque";
+             vars = {{ device = "d"; token = "t"; {south_vars} }}; }};
+  north = {{ dialect = "thingsboard"; url = "{tb.url}"; vars = {{ {north_vars} }}; {more} }};
+}});
+"""
+
+
+def test_a_profile_may_rename_topics(lab, tb):
+    """The filter of shared attributes is the profile's, and pushes come on the usual topic."""
+    tb.profiles.append(Profile(telemetry="my/t", attributes="my/a", shared="my/shared"))
+    cloud = tb.device("pump-7", token="t1", profile=tb.profiles[1])
+    south = lab.broker("south")
+    device = lab.add(InnowayDevice(south.port, "d"))
+    names = 'telemetry_topic = "my/t"; attributes_topic = "my/a"; shared_attributes_topic = "my/shared";'
+    calque = lab.calque(link_conf(south, tb, north_vars=f'token = "t1"; {names}'))
+    calque.wait_up("pump-7", count=2)
+    cloud.wait_ready()
+    device.attributes(temp=21.5)
+    assert_json(cloud.next_update(), {"temp": 21.5})
+    cloud.push(rate=10)
+    assert_json(device.next("config"), {"rate": 10})
+    calque.stop()
+
+
+def test_a_client_certificate_is_a_login(lab):
+    """No token is waited for, and none is missed."""
+    authority = lab.authority()
+    with open(authority.client[0], encoding="ascii") as file:
+        certificate = ssl.PEM_cert_to_DER_cert(file.read())
+    with Server(tls=authority) as tb:
+        cloud = tb.device("pump-7", certificate=certificate)
+        south = lab.broker("south")
+        device = lab.add(InnowayDevice(south.port, "d"))
+        tls = f'tls = {{ ca = "{authority.ca}"; cert = "{authority.client[0]}"; key = "{authority.client[1]}"; }};'
+        calque = lab.calque(link_conf(south, tb, more=tls))
+        calque.wait_up("pump-7", count=2)
+        device.attributes(temp=21.5)
+        assert_json(cloud.next_update(), {"temp": 21.5})
+        calque.stop()
+        assert not calque.matching("unset=token")
+
+
+def test_stock_firmware_has_a_subtopic_for_each_command(lab, tb):
+    cloud = tb.device("pump-7", token="t1")
+    south = lab.broker("south")
+    calque = lab.calque(link_conf(south, tb, 'command_topics = "stock";', 'token = "t1";'))
+    calque.wait_up("pump-7", count=2)
+    cloud.wait_ready()
+    firmware = lab.add(Client(south.port)).subscribe("messages/d/control_pump")
+    rpc = cloud.rpc("control_pump", {"status": "on"})
+    firmware.expect("messages/d/control_pump", {"status": "on"})
+    assert rpc.result()["status"] == "done"
+    assert "error" in cloud.rpc("attribute", {"status": "on"}).result(), "that subtopic is another message's"
+    calque.stop()
 
 
 @both

@@ -91,6 +91,27 @@ Test(login, a_credential_that_is_not_known_is_missing)
 	expect_login(NORTH, none, "- - calque-link-north-i1 ! ?token");
 }
 
+Test(login, before_devices_it_is_that_of_an_application)
+{
+	plan(SOUTHERN("session: { username: 'u', password: 'p', client_id: 'device' },"
+		      "application: { username: 'a' },",
+		      "{ kind: 'telemetry', topic: 's/{device}' }", ""),
+	     NORTHERN("session: { username: 'u', password: 'p', client_id: 'device' },"
+		      "application: {},",
+		      NORTH_ROW, ""));
+	expect_login(SOUTH, none, "a - calque-link-south-i1");
+	expect_login(NORTH, none, "u p device");
+}
+
+Test(login, a_client_certificate_is_a_login)
+{
+	conf.tls.cert = "cert.pem";
+	plan(PLAIN_SOUTH, TOKEN_NORTH);
+	expect_login(NORTH, none, "- - calque-link-north-i1");
+	conf.provision.key = "k"; /* it only lets in who is to ask for a token */
+	expect_login(NORTH, none, "- - calque-link-north-i1 ! ?token");
+}
+
 Test(login, another_variable_that_is_unset_is_left_out)
 {
 	world_set(&w, NORTH, "key", "k1");

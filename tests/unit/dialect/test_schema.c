@@ -68,12 +68,14 @@ static void expect_keys(const char *path, const char *const *keys)
 
 Test(schema, has_each_key_with_a_description)
 {
-	expect_keys(D, KEYS("dialect", "about", "version", "mqtt", "device", "session", "vars",
-			    "credentials", "limits", "up", "down", "messages"));
+	expect_keys(D,
+		    KEYS("dialect", "about", "version", "mqtt", "device", "session", "application",
+			 "vars", "credentials", "limits", "up", "down", "messages"));
 	expect_keys(D "/session/properties",
 		    KEYS("username", "password", "client_id", "per", "provisioning"));
 	expect_keys(D "/session/properties/provisioning/properties",
 		    KEYS("username", "password", "client_id"));
+	expect_keys(D "/application/properties", KEYS("username", "password", "client_id"));
 	expect_keys(D "/limits/properties",
 		    KEYS("payload_bytes", "in_flight", "messages_per_second"));
 	expect_keys(ROW, KEYS("kind", "topic", "also", ROW_KEYS));

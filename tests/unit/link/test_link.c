@@ -488,12 +488,16 @@ Test(link, old_orders_are_refused_and_deletions_filtered)
 			      "{ kind: 'provision', topic: 's/{device}/join' }",
 		       ASKS),
 	      NORTHERN("", N_ASKS ", { kind: 'telemetry', topic: 'n/{device}/t' }", ASKS));
+	step(SOUTH, "s/d/t", "", "= wrong-shape\n"); /* nothing was retained there */
 	step_retained(NORTH, "n/d/do", "{'id':7,'do':'x'}", "= retained\n");
 	step_retained(SOUTH, "s/d/join", "{}", "= retained\n");
 	step_retained(SOUTH, "s/d/t", "{'a':1}", "north n/d/t {'a':1}\n= carried\n");
 	step_retained(SOUTH, "s/d/t", "", "= empty-retained\n");
 	step_retained(NORTH, "n/d/do", "", "= empty-retained\n");
 	step_retained(SOUTH, "any", "", "= empty-retained\n");
+	/* Who had subscribed before is told so: */
+	step(SOUTH, "s/d/t", "", "= empty-retained\n");
+	step(NORTH, "n/d/do", "", "= empty-retained\n");
 }
 
 #define BOTH_WAYS                                                                                  \
@@ -1260,6 +1264,23 @@ Test(link, a_question_that_is_never_answered_has_its_answer_in_the_mapping)
 	step(SOUTH, "q/d/7", "'none'",
 	     "south a/d/7 {'error':'the mapping filtered it'}\n= carried\n");
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
+Test(link, a_row_beside_others_may_be_the_one_that_is_never_answered)
+{
+	start(S_QUESTIONS,
+	      NORTHERN("",
+		       "{ kind: 'request', topic: 'n/{device}/ask/{id}', id: 'uuid', write: 'w' },"
+		       "{ kind: 'request', topic: 'n/{device}/tell', only: 'write', write: 't',"
+		       "  answered: {'told': true} },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/answer/{id}', id: 'uuid' }",
+		       "def w: select(.body.name != 'this') | .body;"
+		       "def t: select(.body.name == 'this') | .body;"));
+	step(SOUTH, "q/d/7", "'this'",
+	     "north n/d/tell {'name':'this'}\nsouth a/d/7 {'told':true}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+	step(SOUTH, "q/d/8", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	reply_to_question("1", "south a/d/8 1\n= carried\n", __LINE__);
 }
 
 Test(link, a_question_of_a_dialect_that_takes_no_answer_is_carried)

@@ -97,7 +97,7 @@ Test(plan, rows_that_only_write_are_not_read)
 	expect_match(SOUTH, "w/d", "-");
 }
 
-Test(plan, aliases_are_read_on_the_south_only)
+Test(plan, aliases_are_read_where_their_row_is)
 {
 	static const char rows[] =
 		"{ kind: 'request', topic: 'm/{device}/ask',"
@@ -109,7 +109,9 @@ Test(plan, aliases_are_read_on_the_south_only)
 
 	world_plan(&w, south, north);
 	expect_match(SOUTH, "ask", "0");
-	expect_match(NORTH, "do", "");
+	expect_match(NORTH, "ask", "");
+	expect_match(NORTH, "do", "1");
+	expect_match(SOUTH, "do", "");
 	plan_match(w.plan, SOUTH, "short/7", &m);
 	cr_assert_eq(m.n, 1);
 	cr_expect_str_eq(m.readers[0]->reply, "short/re/{id}");
