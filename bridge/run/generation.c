@@ -32,7 +32,7 @@ struct generation *generation_read(const char *conf_path, const struct mapping_p
 	build_init(&g->build, mappings, g->conf);
 	if (g->conf)
 		g->plans = build_plans(&g->build, g->conf, is_whole, report);
-	if (report->n_errors > 0) {
+	if (!g->conf || report->n_errors > 0) {
 		generation_free(g);
 		return NULL;
 	}

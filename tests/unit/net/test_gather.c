@@ -201,7 +201,7 @@ static void collect(struct live_link *l, const char *text, uint64_t commit)
 {
 	struct gather *outer = gather_begin(&l->g);
 
-	cr_assert_eq(write(l->near, text, strlen(text)), strlen(text));
+	cr_assert_eq(write(l->near, text, strlen(text)), (ssize_t)strlen(text));
 	gather_mark(&l->g, commit, 0);
 	gather_end(&l->g, outer);
 }
