@@ -1,7 +1,7 @@
 /* plan.h -- what one link does, worked out from its mappings and variables before anything runs.
  *
  * A plan binds each side's dialect to that side's variables and joins the two by kind.  Immutable
- * once made, so translation is a function of plan and message. */
+ * once made, but for the values of credentials, so translation is a function of plan and message. */
 #ifndef BRIDGE_PLAN_H
 #define BRIDGE_PLAN_H
 

@@ -13,6 +13,7 @@
 #include "run/live_link.h"
 
 struct delivery;
+struct generation;
 struct parcel;
 struct session_login;
 struct state_live;
@@ -30,13 +31,19 @@ struct port {
 	struct rate_limit rate;
 	bool is_paced;	  /* what waits has to wait for the platform's pace */
 	bool uses_issued; /* it logs in with credentials of a handshake */
+	bool is_early;	  /* it needs such, and there are none yet */
+	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
 
 struct live_link {
 	const struct live_link_parts *parts;
-	const struct conf_link *conf; /* of its generation, as the plan is */
+	struct generation *generation;
+	size_t number;		      /* in it */
+	const struct conf_link *conf; /* of it, as the plan is */
 	const struct plan *plan;
+	bool is_open;	       /* else no port has a carrier, and nothing comes in */
+	unsigned n_open_tries; /* in vain */
 	struct link *link;
 	struct journal_live_link *records;
 	struct state_live *changes;
@@ -78,6 +85,9 @@ void live_link_expire(struct port *p, int64_t now_ms);
 int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 
 /* --- live_link_link.c */
+
+/* Open the port of handshakes and start it, unless that was done. */
+void live_link_ask(struct port *p);
 
 extern const struct link_ops live_link_link_ops;
 

@@ -69,6 +69,7 @@ void live_link_free_port(struct port *p)
 	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
 	TAILQ_REMOVE(&p->live->ports, p, entry);
 	delivery_free(p->delivery);
+	free(p->lack);
 	free(p->device);
 	free(p->name);
 	free(p);
@@ -206,7 +207,7 @@ void live_link_visit(struct port *p, int64_t now_ms)
 	bool is_waiting = delivery_waiting(p->delivery) > 0;
 
 	p->is_paced = is_waiting && !rate_limit_is_ready(&p->rate, now_ms);
-	if (is_waiting && !p->is_paced)
+	if (is_waiting && !p->is_paced && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }
 
