@@ -357,6 +357,9 @@ static void connect_now(struct session *s)
 	s->login = (struct login){ 0 };
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
 	loop_timer_stop(&s->timer);
+	s->phase = IDLE;
+	if (s->ops.on_login)
+		s->ops.on_login(s->ctx);
 	s->phase = LOOKUP;
 	s->is_held = s->wants_held;
 	s->is_written = s->is_leaving = false;

@@ -43,6 +43,8 @@ struct session_conf {
 };
 
 struct session_ops {
+	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
+	void (*on_login)(void *ctx);
 	/* CONNACK was good and every filter was granted. */
 	void (*on_up)(void *ctx);
 	/* The connection ended or could not be made; it is tried again by itself. `refused`: the broker

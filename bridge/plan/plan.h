@@ -127,6 +127,12 @@ bool plan_has_echoes(const struct plan *p, enum side side);
 bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *row,
 		      const char *topic);
 
+/* Properties of a message to a side that are nothing but a credential ("{access_key}") get the value that it
+ * has now: `to` is a copy of `from` with those, to be ended with vars_fini().  False: they have it, and `to` is
+ * as it was. */
+bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
+			    struct vars *to);
+
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */
 const char *plan_device_here(const struct plan *p, enum side side, const char *native);

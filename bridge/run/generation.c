@@ -119,6 +119,7 @@ bool generation_renew(struct generation *g, size_t link, enum side side, struct 
 	struct conf_session *c = &l->side[side];
 	struct plan *plan = g->plans[link];
 	unsigned before = c->n_renewed;
+	bool ok = true;
 
 	for (size_t i = 0; i < l->secrets.n; i++)
 		if (l->secrets.items[i].wrong) {
@@ -126,15 +127,20 @@ bool generation_renew(struct generation *g, size_t link, enum side side, struct 
 				l->secrets.items[i].place, l->secrets.items[i].wrong);
 			return false;
 		}
-	for (size_t i = 0; i < c->secrets.n; i++)
-		if (!renew(c, &plan->side[side], &c->secrets.items[i], e))
-			return false;
+	for (size_t i = 0; i < c->secrets.n; i++) {
+		struct err why = { 0 };
+
+		if (renew(c, &plan->side[side], &c->secrets.items[i], &why))
+			continue;
+		*e = why;
+		ok = false;
+	}
 	if (side == NORTH && c->n_renewed != before) {
 		replace(&plan->provision_key, c->provision.key);
 		replace(&plan->provision_secret, c->provision.secret);
 		replace(&plan->provision_name, c->provision.name);
 	}
-	return true;
+	return ok;
 }
 
 void generation_free(struct generation *g)

@@ -31,8 +31,8 @@ struct report;
  * mistake: such links cannot be opened yet (live_link_open()).  Nothing runs yet. */
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
 				   struct report *report);
-/* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used;
- * what was read before is as it was.  New values are in the configuration (whose n_renewed tells) and in the
+/* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used,
+ * and stays as it was; the others are read.  New values are in the configuration (whose n_renewed tells) and in the
  * plan; in topics and for functions of mappings they count from the next start. */
 bool generation_renew(struct generation *g, size_t link, enum side side, struct err *e);
 /* There must be no users, and no jobs.  NULL is allowed. */

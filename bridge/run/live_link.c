@@ -33,22 +33,12 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 static bool open_main(struct port *p, struct err *e)
 {
 	struct live_link *live = p->live;
-	struct jslice issued =
-		p->side == NORTH ? link_credentials(live->link) : (struct jslice){ 0 };
-	const char *instance = db_instance(live->parts->db);
 	struct session_login login;
 	bool ok;
 
 	if (!generation_renew(live->generation, live->number, p->side, e))
 		return false;
-	login_make(&login, live->plan, &live->conf->side[p->side], p->side, false,
-		   (struct jslice){ 0 }, instance);
-	if (login.is_missing && issued.len) {
-		login_fini(&login);
-		login_make(&login, live->plan, &live->conf->side[p->side], p->side, false, issued,
-			   instance);
-		p->uses_issued = true;
-	}
+	live_link_make_login(p, &login);
 	if (login.unset && !(login.is_missing && p->side == NORTH))
 		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
 	p->is_early = login.is_missing && p->side == NORTH &&

@@ -29,10 +29,11 @@ struct port {
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
 	struct rate_limit rate;
-	bool is_paced;	  /* what waits has to wait for the platform's pace */
-	bool uses_issued; /* it logs in with credentials of a handshake */
-	bool is_early;	  /* it needs such, and there are none yet */
-	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
+	bool is_paced;	    /* what waits has to wait for the platform's pace */
+	bool uses_issued;   /* it logs in with credentials of a handshake */
+	bool is_early;	    /* it needs such, and there are none yet */
+	unsigned n_renewed; /* conf_session's, when its login was made */
+	char *lack;	    /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
 
@@ -67,6 +68,8 @@ struct port *live_link_find_port(const struct live_link *live, enum side side, c
 /* Close it, take it out of the list and free it. */
 void live_link_free_port(struct port *p);
 
+/* What it logs in with, as far as that is known now; p->uses_issued and p->n_renewed follow. */
+void live_link_make_login(struct port *p, struct session_login *login);
 int live_link_mqtt_version(const struct live_link *live, enum side side);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);

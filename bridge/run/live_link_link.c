@@ -24,8 +24,7 @@ void live_link_ask(struct port *p)
 
 	if (p->carrier || !live->is_open)
 		return;
-	login_make(&login, live->plan, &live->conf->side[p->side], p->side, true,
-		   (struct jslice){ 0 }, db_instance(live->parts->db));
+	live_link_make_login(p, &login);
 	if (live_link_open_port(p, &login, &e))
 		live->parts->port->start(p->carrier);
 	else

@@ -11,7 +11,8 @@
  *   waits that is there, and let_out() that it is durable, with what the caller was told before.
  * - A connection that was lost is made again by the carrier itself.  What was published and not
  *   acknowledged is forgotten with it: the port publishes it again.
- * - Events are told from the loop or from within flush() and let_out(); down() also from within hold() and set_login(). */
+ * - Events are told from the loop or from within flush() and let_out(); down() also from within hold() and
+ *   set_login(), login() from whatever makes it connect. */
 #ifndef BRIDGE_PORT_H
 #define BRIDGE_PORT_H
 
@@ -39,6 +40,8 @@ struct port_conf {
 
 /* What a carrier tells its port. */
 struct port_events {
+	/* A login is about to be made; set_login() from within counts for it. */
+	void (*login)(void *port);
 	/* The connection ended or could not be made. `refused`: the far end refused the login. */
 	void (*down)(void *port, bool refused);
 	/* A message came in (borrowed). */

@@ -17,6 +17,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 {
 	const struct conf_session *c = conf->conf;
 	const struct session_ops ops = { .on_up = on_up,
+					 .on_login = events->login,
 					 .on_down = events->down,
 					 .on_message = events->message,
 					 .on_acked = events->acked,

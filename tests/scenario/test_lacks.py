@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from harness import find_program
+from harness import assert_json, find_program
 from verbs import Verb, status
-from worlds import Plains
+from worlds import EZtDeviceEvents, Plains
 
 
 def tls_setups(lab):
@@ -142,3 +142,47 @@ def test_check_looks_at_the_state_directory_and_makes_none(lab):
     os.chmod(file.name, 0o600)
     check = Verb(world.calque, "check")
     assert check.status == 1 and "holds no key" in check.err
+
+
+# --- secrets that change -----------------------------------------------------------------------------------------
+
+def test_a_password_that_expired_heals_by_itself(lab):
+    """The file is read before each login; what waited since before carries the new access key, too."""
+    world = EZtDeviceEvents(lab)
+    path = os.path.join(lab.directory, "meeting-room-3.key")
+    assert os.path.exists(path)
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north")
+    world.ez.attributes(waiting=1)
+    world.north.set_users({**world.users, world.XY_DEVICE: "second key"})
+    world.cloud.access_key = "second key"
+    lab.secret_file("meeting-room-3.key", "second key")
+    mark = world.calque.mark()
+    world.north.start()
+    world.calque.wait_up(world.LINK, "north", mark)
+    assert world.calque.matching(r"secrets-renewed link=\S+ side=north", mark)
+    assert_json(world.cloud.telemetry()["telemetries"], {"waiting": 1})
+    world.calque.stop()
+
+
+def test_a_secret_that_cannot_be_read_stays_what_it_was(lab):
+    world = EZtDeviceEvents(lab)
+    os.rename(os.path.join(lab.directory, "meeting-room-3.key"), os.path.join(lab.directory, "gone"))
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north")
+    mark = world.calque.mark()
+    world.north.start()
+    world.calque.wait_up(world.LINK, "north", mark)
+    assert world.calque.matching("secret-unreadable link=.* side=north .*No such file")
+    world.calque.stop()
+
+
+def test_a_hangup_ends_nothing(lab):
+    world = make_world(lab, {})
+    world.calque.start()
+    world.wait_up("good")
+    for count in (1, 2):
+        world.calque.process.send_signal(signal.SIGHUP)
+        world.calque.wait_log(" hangup", count=count)
+        world.assert_passes("good")
+    world.calque.stop()

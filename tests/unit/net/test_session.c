@@ -366,7 +366,7 @@ static void on_acked(void *ctx, int mid, int code, const char *reason)
 	snprintf(c->acked_reason, sizeof c->acked_reason, "%s", reason);
 }
 
-static const struct session_ops ops = { on_up, on_down, on_message, on_acked, NULL };
+static const struct session_ops ops = { NULL, on_up, on_down, on_message, on_acked, NULL };
 static const struct session_filter t_filter[] = { { "t/#", 1 } };
 
 /* A configuration for a client that subscribes to t/#. */
