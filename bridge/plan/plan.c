@@ -462,6 +462,26 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 	return list;
 }
 
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *filter)
+{
+	bool is_told[KINDS] = { false };
+	const struct reader *r = NULL;
+	struct buf out = { 0 };
+
+	while ((r = plan_next_reader(p, side, r))) {
+		struct buf own = { 0 };
+
+		topic_template_filter(&r->topic, &own);
+		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
+		    !is_told[r->row->kind] && topic_filter_covers(filter, buf_str(&own))) {
+			is_told[r->row->kind] = true;
+			buf_printf(&out, "%s%s", out.len ? "," : "", kind_name(r->row->kind));
+		}
+		buf_fini(&own);
+	}
+	return buf_take(&out);
+}
+
 /* --- kinds and devices --------------------------------------------------------------------- */
 
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind)

@@ -107,6 +107,9 @@ bool plan_reads_alike(const struct reader *a, const struct reader *b);
 /* The filters to subscribe on a side, those covered by another left out; caller frees the array and
  * its texts.  `provisioning`: those of the short-lived session of a handshake. */
 char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n);
+/* The kinds that come by one of those filters: "command,config".  Caller frees. */
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
+			const char *filter);
 /* Does this side read `kind` on a provisioning session rather than on its main one? */
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 

@@ -190,6 +190,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 	const struct live_link *live = p->live;
 	size_t n;
 	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
+	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	const struct port_conf conf = {
 		.name = p->name,
 		.device = p->device,
@@ -198,13 +199,19 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.mqtt = live_link_mqtt_version(live, p->side),
 		.is_provisioning = p->is_provisioning,
 		.filters = filters,
+		.kinds = kinds,
 		.n_filters = n,
 	};
 
-	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
 	for (size_t i = 0; i < n; i++)
+		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, filters[i]);
+	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
+	for (size_t i = 0; i < n; i++) {
 		free(filters[i]);
+		free(kinds[i]);
+	}
 	free(filters);
+	free(kinds);
 	return p->carrier;
 }
 

@@ -35,6 +35,7 @@ struct port_conf {
 	int mqtt;	      /* the version of the protocol, 4 or 5 */
 	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
 	char *const *filters; /* of the topics to hear */
+	char *const *kinds;   /* what comes by each, for the log */
 	size_t n_filters;
 };
 
@@ -58,8 +59,9 @@ struct port_status {
 	const char *
 		phase; /* "lacking" (there is none), "idle", "waiting", "connecting", "login", "up", "held" */
 	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
-	unsigned attempts; /* in vain since it was last up */
-	const char *why;   /* why it is not up, key=value as in the log; "": not known */
+	unsigned attempts;    /* in vain since it was last up */
+	const char *why;      /* why it is not up, key=value as in the log; "": not known */
+	const char *degraded; /* what the far end did not grant, likewise; NULL or "": nothing */
 	int mqtt;
 };
 
