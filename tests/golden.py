@@ -134,7 +134,8 @@ def make_configurations(directory):
     for path in directory.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o600 if path.name == "closed.secret" else 0o644)
     for path in sorted((ROOT / "examples").glob("*/*.conf")):
-        text = re.sub(r'"(file:)?/(run|etc)/[^"]*"', r'"\1closed.secret"', path.read_text(encoding="utf-8"))
+        text = re.sub(r'"file:/(run|etc)/[^"]*"', '"file:closed.secret"', path.read_text(encoding="utf-8"))
+        text = re.sub(r'"/(run|etc)/[^"]*"', '"ca.crt"', text)
         (directory / f"example-{path.parent.name}-{path.name}").write_text(text, encoding="utf-8")
 
 

@@ -54,15 +54,17 @@ void err_prefix(struct err *e, const char *fmt, ...)
 			 (int)(sizeof e->text - (size_t)n), rest);
 }
 
-static void report_add(struct report *r, bool is_warning, const char *fmt, va_list ap)
+/* `count`: of the lines of its sort; NULL: a warning. */
+__attribute__((format(printf, 3, 0))) static void report_add(struct report *r, size_t *count,
+							     const char *fmt, va_list ap)
 {
 	struct buf text = { 0 };
 
 	buf_vprintf(&text, fmt, ap);
 	r->lines = mem_grow(r->lines, r->n_lines, sizeof *r->lines);
-	r->lines[r->n_lines++] = (struct report_line){ is_warning, buf_take(&text) };
-	if (!is_warning)
-		r->n_errors++;
+	r->lines[r->n_lines++] = (struct report_line){ !count, buf_take(&text) };
+	if (count)
+		++*count;
 }
 
 void report_error(struct report *r, const char *fmt, ...)
@@ -70,7 +72,16 @@ void report_error(struct report *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	report_add(r, false, fmt, ap);
+	report_add(r, &r->n_errors, fmt, ap);
+	va_end(ap);
+}
+
+void report_lack(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	report_add(r, &r->n_lacks, fmt, ap);
 	va_end(ap);
 }
 
@@ -79,7 +90,7 @@ void report_warning(struct report *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	report_add(r, true, fmt, ap);
+	report_add(r, NULL, fmt, ap);
 	va_end(ap);
 }
 

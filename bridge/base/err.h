@@ -35,8 +35,9 @@ void err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf
 void err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A list of mistakes, so that one run reports them all.  Each is one line of text that starts with
- * its place.  Warnings do not make a load fail.  Hints are warnings for authors of mappings: others,
- * who cannot act on them, do not get them. */
+ * its place.  What this machine lacks (a file, a variable of the environment) may be there later, so it
+ * does not make a load fail; whoever loads decides what then.  Warnings do not, either.  Hints are warnings
+ * for authors of mappings: others, who cannot act on them, do not get them. */
 struct report {
 	struct report_line {
 		bool is_warning;
@@ -44,10 +45,12 @@ struct report {
 	} * lines;
 	size_t n_lines;
 	size_t n_errors;
+	size_t n_lacks;
 	bool wants_hints;
 };
 
 void report_error(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_lack(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void report_warning(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A warning if hints are wanted, and once: a library is read with each mapping that imports it. */
 void report_hint(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

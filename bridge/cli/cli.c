@@ -38,13 +38,15 @@ enum {
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 	OPT_ELSEWHERE = 1 << 18, /* what follows is read by another program */
+	OPT_STRICT = 1 << 19,
 };
 
 static const struct verb_row {
 	struct verb verb;
 	int (*run)(struct cli *cli);
 } verbs[] = {
-	{ { "run", "", "run the bridge in the foreground", 0, 0, OPT_CONFIG | OPT_MAPPINGS },
+	{ { "run", "", "run the bridge in the foreground", 0, 0,
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_STRICT },
 	  verb_run },
 	{ { "check", "", "all that run does short of the network: report every mistake", 0, 0,
 	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON },
@@ -211,6 +213,9 @@ static const struct option_row options[] = {
 	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them", take_limit, 0 },
 	{ OPT_ALL, 0, "all", NULL, "retry, drop: without it or an ID or one of the above, nothing",
 	  NULL, offsetof(struct cli, letters.is_all) },
+	{ OPT_STRICT, 0, "strict", NULL,
+	  "do not run at all if one link lacks a secret or a TLS file", NULL,
+	  offsetof(struct cli, is_strict) },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

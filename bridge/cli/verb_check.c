@@ -8,6 +8,20 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "run/generation.h"
+#include "store/directory.h"
+#include "store/keyfile.h"
+
+/* Would run take the state directory, as far as can be told without touching it? */
+static void check_state(const struct conf *c, struct report *report)
+{
+	struct err e = { 0 };
+
+	if (!directory_check(c->state, &e))
+		report_lack(report, "%s: state: %s", c->file, e.text);
+	else if (!keyfile_check(c->state, c->state_key, &e))
+		report_lack(report, "%s: %s: %s", c->file, c->state_key ? "state_key" : "state",
+			    e.text);
+}
 
 /* {"file":FILE,"links":N,"mistakes":[{"severity":"error"|"warning","text":TEXT},...]} */
 static void print_json(const char *path, size_t n_links, const struct report *r)
@@ -35,14 +49,18 @@ int verb_check(struct cli *cli)
 	struct report report = { .wants_hints = true };
 	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
 	size_t n = g ? generation_conf(g)->n_links : 0;
+	bool ok;
 
+	if (g)
+		check_state(generation_conf(g), &report);
+	ok = g && report.n_lacks == 0;
 	if (cli->is_json)
 		print_json(cli->conf_path, n, &report);
 	else
 		cli_print_report(&report);
-	if (g && !cli->is_json)
+	if (ok && !cli->is_json)
 		printf("%s: %zu link%s, no mistakes\n", cli->conf_path, n, n == 1 ? "" : "s");
 	report_fini(&report);
 	generation_free(g);
-	return g ? EXIT_DONE : EXIT_FAILED;
+	return ok ? EXIT_DONE : EXIT_FAILED;
 }

@@ -189,7 +189,7 @@ static int routes_of_conf(struct cli *cli)
 		plan_free(plan);
 	}
 	cli_print_report(&report);
-	status = report.n_errors ? EXIT_FAILED : EXIT_DONE;
+	status = report.n_errors + report.n_lacks ? EXIT_FAILED : EXIT_DONE;
 	conf_free(conf);
 	build_fini(&build);
 	report_fini(&report);

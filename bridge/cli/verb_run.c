@@ -1,4 +1,5 @@
 /* calque run: the bridge in the foreground. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -21,13 +22,21 @@ static int run_bridge(struct generation *g)
 	return status;
 }
 
-/* Nothing goes out before every mistake is found and there is none. */
+/* Nothing goes out before every mistake is found and there is none.  What the machine lacks keeps only those
+ * links that need it from running. */
 int verb_run(struct cli *cli)
 {
 	struct report report = { 0 };
-	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
+	struct generation *g;
+
+	signal(SIGHUP, SIG_IGN); /* until the bridge hears it, and never an end */
+	g = generation_read(cli->conf_path, &cli->mappings, &report);
 
 	cli_print_report(&report);
+	if (g && cli->is_strict && report.n_lacks) {
+		generation_free(g);
+		g = NULL;
+	}
 	report_fini(&report);
 	return g ? run_bridge(g) : EXIT_FAILED;
 }

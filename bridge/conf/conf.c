@@ -53,7 +53,11 @@ static bool read_vars(struct conf_reader *r, void *at, const config_setting_t *s
 			if (conf_value_integer(r, v, &integer))
 				text = mem_printf("%lld", (long long)integer);
 		} else {
-			text = conf_value_resolve(r, v, &is_secret);
+			text = conf_value_resolve(
+				r, v, &(struct conf_target){ .variable = config_setting_name(v) },
+				&is_secret);
+			if (!text && is_secret)
+				text = mem_strdup(CONF_LACKING);
 		}
 		if (text)
 			vars_set(vars, config_setting_name(v), text, is_secret);
@@ -132,21 +136,23 @@ static void check_tls_file(struct conf_reader *r, const config_setting_t *tls, c
 			   const char *path, bool may_be_directory, bool must_be_private)
 {
 	const config_setting_t *s = config_setting_get_member(tls, key);
+	struct err e = { 0 };
 	struct stat st;
 
 	if (!s || !path)
 		return;
 	if (stat(path, &st) != 0 || access(path, R_OK) != 0)
-		conf_value_mistake(r, s, "%s: %s", path, strerror(errno));
+		conf_value_lack(r, s, "%s: %s", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode) && !(may_be_directory && S_ISDIR(st.st_mode)))
-		conf_value_mistake(r, s, "%s is no file", path);
-	else if (must_be_private)
-		conf_value_is_private(r, s, "", path, &st);
+		conf_value_lack(r, s, "%s is no file", path);
+	else if (must_be_private && !secret_is_private(path, st.st_mode, &e))
+		conf_value_lack(r, s, "%s", e.text);
 }
 
 static void check_tls(struct conf_reader *r, const config_setting_t *tls,
-		      const struct conf_session *session)
+		      struct conf_session *session)
 {
+	size_t n_lacks = r->report->n_lacks;
 	bool has_cert = config_setting_get_member(tls, "cert");
 	bool has_key = config_setting_get_member(tls, "key");
 
@@ -160,6 +166,7 @@ static void check_tls(struct conf_reader *r, const config_setting_t *tls,
 	check_tls_file(r, tls, "ca", session->tls.ca, true, false);
 	check_tls_file(r, tls, "cert", session->tls.cert, false, false);
 	check_tls_file(r, tls, "key", session->tls.key, false, true);
+	session->lacks_tls_file = r->report->n_lacks > n_lacks;
 }
 
 #define AT(member) .offset = offsetof(struct conf_session, member)
@@ -203,10 +210,14 @@ static bool read_session(struct conf_reader *r, void *at, const config_setting_t
 {
 	struct conf_session *session = at;
 	const config_setting_t *id, *tls;
+	bool is_group;
 
 	session->line = config_setting_source_line(s);
 	session->file = conf_value_file(r, s);
-	if (!conf_schema_read(r, &session_schema, session, s))
+	r->secrets = &session->secrets;
+	is_group = conf_schema_read(r, &session_schema, session, s);
+	r->secrets = NULL;
+	if (!is_group)
 		return false;
 	tls = config_setting_get_member(s, "tls");
 	if (tls && config_setting_is_group(tls))
@@ -242,9 +253,11 @@ static bool read_through(struct conf_reader *r, void *at, const config_setting_t
 
 		through->line = config_setting_source_line(one);
 		through->file = conf_value_file(r, one);
+		r->secrets = &link->secrets;
 		if (!conf_schema_read(r, &through_schema, through, one))
 			through->name = conf_value_name(r, one);
 	}
+	r->secrets = NULL;
 	return true;
 }
 
@@ -458,7 +471,7 @@ static char *dir_of(const char *path)
 static struct conf *read_file(const char *file, const struct schema *schema, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
-	struct conf_reader r = { file, dir_of(file), report };
+	struct conf_reader r = { .path = file, .dir = dir_of(file), .report = report };
 	config_t config;
 	bool is_read;
 
@@ -540,6 +553,7 @@ static void session_fini(struct conf_session *s)
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
 	vars_fini(&s->vars);
+	secrets_fini(&s->secrets);
 }
 
 static void link_fini(struct conf_link *l)
@@ -552,6 +566,7 @@ static void link_fini(struct conf_link *l)
 		vars_fini(&l->through[i].vars);
 	}
 	free(l->through);
+	secrets_fini(&l->secrets);
 	free(l->name);
 }
 

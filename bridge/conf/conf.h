@@ -1,7 +1,7 @@
-/* conf.h -- the configuration file, read into one immutable struct; conf.c has the table of its keys.
+/* conf.h -- the configuration file, read into one struct; conf.c has the table of its keys.
  *
  * Reading reports every mistake as "FILE:LINE: KEY: text".  Secrets ("env:NAME", "file:PATH") are
- * resolved while reading. */
+ * resolved while reading; those of files can be read again, and nothing else of it ever changes. */
 #ifndef BRIDGE_CONF_H
 #define BRIDGE_CONF_H
 
@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/secret.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
 #include "message/side.h"
@@ -19,6 +20,9 @@ struct report;
 #define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
 #define CONF_DEFAULT_JOURNAL_BYTES (1LL << 30)
 #define CONF_DEFAULT_JOURNAL_AGE_S (INT64_C(7) * 86400)
+
+/* Stands for a variable whose secret this machine does not have (yet): as good as any that is not empty. */
+#define CONF_LACKING "?"
 
 struct conf_tls {
 	char *ca, *cert, *key, *server_name; /* NULL: not set */
@@ -42,8 +46,12 @@ struct conf_session {
 	struct {
 		int max, per_second; /* 0: not set */
 	} connections;
-	char *file;    /* with the group, the configuration or one it includes ... */
-	unsigned line; /* ... and where in it, for messages of later checks */
+	struct secrets
+		secrets;     /* of its texts and variables: those of files, and what is lacking */
+	unsigned n_renewed;  /* how often one of them has changed */
+	bool lacks_tls_file; /* and that is in the report */
+	char *file;	     /* with the group, the configuration or one it includes ... */
+	unsigned line;	     /* ... and where in it, for messages of later checks */
 };
 
 struct conf_through {
@@ -61,6 +69,7 @@ struct conf_link {
 	enum conf_mode mode;
 	struct conf_through *through;
 	size_t n_through;
+	struct secrets secrets; /* of variables of `through`, which cannot be renewed */
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
 	int command_max_age_s; /* default 60 */
@@ -88,8 +97,9 @@ struct conf {
 /* Read FILE.  All mistakes and warnings are in the report.  NULL if it cannot be read at all (no such
  * file, no libconfig syntax); otherwise what could be read, so that more mistakes can be found: with
  * mistakes in the report, texts may be NULL and nothing of it may run.  Checked here is what the file
- * alone can tell: keys, types, ranges, urls, names (of links: unique, fit for a client id), secret
- * files (a world-readable one is refused).  Dialects are checked by others.
+ * alone can tell: keys, types, ranges, urls, names (of links: unique, fit for a client id).  A secret
+ * or a TLS file that is not there, or may be read by everyone, is a lack (report_lack()).  Dialects are
+ * checked by others.
  * Caller ends it with conf_free(). */
 struct conf *conf_read(const char *file, struct report *report);
 /* Only where the state is and what the links are called, for verbs that look at a bridge: nothing else

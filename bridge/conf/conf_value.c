@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,8 +14,7 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
-
-#define SECRET_MAX 65535 /* what an MQTT string holds */
+#include "conf/secret.h"
 
 /* ---- Mistakes and their place ---- */
 
@@ -67,14 +65,13 @@ char *conf_value_file(const struct conf_reader *r, const config_setting_t *s)
 	return conf_value_file_named(r, config_setting_source_file(s));
 }
 
-__attribute__((format(printf, 5, 0))) static void mistake_at(struct conf_reader *r, bool is_warning,
-							     const config_setting_t *s,
-							     const char *child, const char *fmt,
-							     va_list ap)
+/* "plant.conf:7: south.tls.ca", or of the key `child` of a group. */
+static void put_place(const struct conf_reader *r, const config_setting_t *s, const char *child,
+		      struct buf *out)
 {
 	char *file = conf_value_file(r, s);
 	unsigned line = config_setting_source_line(s);
-	struct buf key = { 0 }, text = { 0 };
+	struct buf key = { 0 };
 
 	if (is_top_element(s) && !child)
 		buf_printf(&key, "%s[%d]", config_setting_name(config_setting_parent(s)),
@@ -82,12 +79,25 @@ __attribute__((format(printf, 5, 0))) static void mistake_at(struct conf_reader 
 	put_key(s, &key);
 	if (child)
 		buf_printf(&key, "%s%s", key.len ? "." : "", child);
-	buf_vprintf(&text, fmt, ap);
-	(is_warning ? report_warning : report_error)(
-		r->report, "%s:%u: %s: %s", file, line ? line : 1, buf_str(&key), buf_str(&text));
+	buf_printf(out, "%s:%u: %s", file, line ? line : 1, buf_str(&key));
 	buf_fini(&key);
-	buf_fini(&text);
 	free(file);
+}
+
+/* One of report_error(), report_lack() and report_warning(). */
+typedef void say_in_report(struct report *r, const char *fmt, ...);
+
+__attribute__((format(printf, 5, 0))) static void
+mistake_at(struct conf_reader *r, say_in_report *say, const config_setting_t *s, const char *child,
+	   const char *fmt, va_list ap)
+{
+	struct buf place = { 0 }, text = { 0 };
+
+	put_place(r, s, child, &place);
+	buf_vprintf(&text, fmt, ap);
+	say(r->report, "%s: %s", buf_str(&place), buf_str(&text));
+	buf_fini(&place);
+	buf_fini(&text);
 }
 
 void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
@@ -95,7 +105,16 @@ void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const 
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(r, false, s, NULL, fmt, ap);
+	mistake_at(r, report_error, s, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void conf_value_lack(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mistake_at(r, report_lack, s, NULL, fmt, ap);
 	va_end(ap);
 }
 
@@ -104,7 +123,7 @@ void conf_value_warning(struct conf_reader *r, const config_setting_t *s, const 
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(r, true, s, NULL, fmt, ap);
+	mistake_at(r, report_warning, s, NULL, fmt, ap);
 	va_end(ap);
 }
 
@@ -114,7 +133,7 @@ void conf_value_mistake_in(struct conf_reader *r, const config_setting_t *group,
 	va_list ap;
 
 	va_start(ap, fmt);
-	mistake_at(r, false, group, key, fmt, ap);
+	mistake_at(r, report_error, group, key, fmt, ap);
 	va_end(ap);
 }
 
@@ -265,107 +284,71 @@ char *conf_value_name(struct conf_reader *r, const config_setting_t *s)
 
 /* ---- Secrets ---- */
 
-bool conf_value_is_private(struct conf_reader *r, const config_setting_t *s, const char *prefix,
-			   const char *path, const struct stat *st)
+static char *secret_from_file(const char *path, struct err *e)
 {
-	if (!(st->st_mode & S_IROTH))
-		return true;
-	conf_value_mistake(r, s, "%s%s is readable by everyone (chmod 600 %s)", prefix, path, path);
-	return false;
-}
+	char *value = secret_read(path, e);
 
-/* One newline at the end belongs to the editor, not to the secret. */
-static void drop_newline(struct buf *b)
-{
-	if (b->len && b->data[b->len - 1] == '\n')
-		b->len--;
-	if (b->len && b->data[b->len] == '\n' && b->data[b->len - 1] == '\r')
-		b->len--;
-	if (b->data)
-		b->data[b->len] = '\0';
-}
+	if (!value) {
+		char *why = mem_strdup(e->text);
 
-static char *take_secret(struct conf_reader *r, const config_setting_t *s, const char *path,
-			 struct buf *b)
-{
-	drop_newline(b);
-	if (b->len > SECRET_MAX)
-		conf_value_mistake(r, s, "file:%s is longer than %d bytes", path, SECRET_MAX);
-	else if (b->len && memchr(b->data, '\0', b->len))
-		conf_value_mistake(r, s, "file:%s holds a NUL byte", path);
-	else
-		return mem_strdup(buf_str(b));
-	return NULL;
-}
-
-static char *secret_from_file(struct conf_reader *r, const config_setting_t *s, const char *name)
-{
-	char *path = conf_value_path(r, name), *value = NULL;
-	/* O_NONBLOCK: the path may be that of a pipe. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct buf b = { 0 };
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		conf_value_mistake(r, s, "file:%s: %s", path, strerror(errno));
-		goto out;
+		err_set(e, e->code, "file:%s", why);
+		free(why);
 	}
-	if (!S_ISREG(st.st_mode)) {
-		conf_value_mistake(r, s, "file:%s is no regular file", path);
-		goto out;
-	}
-	if (!conf_value_is_private(r, s, "file:", path, &st))
-		goto out;
-	buf_reserve(&b, SECRET_MAX + 3); /* at once: growing would leave copies behind */
-	while (b.len < SECRET_MAX + 3 &&
-	       (n = read(fd, b.data + b.len, SECRET_MAX + 3 - b.len)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			conf_value_mistake(r, s, "file:%s: %s", path, strerror(errno));
-			goto out;
-		}
-		b.len += (size_t)n;
-	}
-	value = take_secret(r, s, path, &b);
-out:
-	if (fd >= 0)
-		close(fd);
-	if (b.data)
-		explicit_bzero(b.data, b.cap);
-	buf_fini(&b);
-	free(path);
 	return value;
 }
 
-static char *secret_from_env(struct conf_reader *r, const config_setting_t *s, const char *name)
+static char *secret_from_env(const char *name, struct err *e)
 {
 	const char *value = getenv(name);
 
 	if (!value)
-		conf_value_mistake(r, s, "the environment variable %s is not set",
-				   *name ? name : "\"\"");
+		err_set(e, ERR_NOT_FOUND, "the environment variable %s is not set",
+			*name ? name : "\"\"");
 	return mem_strdup(value);
 }
 
-char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s, bool *is_secret)
+/* Note where it comes from, if it can be read again or is not there yet. */
+static void note_secret(struct conf_reader *r, const config_setting_t *s, const char *path,
+			const char *wrong, const struct conf_target *to)
+{
+	struct buf place = { 0 };
+	struct secret *secret;
+
+	if (!r->secrets)
+		return;
+	put_place(r, s, NULL, &place);
+	secret = secrets_add(r->secrets, buf_str(&place), path, wrong);
+	secret->field = to->field;
+	secret->variable = mem_strdup(to->variable);
+	buf_fini(&place);
+}
+
+char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
+			 const struct conf_target *to, bool *is_secret)
 {
 	const char *text = conf_value_text(r, s);
-	char *value;
+	struct err e = { 0 };
+	char *path = NULL, *value;
 
 	*is_secret = false;
 	if (!text)
 		return NULL;
-	if (strncmp(text, "env:", 4) == 0)
-		value = secret_from_env(r, s, text + 4);
-	else if (strncmp(text, "file:", 5) == 0)
-		value = secret_from_file(r, s, text + 5);
-	else
+	if (strncmp(text, "env:", 4) == 0) {
+		value = secret_from_env(text + 4, &e);
+	} else if (strncmp(text, "file:", 5) == 0) {
+		path = conf_value_path(r, text + 5);
+		value = secret_from_file(path, &e);
+	} else {
 		return mem_strdup(text);
+	}
 	*is_secret = true;
-	if (value && !*value)
+	if (!value)
+		conf_value_lack(r, s, "%s", e.text);
+	else if (!*value)
 		conf_value_warning(r, s, "%s is empty", text);
+	if (path || !value)
+		note_secret(r, s, path, value ? NULL : e.text, to);
+	free(path);
 	return value;
 }
 

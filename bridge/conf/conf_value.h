@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include <libconfig.h>
 
 struct guess;
 struct report;
+struct secrets;
 
 #define CONF_NAME_MAX 64
 
@@ -24,9 +24,13 @@ struct conf_reader {
 	const char *path;
 	char *dir; /* of the file; relative paths start there */
 	struct report *report;
+	struct secrets *secrets; /* where those are noted that can be read again; NULL: nowhere */
 };
 
 void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Not the text of the configuration is wrong, but this machine has not what it asks for. */
+void conf_value_lack(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void conf_value_warning(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -45,10 +49,6 @@ char *conf_value_path(const struct conf_reader *r, const char *path);
 char *conf_value_file(const struct conf_reader *r, const config_setting_t *s);
 /* The same for a name that libconfig gave. */
 char *conf_value_file_named(const struct conf_reader *r, const char *name);
-/* Is the file, whose status is `st`, closed to others?  `prefix` stands before its path. */
-bool conf_value_is_private(struct conf_reader *r, const config_setting_t *s, const char *prefix,
-			   const char *path, const struct stat *st);
-
 bool conf_value_is_integer(const config_setting_t *s);
 /* The integer of `s`, as it is written in the file. */
 bool conf_value_integer(struct conf_reader *r, const config_setting_t *s, int64_t *out);
@@ -58,9 +58,15 @@ const char *conf_value_filled_text(struct conf_reader *r, const config_setting_t
 /* The string of `s` if it is fit for a file name and a client id: [A-Za-z0-9._-]{1,64}.  Caller
  * frees. */
 char *conf_value_name(struct conf_reader *r, const config_setting_t *s);
-/* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content less one
- * newline at its end, and then *is_secret is true.  Caller ends it with conf_value_free_secret(). */
-char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s, bool *is_secret);
+/* Where a secret goes: a field, or a variable by its name (copied). */
+struct conf_target {
+	char **field;
+	const char *variable;
+};
+/* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content (secret_read()), and
+ * then *is_secret is true, also if there is none.  Caller ends it with conf_value_free_secret(). */
+char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
+			 const struct conf_target *to, bool *is_secret);
 void conf_value_free_secret(char *text); /* NULL is allowed */
 
 #endif

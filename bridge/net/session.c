@@ -15,6 +15,8 @@
  * it could acknowledge; then (is_written) it reads and does not write, for the acknowledgements of what it
  * brought, and ends. */
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +44,8 @@ static struct session_filter *copy_filters(const struct session_filter *from, si
 
 	for (size_t i = 0; i < n; i++) {
 		assert(from[i].qos <= 1); /* the library loses messages of QoS 2: attempt.c */
-		to[i] = (struct session_filter){ mem_strdup(from[i].filter), from[i].qos };
+		to[i] = (struct session_filter){ mem_strdup(from[i].filter), from[i].qos,
+						 mem_strdup(from[i].kinds) };
 	}
 	return to;
 }
@@ -92,6 +95,7 @@ struct session *session_new(struct loop *l, const struct session_conf *conf,
 	copy_login(&s->conf, conf->username, conf->password, conf->client_id);
 	s->conf.filters = copy_filters(conf->filters, conf->n_filters);
 	s->sub_mids = mem_zalloc(conf->n_filters * sizeof *s->sub_mids);
+	s->granted = mem_zalloc(conf->n_filters * sizeof *s->granted);
 	s->ops = *ops;
 	s->ctx = ctx;
 	s->tls = tls;
@@ -104,10 +108,14 @@ static void free_memory(void *ctx)
 	struct session *s = ctx;
 	struct session_filter *filters = (struct session_filter *)s->conf.filters;
 
-	for (size_t i = 0; i < s->conf.n_filters; i++)
+	for (size_t i = 0; i < s->conf.n_filters; i++) {
 		free((char *)filters[i].filter);
+		free((char *)filters[i].kinds);
+	}
 	free(filters);
 	free(s->sub_mids);
+	free(s->granted);
+	buf_fini(&s->degraded);
 	free((char *)s->conf.name);
 	free((char *)s->conf.host);
 	free_login(&s->conf);
@@ -171,6 +179,49 @@ static void set_up(struct session *s)
 	s->why[0] = '\0';
 }
 
+/* Say it, and keep it for the status. */
+__attribute__((format(printf, 3, 4))) static void degrade(struct session *s, const char *event,
+							  const char *fmt, ...)
+{
+	struct buf text = { 0 }, subject = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	buf_printf(&subject, "%s %s", s->conf.name, buf_str(&text));
+	log_limited(LOG_WARNING, loop_now_ms(s->loop), buf_str(&subject), event, "%s",
+		    buf_str(&subject));
+	buf_printf(&s->degraded, "%s%s", s->degraded.len ? "; " : "", buf_str(&text));
+	buf_fini(&subject);
+	buf_fini(&text);
+}
+
+/* What the broker does not grant cannot come; all else can.  It is asked for again with each login. */
+static void look_at_grants(struct session *s)
+{
+	buf_reset(&s->degraded);
+	for (size_t i = 0; i < s->conf.n_filters; i++) {
+		const struct session_filter *f = &s->conf.filters[i];
+		const char *kinds = f->kinds ? f->kinds : "";
+		char filter[256];
+
+		snprintf(filter, sizeof filter, "%s", log_value(f->filter));
+		if (s->granted[i] >= 0x80)
+			degrade(s, "subscription-refused", "filter=%s kinds=%s code=%d reason=%s",
+				filter, kinds, s->granted[i],
+				log_value(attempt_code_words(s->conf.mqtt, s->granted[i])));
+		else if (s->granted[i] < f->qos)
+			degrade(s, "subscription-lowered",
+				"filter=%s kinds=%s reason=\"granted QoS %d, asked for %d: what "
+				"comes may be lost\"",
+				filter, kinds, s->granted[i], f->qos);
+	}
+	if (s->login.max_qos == 0)
+		degrade(s, "qos-lowered",
+			"reason=\"the broker takes QoS 0 only: what is sent may be lost\"");
+}
+
 static void go_up(struct session *s)
 {
 	set_up(s);
@@ -178,6 +229,7 @@ static void go_up(struct session *s)
 	attempt_settle(s->attempt);
 	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
 	warn_if_lost(s);
+	look_at_grants(s);
 	s->has_been_up = true;
 	s->ops.on_up(s->ctx);
 }
@@ -243,7 +295,7 @@ static void advance(struct session *s)
 		if (!subscribe(s, i))
 			return;
 	login->has_subscribed = true;
-	if (login->n_granted == s->conf.n_filters)
+	if (login->n_answered == s->conf.n_filters)
 		go_up(s);
 }
 
@@ -269,8 +321,6 @@ static void conclude(struct session *s, int rc)
 		relogin(s);
 	else if (s->login.connack_code != 0)
 		session_end_login_refused(s);
-	else if (s->login.refused && !s->is_held)
-		session_end_subscription_refused(s);
 	else if (rc != MOSQ_ERR_SUCCESS || s->is_broken || attempt_socket(s->attempt) < 0)
 		session_end_lost(s, rc); /* a server's DISCONNECT leaves rc at 0 */
 	else if (s->phase == LOGIN)
@@ -357,6 +407,9 @@ static void connect_now(struct session *s)
 	s->login = (struct login){ 0 };
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
 	loop_timer_stop(&s->timer);
+	s->phase = IDLE;
+	if (s->ops.on_login)
+		s->ops.on_login(s->ctx);
 	s->phase = LOOKUP;
 	s->is_held = s->wants_held;
 	s->is_written = s->is_leaving = false;
@@ -474,6 +527,7 @@ void session_status(const struct session *s, struct session_status *out)
 		.since_ms = s->phase == UP && !s->wants_held ? s->up_since_ms : s->down_since_ms,
 		.attempts = s->n_in_vain,
 		.why = s->phase == UP ? "" : s->why,
+		.degraded = buf_str(&s->degraded),
 		.mqtt = s->conf.mqtt,
 	};
 }

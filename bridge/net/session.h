@@ -24,7 +24,8 @@ struct session;
 
 struct session_filter {
 	const char *filter;
-	int qos; /* 0 or 1 */
+	int qos;	   /* 0 or 1 */
+	const char *kinds; /* what comes by it, for the log: "command,config" */
 };
 
 /* All texts are copied. */
@@ -43,7 +44,9 @@ struct session_conf {
 };
 
 struct session_ops {
-	/* CONNACK was good and every filter was granted. */
+	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
+	void (*on_login)(void *ctx);
+	/* CONNACK was good and every filter was answered, granted or not (session_status.degraded). */
 	void (*on_up)(void *ctx);
 	/* The connection ended or could not be made; it is tried again by itself. `refused`: the broker
 	 * refused the login. */
@@ -90,6 +93,8 @@ struct session_status {
 	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
 	unsigned attempts; /* in vain since it was last up */
 	const char *why;   /* why it is not up, key=value as in the log; "": not known */
+	const char *
+		degraded; /* what the broker did not grant at the last login, likewise; "": nothing */
 	int mqtt;
 };
 void session_status(const struct session *s, struct session_status *out);

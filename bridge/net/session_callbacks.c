@@ -28,6 +28,9 @@ static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 	(void)m;
 	if (s) {
 		s->login.room = UINT16_MAX;
+		s->login.max_qos = 2;
+		mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &s->login.max_qos,
+					     false);
 		mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room,
 					      false);
 		s->login.has_connack = true;
@@ -43,12 +46,8 @@ static void take_suback(struct session *s, int mid, int granted)
 		if (s->sub_mids[i] != mid)
 			continue;
 		s->sub_mids[i] = 0;
-		if (granted >= 0x80 || granted < s->conf.filters[i].qos) {
-			s->login.refused = &s->conf.filters[i];
-			s->login.suback_code = granted;
-		} else {
-			s->login.n_granted++;
-		}
+		s->granted[i] = granted;
+		s->login.n_answered++;
 		return;
 	}
 }

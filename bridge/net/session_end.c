@@ -112,21 +112,6 @@ void session_end_login_refused(struct session *s)
 	end_attempt(s, &end);
 }
 
-void session_end_subscription_refused(struct session *s)
-{
-	struct ending end = { .event = "subscription-refused", .class = BACKOFF_REFUSED };
-	int code = s->login.suback_code;
-
-	if (code < 0x80)
-		set_details(&end, "filter=%s reason=\"granted QoS %d, asked for %d\"",
-			    log_value(s->login.refused->filter), code, s->login.refused->qos);
-	else
-		set_details(&end, "filter=%s code=%d reason=%s",
-			    log_value(s->login.refused->filter), code,
-			    log_value(attempt_code_words(s->conf.mqtt, code)));
-	end_attempt(s, &end);
-}
-
 /* Twins with one client id throw each other out for ever; 3.1.1 does not tell. */
 static const char *short_life_hint(struct session *s, int rc)
 {

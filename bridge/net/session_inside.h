@@ -28,9 +28,8 @@ struct login {
 	bool is_present; /* the broker kept our session */
 	uint16_t room;	 /* how many publishes it takes before it acknowledges */
 	bool has_subscribed;
-	size_t n_granted;
-	const struct session_filter *refused; /* NULL: none */
-	int suback_code;		      /* for it */
+	size_t n_answered; /* of the filters */
+	uint8_t max_qos;   /* of what it takes */
 };
 
 struct session {
@@ -45,7 +44,9 @@ struct session {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct login login;
-	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: granted */
+	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: answered */
+	int *granted;			  /* what was answered: a QoS, or >= 0x80 */
+	struct buf degraded;		  /* what was not granted, for the status */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
 	int64_t down_since_ms;
 	unsigned n_in_vain; /* attempts since it was last up */
@@ -85,7 +86,6 @@ void session_close_attempt(struct session *s, bool is_goodbye);
 /* The attempt or connection is over: say so, and try again later.  Last thing in its caller. */
 void session_end_unmade(struct session *s, const char *reason); /* there is no attempt */
 void session_end_login_refused(struct session *s);
-void session_end_subscription_refused(struct session *s);
 void session_end_lost(struct session *s, int rc); /* of the library's call that failed */
 void session_end_late(struct session *s);
 

@@ -67,12 +67,13 @@ static int publish(struct session *s, const struct message *m, int *mid,
 	struct mosquitto *handle = s->attempt->m;
 	struct gather *outer = gather_begin(&s->attempt->gather);
 	int len = (int)m->payload_len, rc;
+	int qos = m->qos < s->login.max_qos ? m->qos : s->login.max_qos;
 
 	if (s->conf.mqtt == 5)
-		rc = mosquitto_publish_v5(handle, mid, m->topic, len, m->payload, m->qos, m->retain,
+		rc = mosquitto_publish_v5(handle, mid, m->topic, len, m->payload, qos, m->retain,
 					  properties);
 	else
-		rc = mosquitto_publish(handle, mid, m->topic, len, m->payload, m->qos, m->retain);
+		rc = mosquitto_publish(handle, mid, m->topic, len, m->payload, qos, m->retain);
 	gather_end(&s->attempt->gather, outer);
 	return rc;
 }

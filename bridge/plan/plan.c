@@ -474,6 +474,26 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 	return list;
 }
 
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *filter)
+{
+	bool is_told[KINDS] = { false };
+	const struct reader *r = NULL;
+	struct buf out = { 0 };
+
+	while ((r = plan_next_reader(p, side, r))) {
+		struct buf own = { 0 };
+
+		topic_template_filter(&r->topic, &own);
+		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
+		    !is_told[r->row->kind] && topic_filter_covers(filter, buf_str(&own))) {
+			is_told[r->row->kind] = true;
+			buf_printf(&out, "%s%s", out.len ? "," : "", kind_name(r->row->kind));
+		}
+		buf_fini(&own);
+	}
+	return buf_take(&out);
+}
+
 /* --- kinds and devices --------------------------------------------------------------------- */
 
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind)
@@ -515,6 +535,45 @@ bool plan_has_echoes(const struct plan *p, enum side side)
 		if (d->rows[i].echoes != KIND_NONE)
 			return true;
 	return false;
+}
+
+/* The credential that a template consists of; NULL: it is more, or none. */
+static const char *sole_credential(const struct plan_side *ps, const char *template)
+{
+	for (size_t i = 0; i < ps->vars.n; i++) {
+		const char *name = ps->vars.items[i].name;
+		size_t n = strlen(name);
+
+		if (ps->vars.items[i].is_secret && dialect_is_credential(ps->dialect, name) &&
+		    template[0] == '{' && strncmp(template + 1, name, n) == 0 &&
+		    strcmp(template + 1 + n, "}") == 0)
+			return ps->vars.items[i].value;
+	}
+	return NULL;
+}
+
+bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
+			    struct vars *to)
+{
+	const struct plan_side *ps = &p->side[side];
+	bool is_changed = false;
+
+	for (size_t i = 0; from->n && i < ps->dialect->n_rows; i++) {
+		const struct vars *wanted = &ps->dialect->rows[i].properties;
+
+		for (size_t k = 0; k < wanted->n; k++) {
+			const char *value = sole_credential(ps, wanted->items[k].value);
+			const char *old = value ? vars_get(from, wanted->items[k].name) : NULL;
+
+			if (!old || strcmp(old, value) == 0)
+				continue;
+			if (!is_changed)
+				vars_copy(to, from);
+			is_changed = true;
+			vars_set(to, wanted->items[k].name, value, true);
+		}
+	}
+	return is_changed;
 }
 
 const char *plan_device_here(const struct plan *p, enum side side, const char *native)

@@ -1,7 +1,7 @@
 /* plan.h -- what one link does, worked out from its mappings and variables before anything runs.
  *
  * A plan binds each side's dialect to that side's variables and joins the two by kind.  Immutable
- * once made, so translation is a function of plan and message. */
+ * once made, but for the values of credentials, so translation is a function of plan and message. */
 #ifndef BRIDGE_PLAN_H
 #define BRIDGE_PLAN_H
 
@@ -107,6 +107,9 @@ bool plan_reads_alike(const struct reader *a, const struct reader *b);
 /* The filters to subscribe on a side, those covered by another left out; caller frees the array and
  * its texts.  `provisioning`: those of the short-lived session of a handshake. */
 char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n);
+/* The kinds that come by one of those filters: "command,config".  Caller frees. */
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
+			const char *filter);
 /* Does this side read `kind` on a provisioning session rather than on its main one? */
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 
@@ -129,6 +132,12 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 /* The row of this side that writes `kind` on this topic; NULL: none does. */
 const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind kind,
 				 const char *topic);
+
+/* Properties of a message to a side that are nothing but a credential ("{access_key}") get the value that it
+ * has now: `to` is a copy of `from` with those, to be ended with vars_fini().  False: they have it, and `to` is
+ * as it was. */
+bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
+			    struct vars *to);
 
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */

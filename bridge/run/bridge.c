@@ -41,6 +41,7 @@ struct bridge {
 	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
+	int64_t reopen_ms;	 /* when links are tried that are not open; INT64_MAX: all are */
 	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
 	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
 	unsigned long rollbacks; /* of the database, before the first that was not let out */
@@ -69,6 +70,8 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 {
 	int64_t earliest = storage_deadline(&b->storage);
 
+	if (b->reopen_ms < earliest)
+		earliest = b->reopen_ms;
 	for (size_t i = 0; i < b->n_links; i++) {
 		int64_t d = live_link_next_deadline(b->links[i]);
 
@@ -140,6 +143,33 @@ static void let_answers_out(struct bridge *b)
 	control_server_flush(b->control, b->heard_commit);
 }
 
+/* Open the links that are not yet; how many are, in all. */
+static size_t open_links(struct bridge *b, int64_t now_ms)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n_links; i++)
+		n += live_link_is_open(b->links[i]) || live_link_open(b->links[i]);
+	b->reopen_ms = n < b->n_links ? now_ms + LIVE_LINK_RETRY_MS : INT64_MAX;
+	return n;
+}
+
+static void reopen_links(struct bridge *b, int64_t now_ms)
+{
+	bool *was_open = mem_zalloc(b->n_links * sizeof *was_open);
+
+	for (size_t i = 0; i < b->n_links; i++)
+		was_open[i] = live_link_is_open(b->links[i]);
+	open_links(b, now_ms);
+	for (size_t i = 0; i < b->n_links; i++) {
+		if (was_open[i] || !live_link_is_open(b->links[i]))
+			continue;
+		log_event(LOG_INFO, "link-opened", "link=%s", live_link_name(b->links[i]));
+		live_link_start(b->links[i]);
+	}
+	free(was_open);
+}
+
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bridge *b = ctx;
@@ -149,6 +179,8 @@ static void before_sleep(void *ctx, int64_t now_ms)
 
 	if (b->has_failed)
 		return;
+	if (now_ms >= b->reopen_ms && !b->is_stopping)
+		reopen_links(b, now_ms);
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_tick(b->links[i], now_ms);
 	has_asked = run_requests(b);
@@ -189,6 +221,17 @@ static void on_signal(void *ctx, int signum)
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_stop(b->links[i]);
 	loop_timer_set(b->parts.loop, &b->drain, DRAIN_MS, on_drained_too_long, b);
+}
+
+/* Somebody has put something right, perhaps; or the terminal is gone, which is no reason to end. */
+static void on_hangup(void *ctx, int signum)
+{
+	struct bridge *b = ctx;
+
+	(void)signum;
+	log_event(LOG_INFO, "hangup", NULL);
+	if (b->reopen_ms != INT64_MAX)
+		b->reopen_ms = 0;
 }
 
 /* --- requests ------------------------------------------------------------------------------ */
@@ -284,7 +327,8 @@ static bool make_links(struct bridge *b, struct err *e)
 static bool hear_signals(struct bridge *b, struct err *e)
 {
 	return loop_on_signal(b->parts.loop, SIGTERM, on_signal, b, e) &&
-	       loop_on_signal(b->parts.loop, SIGINT, on_signal, b, e);
+	       loop_on_signal(b->parts.loop, SIGINT, on_signal, b, e) &&
+	       loop_on_signal(b->parts.loop, SIGHUP, on_hangup, b, e);
 }
 
 struct bridge *bridge_new(struct generation *g, struct err *e)
@@ -305,19 +349,15 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		.n_links = b->n_links,
 		.max_bytes = (uint64_t)b->conf->journal.max_bytes,
 	};
+	if (open_links(b, loop_now_ms(b->parts.loop)) == 0) {
+		err_set(e, ERR_INVALID, "no link can be opened");
+		goto fail;
+	}
 	if (generation_start_workers(g, e) && hear_signals(b, e) && listen_to_verbs(b, e))
 		return b;
 fail:
 	bridge_free(b);
 	return NULL;
-}
-
-static bool open_sessions(struct bridge *b)
-{
-	for (size_t i = 0; i < b->n_links; i++)
-		if (!live_link_open(b->links[i]))
-			return false;
-	return true;
 }
 
 static void tell_orphans(const char *link, size_t n)
@@ -376,7 +416,10 @@ bool bridge_run(struct bridge *b)
 {
 	bool ok;
 
-	if (!open_sessions(b) || !resume(b))
+	for (size_t i = 0; i < b->n_links; i++)
+		if (live_link_is_open(b->links[i]))
+			live_link_start(b->links[i]);
+	if (!resume(b))
 		return false;
 	storage_start(&b->storage, loop_now_ms(b->parts.loop));
 	loop_before_sleep(b->parts.loop, before_sleep, b);

@@ -15,7 +15,8 @@ struct err;
 struct generation;
 
 /* Open the state and set up the links of a generation, which is taken, also on failure.  Nothing is sent
- * yet.  NULL sets *e: the state cannot be opened (see db_open()), the workers cannot be had. */
+ * yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
+ * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID). */
 struct bridge *bridge_new(struct generation *g, struct err *e);
 /* Connect and carry messages until SIGTERM or SIGINT.  False: the state can no longer be written. */
 bool bridge_run(struct bridge *b);

@@ -46,6 +46,9 @@ static void put_session(const struct live_link_port *s, struct buf *out)
 		put_number(out, "since_s", (uint64_t)(clock_mono_ms() - status->since_ms) / 1000);
 	if (*status->why && jtext_is_utf8(status->why, strlen(status->why)))
 		put_text(out, "why", status->why);
+	if (status->degraded && *status->degraded &&
+	    jtext_is_utf8(status->degraded, strlen(status->degraded)))
+		put_text(out, "degraded", status->degraded);
 	put_number(out, "attempts", status->attempts);
 	put_number(out, "mqtt", (uint64_t)status->mqtt);
 	put_number(out, "waiting", s->waiting);

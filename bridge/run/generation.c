@@ -2,12 +2,14 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/refs.h"
 #include "conf/build.h"
 #include "conf/conf.h"
+#include "net/tls.h"
 #include "plan/plan.h"
 #include "translate/executor.h"
 #include "work/worker.h"
@@ -20,6 +22,21 @@ struct generation {
 	struct executor *executor;
 	struct refs users;
 };
+
+/* What a session needs and reading the configuration cannot tell: certificates and keys that OpenSSL takes. */
+static void check_tls(const struct conf_session *c, enum side side, struct report *report)
+{
+	const struct tls_conf tls = { c->tls.ca, c->tls.cert, c->tls.key, c->tls.server_name };
+	struct err e = { 0 };
+	SSL_CTX *context;
+
+	if (!c->is_tls || c->lacks_tls_file)
+		return;
+	context = tls_context(&tls, c->host, &e);
+	if (!context)
+		report_lack(report, "%s:%u: %s.tls: %s", c->file, c->line, side_name(side), e.text);
+	SSL_CTX_free(context);
+}
 
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
 				   struct report *report)
@@ -36,9 +53,94 @@ struct generation *generation_read(const char *conf_path, const struct mapping_p
 		generation_free(g);
 		return NULL;
 	}
-	for (size_t i = 0; i < g->conf->n_links; i++)
+	for (size_t i = 0; i < g->conf->n_links; i++) {
 		g->plans[i]->users = &g->users;
+		for (int s = 0; s < SIDES; s++)
+			check_tls(&g->conf->links[i].side[s], (enum side)s, report);
+	}
 	return g;
+}
+
+/* --- secrets ------------------------------------------------------------------------------- */
+
+static void replace(char **field, const char *value)
+{
+	if (*field)
+		mem_free_secret(*field, strlen(*field));
+	*field = mem_strdup(value);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/* The new value of a variable that the platform's login is made of; topics are made of others, once. */
+static bool renew_variable(struct conf_session *c, struct plan_side *ps, const struct secret *s,
+			   const char *value, struct err *e)
+{
+	if (is_same(vars_get(&c->vars, s->variable), value))
+		return true;
+	if (!dialect_is_credential(ps->dialect, s->variable)) {
+		err_set(e, ERR_INVALID, "%s: there is another value now, for the next start",
+			s->place);
+		return !s->wrong; /* there was none: it cannot do without */
+	}
+	vars_set(&c->vars, s->variable, value, true);
+	vars_set(&ps->vars, s->variable, value, true);
+	c->n_renewed++;
+	return true;
+}
+
+static bool renew(struct conf_session *c, struct plan_side *ps, const struct secret *s,
+		  struct err *e)
+{
+	char *value = s->path ? secret_read(s->path, e) : NULL;
+	bool ok = value;
+
+	if (!s->path) {
+		err_set(e, ERR_NOT_FOUND, "%s: %s", s->place, s->wrong);
+	} else if (!value) {
+		err_prefix(e, "%s", s->place);
+	} else if (s->variable) {
+		ok = renew_variable(c, ps, s, value, e);
+	} else if (!is_same(*s->field, value)) {
+		replace(s->field, value);
+		c->n_renewed++;
+	}
+	if (value)
+		mem_free_secret(value, strlen(value));
+	return ok;
+}
+
+bool generation_renew(struct generation *g, size_t link, enum side side, struct err *e)
+{
+	struct conf_link *l = &g->conf->links[link];
+	struct conf_session *c = &l->side[side];
+	struct plan *plan = g->plans[link];
+	unsigned before = c->n_renewed;
+	bool ok = true;
+
+	for (size_t i = 0; i < l->secrets.n; i++)
+		if (l->secrets.items[i].wrong) {
+			err_set(e, ERR_NOT_FOUND, "%s: was not there at the start: %s",
+				l->secrets.items[i].place, l->secrets.items[i].wrong);
+			return false;
+		}
+	for (size_t i = 0; i < c->secrets.n; i++) {
+		struct err why = { 0 };
+
+		if (renew(c, &plan->side[side], &c->secrets.items[i], &why))
+			continue;
+		*e = why;
+		ok = false;
+	}
+	if (side == NORTH && c->n_renewed != before) {
+		replace(&plan->provision_key, c->provision.key);
+		replace(&plan->provision_secret, c->provision.secret);
+		replace(&plan->provision_name, c->provision.name);
+	}
+	return ok;
 }
 
 void generation_free(struct generation *g)

@@ -1,7 +1,7 @@
 /* generation.h -- a configuration at work: what was read from files, and the processes that translate by it.
  *
- * Configuration, mappings and plans are immutable once read, and belong together: a plan points into its
- * mappings, a message into its plan, a worker process has the programs as they were when it was forked.  So
+ * Configuration, mappings and plans are immutable once read, but for the values of secrets, and belong
+ * together: a plan points into its mappings, a message into its plan, a worker process has the programs as they were when it was forked.  So
  * they are one object.  Another generation never changes this one; it takes over what comes from then on,
  * while this one goes on until what it has in hand is settled.
  *
@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "message/side.h"
+
 struct conf;
 struct err;
 struct executor;
@@ -25,9 +27,14 @@ struct report;
 
 /* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
  * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
- * is a mistake.  Nothing runs yet. */
+ * is a mistake.  What this machine lacks of what a link needs (secrets, TLS files) is in it, too, and no
+ * mistake: such links cannot be opened yet (live_link_open()).  Nothing runs yet. */
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
 				   struct report *report);
+/* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used,
+ * and stays as it was; the others are read.  New values are in the configuration (whose n_renewed tells) and in the
+ * plan; in topics and for functions of mappings they count from the next start. */
+bool generation_renew(struct generation *g, size_t link, enum side side, struct err *e);
 /* There must be no users, and no jobs.  NULL is allowed. */
 void generation_free(struct generation *g);
 

@@ -29,34 +29,38 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 	return link_restore(live->link, machine, key, value, e);
 }
 
+/* Give it a carrier, which is not started. */
 static bool open_main(struct port *p, struct err *e)
 {
 	struct live_link *live = p->live;
-	struct jslice issued =
-		p->side == NORTH ? link_credentials(live->link) : (struct jslice){ 0 };
-	const char *instance = db_instance(live->parts->db);
 	struct session_login login;
 	bool ok;
 
-	login_make(&login, live->plan, &live->conf->side[p->side], p->side, false,
-		   (struct jslice){ 0 }, instance);
-	if (login.is_missing && issued.len) {
-		login_fini(&login);
-		login_make(&login, live->plan, &live->conf->side[p->side], p->side, false, issued,
-			   instance);
-		p->uses_issued = true;
-	}
+	if (!generation_renew(live->generation, live->number, p->side, e))
+		return false;
+	live_link_make_login(p, &login);
 	if (login.unset && !(login.is_missing && p->side == NORTH))
 		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
-	ok = live_link_open_port(p, &login, e);
-	if (ok && login.is_missing && p->side == NORTH &&
-	    live->plan->side[NORTH].dialect->has_provisioning)
+	p->is_early = login.is_missing && p->side == NORTH &&
+		      live->plan->side[NORTH].dialect->has_provisioning;
+	if (p->is_early)
 		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
 			  log_value("no credentials yet: a provisioning handshake brings them"));
-	else if (ok)
-		live->parts->port->start(p->carrier);
+	ok = live_link_open_port(p, &login, e);
 	login_fini(&login);
 	return ok;
+}
+
+static void tell_lack(struct port *p, const struct err *e)
+{
+	char *subject;
+
+	free(p->lack);
+	p->lack = mem_printf("reason=%s", log_value(e->text));
+	subject = mem_printf("%s %s", p->name, p->lack);
+	log_limited(LOG_ERROR, loop_now_ms(p->live->parts->loop), subject, "link-down",
+		    "%s %s retry_ms=%d", p->name, p->lack, LIVE_LINK_RETRY_MS);
+	free(subject);
 }
 
 /* What other brokers' clients may see of us: nothing but that it is the same link again. */
@@ -82,6 +86,8 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	bool echoes[SIDES];
 
 	*live = (struct live_link){ .parts = parts,
+				    .generation = g,
+				    .number = link,
 				    .conf = &generation_conf(g)->links[link],
 				    .plan = plan };
 	refs_hold(plan->users);
@@ -102,18 +108,61 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	return NULL;
 }
 
+/* Both sides or none: without the other, what comes in could only wait. */
 bool live_link_open(struct live_link *live)
 {
-	struct err e = { 0 };
+	struct port *p;
+
+	live->is_open = true;
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		struct err e = { 0 };
+
+		if (p->is_provisioning)
+			continue;
+		free(p->lack);
+		p->lack = NULL;
+		if (open_main(p, &e))
+			continue;
+		tell_lack(p, &e);
+		live->is_open = false;
+	}
+	if (live->is_open)
+		return true;
+	live->n_open_tries++;
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		if (p->carrier)
+			live->parts->port->close(p->carrier);
+		p->carrier = NULL;
+	}
+	return false;
+}
+
+bool live_link_is_open(const struct live_link *live)
+{
+	return live->is_open;
+}
+
+static void start_port(struct port *p)
+{
+	const struct port_ops *ops = p->live->parts->port;
+
+	if (p->is_provisioning) {
+		if (delivery_waiting(p->delivery))
+			live_link_ask(p);
+		return;
+	}
+	if (p->live->backpressure.is_held[p->side])
+		ops->hold(p->carrier);
+	if (!p->is_early)
+		ops->start(p->carrier);
+}
+
+void live_link_start(struct live_link *live)
+{
 	struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (!p->is_provisioning && !open_main(p, &e)) {
-			log_event(LOG_ERROR, "session-failed", "%s reason=%s", p->name,
-				  log_value(e.text));
-			return false;
-		}
-	return true;
+		start_port(p);
 }
 
 void live_link_take_again(void *ctx, struct record *r, struct journal_entry *entry,
@@ -207,6 +256,13 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 	};
 	if (p->carrier)
 		p->live->parts->port->status(p->carrier, &out->carrier);
+	else if (!p->is_provisioning && !p->live->is_open)
+		out->carrier = (struct port_status){
+			.phase = "lacking",
+			.attempts = p->live->n_open_tries,
+			.why = p->lack ? p->lack : "reason=\"the other side cannot be opened\"",
+			.mqtt = live_link_mqtt_version(p->live, p->side),
+		};
 }
 
 void live_link_free(struct live_link *live)

@@ -45,8 +45,15 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 /* After generation_end_workers(); what waits is dropped. */
 void live_link_free(struct live_link *live);
 
-/* Open the ports.  False after logging why. */
+#define LIVE_LINK_RETRY_MS 60000 /* after which a link may be tried that could not be opened */
+
+/* Open the ports of both sides, with the secrets and TLS files that are there now; nothing is sent yet.  False
+ * after logging why: this machine lacks something, and all is as before.  The link keeps what it has, its
+ * messages wait, and it may be tried again. */
 bool live_link_open(struct live_link *live);
+bool live_link_is_open(const struct live_link *live);
+/* After that: connect. */
+void live_link_start(struct live_link *live);
 /* Go on with a message that earlier runs accepted and did not settle; `live` as in journal_live_link(). */
 void live_link_take_again(void *live, struct record *r, struct journal_entry *entry,
 			  struct journal_output *outputs, size_t n);

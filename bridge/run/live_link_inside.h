@@ -13,6 +13,7 @@
 #include "run/live_link.h"
 
 struct delivery;
+struct generation;
 struct parcel;
 struct session_login;
 struct state_live;
@@ -28,15 +29,22 @@ struct port {
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
 	struct rate_limit rate;
-	bool is_paced;	  /* what waits has to wait for the platform's pace */
-	bool uses_issued; /* it logs in with credentials of a handshake */
+	bool is_paced;	    /* what waits has to wait for the platform's pace */
+	bool uses_issued;   /* it logs in with credentials of a handshake */
+	bool is_early;	    /* it needs such, and there are none yet */
+	unsigned n_renewed; /* conf_session's, when its login was made */
+	char *lack;	    /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
 
 struct live_link {
 	const struct live_link_parts *parts;
-	const struct conf_link *conf; /* of its generation, as the plan is */
+	struct generation *generation;
+	size_t number;		      /* in it */
+	const struct conf_link *conf; /* of it, as the plan is */
 	const struct plan *plan;
+	bool is_open;	       /* else no port has a carrier, and nothing comes in */
+	unsigned n_open_tries; /* in vain */
 	struct link *link;
 	struct journal_live_link *records;
 	struct state_live *changes;
@@ -60,6 +68,8 @@ struct port *live_link_find_port(const struct live_link *live, enum side side, c
 /* Close it, take it out of the list and free it. */
 void live_link_free_port(struct port *p);
 
+/* What it logs in with, as far as that is known now; p->uses_issued and p->n_renewed follow. */
+void live_link_make_login(struct port *p, struct session_login *login);
 int live_link_mqtt_version(const struct live_link *live, enum side side);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);
@@ -78,6 +88,9 @@ void live_link_expire(struct port *p, int64_t now_ms);
 int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 
 /* --- live_link_link.c */
+
+/* Open the port of handshakes and start it, unless that was done. */
+void live_link_ask(struct port *p);
 
 extern const struct link_ops live_link_link_ops;
 

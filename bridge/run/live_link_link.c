@@ -16,17 +16,15 @@
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
 
-/* The port of a handshake is opened when there is something to ask. */
-static void open_provisioning(struct port *p)
+void live_link_ask(struct port *p)
 {
 	const struct live_link *live = p->live;
 	struct session_login login;
 	struct err e = { 0 };
 
-	if (p->carrier)
+	if (p->carrier || !live->is_open)
 		return;
-	login_make(&login, live->plan, &live->conf->side[p->side], p->side, true,
-		   (struct jslice){ 0 }, db_instance(live->parts->db));
+	live_link_make_login(p, &login);
 	if (live_link_open_port(p, &login, &e))
 		live->parts->port->start(p->carrier);
 	else
@@ -57,7 +55,7 @@ static void on_send(void *ctx, struct output *o)
 	struct parcel *parcel;
 
 	if (o->is_provisioning)
-		open_provisioning(p);
+		live_link_ask(p);
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->device = o->device;
@@ -159,8 +157,11 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 			   db_instance(live->parts->db));
 		p->uses_issued = true;
 		log_event(LOG_INFO, "credentials-issued", "link=%s", live->plan->name);
-		live->parts->port->set_login(p->carrier, &login);
-		live->parts->port->start(p->carrier);
+		p->is_early = false;
+		if (p->carrier) {
+			live->parts->port->set_login(p->carrier, &login);
+			live->parts->port->start(p->carrier);
+		}
 	}
 	login_fini(&login);
 }

@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "conf/login.h"
 #include "link/delivery.h"
 #include "net/loop.h"
+#include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "store/db.h"
 #include "store/journal_live.h"
 
 #define MESSAGE_BYTES                                                                              \
@@ -69,6 +73,7 @@ void live_link_free_port(struct port *p)
 	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
 	TAILQ_REMOVE(&p->live->ports, p, entry);
 	delivery_free(p->delivery);
+	free(p->lack);
 	free(p->device);
 	free(p->name);
 	free(p);
@@ -79,6 +84,33 @@ void live_link_free_port(struct port *p)
 static int64_t now(const struct port *p)
 {
 	return loop_now_ms(p->live->parts->loop);
+}
+
+static void log_unreadable(const struct port *p, const struct err *e)
+{
+	char *subject = mem_printf("%s %s", p->name, e->text);
+
+	log_limited(LOG_WARNING, now(p), subject, "secret-unreadable", "%s reason=%s", p->name,
+		    log_value(e->text));
+	free(subject);
+}
+
+/* A secret that cannot be read now stays what it was. */
+static void on_login(void *port)
+{
+	struct port *p = port;
+	struct live_link *live = p->live;
+	struct session_login login;
+	struct err e = { 0 };
+
+	if (!generation_renew(live->generation, live->number, p->side, &e))
+		log_unreadable(p, &e);
+	if (p->n_renewed == live->conf->side[p->side].n_renewed)
+		return;
+	live_link_make_login(p, &login);
+	log_event(LOG_INFO, "secrets-renewed", "%s", p->name);
+	live->parts->port->set_login(p->carrier, &login);
+	login_fini(&login);
 }
 
 static void on_down(void *port, bool refused)
@@ -119,9 +151,11 @@ static void on_unreadable(void *port, const char *reason)
 	link_unreadable(p->live->link, p->side, reason, now(p));
 }
 
-static const struct port_events events = {
-	.down = on_down, .message = on_message, .acked = on_acked, .unreadable = on_unreadable
-};
+static const struct port_events events = { .login = on_login,
+					   .down = on_down,
+					   .message = on_message,
+					   .acked = on_acked,
+					   .unreadable = on_unreadable };
 
 /* --- opening and closing ------------------------------------------------------------------- */
 
@@ -132,11 +166,31 @@ int live_link_mqtt_version(const struct live_link *live, enum side side)
 	return asked ? asked : live->plan->side[side].dialect->mqtt;
 }
 
+void live_link_make_login(struct port *p, struct session_login *login)
+{
+	struct live_link *live = p->live;
+	const struct conf_session *conf = &live->conf->side[p->side];
+	const char *instance = db_instance(live->parts->db);
+	struct jslice issued = { 0 };
+
+	p->n_renewed = conf->n_renewed;
+	login_make(login, live->plan, conf, p->side, p->is_provisioning, issued, instance);
+	if (p->side != NORTH || p->is_provisioning || !login->is_missing)
+		return;
+	issued = link_credentials(live->link);
+	if (!issued.len)
+		return;
+	login_fini(login);
+	login_make(login, live->plan, conf, p->side, false, issued, instance);
+	p->uses_issued = true;
+}
+
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
 {
 	const struct live_link *live = p->live;
 	size_t n;
 	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
+	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	const struct port_conf conf = {
 		.name = p->name,
 		.device = p->device,
@@ -145,13 +199,19 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.mqtt = live_link_mqtt_version(live, p->side),
 		.is_provisioning = p->is_provisioning,
 		.filters = filters,
+		.kinds = kinds,
 		.n_filters = n,
 	};
 
-	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
 	for (size_t i = 0; i < n; i++)
+		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, filters[i]);
+	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
+	for (size_t i = 0; i < n; i++) {
 		free(filters[i]);
+		free(kinds[i]);
+	}
 	free(filters);
+	free(kinds);
 	return p->carrier;
 }
 
@@ -177,6 +237,20 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 	parcel_fini(parcel);
 }
 
+/* A message may have waited since before a secret changed that it carries. */
+static bool publish(struct port *p, const struct message *m, int *mid, struct err *e)
+{
+	const struct port_ops *ops = p->live->parts->port;
+	struct message renewed = *m;
+	bool ok;
+
+	if (!plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
+		return ops->publish(p->carrier, m, mid, e);
+	ok = ops->publish(p->carrier, &renewed, mid, e);
+	vars_fini(&renewed.properties);
+	return ok;
+}
+
 void live_link_publish(struct port *p, int64_t now_ms)
 {
 	const struct port_ops *ops = p->live->parts->port;
@@ -187,7 +261,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 	while (ops->takes(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
 	       (next = delivery_next(p->delivery)) != NULL) {
-		if (ops->publish(p->carrier, &next->message, &mid, &e)) {
+		if (publish(p, &next->message, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
 			rate_limit_take(&p->rate, now_ms);
 			continue;
@@ -206,7 +280,7 @@ void live_link_visit(struct port *p, int64_t now_ms)
 	bool is_waiting = delivery_waiting(p->delivery) > 0;
 
 	p->is_paced = is_waiting && !rate_limit_is_ready(&p->rate, now_ms);
-	if (is_waiting && !p->is_paced)
+	if (is_waiting && !p->is_paced && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }
 

@@ -24,7 +24,7 @@ static void each_source(struct live_link *live, enum side side, void (*step)(voi
 	struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->side == side && !p->is_provisioning)
+		if (p->side == side && !p->is_provisioning && p->carrier)
 			step(p->carrier);
 }
 

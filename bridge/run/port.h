@@ -11,7 +11,8 @@
  *   waits that is there, and let_out() that it is durable, with what the caller was told before.
  * - A connection that was lost is made again by the carrier itself.  What was published and not
  *   acknowledged is forgotten with it: the port publishes it again.
- * - Events are told from the loop or from within flush() and let_out(); down() also from within hold() and set_login(). */
+ * - Events are told from the loop or from within flush() and let_out(); down() also from within hold() and
+ *   set_login(), login() from whatever makes it connect. */
 #ifndef BRIDGE_PORT_H
 #define BRIDGE_PORT_H
 
@@ -34,11 +35,14 @@ struct port_conf {
 	int mqtt;	      /* the version of the protocol, 4 or 5 */
 	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
 	char *const *filters; /* of the topics to hear */
+	char *const *kinds;   /* what comes by each, for the log */
 	size_t n_filters;
 };
 
 /* What a carrier tells its port. */
 struct port_events {
+	/* A login is about to be made; set_login() from within counts for it. */
+	void (*login)(void *port);
 	/* The connection ended or could not be made. `refused`: the far end refused the login. */
 	void (*down)(void *port, bool refused);
 	/* A message came in (borrowed). */
@@ -52,10 +56,12 @@ struct port_events {
 
 /* How it is with a carrier; texts are borrowed. */
 struct port_status {
-	const char *phase; /* "idle", "waiting", "connecting", "login", "up", "held" */
+	const char *
+		phase; /* "lacking" (there is none), "idle", "waiting", "connecting", "login", "up", "held" */
 	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
-	unsigned attempts; /* in vain since it was last up */
-	const char *why;   /* why it is not up, key=value as in the log; "": not known */
+	unsigned attempts;    /* in vain since it was last up */
+	const char *why;      /* why it is not up, key=value as in the log; "": not known */
+	const char *degraded; /* what the far end did not grant, likewise; NULL or "": nothing */
 	int mqtt;
 };
 

@@ -17,6 +17,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 {
 	const struct conf_session *c = conf->conf;
 	const struct session_ops ops = { .on_up = on_up,
+					 .on_login = events->login,
 					 .on_down = events->down,
 					 .on_message = events->message,
 					 .on_acked = events->acked,
@@ -40,7 +41,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 	struct session *s;
 
 	for (size_t i = 0; i < conf->n_filters; i++)
-		filters[i] = (struct session_filter){ conf->filters[i], 1 };
+		filters[i] = (struct session_filter){ conf->filters[i], 1, conf->kinds[i] };
 	s = session_new(loop, &session, &ops, port, e);
 	free(filters);
 	return s;
@@ -110,6 +111,7 @@ static void status(const void *session, struct port_status *out)
 				     .since_ms = s.since_ms,
 				     .attempts = s.attempts,
 				     .why = s.why,
+				     .degraded = s.degraded,
 				     .mqtt = s.mqtt };
 }
 

@@ -30,6 +30,14 @@ static bool sync_parent(const char *dir, struct err *e)
 	return ok;
 }
 
+static void no_parent(const char *dir, struct err *e)
+{
+	char *copy = mem_strdup(dir);
+
+	err_set(e, ERR_IO, "state directory %s: create %s first", dir, dirname(copy));
+	free(copy);
+}
+
 static bool make_dir(const char *dir, struct err *e)
 {
 	if (mkdir(dir, 0700) == 0)
@@ -37,14 +45,47 @@ static bool make_dir(const char *dir, struct err *e)
 	if (errno == EEXIST)
 		return true;
 	if (errno == ENOENT) {
-		char *copy = mem_strdup(dir);
-
-		err_set(e, ERR_IO, "state directory %s: create %s first", dir, dirname(copy));
-		free(copy);
+		no_parent(dir, e);
 	} else {
 		err_errno(e, "create the state directory %s", dir);
 	}
 	return false;
+}
+
+static bool is_private(const char *dir, const struct stat *st, struct err *e)
+{
+	if (!(st->st_mode & (S_IRWXG | S_IRWXO)))
+		return true;
+	err_set(e, ERR_INVALID, "state directory %s is open to others (chmod 700 %s)", dir, dir);
+	return false;
+}
+
+static bool has_parent(const char *dir, struct err *e)
+{
+	char *copy = mem_strdup(dir);
+	bool ok = access(dirname(copy), F_OK) == 0;
+
+	if (!ok)
+		no_parent(dir, e);
+	free(copy);
+	return ok;
+}
+
+bool directory_check(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		if (errno == ENOENT)
+			return has_parent(path, e);
+		err_errno(e, "look at the state directory %s", path);
+		return false;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		err_set(e, ERR_INVALID, "state directory %s is no directory", path);
+		return false;
+	}
+	return is_private(path, &st, e);
 }
 
 static bool open_dir(struct directory *d, struct err *e)
@@ -58,11 +99,8 @@ static bool open_dir(struct directory *d, struct err *e)
 		err_errno(e, "open the state directory %s", d->path);
 		return false;
 	}
-	if (st.st_mode & (S_IRWXG | S_IRWXO)) {
-		err_set(e, ERR_INVALID, "state directory %s is open to others (chmod 700 %s)",
-			d->path, d->path);
+	if (!is_private(d->path, &st, e))
 		return false;
-	}
 	d->device = st.st_dev;
 	d->inode = st.st_ino;
 	return true;

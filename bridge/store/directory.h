@@ -24,6 +24,9 @@ struct directory {
  * False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others;
  * ERR_IO. */
 bool directory_open(struct directory *d, const char *path, struct err *e);
+/* Could it be opened, as far as can be told without touching it?  Whether somebody has it is not asked.  False
+ * sets *e: ERR_INVALID no directory, or open to others; ERR_IO. */
+bool directory_check(const char *path, struct err *e);
 /* Gives up the lock, so what is in the directory must be closed before. */
 void directory_close(struct directory *d);
 

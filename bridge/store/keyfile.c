@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 #define HEX_CHARS ((size_t)2 * CRYPTO_KEY_BYTES)
 
@@ -116,6 +118,20 @@ bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[C
 	}
 	ok = read_key(fd, shown, key, e);
 	close(fd);
+	return ok;
+}
+
+bool keyfile_check(const char *dir, const char *file, struct err *e)
+{
+	char *path = file ? mem_strdup(file) : mem_printf("%s/key", dir);
+	uint8_t key[CRYPTO_KEY_BYTES];
+	bool ok = true;
+
+	/* Whoever may not look into the directory cannot tell. */
+	if (file || access(path, R_OK) == 0)
+		ok = keyfile_read(AT_FDCWD, path, path, key, e);
+	explicit_bzero(key, sizeof key);
+	free(path);
 	return ok;
 }
 

@@ -17,6 +17,10 @@ struct err;
 bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[CRYPTO_KEY_BYTES],
 		  struct err *e);
 
+/* Could the key be read: `file`, or if that is NULL the file "key" in the directory `dir`, which need not be
+ * there yet?  False sets *e as keyfile_read() does. */
+bool keyfile_check(const char *dir, const char *file, struct err *e);
+
 /* Make a random key and the file "key" in the directory `dir_fd`, called `dir`.  After a power cut
  * there is the whole of it or none.  The caller is the only one who works in that directory. */
 bool keyfile_create(int dir_fd, const char *dir, uint8_t key[CRYPTO_KEY_BYTES], struct err *e);

@@ -145,12 +145,6 @@ def test_what_is_refused_is_said_and_asked_for_again(lab):
         "login-3": (MQTT3, CONNECT, lambda c, p: make_connack(5), r"login-refused .*code=5 reason=\"not authorised\""),
         "login-5": (MQTT5, CONNECT, lambda c, p: make_connack(0x86, MQTT5),
                     r"login-refused .*code=134 reason=\"bad user name or password\""),
-        "filter-3": (MQTT3, SUBSCRIBE, lambda c, p: make_suback(p, [0x80]),
-                     r"subscription-refused .*filter=left/filter-3/t code=128 reason=refused"),
-        "filter-5": (MQTT5, SUBSCRIBE, lambda c, p: make_suback(p, [0x87], MQTT5),
-                     r"subscription-refused .*filter=left/filter-5/t code=135 reason=\"not authorised\""),
-        "lower-qos": (MQTT3, SUBSCRIBE, lambda c, p: make_suback(p, [0]),
-                      r"subscription-refused .*filter=left/lower-qos/t reason=\"granted QoS 0, asked for 1\""),
     }
     brokers = {link: lab.add(once(bad, kind)) for link, (_, kind, bad, _) in refusals.items()}
     links = {link: {"south": {"url": brokers[link].url, "mqtt": mqtt}} for link, (mqtt, _, _, _) in refusals.items()}

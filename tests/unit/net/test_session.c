@@ -366,8 +366,8 @@ static void on_acked(void *ctx, int mid, int code, const char *reason)
 	snprintf(c->acked_reason, sizeof c->acked_reason, "%s", reason);
 }
 
-static const struct session_ops ops = { on_up, on_down, on_message, on_acked, NULL };
-static const struct session_filter t_filter[] = { { "t/#", 1 } };
+static const struct session_ops ops = { NULL, on_up, on_down, on_message, on_acked, NULL };
+static const struct session_filter t_filter[] = { { "t/#", 1, "command,config" } };
 
 /* A configuration for a client that subscribes to t/#. */
 static struct session_conf conf_for(const struct bench *b, const char *client_id, int mqtt)
@@ -695,7 +695,16 @@ Test(session, connects_anew_with_other_credentials)
 	bench_fini(&b);
 }
 
-Test(session, is_not_up_with_less_than_it_asked_for)
+static void expect_degraded(const struct client *c, const char *text)
+{
+	struct session_status status;
+
+	session_status(c->session, &status);
+	cr_expect_str_eq(status.phase, "up");
+	cr_expect(strstr(status.degraded, text), "%s", status.degraded);
+}
+
+Test(session, is_up_with_less_than_it_asked_for)
 {
 	struct session_conf conf;
 	struct client *c;
@@ -704,11 +713,34 @@ Test(session, is_not_up_with_less_than_it_asked_for)
 	with_broker(&b, "max_qos 0\nallow_anonymous true\n");
 	conf = conf_for(&b, "one", 4);
 	c = open_client(&b, &conf);
-	await(&b, &c->downs, 1);
-	cr_expect_eq(c->ups, 0);
-	cr_expect_eq(c->refusals, 0, "the login itself was fine");
-	expect_log(&b, "error subscription-refused link=test side=north filter=t/# "
-		       "reason=\"granted QoS 0, asked for 1\" retry_ms=");
+	await(&b, &c->ups, 1);
+	expect_log(&b,
+		   "warning subscription-lowered link=test side=north filter=t/# "
+		   "kinds=command,config reason=\"granted QoS 0, asked for 1: what comes may be "
+		   "lost\"");
+	expect_degraded(c, "granted QoS 0");
+	bench_fini(&b);
+}
+
+Test(session, publishes_at_the_qos_that_the_broker_takes)
+{
+	struct session_conf conf;
+	struct client *c, *d;
+	struct bench b;
+
+	with_broker(&b, "max_qos 0\nallow_anonymous true\n");
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	conf = conf_for(&b, "two", 5);
+	d = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	await(&b, &d->ups, 1);
+	expect_degraded(c, "the broker takes QoS 0 only");
+	publish(c, "t/1", "x", 1);
+	await(&b, &c->acks, 1);
+	await(&b, &d->messages, 1);
+	cr_expect_eq(c->acked_code, 0);
+	cr_expect_eq(c->downs, 0);
 	bench_fini(&b);
 }
 
@@ -891,13 +923,31 @@ Test(session, says_that_another_took_its_client_id)
 		"client uses this client id\" retry_ms=");
 }
 
+static void expect_refused_filter(struct fake *f, const char *text)
+{
+	struct session_conf conf;
+	struct client *c;
+	char *line;
+	struct bench b;
+
+	bench_init(&b);
+	start_fake(&b, f);
+	conf = conf_for(&b, "one", f->is_5 ? 5 : 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	line = mem_printf("warning subscription-refused link=test side=north %s", text);
+	expect_log(&b, line);
+	expect_degraded(c, text);
+	cr_expect_eq(c->downs, 0);
+	free(line);
+	without_fake(&b, f);
+}
+
 Test(session, says_which_subscription_was_refused_with_3_1_1)
 {
 	struct fake f = { .connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 0x80 };
 
-	expect_ending(&f, false,
-		      "error subscription-refused link=test side=north filter=t/# code=128 "
-		      "reason=refused retry_ms=");
+	expect_refused_filter(&f, "filter=t/# kinds=command,config code=128 reason=refused");
 }
 
 Test(session, says_which_subscription_was_refused_with_5)
@@ -906,7 +956,8 @@ Test(session, says_which_subscription_was_refused_with_5)
 		.is_5 = true, .connack = { 0x20, 3, 0, 0, 0 }, .connack_len = 5, .suback_code = 0x87
 	};
 
-	expect_ending(&f, false, "filter=t/# code=135 reason=\"not authorised\" retry_ms=");
+	expect_refused_filter(&f,
+			      "filter=t/# kinds=command,config code=135 reason=\"not authorised\"");
 }
 
 Test(session, tells_a_busy_server_from_a_refused_login)
@@ -1105,7 +1156,7 @@ enum { WAITING = 50, BROUGHT = 12, VISITS = 3 };
 static void hold(struct bench *b, const struct session_conf *conf, struct client **held,
 		 struct client **other)
 {
-	static const struct session_filter d_filter[] = { { "d/#", 1 } };
+	static const struct session_filter d_filter[] = { { "d/#", 1, NULL } };
 	struct session_conf other_conf = *conf;
 	char text[12];
 

@@ -332,6 +332,7 @@ static inline void bridge_start_link(struct generation *g)
 	cr_assert(live, "%s", e.text);
 	lives[storage.n_links++] = live;
 	cr_assert(live_link_open(live));
+	live_link_start(live);
 }
 
 /* Once all are started: what earlier runs left is taken up. */

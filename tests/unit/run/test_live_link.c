@@ -20,7 +20,7 @@ static void start(const char *south, const char *north)
 {
 	generation = bridge_generation("link", NULL, south, north);
 	start_link();
-	expect("south opens\nsouth starts\nnorth opens\nnorth starts\n");
+	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
 }
 
 static void set_up(void)
@@ -267,7 +267,7 @@ static void start_join(void)
 {
 	generation = bridge_generation("link", "d1", S_JOIN, N_JOIN);
 	start_link();
-	expect("south opens\nsouth starts\nnorth opens\n"); /* it has nothing to log in with */
+	expect("south opens\nnorth opens\nsouth starts\n"); /* it has nothing to log in with */
 }
 
 Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
@@ -326,6 +326,32 @@ Test(live_link, a_handshake_whose_port_cannot_be_had_is_given_up_in_its_time)
 	turn("south acks 1\n");
 	now_ms += 30000;
 	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
+}
+
+/* --- opening */
+
+Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	end_link();
+	buf_reset(&said);
+	bridge_make_parts();
+	refuses_to_open = true;
+	storage.n_links = 0;
+	lives[storage.n_links++] = live = live_link_new(&parts, generation, 0, NULL);
+	cr_assert_not(live_link_open(live));
+	cr_expect_not(live_link_is_open(live));
+	bridge_resume();
+	turn("");
+	live_link_hold_sources(live, true, now_ms);
+	turn("");
+	refuses_to_open = false;
+	cr_assert(live_link_open(live));
+	live_link_start(live);
+	expect("south opens\nnorth opens\nsouth hold\nsouth starts\nnorth hold\nnorth starts\n");
+	turn("north n/d/t {\"a\":1}\n");
 }
 
 /* --- stopping */
