@@ -722,6 +722,68 @@ Test(link, pairings_survive_a_restart)
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
 }
 
+/* `depth` arrays in one another, the innermost with the last word. */
+static char *nested(const char *before, int depth, const char *after)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, before);
+	for (int i = 0; i < depth; i++)
+		buf_putc(&b, '[');
+	for (int i = 0; i < depth; i++)
+		buf_putc(&b, ']');
+	buf_puts(&b, after);
+	return buf_take(&b);
+}
+
+/* Each kind of message that is kept, nested as deep as any may be. */
+Test(link, what_is_taken_in_can_be_stored_and_read_back)
+{
+	static const char *const topics[] = { "s/d/join", "s/d/ask", "s/d/a", "n/d/do", "n/d/c" };
+	char *deepest = nested("{'name':'x','params':", JTEXT_MAX_DEPTH_TAKEN - 1, "}");
+	char *deeper = nested("{'name':'x','params':", JTEXT_MAX_DEPTH_TAKEN, "}");
+	char *push = nested("{'changed':{'a':", JTEXT_MAX_DEPTH_TAKEN - 2, "}}");
+
+	start(SOUTHERN("",
+		       "{ kind: 'provision', topic: 's/{device}/join' },"
+		       "{ kind: 'provision_reply', topic: 's/{device}/joined' },"
+		       "{ kind: 'request', topic: 's/{device}/ask' },"
+		       "{ kind: 'request_reply', topic: 's/{device}/told' },"
+		       "{ kind: 'attributes', topic: 's/{device}/a' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/asked' },"
+		       "{ kind: 'command', topic: 's/{device}/do' },"
+		       "{ kind: 'config', topic: 's/{device}/c' },"
+		       "{ kind: 'command_reply', topic: 's/{device}/did' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'provision', topic: 'n/{device}/join' },"
+		       "{ kind: 'provision_reply', topic: 'n/{device}/joined' },"
+		       "{ kind: 'request', topic: 'n/{device}/ask' },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/told' },"
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'command', topic: 'n/{device}/do', response_topic: "
+		       "'n/{device}/did' },"
+		       "{ kind: 'config', topic: 'n/{device}/c' },"
+		       "{ kind: 'command_reply', topic: 'n/{device}/did' }",
+		       ""));
+	for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+		enum side from = topics[i][0] == 's' ? SOUTH : NORTH;
+		struct message m =
+			make(topics[i], strcmp(topics[i], "n/d/c") == 0 ? push : deepest);
+
+		receive(from, &m, NULL);
+		executor_run(executor);
+		cr_expect(strstr(buf_str(&said), "= carried"), "%s: %s", topics[i], buf_str(&said));
+		buf_reset(&said);
+		message_fini(&m);
+		step(from, topics[i], deeper, "= unreadable-payload\n");
+	}
+	restart(); /* which reads all that was stored */
+	free(deepest);
+	free(deeper);
+	free(push);
+}
+
 /* --- commands that are too old ------------------------------------------------------------- */
 
 /* The mapping of the north gives the time of a command. */
