@@ -1,4 +1,4 @@
-#include "store/keyfile.h"
+#include "base/keyfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
