@@ -18,6 +18,9 @@ struct buf;
 struct err;
 
 #define JTEXT_MAX_DEPTH 256 /* libjq 1.6 and 1.7.1 print broken text beyond (jv_print.c) */
+/* Of what comes in from outside, and of what a mapping makes of it.  Less, since the bridge puts such
+ * values into objects of its own, and must be able to read these back. */
+#define JTEXT_MAX_DEPTH_TAKEN (JTEXT_MAX_DEPTH - 16)
 
 enum jtext_type {
 	JTEXT_NULL,
@@ -39,6 +42,8 @@ enum jtext_type {
  * False sets ERR_INVALID with the position and what was expected, never a piece of the input:
  * "byte 17: a string was expected"; `out` is as before. */
 bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e);
+/* The same for what comes in from outside: nested no deeper than JTEXT_MAX_DEPTH_TAKEN. */
+bool jtext_take(const char *text, size_t len, bool lenient, struct buf *out, struct err *e);
 
 /* True if `len` bytes are valid UTF-8 (no surrogates, nothing overlong). */
 bool jtext_is_utf8(const void *p, size_t len);

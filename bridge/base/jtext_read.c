@@ -130,7 +130,7 @@ const char *jtext_number_end(const char *p, const char *end)
 struct scan {
 	const char *start, *p, *end;
 	bool lenient;
-	int depth;
+	int depth, max_depth;
 	struct buf *out; /* NULL: only check */
 	struct err *e;
 };
@@ -426,7 +426,7 @@ static bool scan_container(struct scan *s, char open, char close)
 {
 	bool is_object = open == '{';
 
-	if (++s->depth > JTEXT_MAX_DEPTH)
+	if (++s->depth > s->max_depth)
 		return fail(s, "nested too deep");
 	s->p++;
 	emit(s, &open, 1);
@@ -482,15 +482,20 @@ static bool scan_text(struct scan *s, struct jslice *value)
 
 bool jtext_check(const char *text, size_t len, struct jslice *value, struct err *e)
 {
-	struct scan s = { .start = text, .p = text, .end = text + len, .e = e };
+	struct scan s = {
+		.start = text, .p = text, .end = text + len, .max_depth = JTEXT_MAX_DEPTH, .e = e
+	};
 
 	return scan_text(&s, value);
 }
 
-bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e)
+static bool read_within(int max_depth, const char *text, size_t len, bool lenient, struct buf *out,
+			struct err *e)
 {
 	static const char bom[] = "\xef\xbb\xbf";
-	struct scan strict = { .start = text, .p = text, .end = text + len };
+	struct scan strict = {
+		.start = text, .p = text, .end = text + len, .max_depth = max_depth
+	};
 	struct scan mending;
 	struct jslice value;
 	size_t was = out->len;
@@ -514,4 +519,14 @@ bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, str
 	if (out->data)
 		out->data[was] = '\0';
 	return false;
+}
+
+bool jtext_read(const char *text, size_t len, bool lenient, struct buf *out, struct err *e)
+{
+	return read_within(JTEXT_MAX_DEPTH, text, len, lenient, out, e);
+}
+
+bool jtext_take(const char *text, size_t len, bool lenient, struct buf *out, struct err *e)
+{
+	return read_within(JTEXT_MAX_DEPTH_TAKEN, text, len, lenient, out, e);
 }

@@ -37,6 +37,7 @@ enum {
 	OPT_PAYLOAD = 1 << 17,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
+	OPT_ASIDE = 1 << 19,
 	OPT_ELSEWHERE = 1 << 18, /* what follows is read by another program */
 	OPT_STRICT = 1 << 19,
 };
@@ -66,7 +67,7 @@ static const struct verb_row {
 	    OPT_DIRECTORY | OPT_SCHEMA },
 	  verb_new },
 	{ { "status", "", "how it is with a running bridge: sessions, counters, dead letters", 0, 0,
-	    OPT_CONFIG | OPT_JSON },
+	    OPT_CONFIG | OPT_JSON | OPT_ASIDE },
 	  verb_status },
 	{ { "deadletters", "list | show ID [--payload] | (retry | drop) (ID... | --all)",
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
@@ -189,6 +190,9 @@ static const struct option_row options[] = {
 	  0 },
 	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs", NULL,
 	  offsetof(struct cli, is_json) },
+	{ OPT_ASIDE, 0, "aside", NULL,
+	  "instead: the rows of the state directory that could not be read and were set aside",
+	  NULL, offsetof(struct cli, is_aside) },
 	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line",
 	  NULL, offsetof(struct cli, is_lines) },
 	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1", take_var,

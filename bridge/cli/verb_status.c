@@ -5,8 +5,11 @@
 
 #include "args/duration.h"
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "message/side.h"
 
 struct printer {
@@ -140,6 +143,10 @@ static void print_stored(struct jslice done)
 	if (has(done, "journal_bytes"))
 		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
 	putchar('\n');
+	if (ask_number(done, "set_aside"))
+		printf("%lld rows of the state directory could not be read and were set aside "
+		       "(calque status --aside)\n",
+		       (long long)ask_number(done, "set_aside"));
 }
 
 static void on_done(void *ctx, struct jslice done)
@@ -160,6 +167,58 @@ static void on_done(void *ctx, struct jslice done)
 	print_stored(done);
 }
 
+/* --- rows that were set aside -------------------------------------------------------------- */
+
+static const char *const aside_columns[] = { "age", "link", "part", "key", "reason" };
+#define N_ASIDE (sizeof aside_columns / sizeof aside_columns[0])
+
+struct aside_printer {
+	bool is_json;
+	int64_t now_ms;
+	struct table table;
+};
+
+static void on_aside(void *ctx, struct jslice item)
+{
+	struct aside_printer *p = ctx;
+	struct buf age = { 0 };
+
+	if (p->is_json) {
+		printf("%.*s\n", (int)item.len, item.text);
+		return;
+	}
+	for (size_t i = 0; i < N_ASIDE && p->table.n_cells < N_ASIDE; i++)
+		table_add(&p->table, mem_strdup(aside_columns[i]));
+	duration_put(p->now_ms - ask_number(item, "at_ms"), &age);
+	table_add(&p->table, buf_take(&age));
+	for (size_t i = 1; i < N_ASIDE; i++)
+		table_add(&p->table, ask_shown(item, aside_columns[i]));
+}
+
+static void on_asides(void *ctx, struct jslice done)
+{
+	const struct aside_printer *p = ctx;
+
+	if (!p->is_json && !ask_number(done, "set_aside"))
+		puts("every row could be read");
+}
+
+static int show_aside(const struct cli *cli)
+{
+	static const struct ask_ops ops = { .item = on_aside, .done = on_asides };
+	struct aside_printer p = { .is_json = cli->is_json, .now_ms = clock_now_ms() };
+	struct buf request = { 0 };
+	int status;
+
+	p.table.n_columns = N_ASIDE;
+	buf_puts(&request, "{\"request\":\"aside\"}");
+	status = ask("status", cli->conf_path, &request, &ops, &p);
+	table_print(&p.table, stdout);
+	table_fini(&p.table);
+	buf_fini(&request);
+	return status;
+}
+
 int verb_status(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
@@ -168,6 +227,8 @@ int verb_status(struct cli *cli)
 	struct buf request = { 0 };
 	int status;
 
+	if (cli->is_aside)
+		return show_aside(cli);
 	buf_puts(&request, request_text);
 	status = ask("status", cli->conf_path, &request, &ops, &p);
 	buf_fini(&request);

@@ -130,7 +130,7 @@ static bool keep(struct call *c, jv value, struct err *e)
 	else if (c->texts.len > MAPPING_MAX_OUTPUT_BYTES + c->n_outputs - 1)
 		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
 	else if (is_deep)
-		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH);
+		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH_TAKEN);
 	else {
 		buf_putc(&c->texts, '\n');
 		return true;

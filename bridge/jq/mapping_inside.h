@@ -70,7 +70,8 @@ void mapping_forget_message(void *ctx, jv msg);
  * JTEXT_MAX_DEPTH. */
 jv mapping_json_read(const char *text, size_t len);
 /* Append a value (not taken), spelled as jq spells it.  False: it is nested deeper than
- * JTEXT_MAX_DEPTH (jq puts "<stripped: ...>" there, bare); *out then holds a part of it. */
+ * JTEXT_MAX_DEPTH_TAKEN (beyond JTEXT_MAX_DEPTH jq puts "<stripped: ...>" there, bare); *out then holds a
+ * part of it. */
 bool mapping_json_put(struct buf *out, jv value);
 
 #endif

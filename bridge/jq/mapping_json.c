@@ -353,9 +353,9 @@ static bool put_value(struct buf *out, jv value, int depth)
 {
 	switch (jv_get_kind(value)) {
 	case JV_KIND_ARRAY:
-		return depth < JTEXT_MAX_DEPTH && put_array(out, value, depth + 1);
+		return depth < JTEXT_MAX_DEPTH_TAKEN && put_array(out, value, depth + 1);
 	case JV_KIND_OBJECT:
-		return depth < JTEXT_MAX_DEPTH && put_object(out, value, depth + 1);
+		return depth < JTEXT_MAX_DEPTH_TAKEN && put_object(out, value, depth + 1);
 	case JV_KIND_STRING:
 		put_string(out, value);
 		break;

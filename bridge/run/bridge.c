@@ -365,6 +365,12 @@ static void tell_orphans(const char *link, size_t n)
 	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
 }
 
+static void tell_aside(const char *link, uint64_t seq, const char *why)
+{
+	log_event(LOG_ERROR, "row-set-aside", "link=%s part=journal key=%llu reason=%s", link,
+		  (unsigned long long)seq, log_value(why));
+}
+
 static void tell_state_orphans(void *ctx, const char *link, size_t n)
 {
 	const struct bridge *b = ctx;
@@ -380,7 +386,8 @@ static void tell_state_orphans(void *ctx, const char *link, size_t n)
 static bool resume(struct bridge *b)
 {
 	static const struct journal_live_reader reader = { .take = live_link_take_again,
-							   .orphans = tell_orphans };
+							   .orphans = tell_orphans,
+							   .aside = tell_aside };
 	struct err e = { 0 };
 
 	if (!journal_count_start(b->parts.db, &e) ||

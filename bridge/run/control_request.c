@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "run/control_request_table.h"
 
-static const struct control_request_row *const rows[] = { &control_request_deadletters,
+static const struct control_request_row *const rows[] = { &control_request_aside,
+							  &control_request_deadletters,
 							  &control_request_status };
 
 struct request {

@@ -11,6 +11,7 @@
 #include "message/side.h"
 #include "run/control_request_table.h"
 #include "run/live_link.h"
+#include "store/aside.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
 #include "store/journal.h"
@@ -113,9 +114,10 @@ static void put_running(const struct control_request_parts *parts, struct buf *o
 static bool put_end(const struct control_request_parts *parts, struct buf *out, struct err *e)
 {
 	struct deadletter_totals totals;
-	uint64_t journal = 0;
+	uint64_t journal = 0, aside;
 
 	if (!deadletters_totals(deadletter_live_stored(parts->letters), &totals, e) ||
+	    !aside_count(parts->db, &aside, e) ||
 	    (!parts->is_running && !journal_count(parts->db, &journal, e)))
 		return false;
 	buf_printf(out, "{\"done\":{\"running\":%s,\"version\":\"" CALQUE_VERSION "\"",
@@ -126,6 +128,7 @@ static bool put_end(const struct control_request_parts *parts, struct buf *out, 
 		put_number(out, "journal_messages", journal);
 	put_number(out, "deadletters", totals.count);
 	put_number(out, "deadletter_bytes", (uint64_t)totals.bytes);
+	put_number(out, "set_aside", aside);
 	if (parts->is_running)
 		put_number(out, "deadletters_evicted", deadletter_live_evicted(parts->letters));
 	buf_puts(out, "}}\n");

@@ -17,6 +17,7 @@ struct control_request_row {
 	void (*end)(void *work);
 };
 
-extern const struct control_request_row control_request_deadletters, control_request_status;
+extern const struct control_request_row control_request_aside, control_request_deadletters,
+	control_request_status;
 
 #endif

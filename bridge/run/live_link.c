@@ -29,6 +29,14 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 	return link_restore(live->link, machine, key, value, e);
 }
 
+static void tell_aside(void *ctx, const char *machine, const char *key, const char *why)
+{
+	const struct live_link *live = ctx;
+
+	log_event(LOG_ERROR, "row-set-aside", "link=%s part=%s key=%s reason=%s", live->plan->name,
+		  machine, log_value(key), log_value(why));
+}
+
 /* Give it a carrier, which is not started. */
 static bool open_main(struct port *p, struct err *e)
 {
@@ -81,6 +89,7 @@ static void set_mark(struct live_link *live)
 struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
 				size_t link, struct err *e)
 {
+	static const struct state_reader reader = { .each = restore, .aside = tell_aside };
 	struct live_link *live = mem_zalloc(sizeof *live);
 	const struct plan *plan = generation_plan(g, link);
 	bool echoes[SIDES];
@@ -102,7 +111,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
 	set_mark(live);
-	if (state_load(parts->db, plan->name, restore, live, e))
+	if (state_load(parts->db, plan->name, &reader, live, e))
 		return live;
 	live_link_free(live);
 	return NULL;

@@ -35,13 +35,12 @@
 #include "base/mem.h"
 #include "store/db_inside.h"
 #include "store/directory.h"
-#include "store/keyfile.h"
 #include "store/layout.h"
 
 #define CHECK_CONTEXT  "meta/check"
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
-#define MAX_STATEMENTS 48
+#define MAX_STATEMENTS 64
 
 /* A prepared statement; its text is a constant, told apart by its address. */
 struct kept {

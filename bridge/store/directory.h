@@ -1,10 +1,17 @@
 /* directory.h -- the state directory: made (0700) where it is missing, refused if others may look into
- * it, and locked: one process per directory, which has it open once. */
+ * it, and locked: one process per directory, which has it open once.
+ *
+ * And the file with the key that encrypts secrets at rest: 32 bytes, or 64 hexadecimal digits and maybe a
+ * newline, and nobody but its owner may have any right to it.  No text of an error has anything of its
+ * content. */
 #ifndef BRIDGE_DIRECTORY_H
 #define BRIDGE_DIRECTORY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+#include "base/crypto.h"
 
 struct err;
 
@@ -29,5 +36,18 @@ bool directory_open(struct directory *d, const char *path, struct err *e);
 bool directory_check(const char *path, struct err *e);
 /* Gives up the lock, so what is in the directory must be closed before. */
 void directory_close(struct directory *d);
+
+/* Read the key from `file`, which is seen from `dir_fd` as with openat(); `shown` is its name for
+ * people.  False sets *e: ERR_NOT_FOUND no such file; ERR_INVALID open to others, or no key; ERR_IO. */
+bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[CRYPTO_KEY_BYTES],
+		  struct err *e);
+
+/* Could the key be read: `file`, or if that is NULL the file "key" in the directory `dir`, which need not be
+ * there yet?  False sets *e as keyfile_read() does. */
+bool keyfile_check(const char *dir, const char *file, struct err *e);
+
+/* Make a random key and the file "key" in the directory `dir_fd`, called `dir`.  After a power cut
+ * there is the whole of it or none.  The caller is the only one who works in that directory. */
+bool keyfile_create(int dir_fd, const char *dir, uint8_t key[CRYPTO_KEY_BYTES], struct err *e);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "message/message_codec.h"
+#include "store/aside.h"
 #include "store/db_inside.h"
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'";
@@ -291,6 +292,11 @@ struct load {
 	struct cursor batches, decided;
 	struct journal_output *outputs;
 	size_t n_outputs;
+	struct unread {
+		int64_t seq;
+		char *why;
+	} * unread; /* to be set aside */
+	size_t n_unread;
 };
 
 static bool fail_row(const struct journal_row *row, const char *what, struct err *e)
@@ -332,22 +338,65 @@ static bool read_row(struct cursor *c, struct err *e)
 	return true;
 }
 
+static void note_unread(struct load *l, const struct journal_row *row, bool was_wanted,
+			const struct err *why)
+{
+	l->reader->aside(l->ctx, row, was_wanted, why->text);
+	l->unread = mem_grow(l->unread, l->n_unread, sizeof *l->unread);
+	l->unread[l->n_unread++] = (struct unread){ (int64_t)row->seq, mem_strdup(why->text) };
+}
+
+/* Can all parts of what `c` stands on be read?  Asked before the first is handed out, since a row is
+ * set aside as a whole. */
+static bool check_parts(struct cursor *c, struct err *e)
+{
+	size_t head = c->row.n ? MESSAGE_BYTES : OUTPUT_BYTES, at = 0, n;
+	const uint8_t *part;
+	struct message m;
+
+	while (at < c->content.len) {
+		if (!next_part(&c->content, &at, head, &part, &n))
+			return fail_row(&c->row, "cut short", e);
+		if (c->row.n && get_number(part, 2) >= c->row.n)
+			return fail_row(&c->row, "index", e);
+		if (!c->row.n && (part[0] >= SIDES || part[1] >= LANES))
+			return fail_row(&c->row, "side or lane", e);
+		if (!message_codec_get(part + head, n - head, &m))
+			return fail_row(&c->row, "not a message that this calque can read", e);
+		message_fini(&m);
+	}
+	return true;
+}
+
+/* Is the row at which `c` stands, which is wanted, to be read? */
+static bool open_row(struct load *l, struct cursor *c)
+{
+	struct err why = { 0 };
+
+	if (unseal(l->db, &c->row, c->stmt, CONTENT, &c->content, &why) && check_parts(c, &why))
+		return true;
+	db_wipe(&c->content);
+	note_unread(l, &c->row, true, &why);
+	return false;
+}
+
 /* The next row that is wanted, its content unsealed; none: has_row is false. */
 static bool next_row(struct load *l, struct cursor *c, struct err *e)
 {
 	int rc = SQLITE_DONE;
 
+	struct err why = { 0 };
+
 	c->has_row = false;
 	c->at = 0;
 	db_wipe(&c->content);
 	while (!c->has_row && (rc = sqlite3_step(c->stmt)) == SQLITE_ROW) {
-		if (!read_row(c, e))
-			return false;
-		c->has_row = l->reader->wants(l->ctx, &c->row, &c->settled);
+		if (!read_row(c, &why))
+			note_unread(l, &c->row, false, &why);
+		else if (l->reader->wants(l->ctx, &c->row, &c->settled))
+			c->has_row = open_row(l, c);
 	}
-	if (rc != SQLITE_ROW)
-		return rc == SQLITE_DONE || db_failed(l->db, "read", e);
-	return unseal(l->db, &c->row, c->stmt, CONTENT, &c->content, e);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE || db_failed(l->db, "read", e);
 }
 
 /* The next message of the batches that is not settled. */
@@ -366,11 +415,8 @@ static bool next_message(struct load *l, struct err *e)
 				return false;
 			continue;
 		}
-		if (!next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n))
-			return fail_row(&c->row, "cut short", e);
+		next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n); /* see check_parts() */
 		index = (unsigned)get_number(part, 2);
-		if (index >= c->row.n)
-			return fail_row(&c->row, "index", e);
 		if (journal_is_set(&c->settled, index))
 			continue;
 		c->entry = (struct journal_entry){
@@ -385,8 +431,7 @@ static bool next_message(struct load *l, struct err *e)
 					    ? c->row.received_ms
 					    : c->entry.received_ms;
 		return message_codec_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES,
-					 &c->entry.message) ||
-		       fail_row(&c->row, "not a message that this calque can read", e);
+					 &c->entry.message);
 	}
 	return true;
 }
@@ -400,24 +445,19 @@ static void drop_outputs(struct load *l)
 	l->n_outputs = 0;
 }
 
-static bool read_outputs(struct load *l, struct err *e)
+static void read_outputs(struct load *l)
 {
 	struct cursor *c = &l->decided;
 	const uint8_t *part;
 	struct message m;
 	size_t n;
 
-	while (c->at < c->content.len) {
-		if (!next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) || part[0] >= SIDES ||
-		    part[1] >= LANES)
-			return fail_row(&c->row, "cut short, or side or lane", e);
-		if (!message_codec_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m))
-			return fail_row(&c->row, "not a message that this calque can read", e);
+	while (next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) &&
+	       message_codec_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m)) {
 		l->outputs = mem_grow(l->outputs, l->n_outputs, sizeof *l->outputs);
 		l->outputs[l->n_outputs++] =
 			(struct journal_output){ (enum side)part[0], (enum lane)part[1], m };
 	}
-	return true;
 }
 
 static bool take_decided(struct load *l, struct journal_entry *entry, struct err *e)
@@ -426,7 +466,8 @@ static bool take_decided(struct load *l, struct journal_entry *entry, struct err
 
 	entry->is_decided = true;
 	entry->size = l->decided.row.size;
-	ok = read_outputs(l, e) && l->reader->take(l->ctx, entry, l->outputs, l->n_outputs, e) &&
+	read_outputs(l);
+	ok = l->reader->take(l->ctx, entry, l->outputs, l->n_outputs, e) &&
 	     next_row(l, &l->decided, e);
 	drop_outputs(l);
 	return ok;
@@ -441,8 +482,7 @@ static bool take_own(struct load *l, struct err *e)
 				       .received_ms = row->received_ms,
 				       .since_ms = row->received_ms };
 
-	return row->is_own ? take_decided(l, &entry, e)
-			   : fail_row(row, "its message is missing", e);
+	return take_decided(l, &entry, e);
 }
 
 /* The rows of outputs between the messages. */
@@ -455,6 +495,22 @@ static bool take_next(struct load *l, struct err *e)
 	if (d->has_row && d->row.seq == b->entry.seq)
 		return take_decided(l, &l->batches.entry, e) && next_message(l, e);
 	return l->reader->take(l->ctx, &l->batches.entry, NULL, 0, e) && next_message(l, e);
+}
+
+/* Should the disk be full, they stay, and the next start finds them again. */
+static bool set_aside(struct load *l, struct err *e)
+{
+	struct err why = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; i < l->n_unread; i++) {
+		ok = ok && aside_journal(l->db, l->unread[i].seq, l->unread[i].why, &why);
+		free(l->unread[i].why);
+	}
+	free(l->unread);
+	if (!ok && why.code != ERR_FULL)
+		*e = why;
+	return ok || why.code == ERR_FULL;
 }
 
 bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx, struct err *e)
@@ -475,5 +531,5 @@ bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx,
 		db_release(l.batches.stmt);
 		db_release(l.decided.stmt);
 	}
-	return ok;
+	return set_aside(&l, e) && ok;
 }

@@ -114,8 +114,12 @@ struct journal_reader {
 	 * (and leave them empty), but not write. */
 	bool (*take)(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
 		     size_t n, struct err *e);
+	/* A row cannot be read: it is set aside (store/aside.h), and nothing of it was or will be
+	 * given to take().  (Of a message whose outputs these were, take() is told as of one that is not
+	 * decided; outputs whose message is lost are as those of what the bridge says by itself.) */
+	void (*aside)(void *ctx, const struct journal_row *row, bool was_wanted, const char *why);
 };
-/* Read all, in the order of the numbers.  False: ERR_IO, ERR_CORRUPT, or take() returned false. */
+/* Read all, in the order of the numbers.  False: ERR_IO, or take() returned false. */
 bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx, struct err *e);
 
 #endif

@@ -754,6 +754,19 @@ static bool take(void *ctx, struct journal_entry *entry, struct journal_output *
 	return true;
 }
 
+static void set_aside(void *ctx, const struct journal_row *row, bool was_wanted, const char *why)
+{
+	struct resume *x = ctx;
+
+	if (was_wanted)
+		count_bytes(map_get_str(&x->all->links, row->link), row->from, 0, row->size);
+	if (was_wanted && row->n) {
+		x->batch->n_left = 0;
+		free_batch(x->batch);
+	}
+	x->reader->aside(row->link, row->seq, why);
+}
+
 static void free_orphan(void *orphan)
 {
 	struct orphan *o = orphan;
@@ -765,7 +778,9 @@ static void free_orphan(void *orphan)
 bool journal_live_resume(struct journal_live *all, const struct journal_live_reader *reader,
 			 struct err *e)
 {
-	static const struct journal_reader rows = { .wants = wants, .take = take };
+	static const struct journal_reader rows = { .wants = wants,
+						    .take = take,
+						    .aside = set_aside };
 	struct resume x = { .all = all, .reader = reader };
 	struct map_pos pos = { 0 };
 	struct orphan *o;

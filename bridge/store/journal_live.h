@@ -39,11 +39,13 @@ struct journal_live_link *journal_live_link(struct journal_live *all, const char
 
 /* Hand what an earlier run left to `take`, with the ctx of its link, in the order it came; the entry
  * is as in struct journal_reader.  What is of no link is left alone, and told by `orphans` for each
- * such link.  False: ERR_IO, ERR_CORRUPT. */
+ * such link.  False: ERR_IO. */
 struct journal_live_reader {
 	void (*take)(void *link_ctx, struct record *r, struct journal_entry *entry,
 		     struct journal_output *outputs, size_t n);
 	void (*orphans)(const char *link, size_t n);
+	/* The row `seq` of a link could not be read, and is set aside. */
+	void (*aside)(const char *link, uint64_t seq, const char *why);
 };
 bool journal_live_resume(struct journal_live *all, const struct journal_live_reader *reader,
 			 struct err *e);

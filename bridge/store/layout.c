@@ -7,6 +7,11 @@
 #include "base/mem.h"
 #include "store/db_inside.h"
 
+/* Since version 5. */
+#define ASIDE                                                                                      \
+	"CREATE TABLE aside (id INTEGER PRIMARY KEY, link TEXT NOT NULL, part TEXT NOT NULL,"      \
+	" key TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, value BLOB);"
+
 /* A change of these tables, or of what is in their rows, is a version more, and a step.
  * The numbers of batches and letters must not be given again (AUTOINCREMENT): rows are sealed by them. */
 static const char tables[] =
@@ -21,10 +26,13 @@ static const char tables[] =
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
 	" topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
-	" size INTEGER NOT NULL, message BLOB);";
+	" size INTEGER NOT NULL, message BLOB);" ASIDE;
 
 /* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
-const struct layout layout_calque = { 4, tables, NULL, 0 };
+static const struct layout_step steps[] = {
+	{ .sql = ASIDE },
+};
+const struct layout layout_calque = { 5, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {

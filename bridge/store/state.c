@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "store/aside.h"
 #include "store/db_inside.h"
 
 /* An update keeps the row's place in the order of state_load(). */
@@ -16,7 +17,7 @@ static const char put_sql[] =
 	" SET value = excluded.value, is_secret = excluded.is_secret";
 static const char delete_sql[] = "DELETE FROM state WHERE link = ? AND machine = ? AND key = ?";
 static const char load_sql[] =
-	"SELECT machine, key, value, is_secret FROM state WHERE link = ? ORDER BY seq";
+	"SELECT machine, key, value, is_secret, seq FROM state WHERE link = ? ORDER BY seq";
 
 static const char count_sql[] = "SELECT link, count(*) FROM state GROUP BY link";
 
@@ -52,13 +53,60 @@ static bool row_value(struct db *db, sqlite3_stmt *load, const char *link, struc
 	return ok;
 }
 
-bool state_load(struct db *db, const char *link,
-		bool (*each)(void *ctx, const char *machine, const char *key, const char *value,
-			     struct err *e),
-		void *ctx, struct err *e)
+/* The rows that could not be read. */
+struct unread {
+	struct unread_row {
+		int64_t seq;
+		char *why;
+	} * rows;
+	size_t n;
+};
+
+/* Hand out the row that `load` stands on.  False: the load ends. */
+static bool read_row(struct db *db, sqlite3_stmt *load, const char *link,
+		     const struct state_reader *reader, void *ctx, struct unread *unread,
+		     struct err *e)
+{
+	const char *machine = column_text(load, 0), *key = column_text(load, 1);
+	struct buf value = { 0 };
+	struct err why = { 0 };
+	bool ok = row_value(db, load, link, &value, &why) &&
+		  reader->each(ctx, machine, key, buf_str(&value), &why);
+
+	db_wipe(&value);
+	if (!ok && why.code == ERR_CORRUPT) {
+		reader->aside(ctx, machine, key, why.text);
+		unread->rows = mem_grow(unread->rows, unread->n, sizeof *unread->rows);
+		unread->rows[unread->n++] =
+			(struct unread_row){ sqlite3_column_int64(load, 4), mem_strdup(why.text) };
+		ok = true;
+	}
+	if (!ok)
+		*e = why;
+	return ok;
+}
+
+/* Should the disk be full, they stay, and the next start finds them again. */
+static bool set_aside(struct db *db, struct unread *unread, struct err *e)
+{
+	struct err why = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; i < unread->n; i++) {
+		ok = ok && aside_state(db, unread->rows[i].seq, unread->rows[i].why, &why);
+		free(unread->rows[i].why);
+	}
+	free(unread->rows);
+	if (!ok && why.code != ERR_FULL)
+		*e = why;
+	return ok || why.code == ERR_FULL;
+}
+
+bool state_load(struct db *db, const char *link, const struct state_reader *reader, void *ctx,
+		struct err *e)
 {
 	sqlite3_stmt *load = db_statement(db, load_sql, e);
-	struct buf value = { 0 };
+	struct unread unread = { 0 };
 	bool ok = load != NULL;
 	int rc;
 
@@ -66,17 +114,11 @@ bool state_load(struct db *db, const char *link,
 		return false;
 	if (sqlite3_bind_text(load, 1, link, -1, SQLITE_STATIC) != SQLITE_OK)
 		ok = db_failed(db, "bind", e);
-	while (ok && (rc = sqlite3_step(load)) != SQLITE_DONE) {
-		if (rc != SQLITE_ROW)
-			ok = db_failed(db, "read", e);
-		else
-			ok = row_value(db, load, link, &value, e) &&
-			     each(ctx, column_text(load, 0), column_text(load, 1), buf_str(&value),
-				  e);
-		db_wipe(&value);
-	}
+	while (ok && (rc = sqlite3_step(load)) != SQLITE_DONE)
+		ok = rc == SQLITE_ROW ? read_row(db, load, link, reader, ctx, &unread, e)
+				      : db_failed(db, "read", e);
 	db_release(load);
-	return ok;
+	return set_aside(db, &unread, e) && ok;
 }
 
 static bool bind_row(sqlite3_stmt *stmt, const char *link, const struct change *c)

@@ -10,12 +10,17 @@ struct changes;
 struct db;
 struct err;
 
-/* Call `each` for every row of `link`, in the order the rows were first put.  False: ERR_IO,
- * ERR_CORRUPT, or `each` returned false (then *e is what it set). */
-bool state_load(struct db *db, const char *link,
-		bool (*each)(void *ctx, const char *machine, const char *key, const char *value,
-			     struct err *e),
-		void *ctx, struct err *e);
+struct state_reader {
+	/* A row.  False sets *e: ERR_CORRUPT, it makes no sense; else the load ends. */
+	bool (*each)(void *ctx, const char *machine, const char *key, const char *value,
+		     struct err *e);
+	/* A row that could not be unsealed, or made no sense, is set aside (store/aside.h); why. */
+	void (*aside)(void *ctx, const char *machine, const char *key, const char *why);
+};
+/* Read every row of `link`, in the order the rows were first put.  False: ERR_IO, or `each` returned
+ * false (then *e is what it set). */
+bool state_load(struct db *db, const char *link, const struct state_reader *reader, void *ctx,
+		struct err *e);
 
 /* Call `each` for every link that has rows, with their number. */
 bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t n), void *ctx,

@@ -51,7 +51,7 @@ static bool put_payload(struct buf *out, const struct row *row, const struct mes
 			buf_puts(out, "null");
 			return true;
 		}
-		return jtext_read(p, m->payload_len, row->lenient, out, e);
+		return jtext_take(p, m->payload_len, row->lenient, out, e);
 	case FORMAT_TEXT:
 		if (!jtext_is_utf8(p, m->payload_len)) {
 			err_set(e, ERR_INVALID, "the payload is no UTF-8 text");
@@ -74,7 +74,7 @@ static bool put_value(struct buf *out, const char *p, size_t len)
 {
 	size_t before = out->len;
 
-	if (jtext_read(p, len, false, out, NULL)) {
+	if (jtext_take(p, len, false, out, NULL)) {
 		if (!translate_would_change(
 			    (struct jslice){ out->data + before, out->len - before }))
 			return true;

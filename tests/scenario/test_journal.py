@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from harness import assert_json, same_json
-from verbs import ask_until
+from verbs import Verb, ask_until, status
 from worlds import InnowayThingsBoard
 
 PUBACK = "Received PUBACK from (?!thingsboard|bb56e5d7)"  # from calque
@@ -124,6 +124,37 @@ def test_a_time_out_that_was_decided_is_told_after_a_kill(lab):
     world.calque.start()
     assert "timeout" in str(world.tb.reply(number))
     world.calque.stop()
+
+
+def test_what_cannot_be_read_back_is_set_aside(world):
+    """Damage to some rows costs these, and nothing else."""
+    take_in(world, [1])
+    world.calque.kill()
+    forget(world)
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db:
+        db.execute("UPDATE pending SET content = x'00'")
+        db.execute("INSERT INTO state (link, machine, key, value, is_secret) VALUES (?, 'pairing', 'odd', '{}', 0)",
+                   (world.LINK,))
+        db.commit()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.north.start()
+    world.wait_up(mark)
+    world.calque.wait_log(f"row-set-aside link={world.LINK} part=pairing key=odd ", mark)
+    world.calque.wait_log(f"row-set-aside link={world.LINK} part=journal ", mark)
+    for client in world.device.client, world.tb.client:
+        client.wait_ready()
+    world.device.attributes(n=2)
+    assert world.tb.attributes() == {"n": 2}
+    assert status(world.calque)["set_aside"] == 2
+    assert sorted(row["part"] for row in Verb(world.calque, "status", "--aside", "--json").items()) == [
+        "journal", "pairing"]
+    assert "pairing 'odd' is no pairing" in Verb(world.calque, "status", "--aside").out
+    world.calque.stop()
+    mark = world.calque.mark()
+    world.calque.start()
+    world.wait_up(mark)
+    assert not world.calque.matching("row-set-aside", mark)
 
 
 KILLS = 15

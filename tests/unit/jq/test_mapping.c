@@ -305,7 +305,8 @@ Test(mapping, reports_all_mistakes_in_one_run)
 		"alone; .at is when the message arrived",
 		"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
 		"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
-		"session, application, vars, credentials, limits, up, down, messages",
+		"session, application, vars, credentials, limits, request_timeout, up, down, "
+		"messages",
 		"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
 		"D/bad.jq: messages[0]: \"topic\" is missing: the topic; {name} is a level, "
 		"{name...} at the end is the rest",
@@ -546,18 +547,18 @@ Test(mapping, bounds_the_bytes_of_all_outputs)
 	mapping_free(m);
 }
 
-Test(mapping, refuses_outputs_that_jq_cannot_print)
+Test(mapping, refuses_outputs_that_rows_could_not_hold)
 {
 	struct mapping *m =
 		load_function("def f: . as $n | \"[{\" | reduce range($n) as $i (.; [.]);");
 	struct buf all = { 0 };
 	struct err e = { 0 };
 
-	cr_expect(call(m, 0, "256", &all, &e), "%s", e.text);
-	cr_expect_eq(all.len, 2 * 256 + strlen("\"[{\"\n"));
+	cr_expect(call(m, 0, "240", &all, &e), "%s", e.text);
+	cr_expect_eq(all.len, 2 * 240 + strlen("\"[{\"\n"));
 	buf_fini(&all);
-	expect_failure(m, 0, "257", ERR_LIMIT, "an output nested deeper than 256");
-	expect_failure(m, 0, "300", ERR_LIMIT, "an output nested deeper than 256");
+	expect_failure(m, 0, "241", ERR_LIMIT, "an output nested deeper than 240");
+	expect_failure(m, 0, "300", ERR_LIMIT, "an output nested deeper than 240");
 	mapping_free(m);
 }
 

@@ -191,13 +191,16 @@ static jv nested(int depth)
 Test(mapping_json, bounds_the_nesting_of_both_ways)
 {
 	struct buf text = { 0 };
-	jv deepest = nested(JTEXT_MAX_DEPTH), deeper;
+	jv deepest = nested(JTEXT_MAX_DEPTH_TAKEN), deeper;
 
 	cr_assert(jv_is_valid(deepest));
 	expect_as_jq_puts(jv_copy(deepest));
 	deeper = JV_ARRAY(deepest);
 	cr_expect_not(mapping_json_put(&text, deeper));
 	buf_fini(&text);
+	jv_free(deeper);
+	deeper = nested(JTEXT_MAX_DEPTH);
+	cr_expect(jv_is_valid(deeper));
 	jv_free(deeper);
 	deeper = nested(JTEXT_MAX_DEPTH + 1);
 	cr_expect_not(jv_is_valid(deeper));

@@ -726,6 +726,68 @@ Test(link, pairings_survive_a_restart)
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
 }
 
+/* `depth` arrays in one another, the innermost with the last word. */
+static char *nested(const char *before, int depth, const char *after)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, before);
+	for (int i = 0; i < depth; i++)
+		buf_putc(&b, '[');
+	for (int i = 0; i < depth; i++)
+		buf_putc(&b, ']');
+	buf_puts(&b, after);
+	return buf_take(&b);
+}
+
+/* Each kind of message that is kept, nested as deep as any may be. */
+Test(link, what_is_taken_in_can_be_stored_and_read_back)
+{
+	static const char *const topics[] = { "s/d/join", "s/d/ask", "s/d/a", "n/d/do", "n/d/c" };
+	char *deepest = nested("{'name':'x','params':", JTEXT_MAX_DEPTH_TAKEN - 1, "}");
+	char *deeper = nested("{'name':'x','params':", JTEXT_MAX_DEPTH_TAKEN, "}");
+	char *push = nested("{'changed':{'a':", JTEXT_MAX_DEPTH_TAKEN - 2, "}}");
+
+	start(SOUTHERN("",
+		       "{ kind: 'provision', topic: 's/{device}/join' },"
+		       "{ kind: 'provision_reply', topic: 's/{device}/joined' },"
+		       "{ kind: 'request', topic: 's/{device}/ask' },"
+		       "{ kind: 'request_reply', topic: 's/{device}/told' },"
+		       "{ kind: 'attributes', topic: 's/{device}/a' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/asked' },"
+		       "{ kind: 'command', topic: 's/{device}/do' },"
+		       "{ kind: 'config', topic: 's/{device}/c' },"
+		       "{ kind: 'command_reply', topic: 's/{device}/did' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'provision', topic: 'n/{device}/join' },"
+		       "{ kind: 'provision_reply', topic: 'n/{device}/joined' },"
+		       "{ kind: 'request', topic: 'n/{device}/ask' },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/told' },"
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'command', topic: 'n/{device}/do', response_topic: "
+		       "'n/{device}/did' },"
+		       "{ kind: 'config', topic: 'n/{device}/c' },"
+		       "{ kind: 'command_reply', topic: 'n/{device}/did' }",
+		       ""));
+	for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+		enum side from = topics[i][0] == 's' ? SOUTH : NORTH;
+		struct message m =
+			make(topics[i], strcmp(topics[i], "n/d/c") == 0 ? push : deepest);
+
+		receive(from, &m, NULL);
+		executor_run(executor);
+		cr_expect(strstr(buf_str(&said), "= carried"), "%s: %s", topics[i], buf_str(&said));
+		buf_reset(&said);
+		message_fini(&m);
+		step(from, topics[i], deeper, "= unreadable-payload\n");
+	}
+	restart(); /* which reads all that was stored */
+	free(deepest);
+	free(deeper);
+	free(push);
+}
+
 /* --- commands that are too old ------------------------------------------------------------- */
 
 /* The mapping of the north gives the time of a command. */
@@ -750,7 +812,10 @@ Test(link, a_command_says_when_it_is_too_old)
 {
 	start_asks();
 	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
-	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000,
+		     "when its sender is told of a time-out");
+	step(NORTH, "n/d/do", "{'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000, "nobody waits");
 	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
 	cr_expect_eq(last_output.expires_ms, INT64_MAX, "a reply is never too old");
@@ -766,6 +831,27 @@ Test(link, a_command_that_waited_too_long_is_answered_and_that_is_its_delivery)
 			      "'expired','asked':7}\n= own\n");
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->delivered, 1);
 	after(30000, ""); /* no time-out is told as well */
+}
+
+Test(link, a_command_that_waited_for_as_long_as_its_sender_does_timed_out)
+{
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(29001, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	after(30000, "");
+}
+
+Test(link, how_long_an_asker_waits_its_dialect_says_unless_it_is_configured)
+{
+	w.spec.request_timeout_ms = 0;
+	start(SOUTHERN("request_timeout: 5,", S_ASKS, ASKS),
+	      NORTHERN("request_timeout: 9,", N_ASKS, ASKS));
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 9000);
+	after(8999, "");
+	after(1, "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n= own\n");
 }
 
 Test(link, a_command_that_waited_too_long_is_not_answered_twice)
@@ -811,6 +897,7 @@ Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
 
 Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)
 {
+	w.spec.request_timeout_ms = 300000;
 	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
 	step(NORTH, "n/d/do", "{'id':7,'do':'a','at':1699999970000}",
 	     "south s/d/do {'id':1,'do':'a'}\n= carried\n");

@@ -112,8 +112,11 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 		return false;
 	}
 	*mid = ++c->last_mid;
-	buf_printf(&c->out, "%s %s %.*s\n", c->name, m->topic,
+	buf_printf(&c->out, "%s %s %.*s", c->name, m->topic,
 		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	if (m->expiry_s)
+		buf_printf(&c->out, " for %d s", (int)m->expiry_s);
+	buf_putc(&c->out, '\n');
 	return true;
 }
 
@@ -323,6 +326,11 @@ static inline void bridge_no_orphans(const char *link, size_t n)
 	cr_assert(false, "%s: %zu", link, n);
 }
 
+static inline void bridge_none_aside(const char *link, uint64_t seq, const char *why)
+{
+	cr_assert(false, "%s: %d: %s", link, (int)seq, why);
+}
+
 /* Start its link: it is lives[storage.n_links - 1] then. */
 static inline void bridge_start_link(struct generation *g)
 {
@@ -338,7 +346,8 @@ static inline void bridge_start_link(struct generation *g)
 /* Once all are started: what earlier runs left is taken up. */
 static inline void bridge_resume(void)
 {
-	const struct journal_live_reader reader = { live_link_take_again, bridge_no_orphans };
+	const struct journal_live_reader reader = { live_link_take_again, bridge_no_orphans,
+						    bridge_none_aside };
 	struct err e = { 0 };
 
 	cr_assert(journal_live_resume(parts.journal, &reader, &e), "%s", e.text);

@@ -348,9 +348,15 @@ static void note_orphans(const char *link, size_t n)
 	buf_printf(&again, "%s:%zu ", link, n);
 }
 
+static void note_aside(const char *link, uint64_t seq, const char *why)
+{
+	(void)why;
+	buf_printf(&again, "%s aside %d ", link, (int)seq);
+}
+
 static void resume(const char *wanted)
 {
-	static const struct journal_live_reader reader = { take_again, note_orphans };
+	static const struct journal_live_reader reader = { take_again, note_orphans, note_aside };
 	struct err e = { 0 };
 
 	buf_reset(&again);

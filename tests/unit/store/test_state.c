@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
+#include "store/aside.h"
 #include "store/db.h"
 #include "store/state.h"
 
@@ -114,12 +115,19 @@ static bool collect(void *ctx, const char *machine, const char *key, const char 
 	return true;
 }
 
+static void note_aside(void *ctx, const char *machine, const char *key, const char *why)
+{
+	buf_printf(ctx, "aside %s %s: %s;", machine, key, why);
+}
+
+static const struct state_reader reader = { collect, note_aside };
+
 static void expect_rows(struct db *s, const char *link, const char *want)
 {
 	struct buf got = { 0 };
 	struct err e = { 0 };
 
-	cr_expect(state_load(s, link, collect, &got, &e), "%s", e.text);
+	cr_expect(state_load(s, link, &reader, &got, &e), "%s", e.text);
 	cr_expect_str_eq(buf_str(&got), want);
 	buf_fini(&got);
 }
@@ -257,22 +265,110 @@ Test(state, secrets_are_sealed_on_disk)
 	db_close(s);
 }
 
-Test(state, a_sealed_value_cannot_move_to_another_row)
+static bool put_aside_row(void *ctx, const struct aside_row *row)
 {
+	cr_expect_gt(row->at_ms, 1700000000000);
+	cr_expect_gt(row->bytes, 0);
+	buf_printf(ctx, "%s %s %s: %s;", row->link, row->part, row->key, row->reason);
+	return true;
+}
+
+static void expect_aside(struct db *s, const char *want)
+{
+	struct buf got = { 0 };
+	struct err e = { 0 };
+	uint64_t n, wanted = 0;
+
+	for (const char *p = want; *p; p++)
+		wanted += *p == ';';
+	cr_expect(aside_each(s, put_aside_row, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), want);
+	cr_expect(aside_count(s, &n, &e), "%s", e.text);
+	cr_expect_eq(n, wanted);
+	buf_fini(&got);
+}
+
+#define MOVED "dir/calque.db: a/device/d2: "
+
+Test(state, a_sealed_value_that_was_moved_to_another_row_is_set_aside)
+{
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+
+	apply(s, "a", "device", "d1", "\"c4nary\"", true);
+	apply(s, "a", "device", "d3", "3", true);
+	commit(s);
+	db_close(s);
+	sql("UPDATE state SET key = 'd2' WHERE key = 'd1'");
+	s = open_good(NULL);
+	cr_assert(state_load(s, "a", &reader, &got, NULL));
+	cr_expect(strstr(buf_str(&got), "aside device d2: " MOVED), "%s", buf_str(&got));
+	cr_expect(strstr(buf_str(&got), ";device d3 3;"), "%s", buf_str(&got));
+	cr_expect_null(strstr(buf_str(&got), "c4nary"));
+	commit(s);
+	expect_rows(s, "a", "device d3 3;");
+	apply(s, "a", "device", "d2", "again", false); /* the place is free */
+	expect_rows(s, "a", "device d3 3;device d2 again;");
+	buf_fini(&got);
+	db_close(s);
+}
+
+/* What a machine says of a row that it put out itself, once. */
+static bool is_odd(void *ctx, const char *machine, const char *key, const char *value,
+		   struct err *e)
+{
+	if (strcmp(value, "odd") != 0)
+		return collect(ctx, machine, key, value, e);
+	err_set(e, ERR_CORRUPT, "%s is odd", key);
+	return false;
+}
+
+Test(state, a_row_that_makes_no_sense_is_set_aside_and_the_others_are_read)
+{
+	static const struct state_reader picky = { is_odd, note_aside };
 	struct db *s = open_good(NULL);
 	struct buf got = { 0 };
 	struct err e = { 0 };
 
-	apply(s, "a", "device", "d1", "\"c4nary\"", true);
+	expect_aside(s, "");
+	apply(s, "a", "m", "1", "1", false);
+	apply(s, "a", "m", "2", "odd", false);
+	apply(s, "a", "m", "3", "odd", true);
+	apply(s, "a", "m", "4", "4", false);
+	apply(s, "b", "m", "2", "odd", false);
+	commit(s);
+	cr_assert(state_load(s, "a", &picky, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), "m 1 1;aside m 2: 2 is odd;aside m 3: 3 is odd;m 4 4;");
 	commit(s);
 	db_close(s);
-	sql("UPDATE state SET key = 'd2'");
 	s = open_good(NULL);
-	cr_expect_not(state_load(s, "a", collect, &got, &e));
-	cr_expect_eq(e.code, ERR_CORRUPT);
-	cr_expect(strstr(e.text, "a/device/d2"), "%s", e.text);
-	cr_expect_null(strstr(e.text, "c4nary"));
-	cr_expect_eq(got.len, 0);
+	expect_rows(s, "a", "m 1 1;m 4 4;");
+	expect_rows(s, "b", "m 2 odd;");
+	expect_aside(s, "a m 2: 2 is odd;a m 3: 3 is odd;");
+	buf_fini(&got);
+	db_close(s);
+}
+
+Test(state, of_rows_that_were_set_aside_a_thousand_are_kept)
+{
+	static const struct state_reader picky = { is_odd, note_aside };
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+	struct err e = { 0 };
+	uint64_t n;
+
+	for (int i = 0; i < 1005; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%d", i);
+		apply(s, "a", "m", key, "odd", false);
+	}
+	cr_assert(state_load(s, "a", &picky, &got, &e), "%s", e.text);
+	buf_reset(&got);
+	cr_expect(aside_each(s, put_aside_row, &got, &e) && aside_count(s, &n, &e), "%s", e.text);
+	cr_expect_eq(n, 1000);
+	cr_expect_eq(strncmp(buf_str(&got), "a m 5: ", 7), 0);
+	buf_fini(&got);
 	db_close(s);
 }
 
@@ -287,13 +383,14 @@ static bool refuse(void *ctx, const char *machine, const char *key, const char *
 
 Test(state, a_reader_can_stop_the_load)
 {
+	static const struct state_reader refusing = { refuse, note_aside };
 	struct db *s = open_good(NULL);
 	struct err e = { 0 };
 	int calls = 0;
 
 	apply(s, "a", "m", "1", "1", false);
 	apply(s, "a", "m", "2", "2", false);
-	cr_expect_not(state_load(s, "a", refuse, &calls, &e));
+	cr_expect_not(state_load(s, "a", &refusing, &calls, &e));
 	cr_expect_eq(calls, 1);
 	cr_expect_str_eq(e.text, "row 1 is nonsense");
 	expect_rows(s, "a", "m 1 1;m 2 2;");
@@ -431,9 +528,9 @@ Test(state, a_damaged_database_is_told)
 Test(state, the_state_of_a_newer_calque_is_refused)
 {
 	db_close(open_good(NULL));
-	sql("PRAGMA user_version = 5");
+	sql("PRAGMA user_version = 6");
 	expect_refused("dir", NULL, ERR_INVALID,
-		       "written by a newer calque (version 5, this one knows 4)");
+		       "written by a newer calque (version 6, this one knows 5)");
 }
 
 static void note_link(void *ctx, const char *link, size_t n)

@@ -1,0 +1,55 @@
+/* control_request_aside.c -- the rows that could not be read back: {"request":"aside"}.  An item per row;
+ * what was in it is not told. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "run/control_request_table.h"
+#include "store/aside.h"
+
+static void put_text(struct buf *out, const char *key, const char *text)
+{
+	buf_printf(out, ",\"%s\":", key);
+	if (jtext_is_utf8(text, strlen(text)))
+		jtext_put_string(out, text, strlen(text));
+	else
+		buf_puts(out, "\"?\"");
+}
+
+static bool put_row(void *ctx, const struct aside_row *row)
+{
+	struct buf *out = ctx;
+
+	buf_printf(out, "{\"item\":{\"id\":%llu", (unsigned long long)row->id);
+	put_text(out, "link", row->link);
+	put_text(out, "part", row->part);
+	put_text(out, "key", row->key);
+	put_text(out, "reason", row->reason);
+	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n", (long long)row->at_ms,
+		   (long long)row->bytes);
+	return true;
+}
+
+static void *start(const struct control_request_parts *parts, struct jslice asked, struct err *e)
+{
+	(void)asked;
+	(void)e;
+	return (void *)parts;
+}
+
+/* They are a thousand at most, and short. */
+static bool more(void *work, struct buf *out, struct err *e)
+{
+	const struct control_request_parts *parts = work;
+	uint64_t n;
+
+	if (aside_count(parts->db, &n, e) && aside_each(parts->db, put_row, out, e))
+		buf_printf(out, "{\"done\":{\"set_aside\":%llu}}\n", (unsigned long long)n);
+	return false;
+}
+
+static void end(void *work)
+{
+	(void)work;
+}
+
+const struct control_request_row control_request_aside = { "aside", start, more, end };
