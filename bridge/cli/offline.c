@@ -74,7 +74,6 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 			     build_dialect(b, north, "north", report) },
 		.vars = { &vars[SOUTH], &vars[NORTH] },
 		.is_offline = true,
-		.request_timeout_ms = PLAN_DEFAULT_REQUEST_TIMEOUT_MS,
 		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
 	};
 	struct plan *plan;

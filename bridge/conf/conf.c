@@ -303,7 +303,7 @@ static const struct schema_key link_keys[] = {
 	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched },
 	{ "command_max_age", SCHEMA_INTEGER, AT(command_max_age_s),
 	  CONF_RANGE(1, TEN_YEARS_S, 60) },
-	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 30) },
+	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0) },
 };
 static const struct schema link_schema = SCHEMA_OF(link_keys);
 #undef AT

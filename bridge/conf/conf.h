@@ -64,7 +64,7 @@ struct conf_link {
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
 	int command_max_age_s; /* default 60 */
-	int request_timeout_s; /* default 30 */
+	int request_timeout_s; /* 0: not said */
 	unsigned line;
 };
 

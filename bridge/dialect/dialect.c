@@ -142,6 +142,8 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "the names of the variables that are secret: [\"token\"]" },
 	{ "limits", SCHEMA_GROUP, DRAFT(d), .group = &limits_schema,
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
+	{ "request_timeout", SCHEMA_COUNT, DRAFT(d.request_timeout_s),
+	  .about = "how many seconds its callers wait for a device, less one" },
 	{ "up", SCHEMA_OWN, DRAFT(shared[FLOW_UP]), .set.json = set_shared,
 	  .like = SCHEMA_GROUP, .group = &dialect_shared_schema, .what = "an object of row keys",
 	  .about = "row keys of all rows whose messages come from devices" },

@@ -65,6 +65,7 @@ struct dialect {
 	struct {
 		int64_t payload_bytes, in_flight, messages_per_second; /* 0: not said */
 	} limits;
+	int64_t request_timeout_s; /* how long the platform waits for a device; 0: not said */
 	struct row *rows;
 	size_t n_rows;
 };

@@ -102,9 +102,11 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 	if (size > d->max_bytes)
 		return NULL;
 	n = new_node(d);
-	n->parcel = (struct parcel){
-		.message = *m, .lane = lane, .origin = origin, .expires_ms = INT64_MAX
-	};
+	n->parcel = (struct parcel){ .message = *m,
+				     .lane = lane,
+				     .origin = origin,
+				     .expires_ms = INT64_MAX,
+				     .deadline_ms = INT64_MAX };
 	n->size = size;
 	n->mid = 0;
 	*m = (struct message){ 0 };

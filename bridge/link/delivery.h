@@ -27,6 +27,8 @@ struct parcel {
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
 	int64_t since_ms;   /* the caller's: since when it waits */
+	/* The caller's: when the broker is to drop it; INT64_MAX: never, or it cannot be told. */
+	int64_t deadline_ms;
 };
 
 /* Free what a parcel holds. */

@@ -211,19 +211,24 @@ static void open_pairing(struct task *t, const struct canonical *p, const struct
 			 const char *answer_topic)
 {
 	struct link *l = t->link;
-	const struct pairing *pairing =
-		pairings_open(l->pairings, p, source(t), row->id, answer_topic,
-			      l->now_ms + l->plan->request_timeout_ms, &l->changes);
+	int64_t deadline_ms = l->now_ms + l->plan->request_timeout_ms[source(t)];
+	const struct pairing *pairing = pairings_open(l->pairings, p, source(t), row->id,
+						      answer_topic, deadline_ms, &l->changes);
+	bool waits = wants_reply(l, source(t), p, answer_topic);
+	int64_t expires_ms = expiry(t, p);
 	struct canonical far = *p;
 
+	/* Whoever has been told of a time-out does not want it done any more. */
+	if (waits && deadline_ms < expires_ms)
+		expires_ms = deadline_ms;
 	far.id = pairing->far_id;
 	link_write(l, t->intake,
 		   &(struct link_write){ .to = side_other(source(t)),
 					 .plain = &far,
 					 .after = after_request,
 					 .caller = source(t),
-					 .waits = wants_reply(l, source(t), p, answer_topic),
-					 .expires_ms = expiry(t, p) });
+					 .waits = waits,
+					 .expires_ms = expires_ms });
 }
 
 static void on_request(struct task *t, struct canonical *p)
@@ -307,7 +312,8 @@ static void on_reply(struct task *t, struct canonical *p)
 	if (is_final)
 		pairings_close(l->pairings, pairing, &l->changes);
 	else
-		pairings_extend(l->pairings, pairing, l->now_ms + l->plan->request_timeout_ms,
+		pairings_extend(l->pairings, pairing,
+				l->now_ms + l->plan->request_timeout_ms[pairing->caller],
 				&l->changes);
 }
 
@@ -514,7 +520,8 @@ static void on_provision(struct task *t, struct canonical *p)
 		put_south_id(l, p, &id);
 		t->intake->is_well = true; /* it is kept in the state */
 		provisions_request(l->provisions, p, answer_topic, buf_str(&id),
-				   l->now_ms + l->plan->request_timeout_ms, &l->changes, &acts);
+				   l->now_ms + l->plan->request_timeout_ms[SOUTH], &l->changes,
+				   &acts);
 		logic_provision(l, t->intake, &acts);
 	}
 	free(answer_topic);

@@ -174,7 +174,7 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
 	link_begin_step(l, now_ms);
 	strand_begin(l->strand);
 	if (p) /* else it was told of a time-out before */
-		give_up(l, p, "expired");
+		give_up(l, p, p->deadline_ms < now_ms + 1000 ? "timeout" : "expired");
 	strand_end(l->strand);
 	link_done(l, origin, o ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
 }
@@ -202,6 +202,6 @@ static void resume_provisions(struct link *l)
 {
 	struct provision_actions acts = { 0 };
 
-	provisions_resume(l->provisions, l->now_ms + l->plan->request_timeout_ms, &acts);
+	provisions_resume(l->provisions, l->now_ms + l->plan->request_timeout_ms[SOUTH], &acts);
 	act(l, &acts);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "message/vars.h"
 
@@ -17,6 +18,9 @@ struct message {
 	char *response_topic;	/* MQTT 5; NULL: none */
 	char *correlation;	/* MQTT 5 correlation data, correlation_len bytes; NULL: none */
 	size_t correlation_len;
+	/* MQTT 5: so many seconds after it was handed to a broker it is not to be handed on; 0: no such
+	 * time.  Of what goes, for the moment in which it does: neither copied to a worker nor kept. */
+	uint32_t expiry_s;
 };
 
 void message_set_payload(struct message *m, const void *p, size_t n); /* copied */

@@ -32,6 +32,11 @@ static bool write_properties(const struct message *m, mosquitto_property **list,
 							   m->response_topic),
 			     "response topic", e)))
 		return false;
+	if (m->expiry_s &&
+	    property_failed(mosquitto_property_add_int32(list, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+							 m->expiry_s),
+			    "message expiry", e))
+		return false;
 	if (m->correlation_len > MQTT_MAX_TEXT) {
 		err_set(e, ERR_INVALID, "correlation data: longer than %d bytes", MQTT_MAX_TEXT);
 		return false;

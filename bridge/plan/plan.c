@@ -236,6 +236,18 @@ static void set_side(struct plan *p, enum side side, const struct plan_spec *spe
 			ps->vars.items[i].is_secret = true;
 }
 
+/* What a dialect says is how long its platform waits for a device.  Where it is spoken in the south,
+ * devices do the waiting. */
+static void set_timeouts(struct plan *p, int64_t configured_ms)
+{
+	int64_t said_ms = p->side[NORTH].dialect->request_timeout_s * INT64_C(1000);
+
+	p->request_timeout_ms[SOUTH] = PLAN_DEFAULT_REQUEST_TIMEOUT_MS;
+	p->request_timeout_ms[NORTH] = said_ms ? said_ms : PLAN_DEFAULT_REQUEST_TIMEOUT_MS;
+	for (int s = 0; configured_ms && s < SIDES; s++)
+		p->request_timeout_ms[s] = configured_ms;
+}
+
 static void copy_through(struct plan *p, const struct plan_spec *spec)
 {
 	p->n_through = spec->n_through;
@@ -256,7 +268,6 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->is_mirror = spec->is_mirror;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
-	p->request_timeout_ms = spec->request_timeout_ms;
 	p->command_max_age_ms = spec->command_max_age_ms;
 	p->provision_key = mem_strdup(spec->provision_key);
 	p->provision_secret = mem_strdup(spec->provision_secret);
@@ -266,6 +277,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 			spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k] : (enum kind)k;
 	for (int s = 0; s < SIDES; s++)
 		set_side(p, (enum side)s, spec);
+	set_timeouts(p, spec->request_timeout_ms);
 	copy_through(p, spec);
 	choose_device(p);
 	for (int s = 0; s < SIDES; s++) {

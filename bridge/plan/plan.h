@@ -41,7 +41,7 @@ struct plan_spec {
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
-	int64_t request_timeout_ms;
+	int64_t request_timeout_ms; /* 0: what the asker's dialect says, else the default */
 	int64_t command_max_age_ms;
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 };
@@ -77,7 +77,7 @@ struct plan {
 	bool is_single;		 /* the south brings one device only */
 	char *device;		 /* its name, and that of a message which does not say */
 	struct devices *devices; /* who is who; the one thing in a plan that changes */
-	int64_t request_timeout_ms;
+	int64_t request_timeout_ms[SIDES]; /* by who asks */
 	int64_t command_max_age_ms;
 	char *provision_key, *provision_secret, *provision_name;
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;

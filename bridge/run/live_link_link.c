@@ -50,6 +50,17 @@ static void note_output(struct live_link *live, const struct output *o, const st
 		record_output(r, o->to, o->lane, &parcel->message);
 }
 
+/* A broker of MQTT 5 is told for how many whole seconds a message is good: in the last one before its
+ * deadline it does not leave any more. */
+static void set_deadline(struct port *p, struct parcel *parcel, int64_t deadline_ms)
+{
+	if (deadline_ms < INT64_MAX && live_link_mqtt_version(p->live, p->side) == 5) {
+		parcel->deadline_ms = deadline_ms;
+		deadline_ms -= 999;
+	}
+	delivery_expire_at(p->delivery, parcel, deadline_ms);
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	struct live_link *live = ctx;
@@ -65,7 +76,7 @@ static void on_send(void *ctx, struct output *o)
 		parcel->order = o->order;
 		parcel->since_ms =
 			o->tag ? record_since_ms(o->tag) : loop_now_ms(live->parts->loop);
-		delivery_expire_at(p->delivery, parcel, o->expires_ms);
+		set_deadline(p, parcel, o->expires_ms);
 		note_output(live, o, parcel);
 		return;
 	}

@@ -180,13 +180,17 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 void live_link_publish(struct port *p, int64_t now_ms)
 {
 	const struct port_ops *ops = p->live->parts->port;
-	const struct parcel *next;
+	struct parcel *next;
 	struct parcel out;
 	struct err e = { 0 };
 	int mid;
 
 	while (ops->takes(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
 	       (next = delivery_next(p->delivery)) != NULL) {
+		if (next->expires_ms <= now_ms)
+			return; /* the tick that ends it waits for a decision */
+		if (next->deadline_ms < INT64_MAX)
+			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
 		if (ops->publish(p->carrier, &next->message, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
 			rate_limit_take(&p->rate, now_ms);

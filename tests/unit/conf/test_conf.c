@@ -236,7 +236,7 @@ Test(conf, what_is_not_said_has_its_default)
 	cr_expect_eq(c->links[0].remap[KIND_TELEMETRY], KIND_NONE);
 	cr_expect_not(c->links[0].drop_unmatched);
 	cr_expect_eq(c->links[0].command_max_age_s, 60);
-	cr_expect_eq(c->links[0].request_timeout_s, 30);
+	cr_expect_eq(c->links[0].request_timeout_s, 0);
 	cr_expect_eq(s->keepalive_s, 60);
 	cr_expect_eq(s->mqtt, 0);
 	cr_expect_not(s->front_door);

@@ -69,7 +69,7 @@ static void expect_keys(const char *path, const char *const *keys)
 Test(schema, has_each_key_with_a_description)
 {
 	expect_keys(D, KEYS("dialect", "about", "version", "mqtt", "device", "session", "vars",
-			    "credentials", "limits", "up", "down", "messages"));
+			    "credentials", "limits", "request_timeout", "up", "down", "messages"));
 	expect_keys(D "/session/properties",
 		    KEYS("username", "password", "client_id", "per", "provisioning"));
 	expect_keys(D "/session/properties/provisioning/properties",

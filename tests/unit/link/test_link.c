@@ -808,7 +808,10 @@ Test(link, a_command_says_when_it_is_too_old)
 {
 	start_asks();
 	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
-	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000,
+		     "when its sender is told of a time-out");
+	step(NORTH, "n/d/do", "{'do':'b'}", "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000, "nobody waits");
 	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
 	cr_expect_eq(last_output.expires_ms, INT64_MAX, "a reply is never too old");
@@ -824,6 +827,27 @@ Test(link, a_command_that_waited_too_long_is_answered_and_that_is_its_delivery)
 			      "'expired','asked':7}\n= own\n");
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->delivered, 1);
 	after(30000, ""); /* no time-out is told as well */
+}
+
+Test(link, a_command_that_waited_for_as_long_as_its_sender_does_timed_out)
+{
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(29001, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	after(30000, "");
+}
+
+Test(link, how_long_an_asker_waits_its_dialect_says_unless_it_is_configured)
+{
+	w.spec.request_timeout_ms = 0;
+	start(SOUTHERN("request_timeout: 5,", S_ASKS, ASKS),
+	      NORTHERN("request_timeout: 9,", N_ASKS, ASKS));
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 9000);
+	after(8999, "");
+	after(1, "north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n= own\n");
 }
 
 Test(link, a_command_that_waited_too_long_is_not_answered_twice)
@@ -869,6 +893,7 @@ Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
 
 Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)
 {
+	w.spec.request_timeout_ms = 300000;
 	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
 	step(NORTH, "n/d/do", "{'id':7,'do':'a','at':1699999970000}",
 	     "south s/d/do {'id':1,'do':'a'}\n= carried\n");

@@ -112,8 +112,11 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 		return false;
 	}
 	*mid = ++c->last_mid;
-	buf_printf(&c->out, "%s %s %.*s\n", c->name, m->topic,
+	buf_printf(&c->out, "%s %s %.*s", c->name, m->topic,
 		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	if (m->expiry_s)
+		buf_printf(&c->out, " for %d s", (int)m->expiry_s);
+	buf_putc(&c->out, '\n');
 	return true;
 }
 

@@ -228,12 +228,52 @@ Test(live_link, a_command_that_waits_too_long_is_answered)
 	cr_expect_lt(live_link_next_deadline(live), now_ms + 60000);
 	now_ms += 20000;
 	turn("");
-	now_ms += 40000;
-	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"expired\"}\n");
+	now_ms += 10000;
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"timeout\"}\n");
 	comes("south");
 	turn(""); /* it is not obeyed late */
 	takes("north");
 	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+}
+
+#define S_ASKS_3 S_ASKS_BY("")
+#define S_ASKS_5 S_ASKS_BY("mqtt: 5,")
+#define S_ASKS_BY(keys)                                                                            \
+	SOUTHERN(keys,                                                                             \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}', id: 'integer' },"                \
+		 "{ kind: 'config', topic: 's/{device}/c' },"                                      \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' }",                        \
+		 "")
+
+/* What the sender is told of a time-out must not wait in a broker for the device to come back. */
+Test(live_link, a_broker_is_told_how_long_a_command_is_good)
+{
+	start(S_ASKS_5, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	now_ms += 7500; /* 22.5 s are left */
+	comes("south");
+	turn("south s/d/do/1 {\"name\":\"x\"} for 22 s\n");
+	goes("south"); /* which has not acknowledged it */
+	now_ms += 21500;
+	comes("south");
+	turn("south s/d/do/1 {\"name\":\"x\"} for 1 s\n");
+	goes("south");
+	now_ms += 1; /* 999 ms are left, and 0 seconds would be for ever */
+	comes("south");
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"timeout\"}\n");
+}
+
+Test(live_link, a_broker_of_mqtt_3_is_told_nothing)
+{
+	start(S_ASKS_3, N_ASKS);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("south s/d/do/1 {\"name\":\"x\"}\nnorth acks 1\n");
+	goes("south");
+	now_ms += 29500;
+	comes("south");
+	turn("south s/d/do/1 {\"name\":\"x\"}\n");
 }
 
 Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
