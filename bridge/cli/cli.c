@@ -37,9 +37,9 @@ enum {
 	OPT_PAYLOAD = 1 << 17,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
-	OPT_ASIDE = 1 << 19,
 	OPT_ELSEWHERE = 1 << 18, /* what follows is read by another program */
 	OPT_STRICT = 1 << 19,
+	OPT_ASIDE = 1 << 20,
 };
 
 static const struct verb_row {
@@ -191,8 +191,8 @@ static const struct option_row options[] = {
 	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs", NULL,
 	  offsetof(struct cli, is_json) },
 	{ OPT_ASIDE, 0, "aside", NULL,
-	  "instead: the rows of the state directory that could not be read and were set aside",
-	  NULL, offsetof(struct cli, is_aside) },
+	  "instead: rows of the state that could not be read and were set aside", NULL,
+	  offsetof(struct cli, is_aside) },
 	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line",
 	  NULL, offsetof(struct cli, is_lines) },
 	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1", take_var,

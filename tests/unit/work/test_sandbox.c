@@ -19,6 +19,7 @@ static int inside(int (*f)(void))
 	pid_t pid;
 
 	cr_assert_eq(pipe(ends), 0);
+	close(ends[0]); /* before anybody writes */
 	pid = fork();
 	if (pid == 0) {
 		struct err e = { 0 };
@@ -27,7 +28,6 @@ static int inside(int (*f)(void))
 			_exit(100);
 		_exit(f());
 	}
-	close(ends[0]);
 	close(ends[1]);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status), "signal %d", WTERMSIG(status));
