@@ -50,7 +50,8 @@ Test(assert_guard, comes_back_out_of_a_call_again_and_again)
 	for (int i = 0; i < 3; i++) {
 		cr_expect(!assert_guard_call(fail, &wrong));
 		cr_expect(strstr(assert_guard_words(), "test_assert_guard.c:"));
-		cr_expect(strstr(assert_guard_words(), "fail: answer == 42"));
+		cr_expect(strstr(assert_guard_words(), "fail")); /* clang: "void fail(void *)" */
+		cr_expect(strstr(assert_guard_words(), ": answer == 42"));
 		cr_expect(assert_guard_call(fail, &right));
 	}
 }

@@ -355,7 +355,7 @@ Test(state, of_rows_that_were_set_aside_a_thousand_are_kept)
 	struct db *s = open_good(NULL);
 	struct buf got = { 0 };
 	struct err e = { 0 };
-	uint64_t n;
+	uint64_t n = 0;
 
 	for (int i = 0; i < 1005; i++) {
 		char key[16];
