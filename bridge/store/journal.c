@@ -1,5 +1,6 @@
 #include "store/journal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -409,13 +410,15 @@ static bool next_message(struct load *l, struct err *e)
 	message_fini(&c->entry.message);
 	while (c->has_row) {
 		unsigned index;
+		bool is_whole;
 
 		if (c->at == c->content.len) {
 			if (!next_row(l, c, e))
 				return false;
 			continue;
 		}
-		next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n); /* see check_parts() */
+		is_whole = next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n);
+		assert(is_whole); /* check_parts() saw to it */
 		index = (unsigned)get_number(part, 2);
 		if (journal_is_set(&c->settled, index))
 			continue;
