@@ -179,7 +179,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 
 	if (b->has_failed)
 		return;
-	if (now_ms >= b->reopen_ms && !b->is_stopping)
+	if (now_ms >= b->reopen_ms)
 		reopen_links(b, now_ms);
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_tick(b->links[i], now_ms);
@@ -218,6 +218,7 @@ static void on_signal(void *ctx, int signum)
 
 	log_event(LOG_INFO, "stopping", "signal=%s", signum == SIGTERM ? "SIGTERM" : "SIGINT");
 	b->is_stopping = true;
+	b->reopen_ms = INT64_MAX; /* or what is due for ever would wake the loop all the time */
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_stop(b->links[i]);
 	loop_timer_set(b->parts.loop, &b->drain, DRAIN_MS, on_drained_too_long, b);

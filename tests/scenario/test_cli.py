@@ -426,8 +426,8 @@ def test_version():
 
 
 @pytest.mark.parametrize("arguments", [
-    (), ("nosuch",), ("-x",), ("run", "--nosuch"), ("run", "now"), ("check", "-c"), ("check", "a.conf"),
-    ("check", "--payload"), ("routes", "innoway"), ("routes", "a", "b", "c"), ("routes", "a", "b", "-c", "x.conf"),
+    (), ("nosuch",), ("-x",), ("run", "--nosuch"), ("run", "--aside"), ("run", "now"), ("check", "-c"), ("check", "a.conf"),
+    ("check", "--payload"), ("status", "--strict"), ("routes", "innoway"), ("routes", "a", "b", "c"), ("routes", "a", "b", "-c", "x.conf"),
     ("translate",), ("translate", "a", "b"), ("translate", "a", "b", "up"), ("translate", "a", "b", "across", "t"),
     ("translate", "a", "b", "up", "t", "f", "g"), ("translate", "a", "b", "up", "t", "--lines"),
     ("translate", "a", "b", "--lines", "--property", "k=v"), ("translate", "a", "b", "--lines", "--response-topic", "t"),
