@@ -411,7 +411,10 @@ static bool finish(struct bridge *b)
 
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_acknowledge(b->links[i], commit);
-	if (!storage_hear(&b->storage, now_ms, true, &e) || storage_durable(&b->storage) < commit) {
+	if (storage_hear(&b->storage, now_ms, true, &e) && storage_durable(&b->storage) < commit)
+		err_set(&e, ERR_FULL,
+			"the disk is full: the last changes of state are not written");
+	if (e.code != ERR_NONE) {
 		bridge_fail(b, &e);
 		return false;
 	}

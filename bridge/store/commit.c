@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/db.h"
+#include "store/db_inside.h"
 
 /* All commits in flight are one open transaction of SQLite, so they have one fate: its COMMIT makes durable
  * what all of them wrote, and a roll-back undoes all. */
@@ -46,8 +46,8 @@ uint64_t commits_hand_over(struct commits *c, int64_t now_ms)
 
 void commits_undo(struct commits *c)
 {
-	db_commit(c->db,
-		  NULL); /* of a transaction that is broken, or of none: clears its failure */
+	db_break(c->db);
+	db_commit(c->db, NULL); /* is false, and the next one begins anew */
 	c->due_ms = INT64_MAX;
 	c->is_undone = true;
 }

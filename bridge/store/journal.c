@@ -511,7 +511,9 @@ static bool set_aside(struct load *l, struct err *e)
 		free(l->unread[i].why);
 	}
 	free(l->unread);
-	if (!ok && why.code != ERR_FULL)
+	if (!ok && why.code == ERR_FULL)
+		db_commit(l->db, NULL); /* what is rolled back is not to be tried again */
+	else if (!ok)
 		*e = why;
 	return ok || why.code == ERR_FULL;
 }

@@ -6,6 +6,8 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/db.h"
@@ -519,12 +521,22 @@ static bool is_sparse(const struct batch *b)
 	return b->n_left > 0 && b->n_left < b->n_stored / 4 && b->row.size > SPARSE_BYTES;
 }
 
+/* One that cannot be read back stays as it is: the next start sets it aside. */
 static bool compact(struct batch *b, struct err *e)
 {
 	struct buf content = { 0 };
 	size_t before = b->row.size;
-	bool ok = journal_get(b->link->all->db, &b->row, &content, e);
+	struct err why = { 0 };
+	bool ok = journal_get(b->link->all->db, &b->row, &content, &why);
 
+	if (!ok && why.code == ERR_CORRUPT) {
+		log_event(LOG_ERROR, "row-damaged", "link=%s part=journal key=%llu reason=%s",
+			  b->link->name, (unsigned long long)b->row.seq, log_value(why.text));
+		buf_fini(&content);
+		return true;
+	}
+	if (!ok)
+		*e = why;
 	if (ok) {
 		journal_drop(&content, &b->settled);
 		ok = journal_put(b->link->all->db, &b->row, &content, e);
@@ -557,7 +569,8 @@ static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err 
 	while ((b = TAILQ_FIRST(&all->sparse)) != NULL && now_ms - b->sparse_ms >= SPARSE_MS) {
 		TAILQ_REMOVE(&all->sparse, b, sparse);
 		b->is_sparse = false;
-		if (is_sparse(b) && !compact(b, e))
+		/* What is settled and not marked yet must not be missing from the row. */
+		if (is_sparse(b) && b->n_left == b->n_told && !compact(b, e))
 			return false;
 	}
 	return true;

@@ -97,7 +97,9 @@ static bool set_aside(struct db *db, struct unread *unread, struct err *e)
 		free(unread->rows[i].why);
 	}
 	free(unread->rows);
-	if (!ok && why.code != ERR_FULL)
+	if (!ok && why.code == ERR_FULL)
+		db_commit(db, NULL); /* what is rolled back is not to be tried again */
+	else if (!ok)
 		*e = why;
 	return ok || why.code == ERR_FULL;
 }

@@ -14,6 +14,7 @@
 #include "message/message_codec.h"
 #include "state/change.h"
 #include "store/db.h"
+#include "store/db_inside.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
 #include "store/state.h"
@@ -515,6 +516,28 @@ Test(journal, a_row_that_was_moved_is_set_aside_and_the_others_are_read)
 	buf_fini(&got);
 }
 
+Test(journal, a_row_that_cannot_be_set_aside_on_a_full_disk_breaks_nothing)
+{
+	char *large = mem_alloc(40001);
+	struct record *a;
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	memset(large, 'x', 40000);
+	large[40000] = '\0';
+	a = accept("t", large);
+	free(large);
+	commit();
+	forgotten(a);
+	sql("UPDATE pending SET content = zeroblob(length(content))");
+	cr_assert(db_exec(db, "PRAGMA max_page_count = 1", "test", &e)); /* as large as it is */
+	cr_expect(load("pump", &got, &e), "%s", e.text);
+	cr_expect(strncmp(buf_str(&got), "aside ", 6) == 0);
+	cr_expect(db_begin(db, &e), "%s", e.text);
+	cr_expect(db_commit(db, &e), "%s", e.text);
+	buf_fini(&got);
+}
+
 Test(journal, a_message_whose_outputs_are_lost_is_not_decided)
 {
 	struct record *a = accept("t", "1");
@@ -706,6 +729,38 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 		settled(found[i]);
 	commit();
 	expect_journal("pump", "");
+}
+
+Test(journal, a_damaged_batch_is_left_alone_when_it_would_give_back_space)
+{
+	struct message m = text_message("t", "a payload of some length");
+	struct record *r[200];
+	struct err e = { 0 };
+	uint64_t before;
+
+	for (int i = 0; i < 200; i++)
+		r[i] = keep(journal_live_accept(pump, SOUTH, &m, 1700000000000, 1700000000000));
+	message_fini(&m);
+	turn();
+	before = journal_live_bytes(records);
+	cr_assert(
+		db_exec(db, "UPDATE pending SET content = zeroblob(length(content))", "test", &e));
+	for (int i = 1; i < 200; i++)
+		settled(r[i]);
+	now_ms += 1000;
+	turn(); /* is noted */
+	now_ms += 1000;
+	turn(); /* is written */
+	now_ms += 10000;
+	accept("t", "new");
+	turn(); /* goes well */
+	cr_expect_gt(journal_live_bytes(records), before);
+	settled(r[0]);
+	now_ms += 1000;
+	turn();
+	now_ms += 1000;
+	turn();
+	expect_journal("pump", "south t new\n");
 }
 
 static off_t size_of(const char *path)
