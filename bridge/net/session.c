@@ -45,7 +45,8 @@ static struct session_filter *copy_filters(const struct session_filter *from, si
 	for (size_t i = 0; i < n; i++) {
 		assert(from[i].qos <= 1); /* the library loses messages of QoS 2: attempt.c */
 		to[i] = (struct session_filter){ mem_strdup(from[i].filter), from[i].qos,
-						 mem_strdup(from[i].kinds) };
+						 mem_strdup(from[i].kinds),
+						 mem_strdup(from[i].shown) };
 	}
 	return to;
 }
@@ -111,6 +112,7 @@ static void free_memory(void *ctx)
 	for (size_t i = 0; i < s->conf.n_filters; i++) {
 		free((char *)filters[i].filter);
 		free((char *)filters[i].kinds);
+		free((char *)filters[i].shown);
 	}
 	free(filters);
 	free(s->sub_mids);
@@ -206,7 +208,7 @@ static void look_at_grants(struct session *s)
 		const char *kinds = f->kinds ? f->kinds : "";
 		char filter[256];
 
-		snprintf(filter, sizeof filter, "%s", log_value(f->filter));
+		snprintf(filter, sizeof filter, "%s", log_value(f->shown ? f->shown : f->filter));
 		if (s->granted[i] >= 0x80)
 			degrade(s, "subscription-refused", "filter=%s kinds=%s code=%d reason=%s",
 				filter, kinds, s->granted[i],

@@ -26,6 +26,7 @@ struct session_filter {
 	const char *filter;
 	int qos;	   /* 0 or 1 */
 	const char *kinds; /* what comes by it, for the log: "command,config" */
+	const char *shown; /* the filter for the log; NULL: itself, it holds no credential */
 };
 
 /* All texts are copied. */

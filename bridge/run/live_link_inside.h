@@ -92,6 +92,10 @@ int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 /* Open the port of handshakes and start it, unless that was done. */
 void live_link_ask(struct port *p);
 
+/* A copy of a text that may be told: without the credentials that this link knows (a dialect may have them in
+ * topics).  NULL gives "".  Caller frees. */
+char *live_link_tellable(const struct live_link *live, const char *text);
+
 extern const struct link_ops live_link_link_ops;
 
 /* --- live_link_turn.c */

@@ -84,9 +84,7 @@ static void on_send(void *ctx, struct output *o)
 	link_done(live->link, o->origin, DEAD_TOO_LARGE, "larger than what may wait for a session");
 }
 
-/* A copy of a text without the credentials that this link knows (a dialect may have them in topics).
- * NULL gives "".  Caller frees. */
-static char *tellable(const struct live_link *live, const char *text)
+char *live_link_tellable(const struct live_link *live, const char *text)
 {
 	char *copy = mem_strdup(text ? text : "");
 
@@ -112,8 +110,8 @@ static void log_letter(const struct verdict *v, const struct deadletter *l, int6
 static void bury(struct live_link *live, const struct verdict *v)
 {
 	int64_t now_ms = loop_now_ms(live->parts->loop);
-	char *text = tellable(live, v->text);
-	char *topic = tellable(live, v->message ? v->message->topic : NULL);
+	char *text = live_link_tellable(live, v->text);
+	char *topic = live_link_tellable(live, v->message ? v->message->topic : NULL);
 	struct deadletter l = {
 		.link = live->plan->name,
 		.from = flow_source(v->flow),

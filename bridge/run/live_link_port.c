@@ -191,6 +191,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 	size_t n;
 	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
+	char **shown = mem_zalloc((n + 1) * sizeof *shown);
 	const struct port_conf conf = {
 		.name = p->name,
 		.device = p->device,
@@ -200,18 +201,23 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.is_provisioning = p->is_provisioning,
 		.filters = filters,
 		.kinds = kinds,
+		.shown = shown,
 		.n_filters = n,
 	};
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, filters[i]);
+		shown[i] = live_link_tellable(live, filters[i]);
+	}
 	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
 	for (size_t i = 0; i < n; i++) {
 		free(filters[i]);
 		free(kinds[i]);
+		free(shown[i]);
 	}
 	free(filters);
 	free(kinds);
+	free(shown);
 	return p->carrier;
 }
 

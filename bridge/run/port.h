@@ -36,6 +36,7 @@ struct port_conf {
 	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
 	char *const *filters; /* of the topics to hear */
 	char *const *kinds;   /* what comes by each, for the log */
+	char *const *shown;   /* each without credentials, for the log */
 	size_t n_filters;
 };
 

@@ -41,7 +41,8 @@ static void *open_session(void *loop, const struct port_conf *conf,
 	struct session *s;
 
 	for (size_t i = 0; i < conf->n_filters; i++)
-		filters[i] = (struct session_filter){ conf->filters[i], 1, conf->kinds[i] };
+		filters[i] = (struct session_filter){ conf->filters[i], 1, conf->kinds[i],
+						      conf->shown[i] };
 	s = session_new(loop, &session, &ops, port, e);
 	free(filters);
 	return s;

@@ -367,7 +367,7 @@ static void on_acked(void *ctx, int mid, int code, const char *reason)
 }
 
 static const struct session_ops ops = { NULL, on_up, on_down, on_message, on_acked, NULL };
-static const struct session_filter t_filter[] = { { "t/#", 1, "command,config" } };
+static const struct session_filter t_filter[] = { { "t/#", 1, "command,config", NULL } };
 
 /* A configuration for a client that subscribes to t/#. */
 static struct session_conf conf_for(const struct bench *b, const char *client_id, int mqtt)
@@ -923,7 +923,8 @@ Test(session, says_that_another_took_its_client_id)
 		"client uses this client id\" retry_ms=");
 }
 
-static void expect_refused_filter(struct fake *f, const char *text)
+static void expect_refused_filter(struct fake *f, const struct session_filter *filter,
+				  const char *text)
 {
 	struct session_conf conf;
 	struct client *c;
@@ -933,6 +934,7 @@ static void expect_refused_filter(struct fake *f, const char *text)
 	bench_init(&b);
 	start_fake(&b, f);
 	conf = conf_for(&b, "one", f->is_5 ? 5 : 4);
+	conf.filters = filter;
 	c = open_client(&b, &conf);
 	await(&b, &c->ups, 1);
 	line = mem_printf("warning subscription-refused link=test side=north %s", text);
@@ -947,7 +949,8 @@ Test(session, says_which_subscription_was_refused_with_3_1_1)
 {
 	struct fake f = { .connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 0x80 };
 
-	expect_refused_filter(&f, "filter=t/# kinds=command,config code=128 reason=refused");
+	expect_refused_filter(&f, t_filter,
+			      "filter=t/# kinds=command,config code=128 reason=refused");
 }
 
 Test(session, says_which_subscription_was_refused_with_5)
@@ -956,8 +959,16 @@ Test(session, says_which_subscription_was_refused_with_5)
 		.is_5 = true, .connack = { 0x20, 3, 0, 0, 0 }, .connack_len = 5, .suback_code = 0x87
 	};
 
-	expect_refused_filter(&f,
+	expect_refused_filter(&f, t_filter,
 			      "filter=t/# kinds=command,config code=135 reason=\"not authorised\"");
+}
+
+Test(session, hides_what_is_secret_in_a_refused_filter)
+{
+	static const struct session_filter secret[] = { { "t/k4711/#", 1, "command", "t/***/#" } };
+	struct fake f = { .connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 0x80 };
+
+	expect_refused_filter(&f, secret, "filter=t/***/# kinds=command code=128 reason=refused");
 }
 
 Test(session, tells_a_busy_server_from_a_refused_login)
@@ -1156,7 +1167,7 @@ enum { WAITING = 50, BROUGHT = 12, VISITS = 3 };
 static void hold(struct bench *b, const struct session_conf *conf, struct client **held,
 		 struct client **other)
 {
-	static const struct session_filter d_filter[] = { { "d/#", 1, NULL } };
+	static const struct session_filter d_filter[] = { { "d/#", 1, NULL, NULL } };
 	struct session_conf other_conf = *conf;
 	char text[12];
 

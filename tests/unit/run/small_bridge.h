@@ -35,6 +35,7 @@ static struct carrier {
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
 	struct buf out;	    /* published, not flushed */
+	char shown[200];    /* the filters as a log may have them */
 	struct buf waiting; /* flushed ... */
 	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
@@ -65,6 +66,9 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 	}
 	c = find("");
 	*c = (struct carrier){ .events = events, .port = port };
+	for (size_t i = 0; i < conf->n_filters; i++)
+		snprintf(c->shown + strlen(c->shown), sizeof c->shown - strlen(c->shown), "%s ",
+			 conf->shown[i]);
 	if (conf->is_provisioning)
 		side = "asks";
 	if (strncmp(link, "link ", 5) == 0)

@@ -368,6 +368,18 @@ Test(live_link, a_handshake_whose_port_cannot_be_had_is_given_up_in_its_time)
 	turn("south joined {\"status\":\"FAILURE\",\"message\":\"timeout\"}\n");
 }
 
+/* --- what a log may have */
+
+Test(live_link, a_credential_in_a_filter_is_not_told)
+{
+	start(SOUTHERN("credentials: ['key'], vars: {key: 'k-4711'},",
+		       "{ kind: 'telemetry', topic: 's/{key}/{device}/t' }", ""),
+	      NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	cr_expect_str_eq(find("south")->shown, "s/***/+/t ");
+	sends("south", "s/k-4711/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+}
+
 /* --- opening */
 
 Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
