@@ -12,14 +12,15 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench).
 ROOMS = ["base", "message", "dialect", "jq", "state", "plan", "translate", "link", "net", "work", "conf",
-         "store", "run", "args", "cli", "bench"]
+         "offline", "store", "run", "args", "cli", "bench"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
     "net": {"dialect", "jq", "state", "plan", "translate", "link"},
     "work": {"link"},
     "conf": {"link", "net", "work"},
-    "store": {"dialect", "jq", "plan", "translate", "link", "net", "work", "conf"},
+    "store": {"dialect", "jq", "plan", "translate", "link", "net", "work", "conf", "offline"},
+    "run": {"offline"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},
     "bench": set(ROOMS) - {"base", "message", "args", "bench"},

@@ -46,7 +46,9 @@ static inline void buf_putc(struct buf *b, char c)
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 void buf_reset(struct buf *b); /* empty, memory kept */
-void buf_fini(struct buf *b);  /* memory freed, ready for use again */
+/* The first `len` bytes stay, of those that are there. */
+void buf_cut(struct buf *b, size_t len);
+void buf_fini(struct buf *b); /* memory freed, ready for use again */
 /* Empty; the memory is freed if it is more than `most` bytes. */
 void buf_reset_above(struct buf *b, size_t most);
 /* The first `n` bytes are done with.  Costs a move of the rest: for queues, when that is the smaller part. */

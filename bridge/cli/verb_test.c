@@ -10,7 +10,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "cli/cases.h"
+#include "offline/cases.h"
+#include "cli/chosen_link.h"
 #include "cli/cli.h"
 #include "cli/watch.h"
 #include "conf/build.h"
@@ -50,29 +51,30 @@ static char *pattern_of(const char *path)
 	return mem_strdup(path);
 }
 
-static void run_path(struct build *build, const char *path, struct case_counts *counts)
+static void run_path(struct build *build, const char *path, const struct conf_link *link,
+		     struct case_counts *counts)
 {
 	char *pattern = pattern_of(path);
 	glob_t found = { 0 };
 
 	if (glob(pattern, is_directory(path) ? 0 : GLOB_NOCHECK, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++)
-			cases_run_file(build, found.gl_pathv[i], counts);
+			cases_run_file(build, found.gl_pathv[i], link, counts);
 	globfree(&found);
 	free(pattern);
 }
 
 /* All cases once; the exit status. */
-static int run_all(struct build *build, const struct cli *cli)
+static int run_all(struct build *build, const struct cli *cli, const struct conf_link *link)
 {
 	struct case_counts counts = { 0 };
 
 	if (cli->argc > 0)
 		for (int i = 0; i < cli->argc; i++)
-			run_path(build, cli->argv[i], &counts);
+			run_path(build, cli->argv[i], link, &counts);
 	else
 		for (size_t i = 0; i < build->path.n; i++)
-			run_path(build, build->path.dirs[i], &counts);
+			run_path(build, build->path.dirs[i], link, &counts);
 	fflush(stdout);
 	cli_print_report(&counts.hints);
 	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
@@ -84,7 +86,8 @@ static int run_all(struct build *build, const struct cli *cli)
 }
 
 /* Until a signal ends us: at any time, since a function that is being written may loop. */
-static int run_again_and_again(struct build *build, const struct cli *cli)
+static int run_again_and_again(struct build *build, const struct cli *cli,
+			       const struct conf_link *link)
 {
 	struct watch *w;
 	struct buf file = { 0 }, time = { 0 };
@@ -93,13 +96,13 @@ static int run_again_and_again(struct build *build, const struct cli *cli)
 	clock_put_local(&time); /* takes TZ from the environment, which the first mapping empties */
 	w = watch_open(&build->path, &e);
 	if (w)
-		run_all(build, cli);
+		run_all(build, cli, link);
 	while (w && watch_wait(w, &file, &e)) {
 		build_forget(build);
 		buf_reset(&time);
 		clock_put_local(&time);
 		printf("--- %s %s\n", buf_str(&time), buf_str(&file));
-		run_all(build, cli);
+		run_all(build, cli, link);
 	}
 	fprintf(stderr, "calque test: %s\n", e.text);
 	watch_close(w);
@@ -111,16 +114,21 @@ static int run_again_and_again(struct build *build, const struct cli *cli)
 int verb_test(struct cli *cli)
 {
 	struct mapping_path path = { 0 };
+	struct chosen_link chosen;
 	struct build build;
 	int status;
 
+	if (!chosen_link_read(&chosen, cli))
+		return EXIT_FAILED;
 	for (size_t i = 0; i < cli->mappings.n; i++)
 		mapping_path_add(&path, cli->mappings.dirs[i]);
 	for (int i = 0; i < cli->argc; i++)
 		add_directory_of(&path, cli->argv[i]);
-	build_init(&build, &path, NULL);
-	status = cli->is_watch ? run_again_and_again(&build, cli) : run_all(&build, cli);
+	build_init(&build, &path, chosen.conf);
+	status = cli->is_watch ? run_again_and_again(&build, cli, chosen.link)
+			       : run_all(&build, cli, chosen.link);
 	build_fini(&build);
+	chosen_link_fini(&chosen);
 	mapping_path_fini(&path);
 	return status;
 }

@@ -8,8 +8,9 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "cli/chosen_link.h"
 #include "cli/cli.h"
-#include "cli/offline.h"
+#include "offline/offline.h"
 #include "conf/build.h"
 #include "message/side.h"
 #include "message/wire_json.h"
@@ -57,16 +58,17 @@ static void say_why(const char *who, const struct offline_step *s)
 			s->text ? ": " : "", s->text ? s->text : "");
 }
 
-static int translate_one(struct cli *cli, struct offline *o)
+/* `argv`: up|down TOPIC [FILE|-] */
+static int translate_one(struct cli *cli, int argc, char **argv, struct offline *o)
 {
-	enum flow flow = strcmp(cli->argv[2], "up") == 0 ? FLOW_UP : FLOW_DOWN;
-	struct message m = { .topic = mem_strdup(cli->argv[3]), .qos = 1 };
+	enum flow flow = strcmp(argv[0], "up") == 0 ? FLOW_UP : FLOW_DOWN;
+	struct message m = { .topic = mem_strdup(argv[1]), .qos = 1 };
 	struct buf payload = { 0 }, line = { 0 };
 	const struct offline_step *s;
 	struct err e = { 0 };
 	int status = EXIT_DONE;
 
-	if (cli->argc > 4 && !read_payload(cli->argv[4], &payload, &e)) {
+	if (argc > 2 && !read_payload(argv[2], &payload, &e)) {
 		fprintf(stderr, "calque translate: %s\n", e.text);
 		status = EXIT_FAILED;
 	} else {
@@ -150,32 +152,43 @@ static int translate_lines(struct offline *o)
 	return status;
 }
 
-static bool is_call(const struct cli *cli)
+/* What follows the dialects, or comes first with -c. */
+static bool is_call(const struct cli *cli, int argc, char **argv)
 {
+	if (argc < 0)
+		return false;
 	if (cli->is_lines) /* there, each line says what came with it */
-		return cli->argc == 2 && cli->properties.n == 0 && !cli->response_topic;
-	return cli->argc >= 4 &&
-	       (strcmp(cli->argv[2], "up") == 0 || strcmp(cli->argv[2], "down") == 0);
+		return argc == 0 && cli->properties.n == 0 && !cli->response_topic;
+	return (argc == 2 || argc == 3) &&
+	       (strcmp(argv[0], "up") == 0 || strcmp(argv[0], "down") == 0);
 }
 
 int verb_translate(struct cli *cli)
 {
+	int n = cli->has_conf ? 0 : SIDES, argc = cli->argc - n, status = EXIT_FAILED;
+	char **argv = cli->argv + n;
 	struct report report = { 0 };
+	struct chosen_link chosen;
 	struct offline *o = NULL;
 	struct build build;
-	int status = EXIT_FAILED;
 
-	if (!is_call(cli))
-		return options_misused("translate",
-				       "it takes SOUTH NORTH up|down TOPIC [FILE|-], or SOUTH "
-				       "NORTH --lines");
-	build_init(&build, &cli->mappings, NULL);
-	o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
+	if (!is_call(cli, argc, argv))
+		return options_misused(
+			"translate", "it takes SOUTH NORTH (up|down TOPIC [FILE|-] | --lines), and "
+				     "with -c FILE no dialects");
+	if (!chosen_link_read(&chosen, cli))
+		return EXIT_FAILED;
+	build_init(&build, &cli->mappings, chosen.conf);
+	if (chosen.link)
+		o = offline_new_link(&build, chosen.link, cli->vars, &report);
+	else
+		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
 	cli_print_report(&report);
 	if (o)
-		status = cli->is_lines ? translate_lines(o) : translate_one(cli, o);
+		status = cli->is_lines ? translate_lines(o) : translate_one(cli, argc, argv, o);
 	offline_free(o);
 	build_fini(&build);
+	chosen_link_fini(&chosen);
 	report_fini(&report);
 	return status;
 }

@@ -150,13 +150,17 @@ static void check_session(const struct conf_session *c, const struct mapping *m,
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
-struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_whole,
-			struct report *report)
+/* `vars` has SIDES lists. */
+static struct plan *make_plan(struct build *b, const struct conf_link *link,
+			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
+			      struct report *report)
 {
 	struct plan_spec spec = {
 		.name = link->name,
+		.vars = { vars[SOUTH], vars[NORTH] },
 		.remap = link->remap,
 		.is_mirror = link->mode == MODE_MIRROR,
+		.is_offline = is_offline,
 		.drop_unmatched = link->drop_unmatched,
 		.request_timeout_ms = link->request_timeout_s * INT64_C(1000),
 		.command_max_age_ms = link->command_max_age_s * INT64_C(1000),
@@ -172,7 +176,6 @@ struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_w
 		where[s] = mem_printf("%s:%u: %s", link->side[s].file, link->side[s].line,
 				      side_name((enum side)s));
 		spec.where[s] = where[s];
-		spec.vars[s] = &link->side[s].vars;
 		if (link->side[s].dialect)
 			spec.mapping[s] = build_dialect(b, link->side[s].dialect, where[s], report);
 		check_session(&link->side[s], spec.mapping[s], where[s], report);
@@ -183,6 +186,32 @@ struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_w
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);
+	return plan;
+}
+
+struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_whole,
+			struct report *report)
+{
+	const struct vars *const vars[SIDES] = { &link->side[SOUTH].vars, &link->side[NORTH].vars };
+
+	return make_plan(b, link, vars, false, is_whole, report);
+}
+
+struct plan *build_offline_plan(struct build *b, const struct conf_link *link,
+				const struct vars *vars, struct report *report)
+{
+	struct vars merged[SIDES] = { 0 };
+	struct plan *plan;
+
+	for (int s = 0; s < SIDES; s++) {
+		vars_copy(&merged[s], &link->side[s].vars);
+		for (size_t i = 0; i < vars[s].n; i++)
+			vars_set(&merged[s], vars[s].items[i].name, vars[s].items[i].value, false);
+	}
+	plan = make_plan(b, link, (const struct vars *const[]){ &merged[SOUTH], &merged[NORTH] },
+			 true, true, report);
+	vars_fini(&merged[SOUTH]);
+	vars_fini(&merged[NORTH]);
 	return plan;
 }
 

@@ -13,6 +13,7 @@ struct conf_link;
 struct mapping;
 struct plan;
 struct report;
+struct vars;
 
 struct build {
 	struct mapping_path path;
@@ -44,6 +45,11 @@ struct mapping *build_dialect(struct build *b, const char *name, const char *whe
  * configuration would be noise.  Caller ends it with plan_free(). */
 struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_whole,
 			struct report *report);
+
+/* The plan of a configured link for one that is tried without sessions (plan_spec.is_offline).  `vars` has SIDES
+ * lists, which override those of the link. */
+struct plan *build_offline_plan(struct build *b, const struct conf_link *link,
+				const struct vars *vars, struct report *report);
 
 /* One plan per link, NULL for a link with mistakes, checked one by one and together; all mistakes are
  * reported, and settings that this version does not act on are warned of.  `is_whole`: as above.

@@ -36,8 +36,7 @@ size_t schema_enter_element(struct schema_reader *r, size_t i)
 
 void schema_leave(struct schema_reader *r, size_t mark)
 {
-	r->place.len = mark;
-	r->place.data[mark] = '\0';
+	buf_cut(&r->place, mark);
 }
 
 static void tell(struct schema_reader *r,

@@ -227,3 +227,131 @@ def test_a_mistake_in_a_case_says_what_to_write(tmp_path, case, said):
     done = calque("test", tmp_path / "x.cases.json")
     assert (done.returncode, done.stderr) == (1, "")
     assert said in done.stdout and done.stdout.endswith("\n0 passed, 1 failed\n")
+
+
+# --- what a case can say -----------------------------------------------------------------------------------------
+
+CLOCK = """module {
+  dialect: "clock",
+  messages: [
+    { kind: "telemetry", topic: "clock/{device}/t", read: "r", write: "w" },
+    { kind: "telemetry", topic: "clock/{device}/raw", read: "raw" },
+    { kind: "command", topic: "clock/{device}/do", write: "w" },
+    { kind: "command_reply", topic: "clock/{device}/done", read: "done" } ]
+};
+def r: if .payload == "off" then empty else {body: {at: .at, v: .payload}} end;
+def raw: {body: .payload};
+def w: .body;
+def done: .payload | {id, body: {status: "done"}};
+"""
+CASE = {"name": "n", "south": "clock", "north": "thingsboard", "vars": {"south.device": "c1"}}
+V1 = {"topic": "v1/devices/me/telemetry"}
+
+
+@pytest.fixture
+def run_case(tmp_path):
+    """Run one case with these keys of its own; the lines that `calque test` prints of it."""
+    (tmp_path / "clock.jq").write_text(CLOCK)
+
+    def run(*options, **keys):
+        path = tmp_path / "clock.cases.json"
+        one = {} if "steps" in keys else {"flow": "up", "topic": "clock/c1/t"}
+        path.write_text(json.dumps([{**CASE, **one, **keys}]))
+        done = calque("test", path, *options)
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert (done.returncode, lines[-1]) in ((0, "1 passed, 0 failed"), (1, "0 passed, 1 failed"))
+        return lines[1:-1]
+    return run
+
+
+@pytest.mark.parametrize("keys, wrong", [
+    ({"topic": "clock/c1/x", "expect": []},
+     '  step 1: dead letter "unknown-topic": clock/c1/x; where that is meant: "dead": "unknown-topic"'),
+    ({"topic": "clock/c1/x", "dead": "unknown-topic"}, None),
+    ({"topic": "clock/c1/x", "dead": "unknown-topic", "expect": []}, None),
+    ({"topic": "clock/c1/x", "dead": "unknown-id"},
+     '  step 1: expected dead letter "unknown-id", got dead letter "unknown-topic": clock/c1/x'),
+    ({"payload": "off", "dead": "mapping"}, "  step 1: dead: there is no such reason; mappings/README.md lists them"),
+    ({"payload": "off", "dead": 5}, "  step 1: dead: there is no such reason; mappings/README.md lists them"),
+    ({"payload": "off", "dead": "no-change"}, "  step 1: dead: there is no such reason; mappings/README.md lists them"),
+    ({"payload": "off", "filtered": "unknown-id"},
+     "  step 1: filtered: there is no such reason; mappings/README.md lists them"),
+    ({"payload": "off", "expect": []}, None),
+    ({"payload": "off", "filtered": "mapping"}, None),
+    ({"payload": "off", "filtered": "echo"}, '  step 1: expected filtered "echo", got filtered "mapping"'),
+    ({"payload": 1, "filtered": "echo", "expect": [V1]}, '  step 1: expected filtered "echo", got carried'),
+])
+def test_a_case_says_what_becomes_of_its_message(run_case, keys, wrong):
+    assert run_case(**keys) == ([wrong] if wrong else [])
+
+
+@pytest.mark.parametrize("want, wrong", [
+    ({"contains": {"a": 1}}, []),
+    ({"contains": {"a": 1, "b": {"c": [1, 2]}}}, []),
+    ({"contains": {"a": 2, "x": 1, "b": {"c": [1]}}},
+     ["    payload.a: expected 2, got 1", "    payload.x: expected 1, got nothing",
+      "    payload.b.c: expected [1], got [1,2]"]),
+    ({"payload": {"b": {"c": [1, 3], "d": None}, "s": "t"}},
+     ["    payload.b.c[1]: expected 3, got 2", '    payload.s: expected "t", got "x"', "    payload.a: expected nothing, got 1"]),
+    ({"topic": "x", "qos": 0}, ['    topic: expected "x", got "v1/devices/me/telemetry"', "    qos: expected 0, got 1"]),
+    ({"side": "south"}, ['    side: expected "south", got "north"']),
+    ({"payload_text": "x"}, ['    payload_text: expected "x", got nothing']),
+])
+def test_a_failing_case_tells_what_differs(run_case, want, wrong):
+    lines = run_case(topic="clock/c1/raw", payload={"a": 1, "s": "x", "b": {"c": [1, 2], "d": None}}, expect=[want])
+    assert [line.startswith("  step 1: message 1 of 1, which is {") for line in lines[:1]] == [True] * bool(wrong)
+    assert lines[1:] == wrong
+
+
+def test_a_case_sets_the_clock(run_case):
+    def step(time, v, **keys):
+        return {"flow": "up", "topic": "clock/c1/t", "payload": v, "expect": [{"payload": {"at": time, "v": v}}], **keys}
+
+    noon = 1769857200500
+    assert run_case(steps=[
+        step(noon, 1, at="2026-01-31T12:00:00.5+01:00"),
+        step(noon, 2),
+        {"after_ms": 1000, "expect": []},
+        step(noon + 1000, 3),
+        step(5, 4, at=5),
+    ]) == []
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-02-30T12:00:00Z", "2026-01-31T12:00:00", True])
+def test_a_clock_that_no_case_can_have(run_case, at):
+    assert run_case(at=at, expect=[]) == [
+        '  step 1: at: write a time, "2026-01-31T12:00:00Z", or epoch milliseconds']
+
+
+def test_what_the_clock_brings_is_a_part_of_the_step(run_case):
+    def ask(at, n):
+        return {"flow": "down", "topic": "v1/devices/me/rpc/request/%d" % n, "payload": {"method": "m", "params": 1},
+                "at": at}
+
+    asked = {"topic": "clock/c1/do"}
+    lost = {"side": "north", "topic": "v1/devices/me/rpc/response/1", "payload": {"error": "timeout"}}
+    assert run_case(steps=[{**ask(0, 1), "expect": [asked]}, {**ask(60000, 2), "expect": [lost, asked]}]) == []
+
+
+def test_a_case_takes_a_configured_link(run_case, tmp_path):
+    conf = tmp_path / "plant.conf"
+    conf.write_text(
+        'links = ( { name = "a"; remap = { telemetry = "attributes"; };\n'
+        f'  south = {{ dialect = "clock"; url = "mqtt://s"; vars = {{ device = "c1"; }}; }};\n'
+        '  north = { dialect = "thingsboard"; url = "mqtt://n"; vars = { token = "file:/does/not/exist"; }; }; } );\n'
+        f'mappings = [ "{tmp_path}" ];\n')
+    want = [{"topic": "v1/devices/me/attributes", "contains": {"v": 5}}]
+    assert run_case("-c", conf, payload=5, expect=want) == []
+    assert run_case("-c", conf, "--link", "a", payload=5, expect=want) == []
+    assert run_case("-c", conf, payload=5, expect=want, north="innoway") == [
+        '  north: it is for "innoway", and link a has "thingsboard"']
+    done = calque("test", "-c", conf, "--link", "b")
+    assert (done.returncode, done.stderr) == (1, f'{conf}: no link is called "b"; there are: a\n')
+    done = calque("test", "--link", "b")
+    assert (done.returncode, done.stderr) == (1, "calque: --link needs a configuration, -c FILE\n")
+    payload = tmp_path / "payload"
+    payload.write_text("5")
+    done = calque("translate", "-c", conf, "up", "clock/c1/t", payload)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["topic"] == "v1/devices/me/attributes"

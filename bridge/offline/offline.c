@@ -1,4 +1,4 @@
-#include "cli/offline.h"
+#include "offline/offline.h"
 
 #include <stdlib.h>
 
@@ -15,6 +15,7 @@ struct offline {
 	struct executor *executor;
 	struct link *link;
 	int64_t now_ms;
+	bool has_begun; /* the step in hand, by a move of the clock */
 	struct offline_step step;
 };
 
@@ -61,12 +62,27 @@ static void on_end_provisioning(void *ctx)
 	(void)ctx;
 }
 
-struct offline *offline_new(struct build *b, const char *south, const char *north,
-			    const struct vars *vars, struct report *report)
+/* Takes the plan; NULL: there is none. */
+static struct offline *open_link(struct plan *plan)
 {
 	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
 					     NULL };
 	static const bool echoes[SIDES] = { false, false };
+	struct offline *o;
+
+	if (!plan)
+		return NULL;
+	o = mem_zalloc(sizeof *o);
+	o->plan = plan;
+	o->executor = executor_new(NULL);
+	o->link = link_new(plan, o->executor, &ops, o, echoes);
+	o->now_ms = clock_now_ms();
+	return o;
+}
+
+struct offline *offline_new(struct build *b, const char *south, const char *north,
+			    const struct vars *vars, struct report *report)
+{
 	struct plan_spec spec = {
 		.name = "link",
 		.where = { "south", "north" },
@@ -76,20 +92,16 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 		.is_offline = true,
 		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
 	};
-	struct plan *plan;
-	struct offline *o;
 
 	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
 		return NULL;
-	plan = plan_new(&spec, report);
-	if (!plan)
-		return NULL;
-	o = mem_zalloc(sizeof *o);
-	o->plan = plan;
-	o->executor = executor_new(NULL);
-	o->link = link_new(plan, o->executor, &ops, o, echoes);
-	o->now_ms = clock_now_ms();
-	return o;
+	return open_link(plan_new(&spec, report));
+}
+
+struct offline *offline_new_link(struct build *b, const struct conf_link *link,
+				 const struct vars *vars, struct report *report)
+{
+	return open_link(build_offline_plan(b, link, vars, report));
 }
 
 void offline_free(struct offline *o)
@@ -114,20 +126,35 @@ static const struct offline_step *finish_step(struct offline *o)
 	return &o->step;
 }
 
+static void begin_step(struct offline *o)
+{
+	if (!o->has_begun)
+		step_reset(&o->step);
+	o->has_begun = false;
+}
+
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m)
 {
-	step_reset(&o->step);
+	begin_step(o);
 	link_receive(
 		o->link,
 		&(struct arrival){ .from = flow_source(flow), .message = m, .at_ms = o->now_ms });
 	return finish_step(o);
 }
 
+void offline_set_clock(struct offline *o, int64_t now_ms)
+{
+	begin_step(o);
+	o->now_ms = now_ms;
+	link_tick(o->link, o->now_ms);
+	finish_step(o);
+	o->has_begun = true;
+}
+
 const struct offline_step *offline_after(struct offline *o, int64_t ms)
 {
-	step_reset(&o->step);
-	o->now_ms += ms;
-	link_tick(o->link, o->now_ms);
-	return finish_step(o);
+	offline_set_clock(o, o->now_ms + ms);
+	o->has_begun = false;
+	return &o->step;
 }

@@ -12,6 +12,7 @@
 #include "message/vars.h"
 
 struct build;
+struct conf_link;
 struct offline;
 struct report;
 
@@ -32,11 +33,17 @@ struct offline_step {
  * SIDES lists.  NULL: mistakes, reported. */
 struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct report *report);
+/* The same between the sides of a configured link, with all that it says of messages: variables (but for those in
+ * `vars`), `remap`, `through`, `mode`, limits. */
+struct offline *offline_new_link(struct build *b, const struct conf_link *link,
+				 const struct vars *vars, struct report *report);
 void offline_free(struct offline *o);
 
 /* The results are good until the next step. */
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m);
 const struct offline_step *offline_after(struct offline *o, int64_t ms);
+/* From now on it is this time (epoch ms).  What the link says because of it is a part of the next step. */
+void offline_set_clock(struct offline *o, int64_t now_ms);
 
 #endif
