@@ -500,6 +500,37 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 	return list;
 }
 
+/* Is there one with just these topics? */
+static bool has_filter(char *const *list, size_t n, const struct topic_template *t)
+{
+	struct buf text = { 0 };
+	bool has = false;
+
+	topic_template_filter(t, &text);
+	for (size_t i = 0; i < n; i++)
+		has = has || strcmp(list[i], text.data) == 0;
+	buf_fini(&text);
+	return has;
+}
+
+char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n)
+{
+	const struct wanted wanted = plan_wanted(p);
+	const struct reader *r = NULL;
+	size_t n_heard;
+	char **heard = plan_filters(p, side, false, &n_heard), **list = NULL;
+
+	*n = 0;
+	while ((r = plan_next_reader(p, side, r)))
+		if (!plan_is_provisioning(p, side, r->row->kind) && !wanted_row(&wanted, r->row) &&
+		    !has_filter(heard, n_heard, &r->topic))
+			add_filter(&list, n, &r->topic);
+	for (size_t i = 0; i < n_heard; i++)
+		free(heard[i]);
+	free(heard);
+	return list;
+}
+
 char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *filter)
 {
 	const struct wanted wanted = plan_wanted(p);
