@@ -1,14 +1,52 @@
 #include "cli/route.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "message/side.h"
+#include "message/topic.h"
+#include "plan/wanted.h"
 
-static size_t add_routes(struct route **list, size_t n, const struct dialect *const side[SIDES],
-			 enum kind kind, const enum kind *remap, bool has_counterpart)
+/* As it is without any configuration. */
+static void put_filter(const struct dialect *d, const struct row *row, struct buf *out)
 {
-	const struct dialect *from = side[flow_source(kind_table[kind].flow)];
-	enum kind as = remap && remap[kind] != KIND_NONE ? remap[kind] : kind;
-	const struct row *to = dialect_writer(side[flow_target(kind_table[kind].flow)], as);
+	struct topic_template bound;
+
+	if (topic_template_bind(&bound, &row->topic, &d->defaults, NULL))
+		topic_template_filter(&bound, out);
+	topic_template_fini(&bound);
+}
+
+static bool covers(const struct dialect *d, const struct row *row, const struct row *other)
+{
+	struct buf wide = { 0 }, narrow = { 0 };
+	bool is_covered;
+
+	put_filter(d, row, &wide);
+	put_filter(d, other, &narrow);
+	is_covered = topic_filter_covers(buf_str(&wide), buf_str(&narrow));
+	buf_fini(&wide);
+	buf_fini(&narrow);
+	return is_covered;
+}
+
+static bool is_heard(const struct wanted *w, const struct dialect *from, const struct row *row)
+{
+	for (size_t i = 0; i < from->n_rows; i++) {
+		const struct row *r = &from->rows[i];
+
+		if (r->can_read && kind_table[r->kind].flow == kind_table[row->kind].flow &&
+		    wanted_row(w, r) && covers(from, r, row))
+			return true;
+	}
+	return false;
+}
+
+static size_t add_routes(struct route **list, size_t n, const struct wanted *w, enum kind kind,
+			 bool has_counterpart)
+{
+	const struct dialect *from = w->side[flow_source(kind_table[kind].flow)];
+	enum kind as = w->remap && w->remap[kind] != KIND_NONE ? w->remap[kind] : kind;
+	const struct row *to = dialect_writer(w->side[flow_target(kind_table[kind].flow)], as);
 
 	for (size_t i = 0; i < from->n_rows; i++) {
 		const struct row *row = &from->rows[i];
@@ -16,25 +54,23 @@ static size_t add_routes(struct route **list, size_t n, const struct dialect *co
 		if (row->kind != kind || !row->can_read || (to != NULL) != has_counterpart)
 			continue;
 		*list = mem_grow(*list, n, sizeof **list);
-		(*list)[n++] = (struct route){ kind, row, to };
+		(*list)[n++] = (struct route){ kind, row, to, is_heard(w, from, row) };
 	}
 	return n;
 }
 
-struct route *route_list(const struct dialect *south, const struct dialect *north,
-			 const enum kind *remap, size_t *n)
+struct route *route_list(const struct wanted *w, size_t *n)
 {
-	const struct dialect *const side[SIDES] = { south, north };
 	struct route *list = NULL;
 
 	*n = 0;
 	for (int has = 1; has >= 0; has--)
 		for (int k = 0; k < KINDS; k++)
-			*n = add_routes(&list, *n, side, (enum kind)k, remap, has);
+			*n = add_routes(&list, *n, w, (enum kind)k, has);
 	return list;
 }
 
-const char *route_fate(enum kind kind)
+const char *route_fate(const struct route *r)
 {
 	static const char *const fates[] = {
 		[UNMATCHED_DEAD] = "dead letter",
@@ -43,5 +79,5 @@ const char *route_fate(enum kind kind)
 		[UNMATCHED_DEVICE_TABLE] = "kept in the device table",
 	};
 
-	return fates[kind_table[kind].unmatched];
+	return r->is_heard ? fates[kind_table[r->kind].unmatched] : "not subscribed";
 }

@@ -2,24 +2,26 @@
 #ifndef BRIDGE_ROUTE_H
 #define BRIDGE_ROUTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dialect/dialect.h"
 #include "message/kind.h"
+#include "plan/wanted.h"
 
 struct route {
 	enum kind kind;
 	const struct row
 		*from; /* the row that is read, on the side that the kind's flow starts from */
 	const struct row *to; /* the first row that writes it on the other side; NULL: none */
+	bool is_heard;	      /* its topic is subscribed, for its own sake or another's */
 };
 
-/* All routes of a pair, in the order of kinds and files, first those with a counterpart.  `remap`
- * may be NULL.  Caller frees the array. */
-struct route *route_list(const struct dialect *south, const struct dialect *north,
-			 const enum kind *remap, size_t *n);
+/* All routes of a pair, in the order of kinds and files, first those with a counterpart.  Caller frees the
+ * array. */
+struct route *route_list(const struct wanted *w, size_t *n);
 
-/* What becomes of a message of a kind without a counterpart, in words for people. */
-const char *route_fate(enum kind kind);
+/* What becomes of a message without a counterpart, in words for people. */
+const char *route_fate(const struct route *r);
 
 #endif

@@ -83,7 +83,7 @@ static void print_pair(const struct route_line *lines, size_t n, const char *sou
 		has_gap = true;
 		printf("%s%-*s  %-*s  %s  %s%s  (%s)\n", dim, kinds, kind_name(l->route->kind),
 		       topics, l->topic[SOUTH] ? l->topic[SOUTH] : "-", l->arrow,
-		       l->topic[NORTH] ? l->topic[NORTH] : "-", plain, route_fate(l->route->kind));
+		       l->topic[NORTH] ? l->topic[NORTH] : "-", plain, route_fate(l->route));
 	}
 }
 
@@ -116,25 +116,24 @@ static void print_json(const struct route_line *lines, size_t n, const char *lin
 		put_topic(&out, "south", l->topic[SOUTH]);
 		put_topic(&out, "north", l->topic[NORTH]);
 		if (!l->route->to)
-			buf_printf(&out, ",\"no_counterpart\":\"%s\"", route_fate(l->route->kind));
+			buf_printf(&out, ",\"no_counterpart\":\"%s\"", route_fate(l->route));
 		buf_putc(&out, '}');
 		puts(out.data);
 	}
 	buf_fini(&out);
 }
 
-static void print_routes(const struct cli *cli, const char *link, const struct dialect *south,
-			 const struct dialect *north, const enum kind *remap)
+static void print_routes(const struct cli *cli, const char *link, const struct wanted *w)
 {
-	const struct dialect *const side[SIDES] = { south, north };
+	const struct dialect *south = w->side[SOUTH], *north = w->side[NORTH];
 	struct route_line *lines;
 	struct route *routes;
 	size_t n;
 
-	routes = route_list(south, north, remap, &n);
+	routes = route_list(w, &n);
 	lines = mem_zalloc((n + 1) * sizeof *lines);
 	for (size_t i = 0; i < n; i++)
-		set_line(&lines[i], &routes[i], side);
+		set_line(&lines[i], &routes[i], w->side);
 	if (cli->is_json) {
 		print_json(lines, n, link, south->name, north->name);
 	} else {
@@ -160,8 +159,11 @@ static int routes_of_pair(struct cli *cli)
 	south = build_dialect(&build, cli->argv[0], "calque routes", &report);
 	north = build_dialect(&build, cli->argv[1], "calque routes", &report);
 	cli_print_report(&report);
-	if (south && north)
-		print_routes(cli, NULL, mapping_dialect(south), mapping_dialect(north), NULL);
+	if (south && north) {
+		struct wanted w = { .side = { mapping_dialect(south), mapping_dialect(north) } };
+
+		print_routes(cli, NULL, &w);
+	}
 	build_fini(&build);
 	report_fini(&report);
 	return south && north ? EXIT_DONE : EXIT_FAILED;
@@ -181,10 +183,11 @@ static int routes_of_conf(struct cli *cli)
 		struct plan *plan = build_plan(&build, link, is_whole, &report);
 
 		if (plan) {
+			struct wanted w = plan_wanted(plan);
+
 			if (i && !cli->is_json)
 				puts("");
-			print_routes(cli, link->name, plan->side[SOUTH].dialect,
-				     plan->side[NORTH].dialect, link->remap);
+			print_routes(cli, link->name, &w);
 		}
 		plan_free(plan);
 	}

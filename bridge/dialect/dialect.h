@@ -70,6 +70,8 @@ struct dialect {
 	int64_t request_timeout_s; /* how long the platform waits for a device; 0: not said */
 	struct row *rows;
 	size_t n_rows;
+	/* Kinds that functions may give beside those of their rows, a bit for each; set by mapping.c. */
+	uint64_t also_gives;
 };
 
 /* Build a dialect from its metadata, strict JSON text.  Each mistake goes into the report as

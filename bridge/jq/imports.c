@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "jq/jq_kinds.h"
 #include "jq/jq_lint.h"
 #include "jq/mapping.h"
 #include "jq/scrub.h"
@@ -36,6 +37,7 @@ struct imports {
 	size_t n_dirs;
 	struct source *items;
 	size_t n;
+	uint64_t kinds;
 	bool is_broken;
 };
 
@@ -298,6 +300,7 @@ static char *read_new_source(struct imports *s, const struct found *found)
 		report_error(s->report, "%s: %s", found->shown, e.text);
 	} else {
 		jq_lint_check(found->shown, buf_str(&text), text.len, &lines, s->report);
+		s->kinds |= jq_kinds_named(buf_str(&text), text.len);
 		scrub_learn(s->scrub, buf_str(&text), text.len);
 		metadata = s->metadata(s->ctx, found->file, found->shown);
 	}
@@ -380,6 +383,11 @@ char *imports_read(struct imports *s, const char *file)
 	free(dir);
 	free(real);
 	return metadata;
+}
+
+uint64_t imports_kinds(const struct imports *s)
+{
+	return s->kinds;
 }
 
 bool imports_are_whole(const struct imports *s)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct mapping_path;
 struct report;
@@ -28,6 +29,8 @@ void imports_free(struct imports *s);
 /* Read `file`, as mapping_path_find() gave it, and all it imports.  Every mistake is reported.  Returns
  * the file's metadata, or NULL; caller frees. */
 char *imports_read(struct imports *s, const char *file);
+/* The kinds that functions of these files may give beside those of their rows (jq_kinds.h). */
+uint64_t imports_kinds(const struct imports *s);
 /* Could all files be parsed and all imports be found?  If not, there is no use in compiling. */
 bool imports_are_whole(const struct imports *s);
 /* The directories that exist, absolute and without links. */

@@ -233,8 +233,10 @@ static void read_table(struct loader *ld, json_object *metadata)
 		m->dialect = dialect_new(m->file, text.data, text.len, ld->report);
 	else
 		m->through = through_new(m->file, text.data, text.len, ld->report);
-	if (m->dialect)
+	if (m->dialect) {
 		number_rows(m);
+		m->dialect->also_gives = imports_kinds(ld->modules);
+	}
 	buf_fini(&text);
 }
 

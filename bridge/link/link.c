@@ -15,6 +15,7 @@
 #include "state/machine.h"
 #include "state/presence.h"
 #include "state/provision.h"
+#include "state/subscription.h"
 #include "translate/executor.h"
 
 /* --- sending ------------------------------------------------------------------------------- */
@@ -366,6 +367,45 @@ const struct link_counters *link_counters(const struct link *l, enum flow flow)
 struct jslice link_credentials(const struct link *l)
 {
 	return provisions_credentials(l->provisions, l->plan->device);
+}
+
+static bool is_among(const char *filter, char *const *filters, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(filters[i], filter) == 0)
+			return true;
+	return false;
+}
+
+char **link_subscribe(struct link *l, enum side side, char *const *filters, size_t n, size_t *n_old)
+{
+	char **before = NULL, **old = NULL;
+	size_t n_before = 0;
+	const char *f = NULL;
+
+	if (!subscriptions_next(l->subscriptions, side, NULL)) {
+		before = plan_unwanted_filters(l->plan, side, &n_before);
+		for (size_t i = 0; i < n_before; i++)
+			subscriptions_add(l->subscriptions, side, before[i], &l->changes);
+	}
+	for (size_t i = 0; i < n; i++)
+		subscriptions_add(l->subscriptions, side, filters[i], &l->changes);
+	*n_old = 0;
+	while ((f = subscriptions_next(l->subscriptions, side, f))) {
+		if (is_among(f, filters, n))
+			continue;
+		old = mem_grow(old, *n_old, sizeof *old);
+		old[(*n_old)++] = mem_strdup(f);
+	}
+	for (size_t i = 0; i < n_before; i++)
+		free(before[i]);
+	free(before);
+	return old;
+}
+
+void link_unsubscribed(struct link *l, enum side side, const char *filter)
+{
+	subscriptions_remove(l->subscriptions, side, filter, &l->changes);
 }
 
 void link_login_refused(struct link *l)

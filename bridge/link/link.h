@@ -154,6 +154,14 @@ const struct link_counters *link_counters(const struct link *l, enum flow flow);
 /* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its
  * len is 0 if there are none. */
 struct jslice link_credentials(const struct link *l);
+/* The session of a side is about to subscribe to these: remember it.  Returns those that it had before and that
+ * are not among them: to be unsubscribed; caller frees the array and its texts.  (Of a state from before that was
+ * remembered: those of the plan that nobody wants.) */
+char **link_subscribe(struct link *l, enum side side, char *const *filters, size_t n,
+		      size_t *n_old);
+/* That was done. */
+void link_unsubscribed(struct link *l, enum side side, const char *filter);
+
 /* The north refused these credentials. */
 void link_login_refused(struct link *l);
 

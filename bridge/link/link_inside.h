@@ -22,6 +22,7 @@ struct presences;
 struct provision_actions;
 struct provisions;
 struct reporteds;
+struct subscriptions;
 struct twins;
 
 TAILQ_HEAD(intakes, intake);
@@ -49,7 +50,8 @@ struct link {
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
 	struct echoes *echoes;	 /* sides that give our messages back */
-	bool keeps_reported;	 /* the south can ask for its attributes */
+	struct subscriptions *subscriptions;
+	bool keeps_reported;  /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
 	bool *had_retained[SIDES]; /* by row of the dialect: a retained message came on its topic */

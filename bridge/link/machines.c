@@ -11,6 +11,7 @@
 #include "state/presence.h"
 #include "state/provision.h"
 #include "state/reported.h"
+#include "state/subscription.h"
 #include "state/twin.h"
 #include "translate/executor.h"
 
@@ -37,6 +38,7 @@ static const struct machine_row {
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
 	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
+	{ &subscription_machine, offsetof(struct link, subscriptions), .is_borrowed = false },
 };
 #define N_ROWS (sizeof table / sizeof table[0])
 

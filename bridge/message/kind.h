@@ -67,10 +67,11 @@ struct kind_info {
 	bool is_answered;      /* the bridge may answer by itself: see kind_own_answer() */
 	bool has_secrets;      /* there are credentials in the body */
 	bool is_dead_retained; /* one from the broker's memory is not obeyed: it is an old one */
-	bool is_kept;	       /* its last values are kept, where a south may ask for them */
-	bool keeps_id;	       /* paired by the id that the asker gave, not by a new one */
-	bool is_one_way;       /* a request without an id or a reply topic wants no reply */
-	bool has_progress;     /* a reply whose status is "in_progress" is not the last one */
+	bool is_state;	 /* functions are told of it with later messages of the device (`state`) */
+	bool is_kept;	 /* its last values are kept, where a south may ask for them */
+	bool keeps_id;	 /* paired by the id that the asker gave, not by a new one */
+	bool is_one_way; /* a request without an id or a reply topic wants no reply */
+	bool has_progress; /* a reply whose status is "in_progress" is not the last one */
 	/* How a reply says that a request failed: the beginning of its body, up to the text for people.
 	 * NULL: it cannot. */
 	const char *error;

@@ -51,6 +51,15 @@ static struct session_filter *copy_filters(const struct session_filter *from, si
 	return to;
 }
 
+static const char *const *copy_old(const char *const *from, size_t n)
+{
+	const char **to = mem_zalloc((n + 1) * sizeof *to);
+
+	for (size_t i = 0; i < n; i++)
+		to[i] = mem_strdup(from[i]);
+	return to;
+}
+
 static void free_secret(const char *text)
 {
 	if (text)
@@ -95,6 +104,8 @@ struct session *session_new(struct loop *l, const struct session_conf *conf,
 	s->conf.host = mem_strdup(conf->host);
 	copy_login(&s->conf, conf->username, conf->password, conf->client_id);
 	s->conf.filters = copy_filters(conf->filters, conf->n_filters);
+	s->conf.old = copy_old(conf->old, conf->n_old);
+	s->unsub_mids = mem_zalloc(conf->n_old * sizeof *s->unsub_mids);
 	s->sub_mids = mem_zalloc(conf->n_filters * sizeof *s->sub_mids);
 	s->granted = mem_zalloc(conf->n_filters * sizeof *s->granted);
 	s->ops = *ops;
@@ -115,6 +126,10 @@ static void free_memory(void *ctx)
 		free((char *)filters[i].shown);
 	}
 	free(filters);
+	for (size_t i = 0; i < s->conf.n_old; i++)
+		free((char *)s->conf.old[i]);
+	free((char **)s->conf.old);
+	free(s->unsub_mids);
 	free(s->sub_mids);
 	free(s->granted);
 	buf_fini(&s->degraded);
@@ -163,6 +178,31 @@ static bool subscribe(struct session *s, size_t i)
 		return true;
 	session_end_lost(s, rc);
 	return false;
+}
+
+static bool unsubscribe(struct session *s, size_t i)
+{
+	struct gather *outer = gather_begin(&s->attempt->gather);
+	int rc = mosquitto_unsubscribe(s->attempt->m, &s->unsub_mids[i], s->conf.old[i]);
+
+	gather_end(&s->attempt->gather, outer);
+	if (rc == MOSQ_ERR_SUCCESS)
+		return true;
+	session_end_lost(s, rc);
+	return false;
+}
+
+/* After all has been subscribed that may take their place.  Nobody waits for it; what is not acknowledged on this
+ * connection is asked for on the next.  A broker that kept nothing has none of them.  False: the session is down. */
+static bool give_up_old(struct session *s)
+{
+	for (size_t i = 0; i < s->conf.n_old; i++) {
+		if (!s->login.is_present)
+			session_unsubscribed(s, i);
+		else if (s->unsub_mids[i] != UNSUBSCRIBED && !unsubscribe(s, i))
+			return false;
+	}
+	return true;
 }
 
 static void warn_if_lost(const struct session *s)
@@ -297,6 +337,9 @@ static void advance(struct session *s)
 		if (!subscribe(s, i))
 			return;
 	login->has_subscribed = true;
+	if (!login->has_unsubscribed && !give_up_old(s))
+		return;
+	login->has_unsubscribed = true;
 	if (login->n_answered == s->conf.n_filters)
 		go_up(s);
 }
@@ -408,6 +451,9 @@ static void connect_now(struct session *s)
 
 	s->login = (struct login){ 0 };
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
+	for (size_t i = 0; i < s->conf.n_old; i++)
+		if (s->unsub_mids[i] != UNSUBSCRIBED)
+			s->unsub_mids[i] = 0;
 	loop_timer_stop(&s->timer);
 	s->phase = IDLE;
 	if (s->ops.on_login)

@@ -41,6 +41,8 @@ struct session_conf {
 	int mqtt; /* 4 or 5 */
 	const struct session_filter *filters;
 	size_t n_filters;
+	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */
+	size_t n_old;
 	bool is_clean; /* a short-lived session that keeps nothing at the broker */
 };
 
@@ -57,6 +59,8 @@ struct session_ops {
 	/* Packet `mid` was acknowledged (QoS 0: taken, and waits at most for its commit); code is the reason, >= 128 a refusal, whose
 	 * words are `reason`. */
 	void (*on_acked)(void *ctx, int mid, int code, const char *reason);
+	/* May be NULL: the broker has number `old` of session_conf.old no more. */
+	void (*on_unsubscribed)(void *ctx, size_t old);
 	/* May be NULL: an incoming message that libmosquitto gave in a way that cannot be used (say, a
 	 * topic that is no UTF-8). */
 	void (*on_unreadable)(void *ctx, const char *reason);

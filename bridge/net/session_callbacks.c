@@ -62,6 +62,26 @@ static void on_suback(struct mosquitto *m, void *ctx, int mid, int n, const int 
 	leave();
 }
 
+void session_unsubscribed(struct session *s, size_t old)
+{
+	if (s->unsub_mids[old] == UNSUBSCRIBED)
+		return;
+	s->unsub_mids[old] = UNSUBSCRIBED;
+	if (s->ops.on_unsubscribed)
+		s->ops.on_unsubscribed(s->ctx, old);
+}
+
+static void on_unsuback(struct mosquitto *m, void *ctx, int mid)
+{
+	struct session *s = enter(ctx);
+
+	(void)m;
+	for (size_t i = 0; s && i < s->conf.n_old; i++)
+		if (s->unsub_mids[i] == mid)
+			session_unsubscribed(s, i);
+	leave();
+}
+
 static void on_disconnect(struct mosquitto *m, void *ctx, int code,
 			  const mosquitto_property *properties)
 {
@@ -151,6 +171,7 @@ void session_set_callbacks(struct mosquitto *m)
 {
 	mosquitto_connect_v5_callback_set(m, on_connack);
 	mosquitto_subscribe_callback_set(m, on_suback);
+	mosquitto_unsubscribe_callback_set(m, on_unsuback);
 	mosquitto_disconnect_v5_callback_set(m, on_disconnect);
 	mosquitto_publish_v5_callback_set(m, on_puback);
 	mosquitto_message_v5_callback_set(m, on_message);

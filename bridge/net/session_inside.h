@@ -13,6 +13,8 @@
 #define LOGIN_MS 15000 /* from the socket to the last SUBACK */
 #define VISIT_MS 60000 /* without progress */
 
+#define UNSUBSCRIBED (-1)
+
 enum phase {
 	IDLE,	 /* not started */
 	WAITING, /* for the next try; the timer runs */
@@ -28,8 +30,9 @@ struct login {
 	bool is_present; /* the broker kept our session */
 	uint16_t room;	 /* how many publishes it takes before it acknowledges */
 	bool has_subscribed;
-	size_t n_answered; /* of the filters */
-	uint8_t max_qos;   /* of what it takes */
+	bool has_unsubscribed; /* asked for it, that is */
+	size_t n_answered;     /* of the filters */
+	uint8_t max_qos;       /* of what it takes */
 };
 
 struct session {
@@ -44,9 +47,10 @@ struct session {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct login login;
-	int *sub_mids;			  /* of the SUBSCRIBEs in flight, by filter; 0: answered */
-	int *granted;			  /* what was answered: a QoS, or >= 0x80 */
-	struct buf degraded;		  /* what was not granted, for the status */
+	int *sub_mids;	     /* of the SUBSCRIBEs in flight, by filter; 0: answered */
+	int *unsub_mids;     /* of the old filters: 0 not asked yet, > 0 in flight, UNSUBSCRIBED */
+	int *granted;	     /* what was answered: a QoS, or >= 0x80 */
+	struct buf degraded; /* what was not granted, for the status */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
 	int64_t down_since_ms;
 	unsigned n_in_vain; /* attempts since it was last up */
@@ -92,5 +96,7 @@ void session_end_late(struct session *s);
 /* --- session_callbacks.c */
 
 void session_set_callbacks(struct mosquitto *m);
+/* The broker has an old filter no more; told once. */
+void session_unsubscribed(struct session *s, size_t old);
 
 #endif

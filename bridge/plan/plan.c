@@ -472,8 +472,21 @@ static void add_filter(char ***list, size_t *n, const struct topic_template *t)
 	(*list)[(*n)++] = buf_take(&text);
 }
 
+struct wanted plan_wanted(const struct plan *p)
+{
+	struct wanted w = { .side = { p->side[SOUTH].dialect, p->side[NORTH].dialect },
+			    .remap = p->remap };
+
+	for (size_t i = 0; i < p->n_through; i++)
+		for (int f = 0; f < FLOWS; f++)
+			if (mapping_through_fn(p->through[i].mapping, (enum flow)f) >= 0)
+				w.is_open[f] = true;
+	return w;
+}
+
 char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n)
 {
+	const struct wanted wanted = plan_wanted(p);
 	const struct reader *r = NULL;
 	char **list = NULL;
 
@@ -481,13 +494,46 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 	if (p->is_mirror && side == NORTH)
 		return NULL; /* nothing is done with what comes from there */
 	while ((r = plan_next_reader(p, side, r)))
-		if (plan_is_provisioning(p, side, r->row->kind) == provisioning)
+		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
+		    wanted_row(&wanted, r->row))
 			add_filter(&list, n, &r->topic);
+	return list;
+}
+
+/* Is there one with just these topics? */
+static bool has_filter(char *const *list, size_t n, const struct topic_template *t)
+{
+	struct buf text = { 0 };
+	bool has = false;
+
+	topic_template_filter(t, &text);
+	for (size_t i = 0; i < n; i++)
+		has = has || strcmp(list[i], text.data) == 0;
+	buf_fini(&text);
+	return has;
+}
+
+char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n)
+{
+	const struct wanted wanted = plan_wanted(p);
+	const struct reader *r = NULL;
+	size_t n_heard;
+	char **heard = plan_filters(p, side, false, &n_heard), **list = NULL;
+
+	*n = 0;
+	while ((r = plan_next_reader(p, side, r)))
+		if (!plan_is_provisioning(p, side, r->row->kind) && !wanted_row(&wanted, r->row) &&
+		    !has_filter(heard, n_heard, &r->topic))
+			add_filter(&list, n, &r->topic);
+	for (size_t i = 0; i < n_heard; i++)
+		free(heard[i]);
+	free(heard);
 	return list;
 }
 
 char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *filter)
 {
+	const struct wanted wanted = plan_wanted(p);
 	bool is_told[KINDS] = { false };
 	const struct reader *r = NULL;
 	struct buf out = { 0 };
@@ -497,7 +543,8 @@ char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 
 		topic_template_filter(&r->topic, &own);
 		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
-		    !is_told[r->row->kind] && topic_filter_covers(filter, buf_str(&own))) {
+		    !is_told[r->row->kind] && wanted_row(&wanted, r->row) &&
+		    topic_filter_covers(filter, buf_str(&own))) {
 			is_told[r->row->kind] = true;
 			buf_printf(&out, "%s%s", out.len ? "," : "", kind_name(r->row->kind));
 		}

@@ -14,6 +14,7 @@
 #include "message/side.h"
 #include "message/topic.h"
 #include "message/vars.h"
+#include "plan/wanted.h"
 
 struct devices;
 struct err;
@@ -104,9 +105,13 @@ bool plan_is_id_typed(const struct reader *r);
 /* Do both say the same of a topic that they match, as variables? */
 bool plan_reads_alike(const struct reader *a, const struct reader *b);
 
-/* The filters to subscribe on a side, those covered by another left out; caller frees the array and
- * its texts.  `provisioning`: those of the short-lived session of a handshake. */
+/* What of it is heard at all. */
+struct wanted plan_wanted(const struct plan *p);
+/* The filters to subscribe on a side, those left out that are covered by another or that nobody wants; caller
+ * frees the array and its texts.  `provisioning`: those of the short-lived session of a handshake. */
 char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n);
+/* The filters of its main session that are left out because nobody wants them. */
+char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n);
 /* The kinds that come by one of those filters: "command,config".  Caller frees. */
 char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 			const char *filter);

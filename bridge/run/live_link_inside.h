@@ -33,7 +33,9 @@ struct port {
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_early;	    /* it needs such, and there are none yet */
 	unsigned n_renewed; /* conf_session's, when its login was made */
-	char *lack;	    /* why it cannot be opened, key=value as in the log; NULL: it can */
+	char **old;	    /* filters to be given up: port_conf.old */
+	size_t n_old;
+	char *lack; /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
 

@@ -68,11 +68,21 @@ struct port *live_link_find_port(const struct live_link *live, enum side side, c
 	return any;
 }
 
+static void forget_old(struct port *p)
+{
+	for (size_t i = 0; i < p->n_old; i++)
+		mem_free_secret(p->old[i], strlen(p->old[i]));
+	free(p->old);
+	p->old = NULL;
+	p->n_old = 0;
+}
+
 void live_link_free_port(struct port *p)
 {
 	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
 	TAILQ_REMOVE(&p->live->ports, p, entry);
 	delivery_free(p->delivery);
+	forget_old(p);
 	free(p->lack);
 	free(p->device);
 	free(p->name);
@@ -151,10 +161,18 @@ static void on_unreadable(void *port, const char *reason)
 	link_unreadable(p->live->link, p->side, reason, now(p));
 }
 
+static void on_unsubscribed(void *port, size_t old)
+{
+	struct port *p = port;
+
+	link_unsubscribed(p->live->link, p->side, p->old[old]);
+}
+
 static const struct port_events events = { .login = on_login,
 					   .down = on_down,
 					   .message = on_message,
 					   .acked = on_acked,
+					   .unsubscribed = on_unsubscribed,
 					   .unreadable = on_unreadable };
 
 /* --- opening and closing ------------------------------------------------------------------- */
@@ -192,7 +210,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	char **shown = mem_zalloc((n + 1) * sizeof *shown);
-	const struct port_conf conf = {
+	struct port_conf conf = {
 		.name = p->name,
 		.device = p->device,
 		.conf = &live->conf->side[p->side],
@@ -209,6 +227,11 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, filters[i]);
 		shown[i] = live_link_tellable(live, filters[i]);
 	}
+	forget_old(p);
+	if (!p->is_provisioning)
+		p->old = link_subscribe(live->link, p->side, filters, n, &p->n_old);
+	conf.old = p->old;
+	conf.n_old = p->n_old;
 	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);
 	for (size_t i = 0; i < n; i++) {
 		free(filters[i]);

@@ -38,6 +38,9 @@ struct port_conf {
 	char *const *kinds;   /* what comes by each, for the log */
 	char *const *shown;   /* each without credentials, for the log */
 	size_t n_filters;
+	char *const *
+		old; /* filters that the far end may have of an earlier configuration: to be given up */
+	size_t n_old;
 };
 
 /* What a carrier tells its port. */
@@ -51,6 +54,8 @@ struct port_events {
 	/* What publish() numbered `mid` was acknowledged; code is the reason, >= 128 a refusal, whose
 	 * words are `reason`. */
 	void (*acked)(void *port, int mid, int code, const char *reason);
+	/* The far end has number `old` of port_conf.old no more. */
+	void (*unsubscribed)(void *port, size_t old);
 	/* A message came in that cannot be had. */
 	void (*unreadable)(void *port, const char *reason);
 };

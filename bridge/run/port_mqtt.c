@@ -21,6 +21,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 					 .on_down = events->down,
 					 .on_message = events->message,
 					 .on_acked = events->acked,
+					 .on_unsubscribed = events->unsubscribed,
 					 .on_unreadable = events->unreadable };
 	struct session_filter *filters = mem_zalloc((conf->n_filters + 1) * sizeof *filters);
 	struct session_conf session = {
@@ -36,6 +37,8 @@ static void *open_session(void *loop, const struct port_conf *conf,
 		.mqtt = conf->mqtt,
 		.filters = filters,
 		.n_filters = conf->n_filters,
+		.old = (const char *const *)conf->old,
+		.n_old = conf->n_old,
 		.is_clean = conf->is_provisioning,
 	};
 	struct session *s;

@@ -354,6 +354,7 @@ module {
   messages: [
     { kind: "telemetry", topic: "factory/{device}/temp",  read: "temp" },
     { kind: "claim",     topic: "factory/{device}/claim" },
+    { kind: "request",   topic: "factory/{device}/ask/{id}" },
     { kind: "attributes", topic: "factory/{device}/loop", read: "loop" },
     { kind: "command",   topic: "factory/{device}/do",    write: "do", format: "text" }
   ]
@@ -404,10 +405,14 @@ def test_an_error_in_a_mapping_is_a_dead_letter(factory):
     assert_temperature(factory, 22)
 
 
-def test_a_kind_without_counterpart_is_a_dead_letter(factory):
+def test_a_kind_without_counterpart_is_not_heard_but_a_request_is(factory):
     factory.line.publish("factory/l1/claim", {"secret": "s"})
+    factory.line.publish("factory/l1/ask/7", {"name": "time"})
     factory.calque.wait_log(dead_letter("line", "up"))
     assert_temperature(factory, 22)
+    factory.calque.stop()
+    up = factory.calque.counters("line", "up")
+    assert (up["received"], up["dead"]) == (2, 1), up
 
 
 def test_a_mapping_that_loops_costs_one_message(factory):

@@ -139,10 +139,10 @@ def test_a_device_gets_its_credentials_by_handshake(lab, tb, mqtt):
 def test_a_filter_that_the_server_refuses_costs_its_kinds_and_no_more(lab, tb, mqtt):
     """And one granted at QoS 0 costs nothing but a warning. Both are asked for again with the next login."""
     cloud = tb.device("pump-7", token="t1")
-    tb.grants = {"v2/fw/error": 0x87 if mqtt == MQTT5 else 0x80, "v1/devices/me/attributes": 0}
+    tb.grants = {"v1/devices/me/rpc/response/+": 0x87 if mqtt == MQTT5 else 0x80, "v1/devices/me/attributes": 0}
     world = Pump(lab, tb, mqtt=mqtt)
     world.calque.wait_up(LINK, "north")
-    world.calque.wait_log(r"warning subscription-refused .*side=north filter=v2/fw/error kinds=firmware_chunk code=1")
+    world.calque.wait_log(r"warning subscription-refused .*side=north filter=v1/devices/me/rpc/response/\+ kinds=request_reply code=1")
     world.calque.wait_log(r"warning subscription-lowered .*side=north filter=v1/devices/me/attributes kinds=\S*config\S* "
                           r'reason="granted QoS 0, asked for 1: what comes may be lost"')
     world.device.attributes(temp=21.5)
@@ -151,9 +151,9 @@ def test_a_filter_that_the_server_refuses_costs_its_kinds_and_no_more(lab, tb, m
     assert_json(world.device.next("config"), {"rate": 10})
     north = next(s for s in status(world.calque)["links"][0]["sessions"] if s["side"] == "north")
     assert north["state"] == "up"
-    assert re.search("filter=v2/fw/error kinds=firmware_chunk .*; filter=.*config", north["degraded"]) or \
-        re.search("config.*; filter=v2/fw/error kinds=firmware_chunk ", north["degraded"]), north
-    assert "filter=v2/fw/error kinds=firmware_chunk" in Verb(world.calque, "status").out
+    assert re.search("filter=v1/devices/me/rpc/response/[+] kinds=request_reply .*; filter=.*config", north["degraded"]) or \
+        re.search("config.*; filter=v1/devices/me/rpc/response/[+] kinds=request_reply ", north["degraded"]), north
+    assert "filter=v1/devices/me/rpc/response/+ kinds=request_reply" in Verb(world.calque, "status").out
     tb.grants = {}
     mark = world.calque.mark()
     tb.cut()

@@ -29,8 +29,11 @@ static void expect_routes(const enum kind *remap, const char *wanted)
 {
 	struct buf got = { 0 };
 	size_t n;
-	struct route *list = route_list(mapping_dialect(w.mapping[SOUTH]),
-					mapping_dialect(w.mapping[NORTH]), remap, &n);
+	struct route *list =
+		route_list(&(struct wanted){ .side = { mapping_dialect(w.mapping[SOUTH]),
+						       mapping_dialect(w.mapping[NORTH]) },
+					     .remap = remap },
+			   &n);
 
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(&got, "%s ", kind_name(list[i].kind));
@@ -84,15 +87,21 @@ Test(route, a_remapped_kind_joins_the_row_of_the_other)
 			     "config C -\nclaim claim -\n");
 }
 
+static const char *fate(enum kind kind, bool is_heard)
+{
+	return route_fate(&(struct route){ .kind = kind, .is_heard = is_heard });
+}
+
 Test(route, only_who_asks_is_told)
 {
-	cr_expect_str_eq(route_fate(KIND_TELEMETRY), "dead letter");
-	cr_expect_str_eq(route_fate(KIND_LICENSE), "dead letter");
-	cr_expect_str_eq(route_fate(KIND_CONFIG), "dead letter");
+	cr_expect_str_eq(fate(KIND_TELEMETRY, true), "dead letter");
+	cr_expect_str_eq(fate(KIND_LICENSE, true), "dead letter");
+	cr_expect_str_eq(fate(KIND_CONFIG, true), "dead letter");
 	/* An attributes_reply cannot say that it is none. */
-	cr_expect_str_eq(route_fate(KIND_ATTRIBUTES_REQUEST),
+	cr_expect_str_eq(fate(KIND_ATTRIBUTES_REQUEST, true),
 			 "answered from the bridge's own state");
-	cr_expect_str_eq(route_fate(KIND_COMMAND), "dead letter, and an error reply to the asker");
-	cr_expect_str_eq(route_fate(KIND_PROVISION),
+	cr_expect_str_eq(fate(KIND_COMMAND, true), "dead letter, and an error reply to the asker");
+	cr_expect_str_eq(fate(KIND_PROVISION, true),
 			 "dead letter, and an error reply to the asker");
+	cr_expect_str_eq(fate(KIND_FIRMWARE_CHUNK, false), "not subscribed");
 }

@@ -41,6 +41,7 @@ struct client {
 	int to_publish; /* as soon as the session takes it */
 	int brings;	/* publishes so many to d/x when it is up, and visits if held */
 	int ups, downs, refusals, messages, acks;
+	int unsubscribed; /* a bit for each old filter, told once */
 	struct message last;
 	int acked_mid, acked_code;
 	char acked_reason[80];
@@ -366,7 +367,18 @@ static void on_acked(void *ctx, int mid, int code, const char *reason)
 	snprintf(c->acked_reason, sizeof c->acked_reason, "%s", reason);
 }
 
-static const struct session_ops ops = { NULL, on_up, on_down, on_message, on_acked, NULL };
+static void on_unsubscribed(void *ctx, size_t old)
+{
+	struct client *c = ctx;
+
+	c->unsubscribed += 1 << old;
+}
+
+static const struct session_ops ops = { .on_up = on_up,
+					.on_down = on_down,
+					.on_message = on_message,
+					.on_acked = on_acked,
+					.on_unsubscribed = on_unsubscribed };
 static const struct session_filter t_filter[] = { { "t/#", 1, "command,config", NULL } };
 
 /* A configuration for a client that subscribes to t/#. */
@@ -638,6 +650,68 @@ Test(session, finds_its_messages_after_a_while_away)
 	await(&b, &away->ups, 2);
 	expect_log(&b, "present=1");
 	bench_fini(&b);
+}
+
+static struct client *open_publisher(struct bench *b)
+{
+	struct client *c = open_client(b, &(struct session_conf){ .name = "other",
+								  .host = "127.0.0.1",
+								  .port = b->port,
+								  .client_id = "other",
+								  .mqtt = 4 });
+
+	await(b, &c->ups, 1);
+	return c;
+}
+
+/* A broker keeps filters with the session; one that kept nothing has none of them. */
+static void expect_old_filters_end(int mqtt)
+{
+	static const struct session_filter before[] = { { "t/#", 1, "command", NULL },
+							{ "old/#", 1, "config", NULL } };
+	static const char *const old[] = { "old/#", "never" };
+	struct session_conf first, second;
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	first = second = conf_for(&b, "renewed", mqtt);
+	first.filters = before;
+	first.n_filters = 2;
+	second.old = old;
+	second.n_old = 2;
+	c = open_client(&b, &first);
+	await(&b, &c->ups, 1);
+	client_close(c);
+	open_session(c, &second);
+	await(&b, &c->unsubscribed, 3);
+	await(&b, &c->ups, 2);
+	other = open_publisher(&b);
+	publish(other, "old/x", "unheard", 1);
+	publish(other, "t/x", "heard", 1);
+	await(&b, &c->messages, 1);
+	cr_expect_str_eq(c->last.payload, "heard");
+	stop_broker(&b);
+	await(&b, &c->downs, 1);
+	start_broker(&b);
+	await(&b, &c->ups, 3);
+	cr_expect_eq(c->unsubscribed, 3, "told once");
+	second.client_id = "unknown";
+	client_close(c);
+	c->unsubscribed = 0;
+	open_session(c, &second);
+	await(&b, &c->unsubscribed, 3);
+	bench_fini(&b);
+}
+
+Test(session, gives_up_filters_of_an_earlier_configuration_with_3_1_1)
+{
+	expect_old_filters_end(4);
+}
+
+Test(session, gives_up_filters_of_an_earlier_configuration_with_5)
+{
+	expect_old_filters_end(5);
 }
 
 static void expect_refusal(int mqtt, const char *line)

@@ -202,9 +202,98 @@ Test(plan, a_filter_that_another_covers_is_not_subscribed)
 			    "{ kind: 'presence', topic: 'w/{device}', only: 'write' },"
 			    "{ kind: 'config', topic: 'c/{device}' }",
 			    ""),
-		   EMPTY_NORTH);
+		   NORTHERN("",
+			    "{ kind: 'telemetry', topic: 'up/{device}' },"
+			    "{ kind: 'event', topic: 'up/{device}/e' },"
+			    "{ kind: 'raw', topic: 'up/{device}/r' }",
+			    ""));
 	expect_filters(SOUTH, false, "m/+/# bare alias");
 	expect_filters(NORTH, false, "");
+}
+
+#define BARE_SOUTH SOUTHERN("device: 'none',", "{ kind: 'telemetry', topic: 't' }", "")
+
+Test(plan, what_the_other_side_does_not_have_is_not_subscribed)
+{
+	char *kinds;
+
+	world_plan(&w, BARE_SOUTH,
+		   NORTHERN("device: 'none',",
+			    "{ kind: 'config', topic: 'config', read: 'as_it_is' },"
+			    "{ kind: 'license', topic: 'license' },"
+			    "{ kind: 'firmware_chunk_request', topic: 'ask' },"
+			    "{ kind: 'firmware_chunk', topic: 'chunk/{chunk}' },"
+			    "{ kind: 'attributes_reply', topic: 'reply' },"
+			    "{ kind: 'device_change', topic: 'gone' },"
+			    "{ kind: 'command', topic: 'do' },"
+			    "{ kind: 'command_reply', topic: 'done' }",
+			    "def as_it_is: { body: .payload };"));
+	/* Who gives a command is told that there is no such thing; the device table is the bridge's own. */
+	expect_filters(NORTH, false, "gone do");
+	kinds = plan_filter_kinds(w.plan, NORTH, false, "#");
+	cr_expect_str_eq(kinds, "device_change,command");
+	free(kinds);
+}
+
+Test(plan, replies_are_subscribed_where_somebody_asks)
+{
+	world_plan(
+		&w,
+		SOUTHERN("device: 'none',",
+			 "{ kind: 'firmware_chunk_request', topic: 'ask' },"
+			 "{ kind: 'command_reply', topic: 'done' },"
+			 "{ kind: 'license_reply', topic: 'license/done' }",
+			 ""),
+		NORTHERN("device: 'none',",
+			 "{ kind: 'command', topic: 'do' }, { kind: 'license', topic: 'license' },"
+			 "{ kind: 'firmware_chunk', topic: 'chunk' },"
+			 "{ kind: 'request_reply', topic: 'reply' }",
+			 ""));
+	expect_filters(SOUTH, false, "ask done");
+	expect_filters(NORTH, false, "do chunk");
+}
+
+Test(plan, what_the_bridge_itself_makes_use_of_is_subscribed)
+{
+	/* The state of a device, for functions; attributes, for who asks for them; a snapshot, for whom
+	 * the bridge asks. */
+	world_plan(
+		&w,
+		SOUTHERN("device: 'none',",
+			 "{ kind: 'presence', topic: 'online' }, { kind: 'alarm', topic: 'alarm' },"
+			 "{ kind: 'attributes', topic: 'attr' },"
+			 "{ kind: 'attributes_request', topic: 'ask' },"
+			 "{ kind: 'attributes_reply', topic: 'reply' },"
+			 "{ kind: 'config', topic: 'config' },"
+			 "{ kind: 'event', topic: 'event' }",
+			 ""),
+		NORTHERN("device: 'none',",
+			 "{ kind: 'snapshot_request', topic: 'ask', only: 'write' },"
+			 "{ kind: 'attributes_reply', topic: 'reply', only: 'read' }",
+			 ""));
+	expect_filters(SOUTH, false, "online alarm attr ask");
+	expect_filters(NORTH, false, "reply");
+}
+
+Test(plan, a_function_may_give_another_kind_than_its_row)
+{
+	world_plan(&w,
+		   SOUTHERN("device: 'none',",
+			    "{ kind: 'telemetry', topic: 't' }, { kind: 'firmware', topic: 'fw' }",
+			    ""),
+		   NORTHERN("device: 'none',",
+			    "{ kind: 'config', topic: 'both', read: 'both' },"
+			    "{ kind: 'license', topic: 'plain' }",
+			    "def both: { kind: 'firmware', body: .payload };"));
+	expect_filters(NORTH, false, "both");
+}
+
+Test(plan, before_a_through_file_all_is_subscribed)
+{
+	world_through(&w, "t", "module { through: 't', down: 'down' }; def down: .;");
+	world_plan(&w, BARE_SOUTH,
+		   NORTHERN("device: 'none',", "{ kind: 'config', topic: 'config' }", ""));
+	expect_filters(NORTH, false, "config");
 }
 
 Test(plan, a_handshake_is_subscribed_on_its_own_session)
@@ -227,7 +316,10 @@ Test(plan, a_mirror_subscribes_nothing_on_the_north)
 {
 	w.spec.is_mirror = true;
 	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
-		   NORTHERN("", "{ kind: 'command', topic: 'do/{device}' }", ""));
+		   NORTHERN("",
+			    "{ kind: 'telemetry', topic: 't/{device}' },"
+			    "{ kind: 'command', topic: 'do/{device}' }",
+			    ""));
 	expect_filters(SOUTH, false, "t/+");
 	expect_filters(NORTH, false, "");
 }

@@ -36,6 +36,7 @@ static struct carrier {
 	unsigned n_unacked; /* of what came in */
 	struct buf out;	    /* published, not flushed */
 	char shown[200];    /* the filters as a log may have them */
+	char old[200];	    /* those to be given up */
 	struct buf waiting; /* flushed ... */
 	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
@@ -69,6 +70,9 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 	for (size_t i = 0; i < conf->n_filters; i++)
 		snprintf(c->shown + strlen(c->shown), sizeof c->shown - strlen(c->shown), "%s ",
 			 conf->shown[i]);
+	for (size_t i = 0; i < conf->n_old; i++)
+		snprintf(c->old + strlen(c->old), sizeof c->old - strlen(c->old), "%s ",
+			 conf->old[i]);
 	if (conf->is_provisioning)
 		side = "asks";
 	if (strncmp(link, "link ", 5) == 0)

@@ -427,6 +427,45 @@ Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
 
 /* --- a side with several ports */
 
+/* A session at a broker outlives the configuration that made it. */
+static void start_with_north(const char *north)
+{
+	end_link();
+	generation_free(generation);
+	generation = bridge_generation("link", NULL, S_REPORTS, north);
+	start_link();
+	buf_reset(&said);
+}
+
+Test(live_link, filters_of_an_earlier_configuration_are_given_up)
+{
+	start(S_REPORTS, NORTHERN("",
+				  "{ kind: 'space_info', topic: 'a/{device}' },"
+				  "{ kind: 'space_info', topic: 'b/{device}' }",
+				  ""));
+	cr_expect_str_eq(find("north")->old, "");
+	turn("");
+	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
+	cr_expect_str_eq(find("north")->old, "a/+ ");
+	turn("");
+	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
+	cr_expect_str_eq(find("north")->old, "a/+ ", "the broker did not say that it is gone");
+	find("north")->events->unsubscribed(find("north")->port, 0);
+	turn("");
+	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
+	cr_expect_str_eq(find("north")->old, "");
+}
+
+Test(live_link, what_nobody_wants_any_more_is_given_up_by_who_never_noted_it)
+{
+	start(S_REPORTS, NORTHERN("",
+				  "{ kind: 'space_info', topic: 'space/{device}' },"
+				  "{ kind: 'license', topic: 'license/{device}' }",
+				  ""));
+	cr_expect_str_eq(find("north")->shown, "space/+ ");
+	cr_expect_str_eq(find("north")->old, "license/+ ");
+}
+
 static void add_port(enum side side, const char *device)
 {
 	struct session_login login = { 0 };
