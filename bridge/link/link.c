@@ -59,7 +59,8 @@ static unsigned note_order(struct intake *in, const struct task *t)
 		return 0;
 	in->orders = mem_grow(in->orders, in->n_orders, sizeof *in->orders);
 	o = &in->orders[in->n_orders++];
-	*o = (struct order){ mem_strdup(t->job.plain.device), mem_strdup(t->job.plain.id) };
+	*o = (struct order){ mem_strdup(t->job.plain.device), mem_strdup(t->job.plain.id),
+			     t->answered };
 	return in->n_orders;
 }
 

@@ -47,7 +47,7 @@ struct output {
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
-	 * `order`.  INT64_MAX: never. */
+	 * `order`, as to link_delivered() when it is there.  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
 };
@@ -128,6 +128,9 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
  * asked is told of a time-out then, by the pairing. */
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
+/* Before link_done(CARRIED): the order was delivered.  Where nothing will come back, its asker is told so, with the
+ * next link_tick(), which is due then. */
+void link_delivered(struct link *l, const struct intake *origin, unsigned order);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 

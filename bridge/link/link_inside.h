@@ -68,6 +68,8 @@ struct link {
 struct order {
 	char *device;
 	char *far_id;
+	const char *
+		answered; /* the plan's: what to say when it is delivered; NULL: it is replied to */
 };
 
 /* How an intake came to be. */
@@ -233,6 +235,10 @@ const struct pairing *logic_pairing(const struct task *t, const struct canonical
 /* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */
 bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 		      const struct canonical *request, const char *reply_topic, const char *text);
+/* Answer with this body (JSON text), unless the asker wants no reply or cannot be told. */
+void logic_send_answer(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic,
+		       const char *answer);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
 

@@ -69,6 +69,12 @@ static void say(const char *s, size_t n)
 	}
 }
 
+static void delivered(struct intake *origin, unsigned order)
+{
+	link_delivered(l, origin, order);
+	link_done(l, origin, CARRIED, NULL);
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	const struct message *m = &o->message;
@@ -93,7 +99,7 @@ static void on_send(void *ctx, struct output *o)
 	if (holds)
 		held[n_held++] = o->origin;
 	else
-		link_done(l, o->origin, CARRIED, NULL);
+		delivered(o->origin, o->order);
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
@@ -156,6 +162,10 @@ static void check_counters(int line)
 static void expect_at(const char *wanted, int line)
 {
 	executor_run(executor);
+	if (link_next_deadline(l) == 0) { /* something was delivered that nobody replies to */
+		link_tick(l, now_ms);
+		executor_run(executor);
+	}
 	expect_text(buf_str(&said), wanted, "said", line);
 	buf_reset(&said);
 	check_counters(line);
@@ -867,6 +877,43 @@ Test(link, a_command_that_waited_too_long_is_not_answered_twice)
 	expect("= own\n");
 	last_output.order = order;
 	wait_for_south(30000, "= carried\n");
+}
+
+/* A row without an id, and one for those that are only told. */
+#define S_TELLS                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 's/{device}/do', write: 'wd' },"                       \
+		 "{ kind: 'command', topic: 's/{device}/tell', only: 'write', write: 'wt',"        \
+		 "  answered: { status: 'done', message: 'told' } },"                              \
+		 "{ kind: 'command_reply', topic: 's/{device}/did' }",                             \
+		 "def wd: select(.body.name != 'a') | .body;"                                      \
+		 "def wt: select(.body.name == 'a') | .body;")
+
+Test(link, a_command_that_is_never_answered_is_answered_when_it_is_delivered)
+{
+	start(S_TELLS, NORTHERN("", N_ASKS, ASKS));
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000);
+	holds = false;
+	delivered(held[--n_held], last_output.order);
+	cr_expect_leq(link_next_deadline(l), now_ms);
+	expect("= carried\nnorth n/d/did {'id':7,'status':'done','message':'told',"
+	       "'asked':7}\n= own\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
+Test(link, a_command_that_is_never_answered_and_got_too_old_is_not_called_done)
+{
+	start(S_TELLS, NORTHERN("", N_ASKS, ASKS));
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	wait_for_south(30000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	holds = true;
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	wait_for_south(60000, "= expired\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
 }
 
 Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)

@@ -236,6 +236,30 @@ Test(live_link, a_command_that_waits_too_long_is_answered)
 	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
 }
 
+Test(live_link, a_command_that_nobody_replies_to_is_done_when_the_broker_has_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'command', topic: 's/{device}/do', answered: { status: 'done' } },"
+		       "{ kind: 'command_reply', topic: 's/{device}/did' }",
+		       ""),
+	      N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	now_ms += 5000;
+	comes("south");
+	turn("south s/d/do {'name':'x'}\n");
+	takes("south");
+	turn("north n/d/did/7 {'status':'done'}\n");
+	goes("south");
+	sends("north", "n/d/do/8", "{'name':'x'}");
+	turn("north acks 1\n");
+	now_ms += 30000;
+	turn("north n/d/did/8 {'status':'error','message':'timeout'}\n");
+	comes("south");
+	turn("");
+}
+
 #define S_ASKS_3 S_ASKS_BY("")
 #define S_ASKS_5 S_ASKS_BY("mqtt: 5,")
 #define S_ASKS_BY(keys)                                                                            \
