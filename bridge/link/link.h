@@ -50,6 +50,9 @@ struct output {
 	 * `order`, as to link_delivered() when it is there.  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
+	const char *
+		far_id; /* by which, with its device, its sender is found again (link_resend()); NULL:
+			     * nobody waits.  The origin's */
 };
 
 struct verdict {
@@ -115,8 +118,8 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 /* An earlier run received it (then) and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, const struct arrival *a);
 /* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
- * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane` and `message`
- * are used; messages and devices are taken.  With none it is settled at once. */
+ * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane`, `message`,
+ * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  With none it is settled at once. */
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */

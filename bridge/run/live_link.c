@@ -184,8 +184,12 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 	for (size_t i = 0; i < n; i++) {
 		out[i] = (struct output){ .to = outputs[i].to,
 					  .lane = outputs[i].lane,
-					  .message = outputs[i].message };
+					  .message = outputs[i].message,
+					  .device = outputs[i].device,
+					  .expires_ms = outputs[i].expires_ms,
+					  .far_id = outputs[i].far_id };
 		outputs[i].message = (struct message){ 0 };
+		outputs[i].device = NULL;
 	}
 	if (entry->is_decided)
 		link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);

@@ -925,21 +925,52 @@ Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
 }
 
+/* What an earlier run decided is sent again; `wanted` then. */
+static void resend_one_at(enum side from, struct output out, int64_t age_ms, const char *wanted,
+			  int line)
+{
+	link_resend(l, from, false, now_ms - age_ms, &out, 1, NULL);
+	expect_at(wanted, line);
+}
+#define resend_one(from, out, age_ms, wanted) resend_one_at(from, out, age_ms, wanted, __LINE__)
+
+/* As an earlier version stored it, without a word of who waits. */
 Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
 {
-	struct output out = { .to = SOUTH };
-
 	start_asks();
 	holds = true;
-	out.message = make("s/d/do", "{'id':1,'do':'a'}");
-	link_resend(l, NORTH, false, now_ms - 50000, &out, 1, NULL);
-	expect("south s/d/do {'id':1,'do':'a'}\n");
+	resend_one(NORTH,
+		   ((struct output){ .to = SOUTH, .message = make("s/d/do", "{'id':1,'do':'a'}") }),
+		   50000, "south s/d/do {'id':1,'do':'a'}\n");
 	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
 	wait_for_south(10000, "= expired\n");
-	out = (struct output){ .to = NORTH, .message = make("n/d/did", "{}") };
-	link_resend(l, SOUTH, false, now_ms - 50000, &out, 1, NULL);
-	expect("north n/d/did {}\n= carried\n");
+	resend_one(SOUTH, ((struct output){ .to = NORTH, .message = make("n/d/did", "{}") }), 50000,
+		   "north n/d/did {}\n= carried\n");
 	cr_expect_eq(last_output.expires_ms, INT64_MAX);
+}
+
+static struct output stored_command(int64_t expires_ms)
+{
+	return (struct output){ .to = SOUTH,
+				.message = make("s/d/do", "{'id':1,'do':'a'}"),
+				.device = mem_strdup("d"),
+				.expires_ms = expires_ms,
+				.far_id = "1" };
+}
+
+Test(link, who_waits_for_a_command_is_found_again_after_a_restart)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	restart();
+	holds = true;
+	resend_one(NORTH, stored_command(now_ms + 30000), 0, "south s/d/do {'id':1,'do':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000, "not when command_max_age is over");
+	wait_for_south(30000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	holds = true;
+	resend_one(NORTH, stored_command(now_ms - 1), 40000, "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(0, "= carried\n"); /* which was told so before */
 }
 
 Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)

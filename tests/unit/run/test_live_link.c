@@ -260,6 +260,24 @@ Test(live_link, a_command_that_nobody_replies_to_is_done_when_the_broker_has_it)
 	turn("");
 }
 
+Test(live_link, a_command_whose_sender_was_told_of_a_time_out_is_not_sent_after_a_restart_either)
+{
+	start(S_ASKS, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	restart();
+	goes("south");
+	now_ms += 29000;
+	turn("");
+	now_ms += 1000;
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"timeout\"}\n");
+	comes("south");
+	turn("");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+}
+
 #define S_ASKS_3 S_ASKS_BY("")
 #define S_ASKS_5 S_ASKS_BY("mqtt: 5,")
 #define S_ASKS_BY(keys)                                                                            \
