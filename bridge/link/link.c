@@ -167,7 +167,7 @@ void link_begin_step(struct link *l, int64_t now_ms)
 
 void link_task_begin(struct task *t)
 {
-	link_begin_step(t->link, t->intake->at_ms);
+	link_begin_step(t->link, t->intake->since_ms);
 }
 
 /* Jobs that are done elsewhere are done with a device table of their own. */

@@ -31,6 +31,8 @@ struct arrival {
 			     * any device's, topic and payload say whose it is */
 	const struct message *message;
 	int64_t at_ms;
+	/* From when on its time counts, if not from `at_ms`: it was a dead letter meanwhile; else 0. */
+	int64_t since_ms;
 	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
 };
 

@@ -112,6 +112,7 @@ struct intake {
 	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
+	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
 	TAILQ_ENTRY(intake) member; /* of a decision: DECIDING or WAITING */
@@ -191,7 +192,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	       const struct task *t);
 /* A job for `in`, which it holds until link_task_end(). */
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
-/* A completion of `t` begins: the time is that of its message. */
+/* A completion of `t` begins: the time is that of its message, or of when that was tried again. */
 void link_task_begin(struct task *t);
 void link_task_end(struct task *t); /* and ends; `t` is freed */
 /* Tell a job what is known of the device.  True if it was told otherwise before. */

@@ -195,11 +195,14 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 static int64_t expiry(const struct task *t, const struct canonical *p)
 {
 	double ts = p->ts ? strtod(p->ts, NULL) : 0;
-	int64_t born_ms = t->intake->at_ms;
+	const struct intake *in = t->intake;
+	int64_t born_ms = in->since_ms;
+	bool is_tried_again =
+		in->since_ms > in->at_ms; /* somebody wants it now, whatever its time */
 
 	if (p->kind != KIND_COMMAND)
 		return 0;
-	if (p->ts &&
+	if (p->ts && !is_tried_again &&
 	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
 		born_ms = ts > 0 ? (int64_t)ts : 0;
 	return born_ms + t->link->plan->command_max_age_ms;

@@ -1085,6 +1085,36 @@ Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 1);
 }
 
+/* It died, and is tried again after so long. */
+static void try_again_at(const char *topic, const char *payload, int64_t after_ms,
+			 const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive_again(l, &(struct arrival){ .from = NORTH,
+						 .message = &m,
+						 .at_ms = now_ms - after_ms,
+						 .since_ms = now_ms });
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define try_again(topic, payload, after_ms, wanted)                                                \
+	try_again_at(topic, payload, after_ms, wanted, __LINE__)
+
+Test(link, the_age_of_a_command_that_is_tried_again_counts_from_then)
+{
+	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
+	try_again("n/d/do", "{'do':'a'}", 3600000, "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	try_again("n/d/do", "{'do':'a','at':1600000000000}", 3600000,
+		  "south s/d/do {'id':2,'do':'a'}\n= carried\n"); /* as old as its sender says */
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	try_again("n/d/do", "{'id':7,'do':'a'}", 3600000,
+		  "south s/d/do {'id':3,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000, "its sender waits anew");
+	try_again("n/d/do", "{'do':'a','at':1600000000000}", 0, "= expired\n"); /* a restart only */
+}
+
 /* --- with jobs that are done elsewhere ----------------------------------------------------- */
 
 static struct job *taken[8];

@@ -287,6 +287,19 @@ Test(live_link, a_command_whose_sender_was_told_of_a_time_out_is_not_sent_after_
 		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' }",                        \
 		 "")
 
+Test(live_link, a_dead_command_that_is_tried_again_is_sent)
+{
+	struct message m = { .topic = mem_strdup("n/d/do/7"), .qos = 1 };
+
+	message_set_payload(&m, "{\"name\":\"x\"}", 12);
+	start(S_ASKS_3, N_ASKS);
+	live_link_retry(live, NORTH, &m, now_ms - 3600000);
+	turn("south s/d/do/1 {'name':'x'}\n");
+	restart();
+	turn("south s/d/do/1 {'name':'x'}\n"); /* that it was tried again is not forgotten */
+	message_fini(&m);
+}
+
 /* What the sender is told of a time-out must not wait in a broker for the device to come back. */
 Test(live_link, a_broker_is_told_how_long_a_command_is_good)
 {
