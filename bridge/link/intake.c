@@ -68,6 +68,7 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 		.raw = raw,
 		.kind = KIND_NONE,
 		.at_ms = l->now_ms,
+		.since_ms = l->now_ms,
 		.refs = 1,
 	};
 	refs_hold(in->plan->users);

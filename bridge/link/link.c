@@ -51,17 +51,17 @@ static void send_output(struct link *l, struct intake *in, struct output *o)
 		link_hand_out(l, in, o);
 }
 
-/* The number by which link_expire() finds the sender of this command; 0: it waits for nothing. */
-static unsigned note_order(struct intake *in, const struct task *t)
+/* `out` is a command whose sender waits: by the number it gets it is found. */
+static void note_order(struct intake *in, struct output *out, const char *device,
+		       const char *far_id, const char *answered)
 {
 	struct order *o;
 
-	if (!t->waits || !t->job.plain.id)
-		return 0;
 	in->orders = mem_grow(in->orders, in->n_orders, sizeof *in->orders);
 	o = &in->orders[in->n_orders++];
-	*o = (struct order){ mem_strdup(t->job.plain.device), mem_strdup(t->job.plain.id) };
-	return in->n_orders;
+	*o = (struct order){ mem_strdup(device), mem_strdup(far_id), answered };
+	out->order = in->n_orders;
+	out->far_id = o->far_id;
 }
 
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
@@ -78,7 +78,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 
 	if (t && t->expires_ms) {
 		o.expires_ms = t->expires_ms;
-		o.order = note_order(in, t);
+		if (t->waits)
+			note_order(in, &o, t->job.plain.device, t->job.plain.id, t->answered);
 	}
 	if (to == SOUTH)
 		logic_note_carried(l, item);
@@ -89,10 +90,20 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	send_output(l, in, &o);
 }
 
-/* What an earlier run stored does not say whether it is a command; its topic does. */
-static bool is_command(const struct link *l, const struct output *o)
+/* Of a command, when it is too old and who waits for it; what an earlier version stored tells only by its
+ * topic that it is one. */
+static void take_order_up(struct link *l, struct intake *in, struct output *o)
 {
-	return o->to == SOUTH && plan_writer_on(l->plan, SOUTH, KIND_COMMAND, o->message.topic);
+	const struct row *row =
+		o->to == SOUTH ? plan_writer_on(l->plan, SOUTH, KIND_COMMAND, o->message.topic)
+			       : NULL;
+
+	if (o->expires_ms == 0)
+		o->expires_ms = row ? in->at_ms + l->plan->command_max_age_ms : INT64_MAX;
+	if (o->far_id && o->device)
+		note_order(in, o, o->device, o->far_id, row ? row->answered : NULL);
+	else
+		o->far_id = NULL;
 }
 
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
@@ -105,9 +116,7 @@ void link_resend(struct link *l, enum side from, bool is_own, int64_t received_m
 			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
 	in->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++) {
-		outputs[i].expires_ms = INT64_MAX;
-		if (is_command(l, &outputs[i]))
-			outputs[i].expires_ms = received_ms + l->plan->command_max_age_ms;
+		take_order_up(l, in, &outputs[i]);
 		send_output(l, in, &outputs[i]);
 	}
 	link_release(l, in);
@@ -159,7 +168,7 @@ void link_begin_step(struct link *l, int64_t now_ms)
 
 void link_task_begin(struct task *t)
 {
-	link_begin_step(t->link, t->intake->at_ms);
+	link_begin_step(t->link, t->intake->since_ms);
 }
 
 /* Jobs that are done elsewhere are done with a device table of their own. */

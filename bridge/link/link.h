@@ -31,6 +31,8 @@ struct arrival {
 			     * any device's, topic and payload say whose it is */
 	const struct message *message;
 	int64_t at_ms;
+	/* From when on its time counts, if not from `at_ms`: it was a dead letter meanwhile; else 0. */
+	int64_t since_ms;
 	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
 };
 
@@ -47,9 +49,12 @@ struct output {
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
-	 * `order`.  INT64_MAX: never. */
+	 * `order`, as to link_delivered() when it is there.  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
+	const char *
+		far_id; /* by which, with its device, its sender is found again (link_resend()); NULL:
+			     * nobody waits.  The origin's */
 };
 
 struct verdict {
@@ -115,8 +120,8 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 /* An earlier run received it (then) and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, const struct arrival *a);
 /* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
- * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane` and `message`
- * are used; messages and devices are taken.  With none it is settled at once. */
+ * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane`, `message`,
+ * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  With none it is settled at once. */
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
@@ -128,6 +133,9 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
  * asked is told of a time-out then, by the pairing. */
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
+/* Before link_done(CARRIED): the order was delivered.  Where nothing will come back, its asker is told so, with the
+ * next link_tick(), which is due then. */
+void link_delivered(struct link *l, const struct intake *origin, unsigned order);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 

@@ -70,6 +70,8 @@ struct link {
 struct order {
 	char *device;
 	char *far_id;
+	const char *
+		answered; /* the plan's: what to say when it is delivered; NULL: it is replied to */
 };
 
 /* How an intake came to be. */
@@ -112,6 +114,7 @@ struct intake {
 	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
+	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
 	TAILQ_ENTRY(intake) member; /* of a decision: DECIDING or WAITING */
@@ -191,7 +194,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	       const struct task *t);
 /* A job for `in`, which it holds until link_task_end(). */
 struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
-/* A completion of `t` begins: the time is that of its message. */
+/* A completion of `t` begins: the time is that of its message, or of when that was tried again. */
 void link_task_begin(struct task *t);
 void link_task_end(struct task *t); /* and ends; `t` is freed */
 /* Tell a job what is known of the device.  True if it was told otherwise before. */
@@ -235,6 +238,10 @@ const struct pairing *logic_pairing(const struct task *t, const struct canonical
 /* Tell the asker that there will be no reply.  False: it does not want one, or cannot be told. */
 bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 		      const struct canonical *request, const char *reply_topic, const char *text);
+/* Answer with this body (JSON text), unless the asker wants no reply or cannot be told. */
+void logic_send_answer(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic,
+		       const char *answer);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
 

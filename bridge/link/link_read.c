@@ -239,7 +239,7 @@ static void submit_read(struct link *l, struct intake *in, enum side from, size_
 	t->job.message = &in->message;
 	t->job.device = in->device;
 	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
-	t->job.at_ms = l->now_ms;
+	t->job.at_ms = in->at_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
 	if (is_fit_to_answer(in->message.response_topic))
@@ -432,6 +432,8 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), m, a->tag, origin);
+	if (a->since_ms > a->at_ms)
+		in->since_ms = a->since_ms;
 	in->device = mem_strdup(a->device);
 	reason = sort_out(l, a->from, m, origin == ORIGIN_RECEIVED, &match);
 	if (reason == CARRIED)

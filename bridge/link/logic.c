@@ -141,9 +141,8 @@ static const char *why_not_written(size_t n_refused)
 	return n_refused ? "it cannot be carried to the other platform" : "the mapping filtered it";
 }
 
-/* A request that the far platform never answers has an answer in the mapping. */
-static void send_answer(struct task *t, const struct canonical *request, const char *reply_topic,
-			const char *answer)
+void logic_send_answer(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic, const char *answer)
 {
 	struct canonical reply = {
 		.kind = kind_table[request->kind].reply,
@@ -153,24 +152,26 @@ static void send_answer(struct task *t, const struct canonical *request, const c
 		.body_len = strlen(answer),
 	};
 
-	if (wants_reply(t->link, t->caller, request, reply_topic))
-		link_write_reply(t->link, t->intake, t->caller, &reply, request, reply_topic);
+	if (wants_reply(l, caller, request, reply_topic))
+		link_write_reply(l, in, caller, &reply, request, reply_topic);
 }
 
-/* A request was written, or could not be: then its asker is told at once. */
+/* A request was written, or could not be: then its asker is told at once.  So is one whom the far platform
+ * never answers, but not of a command: it may yet get too old, so its answer waits until it is delivered. */
 static void after_request(struct task *t, size_t n_sent, size_t n_refused)
 {
 	struct link *l = t->link;
 	const struct canonical *far = &t->job.plain;
 	const struct pairing *pairing;
 
-	if (n_sent > 0 && !t->answered)
+	if (n_sent > 0 && (!t->answered || t->waits))
 		return;
 	pairing = pairings_find(l->pairings, far->device, far->kind, t->caller, far->id);
 	if (!pairing)
 		return;
 	if (n_sent > 0)
-		send_answer(t, &pairing->request, pairing->reply_topic, t->answered);
+		logic_send_answer(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
+				  t->answered);
 	else
 		logic_send_error(l, t->intake, t->caller, &pairing->request, pairing->reply_topic,
 				 why_not_written(n_refused));
@@ -183,7 +184,8 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 	const struct row *row = plan_writer(t->link->plan, t->job.side, request->kind);
 
 	if (n_sent > 0)
-		send_answer(t, request, t->answer_topic, row->answered);
+		logic_send_answer(t->link, t->intake, t->caller, request, t->answer_topic,
+				  row->answered);
 	else
 		logic_send_error(t->link, t->intake, t->caller, request, t->answer_topic,
 				 why_not_written(n_refused));
@@ -193,11 +195,14 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 static int64_t expiry(const struct task *t, const struct canonical *p)
 {
 	double ts = p->ts ? strtod(p->ts, NULL) : 0;
-	int64_t born_ms = t->intake->at_ms;
+	const struct intake *in = t->intake;
+	int64_t born_ms = in->since_ms;
+	bool is_tried_again =
+		in->since_ms > in->at_ms; /* somebody wants it now, whatever its time */
 
 	if (p->kind != KIND_COMMAND)
 		return 0;
-	if (p->ts &&
+	if (p->ts && !is_tried_again &&
 	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
 		born_ms = ts > 0 ? (int64_t)ts : 0;
 	return born_ms + t->link->plan->command_max_age_ms;
@@ -237,7 +242,7 @@ static void open_pairing(struct task *t, const struct canonical *p, const struct
 					 .plain = &far,
 					 .after = after_request,
 					 .caller = source(t),
-					 .waits = waits,
+					 .waits = waits && expires_ms,
 					 .expires_ms = expires_ms });
 }
 
@@ -256,14 +261,13 @@ static void on_request(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, source(t), p, answer_topic,
 				 "the other platform has no such request");
-	} else if (row->answered) {
+	} else if (row->answered && p->kind != KIND_COMMAND) {
 		link_write(l, t->intake,
 			   &(struct link_write){ .to = to,
 						 .plain = p,
 						 .after = after_answered,
 						 .caller = source(t),
-						 .answer_topic = answer_topic,
-						 .expires_ms = expiry(t, p) });
+						 .answer_topic = answer_topic });
 	} else {
 		open_pairing(t, p, row, answer_topic);
 	}

@@ -154,7 +154,10 @@ static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
 	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
 
-	logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	if (p->answer)
+		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
+	else
+		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
 	pairings_close(l->pairings, p, &l->changes);
 	link_release(l, in);
 }
@@ -167,11 +170,29 @@ static void expire_pairings(struct link *l)
 		give_up(l, p, "timeout");
 }
 
+static const struct pairing *find_order(const struct link *l, const struct order *o)
+{
+	return o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
+}
+
+static const struct order *get_order(const struct intake *in, unsigned order)
+{
+	return order ? &in->orders[order - 1] : NULL;
+}
+
+void link_delivered(struct link *l, const struct intake *origin, unsigned order)
+{
+	const struct order *o = get_order(origin, order);
+	const struct pairing *p = find_order(l, o);
+
+	if (p && o->answered)
+		pairings_end(l->pairings, p, o->answered);
+}
+
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
 {
-	const struct order *o = order ? &origin->orders[order - 1] : NULL;
-	const struct pairing *p =
-		o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
+	const struct order *o = get_order(origin, order);
+	const struct pairing *p = find_order(l, o);
 
 	link_begin_step(l, now_ms);
 	strand_begin(l->strand);

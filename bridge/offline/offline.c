@@ -36,6 +36,7 @@ static void on_send(void *ctx, struct output *out)
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
 	free(out->device);
+	link_delivered(o->link, out->origin, out->order);
 	link_done(o->link, out->origin, CARRIED, NULL);
 }
 
@@ -120,6 +121,11 @@ static const struct offline_step *finish_step(struct offline *o)
 	struct changes c = { 0 };
 
 	executor_run(o->executor);
+	if (link_next_deadline(o->link) <=
+	    o->now_ms) { /* what was delivered at once has its answer */
+		link_tick(o->link, o->now_ms);
+		executor_run(o->executor);
+	}
 	link_take_changes(o->link, 0, &c);
 	link_durable(o->link, 0);
 	changes_fini(&c); /* kept in memory only */

@@ -184,8 +184,12 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 	for (size_t i = 0; i < n; i++) {
 		out[i] = (struct output){ .to = outputs[i].to,
 					  .lane = outputs[i].lane,
-					  .message = outputs[i].message };
+					  .message = outputs[i].message,
+					  .device = outputs[i].device,
+					  .expires_ms = outputs[i].expires_ms,
+					  .far_id = outputs[i].far_id };
 		outputs[i].message = (struct message){ 0 };
+		outputs[i].device = NULL;
 	}
 	if (entry->is_decided)
 		link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
@@ -193,6 +197,7 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 		link_receive_again(live->link, &(struct arrival){ .from = entry->from,
 								  .message = &entry->message,
 								  .at_ms = entry->received_ms,
+								  .since_ms = entry->since_ms,
 								  .tag = r });
 	free(out);
 }
@@ -240,12 +245,14 @@ bool live_link_has_room(const struct live_link *live, enum side from)
 void live_link_retry(struct live_link *live, enum side from, const struct message *m,
 		     int64_t received_ms)
 {
-	struct record *r = journal_live_accept(live->records, from, m, received_ms,
-					       loop_now_ms(live->parts->loop));
+	int64_t now_ms = loop_now_ms(live->parts->loop);
+	struct record *r = journal_live_accept(live->records, from, m, received_ms, now_ms);
 
-	link_receive_again(
-		live->link,
-		&(struct arrival){ .from = from, .message = m, .at_ms = received_ms, .tag = r });
+	link_receive_again(live->link, &(struct arrival){ .from = from,
+							  .message = m,
+							  .at_ms = received_ms,
+							  .since_ms = now_ms,
+							  .tag = r });
 }
 
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after)

@@ -14,6 +14,7 @@
 #include "store/db.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
+#include "store/journal.h"
 #include "store/journal_live.h"
 
 void live_link_ask(struct port *p)
@@ -45,7 +46,12 @@ static void note_output(struct live_link *live, const struct output *o, const st
 		link_set_tag(o->origin, r);
 	}
 	if (r && o->is_kept)
-		record_output(r, o->to, o->lane, &parcel->message);
+		record_output(r, &(struct journal_output){ .to = o->to,
+							   .lane = o->lane,
+							   .message = parcel->message,
+							   .device = parcel->device,
+							   .far_id = (char *)o->far_id,
+							   .expires_ms = o->expires_ms });
 }
 
 /* A broker of MQTT 5 is told for how many whole seconds a message is good: in the last one before its

@@ -262,6 +262,8 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 			  const char *text)
 {
 	link_acked(p->live->link, p->side, parcel->echo, now(p));
+	if (reason == CARRIED)
+		link_delivered(p->live->link, parcel->origin, parcel->order);
 	link_done(p->live->link, parcel->origin, reason, text);
 	parcel_fini(parcel);
 }

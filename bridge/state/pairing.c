@@ -288,6 +288,15 @@ void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadli
 	put_row(it, out);
 }
 
+void pairings_end(struct pairings *t, const struct pairing *p, const char *answer)
+{
+	struct entry *it = (struct entry *)p;
+
+	it->pairing.answer = answer;
+	it->pairing.deadline_ms = 0;
+	heap_settle(t, t->by_key.n, it->at, it);
+}
+
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out)
 {
 	struct entry *it = (struct entry *)p;

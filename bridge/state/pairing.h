@@ -26,6 +26,7 @@ struct pairing {
 	char *far_id;		  /* JSON text */
 	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
 	int64_t deadline_ms;
+	const char *answer; /* JSON text, for the asker, in place of a time-out: pairings_end() */
 };
 
 struct pairings *pairings_new(void);
@@ -49,6 +50,9 @@ const struct pairing *pairings_find(const struct pairings *t, const char *device
 /* A reply that is not final came: give the next one as long again. */
 void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadline_ms,
 		     struct changes *out);
+/* Nothing more will come for it: its deadline is now, and its asker gets `answer` (borrowed, for as long as
+ * the pairing lives) then.  That is not kept: after a crash it is open as before. */
+void pairings_end(struct pairings *t, const struct pairing *p, const char *answer);
 /* Close it; `p` is gone afterwards. */
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out);
 

@@ -44,12 +44,17 @@ enum column { SEQ, LINK, SIDE, N, IS_OWN, RECEIVED, SIZE, CONTENT, SETTLED };
  * and outputs are a series of
  *   4 bytes  length of what follows
  *   1        side
- *   1        lane
+ *   1        lane, with OUTPUT_MORE
+ *   8        not to be sent from then on, ms
+ *   4, *     length of the device, and it; none: length 0
+ *   4, *     length of the far id, and it; none: length 0
  *   *        the message
+ * Without OUTPUT_MORE, from before version 6, the message follows at once.
  * Numbers have their lowest byte first. */
 #define LENGTH_BYTES  4
 #define MESSAGE_BYTES 10
 #define OUTPUT_BYTES  2
+#define OUTPUT_MORE   0x80
 
 static void put_number(uint8_t *to, uint64_t value, unsigned n)
 {
@@ -66,12 +71,18 @@ static uint64_t get_number(const uint8_t *from, unsigned n)
 	return value;
 }
 
-static void put_part(struct buf *out, const uint8_t *head, size_t n, const struct message *m)
+/* A part begins; returns where, for end_part(). */
+static size_t begin_part(struct buf *out, const uint8_t *head, size_t n)
 {
 	size_t at = out->len;
 
 	buf_append(out, "\0\0\0", LENGTH_BYTES);
 	buf_append(out, head, n);
+	return at;
+}
+
+static void end_part(struct buf *out, size_t at, const struct message *m)
+{
 	message_codec_put(m, out);
 	put_number((uint8_t *)out->data + at, out->len - at - LENGTH_BYTES, LENGTH_BYTES);
 }
@@ -83,12 +94,78 @@ void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
 
 	put_number(head, index, 2);
 	put_number(head + 2, (uint64_t)received_ms, 8);
-	put_part(batch, head, sizeof head, m);
+	end_part(batch, begin_part(batch, head, sizeof head), m);
 }
 
-void journal_put_output(struct buf *outputs, enum side to, enum lane lane, const struct message *m)
+static void put_text(struct buf *out, const char *text)
 {
-	put_part(outputs, (const uint8_t[]){ (uint8_t)to, (uint8_t)lane }, OUTPUT_BYTES, m);
+	size_t len = text ? strlen(text) : 0;
+	uint8_t head[LENGTH_BYTES];
+
+	put_number(head, len, LENGTH_BYTES);
+	buf_append(out, head, LENGTH_BYTES);
+	buf_append(out, text ? text : "", len);
+}
+
+void journal_put_output(struct buf *outputs, const struct journal_output *o)
+{
+	uint8_t head[OUTPUT_BYTES + 8] = { (uint8_t)o->to, (uint8_t)(o->lane | OUTPUT_MORE) };
+	size_t at;
+
+	put_number(head + OUTPUT_BYTES, (uint64_t)o->expires_ms, 8);
+	at = begin_part(outputs, head, sizeof head);
+	put_text(outputs, o->device);
+	put_text(outputs, o->far_id);
+	end_part(outputs, at, &o->message);
+}
+
+void journal_output_fini(struct journal_output *o)
+{
+	message_fini(&o->message);
+	free(o->device);
+	free(o->far_id);
+	*o = (struct journal_output){ 0 };
+}
+
+/* A number of `n` bytes, or a text, at *p, and step over it.  False: it goes beyond `end`. */
+static bool take_number(const uint8_t **p, const uint8_t *end, unsigned n, uint64_t *out)
+{
+	if ((size_t)(end - *p) < n)
+		return false;
+	*out = get_number(*p, n);
+	*p += n;
+	return true;
+}
+
+static bool take_text(const uint8_t **p, const uint8_t *end, char **out)
+{
+	uint64_t len;
+
+	if (!take_number(p, end, LENGTH_BYTES, &len) || (size_t)(end - *p) < len)
+		return false;
+	*out = len ? mem_strndup((const char *)*p, len) : NULL;
+	*p += len;
+	return true;
+}
+
+/* The output that is a part of `n` bytes; the caller ends it.  False: it is none, and there is nothing to end. */
+static bool get_output(const uint8_t *part, size_t n, struct journal_output *o)
+{
+	const uint8_t *p = part + OUTPUT_BYTES, *end = part + n;
+	bool has_more = part[1] & OUTPUT_MORE;
+	uint64_t expires = 0;
+	bool ok;
+
+	*o = (struct journal_output){ .to = (enum side)part[0],
+				      .lane = (enum lane)(part[1] & ~OUTPUT_MORE) };
+	ok = o->to < SIDES && o->lane < LANES &&
+	     (!has_more || (take_number(&p, end, 8, &expires) && take_text(&p, end, &o->device) &&
+			    take_text(&p, end, &o->far_id))) &&
+	     message_codec_get(p, (size_t)(end - p), &o->message);
+	o->expires_ms = (int64_t)expires;
+	if (!ok)
+		journal_output_fini(o);
+	return ok;
 }
 
 /* The part at *at, without its length, and step over it.  False: there is no whole one with a head
@@ -347,24 +424,38 @@ static void note_unread(struct load *l, const struct journal_row *row, bool was_
 	l->unread[l->n_unread++] = (struct unread){ (int64_t)row->seq, mem_strdup(why->text) };
 }
 
+static bool is_message(const uint8_t *p, size_t n)
+{
+	struct message m;
+	bool ok = message_codec_get(p, n, &m);
+
+	message_fini(&m);
+	return ok;
+}
+
+static bool is_output(const uint8_t *part, size_t n)
+{
+	struct journal_output o;
+	bool ok = get_output(part, n, &o);
+
+	journal_output_fini(&o);
+	return ok;
+}
+
 /* Can all parts of what `c` stands on be read?  Asked before the first is handed out, since a row is
  * set aside as a whole. */
 static bool check_parts(struct cursor *c, struct err *e)
 {
 	size_t head = c->row.n ? MESSAGE_BYTES : OUTPUT_BYTES, at = 0, n;
 	const uint8_t *part;
-	struct message m;
 
 	while (at < c->content.len) {
 		if (!next_part(&c->content, &at, head, &part, &n))
 			return fail_row(&c->row, "cut short", e);
 		if (c->row.n && get_number(part, 2) >= c->row.n)
 			return fail_row(&c->row, "index", e);
-		if (!c->row.n && (part[0] >= SIDES || part[1] >= LANES))
-			return fail_row(&c->row, "side or lane", e);
-		if (!message_codec_get(part + head, n - head, &m))
+		if (!(c->row.n ? is_message(part + head, n - head) : is_output(part, n)))
 			return fail_row(&c->row, "not a message that this calque can read", e);
-		message_fini(&m);
 	}
 	return true;
 }
@@ -442,7 +533,7 @@ static bool next_message(struct load *l, struct err *e)
 static void drop_outputs(struct load *l)
 {
 	for (size_t i = 0; i < l->n_outputs; i++)
-		message_fini(&l->outputs[i].message);
+		journal_output_fini(&l->outputs[i]);
 	free(l->outputs);
 	l->outputs = NULL;
 	l->n_outputs = 0;
@@ -451,15 +542,13 @@ static void drop_outputs(struct load *l)
 static void read_outputs(struct load *l)
 {
 	struct cursor *c = &l->decided;
+	struct journal_output o;
 	const uint8_t *part;
-	struct message m;
 	size_t n;
 
-	while (next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) &&
-	       message_codec_get(part + OUTPUT_BYTES, n - OUTPUT_BYTES, &m)) {
+	while (next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) && get_output(part, n, &o)) {
 		l->outputs = mem_grow(l->outputs, l->n_outputs, sizeof *l->outputs);
-		l->outputs[l->n_outputs++] =
-			(struct journal_output){ (enum side)part[0], (enum lane)part[1], m };
+		l->outputs[l->n_outputs++] = o;
 	}
 }
 

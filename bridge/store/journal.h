@@ -62,7 +62,11 @@ struct journal_output {
 	enum side to;
 	enum lane lane;
 	struct message message;
+	char *device; /* whose it is; NULL: not noted */
+	char *far_id; /* of a command whose sender waits, by which it is found; NULL: of none */
+	int64_t expires_ms; /* not to be sent from then on; INT64_MAX: always to be sent; 0: not noted */
 };
+void journal_output_fini(struct journal_output *o);
 
 struct journal_entry {
 	uint64_t seq;
@@ -82,7 +86,7 @@ struct journal_entry {
 /* Append message number `index` of a batch; growing. */
 void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
 			 const struct message *m);
-void journal_put_output(struct buf *outputs, enum side to, enum lane lane, const struct message *m);
+void journal_put_output(struct buf *outputs, const struct journal_output *o);
 /* Drop the settled messages out of a batch. */
 void journal_drop(struct buf *batch, const struct journal_bits *settled);
 
@@ -111,7 +115,7 @@ struct journal_reader {
 	/* A row is there (of a batch, with what is settled of it): false: leave it alone. */
 	bool (*wants)(void *ctx, const struct journal_row *row, const struct journal_bits *settled);
 	/* An entry that is not settled, with its outputs if it is decided; it may take the messages
-	 * (and leave them empty), but not write. */
+	 * and texts (and leave them empty), but not write. */
 	bool (*take)(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
 		     size_t n, struct err *e);
 	/* A row cannot be read: it is set aside (store/aside.h), and nothing of it was or will be

@@ -409,10 +409,10 @@ int64_t record_since_ms(const struct record *r)
 	return r->since_ms;
 }
 
-void record_output(struct record *r, enum side to, enum lane lane, const struct message *m)
+void record_output(struct record *r, const struct journal_output *o)
 {
 	if (r->state < IN_FLIGHT) /* else it is sent again */
-		journal_put_output(&r->outputs, to, lane, m);
+		journal_put_output(&r->outputs, o);
 }
 
 void record_decided(struct record *r)

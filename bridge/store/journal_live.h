@@ -60,7 +60,7 @@ struct record *journal_live_own(struct journal_live_link *link, enum side from, 
 int64_t record_since_ms(const struct record *r);
 
 /* It became this message, too (copied). */
-void record_output(struct record *r, enum side to, enum lane lane, const struct message *m);
+void record_output(struct record *r, const struct journal_output *o);
 /* It has changed the state: its outputs are to be written. */
 void record_decided(struct record *r);
 /* All is done: out of the journal. */

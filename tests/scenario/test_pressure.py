@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness import MQTT3, MQTT5, Client, conf_text, dead_letter
+from verbs import Verb
 from worlds import InnowayThingsBoard
 
 PAD = "x" * 65536  # 256 of these are 16 MiB
@@ -212,6 +213,24 @@ def test_a_command_that_nobody_waits_for_is_a_dead_letter_when_it_is_too_old(lab
     calque.stop()
     counters = calque.counters("l", "down")
     assert (counters["dead"], counters["delivered"], counters["pending"]) == (1, 1, 0), counters
+
+
+def test_an_expired_command_that_is_tried_again_is_sent(lab, dialects):
+    south, north = lab.broker("south"), lab.broker("north")
+    calque = start(lab, dialects, [{**link("l", south.url, north.url), "command_max_age": 2}])
+    device, office = client(lab, south, "l/d/do"), client(lab, north)
+    south.stop()
+    calque.wait_down("l", "south")
+    device.wait_lost()
+    office.publish("n/d/do", {"do": "stop"})
+    calque.wait_log(dead_letter("l", "down", "expired"))
+    south.start()
+    device.wait_ready()
+    calque.wait_up("l", "south", count=2)
+    assert Verb(calque, "deadletters", "retry", "1").out == "retried 1\n"
+    assert device.wait_for("l/d/do").json()["do"] == "stop"
+    assert Verb(calque, "deadletters", "list").out == ""
+    calque.stop()
 
 
 def test_a_command_that_was_accepted_before_a_kill_still_gets_too_old(lab, dialects):

@@ -69,6 +69,12 @@ static void say(const char *s, size_t n)
 	}
 }
 
+static void delivered(struct intake *origin, unsigned order)
+{
+	link_delivered(l, origin, order);
+	link_done(l, origin, CARRIED, NULL);
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	const struct message *m = &o->message;
@@ -93,7 +99,7 @@ static void on_send(void *ctx, struct output *o)
 	if (holds)
 		held[n_held++] = o->origin;
 	else
-		link_done(l, o->origin, CARRIED, NULL);
+		delivered(o->origin, o->order);
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
@@ -156,6 +162,10 @@ static void check_counters(int line)
 static void expect_at(const char *wanted, int line)
 {
 	executor_run(executor);
+	if (link_next_deadline(l) == 0) { /* something was delivered that nobody replies to */
+		link_tick(l, now_ms);
+		executor_run(executor);
+	}
 	expect_text(buf_str(&said), wanted, "said", line);
 	buf_reset(&said);
 	check_counters(line);
@@ -869,6 +879,43 @@ Test(link, a_command_that_waited_too_long_is_not_answered_twice)
 	wait_for_south(30000, "= carried\n");
 }
 
+/* A row without an id, and one for those that are only told. */
+#define S_TELLS                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'command', topic: 's/{device}/do', write: 'wd' },"                       \
+		 "{ kind: 'command', topic: 's/{device}/tell', only: 'write', write: 'wt',"        \
+		 "  answered: { status: 'done', message: 'told' } },"                              \
+		 "{ kind: 'command_reply', topic: 's/{device}/did' }",                             \
+		 "def wd: select(.body.name != 'a') | .body;"                                      \
+		 "def wt: select(.body.name == 'a') | .body;")
+
+Test(link, a_command_that_is_never_answered_is_answered_when_it_is_delivered)
+{
+	start(S_TELLS, NORTHERN("", N_ASKS, ASKS));
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000);
+	holds = false;
+	delivered(held[--n_held], last_output.order);
+	cr_expect_leq(link_next_deadline(l), now_ms);
+	expect("= carried\nnorth n/d/did {'id':7,'status':'done','message':'told',"
+	       "'asked':7}\n= own\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+}
+
+Test(link, a_command_that_is_never_answered_and_got_too_old_is_not_called_done)
+{
+	start(S_TELLS, NORTHERN("", N_ASKS, ASKS));
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	wait_for_south(30000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	holds = true;
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/tell {'name':'a'}\n");
+	wait_for_south(60000, "= expired\n");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
+}
+
 Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
 {
 	start_asks();
@@ -878,21 +925,52 @@ Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->by[DEAD_EXPIRED], 1);
 }
 
+/* What an earlier run decided is sent again; `wanted` then. */
+static void resend_one_at(enum side from, struct output out, int64_t age_ms, const char *wanted,
+			  int line)
+{
+	link_resend(l, from, false, now_ms - age_ms, &out, 1, NULL);
+	expect_at(wanted, line);
+}
+#define resend_one(from, out, age_ms, wanted) resend_one_at(from, out, age_ms, wanted, __LINE__)
+
+/* As an earlier version stored it, without a word of who waits. */
 Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
 {
-	struct output out = { .to = SOUTH };
-
 	start_asks();
 	holds = true;
-	out.message = make("s/d/do", "{'id':1,'do':'a'}");
-	link_resend(l, NORTH, false, now_ms - 50000, &out, 1, NULL);
-	expect("south s/d/do {'id':1,'do':'a'}\n");
+	resend_one(NORTH,
+		   ((struct output){ .to = SOUTH, .message = make("s/d/do", "{'id':1,'do':'a'}") }),
+		   50000, "south s/d/do {'id':1,'do':'a'}\n");
 	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
 	wait_for_south(10000, "= expired\n");
-	out = (struct output){ .to = NORTH, .message = make("n/d/did", "{}") };
-	link_resend(l, SOUTH, false, now_ms - 50000, &out, 1, NULL);
-	expect("north n/d/did {}\n= carried\n");
+	resend_one(SOUTH, ((struct output){ .to = NORTH, .message = make("n/d/did", "{}") }), 50000,
+		   "north n/d/did {}\n= carried\n");
 	cr_expect_eq(last_output.expires_ms, INT64_MAX);
+}
+
+static struct output stored_command(int64_t expires_ms)
+{
+	return (struct output){ .to = SOUTH,
+				.message = make("s/d/do", "{'id':1,'do':'a'}"),
+				.device = mem_strdup("d"),
+				.expires_ms = expires_ms,
+				.far_id = "1" };
+}
+
+Test(link, who_waits_for_a_command_is_found_again_after_a_restart)
+{
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	restart();
+	holds = true;
+	resend_one(NORTH, stored_command(now_ms + 30000), 0, "south s/d/do {'id':1,'do':'a'}\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000, "not when command_max_age is over");
+	wait_for_south(30000, "= carried\nnorth n/d/did {'id':7,'status':'error','message':"
+			      "'timeout','asked':7}\n= own\n");
+	holds = true;
+	resend_one(NORTH, stored_command(now_ms - 1), 40000, "south s/d/do {'id':1,'do':'a'}\n");
+	wait_for_south(0, "= carried\n"); /* which was told so before */
 }
 
 Test(link, the_age_of_a_command_counts_from_its_own_time_if_it_has_one)
@@ -1005,6 +1083,36 @@ Test(link, what_is_received_again_is_no_echo_and_has_its_old_time)
 	cr_expect_eq(link_next_deadline(l), now_ms + 10000);
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->received, 0);
 	cr_expect_eq(link_counters(l, FLOW_DOWN)->resumed, 1);
+}
+
+/* It died, and is tried again after so long. */
+static void try_again_at(const char *topic, const char *payload, int64_t after_ms,
+			 const char *wanted, int line)
+{
+	struct message m = make(topic, payload);
+
+	link_receive_again(l, &(struct arrival){ .from = NORTH,
+						 .message = &m,
+						 .at_ms = now_ms - after_ms,
+						 .since_ms = now_ms });
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define try_again(topic, payload, after_ms, wanted)                                                \
+	try_again_at(topic, payload, after_ms, wanted, __LINE__)
+
+Test(link, the_age_of_a_command_that_is_tried_again_counts_from_then)
+{
+	start(SOUTHERN("", S_ASKS, ASKS), N_ASKS_WITH_TIME);
+	try_again("n/d/do", "{'do':'a'}", 3600000, "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	try_again("n/d/do", "{'do':'a','at':1600000000000}", 3600000,
+		  "south s/d/do {'id':2,'do':'a'}\n= carried\n"); /* as old as its sender says */
+	cr_expect_eq(last_output.expires_ms, now_ms + 60000);
+	try_again("n/d/do", "{'id':7,'do':'a'}", 3600000,
+		  "south s/d/do {'id':3,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 30000, "its sender waits anew");
+	try_again("n/d/do", "{'do':'a','at':1600000000000}", 0, "= expired\n"); /* a restart only */
 }
 
 /* --- with jobs that are done elsewhere ----------------------------------------------------- */

@@ -236,6 +236,48 @@ Test(live_link, a_command_that_waits_too_long_is_answered)
 	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
 }
 
+Test(live_link, a_command_that_nobody_replies_to_is_done_when_the_broker_has_it)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'command', topic: 's/{device}/do', answered: { status: 'done' } },"
+		       "{ kind: 'command_reply', topic: 's/{device}/did' }",
+		       ""),
+	      N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	now_ms += 5000;
+	comes("south");
+	turn("south s/d/do {'name':'x'}\n");
+	takes("south");
+	turn("north n/d/did/7 {'status':'done'}\n");
+	goes("south");
+	sends("north", "n/d/do/8", "{'name':'x'}");
+	turn("north acks 1\n");
+	now_ms += 30000;
+	turn("north n/d/did/8 {'status':'error','message':'timeout'}\n");
+	comes("south");
+	turn("");
+}
+
+Test(live_link, a_command_whose_sender_was_told_of_a_time_out_is_not_sent_after_a_restart_either)
+{
+	start(S_ASKS, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	restart();
+	goes("south");
+	now_ms += 29000;
+	turn("");
+	now_ms += 1000;
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"timeout\"}\n");
+	comes("south");
+	turn("");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+}
+
 #define S_ASKS_3 S_ASKS_BY("")
 #define S_ASKS_5 S_ASKS_BY("mqtt: 5,")
 #define S_ASKS_BY(keys)                                                                            \
@@ -244,6 +286,19 @@ Test(live_link, a_command_that_waits_too_long_is_answered)
 		 "{ kind: 'config', topic: 's/{device}/c' },"                                      \
 		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' }",                        \
 		 "")
+
+Test(live_link, a_dead_command_that_is_tried_again_is_sent)
+{
+	struct message m = { .topic = mem_strdup("n/d/do/7"), .qos = 1 };
+
+	message_set_payload(&m, "{\"name\":\"x\"}", 12);
+	start(S_ASKS_3, N_ASKS);
+	live_link_retry(live, NORTH, &m, now_ms - 3600000);
+	turn("south s/d/do/1 {'name':'x'}\n");
+	restart();
+	turn("south s/d/do/1 {'name':'x'}\n"); /* that it was tried again is not forgotten */
+	message_fini(&m);
+}
 
 /* What the sender is told of a time-out must not wait in a broker for the device to come back. */
 Test(live_link, a_broker_is_told_how_long_a_command_is_good)

@@ -117,7 +117,8 @@ static void output(struct record *r, const char *topic, const char *payload)
 {
 	struct message m = text_message(topic, payload);
 
-	record_output(r, NORTH, LANE_REPORT, &m);
+	record_output(r,
+		      &(struct journal_output){ .to = NORTH, .lane = LANE_REPORT, .message = m });
 	message_fini(&m);
 }
 
@@ -231,6 +232,62 @@ static void restart(void)
 	n_found = 0;
 	orphans[0] = '\0';
 	cr_assert(journal_live_resume(records, &reader, &e), "%s", e.text);
+}
+
+/* An output in a row of its own, of which all but the last `cut` bytes are written. */
+static void put_outputs(const struct journal_output *o, size_t cut)
+{
+	struct journal_row row = { .seq = 1, .link = "pump", .is_own = true };
+	struct buf content = { 0 };
+	struct err e = { 0 };
+
+	journal_put_output(&content, o);
+	content.len -= cut;
+	content.data[0] = (char)(content.data[0] - (int)cut);
+	cr_assert(journal_put(db, &row, &content, &e) && db_commit(db, &e), "%s", e.text);
+	buf_fini(&content);
+}
+
+static bool note_output(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+			size_t n, struct err *e)
+{
+	const struct journal_output *o = outputs;
+
+	(void)entry, (void)e;
+	for (; n > 0; n--, o++)
+		buf_printf(((void **)ctx)[1], "%s %s %s %d %s\n", side_name(o->to),
+			   o->device ? o->device : "-", o->far_id ? o->far_id : "-",
+			   (int)o->expires_ms, o->message.topic);
+	return true;
+}
+
+static void expect_outputs(const char *want)
+{
+	static const struct journal_reader reader = { wants_link, note_output, note_aside };
+	struct buf got = { 0 };
+	const void *ctx[] = { "pump", &got };
+	struct err e = { 0 };
+
+	cr_expect(journal_load(db, &reader, ctx, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), want);
+	buf_fini(&got);
+}
+
+Test(journal, an_output_says_whose_it_is_and_until_when_it_is_good)
+{
+	struct journal_output o = { .to = SOUTH, .message.topic = (char *)"a", .expires_ms = 5 };
+
+	put_outputs(&o, 0);
+	expect_outputs("south - - 5 a\n");
+	o.device = (char *)"pump 7";
+	o.far_id = (char *)"\"x\"";
+	put_outputs(&o, 0);
+	expect_outputs("south pump 7 \"x\" 5 a\n");
+	for (size_t cut = 1; cut < 40; cut++) {
+		put_outputs(&o, cut);
+		expect_outputs("aside 1: journal row 1 of pump: not a message that this calque can "
+			       "read\n");
+	}
 }
 
 /* --- messages as bytes */

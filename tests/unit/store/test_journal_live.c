@@ -86,7 +86,8 @@ static void decide(struct record *r, const char *payload)
 	struct message m = { .topic = mem_strdup("out"), .qos = 1 };
 
 	message_set_payload(&m, payload, strlen(payload));
-	record_output(r, NORTH, LANE_REPORT, &m);
+	record_output(r,
+		      &(struct journal_output){ .to = NORTH, .lane = LANE_REPORT, .message = m });
 	message_fini(&m);
 	record_decided(r);
 }

@@ -528,9 +528,8 @@ Test(state, a_damaged_database_is_told)
 Test(state, the_state_of_a_newer_calque_is_refused)
 {
 	db_close(open_good(NULL));
-	sql("PRAGMA user_version = 6");
-	expect_refused("dir", NULL, ERR_INVALID,
-		       "written by a newer calque (version 6, this one knows 5)");
+	sql("PRAGMA user_version = 1000");
+	expect_refused("dir", NULL, ERR_INVALID, "written by a newer calque (version 1000, this one");
 }
 
 static void note_link(void *ctx, const char *link, size_t n)
