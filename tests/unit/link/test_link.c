@@ -886,11 +886,13 @@ Test(link, a_command_that_an_earlier_run_decided_still_gets_too_old)
 	holds = true;
 	out.message = make("s/d/do", "{'id':1,'do':'a'}");
 	link_resend(l, NORTH, false, now_ms - 50000, &out, 1, NULL);
+	executor_run(executor);
 	expect("south s/d/do {'id':1,'do':'a'}\n");
 	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
 	wait_for_south(10000, "= expired\n");
 	out = (struct output){ .to = NORTH, .message = make("n/d/did", "{}") };
 	link_resend(l, SOUTH, false, now_ms - 50000, &out, 1, NULL);
+	executor_run(executor);
 	expect("north n/d/did {}\n= carried\n");
 	cr_expect_eq(last_output.expires_ms, INT64_MAX);
 }
@@ -969,6 +971,7 @@ static void resend(enum side from, bool is_own, size_t n)
 	};
 
 	link_resend(l, from, is_own, now_ms, out, n, &tag);
+	executor_run(executor);
 	for (size_t i = n; i < 2; i++)
 		message_fini(&out[i].message);
 }
