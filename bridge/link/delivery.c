@@ -1,6 +1,7 @@
 #include "link/delivery.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -24,6 +25,7 @@ struct delivery {
 	size_t n_waiting, n_in_flight, n_spare;
 	size_t bytes, max_bytes;
 	size_t window;
+	uint64_t last_number;
 	int64_t earliest_ms; /* no parcel that waits expires before */
 };
 
@@ -103,6 +105,7 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 		return NULL;
 	n = new_node(d);
 	n->parcel = (struct parcel){ .message = *m,
+				     .number = ++d->last_number,
 				     .lane = lane,
 				     .origin = origin,
 				     .expires_ms = INT64_MAX,
@@ -131,6 +134,42 @@ struct parcel *delivery_next(struct delivery *d)
 		return NULL;
 	d->offered = first_waiting(d);
 	return d->offered ? &d->offered->parcel : NULL;
+}
+
+void delivery_set_window(struct delivery *d, unsigned window)
+{
+	d->window = window;
+}
+
+struct parcel *delivery_find(struct delivery *d, uint64_t number)
+{
+	struct node *n;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH (n, &d->waiting[i], link)
+			if (n->parcel.number == number)
+				return &n->parcel;
+	return NULL;
+}
+
+struct parcel *delivery_other(struct delivery *d, uint64_t number, unsigned n_skipped)
+{
+	struct node *n, *found = NULL;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH (n, &d->waiting[i], link) {
+			if (n->parcel.number == number || n->parcel.message.qos == 0)
+				continue;
+			found = n;
+			if (n_skipped-- == 0)
+				return &found->parcel;
+		}
+	return found ? &found->parcel : NULL;
+}
+
+void delivery_offer(struct delivery *d, struct parcel *p)
+{
+	d->offered = (struct node *)((char *)p - offsetof(struct node, parcel));
 }
 
 static void leave_lane(struct delivery *d, struct node *n)
@@ -250,15 +289,36 @@ bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 	return true;
 }
 
+uint64_t delivery_first_in_flight(const struct delivery *d)
+{
+	const struct node *n = TAILQ_FIRST(&d->in_flight);
+
+	return n ? n->parcel.number : 0;
+}
+
+/* Into its lane, where it was: lanes are in the order of numbers. */
+static void put_back(struct delivery *d, struct node *n)
+{
+	struct nodes *lane = &d->waiting[n->parcel.lane];
+	struct node *next = TAILQ_FIRST(lane);
+
+	while (next && next->parcel.number < n->parcel.number)
+		next = TAILQ_NEXT(next, link);
+	if (next)
+		TAILQ_INSERT_BEFORE(next, n, link);
+	else
+		TAILQ_INSERT_TAIL(lane, n, link);
+}
+
 void delivery_reset(struct delivery *d)
 {
 	struct node *n;
 
-	/* Within a lane, the order sent is the order pushed, and all that was sent is older than
-	 * all that waits: so from the last one on, each goes to the head. */
+	/* What was sent is older than what waits, but for one that was let pass (delivery_other()):
+	 * so from the last one on, each goes to the head, or next to it. */
 	while ((n = TAILQ_LAST(&d->in_flight, nodes))) {
 		TAILQ_REMOVE(&d->in_flight, n, link);
-		TAILQ_INSERT_HEAD(&d->waiting[n->parcel.lane], n, link);
+		put_back(d, n);
 		if (n->parcel.expires_ms < d->earliest_ms)
 			d->earliest_ms = n->parcel.expires_ms;
 	}

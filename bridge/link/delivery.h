@@ -20,7 +20,8 @@ struct delivery;
 
 struct parcel {
 	struct message message;
-	char *device; /* whose it is; NULL: not known */
+	uint64_t number; /* of its push: grows, and never comes again */
+	char *device;	 /* whose it is; NULL: not known */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
@@ -55,9 +56,18 @@ bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out);
 /* Since when the first parcels of the lanes wait; INT64_MAX: none does. */
 int64_t delivery_oldest(const struct delivery *d);
 
+/* How many may be in flight from now on; what is stays. */
+void delivery_set_window(struct delivery *d, unsigned window);
 /* The parcel to send next, if the window has room; NULL: none.  It stays first until
  * delivery_sent() or delivery_pop(). Borrowed. */
 struct parcel *delivery_next(struct delivery *d);
+/* The parcel of this number, if it waits; NULL: it does not.  Borrowed. */
+struct parcel *delivery_find(struct delivery *d, uint64_t number);
+/* The one that comes after `n_skipped` others (or after as many as there are), this number not counted, of
+ * those that wait and will be acknowledged (QoS 1); NULL: there is no other.  Borrowed. */
+struct parcel *delivery_other(struct delivery *d, uint64_t number, unsigned n_skipped);
+/* Send this one next, which waits, whatever comes before it. */
+void delivery_offer(struct delivery *d, struct parcel *p);
 /* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */
 void delivery_sent(struct delivery *d, int mid);
 /* Take the first waiting parcel out (it cannot be sent); false: none waits.  Caller ends it with
@@ -66,6 +76,8 @@ bool delivery_pop(struct delivery *d, struct parcel *out);
 /* Packet `mid` was acknowledged: take its parcel out.  False: no such packet.  Caller ends it with
  * parcel_fini(). */
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
+/* What is in flight the longest; 0: nothing is. */
+uint64_t delivery_first_in_flight(const struct delivery *d);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

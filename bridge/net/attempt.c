@@ -126,7 +126,8 @@ bool attempt_is_login_fault(int mqtt, int code)
 	return false;
 }
 
-/* Set by TLS sessions until they are up: OpenSSL's reasons go nowhere else. */
+/* Set by TLS sessions until they are up, as OpenSSL's reasons go nowhere else; and while one is probed, as
+ * nothing else tells of a PINGRESP (2.0.11 to 2.1.2). */
 static void on_log(struct mosquitto *m, void *ctx, int level, const char *text)
 {
 	static const char prefix[] = "OpenSSL Error";
@@ -135,6 +136,7 @@ static void on_log(struct mosquitto *m, void *ctx, int level, const char *text)
 
 	(void)m;
 	(void)level;
+	a->is_answered |= a->is_probing && strstr(text, "received PINGRESP");
 	if (a->words[0] || strncmp(text, prefix, sizeof prefix - 1) != 0)
 		return;
 	reason = strrchr(text, ':');
@@ -200,7 +202,7 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	}
 	a->host = mem_strdup(conf->host);
 	a->port = conf->port;
-	a->keepalive_s = conf->keepalive_s;
+	a->keepalive_s = a->silence_s = conf->keepalive_s;
 	if (a->keepalive_s != 0 && a->keepalive_s < MIN_KEEPALIVE_S)
 		a->keepalive_s = MIN_KEEPALIVE_S;
 	set_options(a, conf->is_clean, is_visit);
@@ -288,7 +290,7 @@ static void work(void *ctx)
  * keep sending. */
 static void set_user_timeout(const struct attempt *a)
 {
-	unsigned ms = a->keepalive_s ? (unsigned)a->keepalive_s * 1000 : USER_TIMEOUT_MS;
+	unsigned ms = a->silence_s ? (unsigned)a->silence_s * 1000 : USER_TIMEOUT_MS;
 
 	setsockopt(attempt_socket(a), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
@@ -536,9 +538,26 @@ int attempt_tick(struct attempt *a)
 	return rc;
 }
 
+void attempt_probe(struct attempt *a)
+{
+	a->is_probing = true;
+	a->keepalive_s = MIN_KEEPALIVE_S;
+	mosquitto_log_callback_set(a->m, on_log);
+}
+
+bool attempt_take_answer(struct attempt *a)
+{
+	if (!a->is_answered)
+		return false;
+	a->is_answered = a->is_probing = false;
+	mosquitto_log_callback_set(a->m, NULL);
+	return true;
+}
+
 void attempt_settle(struct attempt *a)
 {
-	if (a->tls) /* on 2.0.11 the library formats a line per packet as long as it is set */
+	if (a->tls &&
+	    !a->is_probing) /* on 2.0.11 the library formats a line per packet as long as it is set */
 		mosquitto_log_callback_set(a->m, NULL);
 }
 
@@ -569,6 +588,17 @@ const char *attempt_words(struct attempt *a, int rc)
 		if (failures[i].rc == code)
 			return failures[i].words;
 	return mosquitto_strerror(code);
+}
+
+/* A reset is a close that came while the peer had something unread; through TLS the one may look like an error. */
+bool attempt_is_closed_by_peer(const struct attempt *a, int rc)
+{
+	int code = final_code(a, rc);
+
+	if (code == MOSQ_ERR_SUCCESS || code == MOSQ_ERR_CONN_LOST || code >= 0x80)
+		return !a->is_abandoned;
+	return code == MOSQ_ERR_ERRNO && (a->error == ECONNRESET || a->error == EPIPE ||
+					  a->error == ECONNABORTED || a->error == EPROTO);
 }
 
 bool attempt_has_failed_on_ipv6(const struct attempt *a)

@@ -43,6 +43,8 @@ struct attempt {
 	/* attempt.c's own */
 	char *host;
 	int port, keepalive_s;
+	int silence_s; /* how long sent bytes may stay unacknowledged; 0: as long as without a keepalive */
+	bool is_probing, is_answered;
 	bool is_ipv4_only;
 	mosquitto_property *properties; /* of the CONNECT */
 	SSL_CTX *tls;			/* the handle holds the reference */
@@ -97,6 +99,12 @@ bool attempt_has_unsent(const struct attempt *a);
 bool attempt_wants_write(const struct attempt *a);
 /* Let the library look at its clock: pings. */
 int attempt_tick(struct attempt *a);
+/* Before attempt_connect(): send the first ping early, and note when it is answered. */
+void attempt_probe(struct attempt *a);
+/* Was it?  True once. */
+bool attempt_take_answer(struct attempt *a);
+/* Did the peer close the connection, as far as a call that returned `rc` can tell? */
+bool attempt_is_closed_by_peer(const struct attempt *a, int rc);
 /* The session is up: drop what only a failing login needs. */
 void attempt_settle(struct attempt *a);
 

@@ -21,6 +21,12 @@ int64_t backoff_next(struct backoff *b, enum backoff_class c, uint32_t random)
 	return step / 2 + step / 2 * (int64_t)random / UINT32_MAX;
 }
 
+void backoff_ease(struct backoff *b)
+{
+	if (b->failures[BACKOFF_LOST] > 1)
+		b->failures[BACKOFF_LOST] = 1;
+}
+
 void backoff_reset(struct backoff *b)
 {
 	*b = (struct backoff){ { 0, 0 } };

@@ -15,6 +15,8 @@ struct backoff {
 
 /* The next wait in ms: between half and all of the doubled step.  `random` any 32 random bits. */
 int64_t backoff_next(struct backoff *b, enum backoff_class c, uint32_t random);
+/* It worked for a moment, and something came of it: no longer than the second wait. */
+void backoff_ease(struct backoff *b);
 void backoff_reset(struct backoff *b); /* it worked */
 
 #endif

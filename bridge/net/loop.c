@@ -231,6 +231,11 @@ int64_t loop_now_ms(const struct loop *l)
 	return l->now_ms;
 }
 
+void loop_set_now_ms(struct loop *l, int64_t now_ms)
+{
+	l->now_ms = now_ms;
+}
+
 uint64_t loop_turn(const struct loop *l)
 {
 	return l->turn;

@@ -27,6 +27,8 @@ uv_loop_t *loop_uv(struct loop *l);
 void loop_before_sleep(struct loop *l, void (*f)(void *ctx, int64_t now_ms), void *ctx);
 /* The time of this turn, epoch ms. */
 int64_t loop_now_ms(const struct loop *l);
+/* For tests, which move the time and do not run the loop. */
+void loop_set_now_ms(struct loop *l, int64_t now_ms);
 /* The number of this turn; a turn ends when the loop sleeps. */
 uint64_t loop_turn(const struct loop *l);
 

@@ -291,7 +291,7 @@ static void break_off(struct session *s, uint64_t pause_ms)
 		loop_timer_stop(&s->timer);
 	}
 	if (was_up)
-		s->ops.on_down(s->ctx, false);
+		s->ops.on_down(s->ctx, SESSION_END_OURS);
 }
 
 /* A visit has its CONNACK and has read nothing else: no acknowledgement is in what it writes. */
@@ -355,7 +355,7 @@ static void relogin(struct session *s)
 	session_close_attempt(s, true);
 	connect_now(s);
 	if (was_up)
-		s->ops.on_down(s->ctx, false);
+		s->ops.on_down(s->ctx, SESSION_END_OURS);
 }
 
 /* What came of a call into the library that returned `rc`?  Called after each, from outside of
@@ -376,6 +376,12 @@ static void conclude(struct session *s, int rc)
 
 /* ---- the way through an attempt ---- */
 
+static void hear_answer(struct session *s)
+{
+	if (s->phase == UP && attempt_take_answer(s->attempt) && s->ops.on_answered)
+		s->ops.on_answered(s->ctx);
+}
+
 static void on_ready(void *ctx, bool readable, bool writable)
 {
 	struct session *s = ctx;
@@ -389,6 +395,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	s->in_library = true;
 	rc = attempt_read(a, readable, writable);
 	s->in_library = false;
+	hear_answer(s);
 	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_unreadable)
 		s->ops.on_unreadable(s->ctx, attempt_words(a, rc));
 	conclude(s, rc);
@@ -463,12 +470,15 @@ static void connect_now(struct session *s)
 	s->is_written = s->is_leaving = false;
 	s->linger_until_ms = 0;
 	s->n_unacked = 0;
+	s->has_progress = false;
 	s->attempt = attempt_new(&s->conf, s->tls, s->is_ipv4_only, s->is_held, s, &e);
 	if (!s->attempt) {
 		session_end_unmade(s, e.text);
 		return;
 	}
 	session_set_callbacks(s->attempt->m);
+	if (s->wants_probe && !s->is_held)
+		attempt_probe(s->attempt);
 	attempt_connect(s->attempt, s->loop, on_connected);
 	loop_timer_set(s->loop, &s->timer, LOOKUP_MS, on_slow_lookup, s);
 }
@@ -549,6 +559,11 @@ void session_set_login(struct session *s, const char *username, const char *pass
 		s->is_relogin = true;
 	else
 		relogin(s);
+}
+
+void session_probe(struct session *s, bool is_probing)
+{
+	s->wants_probe = is_probing;
 }
 
 bool session_is_up(const struct session *s)

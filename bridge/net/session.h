@@ -46,14 +46,22 @@ struct session_conf {
 	bool is_clean; /* a short-lived session that keeps nothing at the broker */
 };
 
+/* How a connection ended, or did not come about. */
+enum session_end {
+	SESSION_END_OURS,    /* the caller wanted it */
+	SESSION_END_UNMADE,  /* it was never up */
+	SESSION_END_REFUSED, /* nor was this: the broker refused the login */
+	SESSION_END_CLOSED, /* the broker closed it, and did not say why, or for a reason that may be what it got */
+	SESSION_END_LOST /* silence, the network, another client took it over, or what came is no MQTT */
+};
+
 struct session_ops {
 	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
 	void (*on_login)(void *ctx);
 	/* CONNACK was good and every filter was answered, granted or not (session_status.degraded). */
 	void (*on_up)(void *ctx);
-	/* The connection ended or could not be made; it is tried again by itself. `refused`: the broker
-	 * refused the login. */
-	void (*on_down)(void *ctx, bool refused);
+	/* The connection ended or could not be made; it is tried again by itself. */
+	void (*on_down)(void *ctx, enum session_end end);
 	/* A message came in (borrowed). */
 	void (*on_message)(void *ctx, const struct message *m);
 	/* Packet `mid` was acknowledged (QoS 0: taken, and waits at most for its commit); code is the reason, >= 128 a refusal, whose
@@ -61,6 +69,8 @@ struct session_ops {
 	void (*on_acked)(void *ctx, int mid, int code, const char *reason);
 	/* May be NULL: the broker has number `old` of session_conf.old no more. */
 	void (*on_unsubscribed)(void *ctx, size_t old);
+	/* May be NULL: the ping of session_probe() was answered. */
+	void (*on_answered)(void *ctx);
 	/* May be NULL: an incoming message that libmosquitto gave in a way that cannot be used (say, a
 	 * topic that is no UTF-8). */
 	void (*on_unreadable)(void *ctx, const char *reason);
@@ -76,6 +86,9 @@ void session_start(struct session *s);
 void session_set_login(struct session *s, const char *username, const char *password,
 		       const char *client_id);
 bool session_is_up(const struct session *s);
+/* Is the broker to be asked soon after each login, from the next one on, whether it is there?  A ping goes after some
+ * seconds in which nothing was sent, and on_answered follows.  (Not in a visit.) */
+void session_probe(struct session *s, bool is_probing);
 
 /* Take nothing more in: what session_flush() has not seen is never acknowledged, and when the rest has
  * been let out, the connection ends, with on_down, after a moment in which acknowledgements still come.  The

@@ -93,6 +93,7 @@ static void on_disconnect(struct mosquitto *m, void *ctx, int code,
 static void take_puback(struct session *s, int mid, int code)
 {
 	s->n_unacked--;
+	s->has_progress = true;
 	if (s->is_held)
 		s->deadline_ms = clock_mono_ms() + VISIT_MS;
 	s->ops.on_acked(s->ctx, mid, code,

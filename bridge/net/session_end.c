@@ -20,7 +20,7 @@
 struct ending {
 	const char *event;
 	enum backoff_class class;
-	bool is_login_refused;
+	enum session_end end;
 	char details[400]; /* key=value pairs for the log */
 };
 
@@ -78,6 +78,8 @@ static void end_attempt(struct session *s, const struct ending *end)
 
 	if (s->phase == UP && clock_mono_ms() - s->up_since_ms >= STABLE_MS)
 		backoff_reset(&s->backoff);
+	else if (s->phase == UP && s->has_progress)
+		backoff_ease(&s->backoff);
 	crypto_random(&random, sizeof random);
 	retry_ms = backoff_next(&s->backoff, end->class, random);
 	log_ending(s, end, retry_ms);
@@ -88,12 +90,14 @@ static void end_attempt(struct session *s, const struct ending *end)
 	s->is_ipv4_only = !s->is_ipv4_only && s->attempt && attempt_has_failed_on_ipv6(s->attempt);
 	session_close_attempt(s, false);
 	session_wait(s, (uint64_t)retry_ms);
-	s->ops.on_down(s->ctx, end->is_login_refused);
+	s->ops.on_down(s->ctx, end->end);
 }
 
 void session_end_unmade(struct session *s, const char *reason)
 {
-	struct ending end = { .event = "session-down", .class = BACKOFF_REFUSED };
+	struct ending end = { .event = "session-down",
+			      .class = BACKOFF_REFUSED,
+			      .end = SESSION_END_UNMADE };
 
 	set_details(&end, "reason=%s", log_value(reason));
 	end_attempt(s, &end);
@@ -101,29 +105,56 @@ void session_end_unmade(struct session *s, const char *reason)
 
 void session_end_login_refused(struct session *s)
 {
-	struct ending end = { .event = "login-refused", .class = BACKOFF_LOST };
+	struct ending end = { .event = "login-refused",
+			      .class = BACKOFF_LOST,
+			      .end = SESSION_END_UNMADE };
 	int code = s->login.connack_code;
 
-	end.is_login_refused = attempt_is_login_fault(s->conf.mqtt, code);
-	if (end.is_login_refused)
+	if (attempt_is_login_fault(s->conf.mqtt, code)) {
 		end.class = BACKOFF_REFUSED;
+		end.end = SESSION_END_REFUSED;
+	}
 	set_details(&end, "code=%d reason=%s", code,
 		    log_value(attempt_code_words(s->conf.mqtt, code)));
 	end_attempt(s, &end);
 }
 
-/* Twins with one client id throw each other out for ever; 3.1.1 does not tell. */
-static const char *short_life_hint(struct session *s, int rc)
+/* Twins with one client id throw each other out for ever; 3.1.1 does not tell.  With something in flight it
+ * may as well be that. */
+static const char *short_life_hint(struct session *s, enum session_end end)
 {
-	bool is_closed = rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || rc == MOSQ_ERR_ERRNO;
-	bool was_short =
-		s->phase == UP && is_closed && clock_mono_ms() - s->up_since_ms < STABLE_MS;
+	bool was_short = end == SESSION_END_CLOSED && s->attempt->disconnect_code < 0x80 &&
+			 clock_mono_ms() - s->up_since_ms < STABLE_MS;
 
 	if (s->phase == UP)
-		s->n_short_lives = was_short ? s->n_short_lives + 1 : 0;
-	return was_short && s->n_short_lives >= SHORT_LIVES
+		s->n_short_lives = was_short && s->n_unacked == 0 ? s->n_short_lives + 1 : 0;
+	if (!was_short)
+		return "";
+	if (s->n_unacked > 0)
+		return ", soon after login, and did not acknowledge what it got: too much at once, "
+		       "or a "
+		       "message that it does not take?";
+	return s->n_short_lives >= SHORT_LIVES
 		       ? ", soon after login again: does another client use this client id?"
 		       : "";
+}
+
+/* Codes of a DISCONNECT that have nothing to do with what was sent. */
+static bool is_elsewhere(int code)
+{
+	return code == MQTT_RC_SESSION_TAKEN_OVER || code == MQTT_RC_KEEP_ALIVE_TIMEOUT;
+}
+
+static enum session_end how_it_ended(const struct session *s, int rc)
+{
+	if (s->phase != UP)
+		return SESSION_END_UNMADE;
+	if (s->is_broken)
+		return SESSION_END_LOST;
+	return attempt_is_closed_by_peer(s->attempt, rc) &&
+			       !is_elsewhere(s->attempt->disconnect_code)
+		       ? SESSION_END_CLOSED
+		       : SESSION_END_LOST;
 }
 
 /* A reset may overtake the alert that would have told. */
@@ -147,7 +178,9 @@ static enum backoff_class abandoned_class(struct session *s)
 
 void session_end_lost(struct session *s, int rc)
 {
-	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
+	struct ending end = { .event = "session-down",
+			      .class = BACKOFF_LOST,
+			      .end = how_it_ended(s, rc) };
 	const char *words = attempt_words(s->attempt, rc);
 	char reason[360];
 
@@ -156,14 +189,18 @@ void session_end_lost(struct session *s, int rc)
 	if (s->attempt->is_abandoned)
 		end.class = abandoned_class(s);
 	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
-		 short_life_hint(s, rc));
+		 short_life_hint(s, end.end));
 	set_details(&end, "reason=%s", log_value(reason));
 	end_attempt(s, &end);
 }
 
 void session_end_late(struct session *s)
 {
-	struct ending end = { .event = "session-down", .class = BACKOFF_LOST };
+	struct ending end = {
+		.event = "session-down",
+		.class = BACKOFF_LOST,
+		.end = s->phase == UP ? SESSION_END_LOST : SESSION_END_UNMADE,
+	};
 	const char *what = !s->attempt->is_connected	       ? "no connection"
 			   : !attempt_is_tls_ready(s->attempt) ? "no TLS handshake"
 			   : !s->login.has_connack	       ? "no CONNACK"

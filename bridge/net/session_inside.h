@@ -70,6 +70,9 @@ struct session {
 	int64_t linger_until_ms; /* then it ends; 0: when all is acknowledged */
 	size_t n_unacked;	 /* of what was published on this connection */
 
+	bool wants_probe;  /* the next connection is to show that it holds */
+	bool has_progress; /* something that was published on this connection was acknowledged */
+
 	bool in_library; /* libmosquitto is on the stack: nothing may be destroyed */
 	bool is_relogin; /* as soon as it is not */
 	bool is_broken;	 /* a publish failed; what the library did with it is unknown */

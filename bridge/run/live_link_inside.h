@@ -1,5 +1,5 @@
 /* live_link_inside.h -- what the files of a live link share: live_link.c (starting, ending, looking),
- * live_link_port.c (its ports), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
+ * live_link_port.c (its ports), live_link_pace.c (what leaves when), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
  * of the loop).  Nobody else includes it. */
 #ifndef BRIDGE_LIVE_LINK_INSIDE_H
 #define BRIDGE_LIVE_LINK_INSIDE_H
@@ -9,6 +9,8 @@
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "link/rate_limit.h"
+#include "link/slow_start.h"
+#include "link/suspect.h"
 #include "message/side.h"
 #include "run/live_link.h"
 
@@ -28,8 +30,11 @@ struct port {
 	char *name;    /* for the log */
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
+	unsigned window; /* how many the platform takes before it acknowledges */
 	struct rate_limit rate;
-	bool is_paced;	    /* what waits has to wait for the platform's pace */
+	struct slow_start slow;
+	struct suspect suspect;
+	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_early;	    /* it needs such, and there are none yet */
 	unsigned n_renewed; /* conf_session's, when its login was made */
@@ -89,6 +94,19 @@ void live_link_visit(struct port *p, int64_t now_ms);
 /* End what has waited too long. */
 void live_link_expire(struct port *p, int64_t now_ms);
 int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
+
+/* --- live_link_pace.c */
+
+/* What the carrier tells. */
+void live_link_pace_up(struct port *p);
+void live_link_pace_down(struct port *p, enum session_end end); /* resets the delivery */
+void live_link_pace_answered(struct port *p);
+void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t now_ms);
+void live_link_pace_acked(struct port *p, uint64_t number);
+/* The parcel that may leave now; NULL: none may.  Borrowed. */
+struct parcel *live_link_pace_next(struct port *p, int64_t now_ms);
+/* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */
+int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
 
 /* --- live_link_link.c */
 

@@ -36,16 +36,17 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 {
 	const struct dialect *d = live->plan->side[side].dialect;
 	struct port *p = mem_zalloc(sizeof *p);
-	unsigned window = DELIVERY_WINDOW;
 
-	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
-		window = (unsigned)d->limits.in_flight;
 	*p = (struct port){ .live = live,
 			    .side = side,
 			    .device = mem_strdup(device),
-			    .is_provisioning = is_provisioning };
+			    .is_provisioning = is_provisioning,
+			    .window = DELIVERY_WINDOW,
+			    .due_ms = INT64_MAX };
+	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
+		p->window = (unsigned)d->limits.in_flight;
 	p->name = name_of(p);
-	p->delivery = delivery_new(window, MESSAGE_BYTES);
+	p->delivery = delivery_new(p->window, MESSAGE_BYTES);
 	rate_limit_init(&p->rate, d->limits.messages_per_second);
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
 	return p;
@@ -113,6 +114,7 @@ static void on_login(void *port)
 	struct session_login login;
 	struct err e = { 0 };
 
+	live->parts->port->probe(p->carrier, suspect_wants_ping(&p->suspect));
 	if (!generation_renew(live->generation, live->number, p->side, &e))
 		log_unreadable(p, &e);
 	if (p->n_renewed == live->conf->side[p->side].n_renewed)
@@ -123,12 +125,22 @@ static void on_login(void *port)
 	login_fini(&login);
 }
 
-static void on_down(void *port, bool refused)
+static void on_up(void *port)
+{
+	live_link_pace_up(port);
+}
+
+static void on_answered(void *port)
+{
+	live_link_pace_answered(port);
+}
+
+static void on_down(void *port, enum session_end end)
 {
 	struct port *p = port;
 
-	delivery_reset(p->delivery);
-	if (refused && p->uses_issued)
+	live_link_pace_down(p, end);
+	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
 }
 
@@ -147,10 +159,13 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 {
 	struct port *p = port;
 	struct parcel parcel;
+	uint64_t number;
 
-	if (delivery_acked(p->delivery, mid, &parcel))
-		live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED,
-				     reason);
+	if (!delivery_acked(p->delivery, mid, &parcel))
+		return;
+	number = parcel.number;
+	live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED, reason);
+	live_link_pace_acked(p, number);
 }
 
 /* The broker sends it again after each login, and each time it is one more. */
@@ -169,7 +184,9 @@ static void on_unsubscribed(void *port, size_t old)
 }
 
 static const struct port_events events = { .login = on_login,
+					   .up = on_up,
 					   .down = on_down,
+					   .answered = on_answered,
 					   .message = on_message,
 					   .acked = on_acked,
 					   .unsubscribed = on_unsubscribed,
@@ -290,15 +307,14 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	struct err e = { 0 };
 	int mid;
 
-	while (ops->takes(p->carrier) && rate_limit_is_ready(&p->rate, now_ms) &&
-	       (next = delivery_next(p->delivery)) != NULL) {
+	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
 			return; /* the tick that ends it waits for a decision */
 		if (next->deadline_ms < INT64_MAX)
 			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
 		if (publish(p, &next->message, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
-			rate_limit_take(&p->rate, now_ms);
+			live_link_pace_sent(p, next, now_ms);
 			continue;
 		}
 		if (e.code == ERR_NET)
@@ -314,8 +330,8 @@ void live_link_visit(struct port *p, int64_t now_ms)
 {
 	bool is_waiting = delivery_waiting(p->delivery) > 0;
 
-	p->is_paced = is_waiting && !rate_limit_is_ready(&p->rate, now_ms);
-	if (is_waiting && !p->is_paced && p->carrier)
+	p->due_ms = is_waiting ? live_link_pace_due_ms(p, now_ms) : INT64_MAX;
+	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }
 

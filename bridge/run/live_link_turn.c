@@ -143,8 +143,7 @@ int64_t live_link_next_deadline(const struct live_link *live)
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->is_paced)
-			earliest = earlier(earliest, rate_limit_ready_ms(&p->rate));
+		earliest = earlier(earliest, p->due_ms);
 	return earliest;
 }
 

@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/session.h"
+
 struct conf_session;
 struct err;
 struct message;
@@ -47,8 +49,12 @@ struct port_conf {
 struct port_events {
 	/* A login is about to be made; set_login() from within counts for it. */
 	void (*login)(void *port);
-	/* The connection ended or could not be made. `refused`: the far end refused the login. */
-	void (*down)(void *port, bool refused);
+	/* What is published from now on goes over a new connection. */
+	void (*up)(void *port);
+	/* The connection ended or could not be made. */
+	void (*down)(void *port, enum session_end end);
+	/* The far end answered the ping of probe(). */
+	void (*answered)(void *port);
 	/* A message came in (borrowed). */
 	void (*message)(void *port, const struct message *m);
 	/* What publish() numbered `mid` was acknowledged; code is the reason, >= 128 a refusal, whose
@@ -80,6 +86,9 @@ struct port_ops {
 	void (*start)(void *carrier);
 	/* Another login from the next connect on; what is connected connects anew at once. */
 	void (*set_login)(void *carrier, const struct session_login *login);
+	/* Should the far end be asked after each connect, from the next one on, whether it is there?  The answer is
+	 * told with answered(), unless it is a visit. */
+	void (*probe)(void *carrier, bool is_probing);
 	bool (*is_up)(const void *carrier);
 	/* Would it take a message now?  Not while it is not up, nor while too much waits for a commit. */
 	bool (*takes)(const void *carrier);

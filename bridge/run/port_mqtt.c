@@ -7,18 +7,14 @@
 #include "net/session.h"
 #include "run/port.h"
 
-static void on_up(void *port)
-{
-	(void)port; /* what waits goes out before the loop sleeps */
-}
-
 static void *open_session(void *loop, const struct port_conf *conf,
 			  const struct port_events *events, void *port, struct err *e)
 {
 	const struct conf_session *c = conf->conf;
-	const struct session_ops ops = { .on_up = on_up,
+	const struct session_ops ops = { .on_up = events->up,
 					 .on_login = events->login,
 					 .on_down = events->down,
+					 .on_answered = events->answered,
 					 .on_message = events->message,
 					 .on_acked = events->acked,
 					 .on_unsubscribed = events->unsubscribed,
@@ -59,6 +55,11 @@ static void start(void *session)
 static void set_login(void *session, const struct session_login *login)
 {
 	session_set_login(session, login->username, login->password, login->client_id);
+}
+
+static void probe(void *session, bool is_probing)
+{
+	session_probe(session, is_probing);
 }
 
 static bool is_up(const void *session)
@@ -128,6 +129,7 @@ const struct port_ops port_mqtt_ops = {
 	.open = open_session,
 	.start = start,
 	.set_login = set_login,
+	.probe = probe,
 	.is_up = is_up,
 	.takes = takes,
 	.publish = publish,

@@ -179,6 +179,24 @@ def test_what_was_not_acknowledged_is_sent_again(lab, tb):
     world.calque.stop()
 
 
+def test_what_the_server_answers_by_closing_is_found_and_the_rest_goes_on(lab, tb):
+    """One message, of many that wait. (Pauses and pings take their time: about half a minute.)"""
+    cloud = tb.device("pump-7", token="t1")
+    world = Pump(lab, tb)
+    cloud.wait_ready()
+    tb.verdict = lambda _device, publish: "close" if json.loads(publish.payload) == {"n": 7} else None
+    for n in range(30):
+        world.device.attributes(n=n)
+    world.calque.wait_log(f"warning slow-start link={LINK} side=north")
+    world.calque.wait_log(f"warning message-suspected link={LINK} side=north")
+    world.calque.wait_log(rf'dead-letter link={LINK} flow=up reason=broker-refused detail="the far side ends', timeout=60)
+    tb.wait(lambda: {u["n"] for u in cloud.updates} == {*range(30)} - {7})
+    assert "another client" not in world.calque.log()
+    cloud.push(rate=10)
+    assert_json(world.device.next("config"), {"rate": 10})
+    world.calque.stop()
+
+
 def test_devices_behind_a_gateway(lab, tb):
     tb.device("gate", token="g", gateway=True)
     south = lab.broker("south")

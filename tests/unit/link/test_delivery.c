@@ -332,3 +332,60 @@ Test(delivery, what_waits_for_too_long_is_taken_out_oldest_first)
 	cr_expect_eq(delivery_waiting(d), 1);
 	delivery_free(d);
 }
+
+Test(delivery, one_is_let_pass_and_all_keep_their_place)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	uint64_t first, second;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	first = delivery_next(d)->number;
+	second = delivery_other(d, first, 0)->number;
+	cr_expect_lt(first, second);
+	cr_expect_str_eq(delivery_other(d, first, 0)->message.topic, "b");
+	cr_expect_str_eq(delivery_other(d, first, 1)->message.topic, "c");
+	cr_expect_str_eq(delivery_other(d, first, 9)->message.topic, "c", "the last there is");
+	cr_expect_eq(delivery_find(d, second)->number, second);
+	cr_expect_null(delivery_find(d, second + 9));
+	cr_expect_eq(delivery_first_in_flight(d), 0);
+	delivery_offer(d, delivery_find(d, second));
+	delivery_sent(d, 1);
+	cr_expect_eq(delivery_first_in_flight(d), second);
+	cr_expect_null(delivery_find(d, second), "it does not wait");
+	delivery_reset(d);
+	send_next(d, "a", 2);
+	send_next(d, "b", 3);
+	send_next(d, "c", 4);
+	delivery_free(d);
+}
+
+Test(delivery, there_is_no_other_than_what_will_be_acknowledged)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct message m = { .topic = mem_strdup("qos 0") };
+
+	push(d, LANE_REPORT, "a");
+	delivery_push(d, LANE_REPORT, &m, NULL);
+	cr_expect_null(delivery_other(d, delivery_next(d)->number, 0));
+	delivery_free(d);
+}
+
+Test(delivery, the_window_may_change)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	send_next(d, "a", 1);
+	send_next(d, "b", 2);
+	delivery_set_window(d, 1);
+	cr_expect_null(delivery_next(d));
+	expect_acked(d, 1, "a");
+	cr_expect_null(delivery_next(d));
+	delivery_set_window(d, 2);
+	send_next(d, "c", 3);
+	delivery_free(d);
+}

@@ -35,6 +35,19 @@ Test(backoff, wait_lies_between_half_and_all_of_a_doubling_step)
 	}
 }
 
+Test(backoff, what_worked_for_a_moment_is_tried_again_soon)
+{
+	struct backoff b = { { 0, 0 } };
+
+	backoff_ease(&b);
+	cr_expect_eq(backoff_next(&b, BACKOFF_LOST, UINT32_MAX), 1000,
+		     "the first is short already");
+	for (int i = 0; i < 5; i++)
+		backoff_next(&b, BACKOFF_LOST, 0);
+	backoff_ease(&b);
+	cr_expect_eq(backoff_next(&b, BACKOFF_LOST, UINT32_MAX), 2000);
+}
+
 Test(backoff, random_bits_spread_the_wait)
 {
 	struct backoff b = { { 0, 0 } };

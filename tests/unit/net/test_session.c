@@ -40,8 +40,9 @@ struct client {
 	uint64_t durable;
 	int to_publish; /* as soon as the session takes it */
 	int brings;	/* publishes so many to d/x when it is up, and visits if held */
-	int ups, downs, refusals, messages, acks;
 	int unsubscribed; /* a bit for each old filter, told once */
+	int ups, downs, refusals, messages, acks, answers;
+	enum session_end end; /* the last one */
 	struct message last;
 	int acked_mid, acked_code;
 	char acked_reason[80];
@@ -340,12 +341,13 @@ static void on_up(void *ctx)
 		publish(c, "d/x", "brought", 1);
 }
 
-static void on_down(void *ctx, bool refused)
+static void on_down(void *ctx, enum session_end end)
 {
 	struct client *c = ctx;
 
 	c->downs++;
-	c->refusals += refused;
+	c->end = end;
+	c->refusals += end == SESSION_END_REFUSED;
 }
 
 static void on_message(void *ctx, const struct message *m)
@@ -374,11 +376,17 @@ static void on_unsubscribed(void *ctx, size_t old)
 	c->unsubscribed += 1 << old;
 }
 
+static void on_answered(void *ctx)
+{
+	((struct client *)ctx)->answers++;
+}
+
 static const struct session_ops ops = { .on_up = on_up,
 					.on_down = on_down,
 					.on_message = on_message,
 					.on_acked = on_acked,
-					.on_unsubscribed = on_unsubscribed };
+					.on_unsubscribed = on_unsubscribed,
+					.on_answered = on_answered };
 static const struct session_filter t_filter[] = { { "t/#", 1, "command,config", NULL } };
 
 /* A configuration for a client that subscribes to t/#. */
@@ -622,6 +630,45 @@ Test(session, comes_back_when_the_broker_does)
 		   "warning session-down link=test side=north reason=\"the connection was lost\" "
 		   "retry_ms=");
 	expect_log(&b, "warning session-lost link=test side=north");
+	bench_fini(&b);
+}
+
+Test(session, tells_an_end_by_the_broker_from_others)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	session_set_login(c->session, NULL, NULL, "two");
+	cr_expect_eq(c->end, SESSION_END_OURS);
+	await(&b, &c->ups, 2);
+	stop_broker(&b);
+	await(&b, &c->downs, 2);
+	cr_expect_eq(c->end, SESSION_END_CLOSED);
+	await(&b, &c->downs, 3);
+	cr_expect_eq(c->end, SESSION_END_UNMADE);
+	bench_fini(&b);
+}
+
+Test(session, asks_whether_the_broker_is_there)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	session_probe(c->session, true);
+	session_set_login(c->session, NULL, NULL, "two"); /* from the next connection on */
+	await(&b, &c->answers, 1);
+	cr_expect_eq(c->ups, 2);
+	cr_expect_eq(c->downs, 1);
 	bench_fini(&b);
 }
 
@@ -978,6 +1025,7 @@ static void expect_ending(struct fake *f, bool refused, const char *line)
 	c = open_client(&b, &conf);
 	await(&b, &c->downs, 1);
 	cr_expect_eq(c->refusals, refused);
+	cr_expect_neq(c->end, SESSION_END_CLOSED);
 	expect_log(&b, line);
 	without_fake(&b, f);
 }

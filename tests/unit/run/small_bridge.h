@@ -30,7 +30,7 @@ static struct carrier {
 	char name[32]; /* "": free */
 	const struct port_events *events;
 	void *port;
-	bool is_up, is_held;
+	bool is_up, is_held, is_probing;
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
@@ -94,6 +94,12 @@ static inline void memory_start(void *carrier)
 
 	say(c, "starts");
 	c->is_up = true;
+	c->events->up(c->port);
+}
+
+static inline void memory_probe(void *carrier, bool is_probing)
+{
+	((struct carrier *)carrier)->is_probing = is_probing;
 }
 
 static inline void memory_set_login(void *carrier, const struct session_login *login)
@@ -202,6 +208,7 @@ static const struct port_ops memory_ops = {
 	.open = memory_open,
 	.start = memory_start,
 	.set_login = memory_set_login,
+	.probe = memory_probe,
 	.is_up = memory_is_up,
 	.takes = memory_is_up,
 	.publish = memory_publish,
@@ -227,18 +234,29 @@ static inline void takes_at(const char *name, int code, int line)
 #define refuses(name, code) takes_at(name, code, __LINE__)
 
 /* And it breaks the connection, or is there again. */
-static inline void goes(const char *name)
+static inline void ends(const char *name, enum session_end end)
 {
 	struct carrier *c = find(name);
 
 	c->is_up = false;
 	c->acked_mid = c->last_mid;
-	c->events->down(c->port, false);
+	buf_reset(&c->out);
+	buf_reset(&c->waiting);
+	c->events->down(c->port, end);
+}
+
+static inline void goes(const char *name)
+{
+	ends(name, SESSION_END_LOST);
 }
 
 static inline void comes(const char *name)
 {
-	find(name)->is_up = true;
+	struct carrier *c = find(name);
+
+	c->events->login(c->port);
+	c->is_up = true;
+	c->events->up(c->port);
 }
 
 static inline void sends_bytes(const char *name, const char *topic, const char *payload, size_t n)

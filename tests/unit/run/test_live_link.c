@@ -423,7 +423,8 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	restart();
 	cr_expect(find("north")->is_up, "it logs in with what was issued");
 	buf_reset(&said);
-	find("north")->events->down(find("north")->port, true); /* they are refused */
+	find("north")->events->down(find("north")->port,
+				    SESSION_END_REFUSED); /* they are refused */
 	sends("south", "join", "{'device_name':'D'}");
 	generation_run(generation);
 	expect("asks opens\nasks starts\n");

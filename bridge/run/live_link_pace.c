@@ -1,0 +1,172 @@
+/* live_link_pace.c -- how much of what waits for a port leaves, when, and which alone: what the platform bears, and what
+ * its behaviour tells (link/slow_start.h, link/suspect.h).
+ *
+ * The port of handshakes has none of it: its connections are short by their nature. */
+#include "base/log.h"
+#include "link/delivery.h"
+#include "net/loop.h"
+#include "run/live_link_inside.h"
+
+static int64_t now(const struct port *p)
+{
+	return loop_now_ms(p->live->parts->loop);
+}
+
+/* It is made for what waits, by one that is held, and cannot be waited in. */
+static bool is_visit(const struct port *p)
+{
+	return p->live->backpressure.is_held[p->side];
+}
+
+/* --- verdicts ------------------------------------------------------------------------------ */
+
+static void bury_suspect(struct port *p, uint64_t number)
+{
+	struct parcel *suspect = delivery_find(p->delivery, number);
+	struct parcel parcel;
+
+	if (!suspect)
+		return;
+	delivery_offer(p->delivery, suspect);
+	if (delivery_pop(p->delivery, &parcel))
+		live_link_end_parcel(p, &parcel, DEAD_BROKER_REFUSED,
+				     "the far side ends the connection each time this is sent");
+}
+
+static void tell(const struct port *p, enum log_level level, const char *event, const char *reason)
+{
+	log_event(level, event, "%s reason=\"%s\"", p->name, reason);
+}
+
+static void act_on(struct port *p, enum suspect_verdict verdict, int64_t now_ms)
+{
+	switch (verdict) {
+	case SUSPECT_OPEN:
+		break;
+	case SUSPECT_BEGINS:
+		tell(p, LOG_WARNING, "message-suspected",
+		     "the far side ended several connections soon after they got the same message: "
+		     "it is tried "
+		     "alone");
+		break;
+	case SUSPECT_ACQUITTED:
+		tell(p, LOG_INFO, "message-acquitted",
+		     "what ended the connections was something else");
+		slow_start_begin(&p->slow, now_ms);
+		break;
+	case SUSPECT_BOTH:
+		tell(p, LOG_WARNING, "control-ended",
+		     "another message ends the connection as well: all wait for a while");
+		break;
+	case SUSPECT_GUILTY:
+		slow_start_begin(&p->slow, now_ms);
+		bury_suspect(p, p->suspect.number);
+		break;
+	}
+}
+
+/* --- what the carrier tells ---------------------------------------------------------------- */
+
+void live_link_pace_up(struct port *p)
+{
+	slow_start_up(&p->slow, now(p));
+	suspect_up(&p->suspect, is_visit(p), now(p));
+}
+
+void live_link_pace_answered(struct port *p)
+{
+	suspect_answered(&p->suspect);
+}
+
+void live_link_pace_down(struct port *p, enum session_end end)
+{
+	uint64_t oldest = delivery_first_in_flight(p->delivery);
+	bool by_peer = end == SESSION_END_CLOSED;
+
+	delivery_reset(p->delivery);
+	if (p->is_provisioning)
+		return;
+	if (by_peer && p->suspect.stage == SUSPECT_NONE &&
+	    slow_start_ended(&p->slow, oldest, now(p)))
+		tell(p, LOG_WARNING, "slow-start",
+		     "the far side ended the connection soon after it got what waits: it gets less "
+		     "at once");
+	act_on(p, suspect_ended(&p->suspect, by_peer, oldest, now(p)), now(p));
+}
+
+void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t now_ms)
+{
+	rate_limit_take(&p->rate, now_ms);
+	rate_limit_take(&p->slow.pace, now_ms);
+	if (parcel->message.qos > 0)
+		suspect_sent(&p->suspect, parcel->number, now_ms);
+}
+
+void live_link_pace_acked(struct port *p, uint64_t number)
+{
+	slow_start_acked(&p->slow, now(p));
+	act_on(p, suspect_acked(&p->suspect, number), now(p));
+}
+
+/* --- what leaves --------------------------------------------------------------------------- */
+
+/* Alone: nothing else is in flight, and this goes. */
+static struct parcel *try_alone(struct port *p, struct parcel *one)
+{
+	delivery_offer(p->delivery, one);
+	return one;
+}
+
+static struct parcel *next_alone(struct port *p, int64_t now_ms)
+{
+	struct suspect *s = &p->suspect;
+	struct parcel *one, *other;
+
+	if (delivery_in_flight(p->delivery) > 0)
+		return NULL;
+	one = delivery_find(p->delivery, s->number);
+	if (!one) { /* it has become too old */
+		suspect_gone(s, s->number);
+		return delivery_next(p->delivery);
+	}
+	other = delivery_other(p->delivery, s->number, suspect_n_skipped(s));
+	if (other)
+		suspect_other(s);
+	switch (suspect_turn(s, now_ms)) {
+	case SUSPECT_TURN_ONE:
+		return try_alone(p, one);
+	case SUSPECT_TURN_OTHER:
+		if (other)
+			return try_alone(p, other);
+		suspect_no_other(s, now_ms);
+		break;
+	case SUSPECT_TURN_ALL:
+	case SUSPECT_TURN_WAIT:
+		break;
+	}
+	return NULL;
+}
+
+struct parcel *live_link_pace_next(struct port *p, int64_t now_ms)
+{
+	if (!rate_limit_is_ready(&p->rate, now_ms) || !rate_limit_is_ready(&p->slow.pace, now_ms))
+		return NULL;
+	delivery_set_window(p->delivery, slow_start_window(&p->slow, p->window, now_ms));
+	return p->suspect.stage == SUSPECT_NONE ? delivery_next(p->delivery)
+						: next_alone(p, now_ms);
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms)
+{
+	int64_t ready_ms = later(rate_limit_ready_ms(&p->rate), rate_limit_ready_ms(&p->slow.pace));
+	int64_t trial_ms = suspect_due_ms(&p->suspect, now_ms);
+
+	if (ready_ms <= now_ms)
+		return trial_ms;
+	return trial_ms == INT64_MAX ? ready_ms : later(trial_ms, ready_ms);
+}
