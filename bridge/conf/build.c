@@ -173,6 +173,7 @@ struct plan *build_plan(struct build *b, const struct conf_link *link, bool is_w
 				      side_name((enum side)s));
 		spec.where[s] = where[s];
 		spec.vars[s] = &link->side[s].vars;
+		spec.limits[s] = link->side[s].limits;
 		if (link->side[s].dialect)
 			spec.mapping[s] = build_dialect(b, link->side[s].dialect, where[s], report);
 		check_session(&link->side[s], spec.mapping[s], where[s], report);
