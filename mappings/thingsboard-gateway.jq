@@ -8,7 +8,7 @@ module {
   device: "payload",
   session: { username: "{token}" },
   credentials: ["token"],
-  limits: { payload_bytes: 65536, in_flight: 100 },
+  limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
   up: { lenient: true },
   messages: [

@@ -37,7 +37,7 @@ GOOD = [
                          "provisioning": {"username": "provision", "password": "p", "client_id": "c"}}},
             {"session": {"per": "link"}}, {"application": {}}, {"application": {"username": "{u}", "client_id": "c"}},
             {"credentials": []}, {"credentials": ["secret", "_k2"]}, {"limits": {}},
-            {"limits": {"payload_bytes": 1, "in_flight": 2, "messages_per_second": 3}},
+            {"limits": {"payload_bytes": 1, "packet_bytes": 4, "in_flight": 2, "messages_per_second": 3}},
             {"up": {}, "down": {"qos": 0, "lenient": False}}, {"up": {"read": "f", "properties": {"a": "{b}"}}}),
     *rows({"read": "f"}, {"write": "f"}, {"read": "f", "write": "g"}, {"publish": "f"}, {"only": "read", "read": "f"},
           {"only": "write", "write": "f"}, {"only": "write", "publish": "f"}, {"only": "read", "echoes": "config"},

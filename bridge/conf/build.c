@@ -176,6 +176,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		where[s] = mem_printf("%s:%u: %s", link->side[s].file, link->side[s].line,
 				      side_name((enum side)s));
 		spec.where[s] = where[s];
+		spec.limits[s] = link->side[s].limits;
 		if (link->side[s].dialect)
 			spec.mapping[s] = build_dialect(b, link->side[s].dialect, where[s], report);
 		check_session(&link->side[s], spec.mapping[s], where[s], report);

@@ -18,7 +18,8 @@
 #include "conf/conf_value.h"
 #include "conf/hostport.h"
 
-#define TEN_YEARS_S (INT64_C(10) * 366 * 86400)
+#define MQTT_MOST_BYTES 268435455 /* of a packet's remaining length: MQTT 2.2.3 */
+#define TEN_YEARS_S	(INT64_C(10) * 366 * 86400)
 
 /* ---- Variables ---- */
 
@@ -188,6 +189,11 @@ static const struct schema_key connections_keys[] = {
 	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 0) },
 };
 static const struct schema connections_schema = SCHEMA_OF(connections_keys);
+static const struct schema_key limits_keys[] = {
+	{ "packet_bytes", SCHEMA_INT64, AT(limits.packet_bytes),
+	  CONF_RANGE(128, MQTT_MOST_BYTES, 0) },
+};
+static const struct schema limits_schema = SCHEMA_OF(limits_keys);
 static const struct schema_key session_keys[] = {
 	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true },
 	{ "url", SCHEMA_OWN, .set.conf = read_url, .is_required = true },
@@ -202,6 +208,7 @@ static const struct schema_key session_keys[] = {
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
 	{ "provision", SCHEMA_GROUP, .group = &provision_schema },
 	{ "connections", SCHEMA_GROUP, .group = &connections_schema },
+	{ "limits", SCHEMA_GROUP, .group = &limits_schema },
 };
 static const struct schema session_schema = SCHEMA_OF(session_keys);
 #undef AT

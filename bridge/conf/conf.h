@@ -12,6 +12,7 @@
 #include "conf/secret.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
+#include "message/limits.h"
 #include "message/side.h"
 #include "message/vars.h"
 
@@ -46,6 +47,7 @@ struct conf_session {
 	struct {
 		int max, per_second; /* 0: not set */
 	} connections;
+	struct limits limits; /* 0: the dialect's */
 	struct secrets
 		secrets;     /* of its texts and variables: those of files, and what is lacking */
 	unsigned n_renewed;  /* how often one of them has changed */

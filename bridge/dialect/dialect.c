@@ -81,6 +81,8 @@ static const struct schema session_schema = SCHEMA_OF(session_keys);
 static const struct schema_key limit_keys[] = {
 	{ "payload_bytes", SCHEMA_COUNT, DIALECT(limits.payload_bytes),
 	  .about = "the largest payload" },
+	{ "packet_bytes", SCHEMA_COUNT, DIALECT(limits.packet_bytes),
+	  .about = "the largest packet: MQTT's remaining length, topic and properties with it" },
 	{ "in_flight", SCHEMA_COUNT, DIALECT(limits.in_flight),
 	  .about = "how many messages may wait for their acknowledgement" },
 	{ "messages_per_second", SCHEMA_COUNT, DIALECT(limits.messages_per_second),

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "message/kind.h"
+#include "message/limits.h"
 #include "message/topic.h"
 #include "message/vars.h"
 
@@ -64,9 +65,7 @@ struct dialect {
 	struct vars defaults; /* of variables that a configuration may set */
 	char **credentials;
 	size_t n_credentials;
-	struct {
-		int64_t payload_bytes, in_flight, messages_per_second; /* 0: not said */
-	} limits;
+	struct limits limits;
 	int64_t request_timeout_s; /* how long the platform waits for a device; 0: not said */
 	struct row *rows;
 	size_t n_rows;

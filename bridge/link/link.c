@@ -64,6 +64,16 @@ static void note_order(struct intake *in, struct output *out, const char *device
 	out->far_id = o->far_id;
 }
 
+/* A message that would be too large by its trail alone goes without. */
+static void put_trail(const struct link *l, const char *hops, enum side to, struct message *m)
+{
+	int64_t most = l->plan->limits[to].packet_bytes;
+
+	hops_put(&m->properties, hops, l->mark);
+	if (most && message_packet_bytes(m, 5) > (size_t)most)
+		vars_fini(&m->properties);
+}
+
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t)
 {
@@ -86,7 +96,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;
 	if (l->mark && !l->echoes->side[to] && !o.is_provisioning && o.message.properties.n == 0)
-		hops_put(&o.message.properties, in->hops, l->mark);
+		put_trail(l, in->hops, to, &o.message);
 	send_output(l, in, &o);
 }
 

@@ -45,3 +45,31 @@ size_t message_size(const struct message *m)
 		     strlen(m->properties.items[i].value);
 	return n;
 }
+
+/* Each has a byte that says which it is; texts and data have two for their length. */
+static size_t properties_bytes(const struct message *m)
+{
+	size_t n = m->expiry_s ? 5 : 0;
+
+	if (m->response_topic)
+		n += 3 + strlen(m->response_topic);
+	if (m->correlation_len)
+		n += 3 + m->correlation_len;
+	for (size_t i = 0; i < m->properties.n; i++)
+		n += 5 + strlen(m->properties.items[i].name) + strlen(m->properties.items[i].value);
+	return n;
+}
+
+size_t message_packet_bytes(const struct message *m, int mqtt)
+{
+	size_t n = 2 + strlen(m->topic) + (m->qos > 0 ? 2 : 0) + m->payload_len;
+
+	if (mqtt >= 5) {
+		size_t properties = properties_bytes(m);
+
+		n += 1 + properties; /* their length: seven bits a byte */
+		for (; properties > 127; properties >>= 7)
+			n++;
+	}
+	return n;
+}

@@ -28,5 +28,8 @@ void message_copy(struct message *to, const struct message *from);    /* `to` is
 void message_fini(struct message *m);				      /* ready for use again */
 /* Bytes that the message (with a topic) holds, for limits on queues. */
 size_t message_size(const struct message *m);
+/* The remaining length of its PUBLISH, in this version of MQTT (4: 3.1.1, 5): all but the first two to five
+ * bytes. */
+size_t message_packet_bytes(const struct message *m, int mqtt);
 
 #endif

@@ -38,7 +38,8 @@ struct session_conf {
 	struct tls_conf tls;
 	const char *username, *password, *client_id; /* NULL: not sent (client_id never is) */
 	int keepalive_s;
-	int mqtt; /* 4 or 5 */
+	int mqtt;	     /* 4 or 5 */
+	size_t packet_bytes; /* the largest remaining length of a PUBLISH; 0: any */
 	const struct session_filter *filters;
 	size_t n_filters;
 	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */

@@ -98,6 +98,11 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 		err_set(e, ERR_NET, "this visit takes no more");
 		return false;
 	}
+	if (s->conf.packet_bytes && message_packet_bytes(m, s->conf.mqtt) > s->conf.packet_bytes) {
+		err_set(e, ERR_LIMIT, "%zu bytes as a packet, and the platform takes %zu",
+			message_packet_bytes(m, s->conf.mqtt), s->conf.packet_bytes);
+		return false;
+	}
 	if (m->payload_len > INT_MAX) {
 		err_set(e, ERR_LIMIT, "payload of %zu bytes", m->payload_len);
 		return false;

@@ -248,6 +248,26 @@ static void set_timeouts(struct plan *p, int64_t configured_ms)
 		p->request_timeout_ms[s] = configured_ms;
 }
 
+static int64_t limit(int64_t set, int64_t said, enum side side)
+{
+	return set ? set : side == NORTH ? said : 0;
+}
+
+static void set_limits(struct plan *p, const struct limits set[SIDES])
+{
+	for (enum side s = SOUTH; s <= NORTH; s++) {
+		const struct limits *mine = &set[s], *said = &p->side[s].dialect->limits;
+
+		p->limits[s] = (struct limits){
+			.payload_bytes = limit(mine->payload_bytes, said->payload_bytes, s),
+			.packet_bytes = limit(mine->packet_bytes, said->packet_bytes, s),
+			.in_flight = limit(mine->in_flight, said->in_flight, s),
+			.messages_per_second =
+				limit(mine->messages_per_second, said->messages_per_second, s),
+		};
+	}
+}
+
 static void copy_through(struct plan *p, const struct plan_spec *spec)
 {
 	p->n_through = spec->n_through;
@@ -278,6 +298,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	for (int s = 0; s < SIDES; s++)
 		set_side(p, (enum side)s, spec);
 	set_timeouts(p, spec->request_timeout_ms);
+	set_limits(p, spec->limits);
 	copy_through(p, spec);
 	choose_device(p);
 	for (int s = 0; s < SIDES; s++) {

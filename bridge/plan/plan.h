@@ -11,6 +11,7 @@
 
 #include "dialect/dialect.h"
 #include "message/kind.h"
+#include "message/limits.h"
 #include "message/side.h"
 #include "message/topic.h"
 #include "message/vars.h"
@@ -42,7 +43,8 @@ struct plan_spec {
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
-	int64_t request_timeout_ms; /* 0: what the asker's dialect says, else the default */
+	struct limits limits[SIDES]; /* what counts more than the dialect's; 0: nothing does */
+	int64_t request_timeout_ms;  /* 0: what the asker's dialect says, else the default */
 	int64_t command_max_age_ms;
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 };
@@ -75,9 +77,11 @@ struct plan {
 	bool is_mirror;
 	bool drop_unmatched;
 	bool hides_secrets;
-	bool is_single;			   /* the south brings one device only */
-	char *device;			   /* its name, and that of a message which does not say */
-	struct devices *devices;	   /* who is who; the one thing in a plan that changes */
+	bool is_single;		 /* the south brings one device only */
+	char *device;		 /* its name, and that of a message which does not say */
+	struct devices *devices; /* who is who; the one thing in a plan that changes */
+	/* What messages to a side must keep to.  A dialect's hold where we play the device: in the north. */
+	struct limits limits[SIDES];
 	int64_t request_timeout_ms[SIDES]; /* by who asks */
 	int64_t command_max_age_ms;
 	char *provision_key, *provision_secret, *provision_name;

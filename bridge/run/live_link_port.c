@@ -34,7 +34,7 @@ static char *name_of(const struct port *p)
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning)
 {
-	const struct dialect *d = live->plan->side[side].dialect;
+	const struct limits *limits = &live->plan->limits[side];
 	struct port *p = mem_zalloc(sizeof *p);
 
 	*p = (struct port){ .live = live,
@@ -43,11 +43,11 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 			    .is_provisioning = is_provisioning,
 			    .window = DELIVERY_WINDOW,
 			    .due_ms = INT64_MAX };
-	if (d->limits.in_flight && d->limits.in_flight < DELIVERY_WINDOW)
-		p->window = (unsigned)d->limits.in_flight;
+	if (limits->in_flight && limits->in_flight < DELIVERY_WINDOW)
+		p->window = (unsigned)limits->in_flight;
 	p->name = name_of(p);
 	p->delivery = delivery_new(p->window, MESSAGE_BYTES);
-	rate_limit_init(&p->rate, d->limits.messages_per_second);
+	rate_limit_init(&p->rate, limits->messages_per_second);
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
 	return p;
 }
@@ -233,6 +233,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.conf = &live->conf->side[p->side],
 		.login = login,
 		.mqtt = live_link_mqtt_version(live, p->side),
+		.packet_bytes = (size_t)live->plan->limits[p->side].packet_bytes,
 		.is_provisioning = p->is_provisioning,
 		.filters = filters,
 		.kinds = kinds,

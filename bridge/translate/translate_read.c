@@ -113,15 +113,18 @@ static void complete_topic(const struct job *job, struct vars *captures)
 	}
 }
 
-static void put_limits(struct buf *out, const struct dialect *d)
+/* Those that hold, else what the dialect says. */
+static void put_limits(struct buf *out, const struct plan *p, enum side side)
 {
+	const struct limits *hold = &p->limits[side], *said = &p->side[side].dialect->limits;
 	const struct {
 		const char *name;
 		int64_t value;
 	} limits[] = {
-		{ "payload_bytes", d->limits.payload_bytes },
-		{ "in_flight", d->limits.in_flight },
-		{ "messages_per_second", d->limits.messages_per_second },
+		{ "payload_bytes", hold->payload_bytes ?: said->payload_bytes },
+		{ "packet_bytes", hold->packet_bytes ?: said->packet_bytes },
+		{ "in_flight", hold->in_flight ?: said->in_flight },
+		{ "messages_per_second", hold->messages_per_second ?: said->messages_per_second },
 	};
 	const char *before = "";
 
@@ -149,7 +152,7 @@ static void see_message(struct reading *rd)
 	f[SEEN_PROPERTIES] =
 		(struct mapping_field){ FIELD_VARS, .vars = &job->message->properties };
 	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
-	put_limits(&rd->limits, job->plan->side[side_other(job->side)].dialect);
+	put_limits(&rd->limits, job->plan, side_other(job->side));
 	f[SEEN_LIMITS] = (struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->limits) };
 	translate_see_request(&rd->in, job->request, &rd->request);
 }

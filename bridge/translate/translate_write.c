@@ -181,17 +181,26 @@ static bool set_payload(struct writing *w, struct message *m, struct jslice v)
 	return ok;
 }
 
-static bool is_small_enough(struct writing *w, const struct message *m)
+static bool is_within(struct writing *w, size_t bytes, int64_t most, const char *what)
 {
-	const struct dialect *d = w->job->plan->side[w->job->side].dialect;
-	int64_t most = d->limits.payload_bytes;
+	const struct plan *plan = w->job->plan;
 
-	if (!most || m->payload_len <= (size_t)most)
+	if (!most || bytes <= (size_t)most)
 		return true;
-	err_set(&w->err, ERR_LIMIT, "%zu bytes, and %s takes %lld", m->payload_len, d->name,
-		(long long)most);
+	err_set(&w->err, ERR_LIMIT, "%zu bytes%s, and %s takes %lld", bytes, what,
+		plan->side[w->job->side].dialect->name, (long long)most);
 	w->reason = DEAD_TOO_LARGE;
 	return false;
+}
+
+/* What no version of MQTT gets through is told here, where an asker can be.  What properties add is known
+ * when it leaves (session_publish()). */
+static bool is_small_enough(struct writing *w, const struct message *m)
+{
+	const struct limits *limits = &w->job->plan->limits[w->job->side];
+
+	return is_within(w, m->payload_len, limits->payload_bytes, "") &&
+	       is_within(w, message_packet_bytes(m, 4), limits->packet_bytes, " as a packet");
 }
 
 /* --- outputs ------------------------------------------------------------------------------- */

@@ -75,6 +75,54 @@ links = ({{
 """
 
 
+@both
+def test_as_much_as_the_server_takes_and_no_more(lab, tb, mqtt):
+    """A packet of 65,536 bytes; one byte more would end the connection. What MQTT 5 adds by itself gives way."""
+    cloud = tb.device("pump-7", token="t1")
+    south = lab.broker("south")
+    device = lab.add(InnowayDevice(south.port, "d"))
+    calque = lab.calque(link_conf(south, tb, north_vars='token = "t1";', more=f"mqtt = {mqtt};"))
+    calque.wait_up("pump-7", count=2)
+    most = 65508 if mqtt == MQTT3 else 65507
+    text = "x" * (most - len('{"a":""}'))
+    device.publish("attribute", '{"a":"%sx"}' % text)
+    calque.wait_log("dead-letter .*reason=too-large")
+    device.publish("attribute", '{"a":"%s"}' % text)
+    assert_json(cloud.next_update(), {"a": text})
+    assert not calque.matching("session-down")
+    calque.stop()
+
+
+def test_an_image_is_as_large_as_the_server_sends_it(lab, tb):
+    """Its limit is on what devices send."""
+    image = bytes(range(256)) * 586
+    cloud = tb.device("pump-7", token="t1")
+    cloud.assign("F", "2.0", image)
+    south = lab.broker("south")
+    calque = lab.calque(f"""state = "@state@";
+links = ({{ name = "pump-7"; south = {{ dialect = "thingsboard"; url = "{south.url}"; username = "calque"; }};
+            north = {{ dialect = "thingsboard"; url = "{tb.url}"; vars = {{ token = "t1"; }}; }}; }});
+""")
+    calque.wait_up("pump-7", count=2)
+    device = lab.add(Client(south.port)).subscribe("v2/fw/response/+/chunk/+")
+    device.publish("v2/fw/request/1/chunk/0", b"")
+    assert device.wait_for("v2/fw/response/1/chunk/0").payload == image
+    calque.stop()
+
+
+def test_the_configuration_may_say_less(lab, tb):
+    cloud = tb.device("pump-7", token="t1")
+    south = lab.broker("south")
+    device = lab.add(InnowayDevice(south.port, "d"))
+    calque = lab.calque(link_conf(south, tb, north_vars='token = "t1";', more="limits = { packet_bytes = 200; };"))
+    calque.wait_up("pump-7", count=2)
+    device.attributes(a="x" * 200)
+    calque.wait_log("dead-letter .*reason=too-large .*and thingsboard takes 200")
+    device.attributes(a=1)
+    assert_json(cloud.next_update(), {"a": 1})
+    calque.stop()
+
+
 def test_a_profile_may_rename_topics(lab, tb):
     """The filter of shared attributes is the profile's, and pushes come on the usual topic."""
     tb.profiles.append(Profile(telemetry="my/t", attributes="my/a", shared="my/shared"))

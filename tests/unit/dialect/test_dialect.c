@@ -107,7 +107,8 @@ Test(dialect, reads_every_top_level_key)
 		"'session':{'username':'{device}','password':'{secret}','client_id':'c-{device}',"
 		"'per':'device','provisioning':{'username':'provision','client_id':'p'}},"
 		"'credentials':['secret','access_key'],"
-		"'limits':{'payload_bytes':65536,'in_flight':100,'messages_per_second':20},"
+		"'limits':{'payload_bytes':65536,'packet_bytes':65000,'in_flight':100,'messages_"
+		"per_second':20},"
 		"'messages':[{'kind':'event','topic':'e'}]}");
 
 	cr_expect_str_eq(d->about, "An X");
@@ -125,6 +126,7 @@ Test(dialect, reads_every_top_level_key)
 	cr_expect(dialect_is_credential(d, "secret") && dialect_is_credential(d, "access_key"));
 	cr_expect_not(dialect_is_credential(d, "device"));
 	cr_expect_eq(d->limits.payload_bytes, 65536);
+	cr_expect_eq(d->limits.packet_bytes, 65000);
 	cr_expect_eq(d->limits.in_flight, 100);
 	cr_expect_eq(d->limits.messages_per_second, 20);
 	dialect_free(d);

@@ -77,7 +77,7 @@ Test(schema, has_each_key_with_a_description)
 		    KEYS("username", "password", "client_id"));
 	expect_keys(D "/application/properties", KEYS("username", "password", "client_id"));
 	expect_keys(D "/limits/properties",
-		    KEYS("payload_bytes", "in_flight", "messages_per_second"));
+		    KEYS("payload_bytes", "packet_bytes", "in_flight", "messages_per_second"));
 	expect_keys(ROW, KEYS("kind", "topic", "also", ROW_KEYS));
 	expect_keys(D "/up/properties", KEYS(ROW_KEYS));
 	expect_keys(D "/down/properties", KEYS(ROW_KEYS));

@@ -68,3 +68,30 @@ Test(message, all_that_it_holds_counts_for_its_size)
 	cr_expect_eq(with_response, with_property + 10);
 	message_fini(&m);
 }
+
+Test(message, a_packet_is_as_long_as_mqtt_says)
+{
+	struct message m = { .topic = mem_strdup("v1/devices/me/attributes"), .qos = 1 };
+
+	/* What ThingsBoard takes at most: 65,536 bytes. */
+	m.payload_len = 65508;
+	cr_expect_eq(message_packet_bytes(&m, 4), 65536);
+	m.payload_len = 65507;
+	cr_expect_eq(message_packet_bytes(&m, 5), 65536);
+	m.qos = 0;
+	cr_expect_eq(message_packet_bytes(&m, 5), 65534);
+	m.payload_len = 0;
+	vars_add(&m.properties, "name", "value"); /* 1 + 2 + 4 + 2 + 5 */
+	cr_expect_eq(message_packet_bytes(&m, 4), 26);
+	cr_expect_eq(message_packet_bytes(&m, 5), 26 + 1 + 14);
+	m.response_topic = mem_strdup("r/t");
+	m.correlation_len = 4;
+	m.expiry_s = 9;
+	cr_expect_eq(message_packet_bytes(&m, 5), 26 + 1 + 14 + 6 + 7 + 5);
+	m.correlation_len =
+		99; /* 127 bytes of properties have a length of one byte, more have one of two */
+	cr_expect_eq(message_packet_bytes(&m, 5), 26 + 1 + 127);
+	m.correlation_len = 100;
+	cr_expect_eq(message_packet_bytes(&m, 5), 26 + 2 + 128);
+	message_fini(&m);
+}

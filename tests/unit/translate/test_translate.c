@@ -745,6 +745,36 @@ Test(translate, what_the_platform_does_not_bear_is_too_large)
 	cr_expect(strstr(last_text, "13 bytes, and n takes 12"), "%s", last_text);
 }
 
+Test(translate, what_is_no_packet_of_the_platform_is_too_large)
+{
+	/* 2 + 3 for the topic, 2 for the number. */
+	world_plan(&w, SOUTHERN("", "{ kind: 'event', topic: 's/{device}' }", ""),
+		   NORTHERN("limits: { payload_bytes: 100, packet_bytes: 19 },",
+			    "{ kind: 'event', topic: 't/{device}' }", ""));
+	expect(SOUTH, "s/d", "{'name':'x'}", "t/d {'name':'x'}\n");
+	expect(SOUTH, "s/d", "{'name':'xy'}", "!too-large\n");
+	cr_expect(strstr(last_text, "20 bytes as a packet, and n takes 19"), "%s", last_text);
+}
+
+#define NARROW_SOUTH                                                                               \
+	SOUTHERN("limits: { payload_bytes: 5, packet_bytes: 5 },",                                 \
+		 "{ kind: 'space_info', topic: 's/{device}' }", "")
+#define SPACE_NORTH NORTHERN("", "{ kind: 'space_info', topic: 't/{device}' }", "")
+
+Test(translate, before_devices_it_is_calque_that_is_the_platform)
+{
+	world_plan(&w, NARROW_SOUTH, SPACE_NORTH);
+	expect(NORTH, "t/d", "{'space':1}", "s/d {'space':1}\n");
+}
+
+Test(translate, the_configuration_limits_any_session)
+{
+	w.spec.limits[SOUTH].packet_bytes = 17;
+	world_plan(&w, NARROW_SOUTH, SPACE_NORTH);
+	expect(NORTH, "t/d", "{'space':1}", "!too-large\n");
+	expect(NORTH, "t/d", "{'spac':1}", "s/d {'spac':1}\n");
+}
+
 Test(translate, a_variable_that_is_missing_is_named)
 {
 	w.spec.is_offline = true;
