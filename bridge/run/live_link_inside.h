@@ -33,6 +33,7 @@ struct port {
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_early;	    /* it needs such, and there are none yet */
 	unsigned n_renewed; /* conf_session's, when its login was made */
+	uint64_t n_ended;   /* connections, and what was to be one */
 	char *lack;	    /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
