@@ -51,19 +51,6 @@ static void send_output(struct link *l, struct intake *in, struct output *o)
 		link_hand_out(l, in, o);
 }
 
-/* `out` is a command whose sender waits: by the number it gets it is found. */
-static void note_order(struct intake *in, struct output *out, const char *device,
-		       const char *far_id, const char *answered)
-{
-	struct order *o;
-
-	in->orders = mem_grow(in->orders, in->n_orders, sizeof *in->orders);
-	o = &in->orders[in->n_orders++];
-	*o = (struct order){ mem_strdup(device), mem_strdup(far_id), answered };
-	out->order = in->n_orders;
-	out->far_id = o->far_id;
-}
-
 /* A message that would be too large by its trail alone goes without. */
 static void put_trail(const struct link *l, const char *hops, enum side to, struct message *m)
 {
@@ -89,7 +76,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (t && t->expires_ms) {
 		o.expires_ms = t->expires_ms;
 		if (t->waits)
-			note_order(in, &o, t->job.plain.device, t->job.plain.id, t->answered);
+			link_note_order(l, in, &o, t->job.plain.device, t->job.plain.id,
+					t->answered);
 	}
 	if (to == SOUTH)
 		logic_note_carried(l, item);
@@ -111,7 +99,7 @@ static void take_order_up(struct link *l, struct intake *in, struct output *o)
 	if (o->expires_ms == 0)
 		o->expires_ms = row ? in->at_ms + l->plan->command_max_age_ms : INT64_MAX;
 	if (o->far_id && o->device)
-		note_order(in, o, o->device, o->far_id, row ? row->answered : NULL);
+		link_note_order(l, in, o, o->device, o->far_id, row ? row->answered : NULL);
 	else
 		o->far_id = NULL;
 }

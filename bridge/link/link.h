@@ -31,6 +31,9 @@ struct arrival {
 			     * any device's, topic and payload say whose it is */
 	const struct message *message;
 	int64_t at_ms;
+	/* Which login of this session it came over: another number than before means that what was not
+	 * acknowledged came again.  0: there are no sessions. */
+	uint64_t login;
 	/* From when on its time counts, if not from `at_ms`: it was a dead letter meanwhile; else 0. */
 	int64_t since_ms;
 	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
@@ -49,7 +52,7 @@ struct output {
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
-	 * `order`, as to link_delivered() when it is there.  INT64_MAX: never. */
+	 * `order`, and its end to be told to link_ended().  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
 	const char *
@@ -134,9 +137,10 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
  * asked is told of a time-out then, by the pairing. */
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
-/* Before link_done(CARRIED): the order was delivered.  Where nothing will come back, its asker is told so, with the
- * next link_tick(), which is due then. */
-void link_delivered(struct link *l, const struct intake *origin, unsigned order);
+/* Before link_done() of an output with an `order`: so its way ended.  Its sender is told with the next
+ * link_tick(), which is due then, if it was delivered and nothing will come back, or was not and there is no
+ * other on its way. */
+void link_ended(struct link *l, const struct intake *origin, unsigned order, enum outcome reason);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 

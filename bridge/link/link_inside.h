@@ -1,5 +1,6 @@
 /* link_inside.h -- what the files of a link share: intake.c (the life of a message), decision.c (what is
- * written together), link.c (sending and writing), link_read.c (what comes in), logic.c and logic_state.c
+ * written together), link.c (sending and writing), link_order.c (commands whose sender
+ * waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind) and machines.c (its state machines, and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -114,6 +115,7 @@ struct intake {
 	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
+	uint64_t login; /* struct arrival's; UINT64_MAX: an earlier run's */
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
@@ -213,6 +215,16 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 void link_begin_step(struct link *l, int64_t now_ms);
 /* Tell those who do jobs elsewhere what has changed in the device table. */
 void link_tell_devices(struct link *l);
+
+/* --- link_order.c */
+
+/* `out` of `in` is a command whose sender waits: he is found by out->order from now on.  `answered`: see struct
+ * order. */
+void link_note_order(struct link *l, struct intake *in, struct output *out, const char *device,
+		     const char *far_id, const char *answered);
+/* NULL: its sender was told already, or it is no order. */
+const struct pairing *link_order_pairing(const struct link *l, const struct intake *in,
+					 unsigned order);
 
 /* --- machines.c */
 

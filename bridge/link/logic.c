@@ -222,20 +222,41 @@ static void refuse_expired(struct task *t, const struct canonical *p, const char
 		link_refuse(t->intake, DEAD_EXPIRED, "older than command_max_age");
 }
 
-static void open_pairing(struct task *t, const struct canonical *p, const struct row *row,
-			 const char *answer_topic)
+/* A caller that lost its connection, or the acknowledgement, asks again what it asked before: under the far id that
+ * it has, so that whoever does it knows that it did, and not at all while the first is still on its way there. */
+static const struct pairing *find_repeated(struct task *t, const struct canonical *p)
+{
+	struct pairings *pairings = t->link->pairings;
+	uint64_t login = t->intake->login;
+	const struct pairing *found = pairings_repeated(pairings, p, source(t), login);
+
+	if (found)
+		pairings_asked(pairings, found, login);
+	return found;
+}
+
+static const struct pairing *open_pairing(struct task *t, const struct canonical *p,
+					  const struct row *row, const char *answer_topic)
 {
 	struct link *l = t->link;
 	int64_t deadline_ms = l->now_ms + l->plan->request_timeout_ms[source(t)];
 	const struct pairing *pairing = pairings_open(l->pairings, p, source(t), row->id,
 						      answer_topic, deadline_ms, &l->changes);
-	bool waits = wants_reply(l, source(t), p, answer_topic);
+
+	pairings_asked(l->pairings, pairing, t->intake->login);
+	return pairing;
+}
+
+static void write_request(struct task *t, const struct canonical *p, const struct pairing *pairing)
+{
+	struct link *l = t->link;
+	bool waits = wants_reply(l, source(t), p, pairing->reply_topic);
 	int64_t expires_ms = expiry(t, p);
 	struct canonical far = *p;
 
 	/* Whoever has been told of a time-out does not want it done any more. */
-	if (waits && deadline_ms < expires_ms)
-		expires_ms = deadline_ms;
+	if (waits && pairing->deadline_ms < expires_ms)
+		expires_ms = pairing->deadline_ms;
 	far.id = pairing->far_id;
 	link_write(l, t->intake,
 		   &(struct link_write){ .to = side_other(source(t)),
@@ -244,6 +265,17 @@ static void open_pairing(struct task *t, const struct canonical *p, const struct
 					 .caller = source(t),
 					 .waits = waits && expires_ms,
 					 .expires_ms = expires_ms });
+}
+
+static void ask(struct task *t, const struct canonical *p, const struct row *row,
+		const char *answer_topic)
+{
+	const struct pairing *pairing = find_repeated(t, p);
+
+	if (pairing && pairing->n_underway > 0)
+		filtered(t, FILTERED_REPEATED);
+	else
+		write_request(t, p, pairing ? pairing : open_pairing(t, p, row, answer_topic));
 }
 
 static void on_request(struct task *t, struct canonical *p)
@@ -269,7 +301,7 @@ static void on_request(struct task *t, struct canonical *p)
 						 .caller = source(t),
 						 .answer_topic = answer_topic });
 	} else {
-		open_pairing(t, p, row, answer_topic);
+		ask(t, p, row, answer_topic);
 	}
 	free(answer_topic);
 }
@@ -283,7 +315,7 @@ static void on_snapshot_request(struct task *t, struct canonical *p)
 	if (!row)
 		logic_send_snapshot(t->link, t->intake, p->device);
 	else if (plan_reader(plan, NORTH, KIND_ATTRIBUTES_REPLY))
-		open_pairing(t, p, row, NULL);
+		ask(t, p, row, NULL);
 	else
 		link_write_canonical(t->link, t->intake, NORTH, p);
 }

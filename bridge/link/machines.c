@@ -167,39 +167,19 @@ static void expire_pairings(struct link *l)
 	const struct pairing *p;
 
 	while ((p = pairings_expired(l->pairings, l->now_ms)) != NULL)
-		give_up(l, p, "timeout");
-}
-
-static const struct pairing *find_order(const struct link *l, const struct order *o)
-{
-	return o ? pairings_find(l->pairings, o->device, KIND_COMMAND, NORTH, o->far_id) : NULL;
-}
-
-static const struct order *get_order(const struct intake *in, unsigned order)
-{
-	return order ? &in->orders[order - 1] : NULL;
-}
-
-void link_delivered(struct link *l, const struct intake *origin, unsigned order)
-{
-	const struct order *o = get_order(origin, order);
-	const struct pairing *p = find_order(l, o);
-
-	if (p && o->answered)
-		pairings_end(l->pairings, p, o->answered);
+		give_up(l, p, p->why ? p->why : "timeout");
 }
 
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms)
 {
-	const struct order *o = get_order(origin, order);
-	const struct pairing *p = find_order(l, o);
+	const struct pairing *p = link_order_pairing(l, origin, order);
 
 	link_begin_step(l, now_ms);
 	strand_begin(l->strand);
 	if (p) /* else it was told of a time-out before */
 		give_up(l, p, p->deadline_ms < now_ms + 1000 ? "timeout" : "expired");
 	strand_end(l->strand);
-	link_done(l, origin, o ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
+	link_done(l, origin, order ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
 }
 
 static void act(struct link *l, struct provision_actions *acts)

@@ -36,7 +36,7 @@ static void on_send(void *ctx, struct output *out)
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
 	free(out->device);
-	link_delivered(o->link, out->origin, out->order);
+	link_ended(o->link, out->origin, out->order, CARRIED);
 	link_done(o->link, out->origin, CARRIED, NULL);
 }
 

@@ -40,7 +40,8 @@ struct port {
 	unsigned n_renewed; /* conf_session's, when its login was made */
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
-	char *lack; /* why it cannot be opened, key=value as in the log; NULL: it can */
+	uint64_t n_ended; /* connections, and what was to be one */
+	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
 

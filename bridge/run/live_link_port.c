@@ -139,6 +139,7 @@ static void on_down(void *port, enum session_end end)
 {
 	struct port *p = port;
 
+	p->n_ended++;
 	live_link_pace_down(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
@@ -148,7 +149,11 @@ static void on_message(void *port, const struct message *m)
 {
 	struct port *p = port;
 	struct live_link *live = p->live;
-	struct arrival a = { .from = p->side, .device = p->device, .message = m, .at_ms = now(p) };
+	struct arrival a = { .from = p->side,
+			     .device = p->device,
+			     .message = m,
+			     .at_ms = now(p),
+			     .login = p->n_ended + 1 };
 
 	if (m->qos > 0)
 		a.tag = journal_live_accept(live->records, p->side, m, a.at_ms, a.at_ms);
@@ -280,8 +285,7 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 			  const char *text)
 {
 	link_acked(p->live->link, p->side, parcel->echo, now(p));
-	if (reason == CARRIED)
-		link_delivered(p->live->link, parcel->origin, parcel->order);
+	link_ended(p->live->link, parcel->origin, parcel->order, reason);
 	link_done(p->live->link, parcel->origin, reason, text);
 	parcel_fini(parcel);
 }

@@ -258,6 +258,38 @@ const struct pairing *pairings_open(struct pairings *t, const struct canonical *
 	return &it->pairing;
 }
 
+static struct group *find_group(const struct pairings *t, enum kind kind, enum side caller,
+				const char *device)
+{
+	struct buf key = { 0 };
+	struct group *g;
+
+	put_group_key(&key, kind, caller, device);
+	g = map_get(&t->groups, key.data, key.len);
+	buf_fini(&key);
+	return g;
+}
+
+static bool is_repeated(const struct canonical *a, const struct canonical *b)
+{
+	return a->id && strcmp(a->id, b->id) == 0 && a->body_len == b->body_len &&
+	       (a->body_len == 0 || memcmp(a->body, b->body, a->body_len) == 0);
+}
+
+const struct pairing *pairings_repeated(const struct pairings *t, const struct canonical *request,
+					enum side caller, uint64_t login)
+{
+	const struct group *g = find_group(t, request->kind, caller, device_of(request));
+	const struct entry *it;
+
+	if (!g || !request->id || keeps_its_id(request))
+		return NULL;
+	TAILQ_FOREACH (it, &g->entries, link)
+		if (it->pairing.login != login && is_repeated(&it->pairing.request, request))
+			return &it->pairing;
+	return NULL;
+}
+
 const struct pairing *pairings_find(const struct pairings *t, const char *device,
 				    enum kind request_kind, enum side caller, const char *far_id)
 {
@@ -269,8 +301,7 @@ const struct pairing *pairings_find(const struct pairings *t, const char *device
 		put_key(&key, request_kind, device, far_id);
 		it = map_get(&t->by_key, key.data, key.len);
 	} else {
-		put_group_key(&key, request_kind, caller, device);
-		g = map_get(&t->groups, key.data, key.len);
+		g = find_group(t, request_kind, caller, device);
 		if (g)
 			it = TAILQ_FIRST(&g->entries);
 	}
@@ -288,11 +319,34 @@ void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadli
 	put_row(it, out);
 }
 
-void pairings_end(struct pairings *t, const struct pairing *p, const char *answer)
+void pairings_asked(struct pairings *t, const struct pairing *p, uint64_t login)
+{
+	(void)t;
+	((struct entry *)p)->pairing.login = login;
+}
+
+void pairings_leaves(struct pairings *t, const struct pairing *p)
+{
+	(void)t;
+	((struct entry *)p)->pairing.n_underway++;
+}
+
+void pairings_arrives(struct pairings *t, const struct pairing *p, bool is_delivered)
+{
+	struct entry *it = (struct entry *)p;
+
+	(void)t;
+	if (it->pairing.n_underway > 0)
+		it->pairing.n_underway--;
+	it->pairing.is_delivered = it->pairing.is_delivered || is_delivered;
+}
+
+void pairings_end(struct pairings *t, const struct pairing *p, const char *answer, const char *why)
 {
 	struct entry *it = (struct entry *)p;
 
 	it->pairing.answer = answer;
+	it->pairing.why = why;
 	it->pairing.deadline_ms = 0;
 	heap_settle(t, t->by_key.n, it->at, it);
 }

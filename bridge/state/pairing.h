@@ -3,7 +3,8 @@
  * A request that crosses gets a far id of the type that the far dialect allows, unique per device
  * among all open pairings and, for integers, greater each time, across restarts too.  The pairing
  * keeps the near id (JSON text, in the type it had), the whole request and where the reply goes,
- * until a final reply or the deadline.  Machine name "pairing".  Pure: no clock, no store. */
+ * until a final reply or the deadline.  What is asked again because its caller's session broke is the same
+ * pairing (pairings_repeated()).  Machine name "pairing".  Pure: no clock, no store. */
 #ifndef BRIDGE_PAIRING_H
 #define BRIDGE_PAIRING_H
 
@@ -26,7 +27,11 @@ struct pairing {
 	char *far_id;		  /* JSON text */
 	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
 	int64_t deadline_ms;
-	const char *answer; /* JSON text, for the asker, in place of a time-out: pairings_end() */
+	/* What is not kept across restarts: */
+	uint64_t login; /* over which it was last asked: pairings_asked(); 0: an earlier run's */
+	unsigned n_underway;	  /* what it led to and has not arrived; */
+	bool is_delivered;	  /* something has */
+	const char *answer, *why; /* for the asker, in place of a time-out: pairings_end() */
 };
 
 struct pairings *pairings_new(void);
@@ -41,6 +46,13 @@ const struct pairing *pairings_open(struct pairings *t, const struct canonical *
 				    const char *reply_topic, int64_t deadline_ms,
 				    struct changes *out);
 
+/* The open pairing that `request` repeats: caller, device, near id and body are the same, and it came over another
+ * login than the last time.  The oldest such; NULL: none, it is another request. */
+const struct pairing *pairings_repeated(const struct pairings *t, const struct canonical *request,
+					enum side caller, uint64_t login);
+/* It was asked (again) over this login of its caller's session. */
+void pairings_asked(struct pairings *t, const struct pairing *p, uint64_t login);
+
 /* The open pairing of `device` whose request is of kind `request_kind`, was asked by `caller` and
  * carries `far_id` (JSON text).  7 and "7" are the same id.  NULL: nobody asked.
  * far_id NULL (the dialect has no ids): the oldest open one of that device and kind. */
@@ -50,9 +62,12 @@ const struct pairing *pairings_find(const struct pairings *t, const char *device
 /* A reply that is not final came: give the next one as long again. */
 void pairings_extend(struct pairings *t, const struct pairing *p, int64_t deadline_ms,
 		     struct changes *out);
-/* Nothing more will come for it: its deadline is now, and its asker gets `answer` (borrowed, for as long as
- * the pairing lives) then.  That is not kept: after a crash it is open as before. */
-void pairings_end(struct pairings *t, const struct pairing *p, const char *answer);
+/* Something that it led to is on its way; that has arrived, or was lost. */
+void pairings_leaves(struct pairings *t, const struct pairing *p);
+void pairings_arrives(struct pairings *t, const struct pairing *p, bool is_delivered);
+/* Nothing more will come for it: its deadline is now, and its asker gets `answer` (JSON text) then, or an error,
+ * `why`.  Both are borrowed for as long as it lives.  That is not kept: after a crash it is open as before. */
+void pairings_end(struct pairings *t, const struct pairing *p, const char *answer, const char *why);
 /* Close it; `p` is gone afterwards. */
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out);
 

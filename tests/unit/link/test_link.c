@@ -16,6 +16,7 @@ static struct executor *executor;
 static struct link *l;
 static bool echoes[SIDES];
 static int64_t now_ms;
+static uint64_t login; /* of the session that messages come over */
 static struct buf said;
 static struct buf whose;       /* the device of the last output; ?: not known */
 static char uuid[37];	       /* the last one said */
@@ -71,7 +72,7 @@ static void say(const char *s, size_t n)
 
 static void delivered(struct intake *origin, unsigned order)
 {
-	link_delivered(l, origin, order);
+	link_ended(l, origin, order, CARRIED);
 	link_done(l, origin, CARRIED, NULL);
 }
 
@@ -184,8 +185,10 @@ static struct message make(const char *topic, const char *payload)
 
 static void receive(enum side from, const struct message *m, void *tag)
 {
-	link_receive(l,
-		     &(struct arrival){ .from = from, .message = m, .at_ms = now_ms, .tag = tag });
+	link_receive(
+		l,
+		&(struct arrival){
+			.from = from, .message = m, .at_ms = now_ms, .login = login, .tag = tag });
 }
 
 static void step_at(enum side from, const char *topic, const char *payload, const char *wanted,
@@ -679,6 +682,61 @@ Test(link, requests_with_the_same_id_are_told_apart)
 	     "north n/d/did {'id':7,'status':'done','result':'b','asked':7}\n= carried\n");
 	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+}
+
+/* Its caller logged in again, and has no acknowledgement, or no answer. */
+Test(link, a_request_that_comes_again_keeps_its_far_id)
+{
+	login = 1;
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+	now_ms += 20000;
+	login = 2;
+	step(NORTH, "n/d/do", "{'id':7,'do':'b'}", "south s/d/do {'id':3,'do':'b'}\n= carried\n");
+	step(NORTH, "n/e/do", "{'id':7,'do':'a'}", "south s/e/do {'id':1,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':'7','do':'a'}", "south s/d/do {'id':4,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	cr_expect_eq(last_output.expires_ms, now_ms + 10000,
+		     "its sender waits no longer than before");
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':5,'do':'a'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	     "north n/d/did {'id':7,'status':'done','result':'a','asked':7}\n= carried\n");
+	login = 3;
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':6,'do':'a'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':7,'do':'a'}\n= carried\n");
+	restart();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+}
+
+Test(link, a_request_that_comes_again_while_the_first_is_on_its_way_is_not_sent_twice)
+{
+	login = 1;
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	login = 2;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "= repeated\n");
+	login = 3;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "= repeated\n");
+	holds = false;
+	delivered(held[--n_held], last_output.order);
+	expect("= carried\n");
+	login = 4;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+}
+
+Test(link, who_sent_a_command_that_cannot_be_delivered_is_told_at_once)
+{
+	start_asks();
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n");
+	holds = false;
+	link_ended(l, held[--n_held], last_output.order, DEAD_BROKER_REFUSED);
+	link_done(l, held[0], DEAD_BROKER_REFUSED, "no");
+	expect("= broker-refused\nnorth n/d/did {'id':7,'status':'error','message':"
+	       "'broker-refused','asked':7}\n= own\n");
 }
 
 Test(link, progress_keeps_a_pairing_open)

@@ -343,6 +343,27 @@ Test(live_link, a_dead_command_that_is_tried_again_is_sent)
 	message_fini(&m);
 }
 
+Test(live_link, a_command_that_comes_again_after_a_lost_connection_keeps_its_id)
+{
+	start(S_ASKS_3, N_ASKS);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("south s/d/do/1 {'name':'x'}\nnorth acks 1\n");
+	sends("north", "n/d/do/8", "{'name':'x'}");
+	turn("south s/d/do/2 {'name':'x'}\nnorth acks 1\n");
+	takes("south");
+	goes("north");
+	comes("north");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	sends("north", "n/d/do/8", "{'name':'x'}");
+	turn("south s/d/do/1 {'name':'x'}\nnorth acks 2\n"); /* the second is on its way still */
+	takes("south");
+	restart();
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	sends("north", "n/d/do/8", "{'name':'y'}");
+	turn("south s/d/do/2 {'name':'x'}\nsouth s/d/do/1 {'name':'x'}\n"
+	     "south s/d/do/3 {'name':'y'}\nnorth acks 2\n");
+}
+
 /* What the sender is told of a time-out must not wait in a broker for the device to come back. */
 Test(live_link, a_broker_is_told_how_long_a_command_is_good)
 {
