@@ -48,7 +48,8 @@ def innoway(lab):
     tb.telemetry()
     tb.push(rate=10)
     device.next("config")
-    tb.push(rate=10)  # no change
+    tb.push(rate=10)  # said once more
+    device.next("config")
     number = tb.call("setFan", {"rpm": 900})
     command = device.next("command")["id"]
     device.reply(command, status="in_progress")  # kept back
@@ -58,7 +59,7 @@ def innoway(lab):
     for payload in ("no json", [1], b"\xff"):
         device.publish("attribute", payload)
     device.publish("license_reply", {"id": "L1", "state": "inuse"})
-    settle(world.calque, 12, 7)
+    settle(world.calque, 13, 7)
     yield from all_of("innoway, after messages", world.calque)
     world.calque.stop()
     yield from all_of("innoway, stopped", world.calque)

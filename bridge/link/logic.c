@@ -385,7 +385,7 @@ static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 
 	if (n_sent > 0 || n_refused > 0)
 		return;
-	twins_unsendable(l->twins, t->job.plain.device, &l->changes, &reply);
+	twins_unsendable(l->twins, t->job.plain.device, l->now_ms, &l->changes, &reply);
 	if (t->waits && reply.len)
 		confirm(l, t->intake, t->job.plain.device, NULL, &reply);
 	buf_fini(&reply);
@@ -405,26 +405,28 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 static void on_config(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
-	/* Whoever gives or has a Response Topic waits for a word. */
-	bool waits = (t->response_topic || t->reader->row->response_topic) &&
-		     plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY);
-	struct buf config = { 0 }, reply = { 0 };
-	struct twin_push result = { 0 };
+	struct twin_said said = {
+		.body = canonical_body(p),
+		.at_ms = l->now_ms,
+		/* Whoever gives or has a Response Topic waits for a word. */
+		.waits = (t->response_topic || t->reader->row->response_topic) &&
+			 plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY),
+	};
+	enum twin_outcome outcome = TWIN_SAME;
+	struct buf text = { 0 };
 	struct err e = { 0 };
 
 	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
-	else if (!twins_push(l->twins, p->device, canonical_body(p), waits, l->now_ms, &l->changes,
-			     &result, &config, &reply, &e))
+	else if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
-	else if (result.is_change)
-		push(t, p, &config, waits);
-	else if (result.is_confirmed)
-		confirm(l, t->intake, p->device, NULL, &reply);
+	else if (outcome == TWIN_CHANGES)
+		push(t, p, &text, said.waits);
+	else if (outcome == TWIN_ANSWER)
+		confirm(l, t->intake, p->device, NULL, &text);
 	else
-		filtered(t, FILTERED_NO_CHANGE);
-	buf_fini(&config);
-	buf_fini(&reply);
+		filtered(t, outcome == TWIN_ECHO ? FILTERED_ECHO : FILTERED_NO_CHANGE);
+	buf_fini(&text);
 }
 
 static void on_config_reply(struct task *t, struct canonical *p)
@@ -433,7 +435,8 @@ static void on_config_reply(struct task *t, struct canonical *p)
 	struct buf reply = { 0 };
 	struct err e = { 0 };
 
-	if (!twins_confirm(l->twins, p->device, canonical_body(p), &l->changes, &reply, &e))
+	if (!twins_confirm(l->twins, p->device, canonical_body(p), l->now_ms, &l->changes, &reply,
+			   &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else
 		confirm(l, t->intake, p->device, p->id, &reply);
@@ -448,8 +451,8 @@ static void on_attributes(struct task *t, struct canonical *p)
 	bool is_confirmed = false;
 
 	logic_drop_carried(l, p->device, canonical_body(p), &news);
-	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, &l->changes, &rest,
-		   &is_confirmed, &reply);
+	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, l->now_ms,
+		   &l->changes, &rest, &is_confirmed, &reply);
 	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
 		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {

@@ -91,7 +91,7 @@ void logic_note_carried(struct link *l, const struct item *item)
 
 bool logic_awaits_echo(const struct link *l, const char *device)
 {
-	return (l->carried && echo_size(l->carried) > 0) || twins_has_push(l->twins, device);
+	return (l->carried && echo_size(l->carried) > 0) || twins_watches(l->twins, device);
 }
 
 void logic_drop_carried(struct link *l, const char *device, struct jslice attributes,
@@ -139,8 +139,9 @@ void logic_send_snapshot(struct link *l, struct intake *in, const char *device)
 void logic_take_snapshot(struct task *t, const struct canonical *p)
 {
 	struct link *l = t->link;
-	struct buf full = { 0 }, config = { 0 }, reply = { 0 };
-	struct twin_push push = { 0 };
+	struct twin_said said = { .at_ms = l->now_ms };
+	struct buf full = { 0 }, config = { 0 };
+	enum twin_outcome outcome;
 	struct jslice part;
 
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
@@ -150,13 +151,12 @@ void logic_take_snapshot(struct task *t, const struct canonical *p)
 		buf_puts(&full, "{\"full\":");
 		buf_append(&full, part.text, part.len);
 		buf_putc(&full, '}');
-		twins_push(l->twins, p->device, (struct jslice){ full.data, full.len }, false,
-			   l->now_ms, &l->changes, &push, &config, &reply, NULL);
+		said.body = (struct jslice){ full.data, full.len };
+		twins_push(l->twins, p->device, &said, &l->changes, &outcome, &config, NULL);
 	}
 	logic_send_snapshot(l, t->intake, p->device);
 	buf_fini(&full);
 	buf_fini(&config);
-	buf_fini(&reply);
 }
 
 /* The text of a string in the body, appended; false if there is none. */

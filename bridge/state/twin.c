@@ -20,11 +20,24 @@ static void free_push(struct push *p)
 	free(p);
 }
 
+struct twin *twin_new(void)
+{
+	struct twin *w = mem_zalloc(sizeof *w);
+
+	w->doc = json_object_new_object();
+	w->keys = json_object_new_object();
+	w->reported = json_object_new_object();
+	return w;
+}
+
 void twin_free(void *value)
 {
 	struct twin *w = value;
 
 	json_object_put(w->doc);
+	json_object_put(w->keys);
+	json_object_put(w->reported);
+	json_object_put(w->word);
 	free(w->source_version);
 	free(w->source_updated);
 	free_push(w->push);
@@ -88,18 +101,25 @@ static bool take_source(struct twin *w, struct news *n)
 
 static void merge(struct twin *w, const struct news *n, int64_t now_ms)
 {
-	int64_t sent = integer_version(n->version);
+	struct twin_key sent = { .at_ms = now_ms, .stage = TWIN_SENT };
+	int64_t theirs = integer_version(n->version);
 
-	json_object_object_foreach (n->differs, key, value)
+	w->version++;
+	if (theirs > w->version)
+		w->version = theirs;
+	w->updated_ms = now_ms;
+	sent.version = w->version;
+	json_object_object_foreach (n->differs, key, value) {
 		set(w->doc, key, value);
+		json_object_object_del(w->reported, key);
+		twin_set_key(w, key, sent);
+	}
 	json_object_object_foreach (n->gone, name, ignored) {
 		(void)ignored;
 		json_object_object_del(w->doc, name);
+		json_object_object_del(w->reported, name);
+		twin_set_key(w, name, sent);
 	}
-	w->version++;
-	if (sent > w->version)
-		w->version = sent;
-	w->updated_ms = now_ms;
 }
 
 /* Open a push of what differs, or let the open one grow by it. */
@@ -149,12 +169,60 @@ static bool is_pending(const struct twin *w, const struct news *n)
 	return false;
 }
 
-static void confirm_at_once(const struct twin *w, const struct news *n, struct buf *reply)
+/* Our word to the platform, from here on in `reply`. */
+static void note_word(struct twin *w, const struct buf *reply, size_t start, int64_t now_ms)
+{
+	json_object_put(w->word);
+	w->word = jtext_tree(reply->data + start, reply->len - start, NULL);
+	w->word_ms = now_ms;
+}
+
+static void put_word(struct buf *reply, struct twin *w, json_object *keys, int64_t now_ms)
+{
+	size_t start = reply->len;
+
+	twin_put_reply(reply, w, keys);
+	note_word(w, reply, start, now_ms);
+}
+
+static void confirm_at_once(struct twin *w, const struct news *n, struct buf *reply, int64_t now_ms)
 {
 	json_object *none = json_object_new_object();
 
-	twin_put_reply(reply, w, n->full ? NULL : n->changed ? n->changed : none);
+	put_word(reply, w, n->full ? NULL : n->changed ? n->changed : none, now_ms);
 	json_object_put(none);
+}
+
+/* Does it say nothing but what the document says, and nothing that the device has changed since? */
+static bool is_unchanged(const struct twin *w, json_object *changed)
+{
+	json_object_object_foreach (changed, key, value) {
+		json_object *held;
+
+		if (!json_object_object_get_ex(w->doc, key, &held) || !twin_is_equal(held, value) ||
+		    has(w->reported, key))
+			return false;
+	}
+	return true;
+}
+
+/* Brokers give back what we say where confirmations are attributes: what was confirmed, or the
+ * confirmation as it is.  Each word serves once. */
+static bool take_word(struct twin *w, const struct news *n, int64_t now_ms)
+{
+	json_object *values;
+	bool is_word;
+
+	if (!w->word || !n->changed || n->deleted || n->full || now_ms - w->word_ms >= TWIN_ECHO_MS)
+		return false;
+	is_word = twin_is_equal(n->changed, w->word) ||
+		  (json_object_object_get_ex(w->word, "values", &values) &&
+		   twin_is_equal(n->changed, values) && is_unchanged(w, n->changed));
+	if (is_word) {
+		json_object_put(w->word);
+		w->word = NULL;
+	}
+	return is_word;
 }
 
 /* The twin of `device`, made if there is none. */
@@ -163,39 +231,44 @@ static struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w) {
-		w = mem_zalloc(sizeof *w);
-		w->doc = json_object_new_object();
+		w = twin_new();
 		w->updated_ms = now_ms;
 		map_set_str(&t->twins, device, w);
 	}
 	return w;
 }
 
-bool twins_push(struct twins *t, const char *device, struct jslice body, bool waits, int64_t now_ms,
-		struct changes *out, struct twin_push *result, struct buf *config,
-		struct buf *reply, struct err *e)
+static enum twin_outcome take_news(struct twin *w, struct news *n, const struct twin_said *said)
+{
+	if (take_word(w, n, said->at_ms))
+		return TWIN_ECHO;
+	twin_compare_news(n, w);
+	if (count(n->differs) + count(n->gone) > 0) {
+		merge(w, n, said->at_ms);
+		open_push(w, n);
+		return TWIN_CHANGES;
+	}
+	return said->waits && !is_pending(w, n) ? TWIN_ANSWER : TWIN_SAME;
+}
+
+bool twins_push(struct twins *t, const char *device, const struct twin_said *said,
+		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e)
 {
 	struct news n = { 0 };
 	bool ok = false, is_news;
 	struct twin *w;
 
-	*result = (struct twin_push){ false, false };
-	if (!twin_read_news(&n, body, e))
+	*outcome = TWIN_SAME;
+	if (!twin_read_news(&n, said->body, e))
 		goto out;
-	w = twin_of(t, device, now_ms);
-	twin_compare_news(&n, w);
-	result->is_change = count(n.differs) + count(n.gone) > 0;
-	result->is_confirmed = !result->is_change && waits && !is_pending(w, &n);
-	if (result->is_change) {
-		merge(w, &n, now_ms);
-		open_push(w, &n);
-	}
-	is_news = take_source(w, &n); /* after merge(), which reads it */
-	if (result->is_change)
-		twin_put_config(config, w, &n);
-	if (result->is_confirmed)
-		confirm_at_once(w, &n, reply);
-	if (result->is_change || is_news)
+	w = twin_of(t, device, said->at_ms);
+	*outcome = take_news(w, &n, said);
+	is_news = *outcome != TWIN_ECHO && take_source(w, &n); /* after merge(), which reads it */
+	if (*outcome == TWIN_CHANGES)
+		twin_put_config(text, w, &n);
+	if (*outcome == TWIN_ANSWER)
+		confirm_at_once(w, &n, text, said->at_ms);
+	if (*outcome == TWIN_CHANGES || is_news)
 		twin_put_row(device, w, out);
 	ok = true;
 out:
@@ -205,69 +278,89 @@ out:
 
 /* Confirmations. */
 
-/* Does the value equal what the open push wants of `key`? */
-static bool is_echo(const struct twin *w, const char *key, struct jslice value)
+static bool is_open(const struct twin *w, const char *key)
 {
-	json_object *wanted, *tree;
-	bool same;
-
-	if (!json_object_get_boolean(json_object_object_get(w->push->keys, key)) ||
-	    !json_object_object_get_ex(w->doc, key, &wanted))
-		return false;
-	tree = jtext_tree(value.text, value.len, NULL);
-	same = (tree || jtext_type_of(value) == JTEXT_NULL) && twin_is_equal(wanted, tree);
-	json_object_put(tree);
-	return same;
+	return w->push && json_object_get_boolean(json_object_object_get(w->push->keys, key));
 }
 
 static bool is_all_confirmed(const struct push *p)
 {
-	json_object_object_foreach (p->keys, key, is_open) {
+	json_object_object_foreach (p->keys, key, is_still_open) {
 		(void)key;
-		if (json_object_get_boolean(is_open))
+		if (json_object_get_boolean(is_still_open))
 			return false;
 	}
 	return true;
 }
 
-bool twins_has_push(const struct twins *t, const char *device)
+bool twins_watches(const struct twins *t, const char *device)
 {
 	const struct twin *w = map_get_str(&t->twins, device);
 
-	return w && w->push;
+	return w && (w->push || count(w->doc) > 0);
 }
 
-void twins_echo(struct twins *t, const char *device, struct jslice attributes, struct changes *out,
-		struct buf *rest, bool *confirmed, struct buf *reply)
+/* What happened to a twin by attributes that came up. */
+struct echo_result {
+	bool is_news;	    /* it is to be stored */
+	size_t n_confirmed; /* keys of the open push */
+};
+
+/* True if the field confirms a key of the open push, which is all that it says. */
+static bool take_attribute(struct twin *w, const char *key, struct jslice value,
+			   struct echo_result *r)
+{
+	json_object *tree, *wanted;
+	bool confirms;
+
+	if (!json_object_object_get_ex(w->doc, key, &wanted))
+		return false;
+	tree = jtext_tree(value.text, value.len, NULL);
+	if (!tree && jtext_type_of(value) != JTEXT_NULL)
+		return false; /* no tree can hold it: a wide integer */
+	confirms = is_open(w, key) && twin_is_equal(wanted, tree);
+	r->is_news = twin_note_reported(w, key, tree) || r->is_news;
+	if (confirms) {
+		set_bool(w->push->keys, key, false);
+		r->n_confirmed++;
+		r->is_news = true;
+	}
+	json_object_put(tree);
+	return confirms;
+}
+
+void twins_echo(struct twins *t, const char *device, struct jslice attributes, int64_t now_ms,
+		struct changes *out, struct buf *rest, bool *confirmed, struct buf *reply)
 {
 	struct twin *w = map_get_str(&t->twins, device);
-	size_t start = rest->len, pos = 0, n = 0;
+	struct echo_result result = { 0 };
+	size_t start = rest->len, pos = 0;
 	struct buf key = { 0 };
 	struct jfield f;
 
 	*confirmed = false;
-	if (!w || !w->push) { /* nearly always */
+	if (!w) { /* nearly always */
 		buf_append(rest, attributes.text, attributes.len);
 		return;
 	}
 	while (jtext_next_field(attributes, &pos, &f)) {
 		buf_reset(&key);
 		jtext_string_decode(f.key, &key);
-		if (is_echo(w, buf_str(&key), f.value)) {
-			set_bool(w->push->keys, buf_str(&key), false);
-			n++;
-		} else {
+		if (!take_attribute(w, buf_str(&key), f.value, &result))
 			twin_put_field(rest, start, &f);
-		}
 	}
 	twin_put_end(rest, start);
+	if (result.n_confirmed == 0) {
+		rest->len = start;
+		buf_append(rest, attributes.text, attributes.len);
+	}
 	buf_fini(&key);
-	*confirmed = n > 0 && is_all_confirmed(w->push);
+	*confirmed = result.n_confirmed > 0 && is_all_confirmed(w->push);
 	if (*confirmed) {
-		twin_put_reply(reply, w, push_keys(w->push));
+		put_word(reply, w, push_keys(w->push), now_ms);
 		close_push(w);
 	}
-	if (n > 0)
+	if (result.is_news)
 		twin_put_row(device, w, out);
 }
 
@@ -287,11 +380,40 @@ static bool is_version(struct jslice v, int64_t version)
 	return same;
 }
 
-bool twins_confirm(struct twins *t, const char *device, struct jslice body, struct changes *out,
-		   struct buf *reply, struct err *e)
+/* What the device had before it got the push that is open says nothing of what it has. */
+static bool is_outdated(const struct twin *w, struct jslice body)
+{
+	struct jslice v;
+	int64_t version;
+
+	return w->push && jtext_field(body, "version", &v) && jtext_integer(v, &version) &&
+	       version < w->push->version;
+}
+
+/* What the device says that it has.  True if that is news. */
+static bool note_values(struct twin *w, struct jslice body)
+{
+	struct jslice values;
+	json_object *tree;
+	bool is_news = false;
+
+	if (!jtext_field(body, "values", &values) || jtext_type_of(values) != JTEXT_OBJECT)
+		return false;
+	tree = jtext_tree(values.text, values.len, NULL);
+	if (!tree)
+		return false;
+	json_object_object_foreach (tree, key, value)
+		is_news = twin_note_reported(w, key, value) || is_news;
+	json_object_put(tree);
+	return is_news;
+}
+
+bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
+		   struct changes *out, struct buf *reply, struct err *e)
 {
 	struct twin *w = map_get_str(&t->twins, device);
-	bool ours[FIELDS] = { false, false, false }, closes;
+	bool ours[FIELDS] = { false, false, false }, closes, is_news;
+	size_t start = reply->len;
 	struct jslice v;
 
 	if (jtext_type_of(body) != JTEXT_OBJECT) {
@@ -307,22 +429,28 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, stru
 	ours[VERSION] = closes && w->source_version;
 	ours[UPDATED] = ours[VERSION] && w->source_updated;
 	twin_put_filled(reply, body, w, closes ? push_keys(w->push) : NULL, ours);
+	note_word(w, reply, start, now_ms);
 	if (closes) {
+		twin_set_push_stage(w, TWIN_CONFIRMED);
 		close_push(w);
-		twin_put_row(device, w, out);
 	}
+	is_news = !is_outdated(w, body) && note_values(w, body);
+	if (closes || is_news)
+		twin_put_row(device, w, out);
 	return true;
 }
 
-void twins_unsendable(struct twins *t, const char *device, struct changes *out, struct buf *reply)
+void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
+		      struct buf *reply)
 {
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w)
 		return;
-	twin_put_reply(reply, w, push_keys(w->push));
+	put_word(reply, w, push_keys(w->push), now_ms);
 	if (!w->push)
 		return;
+	twin_set_push_stage(w, TWIN_CONFIRMED);
 	close_push(w);
 	twin_put_row(device, w, out);
 }

@@ -1,10 +1,10 @@
-/* twin.h -- device twins: one merged configuration document per device, and the pushes of it that
- * no device has confirmed yet.
+/* twin.h -- device twins: one merged configuration document per device, and what became of each key of it.
  *
  * Diff-style platforms say what changed and what was deleted, document-style platforms say it all;
- * here one becomes the other.  The version of a twin only grows, across restarts too.  A document's
- * own version (any JSON scalar) is kept beside it and used in the confirmation.  Machine name
- * "twin".  Pure: no clock, no store. */
+ * here one becomes the other.  The document is what the platform last said.  Of each key the twin knows
+ * whether it was sent, delivered or confirmed, or failed to be, and what the device reported of it since.
+ * The version of a twin only grows, across restarts too.  A document's own version (any JSON scalar) is
+ * kept beside it and used in the confirmation.  Machine name "twin".  Pure: no clock, no store. */
 #ifndef BRIDGE_TWIN_H
 #define BRIDGE_TWIN_H
 
@@ -19,48 +19,61 @@ struct err;
 struct machine;
 struct twins;
 
+/* For so long after a word of our own, the same that comes back as a push is its echo. */
+#define TWIN_ECHO_MS 10000
+
 struct twins *twins_new(void);
 void twins_free(struct twins *t);
 
-/* What a push became.  The texts are appended to buffers of the caller. */
-struct twin_push {
-	bool is_change;	   /* something differs from what is held: send `config` on */
-	bool is_confirmed; /* nothing differs, and the sender waits for a word: send `reply` back */
+/* A configuration that came down. */
+struct twin_said {
+	struct jslice
+		body;  /* of a `config`, with `changed` and `deleted` (either may be missing), or
+			     * `full`; maybe `version` and `updated` */
+	int64_t at_ms; /* when it came */
+	bool waits;    /* its sender expects a confirmation */
 };
 
-/* A configuration came down for `device`: `body` is the body of a `config` message with `changed`
- * and `deleted` (either may be missing), or `full`; maybe `version` and `updated`.  It is merged (or
- * compared) and, where something differs, `config` gets the complete body {changed, deleted, full,
- * version, updated}: version the twin's own integer, grown by one; updated the sender's or now_ms.
- * The push is then open until confirmed; a newer push takes over the keys of an older open one.
- * `waits`: the sender expects a confirmation (its dialect reads config_reply the other way): then,
- * where nothing differs and no push is open for it, `reply` gets the body of a config_reply.
- * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
-bool twins_push(struct twins *t, const char *device, struct jslice body, bool waits, int64_t now_ms,
-		struct changes *out, struct twin_push *result, struct buf *config,
-		struct buf *reply, struct err *e);
+/* What it became. */
+enum twin_outcome {
+	TWIN_SAME,    /* nothing is to be said to anybody */
+	TWIN_CHANGES, /* send the `config` on */
+	TWIN_ANSWER, /* there is nothing to send, and the sender waits for a word: the `config_reply` */
+	TWIN_ECHO /* our own word, come back */
+};
 
-/* Is a push open for this device, so that an echo may confirm it? */
-bool twins_has_push(const struct twins *t, const char *device);
+/* `said` is merged.  Changes are sent on as they were said, also such as seem to change nothing: the
+ * device may have changed by itself.  A whole document is compared with what the device has, as far as is
+ * known.  TWIN_CHANGES appends to `text` the complete body {changed, deleted, full, version, updated}:
+ * version the twin's own integer, greater than all before, updated the sender's or at_ms; the push is then
+ * open until confirmed, and takes over the keys of an older open one.  TWIN_ANSWER appends the body of
+ * a config_reply.
+ * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
+bool twins_push(struct twins *t, const char *device, const struct twin_said *said,
+		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e);
+
+/* May attributes of this device say something of its configuration? */
+bool twins_watches(const struct twins *t, const char *device);
 /* Attributes came up on a row that echoes config: `attributes` is a JSON object.  Keys of it that
  * equal (deeply) a key of the open push confirm that key and are left out of `rest`; the others are
- * appended to `rest` as one JSON object, spelled as they came ("{}" if none are left).  When all
- * keys of the push are confirmed, it closes, *confirmed is true and `reply` gets the body of its
- * config_reply. */
-void twins_echo(struct twins *t, const char *device, struct jslice attributes, struct changes *out,
-		struct buf *rest, bool *confirmed, struct buf *reply);
+ * appended to `rest` as one JSON object, spelled as they came ("{}" if none are left), and those that
+ * are configuration are remembered as what the device has.  When all keys of the push are confirmed, it
+ * closes, *confirmed is true and `reply` gets the body of its config_reply. */
+void twins_echo(struct twins *t, const char *device, struct jslice attributes, int64_t now_ms,
+		struct changes *out, struct buf *rest, bool *confirmed, struct buf *reply);
 
 /* A config_reply {version, updated, values} came up in `body`.  It closes the open push if its
- * version is the push's (numbers compare as numbers, "4" equals 4) or it has none.  `reply` gets the
- * body to send on: the version and time under which the sender knows that configuration, where it
- * closed a push of a document with a version of its own; else as it came; missing version, updated
- * and values are filled in from the twin. */
-bool twins_confirm(struct twins *t, const char *device, struct jslice body, struct changes *out,
-		   struct buf *reply, struct err *e);
+ * version is the push's (numbers compare as numbers, "4" equals 4) or it has none.  Its values are
+ * remembered as what the device has.  `reply` gets the body to send on: the version and time under which
+ * the sender knows that configuration, where it closed a push of a document with a version of its own;
+ * else as it came; missing version, updated and values are filled in from the twin. */
+bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
+		   struct changes *out, struct buf *reply, struct err *e);
 
 /* The far dialect could not say any of this push (no output): it cannot be confirmed by the device
  * either.  Closes it; `reply` gets the body of the config_reply to give to a sender that waits. */
-void twins_unsendable(struct twins *t, const char *device, struct changes *out, struct buf *reply);
+void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
+		      struct buf *reply);
 
 /* Append the merged document of `device`, "{}" if there is none. */
 void twins_document(const struct twins *t, const char *device, struct buf *out);

@@ -119,21 +119,24 @@ void twin_fini_news(struct news *n)
 	json_object_put(n->gone);
 }
 
+/* A diff is what was said, all of it; of a document, what the device has not. */
+static void compare_values(struct news *n, const struct twin *w, json_object *values)
+{
+	json_object_object_foreach (values, key, value) {
+		json_object *held;
+
+		if (!n->full || !json_object_object_get_ex(w->doc, key, &held) ||
+		    !twin_is_equal(held, value) || !twin_is_there(w, key))
+			set(n->differs, key, value);
+	}
+}
+
 void twin_compare_news(struct news *n, const struct twin *w)
 {
-	json_object *values = n->full ? n->full : n->changed;
-
 	n->differs = json_object_new_object();
 	n->gone = json_object_new_object();
-	if (values) {
-		json_object_object_foreach (values, key, value) {
-			json_object *held;
-
-			if (!json_object_object_get_ex(w->doc, key, &held) ||
-			    !twin_is_equal(held, value))
-				set(n->differs, key, value);
-		}
-	}
+	if (n->full || n->changed)
+		compare_values(n, w, n->full ? n->full : n->changed);
 	if (n->full) {
 		json_object_object_foreach (w->doc, key, value) {
 			(void)value;
@@ -146,7 +149,7 @@ void twin_compare_news(struct news *n, const struct twin *w)
 		const char *key = json_object_get_string(json_object_array_get_idx(n->deleted, i));
 
 		/* What is said to be both has been set anew. */
-		if (has(w->doc, key) && !(n->changed && has(n->changed, key)))
+		if (!n->changed || !has(n->changed, key))
 			set_bool(n->gone, key, true);
 	}
 }

@@ -1,6 +1,6 @@
 /* twin_inside.h -- what the files of the twins share: twin.c (pushes and their confirmation),
- * twin_diff.c (what a config body says that is new), twin_body.c (the bodies that go out) and
- * twin_store.c (the rows of the state).  Nobody else includes it. */
+ * twin_keys.c (what is known of each key), twin_diff.c (what a config body says that is new), twin_body.c
+ * (the bodies that go out) and twin_store.c (the rows of the state).  Nobody else includes it. */
 #ifndef BRIDGE_TWIN_INSIDE_H
 #define BRIDGE_TWIN_INSIDE_H
 
@@ -18,20 +18,42 @@ struct push {
 	int64_t version;      /* that it was sent on with */
 };
 
+/* How far a key got. */
+enum twin_stage {
+	TWIN_SENT,
+	TWIN_DELIVERED, /* who took it said so; whether the device did is not known */
+	TWIN_CONFIRMED,
+	TWIN_STAGES
+};
+
+/* What is known of a key, or of a name that was deleted. */
+struct twin_key {
+	int64_t at_ms;	 /* when the platform last said it */
+	int64_t version; /* with which it was last sent */
+	enum twin_stage stage;
+};
+
 struct twin {
 	json_object *doc;
-	int64_t version;      /* 0: never changed */
-	int64_t updated_ms;   /* when it was first heard of, then of the last change */
-	char *source_version; /* the sender's own, JSON text; NULL: it has none */
+	json_object *keys; /* name -> [at_ms, version, stage]; of one that is not there nothing is
+				* known to be wrong */
+	json_object *reported; /* key -> what the device has, where that is not in the document */
+	int64_t version;       /* 0: never changed */
+	int64_t updated_ms;    /* when it was first heard of, then of the last change */
+	char *source_version;  /* the sender's own, JSON text; NULL: it has none */
 	char *source_updated;
 	struct push *push; /* NULL: none is open */
+	/* Our last word to the platform: the body of a config_reply, and when.  Not stored.  NULL: none,
+	 * or it came back. */
+	json_object *word;
+	int64_t word_ms;
 };
 
 struct twins {
 	struct map twins; /* device -> struct twin */
 };
 
-/* What a config body says, and what of it differs from a twin. */
+/* What a config body says, and what of it is to be sent. */
 struct news {
 	json_object *tree;
 	json_object *changed, *deleted, *full; /* pieces of the tree; NULL: not there */
@@ -62,7 +84,23 @@ static inline void set_bool(json_object *object, const char *key, bool value)
 
 /* --- twin.c */
 
+struct twin *twin_new(void);
 void twin_free(void *twin);
+
+/* --- twin_keys.c */
+
+/* What is known of `name`; of one that nothing is known of: confirmed, long ago. */
+struct twin_key twin_key_of(const struct twin *w, const char *name);
+void twin_set_key(struct twin *w, const char *name, struct twin_key k);
+void twin_set_stage(struct twin *w, const char *name, enum twin_stage stage);
+/* All keys of the push, and names that it deletes, are now at this stage. */
+void twin_set_push_stage(struct twin *w, enum twin_stage stage);
+/* Is the value that the document has what the device has, or is it on its way there? */
+bool twin_is_there(const struct twin *w, const char *key);
+/* The device says that it has this.  True if that is news. */
+bool twin_note_reported(struct twin *w, const char *key, json_object *value);
+/* Read a stored object of keys; false: it is none. */
+bool twin_are_keys(json_object *keys);
 
 /* --- twin_diff.c */
 

@@ -24,6 +24,10 @@ void twin_put_row(const char *device, const struct twin *w, struct changes *out)
 	put_json_or_null(&row, w->source_updated);
 	buf_puts(&row, ",\"doc\":");
 	jtext_tree_put(&row, w->doc);
+	buf_puts(&row, ",\"keys\":");
+	jtext_tree_put(&row, w->keys);
+	buf_puts(&row, ",\"reported\":");
+	jtext_tree_put(&row, w->reported);
 	if (w->push) {
 		buf_printf(&row, ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"keys\":",
 			   w->push->version, w->push->is_full ? "true" : "false");
@@ -71,18 +75,55 @@ static bool read_push(struct jslice row, struct push **out)
 	       is_booleans(p->deleted);
 }
 
+static bool replace_object(struct jslice row, const char *name, json_object **object)
+{
+	json_object_put(*object);
+	*object = NULL;
+	return read_object(row, name, object);
+}
+
+/* Rows of version 5 of the database do not have it: the object stays empty. */
+static bool read_added(struct jslice row, const char *name, json_object **object)
+{
+	struct jslice v;
+
+	return !jtext_field(row, name, &v) || replace_object(row, name, object);
+}
+
+/* Nor do they say how far a key got.  What is open was sent, long ago. */
+static void complete_keys(struct twin *w)
+{
+	json_object *is_open;
+
+	json_object_object_foreach (w->doc, key, value) {
+		struct twin_key k = { w->updated_ms, w->version, TWIN_CONFIRMED };
+
+		(void)value;
+		if (w->push && json_object_object_get_ex(w->push->keys, key, &is_open) &&
+		    json_object_get_boolean(is_open))
+			k.stage = TWIN_DELIVERED;
+		if (!has(w->keys, key))
+			twin_set_key(w, key, k);
+	}
+}
+
 static bool read_twin(struct jslice row, struct twin *w)
 {
-	return state_json_integer(row, "version", &w->version) && w->version >= 0 &&
-	       state_json_integer(row, "updated_ms", &w->updated_ms) &&
-	       twin_read_scalar(row, "source_version", &w->source_version) &&
-	       twin_read_scalar(row, "source_updated", &w->source_updated) &&
-	       read_object(row, "doc", &w->doc) && read_push(row, &w->push);
+	if (!state_json_integer(row, "version", &w->version) || w->version < 0 ||
+	    !state_json_integer(row, "updated_ms", &w->updated_ms) ||
+	    !twin_read_scalar(row, "source_version", &w->source_version) ||
+	    !twin_read_scalar(row, "source_updated", &w->source_updated) ||
+	    !replace_object(row, "doc", &w->doc) || !read_push(row, &w->push) ||
+	    !read_added(row, "keys", &w->keys) || !twin_are_keys(w->keys) ||
+	    !read_added(row, "reported", &w->reported))
+		return false;
+	complete_keys(w);
+	return true;
 }
 
 bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e)
 {
-	struct twin *w = mem_zalloc(sizeof *w), *before;
+	struct twin *w = twin_new(), *before;
 	struct buf text = { 0 };
 	struct jslice row;
 	bool ok = state_json_read(value, &text, &row) && read_twin(row, w);

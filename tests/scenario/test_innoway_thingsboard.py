@@ -82,12 +82,10 @@ def test_deleted_shared_attributes_come_down(plain):
     assert_json(plain.device.next("config"), {"deleted": ["unit"]})
 
 
-def test_a_push_of_what_is_held_is_not_sent_again(plain):
-    plain.tb.push(rate=10)
-    assert_json(plain.device.next("config"), {"rate": 10})
-    plain.tb.push(rate=10)
-    plain.tb.push(rate=11)
-    assert_json(plain.device.next("config"), {"rate": 11})
+def test_a_push_of_what_is_held_is_sent_again(plain):
+    for rate in (10, 10, 11):
+        plain.tb.push(rate=rate)
+        assert_json(plain.device.next("config"), {"rate": rate})
 
 
 def test_rpc_errors_go_up_as_errors(plain):

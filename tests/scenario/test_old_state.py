@@ -109,8 +109,8 @@ def configurations(world, known):
     world.pump.publish("config_reply", {"version": 1})
     confirmed = world.tb.attributes()
     assert_json([confirmed["version"], confirmed["values"]], [1, {"rate": 10}])
-    world.tb.push(rate=10, unit="F")  # what is held is not sent again
-    assert_json(world.pump.next("config"), {"unit": "F"})
+    world.tb.push(rate=10, unit="F")
+    assert_json(world.pump.next("config"), {"rate": 10, "unit": "F"})
 
 
 def backlog(world, known):

@@ -1815,11 +1815,11 @@ Test(link, configuration_goes_down_as_changes_and_its_confirmation_up)
 	start(S_CONFIG, N_CONFIG);
 	step(NORTH, "n/d/set", "{'changed':{'rate':5,'unit':'C'}}",
 	     "south s/d/set {'rate':5,'unit':'C'}\n= carried\n");
-	step(NORTH, "n/d/set", "{'changed':{'rate':5}}", "= no-change\n");
+	step(NORTH, "n/d/set", "{'changed':{'rate':5}}", "south s/d/set {'rate':5}\n= carried\n");
 	step(NORTH, "n/d/set", "{'changed':{'rate':6},'deleted':['unit']}",
 	     "south s/d/set {'rate':6,'deleted':['unit']}\n= carried\n");
-	step(SOUTH, "s/d/isset", "{'version':2,'values':{'rate':6}}",
-	     "north n/d/isset {'version':2,'values':{'rate':6},'updated':1700000000000}\n= "
+	step(SOUTH, "s/d/isset", "{'version':3,'values':{'rate':6}}",
+	     "north n/d/isset {'version':3,'values':{'rate':6},'updated':1700000000000}\n= "
 	     "carried\n");
 	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}",
 	     "south s/d/set {'zone':1}\n= carried\n");
@@ -1849,6 +1849,26 @@ Test(link, a_configuration_that_cannot_be_said_is_confirmed_to_who_waits)
 	step(NORTH, "n/d/set", "{'deleted':['a']}", "= mapping\n");
 	ask(NORTH, "n/d/set", "{'full':{}}", "n/d/isset",
 	    "north n/d/isset {'version':3,'updated':1700000000000,'values':{}}\n= carried\n");
+}
+
+Test(link, a_confirmation_that_comes_back_is_an_echo)
+{
+	start_echoes();
+	step(NORTH, "n/d/set", "{'a':1}", "south s/d/push {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'a':1}", "north n/d/isset {'a':1}\n= carried\n");
+	step(NORTH, "n/d/set", "{'a':1}", "= echo\n");
+	step(NORTH, "n/d/set", "{'a':1}", "south s/d/push {'a':1}\n= carried\n");
+}
+
+Test(link, a_push_takes_back_what_the_device_changed)
+{
+	start_echoes();
+	step(NORTH, "n/d/set", "{'a':1}", "south s/d/push {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'a':1}", "north n/d/isset {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'a': 2}", "north n/d/a {'a': 2}\n= carried\n");
+	restart();
+	step(NORTH, "n/d/set", "{'a':1}", "south s/d/push {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'a':1}", "north n/d/isset {'a':1}\n= carried\n");
 }
 
 Test(link, nobody_is_confirmed_who_could_not_be_told)

@@ -12,11 +12,13 @@
 #define NOW 5000
 
 static struct twins *table;
+static int64_t now_ms;
 static struct changes changed; /* of all steps since the start */
 
 static void set_up(void)
 {
 	table = twins_new();
+	now_ms = NOW;
 }
 
 static void tear_down(void)
@@ -50,26 +52,28 @@ static void restart(void)
 	}
 }
 
-/* What a push became: "config BODY", "reply BODY", or "" for neither. */
-static void expect_push_of(const char *device, const char *body, bool waits, const char *expected)
+static enum twin_outcome say_of(const char *device, const char *body, bool waits, struct buf *text)
 {
-	struct buf config = { 0 }, reply = { 0 }, got = { 0 };
-	struct twin_push result;
+	struct twin_said said = { .body = text_of(body), .at_ms = now_ms, .waits = waits };
+	enum twin_outcome outcome;
 	struct err e = { 0 };
 
-	cr_assert(twins_push(table, device, text_of(body), waits, NOW, &changed, &result, &config,
-			     &reply, &e),
-		  "%s", e.text);
-	if (result.is_change)
-		buf_printf(&got, "config %s", buf_str(&config));
-	if (result.is_confirmed)
-		buf_printf(&got, "reply %s", buf_str(&reply));
-	cr_expect_eq(result.is_change, config.len > 0);
-	cr_expect_eq(result.is_confirmed, reply.len > 0);
+	cr_assert(twins_push(table, device, &said, &changed, &outcome, text, &e), "%s", e.text);
+	return outcome;
+}
+
+/* What a push became: "config BODY", "reply BODY", "echo" or "" for nothing. */
+static void expect_push_of(const char *device, const char *body, bool waits, const char *expected)
+{
+	static const char *const words[] = { "", "config ", "reply ", "echo" };
+	struct buf text = { 0 }, got = { 0 };
+	enum twin_outcome outcome = say_of(device, body, waits, &text);
+
+	buf_printf(&got, "%s%s", words[outcome], buf_str(&text));
+	cr_expect_eq(outcome == TWIN_CHANGES || outcome == TWIN_ANSWER, text.len > 0);
 	cr_expect_str_eq(buf_str(&got), expected, "%s\n got %s\nwant %s", body, buf_str(&got),
 			 expected);
-	buf_fini(&config);
-	buf_fini(&reply);
+	buf_fini(&text);
 	buf_fini(&got);
 }
 
@@ -80,13 +84,10 @@ static void expect_push(const char *body, const char *expected)
 
 static void push(const char *body)
 {
-	struct buf config = { 0 }, reply = { 0 };
-	struct twin_push result;
+	struct buf text = { 0 };
 
-	cr_assert(twins_push(table, "d", text_of(body), true, NOW, &changed, &result, &config,
-			     &reply, NULL));
-	buf_fini(&config);
-	buf_fini(&reply);
+	say_of("d", body, true, &text);
+	buf_fini(&text);
 }
 
 /* `expected_reply` NULL: not confirmed. */
@@ -96,7 +97,7 @@ static void expect_echo(const char *attributes, const char *expected_rest,
 	struct buf rest = { 0 }, reply = { 0 };
 	bool confirmed = true;
 
-	twins_echo(table, "d", text_of(attributes), &changed, &rest, &confirmed, &reply);
+	twins_echo(table, "d", text_of(attributes), now_ms, &changed, &rest, &confirmed, &reply);
 	cr_expect_str_eq(buf_str(&rest), expected_rest);
 	cr_expect_eq(confirmed, expected_reply != NULL, "%s", attributes);
 	cr_expect_str_eq(buf_str(&reply), expected_reply ? expected_reply : "");
@@ -109,7 +110,8 @@ static void expect_confirm(const char *body, const char *expected)
 	struct buf reply = { 0 };
 	struct err e = { 0 };
 
-	cr_assert(twins_confirm(table, "d", text_of(body), &changed, &reply, &e), "%s", e.text);
+	cr_assert(twins_confirm(table, "d", text_of(body), now_ms, &changed, &reply, &e), "%s",
+		  e.text);
 	cr_expect_str_eq(buf_str(&reply), expected, "%s\n got %s\nwant %s", body, buf_str(&reply),
 			 expected);
 	buf_fini(&reply);
@@ -127,21 +129,21 @@ static void expect_document(const char *device, const char *expected)
 /* Nothing is open if saying the document again is confirmed at once. */
 static bool is_open(void)
 {
-	struct buf body = { 0 }, config = { 0 }, reply = { 0 };
+	struct buf body = { 0 }, text = { 0 };
 	struct changes none = { 0 };
-	struct twin_push result;
+	struct twin_said said = { .at_ms = now_ms, .waits = true };
+	enum twin_outcome outcome;
 
 	buf_puts(&body, "{\"full\":");
 	twins_document(table, "d", &body);
 	buf_puts(&body, "}");
-	cr_assert(twins_push(table, "d", text_of(buf_str(&body)), true, NOW, &none, &result,
-			     &config, &reply, NULL));
-	cr_expect_not(result.is_change);
+	said.body = text_of(buf_str(&body));
+	cr_assert(twins_push(table, "d", &said, &none, &outcome, &text, NULL));
+	cr_expect_neq(outcome, TWIN_CHANGES);
 	buf_fini(&body);
-	buf_fini(&config);
-	buf_fini(&reply);
+	buf_fini(&text);
 	changes_fini(&none);
-	return !result.is_confirmed;
+	return outcome != TWIN_ANSWER;
 }
 
 /* Merging */
@@ -152,17 +154,17 @@ Test(twin, diff_is_merged_and_goes_on_with_the_whole_document)
 		    "config {\"changed\":{\"a\":1,\"b\":{\"x\":[1.50]}},\"deleted\":[],"
 		    "\"full\":{\"a\":1,\"b\":{\"x\":[1.50]}},\"version\":1,\"updated\":5000}");
 	expect_push("{\"changed\":{\"c\":null},\"deleted\":[\"a\",\"zz\"]}",
-		    "config {\"changed\":{\"c\":null},\"deleted\":[\"a\"],"
+		    "config {\"changed\":{\"c\":null},\"deleted\":[\"a\",\"zz\"],"
 		    "\"full\":{\"b\":{\"x\":[1.50]},\"c\":null},\"version\":2,\"updated\":5000}");
 	expect_document("d", "{\"b\":{\"x\":[1.50]},\"c\":null}");
 	expect_document("other", "{}");
 }
 
-Test(twin, only_keys_that_differ_are_changed)
+Test(twin, what_is_said_goes_on_also_when_nothing_seems_changed)
 {
 	push("{\"changed\":{\"a\":1,\"b\":2}}");
 	expect_push("{\"changed\":{\"a\":1,\"b\":3},\"deleted\":[]}",
-		    "config {\"changed\":{\"b\":3},\"deleted\":[],"
+		    "config {\"changed\":{\"a\":1,\"b\":3},\"deleted\":[],"
 		    "\"full\":{\"a\":1,\"b\":3},\"version\":2,\"updated\":5000}");
 }
 
@@ -197,31 +199,27 @@ Test(twin, key_names_are_escaped)
 Test(twin, equal_is_deep_and_numbers_are_equal_by_value)
 {
 	static const char *const same[] = {
-		"{\"changed\":{\"a\":10,\"o\":{\"y\":[1,{\"z\":null}],\"x\":\"s\"}}}",
-		"{\"changed\":{\"a\":10.0}}",
-		"{\"changed\":{\"a\":1e1}}",
+		"{\"full\":{\"a\":10,\"o\":{\"y\":[1,{\"z\":null}],\"x\":\"s\"}}}",
+		"{\"full\":{\"a\":10.0,\"o\":{\"y\":[1,{\"z\":null}],\"x\":\"s\"}}}",
+		"{\"full\":{\"a\":1e1,\"o\":{\"y\":[1,{\"z\":null}],\"x\":\"s\"}}}",
 		"{\"full\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":null}]},\"a\":10}}",
 	};
 	static const char *const others[] = {
-		"{\"changed\":{\"a\":\"10\"}}",
-		"{\"changed\":{\"a\":null}}",
-		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":null}],\"w\":1}}}",
-		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1]}}}",
-		"{\"changed\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":false}]}}}",
+		"{\"full\":{\"a\":\"10\"}}",
+		"{\"full\":{\"a\":null}}",
+		"{\"full\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":null}],\"w\":1}}}",
+		"{\"full\":{\"o\":{\"x\":\"s\",\"y\":[1]}}}",
+		"{\"full\":{\"o\":{\"x\":\"s\",\"y\":[1,{\"z\":false}]}}}",
 	};
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-		struct buf config = { 0 }, reply = { 0 };
-		struct twin_push r;
+		struct buf text = { 0 };
 
 		push(same[0]);
 		for (size_t k = 0; k < sizeof same / sizeof same[0]; k++)
 			expect_push_of("d", same[k], false, "");
-		cr_expect(twins_push(table, "d", text_of(others[i]), false, NOW, &changed, &r,
-				     &config, &reply, NULL));
-		cr_expect(r.is_change, "%s", others[i]);
-		buf_fini(&config);
-		buf_fini(&reply);
+		cr_expect_eq(say_of("d", others[i], false, &text), TWIN_CHANGES, "%s", others[i]);
+		buf_fini(&text);
 	}
 }
 
@@ -257,17 +255,16 @@ Test(twin, bad_bodies_change_nothing)
 	push("{\"changed\":{\"a\":1}}");
 	before = changed.n;
 	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
-		struct buf config = { 0 }, reply = { 0 };
-		struct twin_push r;
+		struct twin_said said = { .body = text_of(bodies[i]), .waits = true };
+		enum twin_outcome outcome;
+		struct buf text = { 0 };
 		struct err e = { 0 };
 
-		cr_expect_not(twins_push(table, "d", text_of(bodies[i]), true, NOW, &changed, &r,
-					 &config, &reply, &e),
-			      "%s", bodies[i]);
+		cr_expect_not(twins_push(table, "d", &said, &changed, &outcome, &text, &e), "%s",
+			      bodies[i]);
 		cr_expect_eq(e.code, ERR_INVALID, "%s", bodies[i]);
-		cr_expect_eq(config.len + reply.len, 0, "%s", bodies[i]);
-		buf_fini(&config);
-		buf_fini(&reply);
+		cr_expect_eq(text.len, 0, "%s", bodies[i]);
+		buf_fini(&text);
 	}
 	cr_expect_eq(changed.n, before);
 	expect_document("d", "{\"a\":1}");
@@ -292,15 +289,12 @@ Test(twin, version_follows_an_integer_of_the_sender_and_only_grows)
 	};
 
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		struct buf config = { 0 }, reply = { 0 };
-		struct twin_push r;
+		struct buf text = { 0 };
 
-		cr_expect(twins_push(table, "d", text_of(steps[i].body), false, NOW, &changed, &r,
-				     &config, &reply, NULL));
-		cr_expect_not_null(strstr(buf_str(&config), steps[i].version), "%s gives %s",
-				   steps[i].body, buf_str(&config));
-		buf_fini(&config);
-		buf_fini(&reply);
+		say_of("d", steps[i].body, false, &text);
+		cr_expect_not_null(strstr(buf_str(&text), steps[i].version), "%s gives %s",
+				   steps[i].body, buf_str(&text));
+		buf_fini(&text);
 		restart();
 	}
 }
@@ -328,10 +322,7 @@ Test(twin, nothing_new_is_confirmed_to_who_waits)
 	expect_push_of("d", "{\"full\":{\"a\":1,\"b\":2}}", false, "");
 	expect_push("{\"full\":{\"a\":1,\"b\":2},\"version\":\"4\",\"updated\":9}",
 		    "reply {\"version\":\"4\",\"updated\":9,\"values\":{\"a\":1,\"b\":2}}");
-	expect_push("{\"changed\":{\"b\":2},\"deleted\":[\"zz\"]}",
-		    "reply {\"version\":1,\"updated\":5000,\"values\":{\"b\":2}}");
-	expect_push("{\"deleted\":[\"zz\"]}",
-		    "reply {\"version\":1,\"updated\":5000,\"values\":{}}");
+	expect_push("{\"changed\":{}}", "reply {\"version\":1,\"updated\":5000,\"values\":{}}");
 }
 
 Test(twin, nothing_new_for_a_device_never_heard_of)
@@ -340,18 +331,109 @@ Test(twin, nothing_new_for_a_device_never_heard_of)
 	cr_expect_eq(changed.n, 0);
 }
 
-Test(twin, push_that_is_still_open_is_not_confirmed_again)
+Test(twin, document_that_is_on_its_way_is_not_sent_again)
 {
-	push("{\"changed\":{\"a\":1}}");
-	expect_push("{\"changed\":{\"a\":1}}", "");
+	push("{\"full\":{\"a\":1}}");
 	expect_push("{\"full\":{\"a\":1}}", "");
-	push("{\"changed\":{\"b\":2}}");
-	expect_echo("{\"a\":1}", "{}", NULL);
-	expect_push("{\"changed\":{\"b\":2,\"a\":1}}", "");
-	expect_push("{\"changed\":{\"a\":1}}",
-		    "reply {\"version\":2,\"updated\":5000,\"values\":{\"a\":1}}");
-	push("{\"deleted\":[\"a\"]}");
-	expect_push("{\"deleted\":[\"a\"]}", "");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	push("{\"full\":{}}");
+	expect_push("{\"full\":{}}", ""); /* the deletion is open */
+}
+
+/* What the device has by itself */
+
+Test(twin, push_takes_back_what_the_device_changed)
+{
+	push("{\"changed\":{\"rate\":10}}");
+	expect_echo("{\"rate\":10}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"rate\":10}}");
+	expect_echo("{\"rate\":11}", "{\"rate\":11}", NULL);
+	expect_push("{\"changed\":{\"rate\":10}}",
+		    "config {\"changed\":{\"rate\":10},\"deleted\":[],\"full\":{\"rate\":10},"
+		    "\"version\":2,\"updated\":5000}");
+	expect_echo("{\"rate\":10}", "{}",
+		    "{\"version\":2,\"updated\":5000,\"values\":{\"rate\":10}}");
+}
+
+Test(twin, document_is_compared_with_what_the_device_reported)
+{
+	push("{\"full\":{\"rate\":10,\"unit\":\"C\"},\"version\":4}");
+	expect_echo("{\"rate\":10,\"unit\":\"C\"}", "{}",
+		    "{\"version\":4,\"updated\":5000,\"values\":{\"rate\":10,\"unit\":\"C\"}}");
+	expect_echo("{\"rate\":11,\"temp\":3}", "{\"rate\":11,\"temp\":3}", NULL);
+	restart();
+	expect_push("{\"full\":{\"rate\":10,\"unit\":\"C\"},\"version\":5}",
+		    "config {\"changed\":{\"rate\":10},\"deleted\":[],"
+		    "\"full\":{\"rate\":10,\"unit\":\"C\"},\"version\":5,\"updated\":5000}");
+	expect_echo("{\"rate\":10}", "{}",
+		    "{\"version\":5,\"updated\":5000,\"values\":{\"rate\":10,\"unit\":\"C\"}}");
+	expect_echo("{\"rate\":11}", "{\"rate\":11}", NULL);
+	expect_echo("{\"rate\":10}", "{\"rate\":10}", NULL); /* turned back by itself */
+	expect_push(
+		"{\"full\":{\"rate\":10,\"unit\":\"C\"},\"version\":5}",
+		"reply {\"version\":5,\"updated\":5000,\"values\":{\"rate\":10,\"unit\":\"C\"}}");
+}
+
+Test(twin, values_of_a_confirmation_are_what_the_device_has)
+{
+	push("{\"full\":{\"rate\":10},\"version\":4}");
+	expect_confirm("{\"version\":4,\"values\":{\"rate\":9}}", /* as much as it can */
+		       "{\"version\":4,\"values\":{\"rate\":9},\"updated\":5000}");
+	restart();
+	expect_push("{\"full\":{\"rate\":10},\"version\":4}",
+		    "config {\"changed\":{\"rate\":10},\"deleted\":[],\"full\":{\"rate\":10},"
+		    "\"version\":5,\"updated\":5000}");
+}
+
+/* Our own word, come back */
+
+Test(twin, confirmation_that_comes_back_is_an_echo_once)
+{
+	push("{\"changed\":{\"rate\":10,\"unit\":\"C\"}}");
+	expect_echo("{\"rate\":10,\"unit\":\"C\"}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"rate\":10,\"unit\":\"C\"}}");
+	now_ms += TWIN_ECHO_MS - 1;
+	expect_push("{\"changed\":{\"unit\":\"C\",\"rate\":10.0}}", "echo");
+	expect_push("{\"changed\":{\"unit\":\"C\",\"rate\":10}}",
+		    "config {\"changed\":{\"unit\":\"C\",\"rate\":10},\"deleted\":[],"
+		    "\"full\":{\"rate\":10,\"unit\":\"C\"},\"version\":2,\"updated\":14999}");
+}
+
+Test(twin, confirmation_comes_back_with_all_that_it_says)
+{
+	push("{\"changed\":{\"rate\":10}}");
+	expect_confirm("{\"version\":1}",
+		       "{\"version\":1,\"updated\":5000,\"values\":{\"rate\":10}}");
+	expect_push("{\"changed\":{\"version\":1,\"updated\":5000,\"values\":{\"rate\":10}}}",
+		    "echo");
+}
+
+Test(twin, what_is_not_just_the_confirmation_is_no_echo)
+{
+	static const struct {
+		const char *body;
+		int64_t after_ms;
+	} cases[] = {
+		{ "{\"changed\":{\"rate\":10}}", 0 },
+		{ "{\"changed\":{\"rate\":10,\"unit\":\"F\"}}", 0 },
+		{ "{\"changed\":{\"rate\":10,\"unit\":\"C\",\"zone\":1}}", 0 },
+		{ "{\"changed\":{\"rate\":10,\"unit\":\"C\"},\"deleted\":[]}", 0 },
+		{ "{\"changed\":{\"rate\":10,\"unit\":\"C\"}}", TWIN_ECHO_MS },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct buf text = { 0 };
+
+		push("{\"changed\":{\"rate\":10,\"unit\":\"C\"}}");
+		cr_assert(twins_confirm(table, "d", text_of("{}"), now_ms, &changed, &text, NULL));
+		now_ms += cases[i].after_ms;
+		buf_reset(&text);
+		cr_expect_eq(say_of("d", cases[i].body, true, &text), TWIN_CHANGES, "%s",
+			     cases[i].body);
+		buf_fini(&text);
+		twins_free(table);
+		table = twins_new();
+	}
 }
 
 Test(twin, same_document_again_renews_the_version_of_the_confirmation)
@@ -451,7 +533,7 @@ Test(twin, confirmation_of_the_version_closes)
 		table = twins_new();
 		push("{\"full\":{\"a\":1},\"version\":4}");
 		snprintf(body, sizeof body, "{\"version\":%s}", cases[i].version);
-		cr_expect(twins_confirm(table, "d", text_of(body), &changed, &reply, NULL));
+		cr_expect(twins_confirm(table, "d", text_of(body), now_ms, &changed, &reply, NULL));
 		cr_expect_eq(!is_open(), cases[i].closes, "%s", body);
 		buf_fini(&reply);
 	}
@@ -516,7 +598,8 @@ Test(twin, confirmation_must_be_an_object)
 		struct buf reply = { 0 };
 		struct err e = { 0 };
 
-		cr_expect_not(twins_confirm(table, "d", text_of(bodies[i]), &changed, &reply, &e));
+		cr_expect_not(twins_confirm(table, "d", text_of(bodies[i]), now_ms, &changed,
+					    &reply, &e));
 		cr_expect_eq(e.code, ERR_INVALID);
 		cr_expect_eq(reply.len, 0);
 	}
@@ -529,7 +612,7 @@ Test(twin, unsendable_push_is_closed_and_confirmed)
 	push("{\"changed\":{\"a\":1}}");
 	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
 	push("{\"deleted\":[\"a\"]}");
-	twins_unsendable(table, "d", &changed, &reply);
+	twins_unsendable(table, "d", now_ms, &changed, &reply);
 	cr_expect_str_eq(buf_str(&reply), "{\"version\":2,\"updated\":5000,\"values\":{}}");
 	cr_expect_not(is_open());
 	restart();
@@ -554,6 +637,22 @@ Test(twin, restart_keeps_document_version_and_open_push)
 		    "\"version\":2,\"updated\":5000}");
 }
 
+/* As version 5 of the database has it. */
+Test(twin, row_that_says_nothing_of_keys_is_taken_as_confirmed_but_for_what_is_open)
+{
+	static const char row[] =
+		"{\"version\":3,\"updated_ms\":1,\"source_version\":null,\"source_updated\":null,"
+		"\"doc\":{\"a\":1,\"b\":2},\"push\":{\"version\":3,\"full\":true,"
+		"\"keys\":{\"b\":true},\"deleted\":{}}}";
+
+	cr_assert(twins_restore(table, "d", row, NULL));
+	expect_push("{\"full\":{\"a\":1,\"b\":2}}",
+		    "config {\"changed\":{\"b\":2},\"deleted\":[],\"full\":{\"a\":1,\"b\":2},"
+		    "\"version\":4,\"updated\":5000}");
+	expect_echo("{\"b\":2}", "{}",
+		    "{\"version\":4,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+}
+
 Test(twin, bad_rows_change_nothing)
 {
 #define ROW(version, doc, more)                                                                    \
@@ -576,6 +675,13 @@ Test(twin, bad_rows_change_nothing)
 		ROW("1", "{}", PUSH("[]", "{}")),
 		ROW("1", "{}", PUSH("{}", "[]")),
 		ROW("1", "{}", PUSH("{\"a\":1}", "{}")),
+		ROW("1", "{}", ",\"keys\":7"),
+		ROW("1", "{}", ",\"keys\":{\"a\":1}"),
+		ROW("1", "{}", ",\"keys\":{\"a\":[1,1]}"),
+		ROW("1", "{}", ",\"keys\":{\"a\":[1,\"1\",0]}"),
+		ROW("1", "{}", ",\"keys\":{\"a\":[1,1,99]}"),
+		ROW("1", "{}", ",\"keys\":{\"a\":[1,1,-1]}"),
+		ROW("1", "{}", ",\"reported\":[]"),
 		"{\"version\":1,\"updated_ms\":1,\"source_version\":{},\"doc\":{}}",
 	};
 

@@ -108,6 +108,21 @@ Test(layout, version_4_is_taken_over)
 	cr_expect_leq(layout_calque.version - layout_calque.n_steps, 4);
 }
 
+Test(layout, a_state_of_version_5_is_as_it_was_but_for_the_number)
+{
+	struct err e = { 0 };
+	int found;
+
+	sql("INSERT INTO state (link, machine, key, value, is_secret)"
+	    " VALUES ('l', 'twin', 'd', '{}', 0); PRAGMA user_version = 5");
+	cr_assert(layout_bring_up(db, &layout_calque, 5, &e), "%s", e.text);
+	cr_assert(layout_read(db, &layout_calque, &found, &e), "%s", e.text);
+	cr_expect_eq(found, layout_calque.version);
+	cr_expect_gt(found, 5, "a calque of version 5 must not take it");
+	sql("CREATE TEMP TABLE t (n CHECK (n));"
+	    "INSERT INTO t SELECT count(*) = 1 FROM state WHERE key = 'd' AND value = '{}'");
+}
+
 Test(layout, new_tables_are_of_the_newest_version)
 {
 	struct err e = { 0 };
