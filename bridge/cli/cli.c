@@ -40,6 +40,7 @@ enum {
 	OPT_ELSEWHERE = 1 << 18, /* what follows is read by another program */
 	OPT_STRICT = 1 << 19,
 	OPT_ASIDE = 1 << 20,
+	OPT_TRACE = 1 << 21,
 };
 
 static const struct verb_row {
@@ -58,7 +59,7 @@ static const struct verb_row {
 	  verb_routes },
 	{ { "translate", "(SOUTH NORTH | -c FILE) (up|down TOPIC [FILE|-] | --lines)",
 	    "translate messages offline; one JSON line each", 0, 5,
-	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_LINES | OPT_VAR | OPT_PROPERTY |
+	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_TRACE | OPT_LINES | OPT_VAR | OPT_PROPERTY |
 		    OPT_RESPONSE_TOPIC },
 	  verb_translate },
 	{ { "test", "[PATH...]", "run the case files of mappings (directories or files)", 0, 1000,
@@ -218,6 +219,9 @@ static const struct option_row options[] = {
 	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them", take_limit, 0 },
 	{ OPT_ALL, 0, "all", NULL, "retry, drop: without it or an ID or one of the above, nothing",
 	  NULL, offsetof(struct cli, letters.is_all) },
+	{ OPT_TRACE, 0, "trace", NULL,
+	  "say on stderr which rows were tried and why not, and what was read", NULL,
+	  offsetof(struct cli, is_trace) },
 	{ OPT_STRICT, 0, "strict", NULL,
 	  "do not run at all if one link lacks a secret or a TLS file", NULL,
 	  offsetof(struct cli, is_strict) },

@@ -50,6 +50,19 @@ static void print_outputs(const struct offline_step *s, const char *separator, s
 	}
 }
 
+static const struct offline_step *translate_message(struct offline *o, bool is_traced,
+						    enum flow flow, const struct message *m)
+{
+	struct buf trace = { 0 };
+
+	if (is_traced) {
+		offline_trace(o, flow, m, &trace);
+		fputs(trace.data, stderr);
+	}
+	buf_fini(&trace);
+	return offline_message(o, flow, m);
+}
+
 static void say_why(const char *who, const struct offline_step *s)
 {
 	if (s->reason != CARRIED)
@@ -75,7 +88,7 @@ static int translate_one(struct cli *cli, int argc, char **argv, struct offline 
 		message_set_payload(&m, payload.data, payload.len);
 		vars_copy(&m.properties, &cli->properties);
 		m.response_topic = mem_strdup(cli->response_topic);
-		s = offline_message(o, flow, &m);
+		s = translate_message(o, cli->is_trace, flow, &m);
 		print_outputs(s, "\n", &line);
 		if (s->n)
 			puts(line.data);
@@ -92,8 +105,8 @@ static int translate_one(struct cli *cli, int argc, char **argv, struct offline 
 }
 
 /* One line of input; NULL sets *e if it cannot be read. */
-static const struct offline_step *step_line(struct offline *o, const char *text, size_t len,
-					    struct err *e)
+static const struct offline_step *step_line(struct offline *o, bool is_traced, const char *text,
+					    size_t len, struct err *e)
 {
 	const struct offline_step *s = NULL;
 	struct buf strict = { 0 };
@@ -111,14 +124,14 @@ static const struct offline_step *step_line(struct offline *o, const char *text,
 		else
 			err_set(e, ERR_INVALID, "after_ms: a number of milliseconds was expected");
 	} else if (wire_json_flow(line, &flow, e) && wire_json_take(line, &m, e)) {
-		s = offline_message(o, flow, &m);
+		s = translate_message(o, is_traced, flow, &m);
 		message_fini(&m);
 	}
 	buf_fini(&strict);
 	return s;
 }
 
-static int translate_lines(struct offline *o)
+static int translate_lines(struct offline *o, bool is_traced)
 {
 	char *text = NULL, who[40];
 	size_t cap = 0;
@@ -132,7 +145,7 @@ static int translate_lines(struct offline *o)
 		struct err e = { 0 };
 
 		snprintf(who, sizeof who, "line %lu", ++number);
-		s = step_line(o, text, (size_t)len, &e);
+		s = step_line(o, is_traced, text, (size_t)len, &e);
 		buf_reset(&out);
 		buf_putc(&out, '[');
 		if (s) {
@@ -185,7 +198,8 @@ int verb_translate(struct cli *cli)
 		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
 	cli_print_report(&report);
 	if (o)
-		status = cli->is_lines ? translate_lines(o) : translate_one(cli, argc, argv, o);
+		status = cli->is_lines ? translate_lines(o, cli->is_trace)
+				       : translate_one(cli, argc, argv, o);
 	offline_free(o);
 	build_fini(&build);
 	chosen_link_fini(&chosen);

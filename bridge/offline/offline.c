@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "conf/build.h"
 #include "link/link.h"
+#include "offline/trace.h"
 #include "translate/executor.h"
 
 struct offline {
@@ -147,6 +148,12 @@ const struct offline_step *offline_message(struct offline *o, enum flow flow,
 		o->link,
 		&(struct arrival){ .from = flow_source(flow), .message = m, .at_ms = o->now_ms });
 	return finish_step(o);
+}
+
+void offline_trace(const struct offline *o, enum flow flow, const struct message *m,
+		   struct buf *out)
+{
+	trace_message(out, o->plan, flow, m, o->now_ms);
 }
 
 void offline_set_clock(struct offline *o, int64_t now_ms)

@@ -11,6 +11,7 @@
 #include "message/side.h"
 #include "message/vars.h"
 
+struct buf;
 struct build;
 struct conf_link;
 struct offline;
@@ -43,6 +44,9 @@ void offline_free(struct offline *o);
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m);
 const struct offline_step *offline_after(struct offline *o, int64_t ms);
+/* What the message would meet (trace_message()), appended as lines; nothing happens. */
+void offline_trace(const struct offline *o, enum flow flow, const struct message *m,
+		   struct buf *out);
 /* From now on it is this time (epoch ms).  What the link says because of it is a part of the next step. */
 void offline_set_clock(struct offline *o, int64_t now_ms);
 

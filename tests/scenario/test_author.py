@@ -355,3 +355,44 @@ def test_a_case_takes_a_configured_link(run_case, tmp_path):
     done = calque("translate", "-c", conf, "up", "clock/c1/t", payload)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["topic"] == "v1/devices/me/attributes"
+
+
+# --- calque translate --trace ------------------------------------------------------------------------------------
+
+TRAM = """module {
+  dialect: "tram",
+  messages: [
+    { kind: "telemetry", topic: "tram/{device}/{sensor}", read: "one" },
+    { kind: "telemetry", topic: "tram/{device}/all", read: "all" },
+    { kind: "presence", topic: "tram/{device}/all", read: "seen" },
+    { kind: "command", topic: "tram/{device}/all", only: "write", write: "w" } ]
+};
+def one: {body: {(.topic.sensor): .payload}};
+def all: {body: .payload};
+def seen: if .payload.x then error("no x wanted") else empty end;
+def w: .body;
+"""
+
+
+@pytest.mark.parametrize("payload, read", [
+    ('{"a": 1}', ["  messages[1] telemetry reads", '    {"kind":"telemetry","device":"t1","body":{"a":1}}',
+                  "      written by messages[0] telemetry messages/{device}/attribute",
+                  "  messages[2] presence reads nothing"]),
+    ('{"x": 1}', ["  messages[1] telemetry reads", '    {"kind":"telemetry","device":"t1","body":{"x":1}}',
+                  "      written by messages[0] telemetry messages/{device}/attribute",
+                  "  messages[2] presence reads",
+                  "    mapping-error: {dir}/tram.jq: seen: no x wanted"]),
+])
+def test_a_trace_tells_every_row_and_what_it_made(tmp_path, payload, read):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    call = [find_bridge(), "translate", "tram", "innoway", "up", "tram/t1/all", "-", "--mappings", tmp_path]
+    traced = subprocess.run([*call, "--trace"], input=payload, capture_output=True, text=True)
+    plain = subprocess.run(call, input=payload, capture_output=True, text=True)
+    assert (traced.returncode, traced.stdout) == (plain.returncode, plain.stdout)
+    assert traced.stderr == "\n".join([
+        f"up tram/t1/all, {len(payload)} bytes, to tram",
+        "  messages[0] telemetry tram/{device}/{sensor}: a topic that says more comes first",
+        "  messages[1] telemetry tram/{device}/all: matches",
+        "  messages[2] presence tram/{device}/all: matches",
+        "  messages[3] command tram/{device}/all: not read from this side",
+        *read]).replace("{dir}", str(tmp_path)) + "\n" + plain.stderr
