@@ -105,20 +105,62 @@ static void take_order_up(struct link *l, struct intake *in, struct output *o)
 		o->far_id = NULL;
 }
 
+/* What an earlier run decided, until it is its turn: what came before it, and is to be translated again, was sent
+ * first then, and is now. */
+struct resent {
+	struct job job;
+	struct link *link;
+	struct intake *intake;
+	struct output *outputs;
+	size_t n;
+};
+
+static void resent_free(struct resent *r)
+{
+	link_release(r->link, r->intake);
+	free(r->outputs);
+	free(r);
+}
+
+static void on_turn(struct job *job, struct results *results)
+{
+	struct resent *r = (struct resent *)job; /* the job is its first member */
+
+	(void)results;
+	link_begin_step(r->link, r->intake->at_ms);
+	for (size_t i = 0; i < r->n; i++)
+		send_output(r->link, r->intake, &r->outputs[i]);
+	resent_free(r);
+}
+
+static void drop_resent(struct job *job)
+{
+	struct resent *r = (struct resent *)job;
+
+	for (size_t i = 0; i < r->n; i++) {
+		message_fini(&r->outputs[i].message);
+		free(r->outputs[i].device);
+	}
+	resent_free(r);
+}
+
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag)
 {
-	struct intake *in;
+	struct resent *r = mem_zalloc(sizeof *r);
 
 	l->now_ms = received_ms;
-	in = link_intake(l, flow_from(from), NULL, tag,
-			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
-	in->is_well = n == 0; /* its effect is in the state */
+	*r = (struct resent){ .job = { .type = JOB_NOTHING, .done = on_turn, .drop = drop_resent },
+			      .link = l,
+			      .outputs = mem_dup(outputs, n * sizeof *outputs),
+			      .n = n };
+	r->intake = link_intake(l, flow_from(from), NULL, tag,
+				is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
+	r->intake->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++) {
-		take_order_up(l, in, &outputs[i]);
-		send_output(l, in, &outputs[i]);
+		take_order_up(l, r->intake, &r->outputs[i]);
 	}
-	link_release(l, in);
+	strand_submit(l->strand, &r->job);
 }
 
 /* --- jobs ---------------------------------------------------------------------------------- */

@@ -121,7 +121,8 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 void link_receive_again(struct link *l, const struct arrival *a);
 /* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
  * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane`, `message`,
- * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  With none it is settled at once. */
+ * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  They are sent
+ * when what was handed in before is done, as they were then.  With none it is settled at that time. */
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */

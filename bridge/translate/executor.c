@@ -141,14 +141,15 @@ static bool begin(const struct worker_pool *pool, struct job *job)
 {
 	if (job->start)
 		job->start(job);
-	if (pool) {
+	if (pool && job->type != JOB_NOTHING) {
 		job->stage = JOB_TAKEN; /* it may come back at once */
 		if (pool->take(pool->ctx, job))
 			return true;
 		job->stage = JOB_WAITING;
 		return false;
 	}
-	translate(job, &job->results);
+	if (job->type != JOB_NOTHING)
+		translate(job, &job->results);
 	job->stage = JOB_BACK;
 	return true;
 }

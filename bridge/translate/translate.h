@@ -38,7 +38,11 @@ struct results {
 	size_t n;
 };
 
-enum job_type { JOB_READ, JOB_WRITE };
+enum job_type {
+	JOB_READ,
+	JOB_WRITE,
+	JOB_NOTHING /* there is nothing to translate: it only has its turn */
+};
 enum job_stage { JOB_WAITING, JOB_TAKEN, JOB_BACK };
 
 /* One piece of work.  It owns what it holds, unless it says borrowed. */

@@ -930,6 +930,7 @@ static void resend_one_at(enum side from, struct output out, int64_t age_ms, con
 			  int line)
 {
 	link_resend(l, from, false, now_ms - age_ms, &out, 1, NULL);
+	executor_run(executor);
 	expect_at(wanted, line);
 }
 #define resend_one(from, out, age_ms, wanted) resend_one_at(from, out, age_ms, wanted, __LINE__)
@@ -1047,6 +1048,7 @@ static void resend(enum side from, bool is_own, size_t n)
 	};
 
 	link_resend(l, from, is_own, now_ms, out, n, &tag);
+	executor_run(executor);
 	for (size_t i = n; i < 2; i++)
 		message_fini(&out[i].message);
 }

@@ -150,6 +150,49 @@ Test(live_link, what_was_not_acknowledged_goes_again_after_a_restart)
 	turn("");
 }
 
+/* What changes the state was decided, and all else is translated again: neither overtakes the other. */
+#define S_TELLS                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'attributes', topic: 's/{device}/a' },"                                  \
+		 "{ kind: 'presence', topic: 's/{device}/p' },"                                    \
+		 "{ kind: 'event', topic: 's/{device}/e' },"                                       \
+		 "{ kind: 'alarm', topic: 's/{device}/l' }",                                       \
+		 "")
+#define N_TELLS                                                                                    \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'attributes', topic: 'n/{device}/a' },"                                  \
+		 "{ kind: 'presence', topic: 'n/{device}/p' },"                                    \
+		 "{ kind: 'event', topic: 'n/{device}/e' },"                                       \
+		 "{ kind: 'alarm', topic: 'n/{device}/l' }",                                       \
+		 "")
+
+Test(live_link, the_order_of_a_device_outlives_restarts)
+{
+	static const char wanted[] = "north n/d/a {'v':1}\nnorth n/d/p {'online':true}\n"
+				     "north n/d/e {'name':'e'}\nnorth n/d/l {'active':true}\n"
+				     "north n/d/a {'v':3}\nnorth n/d/p {'online':false}\n";
+
+	start(S_TELLS, N_TELLS);
+	goes("north");
+	sends("south", "s/d/a", "{'v':1}");
+	sends("south", "s/d/p", "{'online':true}");
+	sends("south", "s/d/e", "{'name':'e'}");
+	sends("south", "s/d/l", "{'active':true}");
+	sends("south", "s/d/a", "{'v':3}");
+	sends("south", "s/d/p", "{'online':false}");
+	turn("south acks 6\n");
+	for (int i = 0; i < 3; i++) {
+		restart();
+		turn(wanted);
+	}
+	sends("south", "s/d/a", "{'v':4}");
+	turn("south acks 1\nnorth n/d/a {'v':4}\n");
+	for (int i = 0; i < 7; i++)
+		takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->resumed, 6);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 7);
+}
+
 Test(live_link, what_the_far_end_refuses_is_a_dead_letter)
 {
 	start(S_REPORTS, N_REPORTS);
