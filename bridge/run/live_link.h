@@ -91,6 +91,8 @@ void live_link_retract(struct live_link *live);
 
 /* What the journal holds of its messages. */
 uint64_t live_link_journal_bytes(const struct live_link *live);
+/* Has it had its `share` of a journal that is full, at any time since that is so? */
+bool live_link_overfills(struct live_link *live, bool is_full, uint64_t share);
 
 /* The bridge is to stop: what has been accepted so far is what live_link_has_settled() asks for. */
 void live_link_stop(struct live_link *live);

@@ -52,6 +52,7 @@ struct live_link {
 	 * were added, in this order. */
 	struct ports ports;
 	struct backpressure backpressure;
+	bool overfills; /* the journal: live_link_overfills() */
 	size_t n_resumed;
 	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };

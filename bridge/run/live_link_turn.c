@@ -178,6 +178,13 @@ uint64_t live_link_journal_bytes(const struct live_link *live)
 	       journal_live_link_bytes(live->records, NORTH);
 }
 
+/* One that was let go as soon as it is below its share would be held again with the next message. */
+bool live_link_overfills(struct live_link *live, bool is_full, uint64_t share)
+{
+	live->overfills = is_full && (live->overfills || live_link_journal_bytes(live) >= share);
+	return live->overfills;
+}
+
 void live_link_stop(struct live_link *live)
 {
 	for (int f = 0; f < FLOWS; f++) {

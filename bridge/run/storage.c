@@ -23,11 +23,11 @@ static void hold(struct storage *s, int64_t now_ms)
 {
 	uint64_t share = s->n_links ? s->max_bytes / s->n_links : 0;
 
-	for (size_t i = 0; i < s->n_links; i++)
-		live_link_hold_sources(
-			s->links[i],
-			s->is_full || (s->is_over && live_link_journal_bytes(s->links[i]) >= share),
-			now_ms);
+	for (size_t i = 0; i < s->n_links; i++) {
+		bool overfills = live_link_overfills(s->links[i], s->is_over, share);
+
+		live_link_hold_sources(s->links[i], s->is_full || overfills, now_ms);
+	}
 }
 
 void storage_start(struct storage *s, int64_t now_ms)

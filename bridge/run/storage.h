@@ -27,8 +27,8 @@
  * Once a second it is tried to make the reserve again; with it, the sources are released.  Any other
  * failure of the disk is final: nothing leaves any more, and the caller stops.
  *
- * When the journal holds `max_bytes`, the links that hold more than their share of it wait in the same
- * way until it is at three quarters. */
+ * When the journal holds `max_bytes`, the links that hold their share of it, or come to, wait in the
+ * same way until it is at three quarters. */
 #ifndef BRIDGE_STORAGE_H
 #define BRIDGE_STORAGE_H
 

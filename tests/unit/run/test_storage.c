@@ -123,6 +123,40 @@ Test(storage,
 	cr_expect_eq(live_link_journal_bytes(lives[0]), 0);
 }
 
+/* --- a journal that is full ---------------------------------------------------------------- */
+
+static void store_large(void)
+{
+	send_large("south", "s/d/t", "{\"a\":1", 10000);
+	turn("south acks 1\n");
+	storage_step(&storage, now_ms);
+}
+
+static void settle_one(void)
+{
+	takes("north");
+	now_ms += 1000;
+	turn("");
+	storage_step(&storage, now_ms);
+}
+
+Test(storage, a_link_that_filled_the_journal_waits_until_there_is_some_room)
+{
+	storage.max_bytes = 45000;
+	goes("north");
+	for (int i = 0; i < 4; i++)
+		store_large();
+	expect("");
+	store_large();
+	expect("south hold\nnorth hold\nnorth visit\n");
+	comes("north");
+	turn("north n/d/t \nnorth n/d/t \nnorth n/d/t \nnorth n/d/t \nnorth n/d/t \n");
+	settle_one(); /* of five are four, which is less than its share */
+	expect("");
+	settle_one();
+	expect("south release\nnorth release\n");
+}
+
 Test(storage, a_change_of_state_that_does_not_fit_is_waited_for)
 {
 	set_room(1);
