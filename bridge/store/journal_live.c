@@ -87,6 +87,12 @@ struct batch {
 	unsigned n_stored; /* in the row, the settled ones included */
 	bool is_sparse;
 	int64_t sparse_ms;
+	/* While it is rewritten by a commit in flight: what was there before, should that be undone. */
+	TAILQ_ENTRY(batch) rewritten; /* journal_live.rewritten, if is_rewritten */
+	bool is_rewritten;
+	uint64_t rewriting;
+	size_t old_size;
+	unsigned old_n_stored;
 	struct journal_bits settled;
 	struct buf plain; /* its messages; FRESH and HANDED */
 };
@@ -125,8 +131,9 @@ struct journal_live {
 	struct batches batches;			  /* all */
 	struct batches fresh, touched, in_flight; /* by state; in_flight in the order of commits */
 	struct batches sparse;
-	struct records decided; /* outputs that are DUE, in the order decided */
-	struct records handed;	/* and IN_FLIGHT, in the order of commits */
+	struct batches rewritten; /* in the order of commits */
+	struct records decided;	  /* outputs that are DUE, in the order decided */
+	struct records handed;	  /* and IN_FLIGHT, in the order of commits */
 	struct records spare;
 	size_t n_spare;
 	struct buf spare_bufs[MAX_SPARE_BUFS];
@@ -147,6 +154,7 @@ struct journal_live *journal_live_new(struct db *db, struct err *e)
 	TAILQ_INIT(&all->touched);
 	TAILQ_INIT(&all->in_flight);
 	TAILQ_INIT(&all->sparse);
+	TAILQ_INIT(&all->rewritten);
 	TAILQ_INIT(&all->decided);
 	TAILQ_INIT(&all->handed);
 	TAILQ_INIT(&all->spare);
@@ -284,6 +292,8 @@ static void free_batch(struct batch *b)
 		TAILQ_REMOVE(list_of(all, b->state), b, state_link);
 	if (b->is_sparse)
 		TAILQ_REMOVE(&all->sparse, b, sparse);
+	if (b->is_rewritten)
+		TAILQ_REMOVE(&all->rewritten, b, rewritten);
 	TAILQ_REMOVE(&all->batches, b, all);
 	free(b);
 }
@@ -521,8 +531,33 @@ static bool is_sparse(const struct batch *b)
 	return b->n_left > 0 && b->n_left < b->n_stored / 4 && b->row.size > SPARSE_BYTES;
 }
 
+static void note_rewritten(struct batch *b, size_t old_size, uint64_t commit)
+{
+	b->old_size = old_size;
+	b->old_n_stored = b->n_stored;
+	b->n_stored = b->n_left;
+	b->rewriting = commit;
+	b->is_rewritten = true;
+	TAILQ_INSERT_TAIL(&b->link->all->rewritten, b, rewritten);
+	count_bytes(b->link, b->row.from, b->row.size, old_size);
+}
+
+static void end_rewriting(struct batch *b)
+{
+	TAILQ_REMOVE(&b->link->all->rewritten, b, rewritten);
+	b->is_rewritten = false;
+}
+
+static void undo_rewriting(struct batch *b)
+{
+	count_bytes(b->link, b->row.from, b->old_size, b->row.size);
+	b->row.size = b->old_size;
+	b->n_stored = b->old_n_stored;
+	end_rewriting(b);
+}
+
 /* One that cannot be read back stays as it is: the next start sets it aside. */
-static bool compact(struct batch *b, struct err *e)
+static bool compact(struct batch *b, uint64_t commit, struct err *e)
 {
 	struct buf content = { 0 };
 	size_t before = b->row.size;
@@ -540,10 +575,10 @@ static bool compact(struct batch *b, struct err *e)
 	if (ok) {
 		journal_drop(&content, &b->settled);
 		ok = journal_put(b->link->all->db, &b->row, &content, e);
-	}
-	if (ok) {
-		b->n_stored = b->n_left;
-		count_bytes(b->link, b->row.from, b->row.size, before);
+		if (ok)
+			note_rewritten(b, before, commit);
+		else
+			b->row.size = before;
 	}
 	wipe(&content);
 	buf_fini(&content);
@@ -562,7 +597,7 @@ static void note_sparse(struct journal_live *all, int64_t now_ms)
 		}
 }
 
-static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err *e)
+static bool compact_sparse(struct journal_live *all, uint64_t commit, int64_t now_ms, struct err *e)
 {
 	struct batch *b;
 
@@ -570,7 +605,8 @@ static bool compact_sparse(struct journal_live *all, int64_t now_ms, struct err 
 		TAILQ_REMOVE(&all->sparse, b, sparse);
 		b->is_sparse = false;
 		/* What is settled and not marked yet must not be missing from the row. */
-		if (is_sparse(b) && b->n_left == b->n_told && !compact(b, e))
+		if (is_sparse(b) && b->n_left == b->n_told && !b->is_rewritten &&
+		    !compact(b, commit, e))
 			return false;
 	}
 	return true;
@@ -594,7 +630,7 @@ static bool write_all(struct journal_live *all, uint64_t commit, int64_t now_ms,
 		if (!write_outputs(all, r, commit, e))
 			return false;
 	all->settled_ms = INT64_MAX;
-	return compact_sparse(all, now_ms, e);
+	return compact_sparse(all, commit, now_ms, e);
 }
 
 bool journal_live_has_news(const struct journal_live *all)
@@ -644,6 +680,8 @@ void journal_live_durable(struct journal_live *all, uint64_t commit)
 	struct record *r;
 	size_t n = 0;
 
+	while ((b = TAILQ_FIRST(&all->rewritten)) != NULL && b->rewriting <= commit)
+		end_rewriting(b);
 	while ((b = TAILQ_FIRST(&all->in_flight)) != NULL && b->commit <= commit)
 		batch_durable(b);
 	while ((r = TAILQ_FIRST(&all->handed)) != NULL && r->commit <= commit) {
@@ -664,6 +702,8 @@ void journal_live_undone(struct journal_live *all)
 	struct batch *b;
 	struct record *r;
 
+	while ((b = TAILQ_FIRST(&all->rewritten)) != NULL)
+		undo_rewriting(b);
 	while ((b = TAILQ_LAST(&all->in_flight, batches)) != NULL) {
 		if (b->state == HANDED)
 			count_bytes(b->link, b->row.from, 0, b->row.size);

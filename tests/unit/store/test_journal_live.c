@@ -92,12 +92,17 @@ static void decide(struct record *r, const char *payload)
 	record_decided(r);
 }
 
-/* Settled ones, too. */
-static void write_as(uint64_t commit)
+static void write_at(uint64_t commit, int64_t at_ms)
 {
 	struct err e = { 0 };
 
-	cr_assert(journal_live_write(live, commit, INT64_MAX, &e), "%s", e.text);
+	cr_assert(journal_live_write(live, commit, at_ms, &e), "%s", e.text);
+}
+
+/* Settled ones, too. */
+static void write_as(uint64_t commit)
+{
+	write_at(commit, INT64_MAX);
 }
 
 static void durable(uint64_t commit)
@@ -329,6 +334,38 @@ Test(journal_live, what_is_forgotten_in_flight_stays_in_the_journal)
 	write_as(2);
 	durable(2);
 	expect("a ");
+}
+
+/* Few are left of a large batch for ten seconds: it is written again without the others. */
+Test(journal_live, a_row_whose_rewriting_was_undone_is_what_it_was_before)
+{
+	char large[2048] = "";
+	struct err e = { 0 };
+	uint64_t before, after;
+
+	memset(large, 'x', sizeof large - 1);
+	for (int i = 0; i < 9; i++)
+		accept(large);
+	accept("a");
+	write_as(1);
+	durable(1);
+	before = journal_live_bytes(live);
+	while (n_mine > 1)
+		settle(mine[0]);
+	cr_assert(db_begin(db, &e)); /* something new is written, so this is, too */
+	write_at(2, NOW);
+	durable(2);
+	cr_assert(db_begin(db, &e));
+	write_at(3, NOW + 10000);
+	after = journal_live_bytes(live);
+	cr_expect_lt(after, before / 4);
+	undo();
+	cr_expect_eq(journal_live_bytes(live), before);
+	cr_expect_eq(journal_live_link_bytes(pump, SOUTH), before);
+	settle(mine[0]);
+	write_as(4);
+	durable(4);
+	cr_expect_eq(journal_live_bytes(live), 0);
 }
 
 /* --- a restart ----------------------------------------------------------------------------- */
