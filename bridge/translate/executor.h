@@ -36,8 +36,8 @@ struct strand *strand_new(struct executor *t);
 /* Jobs that are not complete are dropped; the pool must have ended, or not have any of them. */
 void strand_free(struct strand *s);
 
-/* (One of JOB_NOTHING is done by nobody and only waits for its turn.)  The job is the caller's: its start() is called at least once, then its done() once, from
- * executor_run(); done() may free it. */
+/* The job is the caller's: its start() is called at least once, then its done() once, from executor_run();
+ * done() may free it.  (One of JOB_NOTHING is done by nobody and only waits for its turn.) */
 void strand_submit(struct strand *s, struct job *job);
 /* What is submitted until strand_end() comes before all that waits, as if in a completion. */
 void strand_begin(struct strand *s);
