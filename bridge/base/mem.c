@@ -1,6 +1,7 @@
 #include "base/mem.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +9,17 @@
 
 #include <openssl/crypto.h>
 
+static bool is_exhausted;
+
+bool mem_is_exhausted(void)
+{
+	return is_exhausted;
+}
+
 static void *checked(void *p)
 {
 	if (!p) {
+		is_exhausted = true;
 		fputs("calque: out of memory\n", stderr);
 		abort();
 	}

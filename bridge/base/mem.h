@@ -5,7 +5,11 @@
 #ifndef BRIDGE_MEM_H
 #define BRIDGE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Is it why the process ends? */
+bool mem_is_exhausted(void);
 
 /* All of these abort when memory is out.  Caller frees with free(). */
 void *mem_alloc(size_t size);		 /* not cleared */

@@ -24,6 +24,7 @@ struct parcel {
 	char *device;	 /* whose it is; NULL: not known */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
+	void *record;	    /* the caller's: where it is kept; NULL: nowhere */
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */

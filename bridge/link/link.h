@@ -128,6 +128,10 @@ void link_receive_again(struct link *l, const struct arrival *a);
  * what was handed in before is done, as they were then.  With none it is settled at that time. */
 void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
 		 struct output *outputs, size_t n, void *tag);
+/* In place of link_receive_again() and link_resend(): it is a dead letter, and nothing is looked at.  `is_own`: it is
+ * what the bridge said by itself, and there is no message. */
+void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
+	       const char *text);
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
 void link_set_tag(struct intake *origin, void *tag);
 /* What became of an output: CARRIED, the far side has it; else why not. */

@@ -459,6 +459,24 @@ void link_unreadable(struct link *l, enum side from, const char *why, int64_t no
 	link_release(l, in);
 }
 
+/* Which of its properties are credentials only the rows know that nobody looks for. */
+void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
+	       const char *text)
+{
+	struct intake *in;
+
+	l->now_ms = a->at_ms;
+	in = link_intake(l, flow_from(a->from), is_own ? NULL : a->message, a->tag,
+			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_AGAIN);
+	if (!is_own) {
+		message_copy(&in->message, in->raw);
+		vars_fini(&in->message.properties);
+		in->raw = &in->message;
+	}
+	link_refuse(in, reason, text);
+	link_release(l, in);
+}
+
 void link_receive_again(struct link *l, const struct arrival *a)
 {
 	receive(l, a, ORIGIN_AGAIN);

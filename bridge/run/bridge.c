@@ -18,10 +18,10 @@
 #include "run/live_link.h"
 #include "run/port.h"
 #include "run/storage.h"
+#include "run/suspects.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
-#include "store/journal.h"
 #include "store/journal_live.h"
 #include "store/state.h"
 
@@ -72,6 +72,8 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 
 	if (b->reopen_ms < earliest)
 		earliest = b->reopen_ms;
+	if (suspects_is_due(b->parts.suspects, b->generation))
+		earliest = now_ms;
 	for (size_t i = 0; i < b->n_links; i++) {
 		int64_t d = live_link_next_deadline(b->links[i]);
 
@@ -184,7 +186,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_tick(b->links[i], now_ms);
 	has_asked = run_requests(b);
-	generation_run(b->generation);
+	suspects_run_jobs(b->parts.suspects, b->generation, now_ms);
 	commit = storage_hand_over(&b->storage, now_ms, false);
 	hold_answers(b, has_asked, commit);
 	for (size_t i = 0; i < b->n_links; i++)
@@ -303,6 +305,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
 	    !(b->commits = commits_new(parts->db, 0)) ||
+	    !(parts->suspects = suspects_new(parts->db, b->conf->state, clock_now_ms(), e)) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||
 	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
 	    !generation_make_executor(b->generation, parts->loop, e))
@@ -391,8 +394,7 @@ static bool resume(struct bridge *b)
 							   .aside = tell_aside };
 	struct err e = { 0 };
 
-	if (!journal_count_start(b->parts.db, &e) ||
-	    !state_count(b->parts.db, tell_state_orphans, b, &e) ||
+	if (!state_count(b->parts.db, tell_state_orphans, b, &e) ||
 	    !journal_live_resume(b->parts.journal, &reader, &e)) {
 		bridge_fail(b, &e);
 		return false;
@@ -460,6 +462,8 @@ void bridge_free(struct bridge *b)
 	parts->is_closing = true;
 	control_server_free(b->control);
 	generation_end_workers(b->generation);
+	suspects_free(parts->suspects);
+	parts->suspects = NULL;
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_free(b->links[i]);
 	if (!b->has_failed)

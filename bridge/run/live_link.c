@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
+#include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
@@ -178,9 +179,20 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 			  struct journal_output *outputs, size_t n)
 {
 	struct live_link *live = ctx;
-	struct output *out = mem_zalloc((n + 1) * sizeof *out);
+	struct suspects *s = live->parts->suspects;
 
 	live->n_resumed++;
+	if (suspects_is_careful(s))
+		suspects_hold_again(s, live, r, entry, outputs, n);
+	else
+		live_link_go_on(live, r, entry, outputs, n);
+}
+
+static void resend(struct live_link *live, struct record *r, const struct journal_entry *entry,
+		   struct journal_output *outputs, size_t n)
+{
+	struct output *out = mem_zalloc((n + 1) * sizeof *out);
+
 	for (size_t i = 0; i < n; i++) {
 		out[i] = (struct output){ .to = outputs[i].to,
 					  .lane = outputs[i].lane,
@@ -191,15 +203,48 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 		outputs[i].message = (struct message){ 0 };
 		outputs[i].device = NULL;
 	}
-	if (entry->is_decided)
-		link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
-	else
-		link_receive_again(live->link, &(struct arrival){ .from = entry->from,
-								  .message = &entry->message,
-								  .at_ms = entry->received_ms,
-								  .since_ms = entry->since_ms,
-								  .tag = r });
+	link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
 	free(out);
+}
+
+void live_link_go_on(struct live_link *live, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n)
+{
+	struct arrival a = { .from = entry->from,
+			     .message = &entry->message,
+			     .at_ms = entry->received_ms,
+			     .since_ms = entry->since_ms,
+			     .tag = r };
+
+	if (entry->n_crashes >= CRASH_ATTEMPTS)
+		link_bury(live->link, &a, !entry->batch, DEAD_CRASH,
+			  "calque ended while it worked on this, again and again");
+	else if (entry->is_decided)
+		resend(live, r, entry, outputs, n);
+	else
+		link_receive_again(live->link, &a);
+}
+
+void live_link_take_in(struct live_link *live, const struct arrival *a, bool is_again)
+{
+	if (is_again)
+		link_receive_again(live->link, a);
+	else
+		link_receive(live->link, a);
+}
+
+/* After a crash it waits for its turn. */
+static void take_in_turn(struct live_link *live, const struct arrival *a, bool is_again)
+{
+	if (suspects_is_careful(live->parts->suspects))
+		suspects_hold(live->parts->suspects, live, a, is_again);
+	else
+		live_link_take_in(live, a, is_again);
+}
+
+void live_link_receive(struct live_link *live, const struct arrival *a)
+{
+	take_in_turn(live, a, false);
 }
 
 void live_link_resume(struct live_link *live)
@@ -248,11 +293,13 @@ void live_link_retry(struct live_link *live, enum side from, const struct messag
 	int64_t now_ms = loop_now_ms(live->parts->loop);
 	struct record *r = journal_live_accept(live->records, from, m, received_ms, now_ms);
 
-	link_receive_again(live->link, &(struct arrival){ .from = from,
-							  .message = m,
-							  .at_ms = received_ms,
-							  .since_ms = now_ms,
-							  .tag = r });
+	take_in_turn(live,
+		     &(struct arrival){ .from = from,
+					.message = m,
+					.at_ms = received_ms,
+					.since_ms = now_ms,
+					.tag = r },
+		     true);
 }
 
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after)

@@ -12,6 +12,7 @@
 #include "message/side.h"
 #include "run/port.h"
 
+struct arrival;
 struct db;
 struct err;
 struct generation;
@@ -25,6 +26,7 @@ struct message;
 struct port;
 struct record;
 struct journal_live;
+struct suspects;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -34,8 +36,9 @@ struct live_link_parts {
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
-	int64_t max_age_ms; /* of a message that waits for its target */
-	bool is_closing;    /* what is not settled stays in the journal */
+	struct suspects *suspects; /* NULL: nobody looks for what crashes */
+	int64_t max_age_ms;	   /* of a message that waits for its target */
+	bool is_closing;	   /* what is not settled stays in the journal */
 };
 
 /* The link number `link` of a generation, which it uses until live_link_free(), with the state of earlier
@@ -57,6 +60,11 @@ void live_link_start(struct live_link *live);
 /* Go on with a message that earlier runs accepted and did not settle; `live` as in journal_live_link(). */
 void live_link_take_again(void *live, struct record *r, struct journal_entry *entry,
 			  struct journal_output *outputs, size_t n);
+/* The same, when its turn has come (run/suspects.h): what has ended the process too often is a dead letter. */
+void live_link_go_on(struct live_link *live, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n);
+/* A message that came in, when its turn has come; `is_again`: an earlier run had received it. */
+void live_link_take_in(struct live_link *live, const struct arrival *a, bool is_again);
 /* That was all of them. */
 void live_link_resume(struct live_link *live);
 

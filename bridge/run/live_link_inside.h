@@ -120,6 +120,11 @@ char *live_link_tellable(const struct live_link *live, const char *text);
 
 extern const struct link_ops live_link_link_ops;
 
+/* --- live_link.c */
+
+/* A message came in on a port. */
+void live_link_receive(struct live_link *live, const struct arrival *a);
+
 /* --- live_link_turn.c */
 
 /* What is held of a direction, in the link and for its target. */

@@ -34,7 +34,7 @@ void live_link_ask(struct port *p)
 }
 
 /* The question of a handshake is not noted: it is asked again as long as the state says it is open. */
-static void note_output(struct live_link *live, const struct output *o, const struct parcel *parcel)
+static void note_output(struct live_link *live, const struct output *o, struct parcel *parcel)
 {
 	struct record *r = o->tag;
 
@@ -45,6 +45,7 @@ static void note_output(struct live_link *live, const struct output *o, const st
 				     loop_now_ms(live->parts->loop));
 		link_set_tag(o->origin, r);
 	}
+	parcel->record = r;
 	if (r && o->is_kept)
 		record_output(r, &(struct journal_output){ .to = o->to,
 							   .lane = o->lane,

@@ -14,6 +14,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal_live.h"
 
@@ -157,7 +158,7 @@ static void on_message(void *port, const struct message *m)
 
 	if (m->qos > 0)
 		a.tag = journal_live_accept(live->records, p->side, m, a.at_ms, a.at_ms);
-	link_receive(live->link, &a);
+	live_link_receive(live, &a);
 }
 
 static void on_acked(void *port, int mid, int code, const char *reason)
@@ -291,7 +292,7 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 }
 
 /* A message may have waited since before a secret changed that it carries. */
-static bool publish(struct port *p, const struct message *m, int *mid, struct err *e)
+static bool publish_renewed(struct port *p, const struct message *m, int *mid, struct err *e)
 {
 	const struct port_ops *ops = p->live->parts->port;
 	struct message renewed = *m;
@@ -301,6 +302,15 @@ static bool publish(struct port *p, const struct message *m, int *mid, struct er
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);
 	vars_fini(&renewed.properties);
+	return ok;
+}
+
+static bool publish(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
+{
+	uint64_t before = suspects_begin_parcel(p->live->parts->suspects, parcel);
+	bool ok = publish_renewed(p, &parcel->message, mid, e);
+
+	suspects_end_parcel(before);
 	return ok;
 }
 
@@ -317,7 +327,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 			return; /* the tick that ends it waits for a decision */
 		if (next->deadline_ms < INT64_MAX)
 			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
-		if (publish(p, &next->message, &mid, &e)) {
+		if (publish(p, next, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
 			live_link_pace_sent(p, next, now_ms);
 			continue;

@@ -5,12 +5,14 @@
 #include "link/delivery.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/suspects.h"
 #include "store/journal_live.h"
 #include "store/state_live.h"
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
 {
-	size_t bytes = link_pending_bytes(live->link, flow_from(source));
+	size_t bytes = link_pending_bytes(live->link, flow_from(source)) +
+		       suspects_bytes(live->parts->suspects);
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)

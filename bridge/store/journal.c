@@ -18,12 +18,14 @@ static const char put_sql[] =
 	"INSERT INTO pending (seq, link, side, n, is_own, received_ms, content)"
 	" VALUES (?, ?, ?, ?, ?, ?, ?)"
 	" ON CONFLICT (seq) DO UPDATE SET content = excluded.content";
-static const char mark_sql[] = "INSERT INTO mark (seq, starts, settled) VALUES (?, 0, ?)"
+static const char mark_sql[] = "INSERT INTO mark (seq, settled) VALUES (?, ?)"
 			       " ON CONFLICT (seq) DO UPDATE SET settled = excluded.settled";
 static const char remove_mark_sql[] = "DELETE FROM mark WHERE seq = ?";
 static const char remove_sql[] = "DELETE FROM pending WHERE seq = ?";
-static const char count_sql[] = "INSERT INTO mark (seq, starts) SELECT seq, 1 FROM pending WHERE 1"
-				" ON CONFLICT (seq) DO UPDATE SET starts = starts + 1";
+static const char blame_sql[] = "INSERT INTO suspect (seq, crashes) VALUES (?, 1)"
+				" ON CONFLICT (seq) DO UPDATE SET crashes = crashes + 1";
+static const char suspects_sql[] = "SELECT seq, crashes FROM suspect ORDER BY seq";
+static const char acquit_sql[] = "DELETE FROM suspect WHERE seq = ?";
 static const char get_sql[] = "SELECT content FROM pending WHERE seq = ?";
 static const char left_sql[] = "SELECT n, is_own, settled FROM pending LEFT JOIN mark USING (seq)";
 static const char load_batches_sql[] =
@@ -270,11 +272,9 @@ bool journal_remove(struct db *db, uint64_t seq, struct err *e)
 	return run_for(db, remove_mark_sql, seq, e) && run_for(db, remove_sql, seq, e);
 }
 
-bool journal_count_start(struct db *db, struct err *e)
+bool journal_blame(struct db *db, uint64_t seq, struct err *e)
 {
-	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, count_sql, e) : NULL;
-
-	return (stmt && db_run(db, stmt, true, "write", e)) || db_break(db);
+	return run_for(db, blame_sql, seq, e);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -375,6 +375,12 @@ struct load {
 		char *why;
 	} * unread; /* to be set aside */
 	size_t n_unread;
+	struct suspect {
+		uint64_t seq;
+		unsigned n_crashes;
+		bool is_here; /* not settled */
+	} * suspects;	      /* in order */
+	size_t n_suspects;
 };
 
 static bool fail_row(const struct journal_row *row, const char *what, struct err *e)
@@ -552,6 +558,54 @@ static void read_outputs(struct load *l)
 	}
 }
 
+static bool read_suspects(struct load *l, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(l->db, suspects_sql, e);
+	int rc;
+
+	if (!stmt)
+		return false;
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		l->suspects = mem_grow(l->suspects, l->n_suspects, sizeof *l->suspects);
+		l->suspects[l->n_suspects++] =
+			(struct suspect){ .seq = (uint64_t)sqlite3_column_int64(stmt, 0),
+					  .n_crashes = (unsigned)sqlite3_column_int(stmt, 1) };
+	}
+	if (rc != SQLITE_DONE)
+		db_failed(l->db, "read", e);
+	db_release(stmt);
+	return rc == SQLITE_DONE;
+}
+
+/* They are few. */
+static unsigned count_crashes(struct load *l, uint64_t seq)
+{
+	for (size_t i = 0; i < l->n_suspects; i++)
+		if (l->suspects[i].seq == seq) {
+			l->suspects[i].is_here = true;
+			return l->suspects[i].n_crashes;
+		}
+	return 0;
+}
+
+/* What is settled has done nothing. */
+static bool acquit(struct load *l, bool is_whole, struct err *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < l->n_suspects && is_whole; i++)
+		ok = ok &&
+		     (l->suspects[i].is_here || run_for(l->db, acquit_sql, l->suspects[i].seq, e));
+	free(l->suspects);
+	return ok;
+}
+
+static bool give(struct load *l, struct journal_entry *entry, struct err *e)
+{
+	entry->n_crashes = count_crashes(l, entry->seq);
+	return l->reader->take(l->ctx, entry, l->outputs, l->n_outputs, e);
+}
+
 static bool take_decided(struct load *l, struct journal_entry *entry, struct err *e)
 {
 	bool ok;
@@ -559,8 +613,7 @@ static bool take_decided(struct load *l, struct journal_entry *entry, struct err
 	entry->is_decided = true;
 	entry->size = l->decided.row.size;
 	read_outputs(l);
-	ok = l->reader->take(l->ctx, entry, l->outputs, l->n_outputs, e) &&
-	     next_row(l, &l->decided, e);
+	ok = give(l, entry, e) && next_row(l, &l->decided, e);
 	drop_outputs(l);
 	return ok;
 }
@@ -586,20 +639,28 @@ static bool take_next(struct load *l, struct err *e)
 		return take_own(l, e);
 	if (d->has_row && d->row.seq == b->entry.seq)
 		return take_decided(l, &l->batches.entry, e) && next_message(l, e);
-	return l->reader->take(l->ctx, &l->batches.entry, NULL, 0, e) && next_message(l, e);
+	return give(l, &l->batches.entry, e) && next_message(l, e);
 }
 
-/* Should the disk be full, they stay, and the next start finds them again. */
-static bool set_aside(struct load *l, struct err *e)
+static bool set_unread_aside(struct load *l, struct err *e)
 {
-	struct err why = { 0 };
 	bool ok = true;
 
 	for (size_t i = 0; i < l->n_unread; i++) {
-		ok = ok && aside_journal(l->db, l->unread[i].seq, l->unread[i].why, &why);
+		ok = ok && aside_journal(l->db, l->unread[i].seq, l->unread[i].why, e);
 		free(l->unread[i].why);
 	}
 	free(l->unread);
+	return ok;
+}
+
+/* What was found is put in order.  Should the disk be full, the next start finds it again. */
+static bool tidy(struct load *l, bool is_whole, struct err *e)
+{
+	struct err why = { 0 };
+	bool has_set_aside = set_unread_aside(l, &why);
+	bool ok = acquit(l, is_whole && has_set_aside, &why) && has_set_aside;
+
 	if (!ok && why.code == ERR_FULL)
 		db_commit(l->db, NULL); /* what is rolled back is not to be tried again */
 	else if (!ok)
@@ -614,8 +675,8 @@ bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx,
 
 	l.batches.stmt = db_statement(db, load_batches_sql, e);
 	l.decided.stmt = l.batches.stmt ? db_statement(db, load_decided_sql, e) : NULL;
-	ok = l.decided.stmt && next_row(&l, &l.batches, e) && next_message(&l, e) &&
-	     next_row(&l, &l.decided, e);
+	ok = l.decided.stmt && read_suspects(&l, e) && next_row(&l, &l.batches, e) &&
+	     next_message(&l, e) && next_row(&l, &l.decided, e);
 	while (ok && (l.batches.has_row || l.decided.has_row))
 		ok = take_next(&l, e);
 	message_fini(&l.batches.entry.message);
@@ -625,5 +686,5 @@ bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx,
 		db_release(l.batches.stmt);
 		db_release(l.decided.stmt);
 	}
-	return set_aside(&l, e) && ok;
+	return tidy(&l, ok, e) && ok;
 }

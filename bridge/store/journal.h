@@ -13,7 +13,7 @@
  *
  * Numbers are given by the caller, each once and growing, also across restarts (journal_last).  A batch
  * of n takes n + 1: its messages the first n, its row the last.  The row of outputs has the number of
- * its message.  Starts that found a row are counted; nothing depends on the count yet.
+ * its message.  How often a message has ended the process is kept as long as it is not settled.
  *
  * Rows are written into the open transaction of the database; durable is what db_commit() has
  * returned true for.  After a false, the transaction is rolled back and the next commit is false. */
@@ -77,7 +77,8 @@ struct journal_entry {
 	int64_t received_ms;
 	int64_t since_ms; /* when it came into the journal: later, if it was a dead letter meanwhile */
 	bool is_decided;
-	size_t size; /* of the row of its outputs */
+	size_t size;	    /* of the row of its outputs */
+	unsigned n_crashes; /* journal_blame() */
 	struct message message;
 };
 
@@ -99,8 +100,8 @@ bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settle
 		  struct err *e);
 /* The row goes, with its mark. */
 bool journal_remove(struct db *db, uint64_t seq, struct err *e);
-/* Count a start for all that is there. */
-bool journal_count_start(struct db *db, struct err *e);
+/* The message with this number has ended the process. */
+bool journal_blame(struct db *db, uint64_t seq, struct err *e);
 
 /* --- reading */
 

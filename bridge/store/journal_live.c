@@ -414,6 +414,22 @@ struct record *journal_live_own(struct journal_live_link *link, enum side from, 
 	return r;
 }
 
+bool record_is_stored(const struct record *r)
+{
+	if (!r->batch)
+		return r->state == WRITTEN;
+	return r->batch->state != FRESH && r->batch->state != HANDED;
+}
+
+uint64_t record_seq(const struct record *r)
+{
+	const struct batch *b = r->batch;
+
+	if (!b || b->state == LOST)
+		return r->row.seq;
+	return b->row.seq ? b->row.seq - b->row.n + r->index : 0;
+}
+
 int64_t record_since_ms(const struct record *r)
 {
 	return r->since_ms;

@@ -56,6 +56,10 @@ struct record *journal_live_accept(struct journal_live_link *link, enum side fro
 				   const struct message *m, int64_t received_ms, int64_t now_ms);
 /* The bridge says something by itself: written once record_decided() is called. */
 struct record *journal_live_own(struct journal_live_link *link, enum side from, int64_t now_ms);
+/* Is it durable, or will it never be (the disk was full)? */
+bool record_is_stored(const struct record *r);
+/* Its number (journal.h); 0: it has none yet, or will have none. */
+uint64_t record_seq(const struct record *r);
 /* When it was accepted. */
 int64_t record_since_ms(const struct record *r);
 

@@ -12,6 +12,9 @@
 	"CREATE TABLE aside (id INTEGER PRIMARY KEY, link TEXT NOT NULL, part TEXT NOT NULL,"      \
 	" key TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, value BLOB);"
 
+/* Since version 7: which messages have ended the process. */
+#define SUSPECT "CREATE TABLE suspect (seq INTEGER PRIMARY KEY, crashes INTEGER NOT NULL);"
+
 /* A change of these tables, or of what is in their rows, is a version more, and a step.
  * The numbers of batches and letters must not be given again (AUTOINCREMENT): rows are sealed by them. */
 static const char tables[] =
@@ -22,11 +25,11 @@ static const char tables[] =
 	"CREATE TABLE pending (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, n INTEGER NOT NULL, is_own INTEGER NOT NULL,"
 	" received_ms INTEGER NOT NULL, content BLOB NOT NULL);"
-	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, starts INTEGER NOT NULL, settled BLOB);"
+	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, settled BLOB);"
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
 	" topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
-	" size INTEGER NOT NULL, message BLOB);" ASIDE;
+	" size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT;
 
 /* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
 static const struct layout_step steps[] = {
@@ -34,8 +37,9 @@ static const struct layout_step steps[] = {
 	/* 6: outputs say more of themselves (store/journal.c), and a twin how far each key got.  Rows that do not are
 	 * read as they are; but a calque that does not know of it would write it away. */
 	{ .sql = NULL },
+	{ .sql = "ALTER TABLE mark DROP COLUMN starts;" SUSPECT },
 };
-const struct layout layout_calque = { 6, tables, steps, sizeof steps / sizeof steps[0] };
+const struct layout layout_calque = { 7, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "link/link.h"
+#include "run/suspects.h"
 #include "store/deadletter.h"
 #include "unit/run/small_bridge.h"
 
@@ -31,6 +32,7 @@ static void set_up(void)
 static void end_link(void)
 {
 	parts.is_closing = true;
+	suspects_free(parts.suspects);
 	live_link_free(live);
 	bridge_free_parts();
 }
@@ -58,7 +60,7 @@ static void restart(void)
 static void commit(void)
 {
 	live_link_tick(live, now_ms);
-	generation_run(generation);
+	suspects_run_jobs(parts.suspects, generation, now_ms);
 	bridge_hand_over();
 }
 
@@ -191,6 +193,70 @@ Test(live_link, the_order_of_a_device_outlives_restarts)
 		takes("north");
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->resumed, 6);
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 7);
+}
+
+/* --- after a crash */
+
+/* The run ends by a fault, with message `seq` in hand (0: none was marked); the next one is careful. */
+static void crash(unsigned seq)
+{
+	char *state = mem_printf("%s/state", w.dir), *note = mem_printf("%s/crash", state);
+	struct err e = { 0 };
+	FILE *f;
+
+	end_link();
+	f = fopen(note, "w");
+	fprintf(f, "11 %u\n", seq);
+	fclose(f);
+	bridge_make_parts();
+	parts.suspects = suspects_new(parts.db, state, now_ms, &e);
+	cr_assert(parts.suspects, "%s", e.text);
+	cr_expect_neq(access(note, F_OK), 0);
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
+	buf_reset(&said);
+	free(state);
+	free(note);
+}
+
+Test(live_link, what_ends_the_process_three_times_is_a_dead_letter)
+{
+	start(S_TELLS, N_TELLS);
+	goes("north");
+	sends("south", "s/d/a", "{'v':1}");
+	sends("south", "s/d/p", "{'online':true}");
+	sends("south", "s/d/a", "{'v':3}");
+	turn("south acks 3\n");
+	crash(0);
+	for (int i = 0; i < 2; i++) {
+		crash(2);
+		turn("north n/d/a {'v':1}\nnorth n/d/p {'online':true}\nnorth n/d/a {'v':3}\n");
+	}
+	crash(2);
+	turn("north n/d/a {'v':1}\nnorth n/d/a {'v':3}\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_CRASH], 1);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->resumed, 3);
+	expect_letters(1);
+	restart(); /* a clean end: nobody is careful, and nothing is dead */
+	turn("north n/d/a {'v':1}\nnorth n/d/a {'v':3}\n");
+	expect_letters(1);
+}
+
+Test(live_link, after_a_crash_a_message_is_stored_before_it_is_looked_at)
+{
+	start(S_TELLS, N_TELLS);
+	crash(0);
+	sends("south", "s/d/a", "{'v':1}");
+	sends("south", "s/d/a", "{'v':2}");
+	turn("south acks 2\n");
+	cr_expect(suspects_is_due(parts.suspects, generation));
+	turn("north n/d/a {'v':1}\nnorth n/d/a {'v':2}\n");
+	now_ms += CAREFUL_MS;
+	turn("");
+	cr_expect_not(suspects_is_careful(parts.suspects));
+	sends("south", "s/d/a", "{'v':3}");
+	turn("south acks 1\nnorth n/d/a {'v':3}\n");
 }
 
 Test(live_link, what_the_far_end_refuses_is_a_dead_letter)

@@ -627,17 +627,57 @@ Test(journal, outputs_whose_message_is_lost_are_sent)
 	buf_fini(&got);
 }
 
-Test(journal, starts_are_counted)
+/* What a message has ended is counted until it is settled, whether it was decided or not. */
+static unsigned crashes[8];
+
+static bool note_crashes(void *ctx, struct journal_entry *entry, struct journal_output *outputs,
+			 size_t n, struct err *e)
 {
-	struct record *a = accept("t", "1");
+	(void)ctx, (void)outputs, (void)n, (void)e;
+	crashes[entry->seq] = entry->n_crashes;
+	return true;
+}
+
+static bool wants_any(void *ctx, const struct journal_row *row, const struct journal_bits *settled)
+{
+	(void)ctx, (void)row, (void)settled;
+	return true;
+}
+
+static void expect_crashes(unsigned of_1, unsigned of_2)
+{
+	static const struct journal_reader all = { .wants = wants_any, .take = note_crashes };
 	struct err e = { 0 };
 
+	memset(crashes, 0, sizeof crashes);
+	cr_assert(journal_load(db, &all, NULL, &e), "%s", e.text);
+	cr_expect_eq(crashes[1], of_1, "%u", crashes[1]);
+	cr_expect_eq(crashes[2], of_2, "%u", crashes[2]);
+}
+
+Test(journal, what_ended_the_process_is_known_until_it_is_settled)
+{
+	struct record *a = accept("t", "1"), *b = accept("t", "2");
+	struct err e = { 0 };
+
+	record_decided(b);
+	output(b, "out", "3");
 	commit();
-	forgotten(a);
-	cr_assert(journal_count_start(db, &e));
+	cr_expect_eq(record_seq(b), 2);
+	expect_crashes(0, 0);
+	for (int i = 0; i < 3; i++)
+		cr_assert(journal_blame(db, 2, &e));
+	cr_assert(journal_blame(db, 1, &e));
+	cr_assert(journal_blame(db, 77, &e), "nobody knows it any more");
 	commit();
+	expect_crashes(1, 3);
+	settled(a);
+	commit();
+	expect_crashes(0, 3);
+	commit();
+	forgotten(b);
 	sql("CREATE TABLE must_be_one (n CHECK (n = 1));"
-	    "INSERT INTO must_be_one SELECT starts FROM mark");
+	    "INSERT INTO must_be_one SELECT count(*) FROM suspect");
 }
 
 Test(journal, a_turn_of_a_link_and_side_is_one_row)
