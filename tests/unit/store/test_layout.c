@@ -113,7 +113,8 @@ Test(layout, a_state_of_version_5_is_as_it_was_but_for_the_number)
 	struct err e = { 0 };
 	int found;
 
-	sql("INSERT INTO state (link, machine, key, value, is_secret)"
+	sql("ALTER TABLE mark ADD COLUMN starts INTEGER; DROP TABLE suspect;" /* as it was */
+	    "INSERT INTO state (link, machine, key, value, is_secret)"
 	    " VALUES ('l', 'twin', 'd', '{}', 0); PRAGMA user_version = 5");
 	cr_assert(layout_bring_up(db, &layout_calque, 5, &e), "%s", e.text);
 	cr_assert(layout_read(db, &layout_calque, &found, &e), "%s", e.text);
