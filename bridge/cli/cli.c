@@ -41,6 +41,8 @@ enum {
 	OPT_STRICT = 1 << 19,
 	OPT_ASIDE = 1 << 20,
 	OPT_TRACE = 1 << 21,
+	OPT_READY = 1 << 22,
+	OPT_BAD = 1 << 23,
 };
 
 static const struct verb_row {
@@ -69,7 +71,7 @@ static const struct verb_row {
 	    OPT_DIRECTORY | OPT_SCHEMA },
 	  verb_new },
 	{ { "status", "", "how it is with a running bridge: sessions, counters, dead letters", 0, 0,
-	    OPT_CONFIG | OPT_JSON | OPT_ASIDE },
+	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_READY | OPT_BAD | OPT_ASIDE },
 	  verb_status },
 	{ { "deadletters", "list | show ID [--payload] | (retry | drop) (ID... | --all)",
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
@@ -195,6 +197,12 @@ static const struct option_row options[] = {
 	{ OPT_ASIDE, 0, "aside", NULL,
 	  "instead: rows of the state that could not be read and were set aside", NULL,
 	  offsetof(struct cli, is_aside) },
+	{ OPT_READY, 0, "ready", NULL,
+	  "only say what is not: exit status 1 unless every session is up", NULL,
+	  offsetof(struct cli, is_ready) },
+	{ OPT_BAD, 0, "bad", NULL,
+	  "only links with a session that is not up or not granted all, or with dead letters", NULL,
+	  offsetof(struct cli, is_bad) },
 	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line",
 	  NULL, offsetof(struct cli, is_lines) },
 	{ OPT_VAR, 0, "var", "SIDE.NAME=VALUE", "set a variable: --var south.device=D1", take_var,

@@ -16,7 +16,8 @@ struct report;
 struct cli {
 	const char *conf_path;
 	bool has_conf; /* -c was given */
-	bool is_json, is_lines, is_watch, is_schema, is_strict, is_aside, is_trace;
+	bool is_json, is_lines, is_watch, is_schema, is_strict, is_aside, is_trace, is_ready,
+		is_bad;
 	bool has_color;		      /* stdout is a terminal, and NO_COLOR is not set */
 	struct mapping_path mappings; /* --mappings */
 	struct vars vars[SIDES];

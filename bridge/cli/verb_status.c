@@ -13,7 +13,10 @@
 #include "message/side.h"
 
 struct printer {
-	bool is_json, is_running;
+	const struct cli *cli;
+	bool is_running;
+	size_t n_links, n_ready; /* of those that were asked for */
+	int64_t n_dead;
 	struct buf links; /* of the JSON, or the lines for people */
 };
 
@@ -80,6 +83,11 @@ static void put_flow(struct buf *out, const char *flow, struct jslice counters)
 	size_t pos = 0;
 
 	buf_printf(out, "  %-5s  ", flow);
+	if (has(counters, "last_s")) {
+		buf_puts(out, "last ");
+		duration_put(ask_number(counters, "last_s") * 1000, out);
+		buf_puts(out, " ago, ");
+	}
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		buf_printf(out, "%s%s %lld", between[i], names[i],
 			   (long long)ask_number(counters, names[i]));
@@ -107,14 +115,87 @@ static void put_link(struct buf *out, struct jslice link)
 			put_flow(out, flow_name((enum flow)f), one);
 }
 
+static bool has_text(struct jslice object, const char *key, const char *wanted)
+{
+	char *text = ask_text(object, key);
+	bool is_it = strcmp(text, wanted) == 0;
+
+	free(text);
+	return is_it;
+}
+
+/* Does the session do what it is for?  One that is held waits for the other side, which is told there. */
+static bool is_ready(struct jslice session)
+{
+	return is_true(session, "is_provisioning") || has_text(session, "state", "up") ||
+	       has_text(session, "state", "held");
+}
+
+/* Is every session of the link ready?  Those that are not are told, if `out` is given. */
+static bool is_link_ready(struct jslice link, struct buf *out)
+{
+	struct jslice sessions, one;
+	size_t pos = 0;
+	bool ok = true;
+
+	if (!jtext_field(link, "sessions", &sessions))
+		return false;
+	while (jtext_next_element(sessions, &pos, &one)) {
+		if (is_ready(one))
+			continue;
+		ok = false;
+		if (!out)
+			continue;
+		buf_puts(out, "link ");
+		put_shown(out, link, "link");
+		put_session(out, one);
+	}
+	return ok;
+}
+
+static bool is_degraded(struct jslice link)
+{
+	struct jslice sessions, one;
+	size_t pos = 0;
+
+	if (jtext_field(link, "sessions", &sessions))
+		while (jtext_next_element(sessions, &pos, &one))
+			if (has(one, "degraded"))
+				return true;
+	return false;
+}
+
+static int64_t count_dead(struct jslice link)
+{
+	struct jslice counters;
+	int64_t n = 0;
+
+	for (int f = 0; f < FLOWS; f++)
+		if (jtext_field(link, flow_name((enum flow)f), &counters))
+			n += ask_number(counters, "dead");
+	return n;
+}
+
+/* One link of those that are asked for. */
 static void on_item(void *ctx, struct jslice item)
 {
 	struct printer *p = ctx;
+	const struct cli *cli = p->cli;
+	int64_t n_dead = count_dead(item);
+	bool is_well;
 
-	if (p->is_json) {
+	if (cli->letters.link && !has_text(item, "link", cli->letters.link))
+		return;
+	is_well = is_link_ready(item, cli->is_ready && !cli->is_json ? &p->links : NULL);
+	p->n_links++;
+	p->n_ready += is_well;
+	p->n_dead += n_dead;
+	if (cli->is_bad && is_well && n_dead == 0 && !is_degraded(item))
+		return;
+	if (cli->is_json) {
 		buf_puts(&p->links, p->links.len ? "," : "");
 		buf_append(&p->links, item.text, item.len);
-	} else {
+	} else if (!cli->is_ready) {
 		put_link(&p->links, item);
 	}
 }
@@ -149,22 +230,44 @@ static void print_stored(struct jslice done)
 		       (long long)ask_number(done, "set_aside"));
 }
 
-static void on_done(void *ctx, struct jslice done)
+/* "3 links: 2 ready, 1 not; 12 messages dead since the start" */
+static void print_summary(const struct printer *p)
 {
-	struct printer *p = ctx;
+	printf("%zu link%s: %zu ready", p->n_links, p->n_links == 1 ? "" : "s", p->n_ready);
+	if (p->n_ready < p->n_links)
+		printf(", %zu not", p->n_links - p->n_ready);
+	printf("; %lld messages dead since the start\n", (long long)p->n_dead);
+}
 
-	p->is_running = is_true(done, "running");
-	if (p->is_json) {
-		printf("{\"links\":[%s],%.*s\n", buf_str(&p->links), (int)done.len - 1,
-		       done.text + 1);
+static void print_done(const struct printer *p, struct jslice done)
+{
+	if (p->cli->is_ready) {
+		if (!p->is_running)
+			puts("not running");
+		fputs(buf_str(&p->links), stdout);
 		return;
 	}
 	if (p->is_running)
 		print_running(done);
 	else
 		puts("not running");
+	if (p->is_running)
+		print_summary(p);
 	fputs(buf_str(&p->links), stdout);
 	print_stored(done);
+}
+
+static void on_done(void *ctx, struct jslice done)
+{
+	struct printer *p = ctx;
+
+	p->is_running = is_true(done, "running");
+	if (p->cli->is_json)
+		printf("{\"links\":[%s],\"ready\":%s,%.*s\n", buf_str(&p->links),
+		       p->is_running && p->n_ready == p->n_links ? "true" : "false",
+		       (int)done.len - 1, done.text + 1);
+	else
+		print_done(p, done);
 }
 
 /* --- rows that were set aside -------------------------------------------------------------- */
@@ -223,7 +326,7 @@ int verb_status(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
 	static const char request_text[] = "{\"request\":\"status\"}";
-	struct printer p = { .is_json = cli->is_json };
+	struct printer p = { .cli = cli };
 	struct buf request = { 0 };
 	int status;
 
@@ -233,5 +336,11 @@ int verb_status(struct cli *cli)
 	status = ask("status", cli->conf_path, &request, &ops, &p);
 	buf_fini(&request);
 	buf_fini(&p.links);
-	return status == EXIT_DONE && !p.is_running ? EXIT_FAILED : status;
+	if (status != EXIT_DONE)
+		return status;
+	if (p.is_running && cli->letters.link && p.n_links == 0) {
+		fprintf(stderr, "calque status: no link is called \"%s\"\n", cli->letters.link);
+		return EXIT_MISUSED;
+	}
+	return p.is_running && (!cli->is_ready || p.n_ready == p.n_links) ? EXIT_DONE : EXIT_FAILED;
 }

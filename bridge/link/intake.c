@@ -78,6 +78,8 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 		++*(origin == ORIGIN_RECEIVED ? &c->received : &c->resumed);
 		c->pending++;
 	}
+	if (origin == ORIGIN_RECEIVED)
+		c->last_ms = l->now_ms;
 	return in;
 }
 

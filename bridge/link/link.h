@@ -93,6 +93,7 @@ struct link_ops {
 struct link_counters {
 	uint64_t received, resumed, delivered, filtered, dead, pending;
 	uint64_t by[OUTCOMES];
+	int64_t last_ms; /* when one was received last, 0: not yet */
 	uint64_t
 		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
 };

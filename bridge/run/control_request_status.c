@@ -58,6 +58,14 @@ static void put_session(const struct live_link_port *s, struct buf *out)
 	buf_putc(out, '}');
 }
 
+/* By a clock that may have been set back since. */
+static int64_t age_s(int64_t at_ms)
+{
+	int64_t age_ms = clock_now_ms() - at_ms;
+
+	return age_ms > 0 ? age_ms / 1000 : 0;
+}
+
 static void put_counters(const struct link_counters *c, struct buf *out)
 {
 	const char *comma = "";
@@ -69,6 +77,8 @@ static void put_counters(const struct link_counters *c, struct buf *out)
 	put_number(out, "dead", c->dead);
 	put_number(out, "pending", c->pending);
 	put_number(out, "own", c->own);
+	if (c->last_ms)
+		put_number(out, "last_s", (uint64_t)age_s(c->last_ms));
 	buf_puts(out, ",\"by\":{");
 	for (int r = CARRIED + 1; r < OUTCOMES; r++)
 		if (c->by[r]) {

@@ -76,6 +76,45 @@ def test_a_session_that_is_down_is_told_with_its_reason_and_what_waits(world):
     wait_status(world.calque, lambda s: s["journal_bytes"] == 0)
 
 
+def test_status_says_whether_the_bridge_is_ready(world):
+    ready = Verb(world.calque, "status", "--ready")
+    assert (ready.status, ready.out) == (0, "")
+    assert status(world.calque)["ready"] is True
+    assert "1 link: 1 ready; 0 messages dead since the start" in Verb(world.calque, "status").out.splitlines()
+    assert "link " not in Verb(world.calque, "status", "--bad").out
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+    for options in ([], ["--link", world.LINK]):
+        ready = Verb(world.calque, "status", "--ready", *options)
+        assert ready.status == 1
+        assert ready.out.startswith(f"link {world.LINK}  north  ") and "reason=" in ready.out
+        assert "south" not in ready.out
+    assert status(world.calque)["ready"] is False
+    out = Verb(world.calque, "status", "--bad").out
+    assert "1 link: 0 ready, 1 not; 0 messages dead since the start" in out.splitlines()
+    assert f"link {world.LINK}" in out
+    world.north.start()
+    ask_until(lambda: Verb(world.calque, "status", "--ready").status, lambda code: code == 0)
+    world.calque.stop()
+    ready = Verb(world.calque, "status", "--ready")
+    assert (ready.status, ready.out) == (1, "not running\n")
+
+
+def test_status_tells_of_one_link_and_of_those_with_dead_letters(world):
+    assert Verb(world.calque, "status", "--link", world.LINK).out.count("\nlink ") == 1
+    none = Verb(world.calque, "status", "--link", "nobody")
+    assert (none.status, none.err) == (2, 'calque status: no link is called "nobody"\n')
+    told = status(world.calque)["links"][0]
+    assert "last_s" not in told["up"] and "last_s" not in told["down"]
+    world.device.publish("attribute", b"no JSON")
+    told = wait_status(world.calque, lambda s: s["links"][0]["up"]["dead"] == 1)["links"][0]
+    assert told["up"]["last_s"] >= 0 and "last_s" not in told["down"]
+    out = Verb(world.calque, "status", "--bad").out
+    assert "1 link: 1 ready; 1 messages dead since the start" in out.splitlines()
+    assert f"\nlink {world.LINK}\n" in out and "  up     last " in out
+
+
 def test_counters_add_up_at_every_moment_of_a_load(world):
     stop = threading.Event()
     sent = 0
