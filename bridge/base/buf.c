@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 
 void buf_grow(struct buf *b, size_t more)
@@ -41,6 +42,32 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vprintf(b, fmt, ap);
 	va_end(ap);
+}
+
+bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e)
+{
+	size_t begin = b->len, n;
+	FILE *f = fopen(path, "re");
+	bool ok = false;
+
+	if (!f) {
+		err_errno(e, "cannot be opened");
+		return false;
+	}
+	do {
+		buf_reserve(b, 65536);
+		n = fread(b->data + b->len, 1, 65536, f);
+		b->len += n;
+	} while (n > 0 && b->len - begin <= most);
+	b->data[b->len] = '\0';
+	if (ferror(f))
+		err_errno(e, "cannot be read");
+	else if (b->len - begin > most)
+		err_set(e, ERR_LIMIT, "is larger than %zu bytes", most);
+	else
+		ok = true;
+	fclose(f);
+	return ok;
 }
 
 void buf_cut(struct buf *b, size_t len)

@@ -7,8 +7,11 @@
 #define BRIDGE_BUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+struct err;
 
 struct buf {
 	char *data; /* NULL until something was appended or reserved */
@@ -45,6 +48,9 @@ static inline void buf_putc(struct buf *b, char c)
 
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+/* Append a file.  False sets *e: ERR_IO, or ERR_LIMIT (it has more than `most` bytes); something of it may be
+ * there then. */
+bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e);
 void buf_reset(struct buf *b); /* empty, memory kept */
 /* The first `len` bytes stay, of those that are there. */
 void buf_cut(struct buf *b, size_t len);

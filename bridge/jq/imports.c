@@ -245,31 +245,6 @@ static void follow_imports(struct imports *s, const struct found *found, json_ob
 
 /* Files */
 
-static bool read_file(const char *path, struct buf *out, struct err *e)
-{
-	FILE *f = fopen(path, "re");
-	bool ok = false;
-	size_t n;
-
-	if (!f) {
-		err_errno(e, "cannot be opened");
-		return false;
-	}
-	do {
-		buf_reserve(out, 4096);
-		n = fread(out->data + out->len, 1, 4096, f);
-		out->len += n;
-	} while (n > 0 && out->len <= IMPORTS_MAX_BYTES);
-	if (ferror(f))
-		err_errno(e, "cannot be read");
-	else if (out->len > IMPORTS_MAX_BYTES)
-		err_set(e, ERR_LIMIT, "is larger than %u bytes", IMPORTS_MAX_BYTES);
-	else
-		ok = true;
-	fclose(f);
-	return ok;
-}
-
 static bool check_metadata(struct imports *s, const struct found *found, const char *text,
 			   const struct jq_lint_imports *lines)
 {
@@ -296,7 +271,7 @@ static char *read_new_source(struct imports *s, const struct found *found)
 	struct err e = { 0 };
 	char *metadata = NULL;
 
-	if (!read_file(found->file, &text, &e)) {
+	if (!buf_append_file(&text, found->file, IMPORTS_MAX_BYTES, &e)) {
 		report_error(s->report, "%s: %s", found->shown, e.text);
 	} else {
 		jq_lint_check(found->shown, buf_str(&text), text.len, &lines, s->report);

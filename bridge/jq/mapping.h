@@ -14,6 +14,7 @@
 #include "jq/mapping_path.h"
 #include "message/side.h"
 
+struct buf;
 struct dialect;
 struct err;
 struct mapping;
@@ -78,6 +79,11 @@ struct mapping_input {
  * case, from `on_output` too. */
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
+
+/* From now on errors of its functions show what they say of payloads: who runs it gave them by hand. */
+void mapping_show_payloads(struct mapping *m);
+/* Append what may be told of a text that may quote a payload, such as jq's message (scrub.h). */
+void mapping_tell(const struct mapping *m, const char *text, size_t len, struct buf *out);
 
 /* Does libjq keep the spelling of numbers that no function touched (1.7 and later)?  Tried once. */
 bool mapping_keeps_numbers(void);

@@ -23,6 +23,7 @@ static const char *const key_names[MAPPING_KEYS] = {
 	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
 };
 /* Mostly the same as in the call before: settings, and the payload where several rows read a topic. */
+#define MAX_SHOWN	 1000 /* bytes of an error that may quote a payload */
 #define STEADY_MAX_BYTES 4096
 static const bool is_steady[MAPPING_KEYS] = {
 	[SEEN_PAYLOAD] = true, [SEEN_LIMITS] = true, [SEEN_TO] = true,
@@ -138,6 +139,25 @@ static bool keep(struct call *c, jv value, struct err *e)
 	return false;
 }
 
+void mapping_show_payloads(struct mapping *m)
+{
+	m->shows_payloads = true;
+}
+
+void mapping_tell(const struct mapping *m, const char *text, size_t len, struct buf *out)
+{
+	size_t n = len < MAX_SHOWN ? len : MAX_SHOWN;
+
+	if (!m->shows_payloads) {
+		scrub_text(m->scrub, text, len, out);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) /* it may go to a terminal */
+		buf_putc(out, (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
+	if (n < len)
+		buf_puts(out, "...");
+}
+
 /* Why it ended without a value: `last` is taken.  True if that was its end. */
 static bool is_end(const struct call *c, jv last, struct err *e)
 {
@@ -152,8 +172,8 @@ static bool is_end(const struct call *c, jv last, struct err *e)
 	} else {
 		msg = jv_invalid_get_msg(jv_copy(last));
 		if (jv_get_kind(msg) == JV_KIND_STRING)
-			scrub_text(c->m->scrub, jv_string_value(msg),
-				   (size_t)jv_string_length_bytes(jv_copy(msg)), &shown);
+			mapping_tell(c->m, jv_string_value(msg),
+				     (size_t)jv_string_length_bytes(jv_copy(msg)), &shown);
 		else
 			buf_puts(&shown, "the function failed with an error that is no text");
 		err_set(e, ERR_INVALID, "%s", buf_str(&shown));

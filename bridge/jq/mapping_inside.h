@@ -46,6 +46,7 @@ struct mapping {
 	struct dialect *dialect; /* NULL: a through file */
 	struct through *through;
 	struct mapping_symbols functions;
+	bool shows_payloads;
 	struct scrub *scrub; /* knows the words of the file and of what it imports */
 	jq_state *jq;
 	/* What inputs are made of: */

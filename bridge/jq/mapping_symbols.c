@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "dialect/schema.h"
+#include "jq/imports.h"
+#include "jq/jq_lex.h"
 #include "message/side.h"
 
 int mapping_symbols_number(const struct mapping_symbols *f, const char *name)
@@ -85,20 +88,55 @@ static const char *body_for(const char *place)
 	return strcmp(key, ".write") == 0 ? ".body" : "{payload: .body}";
 }
 
+/* How many parameters does the file's function called `name` take?  0: it has none, or none with parameters. */
+static unsigned parameters_of(const char *file, const char *name)
+{
+	struct jq_source source = { 0 };
+	struct buf text = { 0 };
+	struct err e = { 0 };
+	unsigned n = 0;
+
+	if (buf_append_file(&text, file, IMPORTS_MAX_BYTES, &e))
+		jq_source_read(&source, buf_str(&text), text.len);
+	for (size_t i = 0; n == 0 && i + 2 < source.n; i++) {
+		const struct jq_token *t = &source.tokens[i];
+
+		if (!jq_token_is(t, JQ_WORD, "def") || !jq_token_is(t + 1, JQ_WORD, name) ||
+		    !jq_token_is(t + 2, JQ_SIGN, "("))
+			continue;
+		n = 1;
+		for (t += 3; t < source.tokens + source.n && !jq_token_is(t, JQ_SIGN, ")"); t++)
+			n += jq_token_is(t, JQ_SIGN, ";");
+	}
+	jq_source_fini(&source);
+	buf_fini(&text);
+	return n;
+}
+
 bool mapping_symbols_report_missing(struct mapping_symbols *f, const char *file, const char *name,
 				    struct report *report)
 {
 	int number = mapping_symbols_number(f, name);
+	unsigned n = parameters_of(file, name);
 
 	if (number >= 0)
 		f->items[number].is_missing = true;
-	for (size_t i = 0; number >= 0 && i < f->n_uses; i++)
-		if (f->uses[i].number == number)
+	for (size_t i = 0; number >= 0 && i < f->n_uses; i++) {
+		if (f->uses[i].number != number)
+			continue;
+		if (n)
+			report_error(
+				report,
+				"%s: %s: the function \"%s\" takes %u parameter%s; one that is "
+				"named here takes none",
+				file, f->uses[i].place, name, n, n == 1 ? "" : "s");
+		else
 			report_error(report,
 				     "%s: %s: there is no function \"%s\" in this file; write one: "
 				     "def %s: %s;",
 				     file, f->uses[i].place, name, name,
 				     body_for(f->uses[i].place));
+	}
 	return number >= 0;
 }
 

@@ -23,6 +23,23 @@ static bool wrong(struct err *e, const char *what)
 	return false;
 }
 
+bool canonical_unknown_key(struct jslice text, struct jslice *key)
+{
+	struct jfield f;
+	size_t pos = 0, k;
+
+	if (jtext_type_of(text) != JTEXT_OBJECT)
+		return false;
+	while (jtext_next_field(text, &pos, &f)) {
+		for (k = 0; k < KEYS && !jtext_string_is(f.key, keys[k]); k++)
+			;
+		*key = f.key;
+		if (k == KEYS)
+			return true;
+	}
+	return false;
+}
+
 /* Sort the fields into values[], a null or missing one as NULL text. */
 static bool sort_fields(struct jslice text, struct jslice values[KEYS], struct err *e)
 {

@@ -27,6 +27,9 @@ struct canonical {
 /* Read {kind, device, id, ts, body} from strict JSON.  A null id, ts, device or kind is none.
  * ERR_INVALID: no object, an unknown key or kind, a wrong type, or no body; *p is untouched. */
 bool canonical_parse(struct canonical *p, struct jslice text, struct err *e);
+/* The first key that canonical_parse() does not know, with its quotes; false: there is none.  Who shows it has to
+ * see to what it may quote. */
+bool canonical_unknown_key(struct jslice text, struct jslice *key);
 /* Append it as JSON text; keys that are none are left out. */
 void canonical_put(struct buf *out, const struct canonical *p);
 void canonical_copy(struct canonical *to,

@@ -18,7 +18,8 @@
 #include "offline/case_match.h"
 #include "offline/offline.h"
 
-#define JSON_FORM (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define MAX_FILE_BYTES (256u << 20) /* of cases: more is a mistake */
+#define JSON_FORM      (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* One case at work. */
 struct case_run {
@@ -438,26 +439,6 @@ static void run_case(struct build *b, const char *file, json_object *c,
 	json_object_put(r.match.bound);
 }
 
-static bool read_file(const char *file, struct buf *out, struct err *e)
-{
-	FILE *f = fopen(file, "rb");
-	char chunk[65536];
-	size_t n;
-	bool ok;
-
-	if (!f) {
-		err_errno(e, "open");
-		return false;
-	}
-	while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-		buf_append(out, chunk, n);
-	ok = !ferror(f);
-	if (!ok)
-		err_errno(e, "read");
-	fclose(f);
-	return ok;
-}
-
 void cases_run_file(struct build *b, const char *file, const struct conf_link *link,
 		    struct case_counts *counts)
 {
@@ -465,7 +446,7 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 	json_object *list = NULL;
 	struct err e = { 0 };
 
-	if (read_file(file, &text, &e) &&
+	if (buf_append_file(&text, file, MAX_FILE_BYTES, &e) &&
 	    jtext_read(buf_str(&text), text.len, false, &strict, &e)) {
 		list = jtext_tree(strict.data, strict.len, &e);
 		if (e.code == ERR_NONE && !json_object_is_type(list, json_type_array))

@@ -7,8 +7,10 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "conf/build.h"
+#include "jq/mapping.h"
 #include "link/link.h"
 #include "offline/trace.h"
+#include "plan/plan.h"
 #include "translate/executor.h"
 
 struct offline {
@@ -74,6 +76,10 @@ static struct offline *open_link(struct plan *plan)
 
 	if (!plan)
 		return NULL;
+	for (int s = 0; s < SIDES; s++)
+		mapping_show_payloads(plan->side[s].mapping);
+	for (size_t i = 0; i < plan->n_through; i++)
+		mapping_show_payloads(plan->through[i].mapping);
 	o = mem_zalloc(sizeof *o);
 	o->plan = plan;
 	o->executor = executor_new(NULL);

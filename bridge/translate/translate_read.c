@@ -187,6 +187,7 @@ static bool see_payload(struct reading *rd)
 static void give_canonical(struct reading *rd, struct canonical *p, size_t through);
 
 struct through_call {
+	struct mapping *mapping;
 	struct reading *rd;
 	const struct canonical *in;
 	struct canonical *outs;
@@ -241,6 +242,23 @@ static void without_vars(struct jslice text, struct buf *out)
 	buf_putc(out, '}');
 }
 
+/* What a function made is no plain message.  A key that it should not have is named, as far as it may be. */
+static bool refuse_made(struct reading *rd, const struct mapping *m, struct jslice made)
+{
+	struct buf told = { 0 };
+	struct jslice key;
+
+	if (canonical_unknown_key(made, &key)) {
+		mapping_tell(m, key.text, key.len, &told);
+		err_set(&rd->err, ERR_INVALID,
+			"an unknown key, %s; kind, device, id, ts and body are known",
+			buf_str(&told));
+	}
+	buf_fini(&told);
+	rd->reason = DEAD_MAPPING_ERROR;
+	return false;
+}
+
 static bool on_through_output(void *ctx, struct jslice output)
 {
 	struct through_call *call = ctx;
@@ -253,11 +271,11 @@ static bool on_through_output(void *ctx, struct jslice output)
 	else
 		buf_append(&text, output.text, output.len);
 	ok = canonical_parse(&p, translate_slice(&text), &call->rd->err);
+	if (!ok)
+		refuse_made(call->rd, call->mapping, translate_slice(&text));
 	buf_fini(&text);
-	if (!ok) {
-		call->rd->reason = DEAD_MAPPING_ERROR;
+	if (!ok)
 		return false;
-	}
 	if (p.kind == KIND_NONE)
 		p.kind = call->in->kind;
 	if (!p.device)
@@ -283,6 +301,7 @@ static bool run_through(struct through_call *call, const struct plan_through *t,
 	struct buf settings = { 0 };
 	enum outcome reason;
 
+	call->mapping = t->mapping;
 	translate_see_canonical(&in, call->in);
 	put_settings(&settings, &t->vars);
 	in.fields[SEEN_VARS] =
@@ -467,10 +486,8 @@ static bool on_read_output(void *ctx, struct jslice output)
 	struct reading *rd = ctx;
 	struct canonical p = { .kind = KIND_NONE };
 
-	if (!canonical_parse(&p, output, &rd->err)) {
-		rd->reason = DEAD_MAPPING_ERROR;
-		return false;
-	}
+	if (!canonical_parse(&p, output, &rd->err))
+		return refuse_made(rd, rd->job->plan->side[rd->job->side].mapping, output);
 	if (!complete_canonical(rd, &p)) {
 		canonical_fini(&p);
 		return false;

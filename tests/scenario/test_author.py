@@ -396,3 +396,37 @@ def test_a_trace_tells_every_row_and_what_it_made(tmp_path, payload, read):
         "  messages[2] presence tram/{device}/all: matches",
         "  messages[3] command tram/{device}/all: not read from this side",
         *read]).replace("{dir}", str(tmp_path)) + "\n" + plain.stderr
+
+
+# --- what is shown of what was given by hand -----------------------------------------------------------------------
+
+WRONG = """module {
+  dialect: "wrong",
+  messages: [
+    { kind: "telemetry", topic: "wrong/{device}/t", read: "refuses" },
+    { kind: "event", topic: "wrong/{device}/e", read: "misspells" } ]
+};
+def refuses: error("code \\(.payload.code)");
+def misspells: {bdoy: .payload};
+"""
+
+
+@pytest.mark.parametrize("topic, said", [
+    ("wrong/d/t", "refuses: code E 77?"),
+    ("wrong/d/e", 'misspells: an unknown key, "bdoy"; kind, device, id, ts and body are known'),
+])
+def test_what_was_given_by_hand_is_shown(tmp_path, topic, said):
+    (tmp_path / "wrong.jq").write_text(WRONG)
+    done = subprocess.run([find_bridge(), "translate", "wrong", "innoway", "up", topic, "-", "--mappings", tmp_path],
+                          input=json.dumps({"code": "E 77\x1b"}), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"calque translate: mapping-error: {tmp_path}/wrong.jq: {said}\n")
+
+
+def test_a_function_with_parameters_is_told_from_one_that_is_missing(tmp_path):
+    text = WRONG.replace("def misspells:", "def misspells(a; b):").replace("def refuses:", "def refuse:")
+    (tmp_path / "wrong.jq").write_text(text)
+    done = calque("translate", "wrong", "innoway", "up", "x", "--mappings", tmp_path)
+    file = tmp_path / "wrong.jq"
+    assert f'{file}: messages[1].read: the function "misspells" takes 2 parameters; one that is named here takes none' \
+        in done.stderr
+    assert f'{file}: messages[0].read: there is no function "refuses" in this file; write one: ' in done.stderr

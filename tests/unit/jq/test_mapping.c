@@ -318,8 +318,8 @@ Test(mapping, reports_all_mistakes_in_one_run)
 		"D/bad.jq: messages[2].read: there is no function \"nope\" in this file; write "
 		"one: "
 		"def nope: {body: .payload};",
-		"D/bad.jq: messages[2].publish: there is no function \"arg\" in this file; write "
-		"one: def arg: {payload: .body};",
+		"D/bad.jq: messages[2].publish: the function \"arg\" takes 1 parameter; one that is "
+		"named here takes none",
 		"D/bad.jq:8: undefined_one/0 is not defined; write def NAME: ...; before its use, "
 		"or "
 		"see whether jq 1.6 has it");
