@@ -396,8 +396,8 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	rc = attempt_read(a, readable, writable);
 	s->in_library = false;
 	hear_answer(s);
-	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_unreadable)
-		s->ops.on_unreadable(s->ctx, attempt_words(a, rc));
+	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_refused)
+		s->ops.on_refused(s->ctx, NULL, false, attempt_words(a, rc));
 	conclude(s, rc);
 	/* Writing is session_let_out()'s, and it watches again if something is left.  Until then a
 	 * socket that can be written to must not keep the loop awake. */
@@ -593,6 +593,11 @@ void session_status(const struct session *s, struct session_status *out)
 		.degraded = buf_str(&s->degraded),
 		.mqtt = s->conf.mqtt,
 	};
+}
+
+unsigned session_n_malformed_5(const struct session *s)
+{
+	return s->n_malformed_5;
 }
 
 /* All that a visit brings is out: read what came of it, and what OpenSSL holds already. */

@@ -59,8 +59,9 @@ struct session {
 
 	struct backoff backoff;
 	unsigned n_short_lives, n_abandoned;
-	bool is_ipv4_only; /* the next try is */
-	bool has_been_up;  /* with this client id: the broker should know us */
+	unsigned n_malformed_5; /* connections that a property of MQTT 5 ended */
+	bool is_ipv4_only;	/* the next try is */
+	bool has_been_up;	/* with this client id: the broker should know us */
 
 	bool is_started;
 	bool wants_held; /* from the next connection on */

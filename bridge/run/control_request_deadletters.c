@@ -178,6 +178,8 @@ static bool retry_letter(struct work *w, struct deadletter *l, struct buf *out, 
 
 	if (!l->has_message)
 		problem = "its message was not kept";
+	else if (l->message.is_cut)
+		problem = "only the beginning of its message was kept";
 	else if (parts->is_running ? !live : !has_link(parts->conf, l->link))
 		problem = "its link is not in the configuration any more";
 	if (problem) {
