@@ -621,7 +621,6 @@ void session_flush(struct session *s, uint64_t commit)
 
 	if (s->phase < LOGIN || s->in_library)
 		return;
-	s->flushed_turn = loop_turn(s->loop);
 	if (s->is_broken || s->is_written)
 		return;
 	s->in_library = true;

@@ -55,7 +55,6 @@ struct session {
 	int64_t down_since_ms;
 	unsigned n_in_vain; /* attempts since it was last up */
 	char why[320];	    /* of the last ending */
-	uint64_t flushed_turn;
 
 	struct backoff backoff;
 	unsigned n_short_lives, n_abandoned;
