@@ -204,6 +204,8 @@ static const struct schema_key session_keys[] = {
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
 	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
 	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
+	/* MQTT has none that is longer */
+	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20) },
 	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
 	{ "provision", SCHEMA_GROUP, .group = &provision_schema },

@@ -39,6 +39,7 @@ struct conf_session {
 	char *username, *password, *client_id; /* NULL: the dialect's template */
 	int keepalive_s;		       /* default 60 */
 	int mqtt;			       /* 0: the dialect's */
+	int max_packet;			       /* bytes, of what comes in; default 16 MiB */
 	bool front_door;
 	struct conf_tls tls;
 	struct {

@@ -119,8 +119,9 @@ void link_forget(struct link *l, const char *device);
 
 /* A message came in. */
 void link_receive(struct link *l, const struct arrival *a);
-/* One came in that cannot be had, since the library has dropped it: a dead letter without a message. */
-void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms);
+/* One came in that is not taken: a dead letter, with its message (of which only the beginning may be there: is_cut),
+ * or without one (NULL), if it could not be had. */
+void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason, const char *why);
 /* An earlier run received it (then) and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, const struct arrival *a);
 /* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at

@@ -449,13 +449,13 @@ void link_receive(struct link *l, const struct arrival *a)
 	receive(l, a, ORIGIN_RECEIVED);
 }
 
-void link_unreadable(struct link *l, enum side from, const char *why, int64_t now_ms)
+void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason, const char *why)
 {
 	struct intake *in;
 
-	l->now_ms = now_ms;
-	in = link_intake(l, flow_from(from), NULL, NULL, ORIGIN_RECEIVED);
-	link_refuse(in, DEAD_UNREADABLE, why);
+	l->now_ms = a->at_ms;
+	in = link_intake(l, flow_from(a->from), a->message, a->tag, ORIGIN_RECEIVED);
+	link_refuse(in, reason, why);
 	link_release(l, in);
 }
 

@@ -21,6 +21,8 @@ struct message {
 	/* MQTT 5: so many seconds after it was handed to a broker it is not to be handed on; 0: no such
 	 * time.  Of what goes, for the moment in which it does: neither copied to a worker nor kept. */
 	uint32_t expiry_s;
+	/* The payload is only the beginning of what came, the rest was not kept: to be shown, and no more. */
+	bool is_cut;
 };
 
 void message_set_payload(struct message *m, const void *p, size_t n); /* copied */

@@ -13,7 +13,8 @@
 #define HAS_RETAIN	0x04
 #define HAS_RESPONSE	0x08
 #define HAS_CORRELATION 0x10
-#define KNOWN_BITS	0x1f
+#define IS_CUT		0x20
+#define KNOWN_BITS	0x3f
 
 /* Version, flags, topic, payload, [response topic], [correlation], number of properties, names and
  * values.  Lengths and the number have four bytes, the lowest first. */
@@ -21,7 +22,8 @@
 void message_codec_put(const struct message *m, struct buf *out)
 {
 	int flags = (m->qos & QOS_BITS) | (m->retain ? HAS_RETAIN : 0) |
-		    (m->response_topic ? HAS_RESPONSE : 0) | (m->correlation ? HAS_CORRELATION : 0);
+		    (m->response_topic ? HAS_RESPONSE : 0) |
+		    (m->correlation ? HAS_CORRELATION : 0) | (m->is_cut ? IS_CUT : 0);
 
 	buf_reserve(out, message_size(m) + 8 * (m->properties.n + 4));
 	pack_u8(out, VERSION);
@@ -81,6 +83,7 @@ bool message_codec_get(const void *p, size_t n, struct message *m)
 	u.is_bad = u.is_bad || (flags & ~KNOWN_BITS);
 	m->qos = flags & QOS_BITS;
 	m->retain = flags & HAS_RETAIN;
+	m->is_cut = flags & IS_CUT;
 	m->topic = get_text(&u);
 	m->payload = get_bytes(&u, &m->payload_len);
 	if (flags & HAS_RESPONSE)

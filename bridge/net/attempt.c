@@ -28,9 +28,12 @@
  *   2.0.11 to 2.1.2.
  * - What one CONNACK says (window, packet size, keepalive) stays in the handle for the next connection,
  *   as does the queue, which comes again with DUP.  So each try has a handle of its own.
- * - It announces room for 20 messages only, and takes in packets of any size: 3.1.1 has no way to say
- *   what is too large, MQTT 5 is told MAX_PACKET_BYTES.
- * - 2.0.11 runs into an assertion on what a broker may send: assert_guard.h.
+ * - It announces room for 20 messages only, and takes in packets of any size: sieve.h.  (MQTT 5 has a way to
+ *   say what is too large; but a broker drops such messages without a word to anybody.  It is only told
+ *   where nothing is gathered.)
+ * - It ends the connection over a topic or text that it does not like, and the broker sends it again: sieve.h.
+ * - 2.0.11 runs into an assertion on what a broker may send: sieve.h sees to it before, and assert_guard.h if
+ *   there is another.
  * - Inside a callback it holds locks: nothing is connected, written or destroyed there (2.0.11 hangs).
  *
  * Whether one of these can go depends on the oldest library that is supported.  For the first, the
@@ -61,8 +64,7 @@
 
 #define RECEIVE_MAXIMUM	 1000 /* the library's default of 20 makes one commit cover 20 */
 #define SESSION_EXPIRY_S (7 * 24 * 60 * 60) /* how long a broker keeps our backlog */
-#define MAX_PACKET_BYTES (16 * 1024 * 1024)
-#define MIN_KEEPALIVE_S	 5 /* the library takes no less */
+#define MIN_KEEPALIVE_S	 5		    /* the library takes no less */
 #define PACKETS_PER_TURN 1000
 #define BYTES_PER_TURN	 (4 << 20) /* or large messages would pass every bound in one turn */
 #define USER_TIMEOUT_MS	 60000
@@ -143,11 +145,13 @@ static void on_log(struct mosquitto *m, void *ctx, int level, const char *text)
 	snprintf(a->words, sizeof a->words, "TLS: %s", reason ? reason + 1 : text);
 }
 
-static mosquitto_property *connect_properties(bool is_clean)
+static mosquitto_property *connect_properties(bool is_clean, size_t max_packet)
 {
 	mosquitto_property *list = NULL;
 
-	mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE, MAX_PACKET_BYTES);
+	if (!gather_collects())
+		mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE,
+					     (uint32_t)max_packet);
 	if (!is_clean)
 		mosquitto_property_add_int32(&list, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
 					     SESSION_EXPIRY_S);
@@ -165,7 +169,7 @@ static void set_options(struct attempt *a, bool is_clean, bool is_visit)
 	if (a->mqtt == 5) {
 		mosquitto_int_option(a->m, MOSQ_OPT_RECEIVE_MAXIMUM,
 				     is_visit ? 1 : RECEIVE_MAXIMUM);
-		a->properties = connect_properties(is_clean);
+		a->properties = connect_properties(is_clean, a->sieve.max_packet);
 	}
 	if (a->tls) {
 		mosquitto_void_option(a->m, MOSQ_OPT_SSL_CTX, a->tls);
@@ -190,13 +194,16 @@ struct attempt *attempt_new(const struct session_conf *conf, SSL_CTX *tls, bool 
 	a->is_collecting = true;
 	a->rc = MOSQ_ERR_NO_CONN;
 	gather_init(&a->gather);
-	/* OpenSSL has buffers of its own; a visit reads one packet and then none for a while. */
-	a->gather.reads_ahead = !tls && !is_visit;
+	a->gather.is_tls = tls;
+	sieve_init(&a->sieve, conf->mqtt, conf->max_packet ? conf->max_packet : SESSION_MAX_PACKET);
+	if (gather_collects())
+		a->gather.sieve = &a->sieve;
 	outer = gather_begin(&a->gather);
 	a->m = mosquitto_new(conf->client_id, conf->is_clean, a);
 	gather_end(&a->gather, outer);
 	if (!a->m) {
 		err_set(e, ERR_INVALID, "client id: %s", strerror(errno));
+		gather_fini(&a->gather);
 		free(a);
 		return NULL;
 	}
@@ -396,10 +403,12 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	if (!readable && !(in_handshake && writable))
 		return MOSQ_ERR_SUCCESS;
 	a->n_bytes = 0;
+	a->gather.skip_room = BYTES_PER_TURN;
 	start_gathering(a);
 	outer = gather_begin(&a->gather);
 	for (int i = 0; rc == MOSQ_ERR_SUCCESS && attempt_socket(a) >= 0; i++) {
-		bool is_bounded = i < PACKETS_PER_TURN && a->n_bytes < BYTES_PER_TURN;
+		bool is_bounded = i < PACKETS_PER_TURN && a->n_bytes < BYTES_PER_TURN &&
+				  a->gather.skip_room > 0;
 		bool is_more = has_pending(a) || (is_bounded && !in_handshake && has_input(a));
 
 		if (i > 0 && (a->is_stepwise || !is_more))
@@ -410,6 +419,8 @@ int attempt_read(struct attempt *a, bool readable, bool writable)
 	a->n_unmarked += a->n_bytes;
 	a->gather.may_fill = true;
 	gather_end(&a->gather, outer);
+	if (a->sieve.fault[0])
+		snprintf(a->words, sizeof a->words, "%s", a->sieve.fault);
 	if (rc == MOSQ_ERR_SUCCESS && in_handshake && attempt_socket(a) >= 0 &&
 	    !attempt_is_tls_ready(a) && is_peer_gone(a)) {
 		snprintf(a->words, sizeof a->words, "the connection ended in the TLS handshake");
@@ -535,6 +546,7 @@ int attempt_tick(struct attempt *a)
 	int rc = call(a, mosquitto_loop_misc);
 
 	gather_end(&a->gather, outer);
+	gather_trim(&a->gather);
 	return rc;
 }
 
@@ -625,6 +637,7 @@ void attempt_free(struct attempt *a, bool is_goodbye)
 	a->owner = NULL; /* what the library still calls back is nobody's */
 	if (a->is_abandoned) {
 		gather_fini(&a->gather);
+		sieve_fini(&a->sieve);
 		a->next_abandoned = abandoned;
 		abandoned = a;
 		return;
@@ -632,6 +645,7 @@ void attempt_free(struct attempt *a, bool is_goodbye)
 	if (is_goodbye)
 		say_goodbye(a);
 	gather_fini(&a->gather);
+	sieve_fini(&a->sieve);
 	mosquitto_destroy(a->m); /* with its reference to the context (tried: 2.0.11, 2.0.21) */
 	mosquitto_property_free_all(&a->properties);
 	free(a->host);

@@ -26,6 +26,7 @@
 #include <openssl/ssl.h>
 
 #include "net/gather.h"
+#include "net/sieve.h"
 
 struct err;
 struct loop;
@@ -39,6 +40,7 @@ struct attempt {
 	bool is_abandoned; /* the library failed an assertion: the handle is never touched again */
 	int disconnect_code;  /* what on_disconnect said; -1: nothing */
 	struct gather gather; /* to be begun around every call into the library that sends */
+	struct sieve sieve;   /* of what is read, where it is gathered */
 
 	/* attempt.c's own */
 	char *host;

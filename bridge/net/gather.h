@@ -5,12 +5,12 @@
  * calls per message, half of the CPU time of a bridge.  No option of it changes that (2.0.11 to 2.0.22;
  * 2.1.2 reads 4 KiB at a time, and still writes packet by packet).  Nor can the library
  * hold back an acknowledgement: what it has queued, it writes all at once.  So the
- * executable has functions called read, write, send, recv, close and socketpair; the dynamic linker gives
- * them to the library in place of libc's.  They do what libc's do, except for the descriptors of the
- * session that a thread is working on, from gather_begin() to gather_end():
+ * executable has functions called read, write, send, recv, close, socketpair, SSL_read and SSL_get_error; the
+ * dynamic linker gives them to the library in place of libc's and OpenSSL's.  They do what those do, except
+ * for the descriptors of the session that a thread is working on, from gather_begin() to gather_end():
  *
  *   its socket       what is written (by OpenSSL, where there is TLS) is collected, and never sent from
- *                    here; if `reads_ahead`, reads come out of a read-ahead buffer (OpenSSL has its own)
+ *                    here; what is read (with TLS: by SSL_read) comes out of a read-ahead buffer
  *   its wake-up pair what is written to it is dropped.  (Nobody reads it; full, it made the library
  *                    stop reading: EAGAIN of this write looked like one of the socket.)
  *
@@ -19,8 +19,14 @@
  *
  *    sent │ may leave: up to the last mark whose commit is durable │ waits │ collected since the last mark
  *
- * Built with -DCALQUE_GATHER=OFF, nothing of libc's is replaced, nothing is collected, and whoever drives
- * the library must not let it write before its time (net/attempt.c). */
+ * As bytes pass through here before the library has them, here is the place to look at them: what is read goes
+ * through a sieve, if there is one (net/sieve.h).
+ *
+ *    used │ for the library │ dropped by the sieve │ not looked at yet        and between the second and the third,
+ *                                                                             what the sieve made in its stead
+ *
+ * Built with -DCALQUE_GATHER=OFF, nothing of libc's is replaced, nothing is collected or looked at, and whoever
+ * drives the library must not let it write before its time (net/attempt.c). */
 #ifndef BRIDGE_GATHER_H
 #define BRIDGE_GATHER_H
 
@@ -29,6 +35,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+
+struct sieve;
 
 struct gather_mark {
 	uint64_t commit;
@@ -39,11 +47,18 @@ struct gather_mark {
 struct gather {
 	int socket;  /* -1: none, or left alone */
 	int pair[2]; /* of the library's handle; -1: none */
-	bool reads_ahead;
+	bool is_tls;
+	void *ssl;     /* what the library read from last; NULL: nothing, or there is no TLS */
+	int ssl_error; /* what SSL_get_error() says of the last SSL_read(); 0: what OpenSSL does */
 	bool may_fill; /* false: an empty read-ahead buffer answers EAGAIN, so that reading ends */
-	struct buf in, out;
-	size_t in_done, out_done; /* bytes of them that are used up */
-	size_t out_free;	  /* bytes of `out` that may leave, those that have left included */
+	struct sieve *sieve; /* borrowed; NULL: all is for the library */
+	size_t skip_room; /* bytes that may be read, and dropped by the sieve, before EAGAIN; the caller's */
+	bool was_used; /* since gather_trim() */
+	struct buf in, made, out;
+	size_t in_done, in_ready, in_drop; /* where the parts of `in` end; the last is its length */
+	bool is_short;			   /* the sieve wants more than there is */
+	size_t made_done, out_done;	   /* bytes of them that are used up */
+	size_t out_free; /* bytes of `out` that may leave, those that have left included */
 	struct gather_mark *marks; /* those that wait */
 	size_t n_marks;
 	size_t weight; /* of these */
@@ -59,10 +74,14 @@ void gather_fini(struct gather *g);
 /* From here to gather_end() this thread works on `g`.  A socketpair made in between is its pair; a
  * descriptor closed in between is its no longer.  May be nested; keep what it returns for the end. */
 struct gather *gather_begin(struct gather *g);
-/* Memory of empty buffers is given back, so that an idle session has none. */
+/* Of empty buffers 64 KB are kept, to be used again. */
 void gather_end(struct gather *g, struct gather *outer);
+/* To be called now and then: empty buffers are given back if nothing happened since, so that an idle session has
+ * none. */
+void gather_trim(struct gather *g);
 
-/* Is there read-ahead?  The socket does not become readable for it. */
+/* Is there read-ahead that the library could use, or is it to be told that this is the end?  The socket does not
+ * become readable for it. */
 bool gather_has_input(const struct gather *g);
 
 /* What was collected since the last mark leaves when `commit` is durable, which is not less than that of the

@@ -50,7 +50,6 @@ struct loop {
 	uv_prepare_t prepare;
 	uv_poll_t poll;
 	int epoll_fd;
-	uint64_t turn;
 	int64_t now_ms;
 	bool is_now_stale; /* a new turn has begun */
 	void (*before_sleep)(void *ctx, int64_t now_ms);
@@ -79,7 +78,6 @@ static void on_prepare(uv_prepare_t *prepare)
 	if (l->before_sleep)
 		l->before_sleep(l->before_sleep_ctx, l->now_ms);
 	l->is_now_stale = true;
-	l->turn++;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -121,7 +119,6 @@ struct loop *loop_new(struct err *e)
 	int rc;
 
 	l->is_now_stale = true;
-	l->turn = 1;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0) {
 		err_errno(e, "epoll");
@@ -234,11 +231,6 @@ int64_t loop_now_ms(const struct loop *l)
 void loop_set_now_ms(struct loop *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
-}
-
-uint64_t loop_turn(const struct loop *l)
-{
-	return l->turn;
 }
 
 static void forget(struct loop *l, struct loop_watch *w)

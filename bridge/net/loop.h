@@ -29,8 +29,6 @@ void loop_before_sleep(struct loop *l, void (*f)(void *ctx, int64_t now_ms), voi
 int64_t loop_now_ms(const struct loop *l);
 /* For tests, which move the time and do not run the loop. */
 void loop_set_now_ms(struct loop *l, int64_t now_ms);
-/* The number of this turn; a turn ends when the loop sleeps. */
-uint64_t loop_turn(const struct loop *l);
 
 /* A descriptor under watch, embedded in its owner; zero it before first use.  `on_ready` and `ctx`
  * are the owner's to set.  An error on the descriptor counts as readable. */

@@ -396,8 +396,8 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	rc = attempt_read(a, readable, writable);
 	s->in_library = false;
 	hear_answer(s);
-	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_unreadable)
-		s->ops.on_unreadable(s->ctx, attempt_words(a, rc));
+	if (rc == MOSQ_ERR_MALFORMED_UTF8 && s->login.has_connack && s->ops.on_refused)
+		s->ops.on_refused(s->ctx, NULL, false, attempt_words(a, rc));
 	conclude(s, rc);
 	/* Writing is session_let_out()'s, and it watches again if something is left.  Until then a
 	 * socket that can be written to must not keep the loop awake. */
@@ -595,6 +595,11 @@ void session_status(const struct session *s, struct session_status *out)
 	};
 }
 
+unsigned session_n_malformed_5(const struct session *s)
+{
+	return s->n_malformed_5;
+}
+
 /* All that a visit brings is out: read what came of it, and what OpenSSL holds already. */
 static int end_writing(struct session *s)
 {
@@ -616,7 +621,6 @@ void session_flush(struct session *s, uint64_t commit)
 
 	if (s->phase < LOGIN || s->in_library)
 		return;
-	s->flushed_turn = loop_turn(s->loop);
 	if (s->is_broken || s->is_written)
 		return;
 	s->in_library = true;

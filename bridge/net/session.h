@@ -22,6 +22,8 @@ struct err;
 struct loop;
 struct session;
 
+#define SESSION_MAX_PACKET ((size_t)16 << 20) /* the packet's remaining length */
+
 struct session_filter {
 	const char *filter;
 	int qos;	   /* 0 or 1 */
@@ -40,6 +42,7 @@ struct session_conf {
 	int keepalive_s;
 	int mqtt;	     /* 4 or 5 */
 	size_t packet_bytes; /* the largest remaining length of a PUBLISH; 0: any */
+	size_t max_packet; /* what comes in and is longer is refused (on_refused); 0: SESSION_MAX_PACKET */
 	const struct session_filter *filters;
 	size_t n_filters;
 	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */
@@ -72,9 +75,12 @@ struct session_ops {
 	void (*on_unsubscribed)(void *ctx, size_t old);
 	/* May be NULL: the ping of session_probe() was answered. */
 	void (*on_answered)(void *ctx);
-	/* May be NULL: an incoming message that libmosquitto gave in a way that cannot be used (say, a
-	 * topic that is no UTF-8). */
-	void (*on_unreadable)(void *ctx, const char *reason);
+	/* May be NULL: a message came in that is not taken: it is too large, or its topic or another text is none
+	 * that MQTT allows.  It is acknowledged like any other.  `m` (borrowed) has its topic, made printable, and how
+	 * its payload began (4 KiB; is_cut).  NULL: it could not be had (where nothing is gathered, net/gather.h),
+	 * and the broker will send it again. */
+	void (*on_refused)(void *ctx, const struct message *m, bool is_too_large,
+			   const char *reason);
 };
 
 /* NULL sets *e: a TLS file that cannot be used.  Nothing is sent before session_start(). */
@@ -117,6 +123,10 @@ struct session_status {
 	int mqtt;
 };
 void session_status(const struct session *s, struct session_status *out);
+/* So often the broker ended a connection of ours by a malformed property of MQTT 5; from SESSION_MALFORMED on, one
+ * had better speak 3.1.1 with it. */
+unsigned session_n_malformed_5(const struct session *s);
+#define SESSION_MALFORMED 5
 
 /* Would it take a message now?  It does not while it is not up, nor while too much waits for a commit. */
 bool session_takes(const struct session *s);

@@ -8,6 +8,8 @@
 #include "net/assert_guard.h"
 #include "net/session_inside.h"
 
+#define KEEP_BYTES ((size_t)64 << 10) /* of what the largest message took */
+
 /* Each one begins and ends like this.  NULL: nobody's any more. */
 static struct session *enter(void *ctx)
 {
@@ -134,15 +136,63 @@ static void read_properties(struct message *m, const mosquitto_property *list)
 	}
 }
 
+/* A topic that is none in MQTT, in bytes that can be shown. */
+static void put_topic(struct buf *out, const char *topic, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (topic[i] > ' ' && topic[i] < 0x7f && topic[i] != '\\')
+			buf_putc(out, topic[i]);
+		else
+			buf_printf(out, "\\x%02X", (unsigned char)topic[i]);
+}
+
+/* What the sieve left of a message. */
+static void refuse(struct session *s, const struct mosquitto_message *from,
+		   const struct sieve_note *note)
+{
+	static const char *const words[] = {
+		[SIEVE_BAD_TOPIC] =
+			"the topic is no text that MQTT allows (no UTF-8, empty, or with "
+			"characters such as U+0000 or U+FFFE)",
+		[SIEVE_BAD_TEXT] = "a property is no text that MQTT allows",
+	};
+	bool is_too_large = note->cause == SIEVE_TOO_LARGE;
+	struct message m = { .qos = from->qos, .retain = from->retain, .is_cut = true };
+	struct buf topic = { 0 }, reason = { 0 };
+
+	if (!s->ops.on_refused)
+		return;
+	if (is_too_large)
+		buf_printf(&reason, "a packet of %zu bytes, and max_packet is %zu",
+			   note->packet_len, s->attempt->sieve.max_packet);
+	else
+		buf_puts(&reason, words[note->cause]);
+	if (note->cause == SIEVE_BAD_TOPIC)
+		put_topic(&topic, note->topic, note->topic_len);
+	else
+		buf_append(&topic, note->topic, note->topic_len);
+	m.topic = topic.data ? topic.data : "";
+	message_set_payload(&m, note->head, note->head_len);
+	s->ops.on_refused(s->ctx, &m, is_too_large, buf_str(&reason));
+	free(m.payload);
+	buf_fini(&topic);
+	buf_fini(&reason);
+}
+
 static void take_message(struct session *s, const struct mosquitto_message *from,
 			 const mosquitto_property *properties)
 {
 	struct message *in = &s->in;
+	struct sieve_note note;
 
 	s->attempt->n_bytes += (size_t)from->payloadlen;
+	if (sieve_read_note(&s->attempt->sieve, from->payload, (size_t)from->payloadlen, &note)) {
+		refuse(s, from, &note);
+		return;
+	}
 	*in = (struct message){ .topic = from->topic, .qos = from->qos, .retain = from->retain };
 	if (from->payloadlen > 0) {
-		buf_reset(&s->payload);
+		buf_reset_above(&s->payload, KEEP_BYTES);
 		buf_append(&s->payload, from->payload, (size_t)from->payloadlen);
 		in->payload = s->payload.data;
 		in->payload_len = s->payload.len;

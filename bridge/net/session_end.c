@@ -176,6 +176,16 @@ static enum backoff_class abandoned_class(struct session *s)
 	return s->n_abandoned++ == 0 ? BACKOFF_LOST : BACKOFF_REFUSED;
 }
 
+/* What is malformed comes again with each login, and 3.1.1 has no properties. */
+static void fall_back(struct session *s)
+{
+	if (++s->n_malformed_5 != SESSION_MALFORMED)
+		return;
+	s->conf.mqtt = 4;
+	log_event(LOG_WARNING, "mqtt-lowered", "%s reason=\"malformed MQTT 5, %d times\" mqtt=4",
+		  s->conf.name, SESSION_MALFORMED);
+}
+
 void session_end_lost(struct session *s, int rc)
 {
 	struct ending end = { .event = "session-down",
@@ -188,6 +198,8 @@ void session_end_lost(struct session *s, int rc)
 		end.class = BACKOFF_REFUSED;
 	if (s->attempt->is_abandoned)
 		end.class = abandoned_class(s);
+	if (s->attempt->sieve.is_malformed_5)
+		fall_back(s);
 	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
 		 short_life_hint(s, end.end));
 	set_details(&end, "reason=%s", log_value(reason));

@@ -55,12 +55,12 @@ struct session {
 	int64_t down_since_ms;
 	unsigned n_in_vain; /* attempts since it was last up */
 	char why[320];	    /* of the last ending */
-	uint64_t flushed_turn;
 
 	struct backoff backoff;
 	unsigned n_short_lives, n_abandoned;
-	bool is_ipv4_only; /* the next try is */
-	bool has_been_up;  /* with this client id: the broker should know us */
+	unsigned n_malformed_5; /* connections that a property of MQTT 5 ended */
+	bool is_ipv4_only;	/* the next try is */
+	bool has_been_up;	/* with this client id: the broker should know us */
 
 	bool is_started;
 	bool wants_held; /* from the next connection on */

@@ -115,9 +115,6 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 		s->is_broken = publish_error(rc) == ERR_NET;
 		goto out;
 	}
-	/* Too late for this turn's flush: have the loop come back at once. */
-	if (s->flushed_turn == loop_turn(s->loop) && s->watch.is_active)
-		loop_watch(s->loop, &s->watch, s->watch.fd, true, true);
 	s->n_unacked++;
 	ok = true;
 out:

@@ -13,6 +13,15 @@ static const struct control_request_row *const rows[] = { &control_request_aside
 							  &control_request_deadletters,
 							  &control_request_status };
 
+void control_request_put_text(struct buf *out, const char *key, const char *text)
+{
+	buf_printf(out, ",\"%s\":", key);
+	if (jtext_is_utf8(text, strlen(text)))
+		jtext_put_string(out, text, strlen(text));
+	else
+		buf_puts(out, "\"?\"");
+}
+
 struct request {
 	const struct control_request_row *row;
 	void *work; /* NULL: it failed */

@@ -6,24 +6,15 @@
 #include "run/control_request_table.h"
 #include "store/aside.h"
 
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-	buf_printf(out, ",\"%s\":", key);
-	if (jtext_is_utf8(text, strlen(text)))
-		jtext_put_string(out, text, strlen(text));
-	else
-		buf_puts(out, "\"?\"");
-}
-
 static bool put_row(void *ctx, const struct aside_row *row)
 {
 	struct buf *out = ctx;
 
 	buf_printf(out, "{\"item\":{\"id\":%llu", (unsigned long long)row->id);
-	put_text(out, "link", row->link);
-	put_text(out, "part", row->part);
-	put_text(out, "key", row->key);
-	put_text(out, "reason", row->reason);
+	control_request_put_text(out, "link", row->link);
+	control_request_put_text(out, "part", row->part);
+	control_request_put_text(out, "key", row->key);
+	control_request_put_text(out, "reason", row->reason);
 	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n", (long long)row->at_ms,
 		   (long long)row->bytes);
 	return true;

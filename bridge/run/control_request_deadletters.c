@@ -47,24 +47,15 @@ struct work {
 
 /* --- one letter ---------------------------------------------------------------------------- */
 
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-	buf_printf(out, ",\"%s\":", key);
-	if (jtext_is_utf8(text, strlen(text)))
-		jtext_put_string(out, text, strlen(text));
-	else
-		buf_puts(out, "\"?\"");
-}
-
 static void put_letter(const struct deadletter *l, struct buf *out)
 {
 	buf_printf(out, "{\"id\":%llu", (unsigned long long)l->id);
-	put_text(out, "link", l->link);
-	put_text(out, "flow", flow_name(flow_from(l->from)));
-	put_text(out, "route", l->kind);
-	put_text(out, "reason", l->reason);
-	put_text(out, "topic", l->topic);
-	put_text(out, "text", l->text);
+	control_request_put_text(out, "link", l->link);
+	control_request_put_text(out, "flow", flow_name(flow_from(l->from)));
+	control_request_put_text(out, "route", l->kind);
+	control_request_put_text(out, "reason", l->reason);
+	control_request_put_text(out, "topic", l->topic);
+	control_request_put_text(out, "text", l->text);
 	buf_printf(out, ",\"received_ms\":%lld,\"died_ms\":%lld,\"has_message\":%s",
 		   (long long)l->received_ms, (long long)l->died_ms, l->bytes ? "true" : "false");
 }
@@ -72,7 +63,7 @@ static void put_letter(const struct deadletter *l, struct buf *out)
 static void put_problem(const struct deadletter *l, const char *problem, struct buf *out)
 {
 	buf_printf(out, "{\"item\":{\"id\":%llu", (unsigned long long)l->id);
-	put_text(out, "problem", problem);
+	control_request_put_text(out, "problem", problem);
 	buf_puts(out, "}}\n");
 }
 
@@ -178,6 +169,8 @@ static bool retry_letter(struct work *w, struct deadletter *l, struct buf *out, 
 
 	if (!l->has_message)
 		problem = "its message was not kept";
+	else if (l->message.is_cut)
+		problem = "only the beginning of its message was kept";
 	else if (parts->is_running ? !live : !has_link(parts->conf, l->link))
 		problem = "its link is not in the configuration any more";
 	if (problem) {

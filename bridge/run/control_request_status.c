@@ -24,12 +24,6 @@ struct work {
 	size_t at; /* the link to tell of next */
 };
 
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-	buf_printf(out, ",\"%s\":", key);
-	jtext_put_string(out, text, strlen(text));
-}
-
 static void put_number(struct buf *out, const char *key, uint64_t n)
 {
 	buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)n);
@@ -41,15 +35,15 @@ static void put_session(const struct live_link_port *s, struct buf *out)
 
 	buf_printf(out, "{\"side\":\"%s\",\"is_provisioning\":%s", side_name(s->side),
 		   s->is_provisioning ? "true" : "false");
-	put_text(out, "url", s->url);
-	put_text(out, "state", status->phase);
+	control_request_put_text(out, "url", s->url);
+	control_request_put_text(out, "state", status->phase);
 	if (status->since_ms)
 		put_number(out, "since_s", (uint64_t)(clock_mono_ms() - status->since_ms) / 1000);
 	if (*status->why && jtext_is_utf8(status->why, strlen(status->why)))
-		put_text(out, "why", status->why);
+		control_request_put_text(out, "why", status->why);
 	if (status->degraded && *status->degraded &&
 	    jtext_is_utf8(status->degraded, strlen(status->degraded)))
-		put_text(out, "degraded", status->degraded);
+		control_request_put_text(out, "degraded", status->degraded);
 	put_number(out, "attempts", status->attempts);
 	put_number(out, "mqtt", (uint64_t)status->mqtt);
 	put_number(out, "waiting", s->waiting);

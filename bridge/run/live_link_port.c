@@ -174,12 +174,15 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 	live_link_pace_acked(p, number);
 }
 
-/* The broker sends it again after each login, and each time it is one more. */
-static void on_unreadable(void *port, const char *reason)
+/* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
+static void on_refused(void *port, const struct message *m, bool is_too_large, const char *reason)
 {
 	struct port *p = port;
+	const struct arrival a = {
+		.from = p->side, .device = p->device, .message = m, .at_ms = now(p)
+	};
 
-	link_unreadable(p->live->link, p->side, reason, now(p));
+	link_turn_away(p->live->link, &a, is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE, reason);
 }
 
 static void on_unsubscribed(void *port, size_t old)
@@ -196,7 +199,7 @@ static const struct port_events events = { .login = on_login,
 					   .message = on_message,
 					   .acked = on_acked,
 					   .unsubscribed = on_unsubscribed,
-					   .unreadable = on_unreadable };
+					   .refused = on_refused };
 
 /* --- opening and closing ------------------------------------------------------------------- */
 

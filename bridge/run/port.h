@@ -63,8 +63,9 @@ struct port_events {
 	void (*acked)(void *port, int mid, int code, const char *reason);
 	/* The far end has number `old` of port_conf.old no more. */
 	void (*unsubscribed)(void *port, size_t old);
-	/* A message came in that cannot be had. */
-	void (*unreadable)(void *port, const char *reason);
+	/* A message came in that is not taken, and is acknowledged all the same: it is too large, or no message.
+	 * `m` (borrowed): what is known of it (message.h: is_cut); NULL: nothing, and it comes again. */
+	void (*refused)(void *port, const struct message *m, bool is_too_large, const char *reason);
 };
 
 /* How it is with a carrier; texts are borrowed. */

@@ -18,7 +18,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 					 .on_message = events->message,
 					 .on_acked = events->acked,
 					 .on_unsubscribed = events->unsubscribed,
-					 .on_unreadable = events->unreadable };
+					 .on_refused = events->refused };
 	struct session_filter *filters = mem_zalloc((conf->n_filters + 1) * sizeof *filters);
 	struct session_conf session = {
 		.name = conf->name,
@@ -32,6 +32,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 		.keepalive_s = c->keepalive_s,
 		.mqtt = conf->mqtt,
 		.packet_bytes = conf->packet_bytes,
+		.max_packet = (size_t)c->max_packet,
 		.filters = filters,
 		.n_filters = conf->n_filters,
 		.old = (const char *const *)conf->old,

@@ -41,6 +41,7 @@
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
 #define MAX_STATEMENTS 64
+#define SCRATCH_BYTES  ((size_t)64 << 10) /* of the largest row, to be used again */
 
 /* A prepared statement; its text is a constant, told apart by its address. */
 struct kept {
@@ -480,7 +481,7 @@ bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n,
 
 struct buf *db_scratch(struct db *db)
 {
-	buf_reset(&db->scratch);
+	buf_reset_above(&db->scratch, SCRATCH_BYTES);
 	return &db->scratch;
 }
 

@@ -1,10 +1,10 @@
 /* worker.c -- the bridge's side of the workers.
  *
- * A worker is there (pid) or missing.  Jobs that it was given stay in `jobs`, oldest first, until their
- * results are back, in the same order: so nothing needs a number, and when the process ends, the one it
- * had in hand is the (started - n_back)th.  `started` is in memory that both see, since a process that
- * crashes or is killed says nothing any more.  What is in `jobs` when a process is replaced is given
- * to the next one from the beginning.
+ * A worker is missing, starting (pid), or up (is_up: it said so).  Jobs that it was given stay in `jobs`, oldest
+ * first, until their results are back, in the same order: so nothing needs a number, and when the process ends
+ * with one in hand, that is the (started - n_back)th.  The counts are in memory that both see, since a process
+ * that crashes or is killed says nothing any more.  What is in `jobs` when a process is replaced is given
+ * to the next one from the beginning; until that is up it is given nothing else.
  *
  * Who ends: one that died (its socket ends), one that used WORKER_JOB_MS of processor time for one job
  * (check()), one that said what it was not told to say.  A second attempt, because the fault may be another
@@ -12,6 +12,7 @@
 #include "work/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,14 +33,16 @@
 #include "work/sandbox.h"
 #include "work/worker_child.h"
 
-#define MAX_JOBS     1024u	/* of one worker: a queue, not a store */
-#define MAX_BYTES    (4u << 20) /* not sent yet; then it takes no more */
-#define ENOUGH_JOBS  64u	/* while one has fewer, it is not worth waking another */
-#define READ_BYTES   (64u << 10)
-#define KEEP_BYTES   (1u << 20) /* of an empty buffer; what a huge message made it is given back */
-#define CHECK_MS     50
-#define READY_MS     2000 /* for a process to be in its sandbox */
-#define AGAIN_MS     1000 /* between tries to start one that could not be started */
+#define MAX_JOBS    1024u      /* of one worker: a queue, not a store */
+#define MAX_BYTES   (4u << 20) /* not sent yet; then it takes no more */
+#define ENOUGH_JOBS 64u	       /* while one has fewer, it is not worth waking another */
+#define READ_BYTES  (64u << 10)
+#define KEEP_BYTES  (1u << 20) /* of an empty buffer; what a huge message made it is given back */
+#define CHECK_MS    50
+#define READY_MS    10000 /* for a process to be in its sandbox */
+#define PAUSE_MS                                                                                   \
+	100 /* before the third try in a row that leads to no job done; doubled for each further one */
+#define MAX_PAUSE_MS 10000
 #define MAX_ATTEMPTS 2
 
 TAILQ_HEAD(jobs, job);
@@ -46,6 +50,9 @@ TAILQ_HEAD(jobs, job);
 struct worker {
 	struct workers *all;
 	pid_t pid; /* 0: none */
+	bool is_up;
+	unsigned n_vain;	       /* processes in a row that have done no job */
+	int64_t again_ms, deadline_ms; /* clock_mono_ms(): not started before; to be up by then */
 	struct loop_watch watch;
 	struct worker_progress *progress; /* shared with the process */
 	struct jobs jobs; /* that it was given and that are not back, oldest first */
@@ -66,7 +73,6 @@ struct workers {
 	size_t n;
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
-	int64_t again_ms; /* not before that */
 };
 
 /* --- giving -------------------------------------------------------------------------------- */
@@ -89,7 +95,7 @@ static void put_job(struct worker *w, const struct job *job)
 
 static bool is_full(const struct worker *w)
 {
-	return !w->pid || w->n_jobs >= MAX_JOBS || w->out.len - w->n_sent >= MAX_BYTES;
+	return !w->is_up || w->n_jobs >= MAX_JOBS || w->out.len - w->n_sent >= MAX_BYTES;
 }
 
 /* The first that has little to do, so that batches are large and the others sleep; else the one with
@@ -113,11 +119,31 @@ static struct worker *choose(struct workers *all)
 
 static void set_check(struct workers *all);
 
+static size_t job_bytes(const struct job *job)
+{
+	return job->type == JOB_READ ? message_size(job->message) : job->plain.body_len;
+}
+
+static void refuse_large(struct job *job)
+{
+	struct results results = { 0 };
+
+	results_refuse(&results, DEAD_TOO_LARGE,
+		       "%zu bytes; what is more than %u cannot be translated", job_bytes(job),
+		       WORKER_JOB_BYTES);
+	executor_back(job, &results);
+}
+
 static bool take(void *ctx, struct job *job)
 {
 	struct workers *all = ctx;
-	struct worker *w = choose(all);
+	struct worker *w;
 
+	if (job_bytes(job) > WORKER_JOB_BYTES) {
+		refuse_large(job);
+		return true;
+	}
+	w = choose(all);
 	if (!w)
 		return false;
 	put_job(w, job);
@@ -134,8 +160,11 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 
 	for (size_t i = 0; i < all->n; i++) {
 		struct worker *w = &all->items[i];
-		size_t begin = begin_frame(w, FRAME_DEVICE);
+		size_t begin;
 
+		if (!w->pid)
+			continue; /* it will begin with the table as it is then */
+		begin = begin_frame(w, FRAME_DEVICE);
 		pack_u64(&w->out, (uint64_t)(uintptr_t)plan);
 		pack_text(&w->out, key);
 		pack_text(&w->out, value);
@@ -143,7 +172,7 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 	}
 }
 
-static bool start(struct worker *w, struct err *e);
+static void greet(struct worker *w);
 static void lost(struct worker *w);
 
 /* Write what the socket takes.  False: the process is gone. */
@@ -175,7 +204,7 @@ static bool send_out(struct worker *w)
 void workers_flush(struct workers *all)
 {
 	for (size_t i = 0; i < all->n; i++)
-		if (all->items[i].pid && all->items[i].out.len > 0)
+		if (all->items[i].is_up && all->items[i].out.len > 0)
 			send_out(&all->items[i]);
 }
 
@@ -242,7 +271,9 @@ static void on_ready(void *ctx, bool readable, bool writable)
 {
 	struct worker *w = ctx;
 
-	if ((readable && !receive(w)) || (writable && !send_out(w)))
+	if (!w->is_up)
+		greet(w);
+	else if ((readable && !receive(w)) || (writable && !send_out(w)))
 		lost(w);
 }
 
@@ -250,10 +281,11 @@ static void on_ready(void *ctx, bool readable, bool writable)
 
 static void on_check(void *ctx);
 
+/* Is there something to look after? */
 static bool has_work(const struct workers *all)
 {
 	for (size_t i = 0; i < all->n; i++)
-		if (all->items[i].n_jobs > 0)
+		if (all->items[i].n_jobs > 0 || !all->items[i].is_up)
 			return true;
 	return false;
 }
@@ -312,10 +344,12 @@ static void describe_end(const struct worker *w, int status, char *text, size_t 
 /* The job that the process had in hand when it ended; NULL: none. */
 static struct job *job_in_hand(const struct worker *w)
 {
-	uint64_t n = atomic_load_explicit(&w->progress->started, memory_order_relaxed) - w->n_back;
+	uint64_t started = atomic_load_explicit(&w->progress->started, memory_order_relaxed);
+	uint64_t done = atomic_load_explicit(&w->progress->done, memory_order_relaxed);
+	uint64_t n = started - w->n_back;
 	struct job *job = TAILQ_FIRST(&w->jobs);
 
-	if (n == 0)
+	if (started == done || n == 0)
 		return NULL;
 	while (--n > 0 && job)
 		job = TAILQ_NEXT(job, hand_entry);
@@ -332,37 +366,6 @@ static void refuse(struct worker *w, struct job *job, const char *why)
 	executor_back(job, &results);
 }
 
-/* What is not there could not be started the last time.  It is tried again even if nothing is to be
- * done: a worker that is not there is given nothing. */
-static void start_missing(struct workers *all)
-{
-	int64_t now_ms = loop_now_ms(all->loop);
-	struct err e = { 0 };
-
-	for (size_t i = 0; i < all->n; i++) {
-		if (all->items[i].pid)
-			continue;
-		set_check(all);
-		if (now_ms < all->again_ms || start(&all->items[i], &e))
-			continue;
-		all->again_ms = now_ms + AGAIN_MS;
-		log_limited(LOG_ERROR, now_ms, "worker-failed", "worker-failed", "reason=%s",
-			    log_value(e.text));
-	}
-}
-
-static void on_check(void *ctx)
-{
-	struct workers *all = ctx;
-
-	all->is_checking = false;
-	for (size_t i = 0; i < all->n; i++)
-		check(&all->items[i]);
-	start_missing(all);
-	if (has_work(all))
-		set_check(all);
-}
-
 static int end_process(struct worker *w)
 {
 	int status = 0;
@@ -374,7 +377,70 @@ static int end_process(struct worker *w)
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	w->pid = 0;
+	w->is_up = false;
 	return status;
+}
+
+static bool start(struct worker *w, struct err *e);
+
+/* A process has ended, or there was none: when may there be another one? */
+static void pause_starts(struct worker *w, bool was_in_vain)
+{
+	int64_t ms = 0;
+
+	w->n_vain = was_in_vain ? w->n_vain + 1 : 0;
+	for (unsigned i = 1; i < w->n_vain && ms < MAX_PAUSE_MS; i++)
+		ms = ms ? 2 * ms : PAUSE_MS;
+	w->again_ms = clock_mono_ms() + (ms < MAX_PAUSE_MS ? ms : MAX_PAUSE_MS);
+}
+
+static void start_failed(struct worker *w, const struct err *e)
+{
+	if (w->pid)
+		end_process(w);
+	pause_starts(w, true);
+	set_check(w->all);
+	log_limited(LOG_ERROR, loop_now_ms(w->all->loop), "worker-failed", "worker-failed",
+		    "reason=%s", log_value(e->text));
+}
+
+/* What is not there could not be started the last time, or not yet.  It is tried again even if nothing is to be
+ * done: a worker that is not there is given nothing. */
+static void start_missing(struct workers *all)
+{
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < all->n; i++) {
+		struct worker *w = &all->items[i];
+
+		if (!w->pid && clock_mono_ms() >= w->again_ms && !start(w, &e))
+			start_failed(w, &e);
+	}
+}
+
+/* Starting for too long? */
+static void check_start(struct worker *w)
+{
+	struct err e = { 0 };
+
+	if (!w->pid || w->is_up || clock_mono_ms() < w->deadline_ms)
+		return;
+	err_set(&e, ERR_IO, "worker: the process does not answer");
+	start_failed(w, &e);
+}
+
+static void on_check(void *ctx)
+{
+	struct workers *all = ctx;
+
+	all->is_checking = false;
+	for (size_t i = 0; i < all->n; i++) {
+		check(&all->items[i]);
+		check_start(&all->items[i]);
+	}
+	start_missing(all);
+	if (has_work(all))
+		set_check(all);
 }
 
 /* The process is gone, or of no use: another one, for all that it had to do. */
@@ -389,7 +455,9 @@ static void lost(struct worker *w)
 		    "reason=%s attempt=%u", log_value(why), job ? job->attempts + 1 : 0);
 	if (job && ++job->attempts >= MAX_ATTEMPTS)
 		refuse(w, job, why);
+	pause_starts(w, w->n_back == 0);
 	start_missing(all);
+	set_check(all);
 }
 
 static unsigned count_cores(void)
@@ -420,23 +488,30 @@ static _Noreturn void become_worker(struct worker *w, int fd, pid_t parent)
 }
 
 /* It says that it is ready, or why not. */
-static bool is_ready(int fd, struct err *e)
+static bool hear(struct worker *w, struct err *e)
 {
-	struct timeval most = { .tv_sec = READY_MS / 1000 };
 	char said[sizeof e->text];
-	ssize_t n;
+	ssize_t n = recv(w->watch.fd, said, sizeof said - 1, MSG_DONTWAIT);
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
-	do /* with a time limit, a signal ends it, whatever its handler asked for */
-		n = recv(fd, said, sizeof said - 1, 0);
-	while (n < 0 && errno == EINTR);
-	if (n == 1 && said[0] == WORKER_READY)
+	w->is_up = n == 1 && said[0] == WORKER_READY;
+	if (w->is_up || (n < 0 && errno == EINTR))
 		return true;
 	said[n > 0 ? n : 0] = '\0';
 	err_set(e, ERR_IO, "worker: %s", n > 0 ? said : "the process does not answer");
 	return false;
 }
 
+static void greet(struct worker *w)
+{
+	struct err e = { 0 };
+
+	if (!hear(w, &e))
+		start_failed(w, &e);
+	else if (w->is_up && !send_out(w))
+		lost(w);
+}
+
+/* Fork one, which is not up yet. */
 static bool start(struct worker *w, struct err *e)
 {
 	struct job *job;
@@ -448,6 +523,7 @@ static bool start(struct worker *w, struct err *e)
 		return false;
 	}
 	atomic_store(&w->progress->started, 0);
+	atomic_store(&w->progress->done, 0);
 	w->pid = fork();
 	if (w->pid == 0)
 		become_worker(w, ends[1], parent);
@@ -458,11 +534,7 @@ static bool start(struct worker *w, struct err *e)
 		err_set(e, ERR_IO, "worker: fork: %s", strerror(errno));
 		return false;
 	}
-	w->watch.fd = ends[0];
-	if (!is_ready(ends[0], e)) {
-		end_process(w);
-		return false;
-	}
+	w->deadline_ms = clock_mono_ms() + READY_MS;
 	w->n_back = w->checked = 0;
 	w->has_overrun = false;
 	w->checked_cpu = (struct timespec){ 0 };
@@ -472,7 +544,8 @@ static bool start(struct worker *w, struct err *e)
 	TAILQ_FOREACH (job, &w->jobs, hand_entry)
 		put_job(w, job);
 	w->watch = (struct loop_watch){ .on_ready = on_ready, .ctx = w };
-	loop_watch(w->all->loop, &w->watch, ends[0], true, w->out.len > 0);
+	loop_watch(w->all->loop, &w->watch, ends[0], true, false);
+	set_check(w->all);
 	return true;
 }
 
@@ -505,10 +578,28 @@ struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
 	return all;
 }
 
+static bool wait_until_up(struct worker *w, struct err *e)
+{
+	struct pollfd fd = { .fd = w->watch.fd, .events = POLLIN };
+
+	while (!w->is_up) {
+		int64_t left_ms = w->deadline_ms - clock_mono_ms();
+
+		if (left_ms > 0 && poll(&fd, 1, (int)left_ms) < 0 && errno == EINTR)
+			continue;
+		if (!hear(w, e))
+			return false;
+	}
+	return true;
+}
+
 bool workers_start(struct workers *all, struct err *e)
 {
 	for (size_t i = 0; i < all->n; i++)
 		if (!start(&all->items[i], e))
+			return false;
+	for (size_t i = 0; i < all->n; i++)
+		if (!wait_until_up(&all->items[i], e))
 			return false;
 	return true;
 }

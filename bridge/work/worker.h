@@ -1,9 +1,11 @@
 /* worker.h -- the processes that translate, as a worker pool of the executor.
  *
  * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
- * takes too long or too much memory, is replaced at once.  The job it had in hand gets a second
- * attempt; if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).  All other jobs are done, and a
- * job costs no time but its own process's.  Loop thread only. */
+ * takes too long or too much memory, is replaced: at once, or after a pause if several in a row have done no
+ * job.  The job it had in hand gets a second attempt; if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).
+ * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
+ * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
+ * only. */
 #ifndef BRIDGE_WORKER_H
 #define BRIDGE_WORKER_H
 
@@ -19,6 +21,10 @@ struct workers;
 
 #define WORKER_JOB_MS	    250 /* processor time for one job; with several to check, up to 50 more */
 #define WORKER_MEMORY_BYTES (256u << 20) /* on top of what the bridge had when it forked */
+
+/* Bytes of a job: it is in a process's memory some eight times (as a frame, a message, a text of jq, its result,
+ * and each buffer may be twice as large as what is in it). */
+#define WORKER_JOB_BYTES (WORKER_MEMORY_BYTES / 8)
 
 /* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
  * sets *e (ERR_IO). */

@@ -1,10 +1,12 @@
 /* worker_child.c -- runs in the sandbox.  Plans, mappings and readers are those of the bridge at the time
  * of the fork and at the same addresses, so frames may name them by address; device tables are told
- * when they change.  `started` goes up before a job is looked at, so that whatever it does to this
- * process is its own.  There is no error to report to: what cannot go on ends the process. */
+ * when they change.  A job is marked as started when its frame begins to come in, so that whatever it does to
+ * this process is its own, and as done when its results are ready.  There is no error to report to: what cannot
+ * go on ends the process. */
 #include "work/worker_child.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "work/sandbox.h"
 
 #define READ_BYTES (64u << 10)
+#define TYPE_AT	   4u	      /* in a frame, behind its length */
 #define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
 #define WRITE_BYTES                                                                                \
 	(64u << 10) /* results are sent when there are that many, or nothing is left to do */
@@ -23,6 +26,7 @@
 struct child {
 	struct worker_progress *progress;
 	struct buf in, out;
+	bool is_marked; /* the job that comes in is started */
 };
 
 /* The frames end with the bridge, and then there is nothing left to do. */
@@ -44,20 +48,29 @@ static void send_results(struct child *c)
 	buf_reset_above(&c->out, KEEP_BYTES);
 }
 
+static void mark(struct child *c)
+{
+	if (!c->is_marked)
+		atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
+	c->is_marked = true;
+}
+
 static void do_job(struct child *c, struct unpack *u)
 {
 	struct results results = { 0 };
 	struct job_codec carried;
 	size_t begin;
 
+	mark(c);
 	need(job_codec_get_job(u, &carried));
-	atomic_fetch_add_explicit(&c->progress->started, 1, memory_order_relaxed);
 	translate(&carried.job, &results);
 	begin = pack_frame_begin(&c->out);
 	job_codec_put_results(&c->out, carried.job.plan, &results);
 	pack_frame_end(&c->out, begin);
 	results_fini(&results);
 	job_codec_fini(&carried);
+	atomic_fetch_add_explicit(&c->progress->done, 1, memory_order_relaxed);
+	c->is_marked = false;
 }
 
 static void take_device(struct unpack *u)
@@ -93,6 +106,8 @@ static void take_frames(struct child *c)
 
 	while (unpack_frame(&u, &frame))
 		take_frame(c, &frame);
+	if (u.left > TYPE_AT && u.p[TYPE_AT] == FRAME_JOB)
+		mark(c);
 	buf_drop(&c->in, c->in.len - u.left);
 	if (u.left == 0)
 		buf_reset_above(&c->in, KEEP_BYTES);

@@ -12,9 +12,10 @@ enum frame { FRAME_JOB, FRAME_DEVICE };
 /* Before all frames, a worker says this; anything else is why it cannot work. */
 #define WORKER_READY '+'
 
-/* Memory that both sides see. */
+/* Memory that both sides see: jobs.  One that is started and not done is in hand, from the first bytes of it that
+ * come in (memory may run out over these already) to the results. */
 struct worker_progress {
-	atomic_uint_fast64_t started; /* jobs */
+	atomic_uint_fast64_t started, done;
 };
 
 /* The life of the child; its end of the socket is SANDBOX_FD. */

@@ -1295,13 +1295,20 @@ Test(link, a_tick_that_is_due_comes_between_two_decisions)
 	cr_expect(link_is_deciding(l), "it rests once");
 }
 
-Test(link, what_the_library_could_not_read_is_a_dead_letter)
+Test(link, what_is_turned_away_is_a_dead_letter)
 {
+	struct message m = { .topic = "s/d/t", .payload = "{", .payload_len = 1, .is_cut = true };
+	struct arrival a = { .from = SOUTH, .at_ms = now_ms };
+
 	start_asks();
-	link_unreadable(l, SOUTH, "no UTF-8", now_ms);
+	link_turn_away(l, &a, DEAD_UNREADABLE, "no UTF-8");
 	expect("= unreadable-payload\n");
-	cr_expect_eq(link_counters(l, FLOW_UP)->received, 1);
-	cr_expect_eq(link_counters(l, FLOW_UP)->dead, 1);
+	a.message = &m;
+	link_turn_away(l, &a, DEAD_TOO_LARGE, "20000000 bytes");
+	expect("= too-large\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->received, 2);
+	cr_expect_eq(link_counters(l, FLOW_UP)->dead, 2);
+	cr_expect_eq(link_pending_bytes(l, FLOW_UP), 0);
 }
 
 static void start_echoes(void)

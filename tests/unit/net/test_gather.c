@@ -11,6 +11,7 @@
 #include <criterion/criterion.h>
 
 #include "base/mem.h"
+#include "net/sieve.h"
 
 /* A session's socket, and the far end of it. */
 struct live_link {
@@ -327,7 +328,7 @@ Test(gather, leaves_the_reading_of_tls_alone)
 	char c;
 
 	open_line(&l);
-	l.g.reads_ahead = false;
+	l.g.is_tls = true;
 	cr_assert_eq(write(l.far, "ab", 2), 2);
 	outer = gather_begin(&l.g);
 	cr_expect_eq(read(l.near, &c, 1), 1);
@@ -419,20 +420,163 @@ Test(gather, forgets_a_descriptor_that_is_closed)
 	close_line(&l);
 }
 
-Test(gather, costs_an_idle_session_nothing)
+/* A turn in which the library reads and writes `n` bytes. */
+static void take_turn(struct live_link *l, size_t n)
+{
+	static char bytes[300000];
+	struct gather *outer;
+	size_t got = 0;
+
+	cr_assert_eq(write(l->far, bytes, n), (ssize_t)n);
+	outer = gather_begin(&l->g);
+	while (got < n) {
+		ssize_t step = read(l->near, bytes, 1000);
+
+		cr_assert_gt(step, 0);
+		got += (size_t)step;
+	}
+	cr_expect_eq(write(l->near, bytes, n), (ssize_t)n);
+	flush(&l->g);
+	gather_end(&l->g, outer);
+	while (n > 0) {
+		ssize_t step = read(l->far, bytes, sizeof bytes);
+
+		n -= step > 0 ? (size_t)step : 0;
+		flush(&l->g);
+	}
+}
+
+Test(gather, keeps_its_buffers_from_turn_to_turn_and_costs_an_idle_session_nothing)
+{
+	struct live_link l;
+	char *in, *out;
+
+	open_line(&l);
+	take_turn(&l, 1);
+	in = l.g.in.data;
+	out = l.g.out.data;
+	cr_assert(in && out);
+	take_turn(&l, 1000);
+	cr_expect_eq(l.g.in.data, in);
+	cr_expect_leq(l.g.in.cap, 64 * 1024);
+	gather_trim(&l.g);
+	cr_expect_not_null(l.g.in.data, "there was a turn since");
+	gather_trim(&l.g);
+	cr_expect_null(l.g.in.data);
+	cr_expect_null(l.g.out.data);
+	close_line(&l);
+}
+
+Test(gather, gives_back_what_a_large_write_took)
+{
+	struct live_link l;
+
+	open_line(&l);
+	take_turn(&l, 100000);
+	cr_expect_leq(l.g.in.cap + l.g.out.cap, 128 * 1024);
+	close_line(&l);
+}
+
+/* --- the sieve ----------------------------------------------------------------------------- */
+
+/* What the library can read now, up to `most` bytes, as text. */
+static const char *hear_some(struct live_link *l, size_t most)
+{
+	static char text[70000];
+	struct gather *outer = gather_begin(&l->g);
+	size_t n = 0;
+	ssize_t got = 1;
+
+	while (n < most && got > 0) {
+		got = read(l->near, text + n, most - n < 7 ? most - n : 7);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	gather_end(&l->g, outer);
+	text[n] = '\0';
+	return text;
+}
+
+static const char *hear(struct live_link *l)
+{
+	return hear_some(l, 69999);
+}
+
+#define PUT(l, bytes) cr_assert_eq(write((l).far, bytes, sizeof bytes - 1), sizeof bytes - 1)
+
+Test(gather, lets_whole_packets_through_and_bodies_as_they_come)
+{
+	struct live_link l;
+	struct sieve s;
+
+	open_line(&l);
+	sieve_init(&s, 4, 100);
+	l.g.sieve = &s;
+	PUT(l, "\x30\x06\0");
+	cr_expect_str_eq(hear(&l), "");
+	cr_expect_not(gather_has_input(&l.g), "the library can do nothing with it");
+	PUT(l, "\1tab");
+	cr_expect_eq(hear(&l)[0], 0x30);
+	PUT(l, "c\x32\x03\0\1t"); /* too short for its packet identifier */
+	cr_expect_str_eq(hear_some(&l, 1), "c", "what comes before what is wrong");
+	cr_expect(gather_has_input(&l.g), "no poll will tell that this is the end");
+	cr_expect_str_eq(hear(&l), "");
+	cr_expect_eq(errno, EPROTO);
+	cr_expect_neq(s.fault[0], '\0');
+	sieve_fini(&s);
+	close_line(&l);
+}
+
+Test(gather, gives_what_was_made_in_its_place)
 {
 	struct gather *outer;
 	struct live_link l;
-	char c;
+	struct sieve s;
+	char text[200];
 
 	open_line(&l);
-	cr_assert_eq(write(l.far, "a", 1), 1);
+	sieve_init(&s, 4, 5);
+	l.g.sieve = &s;
+	PUT(l, "\x30\x04\0\1ta\x30\x09\0\1tabcdef\x30\x04\0\1tb");
 	outer = gather_begin(&l.g);
-	cr_expect_eq(read(l.near, &c, 1), 1);
-	cr_expect_eq(write(l.near, "b", 1), 1);
-	cr_expect(flush(&l.g));
+	cr_expect_eq(read(l.near, text, sizeof text), 6);
+	cr_expect_eq(text[5], 'a');
+	cr_expect(gather_has_input(&l.g), "no poll will tell of it");
+	cr_expect_gt(read(l.near, text, sizeof text), 30);
+	cr_expect_eq(text[4], '-');
+	cr_expect(gather_has_input(&l.g));
+	cr_expect_eq(read(l.near, text, sizeof text), 6);
+	cr_expect_eq(text[5], 'b');
+	cr_expect_not(gather_has_input(&l.g));
 	gather_end(&l.g, outer);
-	cr_expect_null(l.g.in.data);
-	cr_expect_null(l.g.out.data);
+	sieve_fini(&s);
+	close_line(&l);
+}
+
+Test(gather, drops_no_more_in_a_turn_than_it_is_told)
+{
+	static char body[1 << 20];
+	struct live_link l;
+	struct sieve s;
+	size_t n = 5, turns = 0;
+
+	open_line(&l);
+	sieve_init(&s, 4, 5);
+	l.g.sieve = &s;
+	PUT(l, "\x30\x80\x80\x40\0\1ta"); /* 1 MiB, 4 bytes of it here */
+	for (n = 4; n < sizeof body; turns++) {
+		ssize_t put = write(l.far, body, sizeof body - n);
+
+		n += put > 0 ? (size_t)put : 0;
+		l.g.skip_room = 30000;
+		hear(&l);
+		cr_expect_eq(errno, EAGAIN);
+		cr_assert_lt(turns, 1000);
+	}
+	cr_expect_gt(turns, 10);
+	cr_expect_leq(l.g.in.cap, 64 * 1024, "nothing of it is kept");
+	l.g.skip_room = SIZE_MAX;
+	PUT(l, "\x30\x04\0\1tz");
+	cr_expect(memmem(hear(&l), 70000, "\0\1tz", 4));
+	sieve_fini(&s);
 	close_line(&l);
 }

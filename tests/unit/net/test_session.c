@@ -3,6 +3,7 @@
 #include "net/session.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -38,12 +39,16 @@ struct client {
 	uint64_t lag;	/* so many commits are in flight */
 	bool is_stuck;	/* no further commit is ever durable */
 	uint64_t durable;
-	int to_publish; /* as soon as the session takes it */
-	int brings;	/* publishes so many to d/x when it is up, and visits if held */
+	int to_publish;	  /* as soon as the session takes it */
+	int brings;	  /* publishes so many to d/x when it is up, and visits if held */
 	int unsubscribed; /* a bit for each old filter, told once */
 	int ups, downs, refusals, messages, acks, answers;
 	enum session_end end; /* the last one */
 	struct message last;
+	int refused; /* of what came in */
+	bool is_too_large;
+	struct message last_refused;
+	char refused_reason[200];
 	int acked_mid, acked_code;
 	char acked_reason[80];
 };
@@ -306,6 +311,7 @@ static void client_close(struct client *c)
 	session_free(c->session);
 	c->session = NULL;
 	message_fini(&c->last);
+	message_fini(&c->last_refused);
 }
 
 static void bench_fini(struct bench *b)
@@ -381,12 +387,25 @@ static void on_answered(void *ctx)
 	((struct client *)ctx)->answers++;
 }
 
+static void on_refused(void *ctx, const struct message *m, bool is_too_large, const char *reason)
+{
+	struct client *c = ctx;
+
+	c->refused++;
+	c->is_too_large = is_too_large;
+	snprintf(c->refused_reason, sizeof c->refused_reason, "%s", reason);
+	message_fini(&c->last_refused);
+	if (m)
+		message_copy(&c->last_refused, m);
+}
+
 static const struct session_ops ops = { .on_up = on_up,
 					.on_down = on_down,
 					.on_message = on_message,
 					.on_acked = on_acked,
 					.on_unsubscribed = on_unsubscribed,
-					.on_answered = on_answered };
+					.on_answered = on_answered,
+					.on_refused = on_refused };
 static const struct session_filter t_filter[] = { { "t/#", 1, "command,config", NULL } };
 
 /* A configuration for a client that subscribes to t/#. */
@@ -896,10 +915,14 @@ struct fake {
 	size_t connack_len;
 	unsigned char at_last[8]; /* sent after the SUBACK */
 	size_t at_last_len;
+	const struct buf *says; /* after that; NULL: nothing */
 	bool is_5;
-	SSL_CTX *tls; /* NULL: plain */
-	int burst_at; /* PUBLISHes that came; 0: never */
-	int burst;    /* how many it sends then */
+	int n_connections; /* one after the other; 0: 1 */
+	int n_pubacks;	   /* that came */
+	int level;	   /* of the last CONNECT */
+	SSL_CTX *tls;	   /* NULL: plain */
+	int burst_at;	   /* PUBLISHes that came; 0: never */
+	int burst;	   /* how many it sends then */
 	int fd;
 	SSL *ssl;
 };
@@ -964,8 +987,11 @@ static void fake_serve(struct fake *f)
 	while ((type = fake_read(f, body)) != 0) {
 		unsigned char suback[] = { 0x90, f->is_5 ? 4 : 3, body[0], body[1], 0, 0 };
 
-		if (type == 1)
+		if (type == 1) {
+			f->level = body[6];
 			fake_put(f, f->connack, f->connack_len);
+		}
+		f->n_pubacks += type == 4;
 		if (type == 3 && ++n_publishes == f->burst_at)
 			fake_burst(f);
 		if (type != 8)
@@ -973,6 +999,8 @@ static void fake_serve(struct fake *f)
 		suback[f->is_5 ? 5 : 4] = f->suback_code;
 		fake_put(f, suback, f->is_5 ? 6 : 5);
 		fake_put(f, f->at_last, f->at_last_len);
+		if (f->says)
+			fake_put(f, (const unsigned char *)f->says->data, f->says->len);
 	}
 }
 
@@ -980,15 +1008,18 @@ static void *fake_main(void *ctx)
 {
 	struct fake *f = ctx;
 
-	f->fd = accept(f->listener, NULL, NULL);
-	if (f->tls) {
-		f->ssl = SSL_new(f->tls);
-		SSL_set_fd(f->ssl, f->fd);
-		SSL_accept(f->ssl);
+	for (int i = 0; i == 0 || i < f->n_connections; i++) {
+		f->fd = accept(f->listener, NULL, NULL);
+		if (f->tls) {
+			f->ssl = SSL_new(f->tls);
+			SSL_set_fd(f->ssl, f->fd);
+			SSL_accept(f->ssl);
+		}
+		fake_serve(f);
+		SSL_free(f->ssl);
+		f->ssl = NULL;
+		close(f->fd);
 	}
-	fake_serve(f);
-	SSL_free(f->ssl);
-	close(f->fd);
 	return NULL;
 }
 
@@ -1583,6 +1614,17 @@ Test(session, takes_nothing_in_while_it_is_held_and_delivers_all_the_same_with_t
 	expect_held_session(&b, &conf);
 }
 
+static void use_tls(struct bench *b, struct fake *f)
+{
+	make_ca(b, "ca");
+	make_cert(b, "server", "ca", "DNS:localhost");
+	f->tls = SSL_CTX_new(TLS_server_method());
+	cr_assert(SSL_CTX_use_certificate_file(f->tls, path_of(b, "server.crt"),
+					       SSL_FILETYPE_PEM) == 1);
+	cr_assert(SSL_CTX_use_PrivateKey_file(f->tls, path_of(b, "server.key"), SSL_FILETYPE_PEM) ==
+		  1);
+}
+
 /* What OpenSSL holds already, no poll tells, and libmosquitto stops reading once its wake-up pipe is
  * full (bridge/net/attempt.c). */
 Test(session, reads_all_packets_of_one_tls_record)
@@ -1597,13 +1639,7 @@ Test(session, reads_all_packets_of_one_tls_record)
 	struct bench b;
 
 	bench_init(&b);
-	make_ca(&b, "ca");
-	make_cert(&b, "server", "ca", "DNS:localhost");
-	f.tls = SSL_CTX_new(TLS_server_method());
-	cr_assert(SSL_CTX_use_certificate_file(f.tls, path_of(&b, "server.crt"),
-					       SSL_FILETYPE_PEM) == 1);
-	cr_assert(SSL_CTX_use_PrivateKey_file(f.tls, path_of(&b, "server.key"), SSL_FILETYPE_PEM) ==
-		  1);
+	use_tls(&b, &f);
 	start_fake(&b, &f);
 	conf = tls_conf_for(&b, "localhost", "ca.crt", 4);
 	c = open_client(&b, &conf);
@@ -1737,4 +1773,194 @@ Test(session, says_which_tls_file_is_wrong)
 		cr_expect(strstr(e.text, cases[i].text), "case %zu: %s", i, e.text);
 	}
 	bench_fini(&b);
+}
+
+/* --- what a broker should not send (net/sieve.h) ------------------------------------------- */
+
+/* A PUBLISH of QoS 1. */
+static void put_publish(struct buf *out, int mqtt, const char *topic, unsigned char mid,
+			const char *properties, size_t n_properties, size_t n_payload)
+{
+	size_t n_topic = strlen(topic);
+	size_t n = 4 + n_topic + (mqtt == 5 ? 1 + n_properties : 0) + n_payload;
+
+	buf_putc(out, 0x32);
+	do {
+		buf_putc(out, (char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0)));
+		n >>= 7;
+	} while (n);
+	buf_putc(out, 0);
+	buf_putc(out, (char)n_topic);
+	buf_puts(out, topic);
+	buf_putc(out, 0);
+	buf_putc(out, (char)mid);
+	if (mqtt == 5) {
+		buf_putc(out, (char)n_properties);
+		buf_append(out, properties, n_properties);
+	}
+	for (size_t i = 0; i < n_payload; i++)
+		buf_putc(out, (char)('a' + i % 26));
+}
+
+static struct fake fake_for(int mqtt, const struct buf *says)
+{
+	struct fake f = {
+		.connack = { 0x20, 2, 0, 0 }, .connack_len = 4, .suback_code = 1, .says = says
+	};
+
+	if (mqtt == 4)
+		return f;
+	f.is_5 = true;
+	f.connack[1] = 3;
+	f.connack_len = 5;
+	return f;
+}
+
+/* A bad message and a good one: one is refused, the other comes, both are acknowledged, and the session stays. */
+static void expect_refused(int mqtt, bool is_tls, const struct buf *says, size_t max_packet,
+			   struct client *out)
+{
+	struct fake f = fake_for(mqtt, says);
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	if (is_tls)
+		use_tls(&b, &f);
+	start_fake(&b, &f);
+	conf = is_tls ? tls_conf_for(&b, "localhost", "ca.crt", mqtt) : conf_for(&b, "one", mqtt);
+	conf.max_packet = max_packet;
+	c = open_client(&b, &conf);
+	await(&b, &c->messages, 1);
+	cr_expect_eq(c->refused, 1);
+	cr_expect_eq(c->downs, 0);
+	cr_expect_str_eq(c->last.topic, "t/good");
+	*out = *c;
+	message_copy(&out->last_refused, &c->last_refused);
+	without_fake(&b, &f);
+	SSL_CTX_free(f.tls);
+	cr_expect_eq(f.n_pubacks, 2);
+}
+
+static void expect_large_refused(int mqtt, bool is_tls)
+{
+	struct buf says = { 0 };
+	struct client c;
+
+	if (!gather_collects())
+		return;
+	put_publish(&says, mqtt, "t/large", 1, "", 0, 6 << 20);
+	put_publish(&says, mqtt, "t/good", 2, "", 0, 10);
+	expect_refused(mqtt, is_tls, &says, 1 << 20, &c);
+	cr_expect(c.is_too_large);
+	cr_expect(c.last_refused.is_cut);
+	cr_expect_eq(c.last_refused.qos, 1);
+	cr_expect_str_eq(c.last_refused.topic, "t/large");
+	cr_expect_eq(c.last_refused.payload_len, 4096);
+	cr_expect_arr_eq(c.last_refused.payload, "abcdef", 6);
+	cr_expect_str_eq(c.refused_reason,
+			 mqtt == 5 ? "a packet of 6291468 bytes, and max_packet is 1048576"
+				   : "a packet of 6291467 bytes, and max_packet is 1048576");
+	message_fini(&c.last_refused);
+	buf_fini(&says);
+}
+
+Test(session, refuses_what_is_too_large_and_goes_on_with_3_1_1)
+{
+	expect_large_refused(4, false);
+}
+
+Test(session, refuses_what_is_too_large_and_goes_on_with_5)
+{
+	expect_large_refused(5, false);
+}
+
+Test(session, refuses_what_is_too_large_and_goes_on_with_tls)
+{
+	expect_large_refused(4, true);
+	expect_large_refused(5, true);
+}
+
+static void expect_text_refused(int mqtt, const char *topic, const char *properties,
+				size_t n_properties, const char *told, const char *reason)
+{
+	struct buf says = { 0 };
+	struct client c;
+
+	if (!gather_collects())
+		return;
+	put_publish(&says, mqtt, topic, 1, properties, n_properties, 10);
+	put_publish(&says, mqtt, "t/good", 2, "", 0, 10);
+	expect_refused(mqtt, false, &says, 0, &c);
+	cr_expect_not(c.is_too_large);
+	cr_expect_str_eq(c.last_refused.topic, told);
+	cr_expect(strstr(c.refused_reason, reason), "%s", c.refused_reason);
+	message_fini(&c.last_refused);
+	buf_fini(&says);
+}
+
+Test(session, refuses_topics_and_texts_that_mqtt_does_not_allow_and_goes_on)
+{
+	expect_text_refused(4, "t/\xef\xbf\xbe", "", 0, "t/\\xEF\\xBF\\xBE",
+			    "the topic is no text");
+	expect_text_refused(5, "t/\xff", "", 0, "t/\\xFF", "the topic is no text");
+	expect_text_refused(5, "t/x", "\x03\0\1\xff", 4, "t/x", "a property is no text");
+}
+
+static size_t count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Five of them, then it is 3.1.1. */
+static void expect_fall_back(const struct buf *says)
+{
+	struct fake f = fake_for(5, says);
+	struct session_status status;
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	f.n_connections = SESSION_MALFORMED + 1;
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	for (int i = 1; i <= SESSION_MALFORMED; i++) {
+		await(&b, &c->downs, i);
+		cr_expect_eq(session_n_malformed_5(c->session), i);
+		session_status(c->session, &status);
+		cr_expect_eq(status.mqtt, i < SESSION_MALFORMED ? 5 : 4);
+		session_set_login(c->session, NULL, NULL, "one"); /* connect at once */
+	}
+	cr_expect_eq(c->messages + c->refused, 0);
+	expect_log(&b, "the broker sent a malformed packet: properties of PUBLISH");
+	expect_log(&b, "warning mqtt-lowered link=test side=north reason=\"malformed MQTT 5, 5 "
+		       "times\" mqtt=4");
+	await(&b, &c->messages, 1); /* where there are no properties */
+	without_fake(&b, &f);
+	cr_expect_eq(f.level, 4);
+}
+
+Test(session, speaks_3_1_1_after_five_malformed_packets_and_leaks_no_descriptor)
+{
+	struct buf says = { 0 };
+	size_t n;
+
+	if (!gather_collects())
+		return;
+	put_publish(&says, 5, "t/x", 1, "\x7f\1", 2, 10);
+	expect_fall_back(&says);
+	n = count_descriptors();
+	for (int i = 0; i < 200 / SESSION_MALFORMED; i++)
+		expect_fall_back(&says);
+	cr_expect_eq(count_descriptors(), n);
+	buf_fini(&says);
 }

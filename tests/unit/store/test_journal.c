@@ -294,7 +294,9 @@ Test(journal, an_output_says_whose_it_is_and_until_when_it_is_good)
 
 static void make_full(struct message *m)
 {
-	*m = (struct message){ .topic = mem_strdup("a/b"), .qos = 1, .retain = true };
+	*m = (struct message){
+		.topic = mem_strdup("a/b"), .qos = 1, .retain = true, .is_cut = true
+	};
 	message_set_payload(m, "x\0y", 3);
 	m->response_topic = mem_strdup("answer/here");
 	m->correlation = mem_dup("\0\1", 2);
@@ -314,6 +316,7 @@ Test(journal, a_message_comes_back_whole)
 	cr_expect_str_eq(back.topic, "a/b");
 	cr_expect_eq(back.qos, 1);
 	cr_expect(back.retain);
+	cr_expect(back.is_cut);
 	cr_expect(back.payload_len == 3 && memcmp(back.payload, "x\0y", 4) == 0);
 	cr_expect_str_eq(back.response_topic, "answer/here");
 	cr_expect(back.correlation_len == 2 && memcmp(back.correlation, "\0\1", 2) == 0);
@@ -336,6 +339,7 @@ Test(journal, an_empty_payload_comes_back_empty)
 	cr_expect_null(back.response_topic);
 	cr_expect_null(back.correlation);
 	cr_expect_eq(back.qos, 0);
+	cr_expect_not(back.is_cut);
 	message_fini(&back);
 	message_fini(&m);
 	buf_fini(&b);

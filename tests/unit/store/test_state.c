@@ -17,6 +17,7 @@
 #include "state/change.h"
 #include "store/aside.h"
 #include "store/db.h"
+#include "store/db_inside.h"
 #include "store/layout.h"
 #include "store/state.h"
 
@@ -244,6 +245,21 @@ static bool file_has(const char *path, const char *text)
 	found = b.len && memmem(b.data, b.len, text, strlen(text));
 	buf_fini(&b);
 	return found;
+}
+
+Test(state, a_large_row_leaves_no_large_buffer_behind)
+{
+	size_t n = 1 << 20;
+	char *large = mem_alloc(n + 1);
+	struct db *s = open_good(NULL);
+
+	memset(large, 'x', n);
+	large[n] = '\0';
+	apply(s, "l", "twin", "k", large, true);
+	commit(s);
+	cr_expect_leq(db_scratch(s)->cap, 64 << 10);
+	db_close(s);
+	free(large);
 }
 
 Test(state, secrets_are_sealed_on_disk)

@@ -1,0 +1,245 @@
+/* Workers whose processes do what the test wants (worker_child() is wrapped), or what they should. */
+#include "work/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "base/clock.h"
+#include "net/loop.h"
+#include "translate/executor.h"
+#include "unit/dialects.h"
+#include "work/sandbox.h"
+#include "work/worker_child.h"
+
+#define GUARD_MS 30000
+#define N_JOBS	 3
+
+_Noreturn void __real_worker_child(struct worker_progress *progress);
+_Noreturn void __wrap_worker_child(struct worker_progress *progress);
+
+enum behaviour {
+	WORKS,
+	DIES,	      /* at once */
+	DIES_READING, /* when the first bytes of a job are there */
+	DIES_BETWEEN, /* when it has done a job, of which nothing came back */
+	SAYS_NOTHING
+};
+
+/* Seen by all processes. */
+static struct {
+	enum behaviour behaviour;
+	int n_bad; /* the first so many processes behave so; the rest work */
+	int n_processes;
+	pid_t last;
+} * shared;
+
+_Noreturn void __wrap_worker_child(struct worker_progress *progress)
+{
+	static const char ready[] = { WORKER_READY };
+	char bytes[100];
+
+	shared->last = getpid();
+	if (shared->n_processes++ >= shared->n_bad)
+		__real_worker_child(progress);
+	if (shared->behaviour == SAYS_NOTHING)
+		while (read(SANDBOX_FD, bytes, 1) != 0)
+			;
+	if (write(SANDBOX_FD, ready, 1) != 1 || shared->behaviour == DIES)
+		abort();
+	if (read(SANDBOX_FD, bytes, sizeof bytes) > 0)
+		atomic_store(&progress->started, 1);
+	if (shared->behaviour == DIES_BETWEEN)
+		atomic_store(&progress->done, 1);
+	abort();
+}
+
+static struct world w;
+static struct loop *loop;
+static struct workers *workers;
+static struct executor *executor;
+static struct strand *strand;
+static struct loop_timer guard, tick;
+static struct match match;
+static struct message messages[N_JOBS];
+static struct job jobs[N_JOBS];
+static int n_done, n_ticks, wanted_done, wanted_processes, wanted_ticks;
+static enum outcome outcomes[N_JOBS];
+static int64_t last_tick_ms, longest_ms;
+
+static void on_guard(void *ctx)
+{
+	(void)ctx;
+	cr_assert_fail("late: %d done, %d processes", n_done, shared->n_processes);
+}
+
+static void on_tick(void *ctx)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	(void)ctx;
+	n_ticks++;
+	if (last_tick_ms && now_ms - last_tick_ms > longest_ms)
+		longest_ms = now_ms - last_tick_ms;
+	last_tick_ms = now_ms;
+	loop_timer_set(loop, &tick, 10, on_tick, NULL);
+}
+
+static void before_sleep(void *ctx, int64_t now_ms)
+{
+	(void)ctx;
+	(void)now_ms;
+	executor_run(executor);
+	workers_flush(workers);
+	if (n_done >= wanted_done && shared->n_processes >= wanted_processes &&
+	    n_ticks >= wanted_ticks)
+		loop_stop(loop);
+}
+
+static void set_up(void)
+{
+	struct err e = { 0 };
+
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	world_init(&w);
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
+		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""));
+	loop = loop_new(&e);
+	loop_before_sleep(loop, before_sleep, NULL);
+	loop_timer_set(loop, &guard, GUARD_MS, on_guard, NULL);
+	on_tick(NULL);
+	workers = workers_new(loop, 1, &e);
+	executor = executor_new(workers_pool(workers));
+	strand = strand_new(executor);
+	plan_match(w.plan, SOUTH, "s/d", &match);
+}
+
+static void start(enum behaviour behaviour, int n_bad)
+{
+	struct err e = { 0 };
+
+	shared->behaviour = behaviour;
+	shared->n_bad = n_bad;
+	cr_assert(workers_start(workers, &e), "%s", e.text);
+}
+
+static void on_done(struct job *job, struct results *results)
+{
+	cr_assert_eq(results->n, 1);
+	outcomes[job - jobs] =
+		results->items[0].type == ITEM_REFUSED ? results->items[0].reason : CARRIED;
+	n_done++;
+}
+
+static void submit(int i, const char *payload, size_t n)
+{
+	messages[i] = (struct message){ .topic = mem_strdup("s/d") };
+	message_set_payload(&messages[i], payload, n);
+	jobs[i] = (struct job){ .type = JOB_READ,
+				.plan = w.plan,
+				.side = SOUTH,
+				.readers = match.readers,
+				.n_readers = match.n,
+				.message = &messages[i],
+				.done = on_done };
+	strand_submit(strand, &jobs[i]);
+}
+
+static void run_until(int done, int processes, int ticks)
+{
+	wanted_done = done;
+	wanted_processes = processes;
+	wanted_ticks = ticks;
+	loop_run(loop);
+}
+
+static void tear_down(void)
+{
+	strand_free(strand);
+	executor_free(executor);
+	workers_free(workers);
+	loop_timer_close(&guard, NULL);
+	loop_timer_close(&tick, NULL);
+	loop_free(loop);
+	for (int i = 0; i < N_JOBS; i++)
+		message_fini(&messages[i]);
+	world_fini(&w);
+}
+
+TestSuite(worker, .init = set_up, .fini = tear_down, .timeout = 60);
+
+Test(worker, does_jobs)
+{
+	start(WORKS, 0);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{", 1);
+	run_until(2, 1, 0);
+	cr_expect_eq(outcomes[0], CARRIED);
+	cr_expect_eq(outcomes[1], DEAD_UNREADABLE);
+}
+
+Test(worker, is_not_given_what_it_has_no_memory_for)
+{
+	size_t n = WORKER_JOB_BYTES;
+	char *large = mem_alloc(n);
+
+	memset(large, '1', n);
+	start(DIES_READING, 1); /* whatever it is given */
+	submit(0, large, n);
+	run_until(1, 1, 0);
+	cr_expect_eq(outcomes[0], DEAD_TOO_LARGE);
+	cr_expect_eq(shared->n_processes, 1);
+	free(large);
+}
+
+Test(worker, that_dies_of_what_it_reads_costs_that_job_alone)
+{
+	start(DIES_READING, 2);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{\"a\":2}", 7);
+	submit(2, "{\"a\":3}", 7);
+	run_until(3, 3, 0);
+	cr_expect_eq(outcomes[0], DEAD_MAPPING_OVERRUN);
+	cr_expect_eq(outcomes[1], CARRIED);
+	cr_expect_eq(outcomes[2], CARRIED);
+}
+
+Test(worker, that_dies_between_jobs_costs_none)
+{
+	start(DIES_BETWEEN, 4);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{\"a\":2}", 7);
+	run_until(2, 5, 0);
+	cr_expect_eq(outcomes[0], CARRIED);
+	cr_expect_eq(outcomes[1], CARRIED);
+}
+
+Test(worker, pauses_when_its_processes_die_in_vain)
+{
+	int64_t since_ms = clock_mono_ms();
+
+	start(DIES, 100);
+	run_until(0, 6, 0);
+	cr_expect_geq(clock_mono_ms() - since_ms, 100 + 200 + 400 + 800);
+	cr_expect_lt(longest_ms, 1000, "nobody waits for that");
+}
+
+Test(worker, that_starts_keeps_nobody_waiting)
+{
+	start(WORKS, 0);
+	shared->behaviour = SAYS_NOTHING;
+	shared->n_bad = 2;
+	kill(shared->last, SIGKILL);
+	submit(0, "{\"a\":1}", 7);
+	run_until(0, 2, 50);
+	cr_expect_eq(n_done, 0);
+	cr_expect_lt(longest_ms, 1000);
+	kill(shared->last, SIGKILL);
+	run_until(1, 3, 0);
+	cr_expect_eq(outcomes[0], CARRIED);
+}
