@@ -1,55 +1,18 @@
-#include "state/provision.h"
-
-#include <inttypes.h>
+/* provision.c -- what happens to a handshake. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/crypto.h"
 #include "base/err.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "message/kind.h"
 #include "state/change.h"
 #include "state/machine.h"
-#include "state/state_json.h"
+#include "state/provision_inside.h"
+#include "message/state_json.h"
 
-#define MACHINE	    "provision"
-#define OPEN	    "open/"   /* before a number: a device that waits for its answer */
-#define ISSUED	    "issued/" /* before a name: the answer that it got */
 #define MAX_WAITING 1000
-
-/* Somebody who waits for an answer.  The handshake in hand is that of the first in the queue; all
- * with the same name and proof have joined it. */
-struct asker {
-	TAILQ_ENTRY(asker) link;
-	uint64_t number; /* grows by 1 */
-	char *name, *proof;
-	struct canonical request;
-	char *reply_topic;
-	char *south_device_id;
-	int64_t deadline_ms;
-};
-TAILQ_HEAD(askers, asker);
-
-struct issued {
-	char *name, *device;
-	uint64_t number; /* of the asker: of two for one device, the later one counts */
-	bool is_refused; /* the north refused a login with it since */
-	char *proof;	 /* what a request must say to get this answer again */
-	char *reply;	 /* body of the provision_reply */
-};
-
-struct provisions {
-	struct askers queue; /* by number */
-	size_t n_queue;
-	bool is_asking;	      /* the first of the queue was asked */
-	bool is_open;	      /* the provisioning session may be open */
-	struct map issued;    /* name -> struct issued */
-	struct map by_device; /* device -> struct issued, borrowed */
-	uint64_t last_number;
-};
 
 /* Knowing a name must not be enough to be given its credentials: whoever asks again with other keys
  * is for the north to judge.  A proof is the JSON object of these fields of a request. */
@@ -63,13 +26,7 @@ static void free_secret_text(char *s)
 		mem_free_secret(s, strlen(s));
 }
 
-static void fini_secret_buf(struct buf *b)
-{
-	mem_free_secret(b->data, b->len);
-	*b = (struct buf){ 0 };
-}
-
-static void fini_secret_canonical(struct canonical *p)
+void provision_fini_canonical(struct canonical *p)
 {
 	mem_free_secret(p->body, p->body_len);
 	p->body = NULL;
@@ -77,17 +34,17 @@ static void fini_secret_canonical(struct canonical *p)
 	canonical_fini(p);
 }
 
-static void free_asker(struct asker *a)
+void provision_free_asker(struct asker *a)
 {
 	free(a->name);
 	free_secret_text(a->proof);
-	fini_secret_canonical(&a->request);
+	provision_fini_canonical(&a->request);
 	free(a->reply_topic);
 	free(a->south_device_id);
 	free(a);
 }
 
-static void free_issued(void *value)
+void provision_free_issued(void *value)
 {
 	struct issued *is = value;
 
@@ -101,8 +58,8 @@ static void free_issued(void *value)
 void provision_actions_fini(struct provision_actions *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
-		fini_secret_canonical(&a->items[i].message);
-		fini_secret_canonical(&a->items[i].request);
+		provision_fini_canonical(&a->items[i].message);
+		provision_fini_canonical(&a->items[i].request);
 		free(a->items[i].reply_topic);
 	}
 	free(a->items);
@@ -125,10 +82,10 @@ void provisions_free(struct provisions *t)
 		return;
 	while ((a = TAILQ_FIRST(&t->queue))) {
 		TAILQ_REMOVE(&t->queue, a, link);
-		free_asker(a);
+		provision_free_asker(a);
 	}
 	map_fini(&t->by_device, NULL);
-	map_fini(&t->issued, free_issued);
+	map_fini(&t->issued, provision_free_issued);
 	free(t);
 }
 
@@ -169,39 +126,6 @@ static char *proof_of(const struct canonical *request)
 	return buf_take(&b);
 }
 
-/* Rows. */
-
-static void put_asker(const struct asker *a, struct changes *out)
-{
-	char *key = mem_printf(OPEN "%" PRIu64, a->number);
-	struct buf row = { 0 };
-
-	buf_puts(&row, "{\"request\":");
-	canonical_put(&row, &a->request);
-	buf_puts(&row, ",\"reply_topic\":");
-	state_json_put_text(&row, a->reply_topic);
-	buf_puts(&row, ",\"south_device_id\":");
-	state_json_put_text(&row, a->south_device_id);
-	buf_putc(&row, '}');
-	changes_put(out, MACHINE, key, buf_str(&row), true);
-	fini_secret_buf(&row);
-	free(key);
-}
-
-static void put_issued(const struct issued *is, struct changes *out)
-{
-	char *key = mem_printf(ISSUED "%s", is->name);
-	struct buf row = { 0 };
-
-	buf_puts(&row, "{\"device\":");
-	state_json_put_text(&row, is->device);
-	buf_printf(&row, ",\"number\":%" PRIu64 ",\"refused\":%s,\"proof\":%s,\"reply\":%s}",
-		   is->number, is->is_refused ? "true" : "false", is->proof, is->reply);
-	changes_put(out, MACHINE, key, buf_str(&row), true);
-	fini_secret_buf(&row);
-	free(key);
-}
-
 /* Actions. */
 
 static struct provision_action *add_action(struct provision_actions *acts, enum provision_act act)
@@ -235,13 +159,10 @@ static void answer(const struct canonical *request, const char *reply_topic, str
 
 static void drop_asker(struct provisions *t, struct asker *a, struct changes *out)
 {
-	char *key = mem_printf(OPEN "%" PRIu64, a->number);
-
-	changes_delete(out, MACHINE, key);
-	free(key);
+	provision_drop_asker_row(a, out);
 	TAILQ_REMOVE(&t->queue, a, link);
 	t->n_queue--;
-	free_asker(a);
+	provision_free_asker(a);
 }
 
 static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
@@ -291,8 +212,8 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 
 /* Requests. */
 
-static struct asker *new_asker(const struct canonical *request, const char *reply_topic,
-			       const char *south_device_id, uint64_t number)
+struct asker *provision_new_asker(const struct canonical *request, const char *reply_topic,
+				  const char *south_device_id, uint64_t number)
 {
 	struct asker *a = mem_zalloc(sizeof *a);
 
@@ -321,19 +242,20 @@ void provisions_request(struct provisions *t, const struct canonical *request,
 			const char *reply_topic, const char *south_device_id, int64_t deadline_ms,
 			struct changes *out, struct provision_actions *acts)
 {
-	struct asker *a = new_asker(request, reply_topic, south_device_id, t->last_number + 1);
+	struct asker *a =
+		provision_new_asker(request, reply_topic, south_device_id, t->last_number + 1);
 	const char *body = answer_at_hand(t, a);
 
 	if (body) {
 		answer(request, reply_topic, text_of(body), acts);
-		free_asker(a);
+		provision_free_asker(a);
 		return;
 	}
 	a->deadline_ms = deadline_ms;
 	t->last_number++;
 	TAILQ_INSERT_TAIL(&t->queue, a, link);
 	t->n_queue++;
-	put_asker(a, out);
+	provision_put_asker(a, out);
 	go_on(t, acts);
 }
 
@@ -369,8 +291,7 @@ static char *complete_reply(struct jslice body, const char *device_id)
 	return buf_take(&b);
 }
 
-/* Take it into the tables, in place of what was issued under its name before. */
-static void add_issued(struct provisions *t, struct issued *is)
+void provision_add_issued(struct provisions *t, struct issued *is)
 {
 	struct issued *before = map_set_str(&t->issued, is->name, is);
 	struct issued *other;
@@ -378,7 +299,7 @@ static void add_issued(struct provisions *t, struct issued *is)
 	if (before && map_get_str(&t->by_device, before->device) == before)
 		map_remove_str(&t->by_device, before->device);
 	if (before)
-		free_issued(before);
+		provision_free_issued(before);
 	other = map_get_str(&t->by_device, is->device);
 	if (!other || other->number < is->number)
 		map_set_str(&t->by_device, is->device, is);
@@ -394,8 +315,8 @@ static const struct issued *issue(struct provisions *t, const struct asker *a, s
 	is->number = a->number;
 	is->proof = mem_strdup(a->proof);
 	is->reply = complete_reply(body, a->south_device_id);
-	add_issued(t, is);
-	put_issued(is, out);
+	provision_add_issued(t, is);
+	provision_put_issued(is, out);
 	return is;
 }
 
@@ -470,17 +391,14 @@ void provisions_refused(struct provisions *t, const char *device, struct changes
 	if (!is || is->is_refused)
 		return;
 	is->is_refused = true;
-	put_issued(is, out);
+	provision_put_issued(is, out);
 }
 
 static void drop_issued(struct provisions *t, struct issued *is, struct changes *out)
 {
-	char *key = mem_printf(ISSUED "%s", is->name);
-
-	changes_delete(out, MACHINE, key);
-	free(key);
+	provision_drop_issued_row(is, out);
 	map_remove_str(&t->issued, is->name);
-	free_issued(is);
+	provision_free_issued(is);
 }
 
 void provisions_forget(struct provisions *t, const char *device, struct changes *out)
@@ -520,110 +438,6 @@ void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provisi
 	go_on(t, acts);
 }
 
-static void raise_number(struct provisions *t, uint64_t number)
-{
-	if (number > t->last_number)
-		t->last_number = number;
-}
-
-static bool insert_asker(struct provisions *t, struct asker *a)
-{
-	struct asker *before = TAILQ_LAST(&t->queue, askers);
-
-	while (before && before->number > a->number)
-		before = TAILQ_PREV(before, askers, link);
-	if (before && before->number == a->number)
-		return false;
-	if (before)
-		TAILQ_INSERT_AFTER(&t->queue, before, a, link);
-	else
-		TAILQ_INSERT_HEAD(&t->queue, a, link);
-	t->n_queue++;
-	raise_number(t, a->number);
-	return true;
-}
-
-static bool restore_asker(struct provisions *t, const char *number, const char *value)
-{
-	struct canonical request = { .kind = KIND_NONE };
-	char *reply_topic = NULL, *south_device_id = NULL, *end;
-	uint64_t n = strtoull(number, &end, 10);
-	struct buf text = { 0 };
-	struct jslice row, v;
-	struct asker *a;
-	bool ok = false;
-
-	if (*end || n == 0 || !state_json_read(value, &text, &row))
-		goto out;
-	if (!jtext_field(row, "request", &v) || !canonical_parse(&request, v, NULL) ||
-	    request.kind != KIND_PROVISION || !request.device)
-		goto out;
-	if (!state_json_text(row, "reply_topic", &reply_topic) ||
-	    !state_json_text(row, "south_device_id", &south_device_id))
-		goto out;
-	a = new_asker(&request, reply_topic, south_device_id, n);
-	a->deadline_ms = INT64_MAX; /* until provisions_resume() */
-	ok = insert_asker(t, a);
-	if (!ok)
-		free_asker(a);
-out:
-	fini_secret_canonical(&request);
-	free(reply_topic);
-	free(south_device_id);
-	fini_secret_buf(&text);
-	return ok;
-}
-
-static bool read_object(struct jslice row, const char *name, char **out)
-{
-	struct jslice v;
-
-	if (!jtext_field(row, name, &v) || jtext_type_of(v) != JTEXT_OBJECT)
-		return false;
-	*out = mem_strndup(v.text, v.len);
-	return true;
-}
-
-static bool restore_issued(struct provisions *t, const char *name, const char *value)
-{
-	struct issued *is = mem_zalloc(sizeof *is);
-	struct buf text = { 0 };
-	struct jslice row;
-	int64_t number;
-	bool ok = false;
-
-	is->name = mem_strdup(name);
-	if (!state_json_read(value, &text, &row) || !state_json_text(row, "device", &is->device) ||
-	    !is->device)
-		goto out;
-	if (!state_json_integer(row, "number", &number) || number <= 0 ||
-	    !state_json_bool(row, "refused", &is->is_refused) ||
-	    !read_object(row, "proof", &is->proof) || !read_object(row, "reply", &is->reply))
-		goto out;
-	is->number = (uint64_t)number;
-	raise_number(t, is->number);
-	add_issued(t, is);
-	ok = true;
-out:
-	if (!ok)
-		free_issued(is);
-	fini_secret_buf(&text);
-	return ok;
-}
-
-bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e)
-{
-	bool ok = false;
-
-	if (strncmp(key, OPEN, strlen(OPEN)) == 0)
-		ok = restore_asker(t, key + strlen(OPEN), value);
-	else if (strncmp(key, ISSUED, strlen(ISSUED)) == 0)
-		ok = restore_issued(t, key + strlen(ISSUED), value);
-	if (!ok)
-		err_set(e, ERR_CORRUPT, "provision '%s' is no handshake", key);
-	return ok;
-}
-
 MACHINE_FUNCTIONS(provisions)
 
 static int64_t machine_next_deadline(const void *m)
@@ -631,6 +445,6 @@ static int64_t machine_next_deadline(const void *m)
 	return provisions_next_deadline(m);
 }
 
-const struct machine provision_machine = { .name = MACHINE,
+const struct machine provision_machine = { .name = PROVISION_MACHINE,
 					   MACHINE_FIELDS,
 					   .next_deadline = machine_next_deadline };
