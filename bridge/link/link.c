@@ -412,9 +412,18 @@ const struct link_counters *link_counters(const struct link *l, enum flow flow)
 	return &l->counters[flow];
 }
 
+struct provision_terms link_provision_terms(const struct link *l)
+{
+	return (struct provision_terms){ .is_single = l->plan->is_single,
+					 .name = l->plan->provision_name,
+					 .device = l->plan->device };
+}
+
 struct jslice link_credentials(const struct link *l)
 {
-	return provisions_credentials(l->provisions, l->plan->device);
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_credentials(l->provisions, &terms);
 }
 
 static bool is_among(const char *filter, char *const *filters, size_t n)
@@ -458,5 +467,28 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter)
 
 void link_login_refused(struct link *l)
 {
-	provisions_refused(l->provisions, l->plan->device, &l->changes);
+	struct provision_terms terms = link_provision_terms(l);
+
+	provisions_refused(l->provisions, &terms, &l->changes);
+}
+
+const char *link_login_accepted(struct link *l)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_accepted(l->provisions, &terms, &l->changes);
+}
+
+const char *link_owner(const struct link *l, bool *is_proved)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_owner(l->provisions, &terms, is_proved);
+}
+
+bool link_forget_name(struct link *l, const char *name)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_forget_name(l->provisions, &terms, name, &l->changes);
 }

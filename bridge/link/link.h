@@ -87,6 +87,8 @@ struct link_ops {
 	 * written together with link_take_changes().  Called once per message, after its outputs were handed
 	 * out (those with is_kept), also for what the bridge says by itself, if that has a tag. */
 	void (*decided)(void *ctx, void *tag);
+	/* May be NULL.  A handshake under this name (NULL: it had none) was refused, and the north not asked; why. */
+	void (*handshake_refused)(void *ctx, const char *name, const char *why);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -181,5 +183,11 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
 /* The north refused these credentials. */
 void link_login_refused(struct link *l);
+/* The north let us in with them: the name whose the link is from now on, borrowed; NULL: no news. */
+const char *link_login_accepted(struct link *l);
+/* Whose a link of one device is, as handshakes have it (state/provision.h). */
+const char *link_owner(const struct link *l, bool *is_proved);
+/* Drop what a handshake brought for this name.  False: nothing is known of it. */
+bool link_forget_name(struct link *l, const char *name);
 
 #endif

@@ -492,6 +492,19 @@ void session_start(struct session *s)
 		connect_now(s);
 }
 
+void session_stop(struct session *s)
+{
+	assert(!s->in_library);
+	if (s->phase == UP)
+		s->down_since_ms = clock_mono_ms();
+	session_close_attempt(s, true);
+	loop_timer_stop(&s->timer);
+	s->phase = IDLE;
+	s->is_started = s->is_relogin = false;
+	s->is_held = s->wants_held;
+	backoff_reset(&s->backoff);
+}
+
 /* What waited has been let out. */
 static void leave(struct session *s)
 {

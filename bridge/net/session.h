@@ -86,6 +86,8 @@ void session_start(struct session *s);
  * it connects anew at once.  NULL: not sent. */
 void session_set_login(struct session *s, const char *username, const char *password,
 		       const char *client_id);
+/* Say goodbye and stay away until session_start(); no on_down.  Not from a callback. */
+void session_stop(struct session *s);
 bool session_is_up(const struct session *s);
 /* Is the broker to be asked soon after each login, from the next one on, whether it is there?  A ping goes after some
  * seconds in which nothing was sent, and on_answered follows.  (Not in a visit.) */

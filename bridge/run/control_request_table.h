@@ -18,6 +18,6 @@ struct control_request_row {
 };
 
 extern const struct control_request_row control_request_aside, control_request_deadletters,
-	control_request_status;
+	control_request_devices, control_request_status;
 
 #endif

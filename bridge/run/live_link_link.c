@@ -193,10 +193,22 @@ static void on_end_provisioning(void *ctx)
 			live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
 }
 
+/* Anybody at the south's broker may ask under as many names as he likes: it is said once in a while. */
+static void on_handshake_refused(void *ctx, const char *name, const char *why)
+{
+	const struct live_link *live = ctx;
+	char *subject = mem_printf("%s handshake-refused", live->plan->name);
+
+	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, "handshake-refused",
+		    "link=%s name=%s reason=%s", live->plan->name, log_value(name), log_value(why));
+	free(subject);
+}
+
 const struct link_ops live_link_link_ops = {
 	.send = on_send,
 	.settled = on_settled,
 	.login = on_login,
 	.end_provisioning = on_end_provisioning,
 	.decided = on_decided,
+	.handshake_refused = on_handshake_refused,
 };

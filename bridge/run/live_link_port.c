@@ -126,9 +126,16 @@ static void on_login(void *port)
 	login_fini(&login);
 }
 
+/* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
+	struct port *p = port;
+	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
+
 	live_link_pace_up(port);
+	if (name)
+		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
+			  log_value(name));
 }
 
 static void on_answered(void *port)

@@ -63,6 +63,11 @@ static void probe(void *session, bool is_probing)
 	session_probe(session, is_probing);
 }
 
+static void stop(void *session)
+{
+	session_stop(session);
+}
+
 static bool is_up(const void *session)
 {
 	return session_is_up(session);
@@ -131,6 +136,7 @@ const struct port_ops port_mqtt_ops = {
 	.start = start,
 	.set_login = set_login,
 	.probe = probe,
+	.stop = stop,
 	.is_up = is_up,
 	.takes = takes,
 	.publish = publish,

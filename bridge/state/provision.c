@@ -84,6 +84,7 @@ void provisions_free(struct provisions *t)
 		TAILQ_REMOVE(&t->queue, a, link);
 		provision_free_asker(a);
 	}
+	free(t->owner);
 	map_fini(&t->by_device, NULL);
 	map_fini(&t->issued, provision_free_issued);
 	free(t);
@@ -102,15 +103,24 @@ static bool has(struct jslice object, const char *key, struct jslice *v)
 	return jtext_field(object, key, v) && jtext_type_of(*v) != JTEXT_NULL;
 }
 
-/* The name under which credentials are kept; caller frees. */
-static char *name_of(const struct canonical *request)
+char *provision_said_name(const struct canonical *request)
 {
 	char *name = NULL;
 
 	if (state_json_text(canonical_body(request), "device_name", &name) && name && *name)
 		return name;
 	free(name);
-	return mem_strdup(request->device);
+	return NULL;
+}
+
+/* The name under which credentials are kept; caller frees. */
+static char *name_of(const struct canonical *request, const struct provision_terms *terms)
+{
+	char *said = provision_said_name(request);
+
+	if (said)
+		return said;
+	return mem_strdup(terms->is_single && terms->name ? terms->name : request->device);
 }
 
 static char *proof_of(const struct canonical *request)
@@ -124,6 +134,91 @@ static char *proof_of(const struct canonical *request)
 				   (int)v.len, v.text);
 	buf_puts(&b, b.len ? "}" : "{}");
 	return buf_take(&b);
+}
+
+/* Whose the link is. */
+
+static void set_owner(struct provisions *t, const char *name, bool is_proved, struct changes *out)
+{
+	char *copy = mem_strdup(name);
+
+	free(t->owner);
+	t->owner = copy;
+	t->is_proved = is_proved;
+	t->knows_owner = true;
+	provision_put_owner(t, out);
+}
+
+/* The one that waits to log in has been refused: it is the next one's turn. */
+static bool has_lost_its_turn(const struct provisions *t)
+{
+	const struct issued *is = t->owner ? map_get_str(&t->issued, t->owner) : NULL;
+
+	return !t->is_proved && is && is->is_refused;
+}
+
+/* May a handshake of this name be made? */
+static bool may_ask(const struct provisions *t, const struct provision_terms *terms,
+		    const char *name)
+{
+	if (!terms->is_single)
+		return true;
+	if (terms->name)
+		return strcmp(name, terms->name) == 0;
+	return !t->owner || strcmp(name, t->owner) == 0 || has_lost_its_turn(t);
+}
+
+/* The latest that was issued: to this device, or (NULL) to any. */
+static struct issued *latest(const struct provisions *t, const char *device)
+{
+	struct issued *is, *found = NULL;
+	struct map_pos pos = { 0 };
+
+	while ((is = map_next(&t->issued, &pos)) != NULL)
+		if ((!device || strcmp(is->device, device) == 0) &&
+		    (!found || found->number < is->number))
+			found = is;
+	return found;
+}
+
+/* By what the link logs in; NULL: by nothing yet. */
+static struct issued *in_use(const struct provisions *t, const struct provision_terms *terms)
+{
+	const char *name = terms->name ? terms->name : t->owner;
+	struct issued *is;
+
+	if (!terms->is_single)
+		return map_get_str(&t->by_device, terms->device);
+	is = name ? map_get_str(&t->issued, name) : NULL;
+	return is || t->knows_owner ? is : latest(t, NULL);
+}
+
+/* Rows of before links belonged to names: the link goes on as it was. */
+static void adopt(struct provisions *t, const struct provision_terms *terms, struct changes *out)
+{
+	struct issued *is = in_use(t, terms);
+
+	if (!terms->is_single || t->knows_owner || !is)
+		return;
+	if (terms->name && strcmp(is->name, terms->name) != 0) {
+		/* The north was asked under the configured name even then. */
+		provision_drop_issued_row(is, out);
+		map_remove_str(&t->issued, is->name);
+		free(is->name);
+		is->name = mem_strdup(terms->name);
+		map_set_str(&t->issued, is->name, is);
+		provision_put_issued(is, out);
+	}
+	set_owner(t, is->name, true, out);
+}
+
+const char *provisions_owner(const struct provisions *t, const struct provision_terms *terms,
+			     bool *is_proved)
+{
+	*is_proved = terms->name || t->is_proved;
+	if (!terms->is_single)
+		return NULL;
+	return terms->name ? terms->name : t->owner;
 }
 
 /* Actions. */
@@ -147,14 +242,50 @@ static void set_reply(struct canonical *m, const struct canonical *request, stru
 	canonical_set_body(m, body.text, body.len);
 }
 
-static void answer(const struct canonical *request, const char *reply_topic, struct jslice body,
-		   struct provision_actions *acts)
+static struct provision_action *answer(const struct canonical *request, const char *reply_topic,
+				       struct jslice body, struct provision_actions *acts)
 {
 	struct provision_action *a = add_action(acts, PROVISION_ANSWER);
 
 	set_reply(&a->message, request, body);
 	canonical_copy(&a->request, request);
 	a->reply_topic = mem_strdup(reply_topic);
+	return a;
+}
+
+/* What a refusal says to who asked, and to the log. */
+static const struct refusal {
+	const char *why, *body;
+} not_its_link = { "another device has this link",
+		   "{\"status\":\"FAILURE\",\"message\":\"another device has this link\"}" },
+  nameless = {
+	  "it names no device, and one such was here before",
+	  "{\"status\":\"FAILURE\",\"message\":\"another device without a name was here before\"}"
+  };
+
+/* Has somebody asked under this name before, and waits or has its answer? */
+static bool was_here(const struct provisions *t, const struct asker *a)
+{
+	const struct issued *is = map_get_str(&t->issued, a->name);
+	const struct asker *other;
+
+	TAILQ_FOREACH (other, &t->queue, link)
+		if (other->number < a->number && strcmp(other->name, a->name) == 0)
+			return true;
+	return is && !is->is_refused;
+}
+
+static const struct refusal *refusal_of(const struct provisions *t,
+					const struct provision_terms *terms, const struct asker *a)
+{
+	if (!a->is_named && was_here(t, a))
+		return &nameless;
+	return may_ask(t, terms, a->name) ? NULL : &not_its_link;
+}
+
+static void refuse(const struct asker *a, const struct refusal *r, struct provision_actions *acts)
+{
+	answer(&a->request, a->reply_topic, text_of(r->body), acts)->refusal = r->why;
 }
 
 static void drop_asker(struct provisions *t, struct asker *a, struct changes *out)
@@ -176,12 +307,13 @@ static void answer_asker(struct provisions *t, struct asker *a, struct jslice bo
 static void finish(struct provisions *t, struct jslice body, struct changes *out,
 		   struct provision_actions *acts)
 {
-	struct asker *a = TAILQ_FIRST(&t->queue), *next;
+	struct asker *first = TAILQ_FIRST(&t->queue), *a = first, *next;
 	char *name = mem_strdup(a->name), *proof = mem_strdup(a->proof);
 
 	for (; a; a = next) {
 		next = TAILQ_NEXT(a, link);
-		if (strcmp(a->name, name) == 0 && crypto_text_equal(a->proof, proof))
+		if ((a->is_named || a == first) && strcmp(a->name, name) == 0 &&
+		    crypto_text_equal(a->proof, proof))
 			answer_asker(t, a, body, out, acts);
 	}
 	free(name);
@@ -196,11 +328,29 @@ static void close_session(struct provisions *t, struct provision_actions *acts)
 	t->is_open = false;
 }
 
-static void go_on(struct provisions *t, struct provision_actions *acts)
+/* Refuse those whose turn is over, or never comes. */
+static void refuse_first(struct provisions *t, const struct provision_terms *terms,
+			 struct changes *out, struct provision_actions *acts)
 {
-	struct asker *first = TAILQ_FIRST(&t->queue);
-	struct provision_action *a;
+	const struct refusal *r;
+	struct asker *first;
 
+	while ((first = TAILQ_FIRST(&t->queue)) != NULL &&
+	       (r = refusal_of(t, terms, first)) != NULL) {
+		refuse(first, r, acts);
+		drop_asker(t, first, out);
+	}
+}
+
+static void go_on(struct provisions *t, const struct provision_terms *terms, struct changes *out,
+		  struct provision_actions *acts)
+{
+	struct provision_action *a;
+	struct asker *first;
+
+	if (!t->is_asking)
+		refuse_first(t, terms, out, acts);
+	first = TAILQ_FIRST(&t->queue);
 	if (!first) {
 		close_session(t, acts);
 	} else if (!t->is_asking) {
@@ -212,17 +362,18 @@ static void go_on(struct provisions *t, struct provision_actions *acts)
 
 /* Requests. */
 
-struct asker *provision_new_asker(const struct canonical *request, const char *reply_topic,
-				  const char *south_device_id, uint64_t number)
+struct asker *provision_new_asker(const struct provision_question *q, const char *name,
+				  uint64_t number)
 {
 	struct asker *a = mem_zalloc(sizeof *a);
 
 	a->number = number;
-	a->name = name_of(request);
-	a->proof = proof_of(request);
-	canonical_copy(&a->request, request);
-	a->reply_topic = mem_strdup(reply_topic);
-	a->south_device_id = mem_strdup(south_device_id);
+	a->name = mem_strdup(name);
+	a->proof = proof_of(q->request);
+	a->is_named = q->is_named;
+	canonical_copy(&a->request, q->request);
+	a->reply_topic = mem_strdup(q->reply_topic);
+	a->south_device_id = mem_strdup(q->south_device_id);
 	return a;
 }
 
@@ -238,16 +389,30 @@ static const char *answer_at_hand(const struct provisions *t, const struct asker
 	return NULL;
 }
 
-void provisions_request(struct provisions *t, const struct canonical *request,
-			const char *reply_topic, const char *south_device_id, int64_t deadline_ms,
+/* Without asking the north; false: it has to be asked. */
+static bool answer_now(const struct provisions *t, const struct provision_terms *terms,
+		       const struct asker *a, struct provision_actions *acts)
+{
+	const struct refusal *r = refusal_of(t, terms, a);
+	const char *body = r ? NULL : answer_at_hand(t, a);
+
+	if (r)
+		refuse(a, r, acts);
+	else if (body)
+		answer(&a->request, a->reply_topic, text_of(body), acts);
+	return r || body;
+}
+
+void provisions_request(struct provisions *t, const struct provision_terms *terms,
+			const struct provision_question *q, int64_t deadline_ms,
 			struct changes *out, struct provision_actions *acts)
 {
-	struct asker *a =
-		provision_new_asker(request, reply_topic, south_device_id, t->last_number + 1);
-	const char *body = answer_at_hand(t, a);
+	char *name = name_of(q->request, terms);
+	struct asker *a = provision_new_asker(q, name, t->last_number + 1);
 
-	if (body) {
-		answer(request, reply_topic, text_of(body), acts);
+	free(name);
+	adopt(t, terms, out);
+	if (answer_now(t, terms, a, acts)) {
 		provision_free_asker(a);
 		return;
 	}
@@ -256,7 +421,7 @@ void provisions_request(struct provisions *t, const struct canonical *request,
 	TAILQ_INSERT_TAIL(&t->queue, a, link);
 	t->n_queue++;
 	provision_put_asker(a, out);
-	go_on(t, acts);
+	go_on(t, terms, out, acts);
 }
 
 /* Replies. */
@@ -320,11 +485,41 @@ static const struct issued *issue(struct provisions *t, const struct asker *a, s
 	return is;
 }
 
-bool provisions_reply(struct provisions *t, struct jslice body, struct changes *out,
-		      struct provision_actions *acts, struct err *e)
+static bool has_credential(struct jslice body)
 {
-	struct asker *first = TAILQ_FIRST(&t->queue);
+	static const char *const fields[] = { "token", "username", "client_id", "certificate" };
+	struct jslice v;
+
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (jtext_field(body, fields[i], &v) && jtext_type_of(v) == JTEXT_STRING &&
+		    !jtext_string_is(v, ""))
+			return true;
+	return false;
+}
+
+/* The north issued credentials to the first of the queue.  A link of one device logs in with them if it is
+ * that device's, or nobody's. */
+static struct jslice take_success(struct provisions *t, const struct provision_terms *terms,
+				  struct jslice body, struct changes *out,
+				  struct provision_actions *acts)
+{
+	const struct asker *first = TAILQ_FIRST(&t->queue);
+	bool may_have_it = may_ask(t, terms, first->name);
+	const struct issued *is = issue(t, first, body, out);
 	struct provision_action *login;
+
+	if (terms->is_single && may_have_it && (!t->owner || strcmp(t->owner, is->name) != 0))
+		set_owner(t, is->name, false, out);
+	if (may_have_it) {
+		login = add_action(acts, PROVISION_LOGIN);
+		set_reply(&login->message, &first->request, text_of(is->reply));
+	}
+	return text_of(is->reply);
+}
+
+bool provisions_reply(struct provisions *t, const struct provision_terms *terms, struct jslice body,
+		      struct changes *out, struct provision_actions *acts, struct err *e)
+{
 	struct jslice status;
 
 	if (!t->is_asking) {
@@ -335,22 +530,19 @@ bool provisions_reply(struct provisions *t, struct jslice body, struct changes *
 		err_set(e, ERR_INVALID, "a provision_reply without status");
 		return false;
 	}
-	if (jtext_string_is(status, "SUCCESS")) {
-		const struct issued *is = issue(t, first, body, out);
-
-		login = add_action(acts, PROVISION_LOGIN);
-		set_reply(&login->message, &first->request, text_of(is->reply));
-		body = text_of(is->reply);
-	}
+	if (jtext_string_is(status, "SUCCESS"))
+		body = has_credential(body) ? take_success(t, terms, body, out, acts)
+					    : text_of("{\"status\":\"FAILURE\",\"message\":\"the "
+						      "other platform issued no credentials\"}");
 	finish(t, body, out, acts);
-	go_on(t, acts);
+	go_on(t, terms, out, acts);
 	return true;
 }
 
 /* Deadlines. */
 
-void provisions_expire(struct provisions *t, int64_t now_ms, struct changes *out,
-		       struct provision_actions *acts)
+void provisions_expire(struct provisions *t, const struct provision_terms *terms, int64_t now_ms,
+		       struct changes *out, struct provision_actions *acts)
 {
 	const struct jslice late = text_of("{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
 	struct asker *a = TAILQ_FIRST(&t->queue), *next;
@@ -368,7 +560,7 @@ void provisions_expire(struct provisions *t, int64_t now_ms, struct changes *out
 		if (a->deadline_ms <= now_ms)
 			answer_asker(t, a, late, out, acts);
 	}
-	go_on(t, acts);
+	go_on(t, terms, out, acts);
 }
 
 int64_t provisions_next_deadline(const struct provisions *t)
@@ -384,9 +576,10 @@ int64_t provisions_next_deadline(const struct provisions *t)
 
 /* Credentials. */
 
-void provisions_refused(struct provisions *t, const char *device, struct changes *out)
+void provisions_refused(struct provisions *t, const struct provision_terms *terms,
+			struct changes *out)
 {
-	struct issued *is = map_get_str(&t->by_device, device);
+	struct issued *is = in_use(t, terms);
 
 	if (!is || is->is_refused)
 		return;
@@ -394,17 +587,58 @@ void provisions_refused(struct provisions *t, const char *device, struct changes
 	provision_put_issued(is, out);
 }
 
+const char *provisions_accepted(struct provisions *t, const struct provision_terms *terms,
+				struct changes *out)
+{
+	struct issued *is = in_use(t, terms);
+
+	if (is && is->is_refused) {
+		is->is_refused = false;
+		provision_put_issued(is, out);
+	}
+	if (!is || !terms->is_single ||
+	    (t->is_proved && t->owner && strcmp(t->owner, is->name) == 0))
+		return NULL;
+	set_owner(t, is->name, true, out);
+	return t->owner;
+}
+
 static void drop_issued(struct provisions *t, struct issued *is, struct changes *out)
 {
+	struct issued *next;
+
 	provision_drop_issued_row(is, out);
 	map_remove_str(&t->issued, is->name);
+	if (map_get_str(&t->by_device, is->device) == is) {
+		map_remove_str(&t->by_device, is->device);
+		next = latest(t, is->device);
+		if (next)
+			map_set_str(&t->by_device, next->device, next);
+	}
+	if (t->owner && strcmp(t->owner, is->name) == 0)
+		set_owner(t, NULL, false, out);
 	provision_free_issued(is);
+}
+
+bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
+			    const char *name, struct changes *out)
+{
+	struct issued *is;
+	bool was_its;
+
+	adopt(t, terms, out);
+	is = map_get_str(&t->issued, name);
+	was_its = t->owner && strcmp(t->owner, name) == 0;
+	if (is)
+		drop_issued(t, is, out);
+	else if (was_its)
+		set_owner(t, NULL, false, out);
+	return is || was_its;
 }
 
 void provisions_forget(struct provisions *t, const char *device, struct changes *out)
 {
 	struct asker *a = TAILQ_FIRST(&t->queue), *next;
-	struct map_pos pos = { 0 };
 	struct issued *is;
 
 	if (t->is_asking)
@@ -414,28 +648,29 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 		if (strcmp(a->request.device, device) == 0)
 			drop_asker(t, a, out);
 	}
-	map_remove_str(&t->by_device, device);
-	while ((is = map_next(&t->issued, &pos)) != NULL)
-		if (strcmp(is->device, device) == 0)
-			drop_issued(t, is, out);
+	while ((is = latest(t, device)) != NULL)
+		drop_issued(t, is, out);
 }
 
-struct jslice provisions_credentials(const struct provisions *t, const char *device)
+struct jslice provisions_credentials(const struct provisions *t,
+				     const struct provision_terms *terms)
 {
-	const struct issued *is = map_get_str(&t->by_device, device);
+	const struct issued *is = in_use(t, terms);
 
 	return is ? text_of(is->reply) : (struct jslice){ NULL, 0 };
 }
 
 /* Restoring. */
 
-void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provision_actions *acts)
+void provisions_resume(struct provisions *t, const struct provision_terms *terms,
+		       int64_t deadline_ms, struct changes *out, struct provision_actions *acts)
 {
 	struct asker *a;
 
 	TAILQ_FOREACH (a, &t->queue, link)
 		a->deadline_ms = deadline_ms;
-	go_on(t, acts);
+	adopt(t, terms, out);
+	go_on(t, terms, out, acts);
 }
 
 MACHINE_FUNCTIONS(provisions)

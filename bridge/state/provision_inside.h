@@ -16,6 +16,7 @@ struct asker {
 	TAILQ_ENTRY(asker) link;
 	uint64_t number; /* grows by 1 */
 	char *name, *proof;
+	bool is_named; /* see provisions_request() */
 	struct canonical request;
 	char *reply_topic;
 	char *south_device_id;
@@ -39,14 +40,19 @@ struct provisions {
 	struct map issued;    /* name -> struct issued */
 	struct map by_device; /* device -> struct issued, borrowed */
 	uint64_t last_number;
+	bool knows_owner; /* there is a row that says so; else the rows are older, or there are none */
+	char *owner;	  /* whose a link of one device is; NULL: nobody's */
+	bool is_proved; /* the owner has logged in */
 };
 
 /* --- provision.c */
 
 void provision_fini_canonical(struct canonical *p); /* its body is a secret */
 /* Copies; end it with provision_free_asker(). */
-struct asker *provision_new_asker(const struct canonical *request, const char *reply_topic,
-				  const char *south_device_id, uint64_t number);
+struct asker *provision_new_asker(const struct provision_question *q, const char *name,
+				  uint64_t number);
+/* The device_name of a request, or NULL.  Caller frees. */
+char *provision_said_name(const struct canonical *request);
 void provision_free_asker(struct asker *a);
 void provision_free_issued(void *value);
 /* Take it into the tables, in place of what was issued under its name before. */
@@ -58,5 +64,6 @@ void provision_put_asker(const struct asker *a, struct changes *out);
 void provision_drop_asker_row(const struct asker *a, struct changes *out);
 void provision_put_issued(const struct issued *is, struct changes *out);
 void provision_drop_issued_row(const struct issued *is, struct changes *out);
+void provision_put_owner(const struct provisions *t, struct changes *out);
 
 #endif

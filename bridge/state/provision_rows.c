@@ -12,6 +12,7 @@
 
 #define OPEN   "open/"	 /* before a number: a device that waits for its answer */
 #define ISSUED "issued/" /* before a name: the answer that it got */
+#define OWNER  "owner"	 /* whose a link of one device is */
 
 static void fini_secret_buf(struct buf *b)
 {
@@ -26,6 +27,9 @@ void provision_put_asker(const struct asker *a, struct changes *out)
 
 	buf_puts(&row, "{\"request\":");
 	canonical_put(&row, &a->request);
+	buf_puts(&row, ",\"name\":");
+	state_json_put_text(&row, a->name);
+	buf_printf(&row, ",\"named\":%s", a->is_named ? "true" : "false");
 	buf_puts(&row, ",\"reply_topic\":");
 	state_json_put_text(&row, a->reply_topic);
 	buf_puts(&row, ",\"south_device_id\":");
@@ -48,6 +52,17 @@ void provision_put_issued(const struct issued *is, struct changes *out)
 	changes_put(out, PROVISION_MACHINE, key, buf_str(&row), true);
 	fini_secret_buf(&row);
 	free(key);
+}
+
+void provision_put_owner(const struct provisions *t, struct changes *out)
+{
+	struct buf row = { 0 };
+
+	buf_puts(&row, "{\"name\":");
+	state_json_put_text(&row, t->owner);
+	buf_printf(&row, ",\"proved\":%s}", t->is_proved ? "true" : "false");
+	changes_put(out, PROVISION_MACHINE, OWNER, buf_str(&row), true);
+	fini_secret_buf(&row);
 }
 
 static void drop_row(const char *key, struct changes *out)
@@ -99,7 +114,8 @@ static bool insert_asker(struct provisions *t, struct asker *a)
 static bool restore_asker(struct provisions *t, const char *number, const char *value)
 {
 	struct canonical request = { .kind = KIND_NONE };
-	char *reply_topic = NULL, *south_device_id = NULL, *end;
+	char *name = NULL, *reply_topic = NULL, *south_device_id = NULL, *end;
+	struct provision_question q = { .request = &request };
 	uint64_t n = strtoull(number, &end, 10);
 	struct buf text = { 0 };
 	struct jslice row, v;
@@ -114,13 +130,22 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 	if (!state_json_text(row, "reply_topic", &reply_topic) ||
 	    !state_json_text(row, "south_device_id", &south_device_id))
 		goto out;
-	a = provision_new_asker(&request, reply_topic, south_device_id, n);
+	q.reply_topic = reply_topic;
+	q.south_device_id = south_device_id;
+	if (!state_json_text(row, "name", &name) || !name ||
+	    !state_json_bool(row, "named", &q.is_named)) { /* a row of before that was noted */
+		free(name);
+		name = provision_said_name(&request);
+		q.is_named = name;
+	}
+	a = provision_new_asker(&q, name ? name : request.device, n);
 	a->deadline_ms = INT64_MAX; /* until provisions_resume() */
 	ok = insert_asker(t, a);
 	if (!ok)
 		provision_free_asker(a);
 out:
 	provision_fini_canonical(&request);
+	free(name);
 	free(reply_topic);
 	free(south_device_id);
 	fini_secret_buf(&text);
@@ -164,6 +189,27 @@ out:
 	return ok;
 }
 
+static bool restore_owner(struct provisions *t, const char *value)
+{
+	struct buf text = { 0 };
+	char *name = NULL;
+	struct jslice row;
+	bool is_proved = false;
+	bool ok = state_json_read(value, &text, &row) && state_json_text(row, "name", &name) &&
+		  state_json_bool(row, "proved", &is_proved);
+
+	if (ok) {
+		free(t->owner);
+		t->owner = name;
+		t->is_proved = is_proved;
+		t->knows_owner = true;
+	} else {
+		free(name);
+	}
+	buf_fini(&text);
+	return ok;
+}
+
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e)
 {
 	bool ok = false;
@@ -172,6 +218,8 @@ bool provisions_restore(struct provisions *t, const char *key, const char *value
 		ok = restore_asker(t, key + strlen(OPEN), value);
 	else if (strncmp(key, ISSUED, strlen(ISSUED)) == 0)
 		ok = restore_issued(t, key + strlen(ISSUED), value);
+	else if (strcmp(key, OWNER) == 0)
+		ok = restore_owner(t, value);
 	if (!ok)
 		err_set(e, ERR_CORRUPT, "provision '%s' is no handshake", key);
 	return ok;

@@ -131,8 +131,14 @@ static void on_decided(void *ctx, void *tag)
 		buf_puts(&said, "decided\n");
 }
 
-static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
-				     on_decided };
+static void on_handshake_refused(void *ctx, const char *name, const char *why)
+{
+	(void)ctx;
+	buf_printf(&said, "refused %s: %s\n", name ? name : "-", why);
+}
+
+static const struct link_ops ops = { on_send,	 on_settled,	      on_login, on_end_provisioning,
+				     on_decided, on_handshake_refused };
 
 static void start(const char *south, const char *north)
 {
@@ -2013,9 +2019,79 @@ Test(link, the_sessions_own_key_replaces_the_devices)
 	w.spec.provision_secret = "S";
 	w.spec.provision_name = "N";
 	start_join();
-	step(SOUTH, "join", "{'device_name':'D','provision_key':'k','x':1}",
+	step(SOUTH, "join", "{'device_name':'N','provision_key':'k','x':1}",
 	     "ask P/ask {'device_name':'N','provision_key':'K','x':1,'provision_secret':'S'}\n"
 	     "= carried\n");
+}
+
+#define OTHERS_LINK "'status':'FAILURE','message':'another device has this link'"
+#define NAMELESS    "{'status':'FAILURE','message':'another device without a name was here before'"
+
+Test(link, a_stranger_gets_no_credentials_and_changes_no_login)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	cr_expect_str_eq(link_login_accepted(l), "D");
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "refused evil: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
+	restart();
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "refused evil: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
+	cr_expect(link_forget_name(l, "D"));
+	cr_expect_eq(link_credentials(l).len, 0);
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "ask P/ask {'device_name':'evil'}\n= carried\n");
+}
+
+Test(link, the_configured_name_is_the_only_one_that_may_ask)
+{
+	w.spec.provision_name = "N";
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "refused D: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'D'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'N'}", "ask P/ask {'device_name':'N'}\n= carried\n");
+}
+
+Test(link, who_does_not_say_its_name_is_the_links_device_but_only_once)
+{
+	static const char *const bodies[] = { "{}", "{'device_name':null}", "{'device_name':''}",
+					      "{'device_name':7}" };
+
+	start_join();
+	step(SOUTH, "join", "{}", "ask P/ask {}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':null}\n= carried\n");
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		char *wanted =
+			mem_printf("refused -: it names no device, and one such was here before\n"
+				   "south joined " NAMELESS ",'asked':%s}\n= carried\n",
+				   i == 2   ? "''"
+				   : i == 3 ? "7"
+					    : "null");
+
+		step(SOUTH, "join", bodies[i], wanted);
+		free(wanted);
+	}
+}
+
+Test(link, topics_may_name_the_device_that_asks)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'provision', topic: '{device}/join' },"
+		       "{ kind: 'provision_reply', topic: '{device}/joined' }",
+		       ""),
+	      N_JOIN);
+	step(SOUTH, "a/join", "{}", "ask P/ask {}\n= carried\n");
+	step(SOUTH, "b/join", "{}", "= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n"
+	     "south a/joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n"
+	     "ask P/ask {}\n= carried\n");
 }
 
 Test(link, a_device_that_is_told_no_id_always_gets_the_same)
@@ -2028,15 +2104,15 @@ Test(link, a_device_that_is_told_no_id_always_gets_the_same)
 		       ""),
 	      N_JOIN);
 	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
-	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
-	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
-	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n= carried\n");
 	memcpy(first, uuid, sizeof first);
 	link_login_refused(l);
 	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
-	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
-	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
-	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n= carried\n");
 	cr_expect_str_eq(uuid, first);
 }
 

@@ -22,7 +22,7 @@
  * another link than "link" LINK:south and so on:
  *	PORT TOPIC PAYLOAD	left with let_out()
  *	PORT acks N		so many acknowledgements left with let_out()
- *	PORT opens, closes, starts, hold, retract, release, visit
+ *	PORT opens, closes, starts, stops, hold, retract, release, visit
  *	PORT login NAME */
 #define CARRIERS 12
 
@@ -107,6 +107,14 @@ static inline void memory_set_login(void *carrier, const struct session_login *l
 	struct carrier *c = carrier;
 
 	buf_printf(&said, "%s login %s\n", c->name, login->username);
+}
+
+static inline void memory_stop(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "stops");
+	c->is_up = false;
 }
 
 static inline bool memory_is_up(const void *carrier)
@@ -209,6 +217,7 @@ static const struct port_ops memory_ops = {
 	.start = memory_start,
 	.set_login = memory_set_login,
 	.probe = memory_probe,
+	.stop = memory_stop,
 	.is_up = memory_is_up,
 	.takes = memory_is_up,
 	.publish = memory_publish,

@@ -517,6 +517,53 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	expect("asks opens\nasks starts\n");
 }
 
+static void expect_owner(const char *name, bool is_proved)
+{
+	bool proved;
+	const char *owner = live_link_owner(live, &proved);
+
+	cr_expect_str_eq(owner ? owner : "-", name);
+	cr_expect_eq(proved, is_proved);
+}
+
+Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	generation_run(generation);
+	expect_owner("D", false);
+	find("north")->events->up(find("north")->port);
+	expect_owner("D", true);
+	commit();
+	bridge_let_out();
+	takes("south");
+	restart();
+	expect_owner("D", true);
+	buf_reset(&said);
+	turn("south joined {\"status\":\"SUCCESS\",\"token\":\"T1\",\"device_id\":\"d1\","
+	     "\"credentials_type\":\"ACCESS_TOKEN\"}\n");
+	sends("south", "join", "{'device_name':'evil'}");
+	turn("south acks 1\n"
+	     "south joined {\"status\":\"FAILURE\",\"message\":\"another device has this "
+	     "link\"}\n");
+	cr_expect_not(live_link_forget(live, "evil"));
+	cr_expect(live_link_forget(live, "D"));
+	expect("north stops\n");
+	expect_owner("-", false);
+	sends("south", "join", "{'device_name':'E'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"E\"}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T2'}");
+	generation_run(generation);
+	expect("north login T2\nnorth starts\nasks closes\n");
+	expect_owner("E", false);
+}
+
 Test(live_link, handshakes_share_the_port)
 {
 	start_join();
