@@ -179,6 +179,22 @@ def test_a_loop_of_handshakes_is_a_warning(lab):
                  NO_MISTAKES)
 
 
+@pytest.mark.parametrize("north, is_told", [
+    ({}, True),
+    ({"provision": {"key": "k", "secret": "s"}}, True),
+    ({"provision": {"key": "k", "secret": "s", "name": "pump seven"}}, False),
+    ({"vars": {"token": "t"}}, False),
+    ({"vars": {"token": "t"}, "provision": {"key": "k", "secret": "s"}}, True),
+])
+def test_a_link_that_any_device_may_take_is_a_warning(lab, north, is_told):
+    """The operator's key would make a device of any name, and the link would log in as that."""
+    north = {"dialect": "thingsboard", "url": "mqtt://two", **north}
+    status, said = finish(lab, [link("x", session("innoway", "one"), north)])
+    assert status == 0
+    told = [r"calque\.conf:\d+: north\.provision\.name: not set: the link is that device's which first .* \(warning\)$"]
+    assert_lines(said, *told[:is_told], NO_MISTAKES)
+
+
 # --- rows --------------------------------------------------------------------------------------------------------
 
 OTHER = '{ kind: "telemetry", topic: "o/t" }'

@@ -555,7 +555,7 @@ def test_secrets_of_a_handshake_are_kept(lab, monkeypatch):
         monkeypatch.setattr(InnowayThingsBoard, name, CANARIES[name])
     world = InnowayThingsBoard(lab, "provisioning.conf")
     world.tb.answers = False
-    world.device.provision_start("pump", secret=CANARIES["DEVICE_SECRET"], token=world.IW_TOKEN)
+    world.device.provision_start("pump seven", secret=CANARIES["DEVICE_SECRET"], token=world.IW_TOKEN)
     world.tb.client.wait_for("/provision/request")
     assert_kept(world.calque, CANARIES.values())
     world.calque.kill()  # the request is in the journal now
