@@ -540,6 +540,10 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 		case PROVISION_LOGIN:
 			l->ops.login(l->ctx, a->message.device, canonical_body(&a->message));
 			break;
+		case PROVISION_TRY:
+			in->is_well = true; /* whatever comes of it, who asked is told */
+			l->ops.try_login(l->ctx, a->message.device, canonical_body(&a->message));
+			break;
 		case PROVISION_CLOSE:
 			l->ops.end_provisioning(l->ctx);
 			break;
@@ -600,8 +604,7 @@ static void on_provision(struct task *t, struct canonical *p)
 								 .is_named = is_named(t, p),
 								 .reply_topic = answer_topic,
 								 .south_device_id = buf_str(&id) },
-				   l->now_ms + l->plan->request_timeout_ms[SOUTH], &l->changes,
-				   &acts);
+				   &l->changes, &acts);
 		logic_provision(l, t->intake, &acts);
 	}
 	free(answer_topic);

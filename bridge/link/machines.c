@@ -198,7 +198,7 @@ static void expire_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
-	provisions_expire(l->provisions, &terms, l->now_ms, &l->changes, &acts);
+	provisions_expire(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }
 
@@ -207,7 +207,6 @@ static void resume_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
-	provisions_resume(l->provisions, &terms, l->now_ms + l->plan->request_timeout_ms[SOUTH],
-			  &l->changes, &acts);
+	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }

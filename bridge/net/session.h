@@ -45,6 +45,7 @@ struct session_conf {
 	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */
 	size_t n_old;
 	bool is_clean; /* a short-lived session that keeps nothing at the broker */
+	int unanswered_ms; /* so long a SUBACK may take; it is up without one then.  0: a login needs it */
 };
 
 /* How a connection ended, or did not come about. */

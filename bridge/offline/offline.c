@@ -70,6 +70,7 @@ static struct offline *open_link(struct plan *plan)
 	static const struct link_ops ops = { .send = on_send,
 					     .settled = on_settled,
 					     .login = on_login,
+					     .try_login = on_login,
 					     .end_provisioning = on_end_provisioning };
 	static const bool echoes[SIDES] = { false, false };
 	struct offline *o;

@@ -311,7 +311,8 @@ static void wait_for_handshake(struct port *p)
 {
 	if (p->carrier)
 		p->live->parts->port->stop(p->carrier);
-	delivery_reset(p->delivery);
+	p->n_ended++;
+	live_link_pace_down(p, SESSION_END_OURS);
 	p->uses_issued = false;
 	p->is_early = true;
 }

@@ -34,9 +34,9 @@ struct port_conf {
 		*device; /* whose it is, by its name in the bridge; NULL: it carries any device's */
 	const struct conf_session *conf; /* where it goes, and how */
 	const struct session_login *login;
-	int mqtt;	      /* the version of the protocol, 4 or 5 */
-	size_t packet_bytes;  /* the largest packet that the far end takes; 0: any */
-	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
+	int mqtt;	     /* the version of the protocol, 4 or 5 */
+	size_t packet_bytes; /* the largest packet that the far end takes; 0: any */
+	bool is_provisioning; /* for handshakes: keeps nothing at the far end, which may not say what it grants */
 	char *const *filters; /* of the topics to hear */
 	char *const *kinds;   /* what comes by each, for the log */
 	char *const *shown;   /* each without credentials, for the log */

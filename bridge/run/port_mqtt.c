@@ -7,6 +7,8 @@
 #include "net/session.h"
 #include "run/port.h"
 
+#define UNANSWERED_MS 2000 /* ThingsBoard before 3.9 does not answer the SUBSCRIBE of a handshake */
+
 static void *open_session(void *loop, const struct port_conf *conf,
 			  const struct port_events *events, void *port, struct err *e)
 {
@@ -37,6 +39,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 		.old = (const char *const *)conf->old,
 		.n_old = conf->n_old,
 		.is_clean = conf->is_provisioning,
+		.unanswered_ms = conf->is_provisioning ? UNANSWERED_MS : 0,
 	};
 	struct session *s;
 

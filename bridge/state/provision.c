@@ -13,6 +13,7 @@
 #include "message/state_json.h"
 
 #define MAX_WAITING 1000
+#define MAX_ASKED   1000 /* questions without an answer that are remembered */
 
 /* Knowing a name must not be enough to be given its credentials: whoever asks again with other keys
  * is for the north to judge.  A proof is the JSON object of these fields of a request. */
@@ -55,6 +56,15 @@ void provision_free_issued(void *value)
 	free(is);
 }
 
+void provision_free_asked(struct asked *a)
+{
+	free(a->name);
+	free_secret_text(a->proof);
+	free(a->device);
+	free_secret_text(a->reply);
+	free(a);
+}
+
 void provision_actions_fini(struct provision_actions *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
@@ -71,12 +81,14 @@ struct provisions *provisions_new(void)
 	struct provisions *t = mem_zalloc(sizeof *t);
 
 	TAILQ_INIT(&t->queue);
+	TAILQ_INIT(&t->asked);
 	return t;
 }
 
 void provisions_free(struct provisions *t)
 {
 	struct asker *a;
+	struct asked *q;
 
 	if (!t)
 		return;
@@ -84,6 +96,11 @@ void provisions_free(struct provisions *t)
 		TAILQ_REMOVE(&t->queue, a, link);
 		provision_free_asker(a);
 	}
+	while ((q = TAILQ_FIRST(&t->asked))) {
+		TAILQ_REMOVE(&t->asked, q, link);
+		provision_free_asked(q);
+	}
+	free_secret_text(t->failure);
 	free(t->owner);
 	map_fini(&t->by_device, NULL);
 	map_fini(&t->issued, provision_free_issued);
@@ -318,7 +335,180 @@ static void finish(struct provisions *t, struct jslice body, struct changes *out
 	}
 	free(name);
 	free_secret_text(proof);
+	free_secret_text(t->failure);
+	t->failure = NULL;
+	t->trial = TRIAL_NONE;
 	t->is_asking = false;
+}
+
+/* Questions. */
+
+static bool says(struct jslice body, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(body, key, &v) && jtext_type_of(v) == JTEXT_STRING &&
+	       !jtext_string_is(v, "");
+}
+
+/* What the request itself wants to log in with, as a SUCCESS would say it; NULL: nothing that shows in a login. */
+static char *own_reply(struct jslice body)
+{
+	static const char *const fields[] = { "credentials_type", "token", "client_id", "username",
+					      "password" };
+	struct buf b = { 0 };
+	struct jslice v;
+
+	if (!says(body, "token") && !says(body, "username") && !says(body, "client_id"))
+		return NULL;
+	buf_puts(&b, "{\"status\":\"SUCCESS\"");
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (says(body, fields[i]) && jtext_field(body, fields[i], &v))
+			buf_printf(&b, ",\"%s\":%.*s", fields[i], (int)v.len, v.text);
+	buf_putc(&b, '}');
+	return buf_take(&b);
+}
+
+static bool wants_a_token(struct jslice body)
+{
+	struct jslice type;
+
+	return !says(body, "password") && !says(body, "certificate") &&
+	       (!has(body, "credentials_type", &type) || jtext_string_is(type, "ACCESS_TOKEN"));
+}
+
+static char *chosen_reply(void)
+{
+	char token[CRYPTO_TOKEN_CHARS + 1];
+
+	crypto_token(token);
+	return mem_printf(
+		"{\"status\":\"SUCCESS\",\"credentials_type\":\"ACCESS_TOKEN\",\"token\":\"%s\"}",
+		token);
+}
+
+static struct asked *find_asked(const struct provisions *t, const struct asker *a)
+{
+	struct asked *q;
+
+	TAILQ_FOREACH (q, &t->asked, link)
+		if (strcmp(q->name, a->name) == 0 && crypto_text_equal(q->proof, a->proof))
+			return q;
+	return NULL;
+}
+
+static void drop_asked(struct provisions *t, struct asked *q, struct changes *out)
+{
+	if (!q)
+		return;
+	provision_drop_asked_row(q, out);
+	TAILQ_REMOVE(&t->asked, q, link);
+	t->n_asked--;
+	provision_free_asked(q);
+}
+
+/* Before it leaves: what the device will log in with. */
+static struct asked *note_question(struct provisions *t, const struct provision_terms *terms,
+				   const struct asker *a, struct changes *out)
+{
+	struct jslice body = canonical_body(&a->request);
+	char *reply = own_reply(body);
+	bool is_chosen = !reply && terms->chooses_token && wants_a_token(body);
+	struct asked *q;
+
+	if (is_chosen)
+		reply = chosen_reply();
+	if (!reply)
+		return NULL;
+	if (t->n_asked >= MAX_ASKED)
+		drop_asked(t, TAILQ_FIRST(&t->asked), out);
+	q = mem_zalloc(sizeof *q);
+	*q = (struct asked){ .number = a->number,
+			     .name = mem_strdup(a->name),
+			     .proof = mem_strdup(a->proof),
+			     .device = mem_strdup(a->request.device),
+			     .is_chosen = is_chosen,
+			     .reply = reply };
+	TAILQ_INSERT_TAIL(&t->asked, q, link);
+	t->n_asked++;
+	provision_put_asked(q, out);
+	return q;
+}
+
+/* The request with the token that was chosen for it. */
+static void put_token(struct canonical *question, const struct asked *q)
+{
+	struct jslice body = canonical_body(question), token;
+	struct buf b = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+
+	if (!jtext_field(text_of(q->reply), "token", &token))
+		return;
+	buf_putc(&b, '{');
+	while (jtext_next_field(body, &pos, &f)) {
+		if (jtext_string_is(f.key, "token") || jtext_string_is(f.key, "credentials_type"))
+			continue; /* it says nothing, or the same */
+		buf_printf(&b, "%.*s:%.*s,", (int)f.key.len, f.key.text, (int)f.value.len,
+			   f.value.text);
+	}
+	buf_printf(&b, "\"credentials_type\":\"ACCESS_TOKEN\",\"token\":%.*s}", (int)token.len,
+		   token.text);
+	canonical_set_body(question, b.data, b.len);
+	mem_free_secret(b.data, b.len);
+}
+
+static void put_question(struct provisions *t, const struct provision_terms *terms,
+			 const struct asker *first, struct changes *out,
+			 struct provision_actions *acts)
+{
+	struct asked *q = find_asked(t, first);
+	struct provision_action *a = add_action(acts, PROVISION_ASK);
+	struct jslice body = canonical_body(&first->request);
+	char *own = own_reply(body);
+
+	t->is_repeated = q;
+	if (!q)
+		q = note_question(t, terms, first, out);
+	canonical_copy(&a->message, &first->request);
+	if (q && q->is_chosen && !own && wants_a_token(body))
+		put_token(&a->message, q);
+	free_secret_text(own);
+	t->is_asking = t->is_open = true;
+	t->is_told = false;
+	t->deadline_ms = terms->timeout_ms < INT64_MAX - terms->now_ms
+				 ? terms->now_ms + terms->timeout_ms
+				 : INT64_MAX;
+}
+
+/* A token is spelled everywhere as it is here; of other names it may be missed that they are there. */
+static bool is_in(struct jslice question, struct jslice credentials, const char *key)
+{
+	struct jslice v;
+
+	return says(credentials, key) && jtext_field(credentials, key, &v) &&
+	       memmem(question.text, question.len, v.text + 1, v.len - 2);
+}
+
+void provisions_written(struct provisions *t, struct jslice question)
+{
+	const struct asked *q = t->is_asking ? find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
+	struct jslice reply = q ? text_of(q->reply) : (struct jslice){ NULL, 0 };
+
+	t->is_told = q && (is_in(question, reply, "token") || is_in(question, reply, "username") ||
+			   is_in(question, reply, "client_id"));
+}
+
+void provisions_lost(struct provisions *t)
+{
+	if (t->is_asking && t->trial == TRIAL_NONE)
+		t->is_repeated = true;
+}
+
+void provisions_tried(struct provisions *t, bool is_let_in)
+{
+	if (t->trial == TRIAL_OUT)
+		t->trial = is_let_in ? TRIAL_LET_IN : TRIAL_REFUSED;
 }
 
 static void close_session(struct provisions *t, struct provision_actions *acts)
@@ -345,7 +535,6 @@ static void refuse_first(struct provisions *t, const struct provision_terms *ter
 static void go_on(struct provisions *t, const struct provision_terms *terms, struct changes *out,
 		  struct provision_actions *acts)
 {
-	struct provision_action *a;
 	struct asker *first;
 
 	if (!t->is_asking)
@@ -354,9 +543,7 @@ static void go_on(struct provisions *t, const struct provision_terms *terms, str
 	if (!first) {
 		close_session(t, acts);
 	} else if (!t->is_asking) {
-		a = add_action(acts, PROVISION_ASK);
-		canonical_copy(&a->message, &first->request);
-		t->is_asking = t->is_open = true;
+		put_question(t, terms, first, out, acts);
 	}
 }
 
@@ -404,8 +591,8 @@ static bool answer_now(const struct provisions *t, const struct provision_terms 
 }
 
 void provisions_request(struct provisions *t, const struct provision_terms *terms,
-			const struct provision_question *q, int64_t deadline_ms,
-			struct changes *out, struct provision_actions *acts)
+			const struct provision_question *q, struct changes *out,
+			struct provision_actions *acts)
 {
 	char *name = name_of(q->request, terms);
 	struct asker *a = provision_new_asker(q, name, t->last_number + 1);
@@ -416,7 +603,6 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 		provision_free_asker(a);
 		return;
 	}
-	a->deadline_ms = deadline_ms;
 	t->last_number++;
 	TAILQ_INSERT_TAIL(&t->queue, a, link);
 	t->n_queue++;
@@ -488,11 +674,9 @@ static const struct issued *issue(struct provisions *t, const struct asker *a, s
 static bool has_credential(struct jslice body)
 {
 	static const char *const fields[] = { "token", "username", "client_id", "certificate" };
-	struct jslice v;
 
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		if (jtext_field(body, fields[i], &v) && jtext_type_of(v) == JTEXT_STRING &&
-		    !jtext_string_is(v, ""))
+		if (says(body, fields[i]))
 			return true;
 	return false;
 }
@@ -517,12 +701,40 @@ static struct jslice take_success(struct provisions *t, const struct provision_t
 	return text_of(is->reply);
 }
 
+/* The north refuses the name.  If an earlier question may have arrived, it may be that very device. */
+static bool try_login(struct provisions *t, const struct asked *q, struct jslice body,
+		      struct provision_actions *acts)
+{
+	const struct asker *first = TAILQ_FIRST(&t->queue);
+	struct provision_action *a;
+	char *reply;
+
+	if (!t->is_repeated || !t->is_told || !q)
+		return false;
+	reply = complete_reply(text_of(q->reply), first->south_device_id);
+	a = add_action(acts, PROVISION_TRY);
+	set_reply(&a->message, &first->request, text_of(reply));
+	free_secret_text(reply);
+	t->failure = mem_strndup(body.text, body.len);
+	t->trial = TRIAL_OUT;
+	return true;
+}
+
+static void take_answer(struct provisions *t, const struct provision_terms *terms,
+			struct jslice body, bool is_success, struct changes *out,
+			struct provision_actions *acts)
+{
+	drop_asked(t, find_asked(t, TAILQ_FIRST(&t->queue)), out);
+	finish(t, is_success ? take_success(t, terms, body, out, acts) : body, out, acts);
+}
+
 bool provisions_reply(struct provisions *t, const struct provision_terms *terms, struct jslice body,
 		      struct changes *out, struct provision_actions *acts, struct err *e)
 {
+	bool is_success;
 	struct jslice status;
 
-	if (!t->is_asking) {
+	if (!t->is_asking || t->trial != TRIAL_NONE) {
 		err_set(e, ERR_NOT_FOUND, "a provision_reply that nobody asked for");
 		return false;
 	}
@@ -530,48 +742,56 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 		err_set(e, ERR_INVALID, "a provision_reply without status");
 		return false;
 	}
-	if (jtext_string_is(status, "SUCCESS"))
-		body = has_credential(body) ? take_success(t, terms, body, out, acts)
-					    : text_of("{\"status\":\"FAILURE\",\"message\":\"the "
-						      "other platform issued no credentials\"}");
-	finish(t, body, out, acts);
+	is_success = jtext_string_is(status, "SUCCESS");
+	if (is_success && !has_credential(body)) {
+		is_success = false;
+		body = text_of("{\"status\":\"FAILURE\",\"message\":\"the other platform issued no "
+			       "credentials\"}");
+	} else if (jtext_string_is(status, "FAILURE") &&
+		   try_login(t, find_asked(t, TAILQ_FIRST(&t->queue)), body, acts)) {
+		return true;
+	}
+	take_answer(t, terms, body, is_success, out, acts);
 	go_on(t, terms, out, acts);
 	return true;
 }
 
 /* Deadlines. */
 
-void provisions_expire(struct provisions *t, const struct provision_terms *terms, int64_t now_ms,
+/* The login was tried: it is the device that was made for an earlier question, or another. */
+static void end_trial(struct provisions *t, const struct provision_terms *terms,
+		      struct changes *out, struct provision_actions *acts)
+{
+	const struct asked *q = find_asked(t, TAILQ_FIRST(&t->queue));
+	bool is_let_in = t->trial == TRIAL_LET_IN && q;
+	char *body = mem_strdup(is_let_in ? q->reply : t->failure);
+
+	take_answer(t, terms, text_of(body), is_let_in, out, acts);
+	free_secret_text(body);
+	close_session(t, acts); /* it was used for the trial */
+	go_on(t, terms, out, acts);
+}
+
+void provisions_expire(struct provisions *t, const struct provision_terms *terms,
 		       struct changes *out, struct provision_actions *acts)
 {
 	const struct jslice late = text_of("{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
-	struct asker *a = TAILQ_FIRST(&t->queue), *next;
 
-	if (t->is_asking && a->deadline_ms <= now_ms) {
+	if (t->trial > TRIAL_OUT) {
+		end_trial(t, terms, out, acts);
+	} else if (t->is_asking && t->deadline_ms <= terms->now_ms) {
 		finish(t, late, out, acts);
 		/* A late answer must not be taken for that to the next question. */
 		close_session(t, acts);
+		go_on(t, terms, out, acts);
 	}
-	a = TAILQ_FIRST(&t->queue);
-	if (t->is_asking)
-		a = TAILQ_NEXT(a, link); /* its time has not come */
-	for (; a; a = next) {
-		next = TAILQ_NEXT(a, link);
-		if (a->deadline_ms <= now_ms)
-			answer_asker(t, a, late, out, acts);
-	}
-	go_on(t, terms, out, acts);
 }
 
 int64_t provisions_next_deadline(const struct provisions *t)
 {
-	int64_t earliest = INT64_MAX;
-	struct asker *a;
-
-	TAILQ_FOREACH (a, &t->queue, link)
-		if (a->deadline_ms < earliest)
-			earliest = a->deadline_ms;
-	return earliest;
+	if (!t->is_asking)
+		return INT64_MAX;
+	return t->trial > TRIAL_OUT ? 0 : t->deadline_ms;
 }
 
 /* Credentials. */
@@ -620,20 +840,40 @@ static void drop_issued(struct provisions *t, struct issued *is, struct changes 
 	provision_free_issued(is);
 }
 
+/* What was asked under this name, or for this device (the other is NULL), and not answered. */
+static bool forget_asked(struct provisions *t, const char *name, const char *device,
+			 struct changes *out)
+{
+	const struct asker *in_hand = t->is_asking ? TAILQ_FIRST(&t->queue) : NULL;
+	struct asked *q = TAILQ_FIRST(&t->asked), *next;
+	bool did = false;
+
+	for (; q; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (strcmp(name ? q->name : q->device, name ? name : device) == 0 &&
+		    !(in_hand && q == find_asked(t, in_hand))) {
+			drop_asked(t, q, out);
+			did = true;
+		}
+	}
+	return did;
+}
+
 bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
 			    const char *name, struct changes *out)
 {
 	struct issued *is;
-	bool was_its;
+	bool was_its, was_asked;
 
 	adopt(t, terms, out);
+	was_asked = forget_asked(t, name, NULL, out);
 	is = map_get_str(&t->issued, name);
 	was_its = t->owner && strcmp(t->owner, name) == 0;
 	if (is)
 		drop_issued(t, is, out);
 	else if (was_its)
 		set_owner(t, NULL, false, out);
-	return is || was_its;
+	return is || was_its || was_asked;
 }
 
 void provisions_forget(struct provisions *t, const char *device, struct changes *out)
@@ -648,6 +888,7 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 		if (strcmp(a->request.device, device) == 0)
 			drop_asker(t, a, out);
 	}
+	forget_asked(t, NULL, device, out);
 	while ((is = latest(t, device)) != NULL)
 		drop_issued(t, is, out);
 }
@@ -663,12 +904,8 @@ struct jslice provisions_credentials(const struct provisions *t,
 /* Restoring. */
 
 void provisions_resume(struct provisions *t, const struct provision_terms *terms,
-		       int64_t deadline_ms, struct changes *out, struct provision_actions *acts)
+		       struct changes *out, struct provision_actions *acts)
 {
-	struct asker *a;
-
-	TAILQ_FOREACH (a, &t->queue, link)
-		a->deadline_ms = deadline_ms;
 	adopt(t, terms, out);
 	go_on(t, terms, out, acts);
 }

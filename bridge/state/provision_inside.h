@@ -20,7 +20,6 @@ struct asker {
 	struct canonical request;
 	char *reply_topic;
 	char *south_device_id;
-	int64_t deadline_ms;
 };
 TAILQ_HEAD(askers, asker);
 
@@ -32,10 +31,30 @@ struct issued {
 	char *reply;	 /* body of the provision_reply */
 };
 
+/* A question that was put and has no answer yet, maybe since an earlier run. */
+struct asked {
+	TAILQ_ENTRY(asked) link;
+	uint64_t number; /* of its asker */
+	char *name, *proof, *device;
+	bool is_chosen; /* the token in it is the bridge's */
+	char *reply;	/* what a SUCCESS would say: the credentials that the device has then */
+};
+TAILQ_HEAD(askeds, asked);
+
+/* A try to log in with what was asked for. */
+enum provision_trial { TRIAL_NONE, TRIAL_OUT, TRIAL_LET_IN, TRIAL_REFUSED };
+
 struct provisions {
 	struct askers queue; /* by number */
 	size_t n_queue;
-	bool is_asking;	      /* the first of the queue was asked */
+	bool is_asking;	     /* the first of the queue was asked: the question in hand */
+	int64_t deadline_ms; /* of that */
+	bool is_repeated;    /* an earlier one like it may have arrived */
+	bool is_told;	     /* it says what the device will log in with */
+	enum provision_trial trial;
+	char *failure; /* the answer that led to the trial */
+	struct askeds asked;
+	size_t n_asked;
 	bool is_open;	      /* the provisioning session may be open */
 	struct map issued;    /* name -> struct issued */
 	struct map by_device; /* device -> struct issued, borrowed */
@@ -55,6 +74,7 @@ struct asker *provision_new_asker(const struct provision_question *q, const char
 char *provision_said_name(const struct canonical *request);
 void provision_free_asker(struct asker *a);
 void provision_free_issued(void *value);
+void provision_free_asked(struct asked *a);
 /* Take it into the tables, in place of what was issued under its name before. */
 void provision_add_issued(struct provisions *t, struct issued *is);
 
@@ -64,6 +84,8 @@ void provision_put_asker(const struct asker *a, struct changes *out);
 void provision_drop_asker_row(const struct asker *a, struct changes *out);
 void provision_put_issued(const struct issued *is, struct changes *out);
 void provision_drop_issued_row(const struct issued *is, struct changes *out);
+void provision_put_asked(const struct asked *a, struct changes *out);
+void provision_drop_asked_row(const struct asked *a, struct changes *out);
 void provision_put_owner(const struct provisions *t, struct changes *out);
 
 #endif

@@ -12,6 +12,7 @@
 
 #define OPEN   "open/"	 /* before a number: a device that waits for its answer */
 #define ISSUED "issued/" /* before a name: the answer that it got */
+#define ASKED  "asked/"	 /* before the number of its asker: a question without an answer */
 #define OWNER  "owner"	 /* whose a link of one device is */
 
 static void fini_secret_buf(struct buf *b)
@@ -54,6 +55,22 @@ void provision_put_issued(const struct issued *is, struct changes *out)
 	free(key);
 }
 
+void provision_put_asked(const struct asked *a, struct changes *out)
+{
+	char *key = mem_printf(ASKED "%" PRIu64, a->number);
+	struct buf row = { 0 };
+
+	buf_puts(&row, "{\"name\":");
+	state_json_put_text(&row, a->name);
+	buf_puts(&row, ",\"device\":");
+	state_json_put_text(&row, a->device);
+	buf_printf(&row, ",\"proof\":%s,\"chosen\":%s,\"reply\":%s}", a->proof,
+		   a->is_chosen ? "true" : "false", a->reply);
+	changes_put(out, PROVISION_MACHINE, key, buf_str(&row), true);
+	fini_secret_buf(&row);
+	free(key);
+}
+
 void provision_put_owner(const struct provisions *t, struct changes *out)
 {
 	struct buf row = { 0 };
@@ -73,6 +90,14 @@ static void drop_row(const char *key, struct changes *out)
 void provision_drop_asker_row(const struct asker *a, struct changes *out)
 {
 	char *key = mem_printf(OPEN "%" PRIu64, a->number);
+
+	drop_row(key, out);
+	free(key);
+}
+
+void provision_drop_asked_row(const struct asked *a, struct changes *out)
+{
+	char *key = mem_printf(ASKED "%" PRIu64, a->number);
 
 	drop_row(key, out);
 	free(key);
@@ -139,7 +164,6 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 		q.is_named = name;
 	}
 	a = provision_new_asker(&q, name ? name : request.device, n);
-	a->deadline_ms = INT64_MAX; /* until provisions_resume() */
 	ok = insert_asker(t, a);
 	if (!ok)
 		provision_free_asker(a);
@@ -189,6 +213,31 @@ out:
 	return ok;
 }
 
+static bool restore_asked(struct provisions *t, const char *number, const char *value)
+{
+	struct asked *a = mem_zalloc(sizeof *a);
+	struct buf text = { 0 };
+	struct jslice row;
+	char *end;
+	bool ok;
+
+	a->number = strtoull(number, &end, 10);
+	ok = !*end && a->number > 0 && state_json_read(value, &text, &row) &&
+	     state_json_text(row, "name", &a->name) && a->name &&
+	     state_json_text(row, "device", &a->device) && a->device &&
+	     state_json_bool(row, "chosen", &a->is_chosen) &&
+	     read_object(row, "proof", &a->proof) && read_object(row, "reply", &a->reply);
+	if (ok) {
+		raise_number(t, a->number);
+		TAILQ_INSERT_TAIL(&t->asked, a, link);
+		t->n_asked++;
+	} else {
+		provision_free_asked(a);
+	}
+	fini_secret_buf(&text);
+	return ok;
+}
+
 static bool restore_owner(struct provisions *t, const char *value)
 {
 	struct buf text = { 0 };
@@ -218,6 +267,8 @@ bool provisions_restore(struct provisions *t, const char *key, const char *value
 		ok = restore_asker(t, key + strlen(OPEN), value);
 	else if (strncmp(key, ISSUED, strlen(ISSUED)) == 0)
 		ok = restore_issued(t, key + strlen(ISSUED), value);
+	else if (strncmp(key, ASKED, strlen(ASKED)) == 0)
+		ok = restore_asked(t, key + strlen(ASKED), value);
 	else if (strcmp(key, OWNER) == 0)
 		ok = restore_owner(t, value);
 	if (!ok)

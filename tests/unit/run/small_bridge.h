@@ -106,7 +106,8 @@ static inline void memory_set_login(void *carrier, const struct session_login *l
 {
 	struct carrier *c = carrier;
 
-	buf_printf(&said, "%s login %s\n", c->name, login->username);
+	buf_printf(&said, "%s login %s\n", c->name,
+		   strlen(login->username) == 32 ? "<token>" : login->username);
 }
 
 static inline void memory_stop(void *carrier)
@@ -124,6 +125,22 @@ static inline bool memory_is_up(const void *carrier)
 	return c->is_up;
 }
 
+/* Of a question of a handshake, the chosen token is "<token>". */
+static inline void put_payload(struct buf *out, const struct message *m)
+{
+	const char *s = m->payload, *token;
+	size_t chosen;
+
+	for (size_t i = 0; i < m->payload_len && m->payload_len <= 200; i++) {
+		chosen = chosen_token(s + i, m->payload_len - i, &token);
+		if (chosen)
+			buf_puts(out, "<token>");
+		else
+			buf_putc(out, s[i]);
+		i += chosen ? chosen - 1 : 0;
+	}
+}
+
 static inline bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
 {
 	struct carrier *c = carrier;
@@ -134,8 +151,8 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 		return false;
 	}
 	*mid = ++c->last_mid;
-	buf_printf(&c->out, "%s %s %.*s", c->name, m->topic,
-		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	buf_printf(&c->out, "%s %s ", c->name, m->topic);
+	put_payload(&c->out, m);
 	if (m->expiry_s)
 		buf_printf(&c->out, " for %d s", (int)m->expiry_s);
 	buf_putc(&c->out, '\n');

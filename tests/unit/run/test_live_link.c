@@ -501,7 +501,8 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	sends("south", "join", "{'device_name':'D'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
 	generation_run(generation);
 	expect("north login T1\nnorth starts\nasks closes\n");
@@ -532,7 +533,8 @@ Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
 	sends("south", "join", "{'device_name':'D'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
 	generation_run(generation);
 	expect_owner("D", false);
@@ -557,11 +559,56 @@ Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
 	sends("south", "join", "{'device_name':'E'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"E\"}\n");
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"E\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T2'}");
 	generation_run(generation);
 	expect("north login T2\nnorth starts\nasks closes\n");
 	expect_owner("E", false);
+}
+
+Test(live_link, a_login_shows_whether_a_device_was_made_whose_answer_was_lost)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
+	goes("asks"); /* and took the answer along */
+	comes("asks");
+	turn("asks P/ask {\"device_name\":\"D\",<token>}\n");
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	generation_run(generation);
+	expect("asks closes\nasks opens\nasks starts\n");
+	find("asks")->events->up(find("asks")->port);
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	expect("north login <token>\nnorth starts\nasks closes\n");
+	turn("south joined {\"status\":\"SUCCESS\",<token>,\"device_id\":\"d1\"}\n");
+}
+
+Test(live_link, a_login_that_is_refused_leaves_the_name_to_another)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	goes("asks");
+	comes("asks");
+	commit();
+	bridge_let_out();
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	generation_run(generation);
+	buf_reset(&said);
+	find("asks")->events->down(find("asks")->port, false); /* the network tells nothing */
+	live_link_tick(live, now_ms);
+	expect("");
+	find("asks")->events->down(find("asks")->port, true);
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	expect("asks closes\n");
+	turn("south joined {\"status\":\"FAILURE\"}\n");
 }
 
 Test(live_link, handshakes_share_the_port)
@@ -571,10 +618,11 @@ Test(live_link, handshakes_share_the_port)
 	sends("south", "join", "{'device_name':'E'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D'}\n");
+	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D',<token>}\n");
 	takes("asks");
 	sends("asks", "P/reply", "{'status':'FAILURE'}");
-	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask {'device_name':'E'}\n");
+	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask "
+	     "{'device_name':'E',<token>}\n");
 }
 
 Test(live_link, a_handshake_is_given_up_with_its_port)

@@ -69,7 +69,7 @@ static void restart(void)
 /* "ASK a", "ANSWER a SUCCESS 1", "LOGIN a", "CLOSE", in one line: device, status and id of the request. */
 static void expect_acts(const char *expected)
 {
-	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "CLOSE" };
+	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "TRY", "CLOSE" };
 	struct buf got = { 0 };
 
 	for (size_t i = 0; i < acts.n; i++) {
@@ -98,6 +98,18 @@ static void expect_acts(const char *expected)
 	provision_actions_fini(&acts);
 }
 
+static void expire(int64_t now_ms)
+{
+	terms.now_ms = now_ms;
+	provisions_expire(table, &terms, &changed, &acts);
+}
+
+static void resume(int64_t deadline_ms)
+{
+	terms.timeout_ms = deadline_ms - terms.now_ms;
+	provisions_resume(table, &terms, &changed, &acts);
+}
+
 static void ask_body(const char *device, const char *body, int number, int64_t deadline_ms)
 {
 	char *id = mem_printf("%d", number);
@@ -107,10 +119,11 @@ static void ask_body(const char *device, const char *body, int number, int64_t d
 			       .body = (char *)body,
 			       .body_len = strlen(body) };
 
+	terms.timeout_ms = deadline_ms - terms.now_ms;
 	provisions_request(table, &terms,
 			   &(struct provision_question){
 				   .request = &p, .is_named = is_named, .south_device_id = "uuid" },
-			   deadline_ms, &changed, &acts);
+			   &changed, &acts);
 	free(id);
 }
 
@@ -120,6 +133,11 @@ static void ask(const char *device, const char *name, int number, int64_t deadli
 
 	ask_body(device, body, number, deadline_ms);
 	free(body);
+}
+
+static struct jslice slice(const char *s)
+{
+	return (struct jslice){ s, strlen(s) };
 }
 
 static bool reply(const char *body)
@@ -177,7 +195,7 @@ Test(provision, answer_carries_the_request_and_its_topic)
 
 	provisions_request(table, &terms,
 			   &(struct provision_question){ &p, true, "/provision/response", NULL },
-			   100, &changed, &acts);
+			   &changed, &acts);
 	provision_actions_fini(&acts);
 	reply_token("T");
 	cr_assert_eq(acts.n, 3);
@@ -368,7 +386,7 @@ Test(provision, handshake_in_time_does_not_expire)
 	ask("a", "A", 1, 100);
 	provision_actions_fini(&acts);
 	cr_expect_eq(provisions_next_deadline(table), 100);
-	provisions_expire(table, &terms, 99, &changed, &acts);
+	expire(99);
 	expect_acts("");
 }
 
@@ -377,13 +395,13 @@ Test(provision, timeout_is_answered_and_the_session_closed)
 	ask("a", "A", 1, 100);
 	ask("a", "A", 2, 150);
 	provision_actions_fini(&acts);
-	provisions_expire(table, &terms, 100, &changed, &acts);
+	expire(100);
 	cr_expect_str_eq(acts.items[0].message.body,
 			 "{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
 	expect_acts("ANSWER a FAILURE 1, ANSWER a FAILURE 2, CLOSE");
 	cr_expect_eq(rows(""), 0);
 	cr_expect_not(reply("{\"status\":\"SUCCESS\",\"token\":\"late\"}"));
-	provisions_expire(table, &terms, 1000, &changed, &acts);
+	expire(1000);
 	expect_acts("");
 	ask("a", "A", 3, 2000);
 	expect_acts("ASK a 3");
@@ -393,24 +411,27 @@ Test(provision, next_question_after_a_timeout_goes_over_a_new_session)
 {
 	ask("a", "A", 1, 100);
 	ask("b", "B", 2, 100);
-	ask("c", "C", 3, 200);
 	provision_actions_fini(&acts);
-	provisions_expire(table, &terms, 100, &changed, &acts);
-	expect_acts("ANSWER a FAILURE 1, CLOSE, ANSWER b FAILURE 2, ASK c 3");
+	expire(100);
+	expect_acts("ANSWER a FAILURE 1, CLOSE, ASK b 2");
 	reply_token("t");
-	expect_acts("LOGIN c, ANSWER c SUCCESS 3, CLOSE");
+	expect_acts("LOGIN b, ANSWER b SUCCESS 2, CLOSE");
 }
 
-Test(provision, who_waits_may_time_out_before_the_one_in_hand)
+Test(provision, time_of_who_waits_runs_from_its_own_question)
 {
-	ask("a", "A", 1, 200);
-	ask("b", "B", 2, 100);
+	ask("a", "A", 1, 100);
+	terms.now_ms = 90;
+	ask("b", "B", 2, 190);
 	provision_actions_fini(&acts);
 	cr_expect_eq(provisions_next_deadline(table), 100);
-	provisions_expire(table, &terms, 100, &changed, &acts);
-	expect_acts("ANSWER b FAILURE 2");
-	reply_token("t");
-	expect_acts("LOGIN a, ANSWER a SUCCESS 1, CLOSE");
+	expire(100);
+	cr_expect_eq(provisions_next_deadline(table), 200);
+	provision_actions_fini(&acts);
+	expire(199);
+	expect_acts("");
+	expire(200);
+	expect_acts("ANSWER b FAILURE 2, CLOSE");
 }
 
 Test(provision, more_than_a_thousand_do_not_wait)
@@ -424,11 +445,11 @@ Test(provision, more_than_a_thousand_do_not_wait)
 	expect_acts("ASK d 1");
 	ask("d", "last", 9, 100);
 	expect_acts("ANSWER d FAILURE 9");
-	provisions_expire(table, &terms, 100, &changed, &acts);
-	cr_expect_eq(acts.n, 1002);
-	provision_actions_fini(&acts);
+	reply_token("t");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 1, ASK d 1");
 	ask("d", "last", 9, 200);
-	expect_acts("ASK d 9");
+	expect_acts("");
+	cr_expect_eq(rows("open/"), 1001);
 }
 
 Test(provision, restart_asks_again_in_order_and_answers)
@@ -443,13 +464,13 @@ Test(provision, restart_asks_again_in_order_and_answers)
 	reply_token("z");
 	ask("a", "A", 1, 100);
 	provisions_request(table, &terms, &(struct provision_question){ &p, true, "topic", "b-id" },
-			   100, &changed, &acts);
+			   &changed, &acts);
 	ask("a", "A", 3, 100);
 	provision_actions_fini(&acts);
 	restart();
 	expect_credentials("z", TOKEN("z"));
 	cr_expect_eq(provisions_next_deadline(table), INT64_MAX);
-	provisions_resume(table, &terms, 500, &changed, &acts);
+	resume(500);
 	expect_acts("ASK a 1");
 	cr_expect_eq(provisions_next_deadline(table), 500);
 	reply_token("a");
@@ -466,8 +487,220 @@ Test(provision, restart_asks_again_in_order_and_answers)
 
 Test(provision, resume_with_nothing_open_does_nothing)
 {
-	provisions_resume(table, &terms, 500, &changed, &acts);
+	resume(500);
 	expect_acts("");
+}
+
+/* --- answers that are lost ----------------------------------------------------------------- */
+
+/* The token in the last action's body. */
+static void take_token(char token[33])
+{
+	struct buf text = { 0 };
+	struct jslice v;
+
+	cr_assert(acts.n > 0 &&
+		  jtext_field(canonical_body(&acts.items[acts.n - 1].message), "token", &v));
+	jtext_string_decode(v, &text);
+	snprintf(token, 33, "%s", buf_str(&text));
+	buf_fini(&text);
+}
+
+/* The question is written as it is. */
+static void written(void)
+{
+	provisions_written(table, canonical_body(&acts.items[acts.n - 1].message));
+	provision_actions_fini(&acts);
+}
+
+#define FAILED "{\"status\":\"FAILURE\",\"message\":\"taken\"}"
+
+Test(provision, a_token_is_chosen_and_sealed_before_it_is_asked_for)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	cr_expect_eq(
+		strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+		32);
+	cr_expect_eq(rows("asked/"), 1);
+	for (size_t i = 0; i < changed.n; i++)
+		cr_expect(!changed.items[i].value || changed.items[i].is_secret);
+	reply_token("theirs"); /* wins */
+	expect_credentials("a", TOKEN("theirs"));
+	cr_expect_eq(rows("asked/"), 0);
+	provision_actions_fini(&acts);
+	ask("b", "B", 1, 100);
+	take_token(other);
+	cr_expect_str_neq(token, other);
+}
+
+Test(provision, request_with_credentials_of_its_own_is_left_alone)
+{
+	static const char *const bodies[] = {
+		"{\"device_name\":\"A\",\"token\":\"mine\"}",
+		"{\"device_name\":\"A\",\"credentials_type\":\"MQTT_BASIC\"}",
+		"{\"device_name\":\"A\",\"username\":\"u\",\"password\":\"p\"}",
+		"{\"device_name\":\"A\",\"certificate\":\"c\"}",
+	};
+
+	terms.chooses_token = true;
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		ask_body("a", bodies[i], 1, 100);
+		cr_expect_str_eq(acts.items[0].message.body, bodies[i]);
+		reply(FAILED);
+		provision_actions_fini(&acts);
+	}
+}
+
+Test(provision, failure_after_a_lost_answer_is_tried_by_logging_in)
+{
+	char token[33], again[33];
+	char *issued;
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100); /* the answer is lost */
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	for (int i = 0; i < 2; i++) {
+		restart();
+		ask("a", "A", 2, 300);
+		take_token(again);
+		cr_expect_str_eq(again, token);
+		written();
+		cr_expect(reply(FAILED));
+		expect_acts("TRY a");
+		cr_expect_not(reply(FAILED));
+	}
+	cr_expect_eq(provisions_next_deadline(table), 300);
+	provisions_tried(table, true);
+	cr_expect_eq(provisions_next_deadline(table), 0);
+	expire(120);
+	expect_acts("LOGIN a, ANSWER a SUCCESS 2, ANSWER a SUCCESS 2, CLOSE");
+	issued = mem_printf(
+		"{\"status\":\"SUCCESS\",\"credentials_type\":\"ACCESS_TOKEN\",\"token\":"
+		"\"%s\",\"device_id\":\"uuid\"}",
+		token);
+	expect_credentials("a", issued);
+	free(issued);
+	cr_expect_eq(rows("asked/"), 0);
+	cr_expect_eq(rows("open/"), 0);
+}
+
+Test(provision, name_of_another_device_stays_a_failure)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	provisions_lost(table); /* it may have arrived, and goes again */
+	cr_expect(reply(FAILED));
+	expect_acts("TRY a");
+	ask("b", "B", 2, 100);
+	provisions_tried(table, false);
+	expire(50);
+	cr_expect_str_eq(acts.items[0].message.body, FAILED);
+	expect_acts("ANSWER a FAILURE 1, CLOSE, ASK b 2");
+	cr_expect_eq(rows("asked/"), 1, "that of b");
+	expect_credentials("a", "");
+}
+
+Test(provision, only_a_failure_after_a_question_without_an_answer_is_tried)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	cr_expect(reply(FAILED)); /* the first question has its answer */
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	ask("a", "A", 2, 100);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 2, CLOSE");
+	ask("a", "A", 3, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply("{\"status\":\"NOT_FOUND\"}"));
+	expect_acts("ANSWER a NOT_FOUND 3, CLOSE");
+	ask("a", "A", 4, 100);
+	provisions_lost(table);
+	provisions_written(table,
+			   slice("{\"device_name\":\"A\"}")); /* the dialect has no place for it */
+	provision_actions_fini(&acts);
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 4, CLOSE");
+}
+
+Test(provision, who_knows_the_name_only_is_not_given_what_another_asked_for)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100);
+	provision_actions_fini(&acts);
+	ask_body("a", "{\"device_name\":\"A\",\"provision_key\":\"guessed\"}", 2, 300);
+	take_token(other);
+	cr_expect_str_neq(token, other);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 2, CLOSE");
+	ask("a", "A", 3, 300);
+	take_token(other);
+	cr_expect_str_eq(token, other);
+}
+
+Test(provision, own_credentials_are_tried_as_well)
+{
+	static const char body[] = "{\"device_name\":\"A\",\"credentials_type\":\"MQTT_BASIC\","
+				   "\"username\":\"u\",\"password\":\"p\"}";
+
+	ask_body("a", body, 1, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply(FAILED));
+	cr_expect_str_eq(acts.items[0].message.body,
+			 "{\"status\":\"SUCCESS\",\"credentials_type\":\"MQTT_BASIC\",\"username\":"
+			 "\"u\",\"password\":\"p\",\"device_id\":\"uuid\"}");
+	expect_acts("TRY a");
+}
+
+Test(provision, trial_that_takes_too_long_is_a_timeout_and_may_be_had_again)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply(FAILED));
+	provision_actions_fini(&acts);
+	expire(100);
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	provisions_tried(table, true); /* of no handshake any more */
+	ask("a", "A", 2, 200);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("TRY a");
+}
+
+Test(provision, forgotten_name_is_asked_anew)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100);
+	provision_actions_fini(&acts);
+	cr_expect(provisions_forget_name(table, &terms, "A", &changed));
+	cr_expect_eq(rows(""), 0);
+	ask("a", "A", 2, 200);
+	take_token(other);
+	cr_expect_str_neq(token, other);
 }
 
 /* --- a link of one device ------------------------------------------------------------------ */
@@ -590,7 +823,7 @@ Test(provision, forgotten_name_frees_the_link)
 		expect_owner("-", false);
 		expect_login("");
 		restart();
-		provisions_resume(table, &terms, 500, &changed, &acts);
+		resume(500);
 	}
 	ask("d", "B", 2, 100);
 	reply_token("tb");
@@ -624,7 +857,7 @@ Test(provision, old_rows_make_the_link_the_last_ones_that_was_issued_anything)
 {
 	restore_old();
 	expect_login(TOKEN("t7"));
-	provisions_resume(table, &terms, 500, &changed, &acts);
+	resume(500);
 	expect_owner("B", true);
 	expect_login(TOKEN("t7"));
 	expect_acts("ANSWER d FAILURE 8, ANSWER d FAILURE 9");
@@ -638,7 +871,7 @@ Test(provision, old_rows_under_another_name_are_the_configured_ones)
 	restore_old();
 	terms.name = "N";
 	expect_login(TOKEN("t7"));
-	provisions_resume(table, &terms, 500, &changed, &acts);
+	resume(500);
 	expect_login(TOKEN("t7"));
 	cr_expect_eq(rows("issued/N"), 1);
 }
@@ -680,7 +913,7 @@ Test(provision, old_questions_without_a_name_are_as_many_devices)
 
 	cr_assert(provisions_restore(table, "open/1", row, NULL));
 	cr_assert(provisions_restore(table, "open/2", row, NULL));
-	provisions_resume(table, &terms, 500, &changed, &acts);
+	resume(500);
 	reply_token("t");
 	expect_acts("ASK d 1, LOGIN d, ANSWER d SUCCESS 1, ANSWER d FAILURE 1, CLOSE");
 }
@@ -726,6 +959,10 @@ Test(provision, bad_rows_change_nothing)
 		{ "open/1", "{\"request\":" REQUEST("provision") "}" },
 		{ "open/1", "" },
 		{ "open/1", "[" },
+		{ "asked/1", "" },
+		{ "asked/0", "{\"name\":\"a\",\"device\":\"a\",\"proof\":{},\"chosen\":true,"
+			     "\"reply\":{}}" },
+		{ "asked/1", "{\"name\":\"a\",\"device\":\"a\",\"proof\":{},\"chosen\":true}" },
 		{ "owner", "" },
 		{ "owner", "{\"name\":7,\"proved\":true}" },
 		{ "owner", "{\"name\":\"a\"}" },
@@ -749,7 +986,7 @@ Test(provision, bad_rows_change_nothing)
 	cr_expect_not(provisions_restore(table, "open/2", OPEN_ROW(REQUEST("provision")), NULL));
 	cr_expect(provisions_restore(table, "open/1", OPEN_ROW(REQUEST("provision")), NULL));
 	expect_credentials("a", "");
-	provisions_resume(table, &terms, 5, &changed, &acts);
+	resume(5);
 	expect_acts("ASK a -");
 }
 
@@ -791,6 +1028,6 @@ Test(provision, who_waits_is_forgotten_but_not_the_handshake_in_hand)
 	restart();
 	provisions_forget(table, "e", &changed);
 	cr_expect_eq(rows("open/"), 0, "it is not in hand before it is asked");
-	provisions_resume(table, &terms, 5, &changed, &acts);
+	resume(5);
 	expect_acts("");
 }
