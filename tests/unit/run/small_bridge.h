@@ -41,7 +41,7 @@ static struct carrier {
 	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
-static bool refuses_to_open;
+static bool refuses_to_open, refuses_to_start; /* it opens, and does not come up */
 
 static inline struct carrier *find(const char *name)
 {
@@ -93,6 +93,8 @@ static inline void memory_start(void *carrier)
 	struct carrier *c = carrier;
 
 	say(c, "starts");
+	if (refuses_to_start)
+		return;
 	c->is_up = true;
 	c->events->up(c->port);
 }

@@ -537,8 +537,6 @@ Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
 	       "{\"device_name\":\"D\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
 	generation_run(generation);
-	expect_owner("D", false);
-	find("north")->events->up(find("north")->port);
 	expect_owner("D", true);
 	commit();
 	bridge_let_out();
@@ -562,6 +560,7 @@ Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
 	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
 	       "{\"device_name\":\"E\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T2'}");
+	refuses_to_start = true;
 	generation_run(generation);
 	expect("north login T2\nnorth starts\nasks closes\n");
 	expect_owner("E", false);
@@ -581,7 +580,6 @@ Test(live_link, a_login_shows_whether_a_device_was_made_whose_answer_was_lost)
 	sends("asks", "P/reply", "{'status':'FAILURE'}");
 	generation_run(generation);
 	expect("asks closes\nasks opens\nasks starts\n");
-	find("asks")->events->up(find("asks")->port);
 	live_link_tick(live, now_ms);
 	generation_run(generation);
 	expect("north login <token>\nnorth starts\nasks closes\n");
@@ -599,12 +597,14 @@ Test(live_link, a_login_that_is_refused_leaves_the_name_to_another)
 	commit();
 	bridge_let_out();
 	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	refuses_to_start = true;
 	generation_run(generation);
 	buf_reset(&said);
-	find("asks")->events->down(find("asks")->port, false); /* the network tells nothing */
+	find("asks")->events->down(find("asks")->port,
+				   SESSION_END_UNMADE); /* the network tells nothing */
 	live_link_tick(live, now_ms);
 	expect("");
-	find("asks")->events->down(find("asks")->port, true);
+	find("asks")->events->down(find("asks")->port, SESSION_END_REFUSED);
 	live_link_tick(live, now_ms);
 	generation_run(generation);
 	expect("asks closes\n");
