@@ -173,6 +173,26 @@ static void check_handshakes(const struct conf_link *link, const struct plan *pl
 	login_fini(&login);
 }
 
+/* MQTT 3.1.1 has no password without a user name, and brokers end such a connection. */
+static void check_passwords(const struct conf_link *link, const struct plan *plan,
+			    char *const where[SIDES], struct report *report)
+{
+	for (int s = 0; s < SIDES; s++) {
+		const struct conf_session *c = &link->side[s];
+		struct session_login login;
+
+		login_make(&login, plan, c, (enum side)s, false, (struct jslice){ 0 }, "");
+		if (login.password && !login.username && !login.is_missing &&
+		    (c->mqtt ? c->mqtt : plan->side[s].dialect->mqtt) < 5)
+			report_warning(
+				report,
+				"%s.username: not set, and MQTT 3.1.1 has no password without "
+				"a user name: set it, or mqtt = 5",
+				where[s]);
+		login_fini(&login);
+	}
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -207,8 +227,10 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
-	if (plan && !is_offline)
+	if (plan && !is_offline) {
 		check_handshakes(link, plan, where[NORTH], report);
+		check_passwords(link, plan, where, report);
+	}
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);

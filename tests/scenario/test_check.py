@@ -179,6 +179,18 @@ def test_a_loop_of_handshakes_is_a_warning(lab):
                  NO_MISTAKES)
 
 
+@pytest.mark.parametrize("more, is_told", [
+    ({}, True), ({"mqtt": 4}, True), ({"mqtt": 5}, False), ({"username": "u"}, False)])
+def test_a_password_without_a_user_name_is_a_warning(lab, more, is_told):
+    """MQTT 3.1.1 forbids it; the user name of innoway is the device, of which there are many here."""
+    south = {"dialect": "eztcloud", "url": "mqtt://one", "vars": {"project": "PR_x", "secret": "s"}}
+    north = {"dialect": "innoway", "url": "mqtt://two", "vars": {"token": "t"}, **more}
+    status, said = finish(lab, [link("x", south, north)])
+    assert status == 0
+    told = [r"north\.username: not set, and MQTT 3\.1\.1 has no password without a user name: .* \(warning\)$"]
+    assert_lines(said, *told[:is_told], NO_MISTAKES)
+
+
 @pytest.mark.parametrize("north, is_told", [
     ({}, True),
     ({"provision": {"key": "k", "secret": "s"}}, True),
