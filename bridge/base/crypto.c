@@ -42,6 +42,21 @@ void crypto_random(void *out, size_t n)
 	}
 }
 
+void crypto_token(char out[CRYPTO_TOKEN_CHARS + 1])
+{
+	static const char chars[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	const unsigned n = sizeof chars - 1;
+	unsigned char byte;
+
+	for (size_t at = 0; at < CRYPTO_TOKEN_CHARS;) {
+		crypto_random(&byte, 1);
+		if (byte < 256 / n * n) /* else some were likelier than others */
+			out[at++] = chars[byte % n];
+	}
+	out[CRYPTO_TOKEN_CHARS] = '\0';
+}
+
 /* RFC 4122: version in the high half of byte 6, variant 10 in the top of byte 8. */
 static void uuid_format(unsigned char u[UUID_BYTES], int version, char out[CRYPTO_UUID_CHARS + 1])
 {

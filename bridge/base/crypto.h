@@ -15,6 +15,9 @@ struct err;
 
 /* Random bytes; aborts if the system has none (nothing sensible can go on). */
 void crypto_random(void *out, size_t n);
+#define CRYPTO_TOKEN_CHARS 32
+/* A secret that nobody can guess: letters and digits at random. */
+void crypto_token(char out[CRYPTO_TOKEN_CHARS + 1]);
 
 /* A random UUID (RFC 4122 version 4), lower case. */
 void crypto_uuid_random(char out[CRYPTO_UUID_CHARS + 1]);

@@ -77,6 +77,9 @@ static const struct verb_row {
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
 	    OPT_CONFIG | OPT_JSON | OPTS_LETTERS },
 	  verb_deadletters },
+	{ { "devices", "forget NAME", "what handshakes brought: forget a device, and free its link",
+	    2, 2, OPT_CONFIG | OPT_JSON | OPT_LINK },
+	  verb_devices },
 	{ { "bench", "", BENCH_HELP, 0, 0, OPT_ELSEWHERE }, verb_bench },
 };
 

@@ -99,6 +99,18 @@ static void put_flow(struct buf *out, const char *flow, struct jslice counters)
 			   (int)f.value.len, f.value.text);
 }
 
+/* Whose it is by its handshakes. */
+static void put_owner(struct buf *out, struct jslice link)
+{
+	const char *key = has(link, "belongs_to") ? "belongs_to" : "promised_to";
+
+	if (!has(link, key))
+		return;
+	buf_puts(out, " of ");
+	put_shown(out, link, key);
+	buf_puts(out, strcmp(key, "promised_to") == 0 ? ", which has not logged in yet" : "");
+}
+
 static void put_link(struct buf *out, struct jslice link)
 {
 	struct jslice sessions, one;
@@ -106,6 +118,7 @@ static void put_link(struct buf *out, struct jslice link)
 
 	buf_puts(out, "link ");
 	put_shown(out, link, "link");
+	put_owner(out, link);
 	buf_putc(out, '\n');
 	if (jtext_field(link, "sessions", &sessions))
 		while (jtext_next_element(sessions, &pos, &one))

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "conf/login.h"
 #include "dialect/dialect.h"
 #include "jq/mapping.h"
 #include "message/side.h"
@@ -150,6 +151,48 @@ static void check_session(const struct conf_session *c, const struct mapping *m,
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
+/* Anybody at the south's broker may ask for a device to be made: with the operator's key, or to be the one
+ * by which the link logs in. */
+static void check_handshakes(const struct conf_link *link, const struct plan *plan,
+			     const char *where, struct report *report)
+{
+	const struct conf_session *north = &link->side[NORTH];
+	struct session_login login;
+
+	if (!plan->is_single || plan->provision_name || !plan_reader(plan, SOUTH, KIND_PROVISION) ||
+	    !plan_is_provisioning(plan, NORTH, KIND_PROVISION) ||
+	    !plan_writer(plan, NORTH, KIND_PROVISION))
+		return;
+	login_make(&login, plan, north, NORTH, false, (struct jslice){ 0 }, "");
+	if (login.is_missing || north->provision.key)
+		report_warning(
+			report,
+			"%s.provision.name: not set: the link is that device's which first gets "
+			"credentials by a handshake and logs in with them, whichever that is",
+			where);
+	login_fini(&login);
+}
+
+/* MQTT 3.1.1 has no password without a user name, and brokers end such a connection. */
+static void check_passwords(const struct conf_link *link, const struct plan *plan,
+			    char *const where[SIDES], struct report *report)
+{
+	for (int s = 0; s < SIDES; s++) {
+		const struct conf_session *c = &link->side[s];
+		struct session_login login;
+
+		login_make(&login, plan, c, (enum side)s, false, (struct jslice){ 0 }, "");
+		if (login.password && !login.username && !login.is_missing &&
+		    (c->mqtt ? c->mqtt : plan->side[s].dialect->mqtt) < 5)
+			report_warning(
+				report,
+				"%s.username: not set, and MQTT 3.1.1 has no password without "
+				"a user name: set it, or mqtt = 5",
+				where[s]);
+		login_fini(&login);
+	}
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -184,6 +227,10 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
+	if (plan && !is_offline) {
+		check_handshakes(link, plan, where[NORTH], report);
+		check_passwords(link, plan, where, report);
+	}
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);

@@ -106,6 +106,20 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 	vars_fini(&s.issued);
 }
 
+void login_make_trial(struct session_login *l, const struct plan *plan,
+		      const struct conf_session *conf, struct jslice credentials,
+		      const char *instance)
+{
+	char *usual = mem_printf("calque-%s-%s-%s", plan->name, side_name(NORTH), instance);
+
+	login_make(l, plan, conf, NORTH, false, credentials, instance);
+	if (strcmp(l->client_id, usual) == 0) { /* else the platform wants it so */
+		free(l->client_id);
+		l->client_id = mem_printf("calque-%s-try-%s", plan->name, instance);
+	}
+	free(usual);
+}
+
 static void free_secret(char *s)
 {
 	if (s)

@@ -23,6 +23,10 @@ struct session_login {
 void login_make(struct session_login *l, const struct plan *plan, const struct conf_session *conf,
 		enum side side, bool is_provisioning, struct jslice credentials,
 		const char *instance);
+/* A login of the north's that only tries whether these credentials are good, beside its main session. */
+void login_make_trial(struct session_login *l, const struct plan *plan,
+		      const struct conf_session *conf, struct jslice credentials,
+		      const char *instance);
 void login_fini(struct session_login *l);
 
 #endif

@@ -81,6 +81,9 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	}
 	if (to == SOUTH)
 		logic_note_carried(l, item);
+	if (item->plain.kind == KIND_PROVISION)
+		provisions_written(l->provisions, (struct jslice){ item->message.payload,
+								   item->message.payload_len });
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;
 	if (l->mark && !l->echoes->side[to] && !o.is_provisioning && o.message.properties.n == 0)
@@ -412,9 +415,21 @@ const struct link_counters *link_counters(const struct link *l, enum flow flow)
 	return &l->counters[flow];
 }
 
+struct provision_terms link_provision_terms(const struct link *l)
+{
+	return (struct provision_terms){ .is_single = l->plan->is_single,
+					 .name = l->plan->provision_name,
+					 .device = l->plan->device,
+					 .chooses_token = !l->plan->hides_secrets,
+					 .now_ms = l->now_ms,
+					 .timeout_ms = l->plan->request_timeout_ms[SOUTH] };
+}
+
 struct jslice link_credentials(const struct link *l)
 {
-	return provisions_credentials(l->provisions, l->plan->device);
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_credentials(l->provisions, &terms);
 }
 
 static bool is_among(const char *filter, char *const *filters, size_t n)
@@ -458,5 +473,38 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter)
 
 void link_login_refused(struct link *l)
 {
-	provisions_refused(l->provisions, l->plan->device, &l->changes);
+	struct provision_terms terms = link_provision_terms(l);
+
+	provisions_refused(l->provisions, &terms, &l->changes);
+}
+
+const char *link_login_accepted(struct link *l)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_accepted(l->provisions, &terms, &l->changes);
+}
+
+const char *link_owner(const struct link *l, bool *is_proved)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_owner(l->provisions, &terms, is_proved);
+}
+
+void link_question_lost(struct link *l)
+{
+	provisions_lost(l->provisions);
+}
+
+void link_login_tried(struct link *l, bool is_let_in)
+{
+	provisions_tried(l->provisions, is_let_in);
+}
+
+bool link_forget_name(struct link *l, const char *name)
+{
+	struct provision_terms terms = link_provision_terms(l);
+
+	return provisions_forget_name(l->provisions, &terms, name, &l->changes);
 }

@@ -80,6 +80,9 @@ struct link_ops {
 	void (*settled)(void *ctx, const struct verdict *v);
 	/* The north issued credentials for a device (the body of a provision_reply): log in with them. */
 	void (*login)(void *ctx, const char *device, struct jslice credentials);
+	/* Would the north let in this device with these (the body of a provision_reply)?  Say so with
+	 * link_login_tried(); the session of handshakes is not needed meanwhile. */
+	void (*try_login)(void *ctx, const char *device, struct jslice credentials);
 	/* No handshake is open any more. */
 	void (*end_provisioning)(void *ctx);
 	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
@@ -87,6 +90,8 @@ struct link_ops {
 	 * written together with link_take_changes().  Called once per message, after its outputs were handed
 	 * out (those with is_kept), also for what the bridge says by itself, if that has a tag. */
 	void (*decided)(void *ctx, void *tag);
+	/* May be NULL.  A handshake under this name (NULL: it had none) was refused, and the north not asked; why. */
+	void (*handshake_refused)(void *ctx, const char *name, const char *why);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -183,5 +188,15 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
 /* The north refused these credentials. */
 void link_login_refused(struct link *l);
+/* The north let us in with them: the name whose the link is from now on, borrowed; NULL: no news. */
+const char *link_login_accepted(struct link *l);
+/* The session of handshakes was lost with a question that had left, and goes again. */
+void link_question_lost(struct link *l);
+/* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */
+void link_login_tried(struct link *l, bool is_let_in);
+/* Whose a link of one device is, as handshakes have it (state/provision.h). */
+const char *link_owner(const struct link *l, bool *is_proved);
+/* Drop what a handshake brought for this name.  False: nothing is known of it. */
+bool link_forget_name(struct link *l, const char *name);
 
 #endif

@@ -21,6 +21,7 @@ struct echo;
 struct echoes;
 struct presences;
 struct provision_actions;
+struct provision_terms;
 struct provisions;
 struct reporteds;
 struct subscriptions;
@@ -202,6 +203,7 @@ void link_task_end(struct task *t); /* and ends; `t` is freed */
 /* Tell a job what is known of the device.  True if it was told otherwise before. */
 bool link_set_state(struct task *t, const char *device);
 struct canonical *link_copy_canonical(const struct canonical *p); /* NULL gives NULL */
+struct provision_terms link_provision_terms(const struct link *l);
 /* Order a plain message to be written. */
 void link_write(struct link *l, struct intake *in, const struct link_write *w);
 void link_write_canonical(struct link *l, struct intake *in, enum side to,

@@ -497,14 +497,27 @@ static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
 	static const char failure[] = "{\"status\":\"FAILURE\",\"message\":\"the other platform "
 				      "cannot be asked for this\"}";
 	struct link *l = t->link;
+	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
 	if (n_sent > 0 && n_refused == 0)
 		t->intake->is_well = true;
 	if (n_sent == 0 &&
-	    provisions_reply(l->provisions, (struct jslice){ failure, sizeof failure - 1 },
+	    provisions_reply(l->provisions, &terms, (struct jslice){ failure, sizeof failure - 1 },
 			     &l->changes, &acts, NULL))
 		logic_provision(l, t->intake, &acts);
+}
+
+static void tell_refusal(const struct link *l, const struct canonical *request, const char *why)
+{
+	struct buf name = { 0 };
+	struct jslice v;
+
+	if (jtext_field(canonical_body(request), "device_name", &v))
+		jtext_string_decode(v, &name);
+	if (l->ops.handshake_refused)
+		l->ops.handshake_refused(l->ctx, name.len ? name.data : NULL, why);
+	buf_fini(&name);
 }
 
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts)
@@ -520,10 +533,16 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 					   .to = NORTH, .plain = &a->message, .after = after_ask });
 			break;
 		case PROVISION_ANSWER:
+			if (a->refusal)
+				tell_refusal(l, &a->request, a->refusal);
 			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
 			l->ops.login(l->ctx, a->message.device, canonical_body(&a->message));
+			break;
+		case PROVISION_TRY:
+			in->is_well = true; /* whatever comes of it, who asked is told */
+			l->ops.try_login(l->ctx, a->message.device, canonical_body(&a->message));
 			break;
 		case PROVISION_CLOSE:
 			l->ops.end_provisioning(l->ctx);
@@ -554,9 +573,21 @@ static void put_south_id(const struct link *l, const struct canonical *p, struct
 	buf_fini(&seed);
 }
 
+/* Does the request, its topic or its session say which device asks? */
+static bool is_named(const struct task *t, const struct canonical *p)
+{
+	struct jslice name;
+
+	if (jtext_field(canonical_body(p), "device_name", &name) &&
+	    jtext_type_of(name) == JTEXT_STRING && !jtext_string_is(name, ""))
+		return true;
+	return t->device || t->job.device || strcmp(p->device, t->link->plan->device) != 0;
+}
+
 static void on_provision(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
+	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 	struct buf id = { 0 };
 	char *answer_topic = link_answer_topic(t, p);
@@ -568,9 +599,12 @@ static void on_provision(struct task *t, struct canonical *p)
 	} else {
 		put_south_id(l, p, &id);
 		t->intake->is_well = true; /* it is kept in the state */
-		provisions_request(l->provisions, p, answer_topic, buf_str(&id),
-				   l->now_ms + l->plan->request_timeout_ms[SOUTH], &l->changes,
-				   &acts);
+		provisions_request(l->provisions, &terms,
+				   &(struct provision_question){ .request = p,
+								 .is_named = is_named(t, p),
+								 .reply_topic = answer_topic,
+								 .south_device_id = buf_str(&id) },
+				   &l->changes, &acts);
 		logic_provision(l, t->intake, &acts);
 	}
 	free(answer_topic);
@@ -580,10 +614,11 @@ static void on_provision(struct task *t, struct canonical *p)
 static void on_provision_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
+	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 	struct err e = { 0 };
 
-	if (provisions_reply(l->provisions, canonical_body(p), &l->changes, &acts, &e))
+	if (provisions_reply(l->provisions, &terms, canonical_body(p), &l->changes, &acts, &e))
 		logic_provision(l, t->intake, &acts);
 	else
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);

@@ -195,16 +195,18 @@ static void act(struct link *l, struct provision_actions *acts)
 
 static void expire_provisions(struct link *l)
 {
+	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
-	provisions_expire(l->provisions, l->now_ms, &l->changes, &acts);
+	provisions_expire(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }
 
 static void resume_provisions(struct link *l)
 {
+	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
-	provisions_resume(l->provisions, l->now_ms + l->plan->request_timeout_ms[SOUTH], &acts);
+	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }

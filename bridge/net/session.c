@@ -336,6 +336,8 @@ static void advance(struct session *s)
 	for (size_t i = 0; !login->has_subscribed && i < s->conf.n_filters; i++)
 		if (!subscribe(s, i))
 			return;
+	if (!login->has_subscribed)
+		login->subscribed_ms = clock_mono_ms();
 	login->has_subscribed = true;
 	if (!login->has_unsubscribed && !give_up_old(s))
 		return;
@@ -406,6 +408,20 @@ static void on_ready(void *ctx, bool readable, bool writable)
 			   !attempt_is_tls_ready(a) && attempt_wants_write(a));
 }
 
+/* There are servers that do what a SUBSCRIBE asks for, and do not answer it. */
+static void do_without_suback(struct session *s)
+{
+	if (s->phase != LOGIN || s->is_held || !s->conf.unanswered_ms || !s->login.has_subscribed ||
+	    clock_mono_ms() - s->login.subscribed_ms < s->conf.unanswered_ms)
+		return;
+	for (size_t i = 0; i < s->conf.n_filters; i++)
+		if (s->sub_mids[i])
+			s->granted[i] = s->conf.filters[i].qos;
+	log_event(LOG_INFO, "suback-missing", "%s after_ms=%d", s->conf.name,
+		  s->conf.unanswered_ms);
+	go_up(s);
+}
+
 static void on_tick(void *ctx)
 {
 	struct session *s = ctx;
@@ -417,6 +433,7 @@ static void on_tick(void *ctx)
 	conclude(s, rc);
 	if (s->phase < LOGIN)
 		return;
+	do_without_suback(s);
 	loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
 	if ((s->phase == LOGIN || s->is_held) && clock_mono_ms() >= s->deadline_ms)
 		session_end_late(s);
@@ -490,6 +507,19 @@ void session_start(struct session *s)
 	s->is_started = true;
 	if (s->phase == IDLE && !s->wants_held)
 		connect_now(s);
+}
+
+void session_stop(struct session *s)
+{
+	assert(!s->in_library);
+	if (s->phase == UP)
+		s->down_since_ms = clock_mono_ms();
+	session_close_attempt(s, true);
+	loop_timer_stop(&s->timer);
+	s->phase = IDLE;
+	s->is_started = s->is_relogin = false;
+	s->is_held = s->wants_held;
+	backoff_reset(&s->backoff);
 }
 
 /* What waited has been let out. */

@@ -48,6 +48,7 @@ struct session_conf {
 	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */
 	size_t n_old;
 	bool is_clean; /* a short-lived session that keeps nothing at the broker */
+	int unanswered_ms; /* so long a SUBACK may take; it is up without one then.  0: a login needs it */
 };
 
 /* How a connection ended, or did not come about. */
@@ -92,6 +93,8 @@ void session_start(struct session *s);
  * it connects anew at once.  NULL: not sent. */
 void session_set_login(struct session *s, const char *username, const char *password,
 		       const char *client_id);
+/* Say goodbye and stay away until session_start(); no on_down.  Not from a callback. */
+void session_stop(struct session *s);
 bool session_is_up(const struct session *s);
 /* Is the broker to be asked soon after each login, from the next one on, whether it is there?  A ping goes after some
  * seconds in which nothing was sent, and on_answered follows.  (Not in a visit.) */

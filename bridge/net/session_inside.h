@@ -31,6 +31,7 @@ struct login {
 	uint16_t room;	 /* how many publishes it takes before it acknowledges */
 	bool has_subscribed;
 	bool has_unsubscribed; /* asked for it, that is */
+	int64_t subscribed_ms; /* clock_mono_ms() */
 	size_t n_answered;     /* of the filters */
 	uint8_t max_qos;       /* of what it takes */
 };

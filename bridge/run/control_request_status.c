@@ -88,9 +88,13 @@ static void put_link(const struct live_link *live, struct buf *out)
 	const char *comma = "";
 	const struct port *p = NULL;
 	struct live_link_port s;
+	bool is_proved;
+	const char *owner = live_link_owner(live, &is_proved);
 
 	buf_puts(out, "{\"item\":{\"link\":");
 	jtext_put_string(out, live_link_name(live), strlen(live_link_name(live)));
+	if (owner && jtext_is_utf8(owner, strlen(owner)))
+		put_text(out, is_proved ? "belongs_to" : "promised_to", owner);
 	buf_puts(out, ",\"sessions\":[");
 	while ((p = live_link_next_port(live, p)) != NULL) {
 		live_link_look_at_port(p, &s);

@@ -302,6 +302,35 @@ void live_link_retry(struct live_link *live, enum side from, const struct messag
 		     true);
 }
 
+const char *live_link_owner(const struct live_link *live, bool *is_proved)
+{
+	return link_owner(live->link, is_proved);
+}
+
+static void wait_for_handshake(struct port *p)
+{
+	if (p->carrier)
+		p->live->parts->port->stop(p->carrier);
+	p->n_ended++;
+	live_link_pace_down(p, SESSION_END_OURS);
+	p->uses_issued = false;
+	p->is_early = true;
+}
+
+bool live_link_forget(struct live_link *live, const char *name)
+{
+	struct port *p;
+
+	if (!link_forget_name(live->link, name))
+		return false;
+	log_event(LOG_INFO, "device-forgotten", "link=%s name=%s", live->plan->name,
+		  log_value(name));
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->uses_issued && link_credentials(live->link).len == 0)
+			wait_for_handshake(p);
+	return true;
+}
+
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after)
 {
 	return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&live->ports);

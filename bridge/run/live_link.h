@@ -116,6 +116,12 @@ const char *live_link_name(const struct live_link *live);
 void live_link_retry(struct live_link *live, enum side from, const struct message *m,
 		     int64_t received_ms);
 
+/* Whose a link of one device is by its handshakes (state/provision.h), borrowed; NULL: nobody's. */
+const char *live_link_owner(const struct live_link *live, bool *is_proved);
+/* Drop what a handshake brought for this name.  If the link logs in with that, it does not any more, and waits
+ * for another handshake.  False: nothing is known of it. */
+bool live_link_forget(struct live_link *live, const char *name);
+
 /* May there be more of that direction? */
 bool live_link_has_room(const struct live_link *live, enum side from);
 

@@ -35,6 +35,7 @@ struct port {
 	struct slow_start slow;
 	struct suspect suspect;
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
+	bool is_trial;	    /* of handshakes: it only tries whether the north lets a device in */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_early;	    /* it needs such, and there are none yet */
 	unsigned n_renewed; /* conf_session's, when its login was made */

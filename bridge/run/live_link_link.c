@@ -183,6 +183,32 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 	login_fini(&login);
 }
 
+/* On the port of handshakes, which waits for the outcome: the main session may have other credentials, and what it
+ * hears must not come here. */
+static void on_try_login(void *ctx, const char *device, struct jslice credentials)
+{
+	struct live_link *live = ctx;
+	struct port *p = live_link_find_port(live, NORTH, device, true);
+	const struct conf_session *conf = &live->conf->side[NORTH];
+	const char *instance = db_instance(live->parts->db);
+	struct session_login login;
+	struct err e = { 0 };
+	bool is_possible;
+
+	login_make(&login, live->plan, conf, NORTH, false, (struct jslice){ 0 }, instance);
+	is_possible = login.is_missing; /* a credential in the configuration wins */
+	login_fini(&login);
+	login_make_trial(&login, live->plan, conf, credentials, instance);
+	live_link_close_port(p, CARRIED, NULL);
+	p->is_trial = true;
+	if (is_possible && live_link_open_port(p, &login, &e))
+		live->parts->port->start(p->carrier);
+	else
+		link_login_tried(live->link, false);
+	log_event(LOG_INFO, "login-tried", "%s", p->name);
+	login_fini(&login);
+}
+
 static void on_end_provisioning(void *ctx)
 {
 	struct port *p;
@@ -193,10 +219,23 @@ static void on_end_provisioning(void *ctx)
 			live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
 }
 
+/* Anybody at the south's broker may ask under as many names as he likes: it is said once in a while. */
+static void on_handshake_refused(void *ctx, const char *name, const char *why)
+{
+	const struct live_link *live = ctx;
+	char *subject = mem_printf("%s handshake-refused", live->plan->name);
+
+	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, "handshake-refused",
+		    "link=%s name=%s reason=%s", live->plan->name, log_value(name), log_value(why));
+	free(subject);
+}
+
 const struct link_ops live_link_link_ops = {
 	.send = on_send,
 	.settled = on_settled,
 	.login = on_login,
+	.try_login = on_try_login,
 	.end_provisioning = on_end_provisioning,
 	.decided = on_decided,
+	.handshake_refused = on_handshake_refused,
 };

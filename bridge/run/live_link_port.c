@@ -126,9 +126,18 @@ static void on_login(void *port)
 	login_fini(&login);
 }
 
+/* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
+	struct port *p = port;
+	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
+
 	live_link_pace_up(port);
+	if (p->is_trial)
+		link_login_tried(p->live->link, true);
+	if (name)
+		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
+			  log_value(name));
 }
 
 static void on_answered(void *port)
@@ -141,6 +150,10 @@ static void on_down(void *port, enum session_end end)
 	struct port *p = port;
 
 	p->n_ended++;
+	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
+		link_question_lost(p->live->link);
+	if (p->is_trial && end == SESSION_END_REFUSED)
+		link_login_tried(p->live->link, false);
 	live_link_pace_down(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
@@ -247,7 +260,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.filters = filters,
 		.kinds = kinds,
 		.shown = shown,
-		.n_filters = n,
+		.n_filters = p->is_trial ? 0 : n, /* else what is the main session's would come */
 	};
 
 	for (size_t i = 0; i < n; i++) {
@@ -278,6 +291,7 @@ void live_link_close_port(struct port *p, enum outcome reason, const char *text)
 	if (p->carrier)
 		p->live->parts->port->close(p->carrier);
 	p->carrier = NULL;
+	p->is_trial = false;
 	delivery_reset(p->delivery);
 	while (delivery_pop(p->delivery, &parcel))
 		live_link_end_parcel(p, &parcel, reason, text);

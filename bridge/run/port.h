@@ -34,9 +34,9 @@ struct port_conf {
 		*device; /* whose it is, by its name in the bridge; NULL: it carries any device's */
 	const struct conf_session *conf; /* where it goes, and how */
 	const struct session_login *login;
-	int mqtt;	      /* the version of the protocol, 4 or 5 */
-	size_t packet_bytes;  /* the largest packet that the far end takes; 0: any */
-	bool is_provisioning; /* for handshakes: keeps nothing at the far end */
+	int mqtt;	     /* the version of the protocol, 4 or 5 */
+	size_t packet_bytes; /* the largest packet that the far end takes; 0: any */
+	bool is_provisioning; /* for handshakes: keeps nothing at the far end, which may not say what it grants */
 	char *const *filters; /* of the topics to hear */
 	char *const *kinds;   /* what comes by each, for the log */
 	char *const *shown;   /* each without credentials, for the log */
@@ -50,7 +50,8 @@ struct port_conf {
 struct port_events {
 	/* A login is about to be made; set_login() from within counts for it. */
 	void (*login)(void *port);
-	/* What is published from now on goes over a new connection. */
+	/* The far end let us in, and what was to be heard was asked for: what is published from now on goes over
+	 * this new connection. */
 	void (*up)(void *port);
 	/* The connection ended or could not be made. */
 	void (*down)(void *port, enum session_end end);
@@ -91,6 +92,9 @@ struct port_ops {
 	/* Should the far end be asked after each connect, from the next one on, whether it is there?  The answer is
 	 * told with answered(), unless it is a visit. */
 	void (*probe)(void *carrier, bool is_probing);
+	/* Disconnect, and stay so until start(), as if it had just been opened.  Not from an event; there is
+	 * none of the end.  What was published and not acknowledged is forgotten. */
+	void (*stop)(void *carrier);
 	bool (*is_up)(const void *carrier);
 	/* Would it take a message now?  Not while it is not up, nor while too much waits for a commit. */
 	bool (*takes)(const void *carrier);

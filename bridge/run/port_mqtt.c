@@ -7,6 +7,8 @@
 #include "net/session.h"
 #include "run/port.h"
 
+#define UNANSWERED_MS 2000 /* ThingsBoard before 3.9 does not answer the SUBSCRIBE of a handshake */
+
 static void *open_session(void *loop, const struct port_conf *conf,
 			  const struct port_events *events, void *port, struct err *e)
 {
@@ -38,6 +40,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 		.old = (const char *const *)conf->old,
 		.n_old = conf->n_old,
 		.is_clean = conf->is_provisioning,
+		.unanswered_ms = conf->is_provisioning ? UNANSWERED_MS : 0,
 	};
 	struct session *s;
 
@@ -62,6 +65,11 @@ static void set_login(void *session, const struct session_login *login)
 static void probe(void *session, bool is_probing)
 {
 	session_probe(session, is_probing);
+}
+
+static void stop(void *session)
+{
+	session_stop(session);
 }
 
 static bool is_up(const void *session)
@@ -132,6 +140,7 @@ const struct port_ops port_mqtt_ops = {
 	.start = start,
 	.set_login = set_login,
 	.probe = probe,
+	.stop = stop,
 	.is_up = is_up,
 	.takes = takes,
 	.publish = publish,

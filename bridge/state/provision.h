@@ -6,6 +6,16 @@
  * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
  * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
  * to be given credentials, so that is a handshake of its own.)
+ *
+ * An answer may be lost after the north has made the device, and then it refuses the name for ever.  So what the
+ * device will log in with is known before the question leaves: its own credentials if the request has some,
+ * else a token that is chosen here.  If an earlier question for that name had no answer and the next one
+ * gets FAILURE, a login with these shows whether the device is this one (PROVISION_TRY); the north's own
+ * answer wins over them.
+ *
+ * A link of one device belongs to one name: the configured one, else the first that was issued credentials
+ * and logged in with them (provisions_accepted).  Until it has, it is that name's turn: another comes
+ * only if the north refuses that login.  All other names get FAILURE, and the north is not asked.
  * Machine name "provision"; its rows are secret.  Pure: no clock, no store. */
 #ifndef BRIDGE_PROVISION_H
 #define BRIDGE_PROVISION_H
@@ -20,6 +30,15 @@ struct err;
 struct machine;
 struct provisions;
 
+/* What a link says of its handshakes, with each event; borrowed. */
+struct provision_terms {
+	bool is_single;	    /* it is one device's, and belongs to one name ... */
+	const char *name;   /* ... to this; NULL: not configured */
+	const char *device; /* a link of many: by whose credentials it logs in (its name here) */
+	bool chooses_token; /* where a request brings no credentials of its own */
+	int64_t now_ms, timeout_ms; /* of a question, from when it is put */
+};
+
 struct provisions *provisions_new(void);
 void provisions_free(struct provisions *t);
 
@@ -28,6 +47,7 @@ enum provision_act {
 	PROVISION_ASK,	  /* send `message` (a provision) to the north's provisioning session */
 	PROVISION_ANSWER, /* send `message` (a provision_reply) to the south, in answer to `request` */
 	PROVISION_LOGIN, /* the north's main session can (re)connect with `message`'s credentials */
+	PROVISION_TRY, /* does the north let in `message`'s credentials?  provisions_tried() wants to know */
 	PROVISION_CLOSE /* nothing more to ask for now: close the provisioning session.  Also after a
 			   * time-out, maybe with an ASK behind it: that needs a new session, or the
 			   * late reply would be taken for its answer */
@@ -37,6 +57,7 @@ struct provision_action {
 	struct canonical message;
 	struct canonical request; /* of ANSWER: what it answers */
 	char *reply_topic;	  /* of ANSWER: NULL is the usual topic */
+	const char *refusal; /* of ANSWER: why the north was not asked; NULL: it was.  Not owned */
 };
 struct provision_actions {
 	struct provision_action *items;
@@ -44,36 +65,69 @@ struct provision_actions {
 };
 void provision_actions_fini(struct provision_actions *a);
 
-/* The device asks.  `request`: a provision message, device set, copied.  `south_device_id`: what the
- * reply says as device_id where the north gives none.  At most 1000 may wait; beyond that the answer
- * is FAILURE at once. */
-void provisions_request(struct provisions *t, const struct canonical *request,
-			const char *reply_topic, const char *south_device_id, int64_t deadline_ms,
-			struct changes *out, struct provision_actions *acts);
+/* The device asks; all copied. */
+struct provision_question {
+	const struct canonical *request; /* a provision message, device set */
+	/* Does it say who asks, or its topic or session?  Without a device_name its device is its name, or (a
+	 * link of one device) the configured one.  Two that do not say it are two devices: the second is
+	 * refused, for it would be given what the first got. */
+	bool is_named;
+	const char *reply_topic;
+	const char
+		*south_device_id; /* what the reply says as device_id where the north gives none */
+};
+/* At most 1000 may wait; beyond that the answer is FAILURE at once. */
+void provisions_request(struct provisions *t, const struct provision_terms *terms,
+			const struct provision_question *q, struct changes *out,
+			struct provision_actions *acts);
 
-/* The north answered with the body of a provision_reply.  False: ERR_NOT_FOUND nobody asked;
- * ERR_INVALID no object with a status, the handshake stays in hand. */
-bool provisions_reply(struct provisions *t, struct jslice body, struct changes *out,
-		      struct provision_actions *acts, struct err *e);
+/* The north answered with the body of a provision_reply.  SUCCESS without a credential is a FAILURE.  False:
+ * ERR_NOT_FOUND nobody asked; ERR_INVALID no object with a status, the handshake stays in hand. */
+bool provisions_reply(struct provisions *t, const struct provision_terms *terms, struct jslice body,
+		      struct changes *out, struct provision_actions *acts, struct err *e);
 
-/* Handshakes whose deadline has passed fail with status FAILURE and message "timeout". */
-void provisions_expire(struct provisions *t, int64_t now_ms, struct changes *out,
-		       struct provision_actions *acts);
+/* The question was written so: are the credentials in it by which the device could be known again? */
+void provisions_written(struct provisions *t, struct jslice question);
+/* The connection was lost with a question that may have arrived, and goes again. */
+void provisions_lost(struct provisions *t);
+/* What came of PROVISION_TRY; the rest is due at once, for provisions_expire(). */
+void provisions_tried(struct provisions *t, bool is_let_in);
+
+/* At terms->now_ms: a handshake whose deadline has passed fails with status FAILURE and message "timeout"; one
+ * whose credentials were tried ends. */
+void provisions_expire(struct provisions *t, const struct provision_terms *terms,
+		       struct changes *out, struct provision_actions *acts);
 int64_t provisions_next_deadline(const struct provisions *t);
 
-/* The north refused the stored credentials of `device`: the next request asks it again. */
-void provisions_refused(struct provisions *t, const char *device, struct changes *out);
+/* The north let the link in with provisions_credentials(): if it has only now become one name's, that name,
+ * borrowed; else NULL. */
+const char *provisions_accepted(struct provisions *t, const struct provision_terms *terms,
+				struct changes *out);
+/* The north refused them: the next request asks it again. */
+void provisions_refused(struct provisions *t, const struct provision_terms *terms,
+			struct changes *out);
+/* Whose a link of one device is, borrowed; NULL: nobody's yet.  *is_proved: it has logged in, or is
+ * configured. */
+const char *provisions_owner(const struct provisions *t, const struct provision_terms *terms,
+			     bool *is_proved);
+/* Drop what was issued under this name; if the link was its, it is nobody's now.  False: nothing is known of
+ * it.  A handshake in hand goes on. */
+bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
+			    const char *name, struct changes *out);
 
 /* The device is gone: drop what it was issued, and its requests that wait, without an answer.  A handshake in
  * hand is not taken back: the north has its question, and its answer must not be taken for that to
  * another one. */
 void provisions_forget(struct provisions *t, const char *device, struct changes *out);
 
-/* The body of the stored provision_reply of `device` (SUCCESS), borrowed; len 0: none. */
-struct jslice provisions_credentials(const struct provisions *t, const char *device);
+/* The body of the stored provision_reply (SUCCESS) with which the link logs in, borrowed; len 0: none. */
+struct jslice provisions_credentials(const struct provisions *t,
+				     const struct provision_terms *terms);
 
-/* After all rows are restored: ask again for what was in hand when the last run ended. */
-void provisions_resume(struct provisions *t, int64_t deadline_ms, struct provision_actions *acts);
+/* After all rows are restored: ask again for what was in hand when the last run ended.  Rows of before links
+ * belonged to names make it the last one's that was issued credentials. */
+void provisions_resume(struct provisions *t, const struct provision_terms *terms,
+		       struct changes *out, struct provision_actions *acts);
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e);
 
 extern const struct machine provision_machine; /* state/machine.h */

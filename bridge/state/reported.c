@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "state/change.h"
 #include "state/machine.h"
-#include "state/state_json.h"
+#include "message/state_json.h"
 
 #define MACHINE "reported"
 

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/state_json.h"
+#include "message/state_json.h"
 #include "state/twin_inside.h"
 
 static void put_json_or_null(struct buf *out, const char *json)

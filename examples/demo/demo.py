@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SECRETS = {"INNOWAY_TOKEN": "demo-innoway-token", "EZT_PROJECT_SECRET": "demo-project-secret",
            "ACCESS_KEY": "demo-access-key", "TB_PROVISION_KEY": "demo-profile-key",
            "TB_PROVISION_SECRET": "demo-profile-secret"}
-HIDDEN = ("provisionDeviceSecret", "provision_secret", "access_key")
+HIDDEN = ("provisionDeviceSecret", "provision_secret", "access_key", "token")  # the last: chosen for the device
 
 
 class Page:

@@ -179,6 +179,34 @@ def test_a_loop_of_handshakes_is_a_warning(lab):
                  NO_MISTAKES)
 
 
+@pytest.mark.parametrize("more, is_told", [
+    ({}, True), ({"mqtt": 4}, True), ({"mqtt": 5}, False), ({"username": "u"}, False)])
+def test_a_password_without_a_user_name_is_a_warning(lab, more, is_told):
+    """MQTT 3.1.1 forbids it; the user name of innoway is the device, of which there are many here."""
+    south = {"dialect": "eztcloud", "url": "mqtt://one", "vars": {"project": "PR_x", "secret": "s"}}
+    north = {"dialect": "innoway", "url": "mqtt://two", "vars": {"token": "t"}, **more}
+    status, said = finish(lab, [link("x", south, north)])
+    assert status == 0
+    told = [r"north\.username: not set, and MQTT 3\.1\.1 has no password without a user name: .* \(warning\)$"]
+    assert_lines(said, *told[:is_told], NO_MISTAKES)
+
+
+@pytest.mark.parametrize("north, is_told", [
+    ({}, True),
+    ({"provision": {"key": "k", "secret": "s"}}, True),
+    ({"provision": {"key": "k", "secret": "s", "name": "pump seven"}}, False),
+    ({"vars": {"token": "t"}}, False),
+    ({"vars": {"token": "t"}, "provision": {"key": "k", "secret": "s"}}, True),
+])
+def test_a_link_that_any_device_may_take_is_a_warning(lab, north, is_told):
+    """The operator's key would make a device of any name, and the link would log in as that."""
+    north = {"dialect": "thingsboard", "url": "mqtt://two", **north}
+    status, said = finish(lab, [link("x", session("innoway", "one"), north)])
+    assert status == 0
+    told = [r"calque\.conf:\d+: north\.provision\.name: not set: the link is that device's which first .* \(warning\)$"]
+    assert_lines(said, *told[:is_told], NO_MISTAKES)
+
+
 # --- rows --------------------------------------------------------------------------------------------------------
 
 OTHER = '{ kind: "telemetry", topic: "o/t" }'

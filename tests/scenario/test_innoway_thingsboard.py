@@ -5,6 +5,7 @@ import os
 import pytest
 
 from harness import assert_json
+from verbs import Verb, link_of
 from worlds import InnowayThingsBoard
 
 
@@ -199,6 +200,53 @@ def test_killed_in_the_middle_of_a_handshake(fresh):
     assert_success(fresh.device.provision_answer())
     fresh.device.attributes(temp=1)
     assert_json(fresh.tb.attributes(), {"temp": 1})
+
+
+FAILURE = {"status": "FAILURE", "message": "another device has this link"}
+
+
+def test_a_link_belongs_to_the_configured_name(fresh):
+    """A stranger causes no handshake; nor does a second one who does not say who it is."""
+    assert_json(fresh.device.provision("evil", token=fresh.IW_TOKEN), FAILURE)
+    fresh.calque.wait_log(f'handshake-refused link={fresh.LINK} name=evil reason="another device has this link"')
+    assert_success(fresh.device.provision("pump seven"))
+    fresh.device.client.publish("provision/request", {"provision_key": "iw-key", "provision_secret": "iw-secret"})
+    assert_json(fresh.device.provision_answer(),
+                {"status": "FAILURE", "message": "another device without a name was here before"})
+    assert [request["deviceName"] for request in fresh.tb.requests] == ["pump seven"]
+    assert link_of(fresh.calque, fresh.LINK)["belongs_to"] == "pump seven"
+
+
+def test_a_link_belongs_to_the_first_that_logs_in(lab):
+    """Until an operator has it forget that device."""
+    world = InnowayThingsBoard(lab, "provisioning.conf", start=False)
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    assert ' name = "pump seven";' in conf
+    world.calque.configure(conf.replace(' name = "pump seven";', ""))
+    world.calque.start()
+    world.wait_up(north=False)
+    world.calque.wait_log(r"provision\.name: not set")
+    assert_success(world.device.provision("pump seven", token=world.IW_TOKEN))
+    world.calque.wait_log(f'device-bound link={world.LINK} name="pump seven"')
+    logins = world.north.mark()
+    assert_json(world.device.provision("evil"), FAILURE)
+    assert "link pump-7 of pump seven\n" in Verb(world.calque, "status").out
+    assert Verb(world.calque, "devices", "forget", "evil").status == 2
+    done = Verb(world.calque, "devices", "forget", "pump seven", "--json")
+    assert done.items() == [{"link": world.LINK, "name": "pump seven"}]
+    assert not [user for _, user, _ in world.north.logins(logins) if user == world.ISSUED]
+    assert "belongs_to" not in link_of(world.calque, world.LINK)
+    assert_success(world.device.provision("another"))
+    world.calque.wait_log(f"device-bound link={world.LINK} name=another")
+    world.calque.stop()
+    done = Verb(world.calque, "devices", "forget", "another")
+    assert (done.status, done.out) == (0, "link pump-7 has forgotten another: it is free for the next device\n")
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_log("session-waits .*no credentials yet", mark)
+    world.calque.wait_log("started ", mark)
+    world.calque.stop()
 
 
 def test_a_question_that_could_not_be_put_is_settled_with_its_handshake(lab):

@@ -11,7 +11,7 @@ import pytest
 
 from harness import Client, assert_json
 from old_state import BACKLOG, FILES, FIXTURES, ISSUED, KNOWN, MENDED, OldState
-from verbs import Verb, letters
+from verbs import Verb, letters, link_of
 
 STATES = sorted(name for name in os.listdir(FIXTURES) if name.startswith("state-"))
 
@@ -82,13 +82,12 @@ def echoes(world):
 
 
 def handshakes(world, known, asker):
-    """The open one is asked anew and answered; what was issued is told again without asking."""
-    world.new_tb.client.wait_for("/provision/request")
-    world.new_tb.client.publish("/provision/response", {"credentialsValue": "later", "credentialsType": "ACCESS_TOKEN",
-                                                        "status": "SUCCESS"})
-    asker.expect("provision/response", {**known["issued"], "token": "later"})
+    """The link is now the last one's that was issued credentials: it is told again what it was, and the open request of
+    another device is refused without asking."""
+    asker.expect("provision/response", {"status": "FAILURE", "message": "another device has this link"})
     assert_json(world.new.provision("number one"), known["issued"])
-    assert [request["deviceName"] for request in world.new_tb.requests] == ["number two"]
+    assert world.new_tb.requests == []
+    assert link_of(world.calque, "new")["belongs_to"] == "number one"
 
 
 def commands(world, known):

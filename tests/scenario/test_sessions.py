@@ -555,9 +555,11 @@ def test_secrets_of_a_handshake_are_kept(lab, monkeypatch):
         monkeypatch.setattr(InnowayThingsBoard, name, CANARIES[name])
     world = InnowayThingsBoard(lab, "provisioning.conf")
     world.tb.answers = False
-    world.device.provision_start("pump", secret=CANARIES["DEVICE_SECRET"], token=world.IW_TOKEN)
+    world.device.provision_start("pump seven", secret=CANARIES["DEVICE_SECRET"], token=world.IW_TOKEN)
     world.tb.client.wait_for("/provision/request")
-    assert_kept(world.calque, CANARIES.values())
+    chosen = [request["token"] for request in world.tb.requests]
+    assert len(chosen) == 1
+    assert_kept(world.calque, [*CANARIES.values(), *chosen])
     world.calque.kill()  # the request is in the journal now
     assert_kept(world.calque, CANARIES.values())
     world.tb.answers = True

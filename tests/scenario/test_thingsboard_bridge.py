@@ -178,9 +178,63 @@ def test_a_device_gets_its_credentials_by_handshake(lab, tb, mqtt):
     world.device.attributes(early=True)
     answer = world.device.provision("pump seven", token="any")
     cloud = tb.devices["pump seven"]
-    assert_json(answer, {"device_id": InnowayThingsBoard.DEVICE, "status": "SUCCESS", "token": cloud.token})
     assert_json(cloud.next_update(), {"early": True})
+    assert_provisioned(world, answer)
+
+
+def assert_provisioned(world, answer):
+    """With a token that calque chose, which is in no log."""
+    cloud = world.tb.devices["pump seven"]
+    assert_json(answer, {"device_id": InnowayThingsBoard.DEVICE, "status": "SUCCESS", "token": cloud.token})
+    assert re.fullmatch("[A-Za-z0-9]{32}", cloud.token)
+    world.device.attributes(temp=1)
+    assert_json(cloud.next_update(), {"temp": 1})
+    assert not world.calque.matching(cloud.token)
     world.calque.stop()
+
+
+@both
+def test_a_handshake_survives_a_connection_that_takes_the_answer_along(lab, tb, mqtt):
+    """The device is made; asked once more, the server says FAILURE, and a login shows that it is this one."""
+    tb.provision_answers = "cut"
+    world = Pump(lab, tb, "provisioning.conf", mqtt)
+    world.device.provision_start("pump seven", token="any")
+    tb.wait_event("provision", "pump seven")
+    tb.provision_answers = "sent"
+    assert_provisioned(world, world.device.provision_answer())
+    assert [e.fields["status"] for e in tb.find_events("provision")] == ["SUCCESS", "FAILURE"]
+
+
+def test_a_handshake_survives_a_kill_before_its_answer(lab, tb):
+    tb.provision_answers = "kept"
+    world = Pump(lab, tb, "provisioning.conf")
+    world.device.provision_start("pump seven", token="any")
+    tb.wait_event("provision", "pump seven")
+    world.calque.kill()
+    tb.provision_answers = "sent"
+    world.calque.start()
+    assert_provisioned(world, world.device.provision_answer())
+
+
+def test_a_name_that_is_somebody_elses_stays_refused(lab, tb):
+    """Also if an answer was lost: the login is tried once, and is not let in."""
+    tb.device("pump seven", token="another's")
+    world = Pump(lab, tb, "provisioning.conf")
+    tb.provision_answers = "cut"
+    world.device.provision_start("pump seven", token="any")
+    tb.wait_event("provision", "pump seven")
+    tb.provision_answers = "sent"
+    assert world.device.provision_answer() == {"status": "FAILURE", "message": "Failed to provision device!"}
+    assert len(world.calque.matching("login-tried ")) == 1
+    assert world.device.provision("pump seven")["status"] == "FAILURE"
+    assert len(world.calque.matching("login-tried ")) == 1, "this question had its answer"
+    world.calque.stop()
+
+
+def test_a_release_that_answers_no_subscribe_of_a_handshake(lab, tb):
+    tb.is_before_3_9 = True
+    world = Pump(lab, tb, "provisioning.conf")
+    assert_provisioned(world, world.device.provision("pump seven", token="any"))
 
 
 @both

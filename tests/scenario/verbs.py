@@ -36,6 +36,11 @@ def status(calque):
     return Verb(calque, "status", "--json").items()[0]
 
 
+def link_of(calque, name):
+    """What the status says of this link."""
+    return next(link for link in status(calque)["links"] if link["link"] == name)
+
+
 def ask_until(ask, is_so):
     """Ask, again and again, until the answer is so."""
     deadline = time.monotonic() + LIMIT

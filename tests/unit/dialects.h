@@ -3,6 +3,8 @@
 #ifndef TESTS_DIALECTS_H
 #define TESTS_DIALECTS_H
 
+#include <ctype.h>
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +142,22 @@ static inline void expect_text(const char *got, const char *wanted, const char *
 
 	cr_expect_str_eq(got, q, "line %d, %s:\n  wanted %s\n  got    %s", line, what, q, got);
 	free(q);
+}
+
+/* The token that the bridge chose, as it stands in a question of a handshake: the length of that; 0: s is something
+ * else.  *token is where it begins. */
+static inline size_t chosen_token(const char *s, size_t n, const char **token)
+{
+	static const char before[] = "\"credentials_type\":\"ACCESS_TOKEN\",\"token\":\"";
+	const size_t at = sizeof before - 1;
+
+	if (n < at + 33 || strncmp(s, before, at) != 0 || s[at + 32] != '"')
+		return 0;
+	for (size_t i = 0; i < 32; i++)
+		if (!isalnum((unsigned char)s[at + i]))
+			return 0;
+	*token = s + at;
+	return at + 33;
 }
 
 #endif

@@ -19,6 +19,22 @@ static bool is_uuid(const char *s, char version)
 	return s[CRYPTO_UUID_CHARS] == '\0' && s[14] == version && strchr("89ab", s[19]);
 }
 
+Test(crypto, token_has_letters_and_digits_and_comes_once)
+{
+	char tokens[50][CRYPTO_TOKEN_CHARS + 1];
+
+	for (size_t i = 0; i < 50; i++) {
+		crypto_token(tokens[i]);
+		cr_expect_eq(strlen(tokens[i]), 32);
+		cr_expect_eq(strspn(tokens[i],
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789"),
+			     32);
+		for (size_t k = 0; k < i; k++)
+			cr_expect_str_neq(tokens[k], tokens[i]);
+	}
+}
+
 Test(crypto, random_bytes_differ)
 {
 	uint8_t a[32] = { 0 }, b[32] = { 0 };

@@ -57,13 +57,22 @@ static bool is_uuid(const char *s)
 	return true;
 }
 
+static char last_token[33]; /* that the bridge chose */
+
 static void say(const char *s, size_t n)
 {
+	const char *token;
+	size_t chosen;
+
 	for (size_t i = 0; i < n; i++) {
 		if (n - i >= 36 && is_uuid(s + i)) {
 			memcpy(uuid, s + i, 36);
 			buf_puts(&said, "<uuid>");
 			i += 35;
+		} else if ((chosen = chosen_token(s + i, n - i, &token)) > 0) {
+			snprintf(last_token, sizeof last_token, "%.32s", token);
+			buf_puts(&said, "<token>");
+			i += chosen - 1;
 		} else {
 			buf_putc(&said, s[i]);
 		}
@@ -131,8 +140,28 @@ static void on_decided(void *ctx, void *tag)
 		buf_puts(&said, "decided\n");
 }
 
-static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
-				     on_decided };
+static void on_handshake_refused(void *ctx, const char *name, const char *why)
+{
+	(void)ctx;
+	buf_printf(&said, "refused %s: %s\n", name ? name : "-", why);
+}
+
+static void on_try_login(void *ctx, const char *device, struct jslice credentials)
+{
+	(void)ctx;
+	(void)device;
+	buf_puts(&said, "try ");
+	say(credentials.text, credentials.len);
+	buf_putc(&said, '\n');
+}
+
+static const struct link_ops ops = { .send = on_send,
+				     .settled = on_settled,
+				     .login = on_login,
+				     .try_login = on_try_login,
+				     .end_provisioning = on_end_provisioning,
+				     .decided = on_decided,
+				     .handshake_refused = on_handshake_refused };
 
 static void start(const char *south, const char *north)
 {
@@ -1955,7 +1984,8 @@ static void start_join(void)
 Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
 {
 	start_join();
-	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
 	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
 	cr_expect_neq(link_credentials(l).len, 0);
@@ -1969,15 +1999,17 @@ Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "south joined {" ISSUED ",'asked':'D'}\n= carried\n");
 	link_login_refused(l);
-	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 }
 
 Test(link, a_handshake_on_an_alias_is_answered_there_even_after_a_restart)
 {
 	start_join();
-	step(SOUTH, "/join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(SOUTH, "/join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	restart();
-	expect("ask P/ask {'device_name':'D'}\n= own\n");
+	expect("ask P/ask {'device_name':'D',<token>}\n= own\n");
 	step(NORTH, "P/reply", "{'status':'NOT_FOUND'}",
 	     "end\nsouth /joined {'status':'NOT_FOUND','asked':'D'}\n= carried\n");
 	cr_expect_eq(link_credentials(l).len, 0);
@@ -1987,7 +2019,8 @@ Test(link, a_handshake_on_an_alias_is_answered_there_even_after_a_restart)
 Test(link, a_handshake_that_is_not_answered_fails)
 {
 	start_join();
-	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	after(30000,
 	      "end\nsouth joined {'status':'FAILURE','message':'timeout','asked':'D'}\n= own\n");
 	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}", "= unknown-id\n");
@@ -1996,13 +2029,61 @@ Test(link, a_handshake_that_is_not_answered_fails)
 Test(link, one_handshake_at_a_time)
 {
 	start_join();
-	step(SOUTH, "join", "{'device_name':'A'}", "ask P/ask {'device_name':'A'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'A'}",
+	     "ask P/ask {'device_name':'A',<token>}\n= carried\n");
 	step(SOUTH, "join", "{'device_name':'B'}", "= carried\n");
 	step(NORTH, "P/reply", "{'status':'FAILURE'}",
-	     "south joined {'status':'FAILURE','asked':'A'}\nask P/ask {'device_name':'B'}\n= "
+	     "south joined {'status':'FAILURE','asked':'A'}\nask P/ask "
+	     "{'device_name':'B',<token>}\n= "
 	     "carried\n");
 	step(NORTH, "P/reply", "{'status':'FAILURE'}",
 	     "end\nsouth joined {'status':'FAILURE','asked':'B'}\n= carried\n");
+}
+
+Test(link, the_time_of_a_handshake_runs_from_its_own_question)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'A'}",
+	     "ask P/ask {'device_name':'A',<token>}\n= carried\n");
+	after(20000, "");
+	step(SOUTH, "join", "{'device_name':'B'}", "= carried\n");
+	after(10000, "end\nsouth joined {'status':'FAILURE','message':'timeout','asked':'A'}\n"
+		     "ask P/ask {'device_name':'B',<token>}\n= own\n");
+	after(29999, "");
+	after(1, "end\nsouth joined {'status':'FAILURE','message':'timeout','asked':'B'}\n= own\n");
+}
+
+Test(link, a_device_whose_answer_was_lost_is_known_by_the_token_that_was_chosen_for_it)
+{
+	char token[33];
+
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	memcpy(token, last_token, sizeof token);
+	restart();
+	expect("ask P/ask {'device_name':'D',<token>}\n= own\n");
+	cr_expect_str_eq(last_token, token);
+	step(NORTH, "P/reply", "{'status':'FAILURE'}",
+	     "try {'status':'SUCCESS',<token>,'device_id':'d1'}\n= carried\n");
+	cr_expect_str_eq(last_token, token);
+	link_login_tried(l, true);
+	after(0, "login {'status':'SUCCESS',<token>,'device_id':'d1'}\nend\n"
+		 "south joined {'status':'SUCCESS',<token>,'device_id':'d1','asked':'D'}\n= own\n");
+	cr_expect_str_eq(last_token, token);
+}
+
+Test(link, a_dialect_that_cannot_say_a_token_is_not_tried)
+{
+	world_set(&w, SOUTH, "device", "d1");
+	start(S_JOIN, NORTHERN("session: { username: '{token}', provisioning: { username: 'p' } },",
+			       "{ kind: 'provision', topic: 'P/ask', write: 'w' },"
+			       "{ kind: 'provision_reply', topic: 'P/reply' }",
+			       "def w: .body | {device_name};"));
+	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
+	link_question_lost(l);
+	step(NORTH, "P/reply", "{'status':'FAILURE'}",
+	     "end\nsouth joined {'status':'FAILURE','asked':'D'}\n= carried\n");
 }
 
 Test(link, a_handshake_that_cannot_be_carried_is_dead_and_answered_at_once)
@@ -2020,9 +2101,82 @@ Test(link, the_sessions_own_key_replaces_the_devices)
 	w.spec.provision_secret = "S";
 	w.spec.provision_name = "N";
 	start_join();
-	step(SOUTH, "join", "{'device_name':'D','provision_key':'k','x':1}",
-	     "ask P/ask {'device_name':'N','provision_key':'K','x':1,'provision_secret':'S'}\n"
+	step(SOUTH, "join", "{'device_name':'N','provision_key':'k','x':1}",
+	     "ask P/ask "
+	     "{'device_name':'N','provision_key':'K','x':1,<token>,'provision_secret':'S'}\n"
 	     "= carried\n");
+}
+
+#define OTHERS_LINK "'status':'FAILURE','message':'another device has this link'"
+#define NAMELESS    "{'status':'FAILURE','message':'another device without a name was here before'"
+
+Test(link, a_stranger_gets_no_credentials_and_changes_no_login)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	cr_expect_str_eq(link_login_accepted(l), "D");
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "refused evil: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
+	restart();
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "refused evil: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
+	cr_expect(link_forget_name(l, "D"));
+	cr_expect_eq(link_credentials(l).len, 0);
+	step(SOUTH, "join", "{'device_name':'evil'}",
+	     "ask P/ask {'device_name':'evil',<token>}\n= carried\n");
+}
+
+Test(link, the_configured_name_is_the_only_one_that_may_ask)
+{
+	w.spec.provision_name = "N";
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "refused D: another device has this link\n"
+	     "south joined {" OTHERS_LINK ",'asked':'D'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'N'}",
+	     "ask P/ask {'device_name':'N',<token>}\n= carried\n");
+}
+
+Test(link, who_does_not_say_its_name_is_the_links_device_but_only_once)
+{
+	static const char *const bodies[] = { "{}", "{'device_name':null}", "{'device_name':''}",
+					      "{'device_name':7}" };
+
+	start_join();
+	step(SOUTH, "join", "{}", "ask P/ask {<token>}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':null}\n= carried\n");
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		char *wanted =
+			mem_printf("refused -: it names no device, and one such was here before\n"
+				   "south joined " NAMELESS ",'asked':%s}\n= carried\n",
+				   i == 2   ? "''"
+				   : i == 3 ? "7"
+					    : "null");
+
+		step(SOUTH, "join", bodies[i], wanted);
+		free(wanted);
+	}
+}
+
+Test(link, topics_may_name_the_device_that_asks)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'provision', topic: '{device}/join' },"
+		       "{ kind: 'provision_reply', topic: '{device}/joined' }",
+		       ""),
+	      N_JOIN);
+	step(SOUTH, "a/join", "{}", "ask P/ask {<token>}\n= carried\n");
+	step(SOUTH, "b/join", "{}", "= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n"
+	     "south a/joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n"
+	     "ask P/ask {<token>}\n= carried\n");
 }
 
 Test(link, a_device_that_is_told_no_id_always_gets_the_same)
@@ -2034,16 +2188,18 @@ Test(link, a_device_that_is_told_no_id_always_gets_the_same)
 		       "{ kind: 'provision_reply', topic: 'joined' }",
 		       ""),
 	      N_JOIN);
-	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
-	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
-	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
-	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n= carried\n");
 	memcpy(first, uuid, sizeof first);
 	link_login_refused(l);
-	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
-	step(NORTH, "P/reply", "{'status':'SUCCESS'}",
-	     "login {'status':'SUCCESS','device_id':'<uuid>'}\nend\n"
-	     "south joined {'status':'SUCCESS','device_id':'<uuid>'}\n= carried\n");
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",
+	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\nend\n"
+	     "south joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n= carried\n");
 	cr_expect_str_eq(uuid, first);
 }
 

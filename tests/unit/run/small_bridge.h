@@ -22,7 +22,7 @@
  * another link than "link" LINK:south and so on:
  *	PORT TOPIC PAYLOAD	left with let_out()
  *	PORT acks N		so many acknowledgements left with let_out()
- *	PORT opens, closes, starts, hold, retract, release, visit
+ *	PORT opens, closes, starts, stops, hold, retract, release, visit
  *	PORT login NAME */
 #define CARRIERS 12
 
@@ -41,7 +41,7 @@ static struct carrier {
 	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
-static bool refuses_to_open;
+static bool refuses_to_open, refuses_to_start; /* it opens, and does not come up */
 
 static inline struct carrier *find(const char *name)
 {
@@ -93,6 +93,8 @@ static inline void memory_start(void *carrier)
 	struct carrier *c = carrier;
 
 	say(c, "starts");
+	if (refuses_to_start)
+		return;
 	c->is_up = true;
 	c->events->up(c->port);
 }
@@ -106,7 +108,16 @@ static inline void memory_set_login(void *carrier, const struct session_login *l
 {
 	struct carrier *c = carrier;
 
-	buf_printf(&said, "%s login %s\n", c->name, login->username);
+	buf_printf(&said, "%s login %s\n", c->name,
+		   strlen(login->username) == 32 ? "<token>" : login->username);
+}
+
+static inline void memory_stop(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	say(c, "stops");
+	c->is_up = false;
 }
 
 static inline bool memory_is_up(const void *carrier)
@@ -114,6 +125,22 @@ static inline bool memory_is_up(const void *carrier)
 	const struct carrier *c = carrier;
 
 	return c->is_up;
+}
+
+/* Of a question of a handshake, the chosen token is "<token>". */
+static inline void put_payload(struct buf *out, const struct message *m)
+{
+	const char *s = m->payload, *token;
+	size_t chosen;
+
+	for (size_t i = 0; i < m->payload_len && m->payload_len <= 200; i++) {
+		chosen = chosen_token(s + i, m->payload_len - i, &token);
+		if (chosen)
+			buf_puts(out, "<token>");
+		else
+			buf_putc(out, s[i]);
+		i += chosen ? chosen - 1 : 0;
+	}
 }
 
 static inline bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
@@ -126,8 +153,8 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 		return false;
 	}
 	*mid = ++c->last_mid;
-	buf_printf(&c->out, "%s %s %.*s", c->name, m->topic,
-		   m->payload_len > 100 ? 0 : (int)m->payload_len, m->payload);
+	buf_printf(&c->out, "%s %s ", c->name, m->topic);
+	put_payload(&c->out, m);
 	if (m->expiry_s)
 		buf_printf(&c->out, " for %d s", (int)m->expiry_s);
 	buf_putc(&c->out, '\n');
@@ -209,6 +236,7 @@ static const struct port_ops memory_ops = {
 	.start = memory_start,
 	.set_login = memory_set_login,
 	.probe = memory_probe,
+	.stop = memory_stop,
 	.is_up = memory_is_up,
 	.takes = memory_is_up,
 	.publish = memory_publish,

@@ -501,7 +501,8 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	sends("south", "join", "{'device_name':'D'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask {\"device_name\":\"D\"}\n");
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
 	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
 	generation_run(generation);
 	expect("north login T1\nnorth starts\nasks closes\n");
@@ -517,6 +518,99 @@ Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
 	expect("asks opens\nasks starts\n");
 }
 
+static void expect_owner(const char *name, bool is_proved)
+{
+	bool proved;
+	const char *owner = live_link_owner(live, &proved);
+
+	cr_expect_str_eq(owner ? owner : "-", name);
+	cr_expect_eq(proved, is_proved);
+}
+
+Test(live_link, it_belongs_to_who_logs_in_until_that_is_forgotten)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	generation_run(generation);
+	expect_owner("D", true);
+	commit();
+	bridge_let_out();
+	takes("south");
+	restart();
+	expect_owner("D", true);
+	buf_reset(&said);
+	turn("south joined {\"status\":\"SUCCESS\",\"token\":\"T1\",\"device_id\":\"d1\","
+	     "\"credentials_type\":\"ACCESS_TOKEN\"}\n");
+	sends("south", "join", "{'device_name':'evil'}");
+	turn("south acks 1\n"
+	     "south joined {\"status\":\"FAILURE\",\"message\":\"another device has this "
+	     "link\"}\n");
+	cr_expect_not(live_link_forget(live, "evil"));
+	cr_expect(live_link_forget(live, "D"));
+	expect("north stops\n");
+	expect_owner("-", false);
+	sends("south", "join", "{'device_name':'E'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"E\",<token>}\n");
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T2'}");
+	refuses_to_start = true;
+	generation_run(generation);
+	expect("north login T2\nnorth starts\nasks closes\n");
+	expect_owner("E", false);
+}
+
+Test(live_link, a_login_shows_whether_a_device_was_made_whose_answer_was_lost)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	expect("asks opens\nasks starts\nsouth acks 1\nasks P/ask "
+	       "{\"device_name\":\"D\",<token>}\n");
+	goes("asks"); /* and took the answer along */
+	comes("asks");
+	turn("asks P/ask {\"device_name\":\"D\",<token>}\n");
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	generation_run(generation);
+	expect("asks closes\nasks opens\nasks starts\n");
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	expect("north login <token>\nnorth starts\nasks closes\n");
+	turn("south joined {\"status\":\"SUCCESS\",<token>,\"device_id\":\"d1\"}\n");
+}
+
+Test(live_link, a_login_that_is_refused_leaves_the_name_to_another)
+{
+	start_join();
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	bridge_let_out();
+	goes("asks");
+	comes("asks");
+	commit();
+	bridge_let_out();
+	sends("asks", "P/reply", "{'status':'FAILURE'}");
+	refuses_to_start = true;
+	generation_run(generation);
+	buf_reset(&said);
+	find("asks")->events->down(find("asks")->port,
+				   SESSION_END_UNMADE); /* the network tells nothing */
+	live_link_tick(live, now_ms);
+	expect("");
+	find("asks")->events->down(find("asks")->port, SESSION_END_REFUSED);
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	expect("asks closes\n");
+	turn("south joined {\"status\":\"FAILURE\"}\n");
+}
+
 Test(live_link, handshakes_share_the_port)
 {
 	start_join();
@@ -524,10 +618,11 @@ Test(live_link, handshakes_share_the_port)
 	sends("south", "join", "{'device_name':'E'}");
 	commit();
 	bridge_let_out();
-	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D'}\n");
+	expect("asks opens\nasks starts\nsouth acks 2\nasks P/ask {'device_name':'D',<token>}\n");
 	takes("asks");
 	sends("asks", "P/reply", "{'status':'FAILURE'}");
-	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask {'device_name':'E'}\n");
+	turn("south joined {'status':'FAILURE'}\nasks acks 1\nasks P/ask "
+	     "{'device_name':'E',<token>}\n");
 }
 
 Test(live_link, a_handshake_is_given_up_with_its_port)

@@ -14,10 +14,14 @@
 static struct provisions *table;
 static struct changes changed; /* of all steps since the start */
 static struct provision_actions acts;
+static bool is_named;
+static struct provision_terms terms; /* a link of many devices, by default */
 
 static void set_up(void)
 {
 	table = provisions_new();
+	is_named = true;
+	terms = (struct provision_terms){ .device = "d" };
 }
 
 static void tear_down(void)
@@ -65,7 +69,7 @@ static void restart(void)
 /* "ASK a", "ANSWER a SUCCESS 1", "LOGIN a", "CLOSE", in one line: device, status and id of the request. */
 static void expect_acts(const char *expected)
 {
-	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "CLOSE" };
+	static const char *const names[] = { "ASK", "ANSWER", "LOGIN", "TRY", "CLOSE" };
 	struct buf got = { 0 };
 
 	for (size_t i = 0; i < acts.n; i++) {
@@ -94,6 +98,18 @@ static void expect_acts(const char *expected)
 	provision_actions_fini(&acts);
 }
 
+static void expire(int64_t now_ms)
+{
+	terms.now_ms = now_ms;
+	provisions_expire(table, &terms, &changed, &acts);
+}
+
+static void resume(int64_t deadline_ms)
+{
+	terms.timeout_ms = deadline_ms - terms.now_ms;
+	provisions_resume(table, &terms, &changed, &acts);
+}
+
 static void ask_body(const char *device, const char *body, int number, int64_t deadline_ms)
 {
 	char *id = mem_printf("%d", number);
@@ -103,7 +119,11 @@ static void ask_body(const char *device, const char *body, int number, int64_t d
 			       .body = (char *)body,
 			       .body_len = strlen(body) };
 
-	provisions_request(table, &p, NULL, "uuid", deadline_ms, &changed, &acts);
+	terms.timeout_ms = deadline_ms - terms.now_ms;
+	provisions_request(table, &terms,
+			   &(struct provision_question){
+				   .request = &p, .is_named = is_named, .south_device_id = "uuid" },
+			   &changed, &acts);
 	free(id);
 }
 
@@ -115,10 +135,15 @@ static void ask(const char *device, const char *name, int number, int64_t deadli
 	free(body);
 }
 
+static struct jslice slice(const char *s)
+{
+	return (struct jslice){ s, strlen(s) };
+}
+
 static bool reply(const char *body)
 {
-	return provisions_reply(table, (struct jslice){ body, strlen(body) }, &changed, &acts,
-				NULL);
+	return provisions_reply(table, &terms, (struct jslice){ body, strlen(body) }, &changed,
+				&acts, NULL);
 }
 
 static void reply_token(const char *token)
@@ -131,7 +156,8 @@ static void reply_token(const char *token)
 
 static void expect_credentials(const char *device, const char *expected)
 {
-	struct jslice v = provisions_credentials(table, device);
+	const struct provision_terms of = { .device = device };
+	struct jslice v = provisions_credentials(table, &of);
 	char *got = mem_strndup(v.len ? v.text : "", v.len);
 
 	cr_expect_str_eq(got, expected);
@@ -167,7 +193,9 @@ Test(provision, answer_carries_the_request_and_its_topic)
 			       .body = (char *)"{}",
 			       .body_len = 2 };
 
-	provisions_request(table, &p, "/provision/response", NULL, 100, &changed, &acts);
+	provisions_request(table, &terms,
+			   &(struct provision_question){ &p, true, "/provision/response", NULL },
+			   &changed, &acts);
 	provision_actions_fini(&acts);
 	reply_token("T");
 	cr_assert_eq(acts.n, 3);
@@ -297,13 +325,15 @@ Test(provision, refused_login_makes_the_next_request_ask_again)
 	ask("a", "A", 1, 100);
 	reply_token("old");
 	provision_actions_fini(&acts);
-	provisions_refused(table, "nobody", &changed);
-	provisions_refused(table, "a", &changed);
+	terms.device = "nobody";
+	provisions_refused(table, &terms, &changed);
+	terms.device = "a";
+	provisions_refused(table, &terms, &changed);
 	for (int i = 0; i < 2; i++) {
 		size_t before = changed.n;
 
 		restart();
-		provisions_refused(table, "a", &changed);
+		provisions_refused(table, &terms, &changed);
 		cr_expect_eq(changed.n, before, "told twice is written once");
 		expect_credentials("a", TOKEN("old"));
 		ask("a", "A", 2, 200);
@@ -334,8 +364,8 @@ Test(provision, reply_that_nobody_asked_for_is_not_found)
 	struct err e = { 0 };
 	const char *body = "{\"status\":\"SUCCESS\",\"token\":\"x\"}";
 
-	cr_expect_not(provisions_reply(table, (struct jslice){ body, strlen(body) }, &changed,
-				       &acts, &e));
+	cr_expect_not(provisions_reply(table, &terms, (struct jslice){ body, strlen(body) },
+				       &changed, &acts, &e));
 	cr_expect_eq(e.code, ERR_NOT_FOUND);
 	expect_acts("");
 }
@@ -356,7 +386,7 @@ Test(provision, handshake_in_time_does_not_expire)
 	ask("a", "A", 1, 100);
 	provision_actions_fini(&acts);
 	cr_expect_eq(provisions_next_deadline(table), 100);
-	provisions_expire(table, 99, &changed, &acts);
+	expire(99);
 	expect_acts("");
 }
 
@@ -365,13 +395,13 @@ Test(provision, timeout_is_answered_and_the_session_closed)
 	ask("a", "A", 1, 100);
 	ask("a", "A", 2, 150);
 	provision_actions_fini(&acts);
-	provisions_expire(table, 100, &changed, &acts);
+	expire(100);
 	cr_expect_str_eq(acts.items[0].message.body,
 			 "{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
 	expect_acts("ANSWER a FAILURE 1, ANSWER a FAILURE 2, CLOSE");
 	cr_expect_eq(rows(""), 0);
 	cr_expect_not(reply("{\"status\":\"SUCCESS\",\"token\":\"late\"}"));
-	provisions_expire(table, 1000, &changed, &acts);
+	expire(1000);
 	expect_acts("");
 	ask("a", "A", 3, 2000);
 	expect_acts("ASK a 3");
@@ -381,24 +411,27 @@ Test(provision, next_question_after_a_timeout_goes_over_a_new_session)
 {
 	ask("a", "A", 1, 100);
 	ask("b", "B", 2, 100);
-	ask("c", "C", 3, 200);
 	provision_actions_fini(&acts);
-	provisions_expire(table, 100, &changed, &acts);
-	expect_acts("ANSWER a FAILURE 1, CLOSE, ANSWER b FAILURE 2, ASK c 3");
+	expire(100);
+	expect_acts("ANSWER a FAILURE 1, CLOSE, ASK b 2");
 	reply_token("t");
-	expect_acts("LOGIN c, ANSWER c SUCCESS 3, CLOSE");
+	expect_acts("LOGIN b, ANSWER b SUCCESS 2, CLOSE");
 }
 
-Test(provision, who_waits_may_time_out_before_the_one_in_hand)
+Test(provision, time_of_who_waits_runs_from_its_own_question)
 {
-	ask("a", "A", 1, 200);
-	ask("b", "B", 2, 100);
+	ask("a", "A", 1, 100);
+	terms.now_ms = 90;
+	ask("b", "B", 2, 190);
 	provision_actions_fini(&acts);
 	cr_expect_eq(provisions_next_deadline(table), 100);
-	provisions_expire(table, 100, &changed, &acts);
-	expect_acts("ANSWER b FAILURE 2");
-	reply_token("t");
-	expect_acts("LOGIN a, ANSWER a SUCCESS 1, CLOSE");
+	expire(100);
+	cr_expect_eq(provisions_next_deadline(table), 200);
+	provision_actions_fini(&acts);
+	expire(199);
+	expect_acts("");
+	expire(200);
+	expect_acts("ANSWER b FAILURE 2, CLOSE");
 }
 
 Test(provision, more_than_a_thousand_do_not_wait)
@@ -412,11 +445,11 @@ Test(provision, more_than_a_thousand_do_not_wait)
 	expect_acts("ASK d 1");
 	ask("d", "last", 9, 100);
 	expect_acts("ANSWER d FAILURE 9");
-	provisions_expire(table, 100, &changed, &acts);
-	cr_expect_eq(acts.n, 1002);
-	provision_actions_fini(&acts);
+	reply_token("t");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 1, ASK d 1");
 	ask("d", "last", 9, 200);
-	expect_acts("ASK d 9");
+	expect_acts("");
+	cr_expect_eq(rows("open/"), 1001);
 }
 
 Test(provision, restart_asks_again_in_order_and_answers)
@@ -430,13 +463,14 @@ Test(provision, restart_asks_again_in_order_and_answers)
 	ask("z", "Z", 1, 100);
 	reply_token("z");
 	ask("a", "A", 1, 100);
-	provisions_request(table, &p, "topic", "b-id", 100, &changed, &acts);
+	provisions_request(table, &terms, &(struct provision_question){ &p, true, "topic", "b-id" },
+			   &changed, &acts);
 	ask("a", "A", 3, 100);
 	provision_actions_fini(&acts);
 	restart();
 	expect_credentials("z", TOKEN("z"));
 	cr_expect_eq(provisions_next_deadline(table), INT64_MAX);
-	provisions_resume(table, 500, &acts);
+	resume(500);
 	expect_acts("ASK a 1");
 	cr_expect_eq(provisions_next_deadline(table), 500);
 	reply_token("a");
@@ -453,14 +487,462 @@ Test(provision, restart_asks_again_in_order_and_answers)
 
 Test(provision, resume_with_nothing_open_does_nothing)
 {
-	provisions_resume(table, 500, &acts);
+	resume(500);
 	expect_acts("");
+}
+
+/* --- answers that are lost ----------------------------------------------------------------- */
+
+/* The token in the last action's body. */
+static void take_token(char token[33])
+{
+	struct buf text = { 0 };
+	struct jslice v;
+
+	cr_assert(acts.n > 0 &&
+		  jtext_field(canonical_body(&acts.items[acts.n - 1].message), "token", &v));
+	jtext_string_decode(v, &text);
+	snprintf(token, 33, "%s", buf_str(&text));
+	buf_fini(&text);
+}
+
+/* The question is written as it is. */
+static void written(void)
+{
+	provisions_written(table, canonical_body(&acts.items[acts.n - 1].message));
+	provision_actions_fini(&acts);
+}
+
+#define FAILED "{\"status\":\"FAILURE\",\"message\":\"taken\"}"
+
+Test(provision, a_token_is_chosen_and_sealed_before_it_is_asked_for)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	cr_expect_eq(
+		strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+		32);
+	cr_expect_eq(rows("asked/"), 1);
+	for (size_t i = 0; i < changed.n; i++)
+		cr_expect(!changed.items[i].value || changed.items[i].is_secret);
+	reply_token("theirs"); /* wins */
+	expect_credentials("a", TOKEN("theirs"));
+	cr_expect_eq(rows("asked/"), 0);
+	provision_actions_fini(&acts);
+	ask("b", "B", 1, 100);
+	take_token(other);
+	cr_expect_str_neq(token, other);
+}
+
+Test(provision, request_with_credentials_of_its_own_is_left_alone)
+{
+	static const char *const bodies[] = {
+		"{\"device_name\":\"A\",\"token\":\"mine\"}",
+		"{\"device_name\":\"A\",\"credentials_type\":\"MQTT_BASIC\"}",
+		"{\"device_name\":\"A\",\"username\":\"u\",\"password\":\"p\"}",
+		"{\"device_name\":\"A\",\"certificate\":\"c\"}",
+	};
+
+	terms.chooses_token = true;
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		ask_body("a", bodies[i], 1, 100);
+		cr_expect_str_eq(acts.items[0].message.body, bodies[i]);
+		reply(FAILED);
+		provision_actions_fini(&acts);
+	}
+}
+
+Test(provision, failure_after_a_lost_answer_is_tried_by_logging_in)
+{
+	char token[33], again[33];
+	char *issued;
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100); /* the answer is lost */
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	for (int i = 0; i < 2; i++) {
+		restart();
+		ask("a", "A", 2, 300);
+		take_token(again);
+		cr_expect_str_eq(again, token);
+		written();
+		cr_expect(reply(FAILED));
+		expect_acts("TRY a");
+		cr_expect_not(reply(FAILED));
+	}
+	cr_expect_eq(provisions_next_deadline(table), 300);
+	provisions_tried(table, true);
+	cr_expect_eq(provisions_next_deadline(table), 0);
+	expire(120);
+	expect_acts("LOGIN a, ANSWER a SUCCESS 2, ANSWER a SUCCESS 2, CLOSE");
+	issued = mem_printf(
+		"{\"status\":\"SUCCESS\",\"credentials_type\":\"ACCESS_TOKEN\",\"token\":"
+		"\"%s\",\"device_id\":\"uuid\"}",
+		token);
+	expect_credentials("a", issued);
+	free(issued);
+	cr_expect_eq(rows("asked/"), 0);
+	cr_expect_eq(rows("open/"), 0);
+}
+
+Test(provision, name_of_another_device_stays_a_failure)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	provisions_lost(table); /* it may have arrived, and goes again */
+	cr_expect(reply(FAILED));
+	expect_acts("TRY a");
+	ask("b", "B", 2, 100);
+	provisions_tried(table, false);
+	expire(50);
+	cr_expect_str_eq(acts.items[0].message.body, FAILED);
+	expect_acts("ANSWER a FAILURE 1, CLOSE, ASK b 2");
+	cr_expect_eq(rows("asked/"), 1, "that of b");
+	expect_credentials("a", "");
+}
+
+Test(provision, only_a_failure_after_a_question_without_an_answer_is_tried)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	cr_expect(reply(FAILED)); /* the first question has its answer */
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	ask("a", "A", 2, 100);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 2, CLOSE");
+	ask("a", "A", 3, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply("{\"status\":\"NOT_FOUND\"}"));
+	expect_acts("ANSWER a NOT_FOUND 3, CLOSE");
+	ask("a", "A", 4, 100);
+	provisions_lost(table);
+	provisions_written(table,
+			   slice("{\"device_name\":\"A\"}")); /* the dialect has no place for it */
+	provision_actions_fini(&acts);
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 4, CLOSE");
+}
+
+Test(provision, who_knows_the_name_only_is_not_given_what_another_asked_for)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100);
+	provision_actions_fini(&acts);
+	ask_body("a", "{\"device_name\":\"A\",\"provision_key\":\"guessed\"}", 2, 300);
+	take_token(other);
+	cr_expect_str_neq(token, other);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("ANSWER a FAILURE 2, CLOSE");
+	ask("a", "A", 3, 300);
+	take_token(other);
+	cr_expect_str_eq(token, other);
+}
+
+Test(provision, own_credentials_are_tried_as_well)
+{
+	static const char body[] = "{\"device_name\":\"A\",\"credentials_type\":\"MQTT_BASIC\","
+				   "\"username\":\"u\",\"password\":\"p\"}";
+
+	ask_body("a", body, 1, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply(FAILED));
+	cr_expect_str_eq(acts.items[0].message.body,
+			 "{\"status\":\"SUCCESS\",\"credentials_type\":\"MQTT_BASIC\",\"username\":"
+			 "\"u\",\"password\":\"p\",\"device_id\":\"uuid\"}");
+	expect_acts("TRY a");
+}
+
+Test(provision, trial_that_takes_too_long_is_a_timeout_and_may_be_had_again)
+{
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	written();
+	provisions_lost(table);
+	cr_expect(reply(FAILED));
+	provision_actions_fini(&acts);
+	expire(100);
+	expect_acts("ANSWER a FAILURE 1, CLOSE");
+	provisions_tried(table, true); /* of no handshake any more */
+	ask("a", "A", 2, 200);
+	written();
+	cr_expect(reply(FAILED));
+	expect_acts("TRY a");
+}
+
+Test(provision, forgotten_name_is_asked_anew)
+{
+	char token[33], other[33];
+
+	terms.chooses_token = true;
+	ask("a", "A", 1, 100);
+	take_token(token);
+	written();
+	expire(100);
+	provision_actions_fini(&acts);
+	cr_expect(provisions_forget_name(table, &terms, "A", &changed));
+	cr_expect_eq(rows(""), 0);
+	ask("a", "A", 2, 200);
+	take_token(other);
+	cr_expect_str_neq(token, other);
+}
+
+/* --- a link of one device ------------------------------------------------------------------ */
+
+static void expect_owner(const char *name, bool is_proved)
+{
+	bool proved;
+	const char *owner = provisions_owner(table, &terms, &proved);
+
+	cr_expect_str_eq(owner ? owner : "-", name);
+	cr_expect_eq(proved, is_proved);
+}
+
+static void expect_login(const char *expected)
+{
+	struct jslice v = provisions_credentials(table, &terms);
+	char *got = mem_strndup(v.len ? v.text : "", v.len);
+
+	cr_expect_str_eq(got, expected);
+	free(got);
+}
+
+static void accepted(const char *news)
+{
+	const char *name = provisions_accepted(table, &terms, &changed);
+
+	cr_expect_str_eq(name ? name : "-", news);
+}
+
+Test(provision, link_of_one_device_is_the_first_ones_that_logs_in)
+{
+	terms.is_single = true;
+	ask("d", "A", 1, 100);
+	expect_owner("-", false);
+	reply_token("ta");
+	expect_acts("ASK d 1, LOGIN d, ANSWER d SUCCESS 1, CLOSE");
+	expect_owner("A", false);
+	accepted("A");
+	accepted("-");
+	for (int i = 0; i < 2; i++) {
+		expect_owner("A", true);
+		expect_login(TOKEN("ta"));
+		ask("d", "evil", 2, 100);
+		cr_expect_str_eq(
+			acts.items[0].message.body,
+			"{\"status\":\"FAILURE\",\"message\":\"another device has this link\"}");
+		cr_expect_str_eq(acts.items[0].refusal, "another device has this link");
+		expect_acts("ANSWER d FAILURE 2");
+		cr_expect_eq(rows("open/"), 0);
+		ask("d", "A", 3, 100);
+		expect_acts("ANSWER d SUCCESS 3");
+		restart();
+	}
+}
+
+Test(provision, who_waits_behind_the_first_is_refused_when_its_turn_comes)
+{
+	terms.is_single = true;
+	ask("d", "A", 1, 100);
+	ask("d", "B", 2, 100);
+	ask("d", "A", 3, 100);
+	provision_actions_fini(&acts);
+	cr_expect(reply("{\"status\":\"FAILURE\"}"));
+	expect_acts("ANSWER d FAILURE 1, ANSWER d FAILURE 3, ASK d 2");
+	ask("d", "C", 4, 100);
+	expect_acts("");
+	reply_token("tb");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 2, ANSWER d FAILURE 4, CLOSE");
+	expect_login(TOKEN("tb"));
+}
+
+Test(provision, another_comes_while_the_north_refuses_the_first)
+{
+	terms.is_single = true;
+	ask("d", "A", 1, 100);
+	reply_token("ta");
+	ask("d", "B", 2, 100);
+	expect_acts("ASK d 1, LOGIN d, ANSWER d SUCCESS 1, CLOSE, ANSWER d FAILURE 2");
+	provisions_refused(table, &terms, &changed);
+	ask("d", "B", 3, 100);
+	reply_token("tb");
+	expect_acts("ASK d 3, LOGIN d, ANSWER d SUCCESS 3, CLOSE");
+	expect_owner("B", false);
+	accepted("B");
+	provisions_refused(table, &terms, &changed); /* it has been in: the link stays its own */
+	ask("d", "A", 4, 100);
+	expect_acts("ANSWER d FAILURE 4");
+	ask("d", "B", 5, 100);
+	expect_acts("ASK d 5");
+}
+
+Test(provision, configured_name_is_the_only_one)
+{
+	terms = (struct provision_terms){ .is_single = true, .name = "N", .device = "d" };
+	expect_owner("N", true);
+	ask("d", "evil", 1, 100);
+	expect_acts("ANSWER d FAILURE 1");
+	ask("d", "N", 2, 100);
+	reply_token("t");
+	expect_acts("ASK d 2, LOGIN d, ANSWER d SUCCESS 2, CLOSE");
+	accepted("N");
+	ask_body("d", "{}", 3, 100); /* something else says that it is the device */
+	expect_acts("ASK d 3");
+	terms.name = "M";
+	expect_login("");
+	expect_owner("M", true);
+}
+
+Test(provision, forgotten_name_frees_the_link)
+{
+	terms.is_single = true;
+	cr_expect_not(provisions_forget_name(table, &terms, "A", &changed));
+	ask("d", "A", 1, 100);
+	reply_token("ta");
+	accepted("A");
+	provision_actions_fini(&acts);
+	cr_expect_not(provisions_forget_name(table, &terms, "B", &changed));
+	cr_expect(provisions_forget_name(table, &terms, "A", &changed));
+	for (int i = 0; i < 2; i++) {
+		expect_owner("-", false);
+		expect_login("");
+		restart();
+		resume(500);
+	}
+	ask("d", "B", 2, 100);
+	reply_token("tb");
+	expect_acts("ASK d 2, LOGIN d, ANSWER d SUCCESS 2, CLOSE");
+	expect_owner("B", false);
+}
+
+#define OLD_ISSUED(number)                                                                         \
+	"{\"device\":\"d\",\"number\":" number                                                     \
+	",\"refused\":false,\"proof\":{},\"reply\":" TOKEN("t" number) "}"
+
+/* As earlier versions left them: without an owner. */
+static void restore_old(void)
+{
+	static const char *const old[][2] = {
+		{ "issued/A", OLD_ISSUED("4") },
+		{ "issued/B", OLD_ISSUED("7") },
+		{ "open/8", "{\"request\":{\"kind\":\"provision\",\"device\":\"d\",\"id\":8,"
+			    "\"body\":{\"device_name\":\"C\"}},\"reply_topic\":null,"
+			    "\"south_device_id\":null}" },
+		{ "open/9", "{\"request\":{\"kind\":\"provision\",\"device\":\"d\",\"id\":9,"
+			    "\"body\":{}},\"reply_topic\":null,\"south_device_id\":null}" },
+	};
+
+	terms.is_single = true;
+	for (size_t i = 0; i < sizeof old / sizeof old[0]; i++)
+		cr_assert(provisions_restore(table, old[i][0], old[i][1], NULL), "%zu", i);
+}
+
+Test(provision, old_rows_make_the_link_the_last_ones_that_was_issued_anything)
+{
+	restore_old();
+	expect_login(TOKEN("t7"));
+	resume(500);
+	expect_owner("B", true);
+	expect_login(TOKEN("t7"));
+	expect_acts("ANSWER d FAILURE 8, ANSWER d FAILURE 9");
+	cr_expect_eq(rows("owner"), 1);
+	ask_body("d", "{\"device_name\":\"B\"}", 10, 600);
+	expect_acts("ANSWER d SUCCESS 10");
+}
+
+Test(provision, old_rows_under_another_name_are_the_configured_ones)
+{
+	restore_old();
+	terms.name = "N";
+	expect_login(TOKEN("t7"));
+	resume(500);
+	expect_login(TOKEN("t7"));
+	cr_expect_eq(rows("issued/N"), 1);
+}
+
+Test(provision, second_without_a_name_is_another_device)
+{
+	terms = (struct provision_terms){ .is_single = true, .device = "d" };
+	is_named = false;
+	ask_body("d", "{}", 1, 100);
+	ask_body("d", "{\"device_name\":\"\"}", 2, 100);
+	cr_expect_str_eq(acts.items[1].refusal, "it names no device, and one such was here before");
+	expect_acts("ASK d 1, ANSWER d FAILURE 2");
+	reply_token("t");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 1, CLOSE");
+	for (int i = 0; i < 2; i++) {
+		ask_body("d", "{}", 3, 100);
+		expect_acts("ANSWER d FAILURE 3");
+		restart();
+	}
+	provisions_refused(table, &terms, &changed); /* what the first got is good for nothing */
+	ask_body("d", "{}", 4, 100);
+	expect_acts("ASK d 4");
+}
+
+Test(provision, one_without_a_name_is_the_configured_device)
+{
+	terms = (struct provision_terms){ .is_single = true, .name = "N", .device = "d" };
+	is_named = false;
+	ask_body("d", "{}", 1, 100);
+	reply_token("t");
+	expect_acts("ASK d 1, LOGIN d, ANSWER d SUCCESS 1, CLOSE");
+	cr_expect_eq(rows("issued/N"), 1);
+}
+
+Test(provision, old_questions_without_a_name_are_as_many_devices)
+{
+	static const char row[] = "{\"request\":{\"kind\":\"provision\",\"device\":\"d\",\"id\":1,"
+				  "\"body\":{}},\"reply_topic\":null,\"south_device_id\":null}";
+
+	cr_assert(provisions_restore(table, "open/1", row, NULL));
+	cr_assert(provisions_restore(table, "open/2", row, NULL));
+	resume(500);
+	reply_token("t");
+	expect_acts("ASK d 1, LOGIN d, ANSWER d SUCCESS 1, ANSWER d FAILURE 1, CLOSE");
+}
+
+Test(provision, success_without_a_credential_is_a_failure)
+{
+	static const char *const bodies[] = {
+		"{\"status\":\"SUCCESS\"}",
+		"{\"status\":\"SUCCESS\",\"token\":null,\"device_id\":\"x\"}",
+		"{\"status\":\"SUCCESS\",\"token\":\"\",\"password\":\"p\"}",
+	};
+
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		ask("d", "D", 1, 100);
+		provision_actions_fini(&acts);
+		cr_expect(reply(bodies[i]));
+		cr_expect_str_eq(acts.items[0].message.body,
+				 "{\"status\":\"FAILURE\",\"message\":\"the other platform issued "
+				 "no credentials\"}");
+		expect_acts("ANSWER d FAILURE 1, CLOSE");
+		cr_expect_eq(rows(""), 0);
+	}
 }
 
 Test(provision, bad_rows_change_nothing)
 {
-#define REQUEST(kind)	  "{\"kind\":\"" kind "\",\"device\":\"a\",\"body\":{}}"
-#define OPEN_ROW(request) "{\"request\":" request ",\"reply_topic\":null,\"south_device_id\":null}"
+#define REQUEST(kind) "{\"kind\":\"" kind "\",\"device\":\"a\",\"body\":{}}"
+#define OPEN_ROW(request)                                                                          \
+	"{\"request\":" request ",\"name\":\"A\",\"reply_topic\":null,\"south_device_id\":null}"
 #define ISSUED_ROW(device, number, refused, proof, reply)                                          \
 	"{\"device\":" device ",\"number\":" number ",\"refused\":" refused ",\"proof\":" proof    \
 	",\"reply\":" reply "}"
@@ -477,6 +959,13 @@ Test(provision, bad_rows_change_nothing)
 		{ "open/1", "{\"request\":" REQUEST("provision") "}" },
 		{ "open/1", "" },
 		{ "open/1", "[" },
+		{ "asked/1", "" },
+		{ "asked/0", "{\"name\":\"a\",\"device\":\"a\",\"proof\":{},\"chosen\":true,"
+			     "\"reply\":{}}" },
+		{ "asked/1", "{\"name\":\"a\",\"device\":\"a\",\"proof\":{},\"chosen\":true}" },
+		{ "owner", "" },
+		{ "owner", "{\"name\":7,\"proved\":true}" },
+		{ "owner", "{\"name\":\"a\"}" },
 		{ "issued/a", "" },
 		{ "issued/a", "{}" },
 		{ "issued/a", ISSUED_ROW("null", "1", "false", "{}", "{}") },
@@ -497,7 +986,7 @@ Test(provision, bad_rows_change_nothing)
 	cr_expect_not(provisions_restore(table, "open/2", OPEN_ROW(REQUEST("provision")), NULL));
 	cr_expect(provisions_restore(table, "open/1", OPEN_ROW(REQUEST("provision")), NULL));
 	expect_credentials("a", "");
-	provisions_resume(table, 5, &acts);
+	resume(5);
 	expect_acts("ASK a -");
 }
 
@@ -539,6 +1028,6 @@ Test(provision, who_waits_is_forgotten_but_not_the_handshake_in_hand)
 	restart();
 	provisions_forget(table, "e", &changed);
 	cr_expect_eq(rows("open/"), 0, "it is not in hand before it is asked");
-	provisions_resume(table, 5, &acts);
+	resume(5);
 	expect_acts("");
 }

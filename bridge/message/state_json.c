@@ -1,4 +1,4 @@
-#include "state/state_json.h"
+#include "message/state_json.h"
 
 #include <stdlib.h>
 #include <string.h>
