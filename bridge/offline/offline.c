@@ -67,9 +67,11 @@ static void on_end_provisioning(void *ctx)
 /* Takes the plan; NULL: there is none. */
 static struct offline *open_link(struct plan *plan)
 {
-	static const struct link_ops ops = { on_send, on_settled, on_login, on_end_provisioning,
-					     NULL };
-	static const bool echoes[SIDES] = { false, false };
+	static const struct link_ops ops = { .send = on_send,
+					     .settled = on_settled,
+					     .login = on_login,
+					     .end_provisioning = on_end_provisioning };
+	static const enum echo_mode echoes[SIDES] = { ECHO_OFF, ECHO_OFF };
 	struct offline *o;
 
 	if (!plan)

@@ -193,10 +193,22 @@ static void on_end_provisioning(void *ctx)
 			live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
 }
 
+static void on_echoes(void *ctx, enum side side)
+{
+	const struct live_link *live = ctx;
+
+	log_event(LOG_WARNING, "echo-found", "link=%s side=%s reason=%s", live->plan->name,
+		  side_name(side),
+		  log_value("the dialect says that this platform gives nothing back, but it does: "
+			    "what comes "
+			    "back is filtered from now on"));
+}
+
 const struct link_ops live_link_link_ops = {
 	.send = on_send,
 	.settled = on_settled,
 	.login = on_login,
 	.end_provisioning = on_end_provisioning,
 	.decided = on_decided,
+	.echoes = on_echoes,
 };
