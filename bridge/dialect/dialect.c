@@ -160,6 +160,8 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
 	{ "request_timeout", SCHEMA_COUNT, DRAFT(d.request_timeout_s),
 	  .about = "how many seconds its callers wait for a device, less one" },
+	{ "echoes_publishes", SCHEMA_BOOLEAN, DRAFT(d.echoes_publishes),
+	  .about = "whether a device gets back what it published where it subscribes, as from a plain broker (default true)" },
 	{ "up", SCHEMA_OWN, DRAFT(shared[FLOW_UP]), .set.json = set_shared,
 	  .like = SCHEMA_GROUP, .group = &dialect_shared_schema, .what = "an object of row keys",
 	  .about = "row keys of all rows whose messages come from devices" },
@@ -215,7 +217,7 @@ static void check_shared_mqtt(struct schema_reader *r, const struct draft *draft
 
 static void read_dialect(struct schema_reader *r, struct dialect *d, json_object *tree)
 {
-	struct draft draft = { .d = { .mqtt = 4, .device = DEVICE_IN_TOPIC } };
+	struct draft draft = { .d = { .mqtt = 4, .device = DEVICE_IN_TOPIC, .echoes_publishes = true } };
 
 	schema_read(r, &dialect_schema, &draft, tree);
 	check_shared_mqtt(r, &draft);

@@ -327,6 +327,23 @@ void delivery_reset(struct delivery *d)
 	d->offered = NULL;
 }
 
+static void each_of(struct nodes *list, void (*each)(void *ctx, struct parcel *p), void *ctx)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, list, link)
+		each(ctx, &n->parcel);
+}
+
+void delivery_each(struct delivery *d, bool in_flight, void (*each)(void *ctx, struct parcel *p),
+		   void *ctx)
+{
+	if (in_flight)
+		each_of(&d->in_flight, each, ctx);
+	for (int i = 0; i < LANES && !in_flight; i++)
+		each_of(&d->waiting[i], each, ctx);
+}
+
 size_t delivery_waiting(const struct delivery *d)
 {
 	return d->n_waiting;

@@ -51,6 +51,10 @@ bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
 /* When to ask for one (it may be too early); INT64_MAX: never. */
 int64_t delivery_next_expiry(const struct delivery *d);
 
+/* Call `each` for all parcels: those that wait, or those that are in flight.  It changes what is the caller's. */
+void delivery_each(struct delivery *d, bool in_flight, void (*each)(void *ctx, struct parcel *p),
+		   void *ctx);
+
 /* Take out the first parcel of a lane, if it waits since `since_ms` or before; false: none does.  Caller
  * ends it with parcel_fini(). */
 bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out);

@@ -21,14 +21,31 @@
 /* --- sending ------------------------------------------------------------------------------- */
 
 /* A message that comes back on a topic that we read would be taken for news. */
-static uint64_t remember(struct link *l, enum side to, const struct message *m)
+static bool may_come_back(const struct link *l, enum side to, const struct message *m)
 {
 	struct match match;
 
-	if (!l->echoes->side[to])
-		return 0;
+	if (echo_mode(l->echoes->side[to]) == ECHO_OFF)
+		return false;
 	plan_match(l->plan, to, m->topic, &match);
-	return match.n ? echo_sent(l->echoes->side[to], m->topic, m->payload, m->payload_len) : 0;
+	return match.n > 0;
+}
+
+static uint64_t remember(struct link *l, const struct output *o)
+{
+	const struct message *m = &o->message;
+
+	if (o->is_provisioning || !may_come_back(l, o->to, m))
+		return 0;
+	return echo_sent(l->echoes->side[o->to], m->topic, m->payload, m->payload_len,
+			 o->is_unique);
+}
+
+uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo)
+{
+	if (!echo && !may_come_back(l, to, m))
+		return 0;
+	return echo_sent_again(l->echoes->side[to], echo, m->topic, m->payload, m->payload_len);
 }
 
 void link_hand_out(struct link *l, struct intake *in, struct output *o)
@@ -38,7 +55,7 @@ void link_hand_out(struct link *l, struct intake *in, struct output *o)
 	o->is_own = intake_is_own(in);
 	/* What is decided already is stored. */
 	o->is_kept = in->stage != INTAKE_READING && in->stage < INTAKE_DECIDED;
-	o->echo = o->is_provisioning ? 0 : remember(l, o->to, &o->message);
+	o->echo = remember(l, o);
 	l->ops.send(l->ctx, o);
 }
 
@@ -71,6 +88,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
 		.message = item->message,
 		.expires_ms = INT64_MAX,
+		.is_unique = item->plain.id || item->plain.ts,
 	};
 
 	if (t && t->expires_ms) {
@@ -86,7 +104,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 								   item->message.payload_len });
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;
-	if (l->mark && !l->echoes->side[to] && !o.is_provisioning && o.message.properties.n == 0)
+	if (l->mark && echo_mode(l->echoes->side[to]) == ECHO_OFF && !o.is_provisioning &&
+	    o.message.properties.n == 0)
 		put_trail(l, in->hops, to, &o.message);
 	send_output(l, in, &o);
 }
@@ -340,7 +359,7 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 /* --- the rest ------------------------------------------------------------------------------ */
 
 struct link *link_new(const struct plan *plan, struct executor *executor,
-		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES])
+		      const struct link_ops *ops, void *ctx, const enum echo_mode echoes[SIDES])
 {
 	struct link *l = mem_zalloc(sizeof *l);
 
@@ -384,9 +403,14 @@ void link_free(struct link *l)
 	free(l);
 }
 
+void link_set_echoes(struct link *l, enum side side, enum echo_mode mode)
+{
+	echo_set_mode(l->echoes->side[side], mode);
+}
+
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 {
-	if (echo && l->echoes->side[to])
+	if (echo)
 		echo_acked(l->echoes->side[to], echo, now_ms);
 }
 
@@ -394,15 +418,13 @@ void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 {
 	decision_take_changes(l, out);
 	for (int s = 0; s < SIDES; s++)
-		if (l->echoes->side[s])
-			echo_take_changes(l->echoes->side[s], commit, out);
+		echo_take_changes(l->echoes->side[s], commit, out);
 }
 
 void link_durable(struct link *l, uint64_t commit)
 {
 	for (int s = 0; s < SIDES; s++)
-		if (l->echoes->side[s])
-			echo_durable(l->echoes->side[s], commit);
+		echo_durable(l->echoes->side[s], commit);
 }
 
 size_t link_pending_bytes(const struct link *l, enum flow flow)

@@ -16,6 +16,7 @@
 #include "message/side.h"
 #include "plan/plan.h"
 #include "state/change.h"
+#include "state/echo.h"
 
 struct err;
 struct intake; /* a message that came in and is not settled */
@@ -50,6 +51,7 @@ struct output {
 	void *tag;	       /* of its origin, see struct arrival and link_set_tag() */
 	bool is_own;	       /* nothing came in: the bridge says it by itself */
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
+	bool is_unique;	       /* nobody else would say just this (state/echo.h) */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
 	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
 	 * `order`, and its end to be told to link_ended().  INT64_MAX: never. */
@@ -92,6 +94,8 @@ struct link_ops {
 	void (*decided)(void *ctx, void *tag);
 	/* May be NULL.  A handshake under this name (NULL: it had none) was refused, and the north not asked; why. */
 	void (*handshake_refused)(void *ctx, const char *name, const char *why);
+	/* May be NULL.  This side gives our messages back, though its platform says that it does not. */
+	void (*echoes)(void *ctx, enum side side);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -103,10 +107,12 @@ struct link_counters {
 		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
 };
 
-/* `plan` and `executor` are borrowed.  `echoes[side]`: that side's broker gives our own messages
- * back (no No Local), remember them. */
+/* `plan` and `executor` are borrowed.  `echoes[side]`: does that side give our own messages back,
+ * so that they have to be remembered? */
 struct link *link_new(const struct plan *plan, struct executor *executor,
-		      const struct link_ops *ops, void *ctx, const bool echoes[SIDES]);
+		      const struct link_ops *ops, void *ctx, const enum echo_mode echoes[SIDES]);
+/* That has changed, with the version of a login. */
+void link_set_echoes(struct link *l, enum side side, enum echo_mode mode);
 /* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
  * it; without it there is no trail. */
 void link_set_mark(struct link *l, const char *mark);
@@ -152,6 +158,9 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
  * link_tick(), which is due then, if it was delivered and nothing will come back, or was not and there is no
  * other on its way. */
 void link_ended(struct link *l, const struct intake *origin, unsigned order, enum outcome reason);
+/* It was not published yet (`echo` is 0), or may have been, and will be (again).  Returns its number for
+ * link_acked().  To be told before the commit that lets it out is written (link_take_changes()). */
+uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 

@@ -383,14 +383,23 @@ static bool is_clearing(struct link *l, enum side from, const struct match *matc
 	return is_one && m->payload_len == 0;
 }
 
+static bool is_echo(struct link *l, enum side from, const struct message *m)
+{
+	struct echo *e = l->echoes->side[from];
+	bool is_ours = echo_take(e, m->topic, m->payload, m->payload_len, l->now_ms);
+
+	if (echo_was_found(e) && l->ops.echoes)
+		l->ops.echoes(l->ctx, from);
+	return is_ours;
+}
+
 /* What can be said of a message before its payload is looked at. */
 static enum outcome sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
 			     struct match *match)
 {
 	if (m->retain && m->payload_len == 0)
 		return FILTERED_EMPTY_RETAIN;
-	if (is_new && l->echoes->side[from] &&
-	    echo_take(l->echoes->side[from], m->topic, m->payload, m->payload_len, l->now_ms))
+	if (is_new && is_echo(l, from, m))
 		return FILTERED_ECHO;
 	if (l->mark && hops_has(&m->properties, l->mark))
 		return FILTERED_LOOP;

@@ -83,7 +83,7 @@ void logic_note_carried(struct link *l, const struct item *item)
 		return;
 	while (payload.len && jtext_next_field(payload, &pos, &f)) {
 		put_carried(item->plain.device, &f, &name, &value);
-		echo_sent(l->carried, name.data, value.data, value.len);
+		echo_sent(l->carried, name.data, value.data, value.len, false);
 	}
 	buf_fini(&name);
 	buf_fini(&value);

@@ -74,7 +74,7 @@ static struct offline *open_link(struct plan *plan)
 					     .login = on_login,
 					     .try_login = on_login,
 					     .end_provisioning = on_end_provisioning };
-	static const bool echoes[SIDES] = { false, false };
+	static const enum echo_mode echoes[SIDES] = { ECHO_OFF, ECHO_OFF };
 	struct offline *o;
 
 	if (!plan)

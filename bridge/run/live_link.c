@@ -93,7 +93,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	static const struct state_reader reader = { .each = restore, .aside = tell_aside };
 	struct live_link *live = mem_zalloc(sizeof *live);
 	const struct plan *plan = generation_plan(g, link);
-	bool echoes[SIDES];
+	enum echo_mode echoes[SIDES];
 
 	*live = (struct live_link){ .parts = parts,
 				    .generation = g,
@@ -104,8 +104,8 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	TAILQ_INIT(&live->ports);
 	for (int s = 0; s < SIDES; s++) {
 		live_link_add_port(live, (enum side)s, NULL, false);
-		echoes[s] =
-			live_link_mqtt_version(live, (enum side)s) < 5; /* MQTT 5 has No Local */
+		echoes[s] = live_link_echo_mode(live, (enum side)s,
+						live_link_mqtt_version(live, (enum side)s));
 	}
 	live_link_add_port(live, NORTH, NULL, true);
 	live->records = journal_live_link(parts->journal, plan->name, live);

@@ -80,6 +80,8 @@ void live_link_free_port(struct port *p);
 
 /* What it logs in with, as far as that is known now; p->uses_issued and p->n_renewed follow. */
 void live_link_make_login(struct port *p, struct session_login *login);
+/* Does this side give our messages back over a session of this version of MQTT? */
+enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side, int mqtt);
 int live_link_mqtt_version(const struct live_link *live, enum side side);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);

@@ -230,6 +230,17 @@ static void on_handshake_refused(void *ctx, const char *name, const char *why)
 	free(subject);
 }
 
+static void on_echoes(void *ctx, enum side side)
+{
+	const struct live_link *live = ctx;
+
+	log_event(LOG_WARNING, "echo-found", "link=%s side=%s reason=%s", live->plan->name,
+		  side_name(side),
+		  log_value("the dialect says that this platform gives nothing back, but it does: "
+			    "what comes "
+			    "back is filtered from now on"));
+}
+
 const struct link_ops live_link_link_ops = {
 	.send = on_send,
 	.settled = on_settled,
@@ -238,4 +249,5 @@ const struct link_ops live_link_link_ops = {
 	.end_provisioning = on_end_provisioning,
 	.decided = on_decided,
 	.handshake_refused = on_handshake_refused,
+	.echoes = on_echoes,
 };

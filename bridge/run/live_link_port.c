@@ -145,11 +145,21 @@ static void on_answered(void *port)
 	live_link_pace_answered(port);
 }
 
+/* What was published and not acknowledged will be again: it may come back as often. */
+static void sent_again(void *port, struct parcel *parcel)
+{
+	struct port *p = port;
+
+	parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, parcel->echo);
+}
+
 static void on_down(void *port, enum session_end end)
 {
 	struct port *p = port;
 
 	p->n_ended++;
+	if (!p->is_provisioning)
+		delivery_each(p->delivery, true, sent_again, p);
 	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
 		link_question_lost(p->live->link);
 	if (p->is_trial && end == SESSION_END_REFUSED)
@@ -221,6 +231,16 @@ int live_link_mqtt_version(const struct live_link *live, enum side side)
 	int asked = live->conf->side[side].mqtt;
 
 	return asked ? asked : live->plan->side[side].dialect->mqtt;
+}
+
+/* MQTT 5 has No Local.  What a platform says of itself holds where it is one: in the south, calque is before
+ * devices, at a broker like any other. */
+enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side, int mqtt)
+{
+	if (mqtt == 5)
+		return ECHO_OFF;
+	return side == NORTH && !live->plan->side[side].dialect->echoes_publishes ? ECHO_WATCH
+										  : ECHO_ON;
 }
 
 void live_link_make_login(struct port *p, struct session_login *login)

@@ -1,5 +1,6 @@
 #include "state/echo.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@ struct entry {
 	struct same *same;
 	uint64_t number;
 	int64_t acked_ms;
+	unsigned n_published; /* and not come back */
+	bool is_unique;
 	struct entries *list; /* that it is in */
 };
 TAILQ_HEAD(entries, entry);
@@ -42,6 +45,10 @@ struct echo {
 	struct entries restored; /* by number */
 	uint64_t last_number;
 	const char *name;
+	enum echo_mode mode;
+	bool was_found;
+	int64_t came_ms[ECHO_PROOF]; /* ECHO_WATCH: the last that came back, in a ring */
+	unsigned n_came;
 	struct changes changes;
 	struct changes later;	/* rows that go ... */
 	struct changes waiting; /* ... when this commit is durable */
@@ -53,6 +60,7 @@ struct echo *echo_new(const char *name)
 	struct echo *e = mem_zalloc(sizeof *e);
 
 	e->name = name;
+	e->mode = ECHO_ON;
 	TAILQ_INIT(&e->restored);
 	TAILQ_INIT(&e->unacked);
 	TAILQ_INIT(&e->acked);
@@ -79,24 +87,32 @@ static void hash_message(const char *topic, const void *payload, size_t len,
 	crypto_hash(pieces, 2, out);
 }
 
-/* Write the row of an entry, or remove it. */
-static void note(struct echo *e, const struct entry *it, bool is_there)
+/* Its row: the hash, and how often it may come yet if that is not once: "HASH*2". */
+static void put_row(const struct entry *it, const char *key, struct changes *out)
 {
-	char key[64];
 	struct buf value = { 0 };
 
-	if (!e->name)
+	buf_putc(&value, '"');
+	crypto_base64_encode(&value, it->same->hash, sizeof it->same->hash);
+	if (it->n_published > 1)
+		buf_printf(&value, "*%u", it->n_published);
+	buf_putc(&value, '"');
+	changes_put(out, MACHINE, key, value.data, false);
+	buf_fini(&value);
+}
+
+/* Write the row of an entry, or (it came back, or ended) change or remove it later. */
+static void note(struct echo *e, const struct entry *it, bool is_sent)
+{
+	char key[64];
+
+	if (!e->name || e->mode == ECHO_WATCH)
 		return;
 	snprintf(key, sizeof key, "%s/%llu", e->name, (unsigned long long)it->number);
-	if (is_there) {
-		buf_putc(&value, '"');
-		crypto_base64_encode(&value, it->same->hash, sizeof it->same->hash);
-		buf_putc(&value, '"');
-		changes_put(&e->changes, MACHINE, key, value.data, false);
-		buf_fini(&value);
-	} else {
+	if (is_sent || it->n_published > 0)
+		put_row(it, key, is_sent ? &e->changes : &e->later);
+	else
 		changes_delete(&e->later, MACHINE, key);
-	}
 }
 
 static void move(struct entry *it, struct entries *to)
@@ -112,6 +128,7 @@ static void forget(struct echo *e, struct entry *it)
 {
 	struct same *s = it->same;
 
+	it->n_published = 0;
 	note(e, it, false);
 	move(it, NULL);
 	TAILQ_REMOVE(&s->entries, it, same_link);
@@ -170,21 +187,38 @@ static struct entry *add(struct echo *e, uint64_t number, const uint8_t hash[CRY
 	}
 	it->same = s;
 	it->number = number;
+	it->n_published = 1;
 	TAILQ_INSERT_TAIL(&s->entries, it, same_link);
 	move(it, list);
 	map_set(&e->by_number, &it->number, sizeof it->number, it);
 	return it;
 }
 
-uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len)
+uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len,
+		   bool is_unique)
 {
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct entry *it;
 
+	if (e->mode == ECHO_OFF)
+		return 0;
 	hash_message(topic, payload, len, hash);
 	it = add(e, ++e->last_number, hash, &e->unacked);
+	it->is_unique = is_unique;
 	note(e, it, true);
 	return it->number;
+}
+
+uint64_t echo_sent_again(struct echo *e, uint64_t number, const char *topic, const void *payload,
+			 size_t len)
+{
+	struct entry *it = map_get(&e->by_number, &number, sizeof number);
+
+	if (!it || e->mode == ECHO_OFF)
+		return echo_sent(e, topic, payload, len, false);
+	it->n_published++;
+	note(e, it, true);
+	return number;
 }
 
 void echo_acked(struct echo *e, uint64_t number, int64_t now_ms)
@@ -196,10 +230,45 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms)
 	drop_ended(e, now_ms);
 }
 
+void echo_set_mode(struct echo *e, enum echo_mode mode)
+{
+	bool had_none = e->mode == ECHO_WATCH;
+	struct map_pos pos = { 0 };
+	struct entry *it;
+
+	e->mode = mode;
+	while (had_none && mode != ECHO_WATCH && (it = map_next(&e->by_number, &pos)) != NULL)
+		note(e, it, true);
+}
+
+enum echo_mode echo_mode(const struct echo *e)
+{
+	return e->mode;
+}
+
+bool echo_was_found(struct echo *e)
+{
+	bool was_found = e->was_found;
+
+	e->was_found = false;
+	return was_found;
+}
+
+/* What we sent came back from a platform that gives nothing back, it says.  Is it one that does? */
+static bool is_proof(struct echo *e, const struct entry *it, int64_t now_ms)
+{
+	unsigned n = ++e->n_came;
+
+	e->came_ms[n % ECHO_PROOF] = now_ms; /* the next in the ring is the first of the last few */
+	return it->is_unique ||
+	       (n >= ECHO_PROOF && now_ms - e->came_ms[(n + 1) % ECHO_PROOF] <= ECHO_PROOF_MS);
+}
+
 bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms)
 {
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct same *s;
+	struct entry *it;
 
 	drop_ended(e, now_ms);
 	if (e->by_number.n == 0)
@@ -208,8 +277,16 @@ bool echo_take(struct echo *e, const char *topic, const void *payload, size_t le
 	s = map_get(&e->by_hash, hash, sizeof hash);
 	if (!s)
 		return false;
-	forget(e, TAILQ_FIRST(&s->entries));
-	return true;
+	it = TAILQ_FIRST(&s->entries);
+	if (e->mode == ECHO_WATCH && is_proof(e, it, now_ms)) {
+		echo_set_mode(e, ECHO_ON);
+		e->was_found = true;
+	}
+	if (--it->n_published == 0)
+		forget(e, it);
+	else
+		note(e, it, false);
+	return e->mode != ECHO_WATCH;
 }
 
 size_t echo_size(const struct echo *e)
@@ -232,40 +309,56 @@ void echo_durable(struct echo *e, uint64_t commit)
 		changes_move(&e->changes, &e->waiting, e->waiting.n);
 }
 
+/* Read a row: see put_row(). */
+static bool read_row(const char *value, struct buf *hash, unsigned long *n)
+{
+	struct buf coded = { 0 };
+	bool ok = jtext_string_decode((struct jslice){ value, strlen(value) }, &coded);
+	char *times = ok ? strchr(buf_str(&coded), '*') : NULL;
+
+	*n = times ? strtoul(times + 1, NULL, 10) : 1;
+	if (times)
+		coded.len = (size_t)(times - coded.data);
+	ok = ok && crypto_base64_decode(hash, coded.data, coded.len) &&
+	     hash->len == CRYPTO_HASH_BYTES && *n > 0 && *n <= UINT_MAX;
+	buf_fini(&coded);
+	return ok;
+}
+
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err)
 {
 	size_t len = strlen(e->name);
-	struct buf coded = { 0 }, hash = { 0 };
+	struct buf hash = { 0 };
+	unsigned long n;
 	bool ok;
 
 	if (strncmp(key, e->name, len) != 0 || key[len] != '/')
 		return true; /* another one's */
-	ok = jtext_string_decode((struct jslice){ value, strlen(value) }, &coded) &&
-	     crypto_base64_decode(&hash, buf_str(&coded), coded.len) &&
-	     hash.len == CRYPTO_HASH_BYTES;
+	ok = read_row(value, &hash, &n);
 	if (ok) {
 		uint64_t number = strtoull(key + len + 1, NULL, 10);
 
 		if (number > e->last_number)
 			e->last_number = number;
-		add(e, number, (const uint8_t *)hash.data, &e->restored);
+		add(e, number, (const uint8_t *)hash.data, &e->restored)->n_published = (unsigned)n;
 	} else {
 		err_set(err, ERR_CORRUPT, "echo '%s' is no row of the memory of what was sent",
 			key);
 	}
-	buf_fini(&coded);
 	buf_fini(&hash);
 	return ok;
 }
 
 /* --- both sides ---------------------------------------------------------------------------- */
 
-struct echoes *echoes_new(const bool wanted[SIDES])
+struct echoes *echoes_new(const enum echo_mode modes[SIDES])
 {
 	struct echoes *all = mem_zalloc(sizeof *all);
 
-	for (int s = 0; s < SIDES; s++)
-		all->side[s] = wanted[s] ? echo_new(side_name((enum side)s)) : NULL;
+	for (int s = 0; s < SIDES; s++) {
+		all->side[s] = echo_new(side_name((enum side)s));
+		echo_set_mode(all->side[s], modes[s]);
+	}
 	return all;
 }
 
@@ -289,10 +382,10 @@ bool echoes_restore(struct echoes *all, const char *key, const char *value, stru
 		    struct err *err)
 {
 	for (int s = 0; s < SIDES; s++)
-		if (all->side[s] && !echo_restore(all->side[s], key, value, err))
-			return false;
-		else if (!all->side[s] && is_of_side(key, (enum side)s))
+		if (all->side[s]->mode != ECHO_ON && is_of_side(key, (enum side)s))
 			changes_delete(out, MACHINE, key);
+		else if (!echo_restore(all->side[s], key, value, err))
+			return false;
 	return true;
 }
 

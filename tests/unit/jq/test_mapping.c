@@ -305,7 +305,8 @@ Test(mapping, reports_all_mistakes_in_one_run)
 		"alone; .at is when the message arrived",
 		"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
 		"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
-		"session, application, vars, credentials, limits, request_timeout, up, down, "
+		"session, application, vars, credentials, limits, request_timeout, "
+		"echoes_publishes, up, down, "
 		"messages",
 		"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",
 		"D/bad.jq: messages[0]: \"topic\" is missing: the topic; {name} is a level, "

@@ -389,3 +389,27 @@ Test(delivery, the_window_may_change)
 	send_next(d, "c", 3);
 	delivery_free(d);
 }
+
+static void note_order(void *ctx, struct parcel *p)
+{
+	*(unsigned *)ctx = *(unsigned *)ctx * 10 + p->order;
+}
+
+Test(delivery, all_that_waits_or_is_in_flight_can_be_looked_at)
+{
+	struct delivery *d = delivery_new(10, 1000);
+	unsigned waiting = 0, in_flight = 0;
+
+	for (unsigned i = 1; i <= 4; i++) {
+		struct message m = { .topic = mem_strdup("t") };
+
+		delivery_push(d, i == 4 ? LANE_EXCHANGE : LANE_REPORT, &m, NULL)->order = i;
+		if (i <= 2)
+			delivery_sent(d, (int)i);
+	}
+	delivery_each(d, true, note_order, &in_flight);
+	delivery_each(d, false, note_order, &waiting);
+	cr_expect_eq(in_flight, 12);
+	cr_expect_eq(waiting, 43);
+	delivery_free(d);
+}

@@ -14,7 +14,7 @@
 static struct world w;
 static struct executor *executor;
 static struct link *l;
-static bool echoes[SIDES];
+static enum echo_mode echoes[SIDES];
 static int64_t now_ms;
 static uint64_t login; /* of the session that messages come over */
 static struct buf said;
@@ -155,13 +155,20 @@ static void on_try_login(void *ctx, const char *device, struct jslice credential
 	buf_putc(&said, '\n');
 }
 
+static void on_echoes(void *ctx, enum side side)
+{
+	(void)ctx;
+	buf_printf(&said, "%s echoes\n", side_name(side));
+}
+
 static const struct link_ops ops = { .send = on_send,
 				     .settled = on_settled,
 				     .login = on_login,
 				     .try_login = on_try_login,
 				     .end_provisioning = on_end_provisioning,
 				     .decided = on_decided,
-				     .handshake_refused = on_handshake_refused };
+				     .handshake_refused = on_handshake_refused,
+				     .echoes = on_echoes };
 
 static void start(const char *south, const char *north)
 {
@@ -549,7 +556,7 @@ Test(link, old_orders_are_refused_and_deletions_filtered)
 
 Test(link, a_message_that_comes_back_is_no_news_once)
 {
-	echoes[NORTH] = true;
+	echoes[NORTH] = ECHO_ON;
 	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
 	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
 	cr_expect_neq(last_output.echo, 0);
@@ -576,7 +583,7 @@ Test(link, the_memory_of_a_side_that_needs_none_any_more_goes)
 	struct changes c = { 0 };
 	struct err e = { 0 };
 
-	echoes[NORTH] = true;
+	echoes[NORTH] = ECHO_ON;
 	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
 	cr_assert(link_restore(l, "echo", "south/7", "\"x\"", &e), "%s", e.text);
 	cr_assert(link_restore(l, "echo", "north/8",
@@ -591,7 +598,7 @@ Test(link, the_memory_of_a_side_that_needs_none_any_more_goes)
 
 Test(link, the_memory_of_what_was_sent_ends_after_its_puback)
 {
-	echoes[NORTH] = true;
+	echoes[NORTH] = ECHO_ON;
 	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
 	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
 	now_ms += 100000;
@@ -602,6 +609,37 @@ Test(link, the_memory_of_what_was_sent_ends_after_its_puback)
 	link_acked(l, NORTH, last_output.echo, now_ms);
 	now_ms += 10000;
 	step(NORTH, "x/d/a", "{'a':2}", "south x/d/a {'a':2}\n= carried\n");
+}
+
+Test(link, what_a_platform_says_that_gives_nothing_back_is_its_own)
+{
+	echoes[NORTH] = ECHO_WATCH;
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	step(SOUTH, "x/d/a", "{'fan':1}", "north x/d/a {'fan':1}\n= carried\n");
+	step(NORTH, "x/d/a", "{'fan':1}", "south x/d/a {'fan':1}\n= carried\n");
+	for (int i = 2; i <= 3; i++) {
+		step(SOUTH, "x/d/a", "{'fan':1}", "north x/d/a {'fan':1}\n= carried\n");
+		step(NORTH, "x/d/a", "{'fan':1}",
+		     i < 3 ? "south x/d/a {'fan':1}\n= carried\n" : "north echoes\n= echo\n");
+	}
+	step(SOUTH, "x/d/a", "{'fan':2}", "north x/d/a {'fan':2}\n= carried\n");
+	step(NORTH, "x/d/a", "{'fan':2}", "= echo\n");
+}
+
+Test(link, whether_a_side_gives_back_follows_its_logins)
+{
+	struct message m = make("x/d/a", "{'a':1}");
+
+	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
+	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
+	cr_expect_eq(last_output.echo, 0);
+	link_set_echoes(l, NORTH, ECHO_ON); /* it waits, and goes over 3.1.1 after all */
+	cr_expect_neq(link_sent_again(l, NORTH, &m, 0), 0);
+	step(NORTH, "x/d/a", "{'a':1}", "= echo\n");
+	link_set_echoes(l, NORTH, ECHO_OFF);
+	cr_expect_eq(link_sent_again(l, NORTH, &m, 0), 0);
+	step(NORTH, "x/d/a", "{'a':1}", "south x/d/a {'a':1}\n= carried\n");
+	message_fini(&m);
 }
 
 /* --- who says it --------------------------------------------------------------------------- */
@@ -661,7 +699,7 @@ Test(link, takes_nothing_in_that_it_has_sent_on_before)
 
 Test(link, leaves_no_trail_where_there_is_no_place_for_one)
 {
-	echoes[NORTH] = true; /* MQTT 3.1.1 */
+	echoes[NORTH] = ECHO_ON; /* MQTT 3.1.1 */
 	start(S_SHOWS, N_HEARS);
 	link_set_mark(l, "me");
 	step_with(SOUTH, "s/d", "a=1", "north t/d {'a':'1'}\n= carried\n");
@@ -1142,7 +1180,7 @@ static void resend(enum side from, bool is_own, size_t n)
 
 Test(link, what_was_decided_is_sent_again_and_not_decided)
 {
-	echoes[NORTH] = true;
+	echoes[NORTH] = ECHO_ON;
 	start(SOUTHERN("", BOTH_WAYS, ""), NORTHERN("", BOTH_WAYS, ""));
 	resend(SOUTH, false, 2);
 	expect("north x/d/a {'a':1}\nnorth x/d/a {'a':2}\n= carried\n");
@@ -1452,7 +1490,7 @@ static void expect_deleted(const char *wanted)
 
 Test(link, of_a_device_that_is_forgotten_no_row_is_left_and_of_others_all)
 {
-	echoes[NORTH] = true;
+	echoes[NORTH] = ECHO_ON;
 	start_asks();
 	for (size_t i = 0; i < sizeof rows_of_two / sizeof rows_of_two[0]; i++) {
 		char *value = quoted(rows_of_two[i][2]);

@@ -461,6 +461,35 @@ Test(live_link, a_broker_of_mqtt_3_is_told_nothing)
 	turn("south s/d/do/1 {\"name\":\"x\"}\n");
 }
 
+/* Its own command, that is, is nothing that a device says, however often it was published. */
+Test(live_link, what_was_published_twice_is_given_back_twice)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'command', topic: 's/{device}/do', only: 'write' },"
+		       "{ kind: 'event', topic: 's/{device}/do', only: 'read' }",
+		       ""),
+	      NORTHERN("",
+		       "{ kind: 'command', topic: 'n/{device}/do' },"
+		       "{ kind: 'event', topic: 'n/{device}/e' }",
+		       ""));
+	sends("north", "n/d/do", "{'name':'x'}");
+	turn("south s/d/do {'name':'x'}\nnorth acks 1\n");
+	goes("south");
+	comes("south");
+	turn("south s/d/do {'name':'x'}\n");
+	sends("south", "s/d/do", "{'name':'x'}");
+	turn("south acks 1\n");
+	turn("");  /* that this one came is written when its acknowledgement has left */
+	restart(); /* which publishes it once more */
+	turn("south s/d/do {'name':'x'}\n");
+	sends("south", "s/d/do", "{'name':'x'}");
+	sends("south", "s/d/do", "{'name':'x'}");
+	turn("south acks 2\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[FILTERED_ECHO], 2);
+	sends("south", "s/d/do", "{'name':'x'}");
+	turn("south acks 1\nnorth n/d/e {'name':'x'}\n");
+}
+
 Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 {
 	start(S_REPORTS, N_REPORTS);

@@ -9,7 +9,7 @@
 
 static uint64_t sent(struct echo *e, const char *topic, const char *payload)
 {
-	return echo_sent(e, topic, payload, strlen(payload));
+	return echo_sent(e, topic, payload, strlen(payload), false);
 }
 
 static bool take(struct echo *e, const char *topic, const char *payload, int64_t now_ms)
@@ -36,7 +36,7 @@ Test(echo, empty_payload_may_be_null)
 {
 	struct echo *e = echo_new(NULL);
 
-	echo_sent(e, "t", NULL, 0);
+	echo_sent(e, "t", NULL, 0, false);
 	cr_expect(echo_take(e, "t", NULL, 0, 0));
 	echo_free(e);
 }
@@ -209,6 +209,103 @@ Test(echo, what_was_restored_ends_too)
 	changes_fini(&rows);
 }
 
+static uint64_t sent_again(struct echo *e, uint64_t number, const char *payload)
+{
+	return echo_sent_again(e, number, "t", payload, strlen(payload));
+}
+
+Test(echo, what_was_published_twice_may_come_twice)
+{
+	struct echo *e = echo_new("north");
+	struct changes rows = { 0 };
+	uint64_t a = sent(e, "t", "1"), b = sent(e, "t", "2");
+
+	cr_expect(take(e, "t", "2", 0), "before its PUBACK was lost");
+	cr_expect_eq(sent_again(e, a, "1"), a);
+	cr_expect_neq(sent_again(e, b, "2"), b, "that one has gone");
+	e = restart(e, &rows);
+	cr_expect(take(e, "t", "1", 0));
+	cr_expect(take(e, "t", "2", 0));
+	cr_expect_not(take(e, "t", "2", 0));
+	e = restart(e, &rows);
+	cr_expect(take(e, "t", "1", 0));
+	cr_expect_not(take(e, "t", "1", 0));
+	e = restart(e, &rows);
+	cr_expect_eq(echo_size(e), 0);
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, with_no_local_nothing_is_remembered_and_what_was_ends)
+{
+	struct echo *e = echo_new("north");
+
+	sent(e, "t", "1");
+	echo_set_mode(e, ECHO_OFF);
+	cr_expect_eq(sent(e, "t", "2"), 0);
+	cr_expect_eq(sent_again(e, 0, "2"), 0);
+	cr_expect(take(e, "t", "1", 0), "the broker may have it from before");
+	cr_expect_not(take(e, "t", "2", 0));
+	echo_free(e);
+}
+
+static struct echo *watching(void)
+{
+	struct echo *e = echo_new("north");
+
+	echo_set_mode(e, ECHO_WATCH);
+	return e;
+}
+
+Test(echo, a_platform_that_gives_nothing_back_is_believed)
+{
+	struct echo *e = watching();
+	struct changes rows = { 0 };
+
+	for (int64_t at = 0; at < 10; at++) { /* three never come within ten seconds */
+		echo_acked(e, sent(e, "t", "1"), at * 5001);
+		cr_expect_not(take(e, "t", "1", at * 5001));
+	}
+	cr_expect_not(echo_was_found(e));
+	cr_expect_eq(echo_mode(e), ECHO_WATCH);
+	write_rows(e, &rows);
+	cr_expect_eq(rows.n, 0);
+	echo_free(e);
+}
+
+Test(echo, what_stands_in_for_such_a_platform_is_found_out_by_the_third)
+{
+	struct echo *e = watching();
+	struct changes rows = { 0 };
+
+	sent(e, "t", "1");
+	sent(e, "t", "2");
+	sent(e, "t", "3");
+	sent(e, "t", "4");
+	cr_expect_not(take(e, "t", "1", 0));
+	cr_expect_not(take(e, "t", "2", 5000));
+	cr_expect_not(echo_was_found(e));
+	cr_expect(take(e, "t", "3", 10000));
+	cr_expect(echo_was_found(e));
+	cr_expect_not(echo_was_found(e), "it is said once");
+	e = restart(e, &rows);
+	cr_expect(take(e, "t", "4", 0), "from then on rows are kept");
+	echo_free(e);
+	changes_fini(&rows);
+}
+
+Test(echo, what_stands_in_for_such_a_platform_is_found_out_by_what_nobody_else_says)
+{
+	struct echo *e = watching();
+
+	echo_sent(e, "t", "1", 1, true);
+	cr_expect(take(e, "t", "1", 0));
+	cr_expect(echo_was_found(e));
+	sent(e, "t", "2");
+	cr_expect(take(e, "t", "2", 0));
+	echo_free(e);
+}
+
 Test(echo, a_row_of_another_side_is_left_alone)
 {
 	struct echo *e = echo_new("north");
@@ -273,11 +370,11 @@ Test(echo, the_row_of_one_that_served_goes_when_the_commit_after_it_is_durable)
 Test(echo, each_side_takes_its_own_rows_and_those_of_a_side_without_memory_go)
 {
 	static const char hash[] = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
-	struct echoes *all = echoes_new((bool[SIDES]){ [NORTH] = true });
+	struct echoes *all = echoes_new((enum echo_mode[SIDES]){ [NORTH] = ECHO_ON });
 	struct changes out = { 0 };
 	struct err err = { 0 };
 
-	cr_expect_null(all->side[SOUTH]);
+	cr_expect_eq(echo_mode(all->side[SOUTH]), ECHO_OFF);
 	cr_expect(echoes_restore(all, "north/8", hash, &out, &err));
 	cr_expect_eq(echo_size(all->side[NORTH]), 1);
 	cr_expect_eq(out.n, 0);
