@@ -94,7 +94,7 @@ static void put_link(const struct live_link *live, struct buf *out)
 	buf_puts(out, "{\"item\":{\"link\":");
 	jtext_put_string(out, live_link_name(live), strlen(live_link_name(live)));
 	if (owner && jtext_is_utf8(owner, strlen(owner)))
-		put_text(out, is_proved ? "belongs_to" : "promised_to", owner);
+		control_request_put_text(out, is_proved ? "belongs_to" : "promised_to", owner);
 	buf_puts(out, ",\"sessions\":[");
 	while ((p = live_link_next_port(live, p)) != NULL) {
 		live_link_look_at_port(p, &s);
