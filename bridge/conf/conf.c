@@ -203,6 +203,7 @@ static const struct schema_key session_keys[] = {
 	{ "client_id", SCHEMA_SECRET, AT(client_id) },
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
 	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
+	{ "ack_timeout", SCHEMA_INTEGER, AT(ack_timeout_s), CONF_RANGE(5, 86400, 60) },
 	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
 	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema },

@@ -38,7 +38,8 @@ struct conf_session {
 	struct vars vars; /* values that came from env: or file: are marked secret */
 	char *username, *password, *client_id; /* NULL: the dialect's template */
 	int keepalive_s;		       /* default 60 */
-	int mqtt;			       /* 0: the dialect's */
+	int ack_timeout_s; /* without any acknowledgement, then it connects anew */
+	int mqtt;	   /* 0: the dialect's */
 	bool front_door;
 	struct conf_tls tls;
 	struct {

@@ -13,6 +13,7 @@ struct node {
 	TAILQ_ENTRY(node) link;
 	struct parcel parcel;
 	size_t size;
+	uint64_t sent; /* its place among all that was sent */
 	int mid;
 };
 TAILQ_HEAD(nodes, node);
@@ -25,7 +26,9 @@ struct delivery {
 	size_t n_waiting, n_in_flight, n_spare;
 	size_t bytes, max_bytes;
 	size_t window;
-	uint64_t last_number;
+	uint64_t last_number, last_sent;
+	uint64_t
+		acked_sent; /* the latest sent that was acknowledged, on this connection; 0: none */
 	int64_t earliest_ms; /* no parcel that waits expires before */
 };
 
@@ -186,6 +189,7 @@ void delivery_sent(struct delivery *d, int mid)
 	assert(n);
 	leave_lane(d, n);
 	n->mid = mid;
+	n->sent = ++d->last_sent;
 	TAILQ_INSERT_TAIL(&d->in_flight, n, link);
 	d->n_in_flight++;
 }
@@ -273,6 +277,13 @@ bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out)
 	return true;
 }
 
+static void leave_flight(struct delivery *d, struct node *n, struct parcel *out)
+{
+	TAILQ_REMOVE(&d->in_flight, n, link);
+	d->n_in_flight--;
+	hand_out(d, n, out);
+}
+
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 {
 	struct node *n;
@@ -283,10 +294,37 @@ bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 			break;
 	if (!n)
 		return false;
-	TAILQ_REMOVE(&d->in_flight, n, link);
-	d->n_in_flight--;
-	hand_out(d, n, out);
+	if (n->sent > d->acked_sent)
+		d->acked_sent = n->sent;
+	leave_flight(d, n, out);
 	return true;
+}
+
+bool delivery_is_skipped(const struct delivery *d)
+{
+	const struct node *n = TAILQ_FIRST(&d->in_flight);
+
+	return n && n->sent < d->acked_sent;
+}
+
+void delivery_count_skipped(struct delivery *d)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		n->parcel.n_skipped += n->sent < d->acked_sent;
+}
+
+bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		if (n->parcel.n_skipped >= most) {
+			leave_flight(d, n, out);
+			return true;
+		}
+	return false;
 }
 
 uint64_t delivery_first_in_flight(const struct delivery *d)
@@ -324,6 +362,7 @@ void delivery_reset(struct delivery *d)
 	}
 	d->n_waiting += d->n_in_flight;
 	d->n_in_flight = 0;
+	d->acked_sent = 0;
 	d->offered = NULL;
 }
 

@@ -27,6 +27,7 @@ struct parcel {
 	void *record;	    /* the caller's: where it is kept; NULL: nowhere */
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
+	unsigned n_skipped; /* how often what was sent after it was acknowledged, and it was not */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
 	int64_t since_ms;   /* the caller's: since when it waits */
 	/* The caller's: when the broker is to drop it; INT64_MAX: never, or it cannot be told. */
@@ -79,6 +80,12 @@ bool delivery_pop(struct delivery *d, struct parcel *out);
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
 /* What is in flight the longest; 0: nothing is. */
 uint64_t delivery_first_in_flight(const struct delivery *d);
+/* Was something acknowledged on this connection that was sent after that? */
+bool delivery_is_skipped(const struct delivery *d);
+/* Count it for all in flight of which that is so. */
+void delivery_count_skipped(struct delivery *d);
+/* Take out one in flight that was skipped `most` times; false: there is none.  Caller ends it with parcel_fini(). */
+bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

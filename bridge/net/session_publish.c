@@ -119,6 +119,7 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 	if (s->flushed_turn == loop_turn(s->loop) && s->watch.is_active)
 		loop_watch(s->loop, &s->watch, s->watch.fd, true, true);
 	s->n_unacked++;
+	attempt_published(s->attempt);
 	ok = true;
 out:
 	mosquitto_property_free_all(&properties);

@@ -6,6 +6,7 @@
 
 #include <sys/queue.h>
 
+#include "link/ack_clock.h"
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "link/rate_limit.h"
@@ -34,6 +35,7 @@ struct port {
 	struct rate_limit rate;
 	struct slow_start slow;
 	struct suspect suspect;
+	struct ack_clock acks;
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_early;	    /* it needs such, and there are none yet */
@@ -103,7 +105,11 @@ void live_link_pace_up(struct port *p);
 void live_link_pace_down(struct port *p, enum session_end end); /* resets the delivery */
 void live_link_pace_answered(struct port *p);
 void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t now_ms);
-void live_link_pace_acked(struct port *p, uint64_t number);
+void live_link_pace_acked(struct port *p, uint64_t number, bool was_first);
+/* Once per turn: does the far side still acknowledge? */
+void live_link_pace_look(struct port *p, int64_t now_ms);
+/* When to look again; INT64_MAX: not by itself. */
+int64_t live_link_pace_look_ms(const struct port *p);
 /* The parcel that may leave now; NULL: none may.  Borrowed. */
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms);
 /* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */

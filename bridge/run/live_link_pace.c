@@ -2,10 +2,14 @@
  * its behaviour tells (link/slow_start.h, link/suspect.h).
  *
  * The port of handshakes has none of it: its connections are short by their nature. */
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "link/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
+
+#define MOST_SKIPPED 3
 
 static int64_t now(const struct port *p)
 {
@@ -69,6 +73,7 @@ static void act_on(struct port *p, enum suspect_verdict verdict, int64_t now_ms)
 
 void live_link_pace_up(struct port *p)
 {
+	ack_clock_reset(&p->acks);
 	slow_start_up(&p->slow, now(p));
 	suspect_up(&p->suspect, is_visit(p), now(p));
 }
@@ -84,6 +89,7 @@ void live_link_pace_down(struct port *p, enum session_end end)
 	bool by_peer = end == SESSION_END_CLOSED;
 
 	delivery_reset(p->delivery);
+	ack_clock_reset(&p->acks);
 	if (p->is_provisioning)
 		return;
 	if (by_peer && p->suspect.stage == SUSPECT_NONE &&
@@ -98,14 +104,76 @@ void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t no
 {
 	rate_limit_take(&p->rate, now_ms);
 	rate_limit_take(&p->slow.pace, now_ms);
+	if (!p->is_provisioning)
+		ack_clock_sent(&p->acks, now_ms);
 	if (parcel->message.qos > 0)
 		suspect_sent(&p->suspect, parcel->number, now_ms);
 }
 
-void live_link_pace_acked(struct port *p, uint64_t number)
+void live_link_pace_acked(struct port *p, uint64_t number, bool was_first)
 {
+	if (was_first)
+		ack_clock_acked(&p->acks, delivery_in_flight(p->delivery) > 0, now(p));
 	slow_start_acked(&p->slow, now(p));
 	act_on(p, suspect_acked(&p->suspect, number), now(p));
+}
+
+/* --- what is never acknowledged ------------------------------------------------------------ */
+
+#define SKIPPED                                                                                    \
+	"the far side acknowledges what is sent after it, and not this, over three connections"
+
+static void warn_late(const struct port *p, int64_t now_ms)
+{
+	log_limited(LOG_WARNING, now_ms, p->name, "not-acknowledged",
+		    "%s messages=%zu after_s=%" PRId64 " reason=\"" LIVE_LINK_LATE "\"", p->name,
+		    delivery_in_flight(p->delivery), (now_ms - p->acks.progress_ms) / 1000);
+}
+
+/* All goes again over the next connection, but for what was passed over too often. */
+static void send_again(struct port *p, int64_t now_ms)
+{
+	struct parcel parcel;
+
+	if (p->suspect.stage !=
+	    SUSPECT_NONE) { /* whatever is the matter, it does not end connections */
+		suspect_gone(&p->suspect, p->suspect.number);
+		slow_start_begin(&p->slow, now_ms);
+	}
+	delivery_count_skipped(p->delivery);
+	while (delivery_pop_skipped(p->delivery, MOST_SKIPPED, &parcel)) {
+		live_link_end_parcel(p, &parcel, DEAD_BROKER_REFUSED, SKIPPED);
+		ack_clock_acked(&p->acks, false, now_ms); /* that was the matter */
+	}
+	p->live->parts->port->reconnect(p->carrier, "no acknowledgement of what was sent");
+}
+
+int64_t live_link_pace_look_ms(const struct port *p)
+{
+	return p->acks.look_ms ? p->acks.look_ms : INT64_MAX;
+}
+
+void live_link_pace_look(struct port *p, int64_t now_ms)
+{
+	uint64_t taken, owed;
+
+	if (!p->acks.look_ms || now_ms < p->acks.look_ms)
+		return;
+	/* What comes after the first one says nothing of that, when it was passed over. */
+	if (!delivery_is_skipped(p->delivery) &&
+	    p->live->parts->port->taken(p->carrier, &taken, &owed))
+		ack_clock_taken(&p->acks, taken, owed, now_ms);
+	switch (ack_clock_look(&p->acks, now_ms)) {
+	case ACK_FINE:
+		break;
+	case ACK_LATE:
+		warn_late(p, now_ms);
+		break;
+	case ACK_OVER:
+		if (!is_visit(p)) /* which has a time-out of its own */
+			send_again(p, now_ms);
+		break;
+	}
 }
 
 /* --- what leaves --------------------------------------------------------------------------- */

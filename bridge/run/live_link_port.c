@@ -49,6 +49,7 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 	p->name = name_of(p);
 	p->delivery = delivery_new(p->window, MESSAGE_BYTES);
 	rate_limit_init(&p->rate, limits->messages_per_second);
+	ack_clock_init(&p->acks, live->conf->side[side].ack_timeout_s * INT64_C(1000));
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
 	return p;
 }
@@ -165,13 +166,13 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 {
 	struct port *p = port;
 	struct parcel parcel;
-	uint64_t number;
+	uint64_t number, first = delivery_first_in_flight(p->delivery);
 
 	if (!delivery_acked(p->delivery, mid, &parcel))
 		return;
 	number = parcel.number;
 	live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED, reason);
-	live_link_pace_acked(p, number);
+	live_link_pace_acked(p, number, number == first);
 }
 
 /* The broker sends it again after each login, and each time it is one more. */

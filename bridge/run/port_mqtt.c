@@ -63,6 +63,16 @@ static void probe(void *session, bool is_probing)
 	session_probe(session, is_probing);
 }
 
+static void reconnect(void *session, const char *reason)
+{
+	session_reconnect(session, reason);
+}
+
+static bool taken(const void *session, uint64_t *n, uint64_t *owed)
+{
+	return session_taken(session, n, owed);
+}
+
 static bool is_up(const void *session)
 {
 	return session_is_up(session);
@@ -131,6 +141,8 @@ const struct port_ops port_mqtt_ops = {
 	.start = start,
 	.set_login = set_login,
 	.probe = probe,
+	.reconnect = reconnect,
+	.taken = taken,
 	.is_up = is_up,
 	.takes = takes,
 	.publish = publish,

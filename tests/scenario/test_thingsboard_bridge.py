@@ -245,6 +245,28 @@ def test_what_the_server_answers_by_closing_is_found_and_the_rest_goes_on(lab, t
     world.calque.stop()
 
 
+def test_what_the_server_never_acknowledges_is_told_and_sent_again(lab, tb):
+    """A gateway's token whose device is no gateway."""
+    tb.device("gate", token="g")
+    south = lab.broker("south")
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "fleet",
+        "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
+        "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"}, "ack_timeout": 5}}]}))
+    calque.wait_up("fleet", count=2)
+    devices = lab.add(Client(south.port))
+    devices.publish("messages/d1/attribute", {"temp": 21.5})
+    calque.wait_log(r"warning not-acknowledged link=fleet side=north messages=\d+ .*want a gateway")
+    north = next(s for s in status(calque)["links"][0]["sessions"] if s["side"] == "north")
+    assert north["state"] == "up" and "want a gateway" in north["late"]
+    assert north["late"] in Verb(calque, "status").out
+    calque.wait_log(r'session-down link=fleet side=north reason="no acknowledgement of what was sent" retry_ms=0')
+    n = len(tb.find_events("unanswered"))
+    tb.wait_event("unanswered", count=n + 1)
+    assert status(calque)["links"][0]["up"]["dead"] == 0
+    calque.stop()
+
+
 def test_devices_behind_a_gateway(lab, tb):
     tb.device("gate", token="g", gateway=True)
     south = lab.broker("south")

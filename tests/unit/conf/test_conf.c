@@ -115,7 +115,8 @@ Test(conf, every_key_of_the_design_is_read)
 		"    request_timeout = 31;\n"
 		"    south = {\n"
 		"      dialect = \"innoway\"; url = \"mqtt://127.0.0.1\"; username = \"calque\";\n"
-		"      password = \"p\"; client_id = \"c\"; keepalive = 30; mqtt = 5; front_door = "
+		"      password = \"p\"; client_id = \"c\"; keepalive = 30; ack_timeout = 90; mqtt "
+		"= 5; front_door = "
 		"true;\n"
 		"      vars = { device = \"bb56\"; token = \"file:token\"; n = -7; big = "
 		"84123456789;\n"
@@ -184,6 +185,7 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_str_eq(s->password, "p");
 	cr_expect_str_eq(s->client_id, "c");
 	cr_expect_eq(s->keepalive_s, 30);
+	cr_expect_eq(s->ack_timeout_s, 90);
 	cr_expect_eq(s->mqtt, 5);
 	cr_expect(s->front_door);
 	cr_expect_str_eq(vars_get(&s->vars, "device"), "bb56");
@@ -237,6 +239,7 @@ Test(conf, what_is_not_said_has_its_default)
 	cr_expect_eq(c->links[0].command_max_age_s, 60);
 	cr_expect_eq(c->links[0].request_timeout_s, 0);
 	cr_expect_eq(s->keepalive_s, 60);
+	cr_expect_eq(s->ack_timeout_s, 60);
 	cr_expect_eq(s->mqtt, 0);
 	cr_expect_not(s->front_door);
 	cr_expect_null(s->username);
@@ -374,6 +377,7 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ SOUTH("qos = 2;"), "1: south.qos: unknown key" },
 		{ SOUTH("usrname = \"x\";"),
 		  "1: south.usrname: unknown key; did you mean \"username\"?" },
+		{ SOUTH("ack_timeout = 4;"), "1: south.ack_timeout: 4 is outside 5..86400" },
 		{ SOUTH("keepalive = 4;"), "1: south.keepalive: 4 is outside 5..65535" },
 		{ SOUTH("mqtt = 3;"), "1: south.mqtt: 3 is outside 4..5" },
 		{ SOUTH("front_door = 1;"),

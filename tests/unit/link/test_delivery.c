@@ -389,3 +389,31 @@ Test(delivery, the_window_may_change)
 	send_next(d, "c", 3);
 	delivery_free(d);
 }
+
+Test(delivery, what_is_passed_over_is_counted)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	push(d, LANE_REPORT, "d");
+	cr_expect_not(delivery_is_skipped(d));
+	for (int i = 1; i <= 3; i++) {
+		send_next(d, "a", 1);
+		send_next(d, i == 1 ? "b" : i == 2 ? "c" : "d", 2);
+		cr_expect_not(delivery_is_skipped(d));
+		expect_acked(d, 2, i == 1 ? "b" : i == 2 ? "c" : "d");
+		cr_expect(delivery_is_skipped(d));
+		cr_expect_not(delivery_pop_skipped(d, 3, &p));
+		delivery_count_skipped(d);
+		if (i < 3)
+			delivery_reset(d);
+	}
+	cr_assert(delivery_pop_skipped(d, 3, &p));
+	cr_expect_str_eq(p.message.topic, "a");
+	message_fini(&p.message);
+	cr_expect_eq(delivery_in_flight(d), 0);
+	delivery_free(d);
+}

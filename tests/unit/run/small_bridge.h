@@ -31,6 +31,8 @@ static struct carrier {
 	const struct port_events *events;
 	void *port;
 	bool is_up, is_held, is_probing;
+	bool tells_taken;
+	uint64_t taken, owed;
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
@@ -107,6 +109,26 @@ static inline void memory_set_login(void *carrier, const struct session_login *l
 	struct carrier *c = carrier;
 
 	buf_printf(&said, "%s login %s\n", c->name, login->username);
+}
+
+static inline void memory_reconnect(void *carrier, const char *reason)
+{
+	struct carrier *c = carrier;
+
+	(void)reason;
+	say(c, "reconnects");
+	c->acked_mid = c->last_mid;
+	c->events->down(c->port, SESSION_END_OURS);
+	c->events->up(c->port);
+}
+
+static inline bool memory_taken(const void *carrier, uint64_t *taken, uint64_t *owed)
+{
+	const struct carrier *c = carrier;
+
+	*taken = c->taken;
+	*owed = c->owed;
+	return c->tells_taken;
 }
 
 static inline bool memory_is_up(const void *carrier)
@@ -209,6 +231,8 @@ static const struct port_ops memory_ops = {
 	.start = memory_start,
 	.set_login = memory_set_login,
 	.probe = memory_probe,
+	.reconnect = memory_reconnect,
+	.taken = memory_taken,
 	.is_up = memory_is_up,
 	.takes = memory_is_up,
 	.publish = memory_publish,

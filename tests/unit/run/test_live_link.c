@@ -252,6 +252,8 @@ Test(live_link, after_a_crash_a_message_is_stored_before_it_is_looked_at)
 	turn("south acks 2\n");
 	cr_expect(suspects_is_due(parts.suspects, generation));
 	turn("north n/d/a {'v':1}\nnorth n/d/a {'v':2}\n");
+	takes("north");
+	takes("north");
 	now_ms += CAREFUL_MS;
 	turn("");
 	cr_expect_not(suspects_is_careful(parts.suspects));
