@@ -105,7 +105,11 @@ void live_link_pace_up(struct port *p);
 void live_link_pace_down(struct port *p, enum session_end end); /* resets the delivery */
 void live_link_pace_answered(struct port *p);
 void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t now_ms);
-void live_link_pace_acked(struct port *p, uint64_t number, bool was_first);
+/* A message was acknowledged as taken, or for good as refused. */
+void live_link_pace_acked(struct port *p, const struct parcel *parcel, bool was_first,
+			  bool is_taken);
+/* Packet `mid` was acknowledged with an error.  True: it waits, and goes again. */
+bool live_link_pace_refused(struct port *p, int mid, int code, bool was_first);
 /* Once per turn: does the far side still acknowledge? */
 void live_link_pace_look(struct port *p, int64_t now_ms);
 /* When to look again; INT64_MAX: not by itself. */

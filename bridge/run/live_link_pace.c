@@ -110,12 +110,70 @@ void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t no
 		suspect_sent(&p->suspect, parcel->number, now_ms);
 }
 
-void live_link_pace_acked(struct port *p, uint64_t number, bool was_first)
+/* --- what is acknowledged, or refused ------------------------------------------------------ */
+
+#define TRIES	     5
+#define TRY_AGAIN_MS 15000 /* five tries take a minute */
+#define SUPERSEDED                                                                                 \
+	"superseded: the far side did not take it at first, and took a newer one meanwhile"
+
+/* What a code of MQTT 5 says of the message: nothing, now. */
+static bool is_too_much(int code)
+{
+	return code == 0x91 || code == 0x96 || code == 0x97;
+}
+
+/* Something else went wrong over there, and may not the next time. */
+static bool is_passing(int code)
+{
+	return code == 0x80 || code == 0x83;
+}
+
+/* Of these only the last one counts: an older one must not come after it. */
+static bool is_state(enum kind kind)
+{
+	return kind == KIND_CONFIG || kind == KIND_PRESENCE || kind == KIND_COMMAND;
+}
+
+static void note_answer(struct port *p, uint64_t number, bool was_first)
 {
 	if (was_first)
 		ack_clock_acked(&p->acks, delivery_in_flight(p->delivery) > 0, now(p));
-	slow_start_acked(&p->slow, now(p));
 	act_on(p, suspect_acked(&p->suspect, number), now(p));
+}
+
+void live_link_pace_acked(struct port *p, const struct parcel *parcel, bool was_first,
+			  bool is_taken)
+{
+	struct parcel older;
+
+	slow_start_acked(&p->slow, now(p));
+	while (is_taken && is_state(parcel->kind) &&
+	       delivery_pop_older(p->delivery, parcel, &older))
+		live_link_end_parcel(p, &older, DEAD_BROKER_REFUSED, SUPERSEDED);
+	note_answer(p, parcel->number, was_first);
+}
+
+bool live_link_pace_refused(struct port *p, int mid, int code, bool was_first)
+{
+	int64_t due_ms = is_passing(code) ? now(p) + TRY_AGAIN_MS : 0;
+	struct parcel *parcel;
+
+	if (p->is_provisioning || !(is_too_much(code) || is_passing(code)))
+		return false;
+	parcel = delivery_in_flight_as(p->delivery, mid);
+	if (!parcel || (is_passing(code) && parcel->n_refused + 1 >= TRIES))
+		return false;
+	delivery_refused(p->delivery, mid, due_ms);
+	if (is_too_much(code)) {
+		slow_start_refused(&p->slow, now(p));
+		log_limited(
+			LOG_WARNING, now(p), p->name, "message-refused",
+			"%s code=%d reason=\"the far side has too much: it gets one at a time\"",
+			p->name, code);
+	}
+	note_answer(p, parcel->number, was_first);
+	return true;
 }
 
 /* --- what is never acknowledged ------------------------------------------------------------ */
@@ -217,7 +275,8 @@ static struct parcel *next_alone(struct port *p, int64_t now_ms)
 
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms)
 {
-	if (!rate_limit_is_ready(&p->rate, now_ms) || !rate_limit_is_ready(&p->slow.pace, now_ms))
+	delivery_take_up(p->delivery, now_ms);
+	if (!rate_limit_is_ready(&p->rate, now_ms) || slow_start_ready_ms(&p->slow) > now_ms)
 		return NULL;
 	delivery_set_window(p->delivery, slow_start_window(&p->slow, p->window, now_ms));
 	return p->suspect.stage == SUSPECT_NONE ? delivery_next(p->delivery)
@@ -231,9 +290,11 @@ static int64_t later(int64_t a, int64_t b)
 
 int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms)
 {
-	int64_t ready_ms = later(rate_limit_ready_ms(&p->rate), rate_limit_ready_ms(&p->slow.pace));
+	int64_t ready_ms = later(rate_limit_ready_ms(&p->rate), slow_start_ready_ms(&p->slow));
 	int64_t trial_ms = suspect_due_ms(&p->suspect, now_ms);
 
+	if (!delivery_is_ready(p->delivery))
+		return delivery_aside_ms(p->delivery);
 	if (ready_ms <= now_ms)
 		return trial_ms;
 	return trial_ms == INT64_MAX ? ready_ms : later(trial_ms, ready_ms);

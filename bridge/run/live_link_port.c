@@ -166,13 +166,14 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 {
 	struct port *p = port;
 	struct parcel parcel;
-	uint64_t number, first = delivery_first_in_flight(p->delivery);
+	bool was_first = delivery_is_first(p->delivery, mid);
 
+	if (code >= 128 && live_link_pace_refused(p, mid, code, was_first))
+		return;
 	if (!delivery_acked(p->delivery, mid, &parcel))
 		return;
-	number = parcel.number;
+	live_link_pace_acked(p, &parcel, was_first, code < 128);
 	live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED, reason);
-	live_link_pace_acked(p, number, number == first);
 }
 
 /* The broker sends it again after each login, and each time it is one more. */
@@ -344,9 +345,9 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 void live_link_visit(struct port *p, int64_t now_ms)
 {
-	bool is_waiting = delivery_waiting(p->delivery) > 0;
+	bool is_waiting = delivery_is_ready(p->delivery);
 
-	p->due_ms = is_waiting ? live_link_pace_due_ms(p, now_ms) : INT64_MAX;
+	p->due_ms = live_link_pace_due_ms(p, now_ms);
 	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }
