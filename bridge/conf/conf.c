@@ -192,6 +192,10 @@ static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {
 	{ "packet_bytes", SCHEMA_INT64, AT(limits.packet_bytes),
 	  CONF_RANGE(128, MQTT_MOST_BYTES, 0) },
+	{ "in_flight", SCHEMA_INT64, AT(limits.in_flight), CONF_RANGE(1, 65535, 0) },
+	{ "messages_per_second", SCHEMA_INT64, AT(limits.messages_per_second),
+	  CONF_RANGE(1, 1000000, 0) },
+	{ "ask", SCHEMA_BOOLEAN, AT(asks_limits), .preset = true },
 };
 static const struct schema limits_schema = SCHEMA_OF(limits_keys);
 static const struct schema_key session_keys[] = {

@@ -49,6 +49,7 @@ struct conf_session {
 		int max, per_second; /* 0: not set */
 	} connections;
 	struct limits limits; /* 0: the dialect's */
+	bool asks_limits;     /* what the platform says of its limits counts as well */
 	struct secrets
 		secrets;     /* of its texts and variables: those of files, and what is lacking */
 	unsigned n_renewed;  /* how often one of them has changed */

@@ -12,6 +12,7 @@
 #include "link/rate_limit.h"
 #include "link/slow_start.h"
 #include "link/suspect.h"
+#include "message/limits.h"
 #include "message/side.h"
 #include "run/live_link.h"
 
@@ -31,7 +32,9 @@ struct port {
 	char *name;    /* for the log */
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
-	unsigned window; /* how many the platform takes before it acknowledges */
+	int64_t per_second;   /* how many it takes; 0: any */
+	int64_t packet_bytes; /* less than the plan says; 0: it does not */
+	unsigned window;      /* how many the platform takes before it acknowledges */
 	struct rate_limit rate;
 	struct slow_start slow;
 	struct suspect suspect;
@@ -99,6 +102,12 @@ void live_link_expire(struct port *p, int64_t now_ms);
 int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 
 /* --- live_link_pace.c */
+
+/* A new port: nothing is known but what the configuration and the dialect say. */
+void live_link_pace_init(struct port *p);
+/* What the platform says that it bears over this port (0: any) narrows that, until it says something else.  Nothing is
+ * done if the configuration does not want to know. */
+void live_link_pace_told(struct port *p, const struct limits *told);
 
 /* What the carrier tells. */
 void live_link_pace_up(struct port *p);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "conf/conf.h"
 #include "link/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
@@ -20,6 +21,34 @@ static int64_t now(const struct port *p)
 static bool is_visit(const struct port *p)
 {
 	return p->live->backpressure.is_held[p->side];
+}
+
+/* --- what the platform bears --------------------------------------------------------------- */
+
+static void set_limits(struct port *p, const struct limits *limits)
+{
+	int64_t plan_bytes = p->live->plan->limits[p->side].packet_bytes;
+	int64_t window = limits->in_flight;
+
+	p->window = window && window < DELIVERY_WINDOW ? (unsigned)window : DELIVERY_WINDOW;
+	p->packet_bytes = limits->packet_bytes == plan_bytes ? 0 : limits->packet_bytes;
+	if (limits->messages_per_second != p->per_second)
+		rate_limit_init(&p->rate, limits->messages_per_second);
+	p->per_second = limits->messages_per_second;
+}
+
+void live_link_pace_init(struct port *p)
+{
+	ack_clock_init(&p->acks, p->live->conf->side[p->side].ack_timeout_s * INT64_C(1000));
+	set_limits(p, &p->live->plan->limits[p->side]);
+}
+
+void live_link_pace_told(struct port *p, const struct limits *told)
+{
+	struct limits limits = limits_narrow(&p->live->plan->limits[p->side], told);
+
+	if (p->live->conf->side[p->side].asks_limits)
+		set_limits(p, &limits);
 }
 
 /* --- verdicts ------------------------------------------------------------------------------ */

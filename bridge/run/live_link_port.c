@@ -35,21 +35,16 @@ static char *name_of(const struct port *p)
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning)
 {
-	const struct limits *limits = &live->plan->limits[side];
 	struct port *p = mem_zalloc(sizeof *p);
 
 	*p = (struct port){ .live = live,
 			    .side = side,
 			    .device = mem_strdup(device),
 			    .is_provisioning = is_provisioning,
-			    .window = DELIVERY_WINDOW,
 			    .due_ms = INT64_MAX };
-	if (limits->in_flight && limits->in_flight < DELIVERY_WINDOW)
-		p->window = (unsigned)limits->in_flight;
 	p->name = name_of(p);
-	p->delivery = delivery_new(p->window, MESSAGE_BYTES);
-	rate_limit_init(&p->rate, limits->messages_per_second);
-	ack_clock_init(&p->acks, live->conf->side[side].ack_timeout_s * INT64_C(1000));
+	p->delivery = delivery_new(DELIVERY_WINDOW, MESSAGE_BYTES);
+	live_link_pace_init(p);
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
 	return p;
 }
@@ -300,6 +295,12 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 	struct message renewed = *m;
 	bool ok;
 
+	if (p->packet_bytes && message_packet_bytes(m, live_link_mqtt_version(p->live, p->side)) >
+				       (size_t)p->packet_bytes) {
+		err_set(e, ERR_LIMIT, "larger than the platform takes, %lld bytes as a packet",
+			(long long)p->packet_bytes);
+		return false;
+	}
 	if (!plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);

@@ -267,6 +267,26 @@ def test_what_the_server_never_acknowledges_is_told_and_sent_again(lab, tb):
     calque.stop()
 
 
+@both
+@pytest.mark.parametrize("limits", ["", "limits = { messages_per_second = 40; };"], ids=["unknown", "known"])
+def test_a_rate_limit_of_the_server_is_found_and_kept_to(lab, tb, mqtt, limits):
+    """It ends the connection (3.1.1), or says 0x97 and goes on (5); one that is known is not even touched."""
+    cloud = tb.device("pump-7", token="t1")
+    south = lab.broker("south")
+    calque = lab.calque(link_conf(south, tb, north_vars='token = "t1";', more=f"mqtt = {mqtt}; {limits}"))
+    calque.wait_up("pump-7", count=2)
+    cloud.wait_ready()
+    tb.limit("50:1")
+    device = lab.add(Client(south.port))
+    for n in range(150):
+        device.publish("messages/d/attribute", {"n": n})
+    tb.wait(lambda: {u["n"] for u in cloud.updates} == {*range(150)}, timeout=60)
+    assert bool(tb.find_events("over-limit")) == (not limits)
+    tb.wait(lambda: status(calque)["links"][0]["up"]["pending"] == 0)
+    assert status(calque)["links"][0]["up"]["dead"] == 0
+    calque.stop()
+
+
 def test_devices_behind_a_gateway(lab, tb):
     tb.device("gate", token="g", gateway=True)
     south = lab.broker("south")

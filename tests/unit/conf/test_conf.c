@@ -123,6 +123,8 @@ Test(conf, every_key_of_the_design_is_read)
 		"               hex = 0x10; yes = true; no = false; };\n"
 		"      provision = { key = \"k\"; secret = \"env:PROVISION\"; name = \"n\"; };\n"
 		"      connections = { max = 200; per_second = 5; };\n"
+		"      limits = { packet_bytes = 4096; in_flight = 20; messages_per_second = 7;\n"
+		"                 ask = false; };\n"
 		"    };\n"
 		"    north = {\n"
 		"      dialect = \"thingsboard\"; url = \"mqtts://[::1]:8884\";\n"
@@ -186,6 +188,10 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_str_eq(s->client_id, "c");
 	cr_expect_eq(s->keepalive_s, 30);
 	cr_expect_eq(s->ack_timeout_s, 90);
+	cr_expect_eq(s->limits.packet_bytes, 4096);
+	cr_expect_eq(s->limits.in_flight, 20);
+	cr_expect_eq(s->limits.messages_per_second, 7);
+	cr_expect_not(s->asks_limits);
 	cr_expect_eq(s->mqtt, 5);
 	cr_expect(s->front_door);
 	cr_expect_str_eq(vars_get(&s->vars, "device"), "bb56");
@@ -240,6 +246,9 @@ Test(conf, what_is_not_said_has_its_default)
 	cr_expect_eq(c->links[0].request_timeout_s, 0);
 	cr_expect_eq(s->keepalive_s, 60);
 	cr_expect_eq(s->ack_timeout_s, 60);
+	cr_expect_eq(s->limits.in_flight, 0);
+	cr_expect_eq(s->limits.messages_per_second, 0);
+	cr_expect(s->asks_limits);
 	cr_expect_eq(s->mqtt, 0);
 	cr_expect_not(s->front_door);
 	cr_expect_null(s->username);
@@ -377,6 +386,8 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ SOUTH("qos = 2;"), "1: south.qos: unknown key" },
 		{ SOUTH("usrname = \"x\";"),
 		  "1: south.usrname: unknown key; did you mean \"username\"?" },
+		{ SOUTH("limits = { in_flight = 0; };"),
+		  "1: south.limits.in_flight: 0 is outside 1..65535" },
 		{ SOUTH("ack_timeout = 4;"), "1: south.ack_timeout: 4 is outside 5..86400" },
 		{ SOUTH("keepalive = 4;"), "1: south.keepalive: 4 is outside 5..65535" },
 		{ SOUTH("mqtt = 3;"), "1: south.mqtt: 3 is outside 4..5" },
