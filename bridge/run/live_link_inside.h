@@ -107,7 +107,7 @@ int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 void live_link_pace_init(struct port *p);
 /* What the platform says that it bears over this port (0: any) narrows that, until it says something else.  Nothing is
  * done if the configuration does not want to know. */
-void live_link_pace_told(struct port *p, const struct limits *told);
+void live_link_take_limits(struct port *p, const struct limits *told);
 
 /* What the carrier tells. */
 void live_link_pace_up(struct port *p);

@@ -43,12 +43,17 @@ void live_link_pace_init(struct port *p)
 	set_limits(p, &p->live->plan->limits[p->side]);
 }
 
-void live_link_pace_told(struct port *p, const struct limits *told)
+void live_link_take_limits(struct port *p, const struct limits *told)
 {
 	struct limits limits = limits_narrow(&p->live->plan->limits[p->side], told);
 
-	if (p->live->conf->side[p->side].asks_limits)
-		set_limits(p, &limits);
+	if (!p->live->conf->side[p->side].asks_limits)
+		return;
+	log_event(LOG_INFO, "limits-told",
+		  "%s packet_bytes=%lld in_flight=%lld messages_per_second=%lld", p->name,
+		  (long long)told->packet_bytes, (long long)told->in_flight,
+		  (long long)told->messages_per_second);
+	set_limits(p, &limits);
 }
 
 /* --- verdicts ------------------------------------------------------------------------------ */

@@ -318,20 +318,20 @@ Test(live_link, what_the_platform_says_of_its_limits_narrows_what_is_known)
 	start(S_REPORTS, NORTHERN("limits: { in_flight: 2 },",
 				  "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
 	p = find("north")->port;
-	live_link_pace_told(p, &told);
+	live_link_take_limits(p, &told);
 	sends("south", "s/d/t", "{'a':1}");
 	sends("south", "s/d/t", "{'a':2}");
 	sends("south", "s/d/t", "{'a':3}");
 	turn("south acks 3\nnorth n/d/t {'a':1}\n");
 	told = (struct limits){ .in_flight = 50 }; /* the dialect's holds */
-	live_link_pace_told(p, &told);
+	live_link_take_limits(p, &told);
 	turn("north n/d/t {'a':2}\n");
 	takes("north");
 	takes("north");
 	turn("north n/d/t {'a':3}\n");
 	takes("north");
 	told.packet_bytes = 20;
-	live_link_pace_told(p, &told);
+	live_link_take_limits(p, &told);
 	sends("south", "s/d/t", "{'a':123456}");
 	turn("south acks 1\n");
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_TOO_LARGE], 1);
