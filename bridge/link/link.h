@@ -141,10 +141,12 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
  * asked is told of a time-out then, by the pairing. */
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
-/* Before link_done() of an output with an `order`: so its way ended.  Its sender is told with the next
- * link_tick(), which is due then, if it was delivered and nothing will come back, or was not and there is no
- * other on its way. */
-void link_ended(struct link *l, const struct intake *origin, unsigned order, enum outcome reason);
+/* Before link_done() of an output, which is to get the result: so its way ended.  DEAD_NO_LISTENER: its broker has
+ * it, and had nobody to give it to.  Of a command the sender is told with the next link_tick(), which is due
+ * then, if it was delivered and nothing will come back, or was not and there is no other on its way.  What becomes
+ * of a configuration is noted then, too.  `order` 0: nothing waits for it. */
+enum outcome link_ended(struct link *l, const struct intake *origin, unsigned order,
+			enum outcome reason);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 
