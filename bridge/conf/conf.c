@@ -194,6 +194,9 @@ static const struct schema_key limits_keys[] = {
 	  CONF_RANGE(128, MQTT_MOST_BYTES, 0) },
 };
 static const struct schema limits_schema = SCHEMA_OF(limits_keys);
+static const struct schema_word config_versions[] = { { "epoch", false },
+						      { "counter", true },
+						      { 0 } };
 static const struct schema_key session_keys[] = {
 	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true },
 	{ "url", SCHEMA_OWN, .set.conf = read_url, .is_required = true },
@@ -205,6 +208,7 @@ static const struct schema_key session_keys[] = {
 	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
 	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
 	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
+	{ "config_version", SCHEMA_SWITCH, AT(counts_versions), .words = config_versions },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
 	{ "provision", SCHEMA_GROUP, .group = &provision_schema },
 	{ "connections", SCHEMA_GROUP, .group = &connections_schema },

@@ -40,6 +40,7 @@ struct conf_session {
 	int keepalive_s;		       /* default 60 */
 	int mqtt;			       /* 0: the dialect's */
 	bool front_door;
+	bool counts_versions; /* configurations of devices: from 1, not from the time of day */
 	struct conf_tls tls;
 	struct {
 		char *key, *secret, *name;

@@ -16,6 +16,7 @@
 #include "state/presence.h"
 #include "state/provision.h"
 #include "state/subscription.h"
+#include "state/twin.h"
 #include "translate/executor.h"
 
 /* --- sending ------------------------------------------------------------------------------- */
@@ -369,6 +370,8 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	if (plan->has_epoch_versions)
+		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);

@@ -402,7 +402,7 @@ void logic_send_failed(struct link *l, struct intake *in, const char *device)
 	struct buf body = { 0 };
 
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) &&
-	    twins_send_failed(l->twins, device, &l->changes, &body)) {
+	    twins_send_failed(l->twins, device, l->now_ms, &l->changes, &body)) {
 		config.body = body.data;
 		config.body_len = body.len;
 		link_write(l, in,

@@ -10,7 +10,8 @@
 #include "state/twin_inside.h"
 
 #define FORGET_GONE_MS (31 * INT64_C(86400000)) /* letters are kept for 30 days */
-#define MAX_VERSION    ((INT64_C(1) << 53) - 1) /* every JSON reader holds it exactly */
+/* Devices may hold a version in 32 bits.  Nobody's word takes ours so far that the rest is used up. */
+#define MAX_VERSION (INT32_MAX - (INT32_C(1) << 20))
 
 static void free_push(struct push *p)
 {
@@ -53,6 +54,11 @@ struct twins *twins_new(void)
 
 	TAILQ_INIT(&t->due);
 	return t;
+}
+
+void twins_start_at_epoch(struct twins *t)
+{
+	t->from_epoch = true;
 }
 
 void twins_free(struct twins *t)
@@ -105,9 +111,19 @@ static bool take_source(struct twin *w, struct news *n)
 	return true;
 }
 
-int64_t twin_next_version(struct twin *w, int64_t theirs)
+static int64_t greater(int64_t a, int64_t b)
 {
-	return theirs > w->version ? theirs : w->version + 1;
+	return a > b ? a : b;
+}
+
+int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t theirs,
+			  int64_t now_ms)
+{
+	int64_t next = greater(w->version, w->said_version) + 1;
+
+	if (w->version == 0 && t->from_epoch && now_ms / 1000 <= MAX_VERSION)
+		next = greater(next, now_ms / 1000);
+	return greater(next, theirs);
 }
 
 static void note_sent(struct twin *w, const char *name, int64_t at_ms)
@@ -137,9 +153,9 @@ static void forget_gone(struct twin *w, int64_t now_ms)
 	}
 }
 
-static void merge(struct twin *w, const struct news *n, int64_t at_ms)
+static void merge(const struct twins *t, struct twin *w, const struct news *n, int64_t at_ms)
 {
-	w->version = twin_next_version(w, integer_version(n->version));
+	w->version = twin_next_version(t, w, integer_version(n->version), at_ms);
 	if (at_ms > w->updated_ms)
 		w->updated_ms = at_ms;
 	json_object_object_foreach (n->differs, key, value) {
@@ -275,7 +291,8 @@ static bool is_any(const struct news *n)
 	return count(n->differs) + count(n->gone) > 0;
 }
 
-static enum twin_outcome take_news(struct twin *w, struct news *n, const struct twin_said *said)
+static enum twin_outcome take_news(const struct twins *t, struct twin *w, struct news *n,
+				   const struct twin_said *said)
 {
 	bool was_any;
 
@@ -286,7 +303,7 @@ static enum twin_outcome take_news(struct twin *w, struct news *n, const struct 
 	if (said->is_again)
 		twin_drop_superseded(n, w, said->at_ms);
 	if (is_any(n)) {
-		merge(w, n, said->at_ms);
+		merge(t, w, n, said->at_ms);
 		open_push(w, n);
 		return TWIN_CHANGES;
 	}
@@ -313,7 +330,8 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		goto out;
 	w = twin_of(t, device, said->at_ms);
 	is_latest_said = is_latest(w, said);
-	*outcome = take_news(w, &n, said); /* which reads the version, so the next comes after it */
+	*outcome =
+		take_news(t, w, &n, said); /* which reads the version, so the next comes after it */
 	is_news = *outcome != TWIN_ECHO && is_latest_said && take_source(w, &n);
 	if (*outcome == TWIN_CHANGES)
 		twin_put_config(text, w, &n);
@@ -459,10 +477,23 @@ static bool note_values(struct twin *w, struct jslice body)
 	return is_news;
 }
 
+/* True if that is news. */
+static bool note_version(struct twin *w, struct jslice body)
+{
+	struct jslice v;
+	int64_t version;
+
+	if (!jtext_field(body, "version", &v) || !jtext_integer(v, &version) ||
+	    version <= greater(w->version, w->said_version) || version > MAX_VERSION)
+		return false;
+	w->said_version = version;
+	return true;
+}
+
 bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
 		   struct changes *out, struct buf *reply, struct err *e)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w;
 	bool ours[FIELDS] = { false, false, false }, closes, is_news;
 	size_t start = reply->len;
 	struct jslice v;
@@ -471,8 +502,12 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		err_set(e, ERR_INVALID, "config_reply: the body is no object");
 		return false;
 	}
-	if (!w) { /* the device's own idea: there is nothing to fill in */
+	w = twin_of(t, device, now_ms);
+	is_news = note_version(w, body);
+	if (w->version == 0) { /* the device's own idea: there is nothing to fill in */
 		buf_append(reply, body.text, body.len);
+		if (is_news)
+			twin_put_row(device, w, out);
 		return true;
 	}
 	closes = w->push && (!jtext_field(body, "version", &v) || jtext_type_of(v) == JTEXT_NULL ||
@@ -485,7 +520,7 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		twin_set_push_stage(w, TWIN_CONFIRMED);
 		close_push(w);
 	}
-	is_news = !is_outdated(w, body) && note_values(w, body);
+	is_news = (!is_outdated(w, body) && note_values(w, body)) || is_news;
 	if (closes || is_news)
 		twin_put_row(device, w, out);
 	return true;

@@ -3,7 +3,7 @@
  * Diff-style platforms say what changed and what was deleted, document-style platforms say it all;
  * here one becomes the other.  The document is what the platform last said.  Of each key the twin knows
  * whether it was sent, delivered or confirmed, or failed to be, and what the device reported of it since.
- * The version of a twin only grows, across restarts too.  A document's own version (any JSON scalar) is
+ * The version of a twin only grows, across restarts too, and beyond what the device says.  A document's own version (any JSON scalar) is
  * kept beside it and used in the confirmation.  Machine name "twin".  Pure: no clock, no store. */
 #ifndef BRIDGE_TWIN_H
 #define BRIDGE_TWIN_H
@@ -22,7 +22,11 @@ struct twins;
 /* For so long after a word of our own, the same that comes back as a push is its echo. */
 #define TWIN_ECHO_MS 10000
 
+/* The first version of a device is 1, or what its sender or the device itself has said. */
 struct twins *twins_new(void);
+/* From now on it is the time in seconds, if that is more: devices that have a version of a former cloud, or
+ * from before the state was lost, take nothing older. */
+void twins_start_at_epoch(struct twins *t);
 void twins_free(struct twins *t);
 
 /* A configuration that came down. */
@@ -70,7 +74,7 @@ int64_t twins_next_deadline(const struct twins *t);
 const char *twins_next_due(struct twins *t, int64_t now_ms);
 /* Append the body of a `config` with what has failed, as it holds now, and of which it is not known any
  * more that it has.  False: nothing. */
-bool twins_send_failed(struct twins *t, const char *device, struct changes *out,
+bool twins_send_failed(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
 		       struct buf *config);
 
 /* May attributes of this device say something of its configuration? */

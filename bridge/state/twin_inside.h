@@ -44,6 +44,7 @@ struct twin {
 				* known to be wrong */
 	json_object *reported; /* key -> what the device has, where that is not in the document */
 	int64_t version;       /* 0: never changed */
+	int64_t said_version;  /* the greatest that the device has said; 0: none */
 	int64_t updated_ms;    /* when it was first heard of, then of the last change */
 	char *source_version;  /* the sender's own, JSON text; NULL: it has none */
 	char *source_updated;
@@ -65,6 +66,7 @@ TAILQ_HEAD(due_twins, twin);
 struct twins {
 	struct map twins; /* device -> struct twin */
 	struct due_twins due;
+	bool from_epoch;
 };
 
 /* What a config body says, and what of it is to be sent. */
@@ -108,7 +110,8 @@ void twin_free(void *twin);
 /* It is not due any more. */
 void twin_leave(struct twins *t, struct twin *w);
 /* The version for what is sent now.  `theirs`: the sender's own; 0: it has none. */
-int64_t twin_next_version(struct twin *w, int64_t theirs);
+int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t theirs,
+			  int64_t now_ms);
 
 /* --- twin_keys.c */
 

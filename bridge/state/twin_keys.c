@@ -267,7 +267,8 @@ static void send_again(struct twin *w, json_object *names)
 	}
 }
 
-bool twins_send_failed(struct twins *t, const char *device, struct changes *out, struct buf *config)
+bool twins_send_failed(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
+		       struct buf *config)
 {
 	struct twin *w = map_get_str(&t->twins, device);
 	struct news n = { 0 };
@@ -278,7 +279,7 @@ bool twins_send_failed(struct twins *t, const char *device, struct changes *out,
 	collect_failed(w, &n);
 	any = count(n.differs) + count(n.gone) > 0;
 	if (any) {
-		w->version = twin_next_version(w, 0);
+		w->version = twin_next_version(t, w, 0, now_ms);
 		send_again(w, n.differs);
 		send_again(w, n.gone);
 		if (w->push) /* which is theirs, or nobody waits for them any more */

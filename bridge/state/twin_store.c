@@ -26,7 +26,7 @@ void twin_put_row(const char *device, const struct twin *w, struct changes *out)
 	jtext_tree_put(&row, w->doc);
 	buf_puts(&row, ",\"keys\":");
 	jtext_tree_put(&row, w->keys);
-	buf_puts(&row, ",\"reported\":");
+	buf_printf(&row, ",\"said_version\":%" PRId64 ",\"reported\":", w->said_version);
 	jtext_tree_put(&row, w->reported);
 	if (w->push) {
 		buf_printf(&row, ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"keys\":",
@@ -117,6 +117,7 @@ static bool read_twin(struct jslice row, struct twin *w)
 	    !read_added(row, "keys", &w->keys) || !twin_are_keys(w->keys) ||
 	    !read_added(row, "reported", &w->reported))
 		return false;
+	state_json_integer(row, "said_version", &w->said_version); /* likewise */
 	complete_keys(w);
 	json_object_object_foreach (w->keys, name, array) {
 		(void)array;

@@ -115,7 +115,8 @@ Test(conf, every_key_of_the_design_is_read)
 		"    request_timeout = 31;\n"
 		"    south = {\n"
 		"      dialect = \"innoway\"; url = \"mqtt://127.0.0.1\"; username = \"calque\";\n"
-		"      password = \"p\"; client_id = \"c\"; keepalive = 30; mqtt = 5; front_door = "
+		"      password = \"p\"; client_id = \"c\"; keepalive = 30; mqtt = 5; "
+		"config_version = \"counter\"; front_door = "
 		"true;\n"
 		"      vars = { device = \"bb56\"; token = \"file:token\"; n = -7; big = "
 		"84123456789;\n"
@@ -186,6 +187,7 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_eq(s->keepalive_s, 30);
 	cr_expect_eq(s->mqtt, 5);
 	cr_expect(s->front_door);
+	cr_expect(s->counts_versions);
 	cr_expect_str_eq(vars_get(&s->vars, "device"), "bb56");
 	cr_expect_not(vars_find(&s->vars, "device")->is_secret);
 	cr_expect_str_eq(vars_get(&s->vars, "token"), "s3cret");
@@ -375,6 +377,8 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ SOUTH("usrname = \"x\";"),
 		  "1: south.usrname: unknown key; did you mean \"username\"?" },
 		{ SOUTH("keepalive = 4;"), "1: south.keepalive: 4 is outside 5..65535" },
+		{ SOUTH("config_version = \"time\";"),
+		  "1: south.config_version: unknown value \"time\" (\"epoch\" or \"counter\")" },
 		{ SOUTH("mqtt = 3;"), "1: south.mqtt: 3 is outside 4..5" },
 		{ SOUTH("front_door = 1;"),
 		  "1: south.front_door: true or false is wanted, not a number" },

@@ -1840,6 +1840,22 @@ Test(link, configuration_goes_down_as_changes_and_its_confirmation_up)
 	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}", "= no-change\n");
 }
 
+Test(link, the_first_version_is_the_time_unless_it_is_to_be_counted)
+{
+	w.spec.has_epoch_versions = true;
+	start(SOUTHERN("",
+		       "{ kind: 'config', topic: 's/{device}/set', write: 'v' },"
+		       "{ kind: 'config_reply', topic: 's/{device}/isset' }",
+		       "def v: .body.version;"),
+	      N_CONFIG);
+	step(NORTH, "n/d/set", "{'changed':{'rate':5}}", "south s/d/set 1700000000\n= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'rate':6}}", "south s/d/set 1700000001\n= carried\n");
+	step(SOUTH, "s/e/isset", "{'version':1800000000}",
+	     "north n/e/isset {'version':1800000000}\n= carried\n");
+	restart();
+	step(NORTH, "n/e/set", "{'changed':{'rate':5}}", "south s/e/set 1800000001\n= carried\n");
+}
+
 Test(link, who_waits_for_a_word_on_a_configuration_gets_one)
 {
 	start(S_CONFIG, N_CONFIG);

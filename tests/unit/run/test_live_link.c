@@ -489,6 +489,20 @@ Test(live_link, what_nobody_listens_to_is_sent_when_the_device_shows_up)
 	turn("south s/d/c {\"rate\":10}\n");
 }
 
+/* What a device has from before, of another cloud or of a state that was lost, is older. */
+Test(live_link, the_first_version_of_a_configuration_is_the_time)
+{
+	char *wanted;
+
+	start(SOUTHERN("", "{ kind: 'config', topic: 's/{device}/c', write: 'w' }",
+		       "def w: .body.version;"),
+	      N_CONFIGURES);
+	wanted = mem_printf("south s/d/c %lld\nnorth acks 1\n", (long long)(now_ms / 1000));
+	sends("north", "n/d/c", "{'rate':10}");
+	turn(wanted);
+	free(wanted);
+}
+
 /* The letter says what was wanted when it was written, the state what is wanted now. */
 Test(live_link, a_letter_of_a_configuration_that_was_said_otherwise_since_is_superseded)
 {

@@ -299,6 +299,58 @@ Test(twin, version_follows_an_integer_of_the_sender_and_only_grows)
 	}
 }
 
+static void expect_version(const char *body, int64_t version)
+{
+	struct buf text = { 0 };
+	char wanted[40];
+
+	snprintf(wanted, sizeof wanted, "\"version\":%lld,", (long long)version);
+	cr_expect_eq(say_of("d", body, false, &text), TWIN_CHANGES);
+	cr_expect_not_null(strstr(buf_str(&text), wanted), "%s: %s", wanted, buf_str(&text));
+	buf_fini(&text);
+	restart();
+}
+
+static void device_says(const char *body)
+{
+	struct buf reply = { 0 };
+
+	cr_assert(twins_confirm(table, "d", text_of(body), now_ms, &changed, &reply, NULL));
+	buf_fini(&reply);
+	restart();
+}
+
+Test(twin, version_is_greater_than_what_the_device_said)
+{
+	device_says("{\"version\":37,\"values\":{\"a\":0}}"); /* of a former cloud */
+	expect_version("{\"changed\":{\"a\":1}}", 38);
+	device_says("{\"version\":\"50\"}");
+	expect_version("{\"changed\":{\"a\":2}}", 51);
+	device_says("{\"version\":40}");
+	device_says("{\"version\":\"v9\"}");
+	device_says("{\"version\":2147483646}"); /* what then? */
+	expect_version("{\"changed\":{\"a\":3}}", 52);
+	expect_version("{\"full\":{\"a\":4},\"version\":2147483646}", 53);
+	expect_version("{\"full\":{\"a\":5},\"version\":60}", 60);
+}
+
+Test(twin, first_version_may_be_the_time)
+{
+	now_ms = INT64_C(1800000000123);
+	twins_start_at_epoch(table);
+	expect_version("{\"full\":{\"a\":1},\"version\":7}", 1800000000);
+	now_ms += 60000;
+	twins_start_at_epoch(table);
+	expect_version("{\"full\":{\"a\":2},\"version\":8}", 1800000001);
+	expect_version("{\"full\":{\"a\":3},\"version\":1900000000}", 1900000000);
+	twins_free(table); /* the state is lost, and the clock with it */
+	table = twins_new();
+	changes_fini(&changed);
+	twins_start_at_epoch(table);
+	now_ms = INT64_C(2147483647000);
+	expect_version("{\"changed\":{\"a\":1}}", 1);
+}
+
 Test(twin, time_of_the_sender_goes_on_as_it_came)
 {
 	expect_push("{\"full\":{\"a\":1},\"updated\":\"2024-01-02T03:04:05.678Z\"}",
@@ -390,7 +442,7 @@ Test(twin, values_of_a_confirmation_are_what_the_device_has)
 static void expect_failed(const char *expected)
 {
 	struct buf config = { 0 };
-	bool any = twins_send_failed(table, "d", &changed, &config);
+	bool any = twins_send_failed(table, "d", now_ms, &changed, &config);
 
 	cr_expect_str_eq(buf_str(&config), expected);
 	cr_expect_eq(any, *expected != '\0');
