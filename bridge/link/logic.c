@@ -469,7 +469,7 @@ static void on_config_reply(struct task *t, struct canonical *p)
 	buf_fini(&reply);
 }
 
-/* Attributes on a row that gives back what was pushed. */
+/* Attributes on a row that gives back what was pushed; `remap` may pass them as telemetry. */
 static void on_attributes(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -483,7 +483,8 @@ static void on_attributes(struct task *t, struct canonical *p)
 		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
 		canonical_set_body(p, rest.data, rest.len);
-		logic_note_attributes(l, p);
+		if (kind_table[p->kind].is_kept)
+			logic_note_attributes(l, p);
 		link_write_canonical(l, t->intake, NORTH, p);
 	} else {
 		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
@@ -629,6 +630,7 @@ static const struct logic logic[KINDS] = {
 	[KIND_ALARM] = { on_alarm },
 	[KIND_PRESENCE] = { on_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },
+	[KIND_TELEMETRY] = { on_attributes },
 	[KIND_COMMAND] = { on_request },
 	[KIND_COMMAND_REPLY] = { on_reply },
 	[KIND_CONFIG] = { on_config },

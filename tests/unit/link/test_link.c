@@ -2241,10 +2241,66 @@ Test(link, replies_pass_through_files_too)
 		      "def u: .body.result |= (. // '' | ascii_upcase);"
 		      "def d: select(.body.name != 'quiet');");
 	start_asks();
-	step(NORTH, "n/d/do", "{'id':7,'do':'quiet'}", "= mapping\n");
-	step(NORTH, "n/d/do", "{'id':7,'do':'go'}", "south s/d/do {'id':1,'do':'go'}\n= carried\n");
-	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	step(NORTH, "n/d/do", "{'id':6,'do':'quiet'}",
+	     "north n/d/did {'id':6,'status':'error','message':'the mapping filtered "
+	     "it','asked':6}\n"
+	     "= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'go'}", "south s/d/do {'id':2,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':2,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'GO','asked':7}\n= carried\n");
+}
+
+/* The twin speaks the tongue of the north: what comes back is compared with what the north said, and a device is
+ * told in its own units, whoever answers. */
+Test(link, conversions_break_no_confirmation_and_no_answer)
+{
+	world_through(
+		&w, "tenths",
+		"module { through: 'tenths', up: 'u', down: 'd' };"
+		"def u: if .body.rate then .body.rate /= 10 else . end;"
+		"def d: if .kind == 'config' then .body |= (.changed.rate |= . * 10 | .full.rate "
+		"|= . * 10)"
+		"  elif .kind == 'attributes_reply' then .body.shared.rate |= . * 10 else . end;");
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/ask' },"
+		       "{ kind: 'attributes_reply', topic: 's/{device}/told' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {full: .payload}}; def values: .body.values;"));
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':50}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':50}", "north n/d/isset {'rate':5}\n= carried\n");
+	step(NORTH, "n/d/set", "{'rate':5}", "= no-change\n");
+	step(SOUTH, "s/d/ask", "{}",
+	     "south s/d/told {'client':{},'shared':{'rate':50}}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':60}", "north n/d/a {'rate':6}\n= carried\n");
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':50}\n= carried\n");
+}
+
+Test(link, what_comes_back_confirms_under_another_kind_too)
+{
+	enum kind remap[KINDS];
+
+	for (int k = 0; k < KINDS; k++)
+		remap[k] = KIND_NONE;
+	remap[KIND_ATTRIBUTES] = KIND_TELEMETRY;
+	w.spec.remap = remap;
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {changed: .payload}}; def values: .body.values;"));
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':5}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':5,'temp':1}",
+	     "north n/d/isset {'rate':5}\nnorth n/d/t {'temp':1}\n= carried\n");
 }
 
 Test(link, payload_may_name_a_device_beside_the_topics)
