@@ -107,7 +107,11 @@ def settings:
   if (.config | type == "object") and keys - ["name", "version", "last_updated"] == ["config"] then .config
   else del(.version, .last_updated) end;
 def issue: {version, updated: ((.last_updated | wire::ms)? // .last_updated)} | wire::some;
-def document(settings): (settings // {}) + ({version, last_updated: (.updated | wire::iso)} | wire::some);
+# The newer form, too, where a setting is called like one of these, or the older would be taken for it.
+def document(settings): (settings // {}) as $settings | ({version, last_updated: (.updated | wire::iso)} | wire::some)
+  | if $settings | has("version") or has("last_updated") or
+      ((.config | type == "object") and keys - ["name"] == ["config"])
+    then . + {config: $settings} else $settings + . end;
 def read_config: .payload | {body: (issue + {full: settings})};
 def write_config: .body | document(.full);
 def read_config_reply: .payload | {body: (issue + {values: settings})};

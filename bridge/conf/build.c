@@ -140,13 +140,15 @@ static bool take_through(struct build *b, const struct conf_link *link, struct p
 }
 
 /* What the file alone cannot tell: does the session fit the dialect? */
-static void check_session(const struct conf_session *c, const struct mapping *m, const char *where,
-			  struct report *report)
+static void check_session(const struct conf_session *c, enum side side, const struct mapping *m,
+			  const char *where, struct report *report)
 {
 	const struct dialect *d = m ? mapping_dialect(m) : NULL;
 
 	if (d && c->mqtt && c->mqtt < d->mqtt)
 		report_error(report, "%s.mqtt: %s needs MQTT 5", where, d->name);
+	if (c->counts_versions && side == NORTH)
+		report_warning(report, "%s.config_version: it is for devices, in the south", where);
 	if (c->front_door)
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
@@ -207,6 +209,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.drop_unmatched = link->drop_unmatched,
 		.request_timeout_ms = link->request_timeout_s * INT64_C(1000),
 		.command_max_age_ms = link->command_max_age_s * INT64_C(1000),
+		.has_epoch_versions = !link->side[SOUTH].counts_versions,
 		.provision_key = link->side[NORTH].provision.key,
 		.provision_secret = link->side[NORTH].provision.secret,
 		.provision_name = link->side[NORTH].provision.name,
@@ -222,7 +225,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		spec.limits[s] = link->side[s].limits;
 		if (link->side[s].dialect)
 			spec.mapping[s] = build_dialect(b, link->side[s].dialect, where[s], report);
-		check_session(&link->side[s], spec.mapping[s], where[s], report);
+		check_session(&link->side[s], (enum side)s, spec.mapping[s], where[s], report);
 	}
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])

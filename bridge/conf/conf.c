@@ -198,6 +198,9 @@ static const struct schema_key limits_keys[] = {
 	{ "ask", SCHEMA_BOOLEAN, AT(asks_limits), .preset = true },
 };
 static const struct schema limits_schema = SCHEMA_OF(limits_keys);
+static const struct schema_word config_versions[] = { { "epoch", false },
+						      { "counter", true },
+						      { 0 } };
 static const struct schema_key session_keys[] = {
 	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true },
 	{ "url", SCHEMA_OWN, .set.conf = read_url, .is_required = true },
@@ -212,6 +215,7 @@ static const struct schema_key session_keys[] = {
 	/* MQTT has none that is longer */
 	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20) },
 	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
+	{ "config_version", SCHEMA_SWITCH, AT(counts_versions), .words = config_versions },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
 	{ "provision", SCHEMA_GROUP, .group = &provision_schema },
 	{ "connections", SCHEMA_GROUP, .group = &connections_schema },

@@ -39,9 +39,10 @@ struct conf_session {
 	char *username, *password, *client_id; /* NULL: the dialect's template */
 	int keepalive_s;		       /* default 60 */
 	int ack_timeout_s; /* without any acknowledgement, then it connects anew */
-	int mqtt;			       /* 0: the dialect's */
-	int max_packet;			       /* bytes, of what comes in; default 16 MiB */
+	int mqtt;	   /* 0: the dialect's */
+	int max_packet;	   /* bytes, of what comes in; default 16 MiB */
 	bool front_door;
+	bool counts_versions; /* configurations of devices: from 1, not from the time of day */
 	struct conf_tls tls;
 	struct {
 		char *key, *secret, *name;

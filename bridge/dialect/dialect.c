@@ -217,7 +217,9 @@ static void check_shared_mqtt(struct schema_reader *r, const struct draft *draft
 
 static void read_dialect(struct schema_reader *r, struct dialect *d, json_object *tree)
 {
-	struct draft draft = { .d = { .mqtt = 4, .device = DEVICE_IN_TOPIC, .echoes_publishes = true } };
+	struct draft draft = {
+		.d = { .mqtt = 4, .device = DEVICE_IN_TOPIC, .echoes_publishes = true }
+	};
 
 	schema_read(r, &dialect_schema, &draft, tree);
 	check_shared_mqtt(r, &draft);

@@ -16,6 +16,7 @@
 #include "state/presence.h"
 #include "state/provision.h"
 #include "state/subscription.h"
+#include "state/twin.h"
 #include "translate/executor.h"
 
 /* --- sending ------------------------------------------------------------------------------- */
@@ -78,6 +79,22 @@ static void put_trail(const struct link *l, const char *hops, enum side to, stru
 		vars_fini(&m->properties);
 }
 
+static void note_order(struct link *l, struct intake *in, struct output *o, const struct task *t)
+{
+	const struct canonical *p = t ? &t->job.plain : NULL;
+
+	if (t && o->to == SOUTH && t->job.type == JOB_WRITE &&
+	    (p->kind == KIND_COMMAND || p->kind == KIND_CONFIG))
+		link_note_order(l, in, o,
+				&(struct order){ .kind = p->kind,
+						 .device = p->device,
+						 .far_id = t->waits && p->kind == KIND_COMMAND
+								   ? p->id
+								   : NULL,
+						 .version = link_config_version(p),
+						 .answered = t->answered });
+}
+
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t)
 {
@@ -92,12 +109,9 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.is_unique = item->plain.id || item->plain.ts,
 	};
 
-	if (t && t->expires_ms) {
+	if (t && t->expires_ms)
 		o.expires_ms = t->expires_ms;
-		if (t->waits)
-			link_note_order(l, in, &o, t->job.plain.device, t->job.plain.id,
-					t->answered);
-	}
+	note_order(l, in, &o, t);
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	if (item->plain.kind == KIND_PROVISION)
@@ -111,20 +125,26 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	send_output(l, in, &o);
 }
 
-/* Of a command, when it is too old and who waits for it; what an earlier version stored tells only by its
- * topic that it is one. */
+/* Of a command, when it is too old and who waits for it; what was stored tells only by its topic that it is one,
+ * or a configuration. */
 static void take_order_up(struct link *l, struct intake *in, struct output *o)
 {
-	const struct row *row =
-		o->to == SOUTH ? plan_writer_on(l->plan, SOUTH, KIND_COMMAND, o->message.topic)
-			       : NULL;
+	const char *topic = o->message.topic;
+	const struct row *command =
+		o->to == SOUTH ? plan_writer_on(l->plan, SOUTH, KIND_COMMAND, topic) : NULL;
+	struct order order = { .kind = KIND_COMMAND,
+			       .device = o->device,
+			       .far_id = (char *)o->far_id,
+			       .answered = command ? command->answered : NULL };
 
 	if (o->expires_ms == 0)
-		o->expires_ms = row ? in->at_ms + l->plan->command_max_age_ms : INT64_MAX;
-	if (o->far_id && o->device)
-		link_note_order(l, in, o, o->device, o->far_id, row ? row->answered : NULL);
-	else
-		o->far_id = NULL;
+		o->expires_ms = command ? in->at_ms + l->plan->command_max_age_ms : INT64_MAX;
+	o->far_id = NULL;
+	if (!command && o->to == SOUTH && !order.far_id &&
+	    plan_writer_on(l->plan, SOUTH, KIND_CONFIG, topic))
+		order.kind = KIND_CONFIG;
+	if (o->device && (command || order.far_id || order.kind == KIND_CONFIG))
+		link_note_order(l, in, o, &order);
 }
 
 /* What an earlier run decided, until it is its turn: what came before it, and is to be translated again, was sent
@@ -373,6 +393,8 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	if (plan->has_epoch_versions)
+		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
@@ -393,6 +415,7 @@ void link_free(struct link *l)
 	if (!l)
 		return;
 	l->is_ending = true;
+	link_drop_ended(l);
 	for (int s = 0; s < SIDES; s++)
 		free(l->had_retained[s]);
 	free(l->mark);

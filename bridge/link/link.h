@@ -155,10 +155,12 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
  * answer does; one that nobody waits for is a dead letter.  So is one that an earlier run decided: who
  * asked is told of a time-out then, by the pairing. */
 void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t now_ms);
-/* Before link_done() of an output with an `order`: so its way ended.  Its sender is told with the next
- * link_tick(), which is due then, if it was delivered and nothing will come back, or was not and there is no
- * other on its way. */
-void link_ended(struct link *l, const struct intake *origin, unsigned order, enum outcome reason);
+/* Before link_done() of an output, which is to get the result: so its way ended.  DEAD_NO_LISTENER: its broker has
+ * it, and had nobody to give it to.  Of a command the sender is told with the next link_tick(), which is due
+ * then, if it was delivered and nothing will come back, or was not and there is no other on its way.  What becomes
+ * of a configuration is noted then, too.  `order` 0: nothing waits for it. */
+enum outcome link_ended(struct link *l, const struct intake *origin, unsigned order,
+			enum outcome reason);
 /* It was not published yet (`echo` is 0), or may have been, and will be (again).  Returns its number for
  * link_acked().  To be told before the commit that lets it out is written (link_take_changes()). */
 uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo);

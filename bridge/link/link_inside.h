@@ -61,6 +61,8 @@ struct link {
 	size_t n_step;		   /* of these: from before the event in hand */
 	size_t n_told;		   /* of these: the executor knows of them */
 	struct decision decision;
+	struct ended_config *ended; /* to be noted in the next tick */
+	size_t n_ended;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
 	size_t pending_bytes[FLOWS];
@@ -68,12 +70,21 @@ struct link {
 	bool is_ending; /* what is not complete is dropped */
 };
 
-/* A command on its way whose sender waits for a reply: by these its pairing is found. */
+/* A command or a configuration on its way: it matters what becomes of it. */
 struct order {
+	enum kind kind;
 	char *device;
-	char *far_id;
+	char *far_id; /* of a command whose sender waits: by this its pairing is found; else NULL */
+	int64_t version; /* of a configuration; 0: an earlier run sent it */
 	const char *
 		answered; /* the plan's: what to say when it is delivered; NULL: it is replied to */
+};
+
+/* A configuration whose way has ended. */
+struct ended_config {
+	char *device;
+	int64_t version;
+	enum outcome reason;
 };
 
 /* How an intake came to be. */
@@ -220,10 +231,16 @@ void link_tell_devices(struct link *l);
 
 /* --- link_order.c */
 
-/* `out` of `in` is a command whose sender waits: he is found by out->order from now on.  `answered`: see struct
- * order. */
-void link_note_order(struct link *l, struct intake *in, struct output *out, const char *device,
-		     const char *far_id, const char *answered);
+/* `out` of `in` is a command or a configuration (struct order), which is found by out->order from now on. */
+void link_note_order(struct link *l, struct intake *in, struct output *out,
+		     const struct order *order);
+/* Does the sender of this command wait for a reply? */
+bool link_order_is_awaited(const struct intake *in, unsigned order);
+/* The version of a configuration that goes on; 0: it has none. */
+int64_t link_config_version(const struct canonical *config);
+/* Note what has become of configurations. */
+void link_note_ended(struct link *l);
+void link_drop_ended(struct link *l);
 /* NULL: its sender was told already, or it is no order. */
 const struct pairing *link_order_pairing(const struct link *l, const struct intake *in,
 					 unsigned order);
@@ -256,6 +273,8 @@ bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 void logic_send_answer(struct link *l, struct intake *in, enum side caller,
 		       const struct canonical *request, const char *reply_topic,
 		       const char *answer);
+/* Send again what has failed of a device's configuration. */
+void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
 

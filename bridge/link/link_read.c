@@ -9,6 +9,7 @@
 #include "link/link_inside.h"
 #include "message/hops.h"
 #include "state/echo.h"
+#include "state/twin.h"
 #include "translate/executor.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */
@@ -107,12 +108,25 @@ static bool may_decide(const struct task *t, const struct results *results)
 	return may;
 }
 
+/* A message of the device's own shows that it is there, but for its last will. */
+static void note_presence(const struct task *t, const struct canonical *p)
+{
+	struct jslice online;
+
+	if (t->job.side == SOUTH && p->device &&
+	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
+					  jtext_type_of(online) == JTEXT_TRUE)))
+		twins_show_up(t->link->twins, p->device, t->intake->at_ms);
+}
+
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
 	for (size_t i = 0; i < part->n; i++) {
 		struct item *item = &part->items[i];
 
+		if (item->type != ITEM_REFUSED)
+			note_presence(t, &item->plain);
 		if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
 			logic_note_attributes(t->link, &item->plain);
 		if (item->type == ITEM_MESSAGE)

@@ -377,18 +377,40 @@ static void confirm(struct link *l, struct intake *in, const char *device, const
 	link_write_canonical(l, in, NORTH, &p);
 }
 
-/* Of a push that the south's dialect cannot say (a deletion, often) nobody will hear again. */
+/* What could not be written will not get there.  Of a push that the south's dialect cannot say (a deletion,
+ * often) nobody will hear again. */
 static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 {
 	struct link *l = t->link;
+	const char *device = t->job.plain.device;
 	struct buf reply = { 0 };
 
+	if (n_refused > 0)
+		twins_failed(l->twins, device, link_config_version(&t->job.plain), false, l->now_ms,
+			     &l->changes);
 	if (n_sent > 0 || n_refused > 0)
 		return;
-	twins_unsendable(l->twins, t->job.plain.device, l->now_ms, &l->changes, &reply);
+	twins_unsendable(l->twins, device, l->now_ms, &l->changes, &reply);
 	if (t->waits && reply.len)
-		confirm(l, t->intake, t->job.plain.device, NULL, &reply);
+		confirm(l, t->intake, device, NULL, &reply);
 	buf_fini(&reply);
+}
+
+void logic_send_failed(struct link *l, struct intake *in, const char *device)
+{
+	struct canonical config = { .kind = KIND_CONFIG, .device = mem_strdup(device) };
+	struct buf body = { 0 };
+
+	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) &&
+	    twins_send_failed(l->twins, device, l->now_ms, &l->changes, &body)) {
+		config.body = body.data;
+		config.body_len = body.len;
+		link_write(l, in,
+			   &(struct link_write){
+				   .to = SOUTH, .plain = &config, .after = after_config });
+	}
+	free(config.device);
+	buf_fini(&body);
 }
 
 static void push(struct task *t, const struct canonical *p, const struct buf *body, bool waits)
@@ -407,11 +429,15 @@ static void on_config(struct task *t, struct canonical *p)
 	struct link *l = t->link;
 	struct twin_said said = {
 		.body = canonical_body(p),
-		.at_ms = l->now_ms,
+		.at_ms = t->intake->at_ms,
+		.is_again = t->intake->since_ms > t->intake->at_ms,
 		/* Whoever gives or has a Response Topic waits for a word. */
 		.waits = (t->response_topic || t->reader->row->response_topic) &&
 			 plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY),
 	};
+	static const enum outcome reasons[] = { [TWIN_SAME] = FILTERED_NO_CHANGE,
+						[TWIN_ECHO] = FILTERED_ECHO,
+						[TWIN_SUPERSEDED] = FILTERED_SUPERSEDED };
 	enum twin_outcome outcome = TWIN_SAME;
 	struct buf text = { 0 };
 	struct err e = { 0 };
@@ -425,7 +451,7 @@ static void on_config(struct task *t, struct canonical *p)
 	else if (outcome == TWIN_ANSWER)
 		confirm(l, t->intake, p->device, NULL, &text);
 	else
-		filtered(t, outcome == TWIN_ECHO ? FILTERED_ECHO : FILTERED_NO_CHANGE);
+		filtered(t, reasons[outcome]);
 	buf_fini(&text);
 }
 
@@ -443,7 +469,7 @@ static void on_config_reply(struct task *t, struct canonical *p)
 	buf_fini(&reply);
 }
 
-/* Attributes on a row that gives back what was pushed. */
+/* Attributes on a row that gives back what was pushed; `remap` may pass them as telemetry. */
 static void on_attributes(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -457,7 +483,8 @@ static void on_attributes(struct task *t, struct canonical *p)
 		confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
 		canonical_set_body(p, rest.data, rest.len);
-		logic_note_attributes(l, p);
+		if (kind_table[p->kind].is_kept)
+			logic_note_attributes(l, p);
 		link_write_canonical(l, t->intake, NORTH, p);
 	} else {
 		filtered(t, FILTERED_ECHO); /* unless something of it goes on */
@@ -638,6 +665,7 @@ static const struct logic logic[KINDS] = {
 	[KIND_ALARM] = { on_alarm },
 	[KIND_PRESENCE] = { on_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },
+	[KIND_TELEMETRY] = { on_attributes },
 	[KIND_COMMAND] = { on_request },
 	[KIND_COMMAND_REPLY] = { on_reply },
 	[KIND_CONFIG] = { on_config },

@@ -18,6 +18,7 @@
 static void expire_pairings(struct link *l);
 static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
+static void expire_twins(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -32,7 +33,8 @@ static const struct machine_row {
 	{ &pairing_machine, offsetof(struct link, pairings), .expire = expire_pairings },
 	{ &provision_machine, offsetof(struct link, provisions), .expire = expire_provisions,
 	  .resume = resume_provisions },
-	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true },
+	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true,
+	  .expire = expire_twins },
 	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
@@ -105,7 +107,7 @@ void machines_device_gone(struct link *l, const char *device)
 
 int64_t link_next_deadline(const struct link *l)
 {
-	int64_t earliest = INT64_MAX;
+	int64_t earliest = l->n_ended ? 0 : INT64_MAX;
 
 	for (size_t i = 0; i < N_ROWS; i++) {
 		const struct machine *m = table[i].machine;
@@ -179,7 +181,21 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
 	if (p) /* else it was told of a time-out before */
 		give_up(l, p, p->deadline_ms < now_ms + 1000 ? "timeout" : "expired");
 	strand_end(l->strand);
-	link_done(l, origin, order ? CARRIED : DEAD_EXPIRED, "older than command_max_age");
+	link_done(l, origin, link_order_is_awaited(origin, order) ? CARRIED : DEAD_EXPIRED,
+		  "older than command_max_age");
+}
+
+static void expire_twins(struct link *l)
+{
+	const char *device;
+
+	link_note_ended(l);
+	while ((device = twins_next_due(l->twins, l->now_ms)) != NULL) {
+		struct intake *in = own_intake(l, FLOW_DOWN);
+
+		logic_send_failed(l, in, device);
+		link_release(l, in);
+	}
 }
 
 static void act(struct link *l, struct provision_actions *acts)

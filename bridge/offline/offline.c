@@ -39,8 +39,8 @@ static void on_send(void *ctx, struct output *out)
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
 	free(out->device);
-	link_ended(o->link, out->origin, out->order, CARRIED);
-	link_done(o->link, out->origin, CARRIED, NULL);
+	link_done(o->link, out->origin, link_ended(o->link, out->origin, out->order, CARRIED),
+		  NULL);
 }
 
 static void on_settled(void *ctx, const struct verdict *v)
@@ -131,8 +131,8 @@ static const struct offline_step *finish_step(struct offline *o)
 	struct changes c = { 0 };
 
 	executor_run(o->executor);
-	if (link_next_deadline(o->link) <=
-	    o->now_ms) { /* what was delivered at once has its answer */
+	while (link_next_deadline(o->link) <=
+	       o->now_ms) { /* what was delivered at once has its answer */
 		link_tick(o->link, o->now_ms);
 		executor_run(o->executor);
 	}

@@ -46,6 +46,7 @@ struct plan_spec {
 	struct limits limits[SIDES]; /* what counts more than the dialect's; 0: nothing does */
 	int64_t request_timeout_ms;  /* 0: what the asker's dialect says, else the default */
 	int64_t command_max_age_ms;
+	bool has_epoch_versions; /* a device's first configuration has the time as its version, not 1 */
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 };
 
@@ -84,6 +85,7 @@ struct plan {
 	struct limits limits[SIDES];
 	int64_t request_timeout_ms[SIDES]; /* by who asks */
 	int64_t command_max_age_ms;
+	bool has_epoch_versions;
 	char *provision_key, *provision_secret, *provision_name;
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;
 	 * NULL: it outlives its users anyway. */

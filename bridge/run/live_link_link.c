@@ -89,8 +89,9 @@ static void on_send(void *ctx, struct output *o)
 	message_fini(&o->message);
 	free(o->device);
 	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
-	link_ended(live->link, o->origin, o->order, DEAD_TOO_LARGE);
-	link_done(live->link, o->origin, DEAD_TOO_LARGE, "larger than what may wait for a session");
+	link_done(live->link, o->origin,
+		  link_ended(live->link, o->origin, o->order, DEAD_TOO_LARGE),
+		  "larger than what may wait for a session");
 }
 
 char *live_link_tellable(const struct live_link *live, const char *text)

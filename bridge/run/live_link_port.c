@@ -18,6 +18,7 @@
 #include "store/db.h"
 #include "store/journal_live.h"
 
+#define NO_MATCHING_SUBSCRIBERS 0x10 /* MQTT 5, 3.4.2.1 */
 #define MESSAGE_BYTES                                                                              \
 	(64u << 20) /* what is larger is a dead letter; how many wait: link/backpressure.h */
 
@@ -180,6 +181,18 @@ static void on_message(void *port, const struct message *m)
 	live_link_receive(live, &a);
 }
 
+/* A broker that keeps a message for whoever comes has somebody to give it to. */
+static enum outcome acknowledged(const struct port *p, const struct parcel *parcel, int code)
+{
+	if (code >= 128)
+		return DEAD_BROKER_REFUSED;
+	if (code != NO_MATCHING_SUBSCRIBERS || parcel->message.retain || !parcel->order)
+		return CARRIED;
+	log_limited(LOG_WARNING, now(p), p->name, "no-listener", "%s device=%s", p->name,
+		    log_value(parcel->device));
+	return DEAD_NO_LISTENER;
+}
+
 static void on_acked(void *port, int mid, int code, const char *reason)
 {
 	struct port *p = port;
@@ -191,7 +204,7 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 	if (!delivery_acked(p->delivery, mid, &parcel))
 		return;
 	live_link_pace_acked(p, &parcel, was_first, code < 128);
-	live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED, reason);
+	live_link_end_parcel(p, &parcel, acknowledged(p, &parcel, code), reason);
 }
 
 /* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
@@ -320,7 +333,7 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 			  const char *text)
 {
 	link_acked(p->live->link, p->side, parcel->echo, now(p));
-	link_ended(p->live->link, parcel->origin, parcel->order, reason);
+	reason = link_ended(p->live->link, parcel->origin, parcel->order, reason);
 	link_done(p->live->link, parcel->origin, reason, text);
 	parcel_fini(parcel);
 }

@@ -9,7 +9,9 @@
 #include "state/machine.h"
 #include "state/twin_inside.h"
 
-#define MAX_VERSION ((INT64_C(1) << 53) - 1) /* every JSON reader holds it exactly */
+#define FORGET_GONE_MS (31 * INT64_C(86400000)) /* letters are kept for 30 days */
+/* Devices may hold a version in 32 bits.  Nobody's word takes ours so far that the rest is used up. */
+#define MAX_VERSION (INT32_MAX - (INT32_C(1) << 20))
 
 static void free_push(struct push *p)
 {
@@ -20,10 +22,11 @@ static void free_push(struct push *p)
 	free(p);
 }
 
-struct twin *twin_new(void)
+struct twin *twin_new(const char *device)
 {
 	struct twin *w = mem_zalloc(sizeof *w);
 
+	w->device = mem_strdup(device);
 	w->doc = json_object_new_object();
 	w->keys = json_object_new_object();
 	w->reported = json_object_new_object();
@@ -34,6 +37,7 @@ void twin_free(void *value)
 {
 	struct twin *w = value;
 
+	free(w->device);
 	json_object_put(w->doc);
 	json_object_put(w->keys);
 	json_object_put(w->reported);
@@ -46,7 +50,15 @@ void twin_free(void *value)
 
 struct twins *twins_new(void)
 {
-	return mem_zalloc(sizeof(struct twins));
+	struct twins *t = mem_zalloc(sizeof *t);
+
+	TAILQ_INIT(&t->due);
+	return t;
+}
+
+void twins_start_at_epoch(struct twins *t)
+{
+	t->from_epoch = true;
 }
 
 void twins_free(struct twins *t)
@@ -99,27 +111,63 @@ static bool take_source(struct twin *w, struct news *n)
 	return true;
 }
 
-static void merge(struct twin *w, const struct news *n, int64_t now_ms)
+static int64_t greater(int64_t a, int64_t b)
 {
-	struct twin_key sent = { .at_ms = now_ms, .stage = TWIN_SENT };
-	int64_t theirs = integer_version(n->version);
+	return a > b ? a : b;
+}
 
-	w->version++;
-	if (theirs > w->version)
-		w->version = theirs;
-	w->updated_ms = now_ms;
-	sent.version = w->version;
+int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t theirs,
+			  int64_t now_ms)
+{
+	int64_t next = greater(w->version, w->said_version) + 1;
+
+	if (w->version == 0 && t->from_epoch && now_ms / 1000 <= MAX_VERSION)
+		next = greater(next, now_ms / 1000);
+	return greater(next, theirs);
+}
+
+static void note_sent(struct twin *w, const char *name, int64_t at_ms)
+{
+	struct twin_key k = twin_key_of(w, name);
+
+	if (at_ms > k.at_ms)
+		k.at_ms = at_ms;
+	k.version = w->version;
+	k.stage = TWIN_SENT;
+	twin_set_key(w, name, k);
+	json_object_object_del(w->reported, name);
+}
+
+/* Of names that are gone, this is known for as long as a letter may say them again. */
+static void forget_gone(struct twin *w, int64_t now_ms)
+{
+	if (count(w->keys) == count(w->doc))
+		return;
+	json_object_object_foreach (w->keys, name, array) {
+		struct twin_key k = twin_key_of(w, name);
+
+		(void)array;
+		if (!has(w->doc, name) && k.stage == TWIN_CONFIRMED &&
+		    k.at_ms < now_ms - FORGET_GONE_MS)
+			json_object_object_del(w->keys, name);
+	}
+}
+
+static void merge(const struct twins *t, struct twin *w, const struct news *n, int64_t at_ms)
+{
+	w->version = twin_next_version(t, w, integer_version(n->version), at_ms);
+	if (at_ms > w->updated_ms)
+		w->updated_ms = at_ms;
 	json_object_object_foreach (n->differs, key, value) {
 		set(w->doc, key, value);
-		json_object_object_del(w->reported, key);
-		twin_set_key(w, key, sent);
+		note_sent(w, key, at_ms);
 	}
 	json_object_object_foreach (n->gone, name, ignored) {
 		(void)ignored;
 		json_object_object_del(w->doc, name);
-		json_object_object_del(w->reported, name);
-		twin_set_key(w, name, sent);
+		note_sent(w, name, at_ms);
 	}
+	forget_gone(w, at_ms);
 }
 
 /* Open a push of what differs, or let the open one grow by it. */
@@ -231,39 +279,60 @@ static struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w) {
-		w = twin_new();
+		w = twin_new(device);
 		w->updated_ms = now_ms;
 		map_set_str(&t->twins, device, w);
 	}
 	return w;
 }
 
-static enum twin_outcome take_news(struct twin *w, struct news *n, const struct twin_said *said)
+static bool is_any(const struct news *n)
 {
-	if (take_word(w, n, said->at_ms))
+	return count(n->differs) + count(n->gone) > 0;
+}
+
+static enum twin_outcome take_news(const struct twins *t, struct twin *w, struct news *n,
+				   const struct twin_said *said)
+{
+	bool was_any;
+
+	if (!said->is_again && take_word(w, n, said->at_ms))
 		return TWIN_ECHO;
 	twin_compare_news(n, w);
-	if (count(n->differs) + count(n->gone) > 0) {
-		merge(w, n, said->at_ms);
+	was_any = is_any(n);
+	if (said->is_again)
+		twin_drop_superseded(n, w, said->at_ms);
+	if (is_any(n)) {
+		merge(t, w, n, said->at_ms);
 		open_push(w, n);
 		return TWIN_CHANGES;
 	}
+	if (was_any)
+		return TWIN_SUPERSEDED;
 	return said->waits && !is_pending(w, n) ? TWIN_ANSWER : TWIN_SAME;
+}
+
+/* What is said again may be an older version than what was said since. */
+static bool is_latest(const struct twin *w, const struct twin_said *said)
+{
+	return !said->is_again || said->at_ms >= w->updated_ms;
 }
 
 bool twins_push(struct twins *t, const char *device, const struct twin_said *said,
 		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e)
 {
 	struct news n = { 0 };
-	bool ok = false, is_news;
+	bool ok = false, is_news, is_latest_said;
 	struct twin *w;
 
 	*outcome = TWIN_SAME;
 	if (!twin_read_news(&n, said->body, e))
 		goto out;
 	w = twin_of(t, device, said->at_ms);
-	*outcome = take_news(w, &n, said);
-	is_news = *outcome != TWIN_ECHO && take_source(w, &n); /* after merge(), which reads it */
+	is_latest_said = is_latest(w, said);
+	*outcome =
+		take_news(t, w, &n, said); /* which reads the version, so the next comes after it */
+	is_news = *outcome != TWIN_ECHO && is_latest_said && take_source(w, &n);
 	if (*outcome == TWIN_CHANGES)
 		twin_put_config(text, w, &n);
 	if (*outcome == TWIN_ANSWER)
@@ -408,10 +477,23 @@ static bool note_values(struct twin *w, struct jslice body)
 	return is_news;
 }
 
+/* True if that is news. */
+static bool note_version(struct twin *w, struct jslice body)
+{
+	struct jslice v;
+	int64_t version;
+
+	if (!jtext_field(body, "version", &v) || !jtext_integer(v, &version) ||
+	    version <= greater(w->version, w->said_version) || version > MAX_VERSION)
+		return false;
+	w->said_version = version;
+	return true;
+}
+
 bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
 		   struct changes *out, struct buf *reply, struct err *e)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w;
 	bool ours[FIELDS] = { false, false, false }, closes, is_news;
 	size_t start = reply->len;
 	struct jslice v;
@@ -420,8 +502,12 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		err_set(e, ERR_INVALID, "config_reply: the body is no object");
 		return false;
 	}
-	if (!w) { /* the device's own idea: there is nothing to fill in */
+	w = twin_of(t, device, now_ms);
+	is_news = note_version(w, body);
+	if (w->version == 0) { /* the device's own idea: there is nothing to fill in */
 		buf_append(reply, body.text, body.len);
+		if (is_news)
+			twin_put_row(device, w, out);
 		return true;
 	}
 	closes = w->push && (!jtext_field(body, "version", &v) || jtext_type_of(v) == JTEXT_NULL ||
@@ -434,7 +520,7 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		twin_set_push_stage(w, TWIN_CONFIRMED);
 		close_push(w);
 	}
-	is_news = !is_outdated(w, body) && note_values(w, body);
+	is_news = (!is_outdated(w, body) && note_values(w, body)) || is_news;
 	if (closes || is_news)
 		twin_put_row(device, w, out);
 	return true;
@@ -485,10 +571,20 @@ void twins_forget(struct twins *t, const char *device, struct changes *out)
 
 	if (!w)
 		return;
+	twin_leave(t, w);
 	changes_delete(out, MACHINE, device);
 	twin_free(w);
 }
 
 MACHINE_FUNCTIONS(twins)
 
-const struct machine twin_machine = { .name = MACHINE, MACHINE_FIELDS };
+static int64_t machine_next_deadline(const void *t)
+{
+	return twins_next_deadline(t);
+}
+
+const struct machine twin_machine = {
+	.name = MACHINE,
+	MACHINE_FIELDS,
+	.next_deadline = machine_next_deadline,
+};

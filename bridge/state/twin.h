@@ -3,7 +3,7 @@
  * Diff-style platforms say what changed and what was deleted, document-style platforms say it all;
  * here one becomes the other.  The document is what the platform last said.  Of each key the twin knows
  * whether it was sent, delivered or confirmed, or failed to be, and what the device reported of it since.
- * The version of a twin only grows, across restarts too.  A document's own version (any JSON scalar) is
+ * The version of a twin only grows, across restarts too, and beyond what the device says.  A document's own version (any JSON scalar) is
  * kept beside it and used in the confirmation.  Machine name "twin".  Pure: no clock, no store. */
 #ifndef BRIDGE_TWIN_H
 #define BRIDGE_TWIN_H
@@ -22,24 +22,30 @@ struct twins;
 /* For so long after a word of our own, the same that comes back as a push is its echo. */
 #define TWIN_ECHO_MS 10000
 
+/* The first version of a device is 1, or what its sender or the device itself has said. */
 struct twins *twins_new(void);
+/* From now on it is the time in seconds, if that is more: devices that have a version of a former cloud, or
+ * from before the state was lost, take nothing older. */
+void twins_start_at_epoch(struct twins *t);
 void twins_free(struct twins *t);
 
 /* A configuration that came down. */
 struct twin_said {
-	struct jslice
-		body;  /* of a `config`, with `changed` and `deleted` (either may be missing), or
-			     * `full`; maybe `version` and `updated` */
+	/* Of a `config`, with `changed` and `deleted` (either may be missing), or `full`; maybe `version`
+	 * and `updated`. */
+	struct jslice body;
 	int64_t at_ms; /* when it came */
 	bool waits;    /* its sender expects a confirmation */
+	bool is_again; /* it was a dead letter, which is tried again */
 };
 
 /* What it became. */
 enum twin_outcome {
 	TWIN_SAME,    /* nothing is to be said to anybody */
 	TWIN_CHANGES, /* send the `config` on */
-	TWIN_ANSWER, /* there is nothing to send, and the sender waits for a word: the `config_reply` */
-	TWIN_ECHO /* our own word, come back */
+	TWIN_ANSWER, /* nothing is to be sent, and the sender waits for a word: the `config_reply` */
+	TWIN_ECHO,   /* our own word, come back */
+	TWIN_SUPERSEDED /* it came before, and something else was said since, or it has got there */
 };
 
 /* `said` is merged.  Changes are sent on as they were said, also such as seem to change nothing: the
@@ -48,9 +54,28 @@ enum twin_outcome {
  * version the twin's own integer, greater than all before, updated the sender's or at_ms; the push is then
  * open until confirmed, and takes over the keys of an older open one.  TWIN_ANSWER appends the body of
  * a config_reply.
+ * What is said again sends what holds now of its keys: never an older value over a newer.
  * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
 bool twins_push(struct twins *t, const char *device, const struct twin_said *said,
 		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e);
+
+/* A configuration that was sent on with `version` (0: it is not known with which) was taken by who
+ * carries it to the device. */
+void twins_delivered(struct twins *t, const char *device, int64_t version, struct changes *out);
+/* It is known not to have got there.  `is_worth_a_try`: it is to be sent again when the device shows up. */
+void twins_failed(struct twins *t, const char *device, int64_t version, bool is_worth_a_try,
+		  int64_t now_ms, struct changes *out);
+/* The device is there: it said something at this time.  What had failed before becomes due, at most once a
+ * minute. */
+void twins_show_up(struct twins *t, const char *device, int64_t now_ms);
+/* When twins_next_due() has one; INT64_MAX: never. */
+int64_t twins_next_deadline(const struct twins *t);
+/* A device whose failed keys are to be sent now, once; borrowed.  NULL: there is none. */
+const char *twins_next_due(struct twins *t, int64_t now_ms);
+/* Append the body of a `config` with what has failed, as it holds now, and of which it is not known any
+ * more that it has.  False: nothing. */
+bool twins_send_failed(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
+		       struct buf *config);
 
 /* May attributes of this device say something of its configuration? */
 bool twins_watches(const struct twins *t, const char *device);

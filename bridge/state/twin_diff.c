@@ -131,19 +131,30 @@ static void compare_values(struct news *n, const struct twin *w, json_object *va
 	}
 }
 
+/* What the document has not: names that are held, and such whose deletion has not got there. */
+static void compare_names(struct news *n, const struct twin *w)
+{
+	json_object_object_foreach (w->doc, key, value) {
+		(void)value;
+		if (!has(n->full, key))
+			set_bool(n->gone, key, true);
+	}
+	json_object_object_foreach (w->keys, name, array) {
+		(void)array;
+		if (!has(w->doc, name) && !has(n->full, name) &&
+		    twin_is_failed(twin_key_of(w, name).stage))
+			set_bool(n->gone, name, true);
+	}
+}
+
 void twin_compare_news(struct news *n, const struct twin *w)
 {
 	n->differs = json_object_new_object();
 	n->gone = json_object_new_object();
 	if (n->full || n->changed)
 		compare_values(n, w, n->full ? n->full : n->changed);
-	if (n->full) {
-		json_object_object_foreach (w->doc, key, value) {
-			(void)value;
-			if (!has(n->full, key))
-				set_bool(n->gone, key, true);
-		}
-	}
+	if (n->full)
+		compare_names(n, w);
 	for (size_t i = 0; !n->full && n->deleted && i < json_object_array_length(n->deleted);
 	     i++) {
 		const char *key = json_object_get_string(json_object_array_get_idx(n->deleted, i));

@@ -4,6 +4,8 @@
 #ifndef BRIDGE_TWIN_INSIDE_H
 #define BRIDGE_TWIN_INSIDE_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "state/twin.h"
 
@@ -23,6 +25,8 @@ enum twin_stage {
 	TWIN_SENT,
 	TWIN_DELIVERED, /* who took it said so; whether the device did is not known */
 	TWIN_CONFIRMED,
+	TWIN_FAILED,  /* it is known not to be there: sent again when the device shows up */
+	TWIN_REFUSED, /* likewise, and sending it again would not help */
 	TWIN_STAGES
 };
 
@@ -34,11 +38,13 @@ struct twin_key {
 };
 
 struct twin {
+	char *device;
 	json_object *doc;
 	json_object *keys; /* name -> [at_ms, version, stage]; of one that is not there nothing is
 				* known to be wrong */
 	json_object *reported; /* key -> what the device has, where that is not in the document */
 	int64_t version;       /* 0: never changed */
+	int64_t said_version;  /* the greatest that the device has said; 0: none */
 	int64_t updated_ms;    /* when it was first heard of, then of the last change */
 	char *source_version;  /* the sender's own, JSON text; NULL: it has none */
 	char *source_updated;
@@ -47,10 +53,20 @@ struct twin {
 	 * or it came back. */
 	json_object *word;
 	int64_t word_ms;
+	/* Sending again; not stored. */
+	bool has_failed;   /* maybe there are failed keys */
+	int64_t failed_ms; /* when it was last learnt that some had */
+	int64_t tried_ms;  /* when they were last sent again */
+	int64_t due_ms;	   /* the device has shown up: when to send them */
+	TAILQ_ENTRY(twin) due;
+	bool is_due;
 };
+TAILQ_HEAD(due_twins, twin);
 
 struct twins {
 	struct map twins; /* device -> struct twin */
+	struct due_twins due;
+	bool from_epoch;
 };
 
 /* What a config body says, and what of it is to be sent. */
@@ -61,6 +77,11 @@ struct news {
 	json_object *differs;		       /* key -> value */
 	json_object *gone;		       /* name -> true */
 };
+
+static inline bool twin_is_failed(enum twin_stage stage)
+{
+	return stage == TWIN_FAILED || stage == TWIN_REFUSED;
+}
 
 static inline size_t count(json_object *object)
 {
@@ -84,8 +105,13 @@ static inline void set_bool(json_object *object, const char *key, bool value)
 
 /* --- twin.c */
 
-struct twin *twin_new(void);
+struct twin *twin_new(const char *device);
 void twin_free(void *twin);
+/* It is not due any more. */
+void twin_leave(struct twins *t, struct twin *w);
+/* The version for what is sent now.  `theirs`: the sender's own; 0: it has none. */
+int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t theirs,
+			  int64_t now_ms);
 
 /* --- twin_keys.c */
 
@@ -95,10 +121,13 @@ void twin_set_key(struct twin *w, const char *name, struct twin_key k);
 void twin_set_stage(struct twin *w, const char *name, enum twin_stage stage);
 /* All keys of the push, and names that it deletes, are now at this stage. */
 void twin_set_push_stage(struct twin *w, enum twin_stage stage);
-/* Is the value that the document has what the device has, or is it on its way there? */
+/* Is what the document says of it (that it is gone, maybe) what the device has, or on its way there? */
 bool twin_is_there(const struct twin *w, const char *key);
 /* The device says that it has this.  True if that is news. */
 bool twin_note_reported(struct twin *w, const char *key, json_object *value);
+/* Of a message that is said again, drop what was said otherwise since, or got there; what failed to get
+ * there since stays, as it holds now. */
+void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms);
 /* Read a stored object of keys; false: it is none. */
 bool twin_are_keys(json_object *keys);
 

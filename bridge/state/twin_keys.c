@@ -1,5 +1,12 @@
-/* twin_keys.c -- what a twin knows of each key of its document: how far it got, and what the device has. */
+/* twin_keys.c -- what a twin knows of each key of its document: how far it got, what the device has, and what is
+ * to be sent again. */
+#include <stdlib.h>
+
+#include "base/buf.h"
 #include "state/twin_inside.h"
+
+/* Between two tries of what has failed. */
+#define TRY_AGAIN_MS 60000
 
 /* A key as a row has it: [at_ms, version, stage]. */
 enum { AT, SENT_WITH, STAGE, PARTS };
@@ -28,6 +35,7 @@ void twin_set_key(struct twin *w, const char *name, struct twin_key k)
 	json_object_array_add(array, json_object_new_int64(k.version));
 	json_object_array_add(array, json_object_new_int64(k.stage));
 	json_object_object_add(w->keys, name, array);
+	w->has_failed = w->has_failed || k.stage == TWIN_FAILED;
 }
 
 void twin_set_stage(struct twin *w, const char *name, enum twin_stage stage)
@@ -92,4 +100,194 @@ bool twin_are_keys(json_object *keys)
 			return false;
 	}
 	return true;
+}
+
+/* Messages that are said again. */
+
+/* Nothing of what was said at `at_ms` is to be sent, if this is so: it was said otherwise since, or got there. */
+static bool is_superseded(const struct twin *w, const char *name, json_object *value, int64_t at_ms)
+{
+	struct twin_key k = twin_key_of(w, name);
+	json_object *held = NULL;
+	bool is_held = json_object_object_get_ex(w->doc, name, &held);
+
+	if (k.at_ms != at_ms)
+		return k.at_ms > at_ms;
+	if (!is_held || !twin_is_equal(held, value))
+		return true; /* it was said in the same moment */
+	return !has(w->reported, name) && k.stage != TWIN_SENT && !twin_is_failed(k.stage);
+}
+
+void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms)
+{
+	json_object *said = n->differs, *deleted = n->gone, *held;
+
+	n->differs = json_object_new_object();
+	n->gone = json_object_new_object();
+	json_object_object_foreach (said, key, value) {
+		if (!is_superseded(w, key, value, at_ms))
+			set(n->differs, key, value);
+		else if (!twin_is_failed(twin_key_of(w, key).stage))
+			continue;
+		else if (json_object_object_get_ex(w->doc, key, &held))
+			set(n->differs, key, held);
+		else
+			set_bool(n->gone, key, true);
+	}
+	json_object_object_foreach (deleted, name, ignored) {
+		(void)ignored;
+		if (twin_key_of(w, name).at_ms <= at_ms)
+			set_bool(n->gone, name, true);
+		else if (!twin_is_failed(twin_key_of(w, name).stage))
+			continue;
+		else if (json_object_object_get_ex(w->doc, name, &held))
+			set(n->differs, name, held);
+		else
+			set_bool(n->gone, name, true);
+	}
+	json_object_put(said);
+	json_object_put(deleted);
+}
+
+/* What became of what was sent. */
+
+/* All keys that are on their way with this version; 0: with any.  True if there are some. */
+static bool move_sent(struct twin *w, int64_t version, enum twin_stage stage)
+{
+	bool any = false;
+
+	json_object_object_foreach (w->keys, name, array) {
+		struct twin_key k = twin_key_of(w, name);
+		bool is_it = version ? k.version == version : k.stage == TWIN_SENT;
+
+		(void)array;
+		/* One of several messages may have failed, and what the device said is better known. */
+		if (!is_it ||
+		    (k.stage != TWIN_SENT && (k.stage != TWIN_DELIVERED || !twin_is_failed(stage))))
+			continue;
+		twin_set_stage(w, name, stage);
+		any = true;
+	}
+	return any;
+}
+
+void twins_delivered(struct twins *t, const char *device, int64_t version, struct changes *out)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+
+	if (w && move_sent(w, version, TWIN_DELIVERED))
+		twin_put_row(device, w, out);
+}
+
+void twins_failed(struct twins *t, const char *device, int64_t version, bool is_worth_a_try,
+		  int64_t now_ms, struct changes *out)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+
+	if (!w || !move_sent(w, version, is_worth_a_try ? TWIN_FAILED : TWIN_REFUSED))
+		return;
+	w->failed_ms = now_ms;
+	twin_put_row(device, w, out);
+}
+
+/* Sending again. */
+
+void twin_leave(struct twins *t, struct twin *w)
+{
+	if (w->is_due)
+		TAILQ_REMOVE(&t->due, w, due);
+	w->is_due = false;
+}
+
+void twins_show_up(struct twins *t, const char *device, int64_t now_ms)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+	int64_t next_ms;
+
+	if (!w || !w->has_failed || w->is_due || now_ms <= w->failed_ms)
+		return;
+	next_ms = w->tried_ms ? w->tried_ms + TRY_AGAIN_MS : 0;
+	w->due_ms = next_ms > now_ms ? next_ms : now_ms;
+	TAILQ_INSERT_TAIL(&t->due, w, due);
+	w->is_due = true;
+}
+
+int64_t twins_next_deadline(const struct twins *t)
+{
+	const struct twin *w;
+	int64_t earliest_ms = INT64_MAX;
+
+	TAILQ_FOREACH (w, &t->due, due)
+		if (w->due_ms < earliest_ms)
+			earliest_ms = w->due_ms;
+	return earliest_ms;
+}
+
+const char *twins_next_due(struct twins *t, int64_t now_ms)
+{
+	struct twin *w;
+
+	TAILQ_FOREACH (w, &t->due, due) {
+		if (w->due_ms > now_ms)
+			continue;
+		twin_leave(t, w);
+		w->tried_ms = now_ms;
+		return w->device;
+	}
+	return NULL;
+}
+
+/* What has failed, as news. */
+static void collect_failed(struct twin *w, struct news *n)
+{
+	json_object *held;
+
+	n->differs = json_object_new_object();
+	n->gone = json_object_new_object();
+	json_object_object_foreach (w->keys, name, array) {
+		(void)array;
+		if (twin_key_of(w, name).stage != TWIN_FAILED)
+			continue;
+		if (json_object_object_get_ex(w->doc, name, &held))
+			set(n->differs, name, held);
+		else
+			set_bool(n->gone, name, true);
+	}
+}
+
+static void send_again(struct twin *w, json_object *names)
+{
+	json_object_object_foreach (names, name, ignored) {
+		struct twin_key k = twin_key_of(w, name);
+
+		(void)ignored;
+		k.version = w->version;
+		k.stage = TWIN_SENT;
+		twin_set_key(w, name, k);
+	}
+}
+
+bool twins_send_failed(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
+		       struct buf *config)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+	struct news n = { 0 };
+	bool any;
+
+	if (!w)
+		return false;
+	collect_failed(w, &n);
+	any = count(n.differs) + count(n.gone) > 0;
+	if (any) {
+		w->version = twin_next_version(t, w, 0, now_ms);
+		send_again(w, n.differs);
+		send_again(w, n.gone);
+		if (w->push) /* which is theirs, or nobody waits for them any more */
+			w->push->version = w->version;
+		twin_put_config(config, w, &n);
+		twin_put_row(device, w, out);
+	}
+	w->has_failed = false;
+	twin_fini_news(&n);
+	return any;
 }

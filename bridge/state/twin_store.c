@@ -26,7 +26,7 @@ void twin_put_row(const char *device, const struct twin *w, struct changes *out)
 	jtext_tree_put(&row, w->doc);
 	buf_puts(&row, ",\"keys\":");
 	jtext_tree_put(&row, w->keys);
-	buf_puts(&row, ",\"reported\":");
+	buf_printf(&row, ",\"said_version\":%" PRId64 ",\"reported\":", w->said_version);
 	jtext_tree_put(&row, w->reported);
 	if (w->push) {
 		buf_printf(&row, ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"keys\":",
@@ -117,21 +117,28 @@ static bool read_twin(struct jslice row, struct twin *w)
 	    !read_added(row, "keys", &w->keys) || !twin_are_keys(w->keys) ||
 	    !read_added(row, "reported", &w->reported))
 		return false;
+	state_json_integer(row, "said_version", &w->said_version); /* likewise */
 	complete_keys(w);
+	json_object_object_foreach (w->keys, name, array) {
+		(void)array;
+		w->has_failed = w->has_failed || twin_key_of(w, name).stage == TWIN_FAILED;
+	}
 	return true;
 }
 
 bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e)
 {
-	struct twin *w = twin_new(), *before;
+	struct twin *w = twin_new(key), *before;
 	struct buf text = { 0 };
 	struct jslice row;
 	bool ok = state_json_read(value, &text, &row) && read_twin(row, w);
 
 	if (ok) {
 		before = map_set_str(&t->twins, key, w);
-		if (before)
+		if (before) {
+			twin_leave(t, before);
 			twin_free(before);
+		}
 	} else {
 		twin_free(w);
 		err_set(e, ERR_CORRUPT, "twin of '%s' is no twin", key);

@@ -86,6 +86,20 @@ static bool stop_at_first(void *ctx, struct jslice number)
 	return false;
 }
 
+void translate_name_key(const struct mapping *m, struct jslice made, struct err *e)
+{
+	struct buf told = { 0 };
+	struct jslice key;
+
+	if (canonical_unknown_key(made, &key)) {
+		mapping_tell(m, key.text, key.len, &told);
+		err_set(e, ERR_INVALID,
+			"an unknown key, %s; kind, device, id, ts and body are known",
+			buf_str(&told));
+	}
+	buf_fini(&told);
+}
+
 bool translate_would_change(struct jslice text)
 {
 	return !mapping_keeps_numbers() && !jtext_each_wide_integer(text, stop_at_first, NULL);

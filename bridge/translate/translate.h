@@ -1,9 +1,9 @@
 /* translate.h -- one message through the mappings: dialect to plain message to dialect.
  *
  * Pure: a function of the job and its plan, so it can run anywhere and be repeated.  A READ job takes
- * a message of some rows to plain messages, through the through files, and writes those of stateless
- * kinds at once; the others come back as plain messages for the bridge's own logic, which orders
- * WRITE jobs.  Rows without functions never enter jq. */
+ * a message of some rows to plain messages, and writes those of stateless kinds at once; the others come back
+ * as plain messages for the bridge's own logic, which orders WRITE jobs.  What goes up passes the through files
+ * when it is read, what goes down when it is written.  Rows without functions never enter jq. */
 #ifndef BRIDGE_TRANSLATE_H
 #define BRIDGE_TRANSLATE_H
 

@@ -1,5 +1,5 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
+ * translate_through.c, translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 
@@ -27,6 +27,19 @@ void translate_see_request(struct mapping_input *in, const struct canonical *req
 char *translate_captured_id(const struct reader *r, const char *text);
 /* Would a function change an integer of this text by merely passing it on? */
 bool translate_would_change(struct jslice text);
+
+/* A function made what is no plain message, as *e says: if it has a key too many, that is named there, as far
+ * as it may be. */
+void translate_name_key(const struct mapping *m, struct jslice made, struct err *e);
+
+/* --- translate_through.c */
+
+/* Gets a message that has passed; takes it. */
+typedef void translate_passed(void *ctx, struct canonical *p);
+/* Take `p` through the through files, in the direction of its kind.  What is refused on the way goes to
+ * `out`. */
+void translate_through(const struct plan *plan, struct canonical *p, struct results *out,
+		       translate_passed *passed, void *ctx);
 
 /* --- translate_read.c, translate_write.c */
 

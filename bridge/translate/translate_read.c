@@ -1,4 +1,4 @@
-/* translate_read.c -- READ jobs: a message of some rows to plain messages, through the through files.
+/* translate_read.c -- READ jobs: a message of some rows to plain messages.
  *
  * What is the same for all rows of the job (topic, device, payload in their format) is made once; what
  * belongs to the row in hand stands at the end of struct reading.  What a row put out before it failed is
@@ -182,169 +182,6 @@ static bool see_payload(struct reading *rd)
 	return true;
 }
 
-/* --- through files ------------------------------------------------------------------------- */
-
-static void give_canonical(struct reading *rd, struct canonical *p, size_t through);
-
-struct through_call {
-	struct mapping *mapping;
-	struct reading *rd;
-	const struct canonical *in;
-	struct canonical *outs;
-	size_t n_outs;
-};
-
-/* Variables as JSON.  The configuration's numbers and booleans (factor = 10) are that again. */
-static void put_settings(struct buf *out, const struct vars *vars)
-{
-	const char *before = "";
-
-	buf_putc(out, '{');
-	for (size_t i = 0; i < vars->n; i++) {
-		const struct var *v = &vars->items[i];
-		struct jslice value = { v->value, strlen(v->value) };
-		struct buf json = { 0 };
-
-		if (v->is_secret)
-			continue;
-		buf_puts(out, before);
-		before = ",";
-		jtext_put_string(out, v->name, strlen(v->name));
-		buf_putc(out, ':');
-		if (jtext_read(value.text, value.len, false, &json, NULL) &&
-		    jtext_type_of(value) >= JTEXT_FALSE && jtext_type_of(value) <= JTEXT_NUMBER &&
-		    !translate_would_change(value))
-			buf_append(out, value.text, value.len);
-		else
-			jtext_put_string(out, value.text, value.len);
-		buf_fini(&json);
-	}
-	buf_putc(out, '}');
-}
-
-/* The function may pass its whole input on, `vars` and all. */
-static void without_vars(struct jslice text, struct buf *out)
-{
-	struct jfield f;
-	size_t pos = 0;
-	const char *before = "";
-
-	buf_putc(out, '{');
-	while (jtext_next_field(text, &pos, &f)) {
-		if (jtext_string_is(f.key, "vars"))
-			continue;
-		buf_puts(out, before);
-		before = ",";
-		buf_append(out, f.key.text, f.key.len);
-		buf_putc(out, ':');
-		buf_append(out, f.value.text, f.value.len);
-	}
-	buf_putc(out, '}');
-}
-
-/* What a function made is no plain message.  A key that it should not have is named, as far as it may be. */
-static bool refuse_made(struct reading *rd, const struct mapping *m, struct jslice made)
-{
-	struct buf told = { 0 };
-	struct jslice key;
-
-	if (canonical_unknown_key(made, &key)) {
-		mapping_tell(m, key.text, key.len, &told);
-		err_set(&rd->err, ERR_INVALID,
-			"an unknown key, %s; kind, device, id, ts and body are known",
-			buf_str(&told));
-	}
-	buf_fini(&told);
-	rd->reason = DEAD_MAPPING_ERROR;
-	return false;
-}
-
-static bool on_through_output(void *ctx, struct jslice output)
-{
-	struct through_call *call = ctx;
-	struct canonical p = { .kind = KIND_NONE };
-	struct buf text = { 0 };
-	bool ok;
-
-	if (jtext_type_of(output) == JTEXT_OBJECT)
-		without_vars(output, &text);
-	else
-		buf_append(&text, output.text, output.len);
-	ok = canonical_parse(&p, translate_slice(&text), &call->rd->err);
-	if (!ok)
-		refuse_made(call->rd, call->mapping, translate_slice(&text));
-	buf_fini(&text);
-	if (!ok)
-		return false;
-	if (p.kind == KIND_NONE)
-		p.kind = call->in->kind;
-	if (!p.device)
-		p.device = mem_strdup(call->in->device);
-	call->outs = mem_grow(call->outs, call->n_outs, sizeof *call->outs);
-	call->outs[call->n_outs++] = p;
-	return true;
-}
-
-static bool would_change(const struct canonical *p)
-{
-	return translate_would_change(canonical_body(p)) ||
-	       (p->id && translate_would_change((struct jslice){ p->id, strlen(p->id) })) ||
-	       (p->ts && translate_would_change((struct jslice){ p->ts, strlen(p->ts) }));
-}
-
-/* Run the function; false: its message is refused. */
-static bool run_through(struct through_call *call, const struct plan_through *t, int fn)
-{
-	struct reading *rd = call->rd;
-	const char *file = mapping_file(t->mapping);
-	struct mapping_input in = { 0 };
-	struct buf settings = { 0 };
-	enum outcome reason;
-
-	call->mapping = t->mapping;
-	translate_see_canonical(&in, call->in);
-	put_settings(&settings, &t->vars);
-	in.fields[SEEN_VARS] =
-		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&settings) };
-	if (would_change(call->in))
-		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
-	else if (!mapping_call(t->mapping, fn, &in, on_through_output, call, &rd->err))
-		rd->reason = DEAD_MAPPING_ERROR;
-	buf_fini(&settings);
-	reason = rd->reason;
-	rd->reason = CARRIED; /* it is about this plain message only */
-	if (reason != CARRIED)
-		results_refuse(rd->out, reason, "%s: %s", file, rd->err.text);
-	return reason == CARRIED;
-}
-
-/* `p` is taken. */
-static void call_through(struct reading *rd, struct canonical *p, size_t through)
-{
-	const struct plan *plan = rd->job->plan;
-	enum flow flow = kind_table[p->kind].flow;
-	/* Listed from south to north, so a message that goes down meets the last one first. */
-	const struct plan_through *t =
-		&plan->through[flow == FLOW_UP ? through : plan->n_through - 1 - through];
-	int fn = mapping_through_fn(t->mapping, flow);
-	struct through_call call = { .rd = rd, .in = p };
-	bool ok;
-
-	if (fn < 0) {
-		give_canonical(rd, p, through + 1);
-		return;
-	}
-	ok = run_through(&call, t, fn);
-	for (size_t i = 0; i < call.n_outs; i++) {
-		if (ok)
-			give_canonical(rd, &call.outs[i], through + 1);
-		else
-			canonical_fini(&call.outs[i]);
-	}
-	free(call.outs);
-	canonical_fini(p);
-}
-
 /* --- the end of reading -------------------------------------------------------------------- */
 
 static void write_now(const struct reading *rd, struct canonical *p)
@@ -396,31 +233,60 @@ static bool can_be_named(const struct plan *plan, const struct canonical *p)
 	       topic_level_is_valid(p->device);
 }
 
-/* Take a plain message (and what it holds) on to the through file number `through`, or, after the
- * last, to where it goes. */
-static void give_canonical(struct reading *rd, struct canonical *p, size_t through)
+/* False: it is refused. */
+static bool check_canonical(struct reading *rd, const struct canonical *p)
 {
-	const struct plan *plan = rd->job->plan;
 	struct err e = { 0 };
 
-	if (through < plan->n_through) {
-		call_through(rd, p, through);
-		return;
-	}
-	p->kind = plan->remap[p->kind];
-	if (!can_be_named(plan, p))
+	if (!can_be_named(rd->job->plan, p))
 		results_refuse(rd->out, DEAD_BAD_TOPIC, "the device's name has one of / + # in it");
 	else if (!canonical_check_body(p, &e))
 		results_refuse(rd->out, DEAD_WRONG_SHAPE, "%s", e.text);
-	else if (is_written_now(rd, p))
-		write_now(rd, p);
-	else {
-		struct item *item = results_add(rd->out, ITEM_PLAIN);
+	else
+		return true;
+	return false;
+}
 
-		item->plain = *p;
-		*p = (struct canonical){ .kind = KIND_NONE };
+/* Take a plain message (and what it holds) to where it goes. */
+static void settle(void *ctx, struct canonical *p)
+{
+	struct reading *rd = ctx;
+
+	if (!check_canonical(rd, p)) {
+		canonical_fini(p);
+	} else if (is_written_now(rd, p)) {
+		write_now(rd, p);
+		canonical_fini(p);
+	} else {
+		results_add(rd->out, ITEM_PLAIN)->plain = *p;
 	}
-	canonical_fini(p);
+}
+
+static void settle_as(void *ctx, struct canonical *p)
+{
+	const struct reading *rd = ctx;
+
+	p->kind = rd->job->plan->remap[p->kind];
+	settle(ctx, p);
+}
+
+/* What goes up passes the through files now, so that the logic of the bridge sees what the north is told; what
+ * goes down when it is written, or it would see what the south is told. */
+static void give_canonical(struct reading *rd, struct canonical *p)
+{
+	const struct plan *plan = rd->job->plan;
+
+	if (kind_table[p->kind].flow == FLOW_UP) {
+		translate_through(plan, p, rd->out, settle_as, rd);
+		return;
+	}
+	p->kind = plan->remap[p->kind];
+	if (!check_canonical(rd, p))
+		canonical_fini(p);
+	else if (is_written_now(rd, p))
+		translate_through(plan, p, rd->out, settle, rd);
+	else
+		results_add(rd->out, ITEM_PLAIN)->plain = *p;
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -486,8 +352,11 @@ static bool on_read_output(void *ctx, struct jslice output)
 	struct reading *rd = ctx;
 	struct canonical p = { .kind = KIND_NONE };
 
-	if (!canonical_parse(&p, output, &rd->err))
-		return refuse_made(rd, rd->job->plan->side[rd->job->side].mapping, output);
+	if (!canonical_parse(&p, output, &rd->err)) {
+		translate_name_key(rd->job->plan->side[rd->job->side].mapping, output, &rd->err);
+		rd->reason = DEAD_MAPPING_ERROR;
+		return false;
+	}
 	if (!complete_canonical(rd, &p)) {
 		canonical_fini(&p);
 		return false;
@@ -495,7 +364,7 @@ static bool on_read_output(void *ctx, struct jslice output)
 	if (rd->said)
 		buf_append(rd->said, output.text, output.len);
 	add_value(rd, &p);
-	give_canonical(rd, &p, 0);
+	give_canonical(rd, &p);
 	return true;
 }
 
@@ -546,7 +415,7 @@ static void read_as_it_is(struct reading *rd)
 
 	canonical_set_body(&p, buf_str(&rd->payload), rd->payload.len);
 	if (complete_canonical(rd, &p)) {
-		give_canonical(rd, &p, 0);
+		give_canonical(rd, &p);
 		return;
 	}
 	canonical_fini(&p);

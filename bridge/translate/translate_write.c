@@ -381,12 +381,40 @@ void translate_write_rows(const struct job *job, struct results *out)
 			       kind_name(job->plain.kind));
 }
 
-void translate_write(const struct job *job, struct results *out)
-{
-	size_t before = out->n;
+struct passing_job {
+	const struct job *job;
+	struct results *out;
+};
 
-	translate_write_rows(job, out);
+/* Write what has passed the through files (and takes it). */
+static void write_passed(void *ctx, struct canonical *p)
+{
+	struct passing_job *passing = ctx;
+	struct results *out = passing->out;
+	struct job job = *passing->job;
+	size_t before = out->n;
+	struct err e = { 0 };
+
+	job.plain = *p;
+	if (canonical_check_body(p, &e))
+		translate_write_rows(&job, out);
+	else
+		results_refuse(out, DEAD_WRONG_SHAPE, "%s", e.text);
 	for (size_t i = before; i < out->n; i++)
 		if (out->items[i].type == ITEM_MESSAGE)
-			canonical_copy(&out->items[i].plain, &job->plain);
+			canonical_copy(&out->items[i].plain, p);
+	canonical_fini(p);
+}
+
+/* What the bridge itself says to the south is in the words of the north, as is what it knows. */
+void translate_write(const struct job *job, struct results *out)
+{
+	struct passing_job passing = { job, out };
+	struct canonical copy;
+
+	canonical_copy(&copy, &job->plain);
+	if (job->side == SOUTH && kind_table[copy.kind].flow == FLOW_DOWN)
+		translate_through(job->plan, &copy, out, write_passed, &passing);
+	else
+		write_passed(&passing, &copy);
 }

@@ -1,11 +1,11 @@
-"""EZtCloud devices on ThingsBoard, both stood in for by ordinary brokers with MQTT 3.1.1: all that is said comes back."""
+"""EZtCloud devices on ThingsBoard, both stood in for by ordinary brokers: with MQTT 3.1.1, all that is said comes back."""
 
 import os
 import time
 
 import pytest
 
-from harness import Client, assert_json, conf_text
+from harness import MQTT3, MQTT5, Client, assert_json, conf_text
 from platforms import EZtCloud, ThingsBoard
 
 SOAK_S = float(os.environ.get("CALQUE_SOAK_S", "0"))  # README.md has the command
@@ -15,17 +15,22 @@ ROUNDS = 10
 class World:
     PROJECT, DEVICE, LINK = "PR_1", "DU_1", "room"
 
-    def __init__(self, lab):
-        self.south, self.north = lab.broker("south"), lab.broker("north")
-        self.ez = lab.add(EZtCloud(self.south.port, self.PROJECT, self.DEVICE))
+    def __init__(self, lab, south=MQTT3, is_away=False):
+        """`is_away`: nobody is at the south broker."""
+        self.lab, self.south, self.north = lab, lab.broker("south"), lab.broker("north")
         self.tb = lab.add(ThingsBoard(self.north.port))
-        self.spies = [lab.add(Client(broker.port)).subscribe("#") for broker in (self.south, self.north)]
+        if not is_away:
+            self.come()
+            self.spies = [lab.add(Client(broker.port)).subscribe("#") for broker in (self.south, self.north)]
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
             "name": self.LINK,
-            "south": {"dialect": "eztcloud", "url": self.south.url, "mqtt": 4,
+            "south": {"dialect": "eztcloud", "url": self.south.url, "mqtt": south,
                       "vars": {"project": self.PROJECT, "device": self.DEVICE, "secret": "s"}},
             "north": {"dialect": "thingsboard", "url": self.north.url, "mqtt": 4, "vars": {"token": "t"}}}]}))
         self.calque.wait_up(self.LINK, count=2)
+
+    def come(self):
+        self.ez = self.lab.add(EZtCloud(self.south.port, self.PROJECT, self.DEVICE))
 
     def rounds(self):
         """A message up and one down, one after the other: all that was said before has led to something meanwhile."""
@@ -69,3 +74,20 @@ def test_a_push_takes_back_what_the_device_changed_and_nothing_circles(world):
         assert world.said() == before
     assert world.said() == before
     assert [len(said) for said in before] == [5, 5], before  # twice a push and its echo, and what the device said
+
+
+def test_what_nobody_listens_to_is_told_or_sent_later(lab):
+    """A broker of MQTT 5 says so. The RPC is answered at once, the pushes wait for the device."""
+    world = World(lab, MQTT5, is_away=True)
+    assert world.tb.reply(world.tb.call("setFan", {"rpm": 900})) == {"error": "no device listens"}
+    world.tb.push(rate=10, unit="C")
+    world.tb.push(rate=11)
+    world.calque.wait_log("warning no-listener link=room side=south device=DU_1")
+    assert world.tb.reply(world.tb.call("setFan")) == {"error": "no device listens"}  # so the pushes were before it
+    world.calque.wait_up(world.LINK, since=world.calque.restart(), count=2)
+    world.come()
+    world.ez.online(True)
+    assert_json(world.ez.pushed(), {"rate": 11, "unit": "C"})
+    confirmed(world, rate=11, unit="C")
+    world.calque.stop()
+    assert world.calque.counters(world.LINK, "down")["dead"] == 0

@@ -116,7 +116,7 @@ Test(conf, every_key_of_the_design_is_read)
 		"    south = {\n"
 		"      dialect = \"innoway\"; url = \"mqtt://127.0.0.1\"; username = \"calque\";\n"
 		"      password = \"p\"; client_id = \"c\"; keepalive = 30; ack_timeout = 90; mqtt "
-		"= 5; front_door = "
+		"= 5; config_version = \"counter\"; front_door = "
 		"true;\n"
 		"      vars = { device = \"bb56\"; token = \"file:token\"; n = -7; big = "
 		"84123456789;\n"
@@ -194,6 +194,7 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_not(s->asks_limits);
 	cr_expect_eq(s->mqtt, 5);
 	cr_expect(s->front_door);
+	cr_expect(s->counts_versions);
 	cr_expect_str_eq(vars_get(&s->vars, "device"), "bb56");
 	cr_expect_not(vars_find(&s->vars, "device")->is_secret);
 	cr_expect_str_eq(vars_get(&s->vars, "token"), "s3cret");
@@ -390,6 +391,8 @@ Test(conf, each_mistake_is_told_with_its_place)
 		  "1: south.limits.in_flight: 0 is outside 1..65535" },
 		{ SOUTH("ack_timeout = 4;"), "1: south.ack_timeout: 4 is outside 5..86400" },
 		{ SOUTH("keepalive = 4;"), "1: south.keepalive: 4 is outside 5..65535" },
+		{ SOUTH("config_version = \"time\";"),
+		  "1: south.config_version: unknown value \"time\" (\"epoch\" or \"counter\")" },
 		{ SOUTH("mqtt = 3;"), "1: south.mqtt: 3 is outside 4..5" },
 		{ SOUTH("front_door = 1;"),
 		  "1: south.front_door: true or false is wanted, not a number" },

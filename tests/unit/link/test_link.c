@@ -21,6 +21,7 @@ static struct buf said;
 static struct buf whose;       /* the device of the last output; ?: not known */
 static char uuid[37];	       /* the last one said */
 static struct intake *held[8]; /* when `holds`: what was sent and is not done */
+static unsigned held_order[8];
 static struct output_note {
 	enum side to;
 	uint64_t echo;
@@ -81,8 +82,7 @@ static void say(const char *s, size_t n)
 
 static void delivered(struct intake *origin, unsigned order)
 {
-	link_ended(l, origin, order, CARRIED);
-	link_done(l, origin, CARRIED, NULL);
+	link_done(l, origin, link_ended(l, origin, order, CARRIED), NULL);
 }
 
 static void on_send(void *ctx, struct output *o)
@@ -106,6 +106,7 @@ static void on_send(void *ctx, struct output *o)
 	free(o->device);
 	n_kept += o->is_kept;
 	last_output = (struct output_note){ o->to, o->echo, o->expires_ms, o->order };
+	held_order[n_held] = o->order;
 	if (holds)
 		held[n_held++] = o->origin;
 	else
@@ -196,13 +197,19 @@ static void check_counters(int line)
 	cr_expect(holds || pending == 0, "line %d: something is pending", line);
 }
 
-static void expect_at(const char *wanted, int line)
+/* All that is to be done now, what became of orders, too. */
+static void run(void)
 {
 	executor_run(executor);
-	if (link_next_deadline(l) == 0) { /* something was delivered that nobody replies to */
+	while (link_next_deadline(l) == 0) {
 		link_tick(l, now_ms);
 		executor_run(executor);
 	}
+}
+
+static void expect_at(const char *wanted, int line)
+{
+	run();
 	expect_text(buf_str(&said), wanted, "said", line);
 	buf_reset(&said);
 	check_counters(line);
@@ -911,7 +918,7 @@ Test(link, what_is_taken_in_can_be_stored_and_read_back)
 			make(topics[i], strcmp(topics[i], "n/d/c") == 0 ? push : deepest);
 
 		receive(from, &m, NULL);
-		executor_run(executor);
+		run();
 		cr_expect(strstr(buf_str(&said), "= carried"), "%s: %s", topics[i], buf_str(&said));
 		buf_reset(&said);
 		message_fini(&m);
@@ -1898,8 +1905,29 @@ Test(link, configuration_goes_down_as_changes_and_its_confirmation_up)
 	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}",
 	     "south s/d/set {'zone':1}\n= carried\n");
 	step(NORTH, "n/d/set", "{}", "= wrong-shape\n");
+	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}", /* which nobody has confirmed */
+	     "south s/d/set {'zone':1}\n= carried\n");
+	step(SOUTH, "s/d/isset", "{'values':{'zone':1}}",
+	     "north n/d/isset {'values':{'zone':1},'version':5,'updated':1700000000000}\n= "
+	     "carried\n");
 	restart();
 	step(NORTH, "n/d/set", "{'full':{'rate':6,'zone':1}}", "= no-change\n");
+}
+
+Test(link, the_first_version_is_the_time_unless_it_is_to_be_counted)
+{
+	w.spec.has_epoch_versions = true;
+	start(SOUTHERN("",
+		       "{ kind: 'config', topic: 's/{device}/set', write: 'v' },"
+		       "{ kind: 'config_reply', topic: 's/{device}/isset' }",
+		       "def v: .body.version;"),
+	      N_CONFIG);
+	step(NORTH, "n/d/set", "{'changed':{'rate':5}}", "south s/d/set 1700000000\n= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'rate':6}}", "south s/d/set 1700000001\n= carried\n");
+	step(SOUTH, "s/e/isset", "{'version':1800000000}",
+	     "north n/e/isset {'version':1800000000}\n= carried\n");
+	restart();
+	step(NORTH, "n/e/set", "{'changed':{'rate':5}}", "south s/e/set 1800000001\n= carried\n");
 }
 
 Test(link, who_waits_for_a_word_on_a_configuration_gets_one)
@@ -1950,7 +1978,171 @@ Test(link, nobody_is_confirmed_who_could_not_be_told)
 	start(S_CONFIG, NORTHERN("", "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
 				 "def diff: {body: .payload};"));
 	ask(NORTH, "n/d/set", "{'full':{'a':1}}", "r/x", "south s/d/set {'a':1}\n= carried\n");
+	step(SOUTH, "s/d/isset", "{}", "= no-counterpart\n");
 	ask(NORTH, "n/d/set", "{'full':{'a':1}}", "r/x", "= no-change\n");
+}
+
+/* --- what does not get there */
+
+#define S_REACHED                                                                                  \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/set', write: 'diff' },"                     \
+		 "{ kind: 'config_reply', topic: 's/{device}/isset' },"                            \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' },"                        \
+		 "{ kind: 'presence', topic: 's/{device}/online' },"                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' }",                                   \
+		 "def diff: .body | .changed + (if .deleted == [] then {} else {deleted} end);")
+#define N_REACHED                                                                                  \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' },"                      \
+		 "{ kind: 'command', topic: 'n/{device}/do', read: 'order' },"                     \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did' },"                             \
+		 "{ kind: 'presence', topic: 'n/{device}/online' },"                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' }",                                   \
+		 "def diff: {body: .payload};"                                                     \
+		 "def order: .payload | {id, body: {name: .do, params: {}}};")
+
+/* What the far end says to the oldest message that it was sent. */
+static void ends_at(enum outcome reason, const char *wanted, int line)
+{
+	cr_assert_gt(n_held, 0, "line %d: nothing was sent", line);
+	link_done(l, held[0], link_ended(l, held[0], held_order[0], reason), NULL);
+	n_held--;
+	memmove(held, held + 1, n_held * sizeof *held);
+	memmove(held_order, held_order + 1, n_held * sizeof *held_order);
+	expect_at(wanted, line);
+}
+#define ends(reason, wanted) ends_at(reason, wanted, __LINE__)
+
+/* Something of the device, after a while, at which `then` is sent south. */
+static void shows_up_at(const char *then, int line)
+{
+	now_ms += 10;
+	step_at(SOUTH, "s/d/t", "{'v':1}", "north n/d/t {'v':1}\n", line);
+	ends_at(CARRIED, "= carried\n", line);
+	if (link_next_deadline(l) <= now_ms)
+		link_tick(l, now_ms);
+	expect_at(then, line);
+}
+#define shows_up(then) shows_up_at(then, __LINE__)
+
+Test(link, a_configuration_that_nobody_heard_is_sent_when_the_device_shows_up)
+{
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10,'unit':'C'}}",
+	     "south s/d/set {'rate':10,'unit':'C'}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n"); /* it is kept in the state */
+	step(NORTH, "n/d/set", "{'changed':{'rate':11},'deleted':['zone']}",
+	     "south s/d/set {'rate':11,'deleted':['zone']}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'fan':1}}", "south s/d/set {'fan':1}\n");
+	ends(CARRIED, "= carried\n");
+	restart();
+	shows_up("south s/d/set {'rate':11,'unit':'C','deleted':['zone']}\n");
+	ends(CARRIED, "= own\n");
+	now_ms += 60000;
+	shows_up("");
+}
+
+Test(link, what_failed_is_tried_once_a_minute_at_most)
+{
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10}}", "south s/d/set {'rate':10}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n");
+	shows_up("south s/d/set {'rate':10}\n");
+	ends(DEAD_NO_LISTENER, "= own\n");
+	after(100000, ""); /* the device has said nothing since */
+	shows_up("south s/d/set {'rate':10}\n");
+	ends(DEAD_NO_LISTENER, "= own\n");
+	shows_up("");
+	cr_expect_eq(link_next_deadline(l), now_ms - 10 + 60000);
+	after(59989, "");
+	after(1, "south s/d/set {'rate':10}\n");
+	ends(CARRIED, "= own\n");
+}
+
+Test(link, a_last_will_does_not_show_that_a_device_is_there)
+{
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10}}", "south s/d/set {'rate':10}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n");
+	now_ms++;
+	step(SOUTH, "s/d/online", "{'online':false}", "north n/d/online {'online':false}\n");
+	ends(CARRIED, "= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
+	step(SOUTH, "s/d/online", "{'online':true}", "north n/d/online {'online':true}\n");
+	ends(CARRIED, "= carried\n");
+	after(0, "south s/d/set {'rate':10}\n");
+	ends(CARRIED, "= own\n");
+}
+
+Test(link, a_configuration_that_expired_is_a_letter_and_is_sent_when_the_device_shows_up)
+{
+	struct message letter = make("n/d/set", "{'changed':{'rate':10}}");
+	int64_t came_ms = now_ms;
+
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10}}", "south s/d/set {'rate':10}\n");
+	ends(DEAD_EXPIRED, "= expired\n");
+	shows_up("south s/d/set {'rate':10}\n");
+	ends(CARRIED, "= own\n");
+	link_receive_again(l, &(struct arrival){ .from = NORTH,
+						 .message = &letter,
+						 .at_ms = came_ms,
+						 .since_ms = now_ms });
+	expect("= superseded\n");
+	message_fini(&letter);
+}
+
+Test(link, a_letter_tried_again_says_what_holds_now)
+{
+	struct message letter =
+		make("n/d/set", "{'changed':{'rate':10,'unit':'C'},'deleted':['fan']}");
+	struct arrival again = {
+		.from = NORTH, .message = &letter, .at_ms = now_ms, .since_ms = now_ms + 1
+	};
+
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10,'unit':'C'},'deleted':['fan']}",
+	     "south s/d/set {'rate':10,'unit':'C','deleted':['fan']}\n");
+	ends(DEAD_BROKER_REFUSED, "= broker-refused\n");
+	link_receive_again(l, &again); /* nothing was said since */
+	expect("south s/d/set {'rate':10,'unit':'C','deleted':['fan']}\n");
+	ends(DEAD_BROKER_REFUSED, "= broker-refused\n");
+	now_ms += 1000;
+	step(NORTH, "n/d/set", "{'changed':{'rate':11}}", "south s/d/set {'rate':11}\n");
+	ends(CARRIED, "= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'fan':3}}", "south s/d/set {'fan':3}\n");
+	ends(DEAD_BROKER_REFUSED, "= broker-refused\n");
+	restart();
+	link_receive_again(l, &again); /* the rate has got there, the fan holds something else */
+	expect("south s/d/set {'unit':'C','fan':3}\n");
+	ends(CARRIED, "= carried\n");
+	link_receive_again(l, &again);
+	expect("= superseded\n");
+	message_fini(&letter);
+}
+
+Test(link, a_command_that_nobody_heard_is_answered_at_once)
+{
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':7,'do':'x'}",
+	     "south s/d/do/<uuid> {'name':'x','params':{}}\n");
+	ends(DEAD_NO_LISTENER,
+	     "= carried\nnorth n/d/did {'status':'error','message':'no device listens'}\n");
+	ends(CARRIED, "= own\n");
+	after(60000, ""); /* and not once more */
+	step(NORTH, "n/d/do", "{'do':'x'}", "south s/d/do/<uuid> {'name':'x','params':{}}\n");
+	ends(DEAD_NO_LISTENER, "= no-listener\n"); /* nobody waits */
+	step(SOUTH, "s/d/t", "{'v':1}", "north n/d/t {'v':1}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n"); /* whoever reads it comes later */
 }
 
 Test(link, a_configuration_without_a_counterpart_is_dead)
@@ -2250,10 +2442,66 @@ Test(link, replies_pass_through_files_too)
 		      "def u: .body.result |= (. // '' | ascii_upcase);"
 		      "def d: select(.body.name != 'quiet');");
 	start_asks();
-	step(NORTH, "n/d/do", "{'id':7,'do':'quiet'}", "= mapping\n");
-	step(NORTH, "n/d/do", "{'id':7,'do':'go'}", "south s/d/do {'id':1,'do':'go'}\n= carried\n");
-	step(SOUTH, "s/d/did", "{'id':1,'is':'done'}",
+	step(NORTH, "n/d/do", "{'id':6,'do':'quiet'}",
+	     "north n/d/did {'id':6,'status':'error','message':'the mapping filtered "
+	     "it','asked':6}\n"
+	     "= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'go'}", "south s/d/do {'id':2,'do':'go'}\n= carried\n");
+	step(SOUTH, "s/d/did", "{'id':2,'is':'done'}",
 	     "north n/d/did {'id':7,'status':'done','result':'GO','asked':7}\n= carried\n");
+}
+
+/* The twin speaks the tongue of the north: what comes back is compared with what the north said, and a device is
+ * told in its own units, whoever answers. */
+Test(link, conversions_break_no_confirmation_and_no_answer)
+{
+	world_through(
+		&w, "tenths",
+		"module { through: 'tenths', up: 'u', down: 'd' };"
+		"def u: if .body.rate then .body.rate /= 10 else . end;"
+		"def d: if .kind == 'config' then .body |= (.changed.rate |= . * 10 | .full.rate "
+		"|= . * 10)"
+		"  elif .kind == 'attributes_reply' then .body.shared.rate |= . * 10 else . end;");
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/ask' },"
+		       "{ kind: 'attributes_reply', topic: 's/{device}/told' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {full: .payload}}; def values: .body.values;"));
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':50}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':50}", "north n/d/isset {'rate':5}\n= carried\n");
+	step(NORTH, "n/d/set", "{'rate':5}", "= no-change\n");
+	step(SOUTH, "s/d/ask", "{}",
+	     "south s/d/told {'client':{},'shared':{'rate':50}}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':60}", "north n/d/a {'rate':6}\n= carried\n");
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':50}\n= carried\n");
+}
+
+Test(link, what_comes_back_confirms_under_another_kind_too)
+{
+	enum kind remap[KINDS];
+
+	for (int k = 0; k < KINDS; k++)
+		remap[k] = KIND_NONE;
+	remap[KIND_ATTRIBUTES] = KIND_TELEMETRY;
+	w.spec.remap = remap;
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a', echoes: 'config' },"
+		       "{ kind: 'config', topic: 's/{device}/push', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+		       "{ kind: 'config_reply', topic: 'n/{device}/isset', write: 'values' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {changed: .payload}}; def values: .body.values;"));
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/push {'rate':5}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'rate':5,'temp':1}",
+	     "north n/d/isset {'rate':5}\nnorth n/d/t {'temp':1}\n= carried\n");
 }
 
 Test(link, payload_may_name_a_device_beside_the_topics)

@@ -597,6 +597,76 @@ Test(live_link, what_was_published_twice_is_given_back_twice)
 	turn("south acks 1\nnorth n/d/e {'name':'x'}\n");
 }
 
+#define S_CONFIGURED                                                                               \
+	SOUTHERN("mqtt: 5,",                                                                       \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'config', topic: 's/{device}/c', write: 'w' }",                          \
+		 "def w: .body.changed;")
+#define N_CONFIGURES                                                                               \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'config', topic: 'n/{device}/c', read: 'r' }",                           \
+		 "def r: {body: {changed: .payload}};")
+
+/* MQTT 5 says when nobody has subscribed. */
+Test(live_link, what_nobody_listens_to_is_sent_when_the_device_shows_up)
+{
+	start(S_CONFIGURED, N_CONFIGURES);
+	sends("north", "n/d/c", "{'rate':10}");
+	turn("south s/d/c {\"rate\":10}\nnorth acks 1\n");
+	refuses("south", 0x10);
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 1);
+	expect_letters(0);
+	restart();
+	now_ms += 10;
+	sends("south", "s/d/t", "{'v':1}");
+	turn("south acks 1\nnorth n/d/t {\"v\":1}\n");
+	turn("south s/d/c {\"rate\":10}\n");
+}
+
+/* What a device has from before, of another cloud or of a state that was lost, is older. */
+Test(live_link, the_first_version_of_a_configuration_is_the_time)
+{
+	char *wanted;
+
+	start(SOUTHERN("", "{ kind: 'config', topic: 's/{device}/c', write: 'w' }",
+		       "def w: .body.version;"),
+	      N_CONFIGURES);
+	wanted = mem_printf("south s/d/c %lld\nnorth acks 1\n", (long long)(now_ms / 1000));
+	sends("north", "n/d/c", "{'rate':10}");
+	turn(wanted);
+	free(wanted);
+}
+
+/* The letter says what was wanted when it was written, the state what is wanted now. */
+Test(live_link, a_letter_of_a_configuration_that_was_said_otherwise_since_is_superseded)
+{
+	struct message letter = { .topic = (char *)"n/d/c", .qos = 1 };
+	int64_t came_ms;
+
+	message_set_payload(&letter, "{\"rate\":10}", 11);
+	start(S_CONFIGURED, N_CONFIGURES);
+	came_ms = now_ms;
+	sends("north", "n/d/c", "{'rate':10}");
+	turn("south s/d/c {\"rate\":10}\nnorth acks 1\n");
+	refuses("south", 0x87);
+	expect_letters(1);
+	live_link_retry(live, NORTH, &letter, came_ms);
+	turn("south s/d/c {\"rate\":10}\n");
+	refuses("south", 0x87);
+	turn("");
+	now_ms += 1000;
+	sends("north", "n/d/c", "{'rate':11}");
+	turn("south s/d/c {\"rate\":11}\nnorth acks 1\n");
+	takes("south");
+	turn("");
+	live_link_retry(live, NORTH, &letter, came_ms - 1);
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[FILTERED_SUPERSEDED], 1);
+	free(letter.payload);
+}
+
 Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 {
 	start(S_REPORTS, N_REPORTS);

@@ -299,6 +299,58 @@ Test(twin, version_follows_an_integer_of_the_sender_and_only_grows)
 	}
 }
 
+static void expect_version(const char *body, int64_t version)
+{
+	struct buf text = { 0 };
+	char wanted[40];
+
+	snprintf(wanted, sizeof wanted, "\"version\":%lld,", (long long)version);
+	cr_expect_eq(say_of("d", body, false, &text), TWIN_CHANGES);
+	cr_expect_not_null(strstr(buf_str(&text), wanted), "%s: %s", wanted, buf_str(&text));
+	buf_fini(&text);
+	restart();
+}
+
+static void device_says(const char *body)
+{
+	struct buf reply = { 0 };
+
+	cr_assert(twins_confirm(table, "d", text_of(body), now_ms, &changed, &reply, NULL));
+	buf_fini(&reply);
+	restart();
+}
+
+Test(twin, version_is_greater_than_what_the_device_said)
+{
+	device_says("{\"version\":37,\"values\":{\"a\":0}}"); /* of a former cloud */
+	expect_version("{\"changed\":{\"a\":1}}", 38);
+	device_says("{\"version\":\"50\"}");
+	expect_version("{\"changed\":{\"a\":2}}", 51);
+	device_says("{\"version\":40}");
+	device_says("{\"version\":\"v9\"}");
+	device_says("{\"version\":2147483646}"); /* what then? */
+	expect_version("{\"changed\":{\"a\":3}}", 52);
+	expect_version("{\"full\":{\"a\":4},\"version\":2147483646}", 53);
+	expect_version("{\"full\":{\"a\":5},\"version\":60}", 60);
+}
+
+Test(twin, first_version_may_be_the_time)
+{
+	now_ms = INT64_C(1800000000123);
+	twins_start_at_epoch(table);
+	expect_version("{\"full\":{\"a\":1},\"version\":7}", 1800000000);
+	now_ms += 60000;
+	twins_start_at_epoch(table);
+	expect_version("{\"full\":{\"a\":2},\"version\":8}", 1800000001);
+	expect_version("{\"full\":{\"a\":3},\"version\":1900000000}", 1900000000);
+	twins_free(table); /* the state is lost, and the clock with it */
+	table = twins_new();
+	changes_fini(&changed);
+	twins_start_at_epoch(table);
+	now_ms = INT64_C(2147483647000);
+	expect_version("{\"changed\":{\"a\":1}}", 1);
+}
+
 Test(twin, time_of_the_sender_goes_on_as_it_came)
 {
 	expect_push("{\"full\":{\"a\":1},\"updated\":\"2024-01-02T03:04:05.678Z\"}",
@@ -383,6 +435,82 @@ Test(twin, values_of_a_confirmation_are_what_the_device_has)
 	expect_push("{\"full\":{\"rate\":10},\"version\":4}",
 		    "config {\"changed\":{\"rate\":10},\"deleted\":[],\"full\":{\"rate\":10},"
 		    "\"version\":5,\"updated\":5000}");
+}
+
+/* What failed */
+
+static void expect_failed(const char *expected)
+{
+	struct buf config = { 0 };
+	bool any = twins_send_failed(table, "d", now_ms, &changed, &config);
+
+	cr_expect_str_eq(buf_str(&config), expected);
+	cr_expect_eq(any, *expected != '\0');
+	buf_fini(&config);
+}
+
+Test(twin, what_failed_is_said_as_it_holds_now)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
+	twins_failed(table, "d", 1, true, now_ms, &changed);
+	push("{\"changed\":{\"a\":10},\"deleted\":[\"c\"]}");
+	twins_delivered(table, "d", 2, &changed); /* b alone has failed now */
+	push("{\"changed\":{\"d\":4}}");
+	twins_failed(table, "d", 3, false, now_ms, &changed); /* too large, say */
+	restart();
+	expect_failed("{\"changed\":{\"b\":2},\"deleted\":[],\"full\":{\"a\":10,\"b\":2,\"d\":4},"
+		      "\"version\":4,\"updated\":5000}");
+	expect_failed(""); /* it is on its way */
+	twins_failed(table, "d", 4, true, now_ms, &changed);
+	expect_echo("{\"b\":2}", "{}", NULL); /* the device has it */
+	expect_failed("");
+	push("{\"deleted\":[\"b\"]}");
+	twins_failed(table, "d", 0, true, now_ms,
+		     &changed); /* a restart does not know the version */
+	expect_failed("{\"changed\":{},\"deleted\":[\"b\"],\"full\":{\"a\":10,\"d\":4},"
+		      "\"version\":6,\"updated\":5000}");
+}
+
+Test(twin, document_says_again_what_failed)
+{
+	push("{\"full\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":1,\"b\":2}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+	push("{\"full\":{\"a\":5}}");
+	twins_failed(table, "d", 2, false, now_ms, &changed);
+	expect_push("{\"full\":{\"a\":5}}",
+		    "config {\"changed\":{\"a\":5},\"deleted\":[\"b\"],\"full\":{\"a\":5},"
+		    "\"version\":3,\"updated\":5000}");
+}
+
+Test(twin, one_of_several_messages_that_fails_is_a_failure)
+{
+	push("{\"changed\":{\"a\":1}}");
+	twins_delivered(table, "d", 1, &changed);
+	twins_failed(table, "d", 1, true, now_ms, &changed);
+	twins_delivered(table, "d", 1, &changed);
+	expect_failed("{\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
+		      "\"version\":2,\"updated\":5000}");
+}
+
+Test(twin, confirmation_of_what_failed_is_that_of_the_push)
+{
+	push("{\"full\":{\"a\":1},\"version\":\"v7\",\"updated\":\"then\"}");
+	twins_failed(table, "d", 1, true, now_ms, &changed);
+	expect_failed("{\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
+		      "\"version\":2,\"updated\":\"then\"}");
+	expect_confirm("{\"version\":2}",
+		       "{\"version\":\"v7\",\"updated\":\"then\",\"values\":{\"a\":1}}");
+}
+
+Test(twin, what_was_deleted_long_ago_is_forgotten)
+{
+	push("{\"changed\":{\"a\":1}}");
+	push("{\"deleted\":[\"a\"]}");
+	expect_confirm("{}", "{\"version\":2,\"updated\":5000,\"values\":{}}");
+	now_ms += 32 * INT64_C(86400000);
+	push("{\"changed\":{\"b\":1}}");
+	cr_expect_null(strstr(changed.items[changed.n - 1].value, "\"a\""));
 }
 
 /* Our own word, come back */
