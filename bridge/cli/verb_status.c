@@ -66,6 +66,11 @@ static void put_session(struct buf *out, struct jslice s)
 		put_shown(out, s, "degraded");
 		buf_putc(out, '\n');
 	}
+	if (has(s, "late")) {
+		buf_puts(out, "         ");
+		put_shown(out, s, "late");
+		buf_putc(out, '\n');
+	}
 	if (ask_number(s, "bytes"))
 		buf_printf(out, "         waiting %lld, in flight %lld, %lld bytes\n",
 			   (long long)ask_number(s, "waiting"),

@@ -192,6 +192,10 @@ static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {
 	{ "packet_bytes", SCHEMA_INT64, AT(limits.packet_bytes),
 	  CONF_RANGE(128, MQTT_MOST_BYTES, 0) },
+	{ "in_flight", SCHEMA_INT64, AT(limits.in_flight), CONF_RANGE(1, 65535, 0) },
+	{ "messages_per_second", SCHEMA_INT64, AT(limits.messages_per_second),
+	  CONF_RANGE(1, 1000000, 0) },
+	{ "ask", SCHEMA_BOOLEAN, AT(asks_limits), .preset = true },
 };
 static const struct schema limits_schema = SCHEMA_OF(limits_keys);
 static const struct schema_key session_keys[] = {
@@ -203,6 +207,7 @@ static const struct schema_key session_keys[] = {
 	{ "client_id", SCHEMA_SECRET, AT(client_id) },
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
 	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
+	{ "ack_timeout", SCHEMA_INTEGER, AT(ack_timeout_s), CONF_RANGE(5, 86400, 60) },
 	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
 	/* MQTT has none that is longer */
 	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20) },

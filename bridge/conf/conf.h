@@ -38,6 +38,7 @@ struct conf_session {
 	struct vars vars; /* values that came from env: or file: are marked secret */
 	char *username, *password, *client_id; /* NULL: the dialect's template */
 	int keepalive_s;		       /* default 60 */
+	int ack_timeout_s; /* without any acknowledgement, then it connects anew */
 	int mqtt;			       /* 0: the dialect's */
 	int max_packet;			       /* bytes, of what comes in; default 16 MiB */
 	bool front_door;
@@ -49,6 +50,7 @@ struct conf_session {
 		int max, per_second; /* 0: not set */
 	} connections;
 	struct limits limits; /* 0: the dialect's */
+	bool asks_limits;     /* what the platform says of its limits counts as well */
 	struct secrets
 		secrets;     /* of its texts and variables: those of files, and what is lacking */
 	unsigned n_renewed;  /* how often one of them has changed */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "base/mem.h"
@@ -13,6 +14,8 @@ struct node {
 	TAILQ_ENTRY(node) link;
 	struct parcel parcel;
 	size_t size;
+	int64_t due_ms; /* aside until then */
+	uint64_t sent;	/* its place among all that was sent */
 	int mid;
 };
 TAILQ_HEAD(nodes, node);
@@ -20,12 +23,17 @@ TAILQ_HEAD(nodes, node);
 struct delivery {
 	struct nodes waiting[LANES];
 	struct nodes in_flight; /* in the order sent */
+	struct nodes
+		aside; /* they were refused, and wait for their time, which is the same for all */
 	struct nodes spare;
 	struct node *offered; /* what delivery_next() gave: first, whatever is pushed meanwhile */
 	size_t n_waiting, n_in_flight, n_spare;
+	size_t n_aside; /* of those that wait */
 	size_t bytes, max_bytes;
 	size_t window;
-	uint64_t last_number;
+	uint64_t last_number, last_sent;
+	uint64_t
+		acked_sent; /* the latest sent that was acknowledged, on this connection; 0: none */
 	int64_t earliest_ms; /* no parcel that waits expires before */
 };
 
@@ -42,6 +50,7 @@ struct delivery *delivery_new(unsigned window, size_t max_bytes)
 	for (int i = 0; i < LANES; i++)
 		TAILQ_INIT(&d->waiting[i]);
 	TAILQ_INIT(&d->in_flight);
+	TAILQ_INIT(&d->aside);
 	TAILQ_INIT(&d->spare);
 	d->window = window;
 	d->max_bytes = max_bytes;
@@ -67,6 +76,7 @@ void delivery_free(struct delivery *d)
 	for (int i = 0; i < LANES; i++)
 		free_nodes(&d->waiting[i]);
 	free_nodes(&d->in_flight);
+	free_nodes(&d->aside);
 	free_nodes(&d->spare);
 	free(d);
 }
@@ -186,17 +196,30 @@ void delivery_sent(struct delivery *d, int mid)
 	assert(n);
 	leave_lane(d, n);
 	n->mid = mid;
+	n->sent = ++d->last_sent;
 	TAILQ_INSERT_TAIL(&d->in_flight, n, link);
 	d->n_in_flight++;
+}
+
+static void leave_aside(struct delivery *d, struct node *n)
+{
+	TAILQ_REMOVE(&d->aside, n, link);
+	d->n_waiting--;
+	d->n_aside--;
 }
 
 bool delivery_pop(struct delivery *d, struct parcel *out)
 {
 	struct node *n = first_waiting(d);
 
-	if (!n)
-		return false;
-	leave_lane(d, n);
+	if (n) {
+		leave_lane(d, n);
+	} else {
+		n = TAILQ_FIRST(&d->aside);
+		if (!n)
+			return false;
+		leave_aside(d, n);
+	}
 	hand_out(d, n, out);
 	return true;
 }
@@ -273,7 +296,14 @@ bool delivery_pop_old(struct delivery *d, int64_t since_ms, struct parcel *out)
 	return true;
 }
 
-bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
+static void leave_flight(struct delivery *d, struct node *n, struct parcel *out)
+{
+	TAILQ_REMOVE(&d->in_flight, n, link);
+	d->n_in_flight--;
+	hand_out(d, n, out);
+}
+
+static struct node *find_in_flight(struct delivery *d, int mid)
 {
 	struct node *n;
 
@@ -281,12 +311,53 @@ bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
 	TAILQ_FOREACH (n, &d->in_flight, link)
 		if (n->mid == mid)
 			break;
+	return n;
+}
+
+bool delivery_acked(struct delivery *d, int mid, struct parcel *out)
+{
+	struct node *n = find_in_flight(d, mid);
+
 	if (!n)
 		return false;
-	TAILQ_REMOVE(&d->in_flight, n, link);
-	d->n_in_flight--;
-	hand_out(d, n, out);
+	if (n->sent > d->acked_sent)
+		d->acked_sent = n->sent;
+	leave_flight(d, n, out);
 	return true;
+}
+
+bool delivery_is_first(const struct delivery *d, int mid)
+{
+	const struct node *n = TAILQ_FIRST(&d->in_flight);
+
+	return n && n->mid == mid;
+}
+
+bool delivery_is_skipped(const struct delivery *d)
+{
+	const struct node *n = TAILQ_FIRST(&d->in_flight);
+
+	return n && n->sent < d->acked_sent;
+}
+
+void delivery_count_skipped(struct delivery *d)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		n->parcel.n_skipped += n->sent < d->acked_sent;
+}
+
+bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		if (n->parcel.n_skipped >= most) {
+			leave_flight(d, n, out);
+			return true;
+		}
+	return false;
 }
 
 uint64_t delivery_first_in_flight(const struct delivery *d)
@@ -297,7 +368,7 @@ uint64_t delivery_first_in_flight(const struct delivery *d)
 }
 
 /* Into its lane, where it was: lanes are in the order of numbers. */
-static void put_back(struct delivery *d, struct node *n)
+static void wait_again(struct delivery *d, struct node *n)
 {
 	struct nodes *lane = &d->waiting[n->parcel.lane];
 	struct node *next = TAILQ_FIRST(lane);
@@ -308,6 +379,93 @@ static void put_back(struct delivery *d, struct node *n)
 		TAILQ_INSERT_BEFORE(next, n, link);
 	else
 		TAILQ_INSERT_TAIL(lane, n, link);
+	if (n->parcel.expires_ms < d->earliest_ms)
+		d->earliest_ms = n->parcel.expires_ms;
+}
+
+struct parcel *delivery_in_flight_as(struct delivery *d, int mid)
+{
+	struct node *n = find_in_flight(d, mid);
+
+	return n ? &n->parcel : NULL;
+}
+
+struct parcel *delivery_refused(struct delivery *d, int mid, int64_t due_ms)
+{
+	struct node *n = find_in_flight(d, mid);
+
+	if (!n)
+		return NULL;
+	TAILQ_REMOVE(&d->in_flight, n, link);
+	d->n_in_flight--;
+	d->n_waiting++;
+	d->offered = NULL;
+	n->parcel.n_refused += due_ms > 0;
+	n->due_ms = due_ms;
+	if (due_ms) {
+		TAILQ_INSERT_TAIL(&d->aside, n, link);
+		d->n_aside++;
+	} else {
+		wait_again(d, n);
+	}
+	return &n->parcel;
+}
+
+void delivery_take_up(struct delivery *d, int64_t now_ms)
+{
+	struct node *n;
+
+	while ((n = TAILQ_FIRST(&d->aside)) && n->due_ms <= now_ms) {
+		leave_aside(d, n);
+		d->n_waiting++;
+		wait_again(d, n);
+	}
+}
+
+int64_t delivery_aside_ms(const struct delivery *d)
+{
+	const struct node *n = TAILQ_FIRST(&d->aside);
+
+	return n ? n->due_ms : INT64_MAX;
+}
+
+bool delivery_is_ready(const struct delivery *d)
+{
+	return d->n_waiting > d->n_aside;
+}
+
+static struct node *older(struct nodes *list, bool is_in_order, const struct parcel *than)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, list, link) {
+		const struct parcel *p = &n->parcel;
+
+		if (is_in_order && p->number > than->number)
+			break;
+		if (p->number < than->number && p->kind == than->kind && p->device &&
+		    strcmp(p->device, than->device) == 0)
+			return n;
+	}
+	return NULL;
+}
+
+bool delivery_pop_older(struct delivery *d, const struct parcel *than, struct parcel *out)
+{
+	struct node *n;
+
+	if (!than->device)
+		return false;
+	if ((n = older(&d->aside, false, than))) {
+		leave_aside(d, n);
+	} else {
+		n = older(&d->waiting[than->lane], true, than);
+		if (!n)
+			return false;
+		leave_lane(d, n);
+	}
+	hand_out(d, n, out);
+	return true;
 }
 
 void delivery_reset(struct delivery *d)
@@ -318,12 +476,11 @@ void delivery_reset(struct delivery *d)
 	 * so from the last one on, each goes to the head, or next to it. */
 	while ((n = TAILQ_LAST(&d->in_flight, nodes))) {
 		TAILQ_REMOVE(&d->in_flight, n, link);
-		put_back(d, n);
-		if (n->parcel.expires_ms < d->earliest_ms)
-			d->earliest_ms = n->parcel.expires_ms;
+		wait_again(d, n);
 	}
 	d->n_waiting += d->n_in_flight;
 	d->n_in_flight = 0;
+	d->acked_sent = 0;
 	d->offered = NULL;
 }
 

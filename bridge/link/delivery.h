@@ -20,13 +20,16 @@ struct delivery;
 
 struct parcel {
 	struct message message;
-	uint64_t number; /* of its push: grows, and never comes again */
-	char *device;	 /* whose it is; NULL: not known */
+	uint64_t number;    /* of its push: grows, and never comes again */
+	enum kind kind;	    /* the caller's; KIND_NONE: not known */
+	char *device;	    /* whose it is; NULL: not known */
+	unsigned n_refused; /* how often it was put aside */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
 	void *record;	    /* the caller's: where it is kept; NULL: nowhere */
 	uint64_t echo;	    /* the caller's: number in an echo memory; 0: none */
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
+	unsigned n_skipped; /* how often what was sent after it was acknowledged, and it was not */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
 	int64_t since_ms;   /* the caller's: since when it waits */
 	/* The caller's: when the broker is to drop it; INT64_MAX: never, or it cannot be told. */
@@ -81,8 +84,31 @@ bool delivery_pop(struct delivery *d, struct parcel *out);
 /* Packet `mid` was acknowledged: take its parcel out.  False: no such packet.  Caller ends it with
  * parcel_fini(). */
 bool delivery_acked(struct delivery *d, int mid, struct parcel *out);
+/* What was sent as packet `mid`; NULL: no such packet.  Borrowed. */
+struct parcel *delivery_in_flight_as(struct delivery *d, int mid);
+/* Packet `mid` was refused: it waits again where it was, or, with `due_ms`, aside until then, and
+ * others pass.  Borrowed; NULL: no such packet. */
+struct parcel *delivery_refused(struct delivery *d, int mid, int64_t due_ms);
+/* What is aside and due waits in its place again. */
+void delivery_take_up(struct delivery *d, int64_t now_ms);
+/* When delivery_take_up() has something to do; INT64_MAX: nothing is aside. */
+int64_t delivery_aside_ms(const struct delivery *d);
+/* Does something wait that is not aside? */
+bool delivery_is_ready(const struct delivery *d);
+/* Take out a parcel of the same kind and device that is older than this one and waits, aside or not; false: there is
+ * none.  Caller ends it with parcel_fini(). */
+bool delivery_pop_older(struct delivery *d, const struct parcel *than, struct parcel *out);
+
 /* What is in flight the longest; 0: nothing is. */
 uint64_t delivery_first_in_flight(const struct delivery *d);
+/* Is packet `mid` that? */
+bool delivery_is_first(const struct delivery *d, int mid);
+/* Was something acknowledged on this connection that was sent after that? */
+bool delivery_is_skipped(const struct delivery *d);
+/* Count it for all in flight of which that is so. */
+void delivery_count_skipped(struct delivery *d);
+/* Take out one in flight that was skipped `most` times; false: there is none.  Caller ends it with parcel_fini(). */
+bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

@@ -83,6 +83,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 {
 	struct output o = {
 		.to = to,
+		.kind = item->plain.kind,
 		.device = item->plain.device,
 		.lane = kind_table[item->plain.kind].lane,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),

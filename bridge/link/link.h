@@ -43,7 +43,8 @@ struct arrival {
 /* A message to send. */
 struct output {
 	enum side to;
-	char *device; /* whose it is, by its name here; NULL: an earlier run did not note it */
+	enum kind kind; /* KIND_NONE: an earlier run did not note it, nor ... */
+	char *device;	/* ... whose it is, by its name here: NULL */
 	enum lane lane;
 	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;

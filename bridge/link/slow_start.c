@@ -1,6 +1,7 @@
 #include "link/slow_start.h"
 
-#define SECOND_MS 1000
+#define SECOND_MS      1000
+#define FIRST_PAUSE_MS 100
 
 void slow_start_up(struct slow_start *s, int64_t now_ms)
 {
@@ -16,6 +17,7 @@ void slow_start_acked(struct slow_start *s, int64_t now_ms)
 		s->second_ms = now_ms;
 	}
 	s->n_acked++;
+	s->pause_ms = 0;
 	if (s->window)
 		s->window++;
 }
@@ -71,11 +73,29 @@ bool slow_start_ended(struct slow_start *s, bool has_in_flight, int64_t now_ms)
 	return !was_slow;
 }
 
+void slow_start_refused(struct slow_start *s, int64_t now_ms)
+{
+	s->refused_ms = now_ms;
+	s->pause_ms = s->pause_ms ? s->pause_ms * 2 : FIRST_PAUSE_MS;
+	if (s->pause_ms > SECOND_MS)
+		s->pause_ms = SECOND_MS;
+}
+
+int64_t slow_start_ready_ms(const struct slow_start *s)
+{
+	int64_t pace_ms = rate_limit_ready_ms(&s->pace);
+	int64_t pause_ms = s->pause_ms ? s->refused_ms + s->pause_ms : 0;
+
+	return pace_ms > pause_ms ? pace_ms : pause_ms;
+}
+
 unsigned slow_start_window(struct slow_start *s, unsigned most, int64_t now_ms)
 {
 	if (s->window && now_ms >= s->until_ms) {
 		s->window = 0;
 		set_pace(s, 0);
 	}
+	if (s->refused_ms && now_ms - s->refused_ms < SECOND_MS)
+		return 1;
 	return s->window && s->window < most ? s->window : most;
 }

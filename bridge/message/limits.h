@@ -11,4 +11,7 @@ struct limits {
 	int64_t messages_per_second;
 };
 
+/* What both of them allow. */
+struct limits limits_narrow(const struct limits *a, const struct limits *b);
+
 #endif

@@ -457,6 +457,10 @@ static int collect(struct attempt *a)
 	}
 	outer = gather_begin(&a->gather);
 	rc = mosquitto_want_write(a->m) ? call(a, write_all) : MOSQ_ERR_SUCCESS;
+	if (a->has_published) {
+		a->has_published = mosquitto_want_write(a->m);
+		a->owed = a->gather.n_put;
+	}
 	if (gather_mark(&a->gather, a->last_commit, a->n_unmarked) || !mosquitto_want_write(a->m))
 		a->n_unmarked = 0;
 	gather_end(&a->gather, outer);
@@ -600,6 +604,22 @@ const char *attempt_words(struct attempt *a, int rc)
 		if (failures[i].rc == code)
 			return failures[i].words;
 	return mosquitto_strerror(code);
+}
+
+void attempt_published(struct attempt *a)
+{
+	a->has_published = true;
+}
+
+bool attempt_taken(const struct attempt *a, uint64_t *taken, uint64_t *owed)
+{
+	int n = 0; /* that the kernel has, and the peer does not */
+
+	if (!is_gathering(a) || ioctl(attempt_socket(a), TIOCOUTQ, &n) != 0)
+		return false;
+	*taken = a->gather.n_sent - (uint64_t)n;
+	*owed = a->has_published ? UINT64_MAX : a->owed;
+	return true;
 }
 
 /* A reset is a close that came while the peer had something unread; through TLS the one may look like an error. */

@@ -47,6 +47,8 @@ struct attempt {
 	int port, keepalive_s;
 	int silence_s; /* how long sent bytes may stay unacknowledged; 0: as long as without a keepalive */
 	bool is_probing, is_answered;
+	bool has_published; /* what of it is in the library is not known */
+	uint64_t owed;	    /* where in what was collected it ends */
 	bool is_ipv4_only;
 	mosquitto_property *properties; /* of the CONNECT */
 	SSL_CTX *tls;			/* the handle holds the reference */
@@ -105,6 +107,10 @@ int attempt_tick(struct attempt *a);
 void attempt_probe(struct attempt *a);
 /* Was it?  True once. */
 bool attempt_take_answer(struct attempt *a);
+/* Bytes that the peer has taken, and where in them all ends that was published (attempt_published()) so far; UINT64_MAX: that is
+ * not known yet.  False: nothing is known, as nothing is collected. */
+bool attempt_taken(const struct attempt *a, uint64_t *taken, uint64_t *owed);
+void attempt_published(struct attempt *a);
 /* Did the peer close the connection, as far as a call that returned `rc` can tell? */
 bool attempt_is_closed_by_peer(const struct attempt *a, int rc);
 /* The session is up: drop what only a failing login needs. */

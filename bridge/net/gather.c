@@ -197,9 +197,10 @@ bool gather_send(struct gather *g, uint64_t durable)
 		ssize_t n = real_send(g->socket, g->out.data + g->out_done,
 				      g->out_free - g->out_done, MSG_NOSIGNAL);
 
-		if (n >= 0)
+		if (n >= 0) {
 			g->out_done += (size_t)n;
-		else if (errno != EINTR)
+			g->n_sent += (uint64_t)n;
+		} else if (errno != EINTR)
 			ok = false;
 	}
 	forget_done(g);
@@ -390,6 +391,7 @@ static ssize_t put(struct gather *g, const void *p, size_t n)
 		n = room;
 	g->was_used = true;
 	buf_append(&g->out, p, n);
+	g->n_put += n;
 	return (ssize_t)n;
 }
 

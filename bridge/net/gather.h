@@ -61,7 +61,8 @@ struct gather {
 	size_t out_free; /* bytes of `out` that may leave, those that have left included */
 	struct gather_mark *marks; /* those that wait */
 	size_t n_marks;
-	size_t weight; /* of these */
+	size_t weight;		/* of these */
+	uint64_t n_put, n_sent; /* bytes, in all */
 };
 
 /* Does this build collect what is written?  (A function, so that a test can say no.) */

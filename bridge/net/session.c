@@ -34,6 +34,8 @@
 #define LINGER_MS      200   /* for a broker to read what we wrote */
 #define VISIT_PAUSE_MS 100   /* between two: spare the broker */
 
+#define OTHER_CREDENTIALS "other credentials"
+
 static void connect_now(struct session *s);
 
 /* ---- the configuration, copied ---- */
@@ -346,14 +348,14 @@ static void advance(struct session *s)
 		go_up(s);
 }
 
-static void relogin(struct session *s)
+static void relogin(struct session *s, const char *reason)
 {
 	bool was_up = s->phase == UP;
 
 	s->is_relogin = false;
 	if (was_up)
-		log_event(LOG_INFO, "session-down", "%s reason=\"other credentials\" retry_ms=0",
-			  s->conf.name);
+		log_event(LOG_INFO, "session-down", "%s reason=%s retry_ms=0", s->conf.name,
+			  log_value(reason));
 	session_close_attempt(s, true);
 	connect_now(s);
 	if (was_up)
@@ -365,7 +367,7 @@ static void relogin(struct session *s)
 static void conclude(struct session *s, int rc)
 {
 	if (s->is_relogin)
-		relogin(s);
+		relogin(s, OTHER_CREDENTIALS);
 	else if (s->login.connack_code != 0)
 		session_end_login_refused(s);
 	else if (rc != MOSQ_ERR_SUCCESS || s->is_broken || attempt_socket(s->attempt) < 0)
@@ -588,12 +590,24 @@ void session_set_login(struct session *s, const char *username, const char *pass
 	if (s->in_library)
 		s->is_relogin = true;
 	else
-		relogin(s);
+		relogin(s, OTHER_CREDENTIALS);
 }
 
 void session_probe(struct session *s, bool is_probing)
 {
 	s->wants_probe = is_probing;
+}
+
+void session_reconnect(struct session *s, const char *reason)
+{
+	assert(!s->in_library);
+	if (s->phase == UP && !s->is_held)
+		relogin(s, reason);
+}
+
+bool session_taken(const struct session *s, uint64_t *taken, uint64_t *owed)
+{
+	return s->phase == UP && attempt_taken(s->attempt, taken, owed);
 }
 
 bool session_is_up(const struct session *s)

@@ -96,6 +96,11 @@ void session_set_login(struct session *s, const char *username, const char *pass
 /* Say goodbye and stay away until session_start(); no on_down.  Not from a callback. */
 void session_stop(struct session *s);
 bool session_is_up(const struct session *s);
+/* Connect anew at once, if it is up and not held.  `reason` for the log.  Not from a callback. */
+void session_reconnect(struct session *s, const char *reason);
+/* Bytes that the broker's end has taken over this connection, and where in them all ends that was published so
+ * far (UINT64_MAX: not known yet).  False: that cannot be told. */
+bool session_taken(const struct session *s, uint64_t *taken, uint64_t *owed);
 /* Is the broker to be asked soon after each login, from the next one on, whether it is there?  A ping goes after some
  * seconds in which nothing was sent, and on_answered follows.  (Not in a visit.) */
 void session_probe(struct session *s, bool is_probing);

@@ -116,6 +116,7 @@ bool session_publish(struct session *s, const struct message *m, int *mid, struc
 		goto out;
 	}
 	s->n_unacked++;
+	attempt_published(s->attempt);
 	ok = true;
 out:
 	mosquitto_property_free_all(&properties);

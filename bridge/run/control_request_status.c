@@ -44,6 +44,8 @@ static void put_session(const struct live_link_port *s, struct buf *out)
 	if (status->degraded && *status->degraded &&
 	    jtext_is_utf8(status->degraded, strlen(status->degraded)))
 		control_request_put_text(out, "degraded", status->degraded);
+	if (s->is_late)
+		control_request_put_text(out, "late", LIVE_LINK_LATE);
 	put_number(out, "attempts", status->attempts);
 	put_number(out, "mqtt", (uint64_t)status->mqtt);
 	put_number(out, "waiting", s->waiting);

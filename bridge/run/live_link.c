@@ -345,6 +345,7 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 		.waiting = delivery_waiting(p->delivery),
 		.in_flight = delivery_in_flight(p->delivery),
 		.bytes = delivery_bytes(p->delivery),
+		.is_late = p->acks.is_late,
 	};
 	if (p->carrier)
 		p->live->parts->port->status(p->carrier, &out->carrier);

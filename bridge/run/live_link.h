@@ -125,11 +125,16 @@ bool live_link_forget(struct live_link *live, const char *name);
 /* May there be more of that direction? */
 bool live_link_has_room(const struct live_link *live, enum side from);
 
+/* For people, of a far side that is there and does not acknowledge. */
+#define LIVE_LINK_LATE                                                                             \
+	"not acknowledged: may this login send that? (a gateway's topics want a gateway)"
+
 /* How it is with a port; borrowed. */
 struct live_link_port {
 	enum side side;
 	bool is_provisioning;
 	const char *url;
+	bool is_late; /* it acknowledges nothing, or passes something over: LIVE_LINK_LATE */
 	struct port_status carrier; /* .phase NULL: it is not open */
 	size_t waiting, in_flight, bytes;
 };

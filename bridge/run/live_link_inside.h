@@ -6,11 +6,13 @@
 
 #include <sys/queue.h>
 
+#include "link/ack_clock.h"
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "link/rate_limit.h"
 #include "link/slow_start.h"
 #include "link/suspect.h"
+#include "message/limits.h"
 #include "message/side.h"
 #include "run/live_link.h"
 
@@ -30,10 +32,13 @@ struct port {
 	char *name;    /* for the log */
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
-	unsigned window; /* how many the platform takes before it acknowledges */
+	int64_t per_second;   /* how many it takes; 0: any */
+	int64_t packet_bytes; /* less than the plan says; 0: it does not */
+	unsigned window;      /* how many the platform takes before it acknowledges */
 	struct rate_limit rate;
 	struct slow_start slow;
 	struct suspect suspect;
+	struct ack_clock acks;
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
 	bool is_trial;	    /* of handshakes: it only tries whether the north lets a device in */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
@@ -101,12 +106,26 @@ int64_t live_link_next_expiry(const struct port *p); /* INT64_MAX: none */
 
 /* --- live_link_pace.c */
 
+/* A new port: nothing is known but what the configuration and the dialect say. */
+void live_link_pace_init(struct port *p);
+/* What the platform says that it bears over this port (0: any) narrows that, until it says something else.  Nothing is
+ * done if the configuration does not want to know. */
+void live_link_pace_told(struct port *p, const struct limits *told);
+
 /* What the carrier tells. */
 void live_link_pace_up(struct port *p);
 void live_link_pace_down(struct port *p, enum session_end end); /* resets the delivery */
 void live_link_pace_answered(struct port *p);
 void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t now_ms);
-void live_link_pace_acked(struct port *p, uint64_t number);
+/* A message was acknowledged as taken, or for good as refused. */
+void live_link_pace_acked(struct port *p, const struct parcel *parcel, bool was_first,
+			  bool is_taken);
+/* Packet `mid` was acknowledged with an error.  True: it waits, and goes again. */
+bool live_link_pace_refused(struct port *p, int mid, int code, bool was_first);
+/* Once per turn: does the far side still acknowledge? */
+void live_link_pace_look(struct port *p, int64_t now_ms);
+/* When to look again; INT64_MAX: not by itself. */
+int64_t live_link_pace_look_ms(const struct port *p);
 /* The parcel that may leave now; NULL: none may.  Borrowed. */
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms);
 /* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */

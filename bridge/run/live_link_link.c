@@ -76,6 +76,7 @@ static void on_send(void *ctx, struct output *o)
 		live_link_ask(p);
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
+		parcel->kind = o->kind;
 		parcel->device = o->device;
 		parcel->echo = o->echo;
 		parcel->order = o->order;

@@ -35,20 +35,16 @@ static char *name_of(const struct port *p)
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning)
 {
-	const struct limits *limits = &live->plan->limits[side];
 	struct port *p = mem_zalloc(sizeof *p);
 
 	*p = (struct port){ .live = live,
 			    .side = side,
 			    .device = mem_strdup(device),
 			    .is_provisioning = is_provisioning,
-			    .window = DELIVERY_WINDOW,
 			    .due_ms = INT64_MAX };
-	if (limits->in_flight && limits->in_flight < DELIVERY_WINDOW)
-		p->window = (unsigned)limits->in_flight;
 	p->name = name_of(p);
-	p->delivery = delivery_new(p->window, MESSAGE_BYTES);
-	rate_limit_init(&p->rate, limits->messages_per_second);
+	p->delivery = delivery_new(DELIVERY_WINDOW, MESSAGE_BYTES);
+	live_link_pace_init(p);
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
 	return p;
 }
@@ -188,13 +184,14 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 {
 	struct port *p = port;
 	struct parcel parcel;
-	uint64_t number;
+	bool was_first = delivery_is_first(p->delivery, mid);
 
+	if (code >= 128 && live_link_pace_refused(p, mid, code, was_first))
+		return;
 	if (!delivery_acked(p->delivery, mid, &parcel))
 		return;
-	number = parcel.number;
+	live_link_pace_acked(p, &parcel, was_first, code < 128);
 	live_link_end_parcel(p, &parcel, code >= 128 ? DEAD_BROKER_REFUSED : CARRIED, reason);
-	live_link_pace_acked(p, number);
 }
 
 /* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
@@ -335,6 +332,12 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 	struct message renewed = *m;
 	bool ok;
 
+	if (p->packet_bytes && message_packet_bytes(m, live_link_mqtt_version(p->live, p->side)) >
+				       (size_t)p->packet_bytes) {
+		err_set(e, ERR_LIMIT, "larger than the platform takes, %lld bytes as a packet",
+			(long long)p->packet_bytes);
+		return false;
+	}
 	if (!plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);
@@ -380,9 +383,9 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 void live_link_visit(struct port *p, int64_t now_ms)
 {
-	bool is_waiting = delivery_waiting(p->delivery) > 0;
+	bool is_waiting = delivery_is_ready(p->delivery);
 
-	p->due_ms = is_waiting ? live_link_pace_due_ms(p, now_ms) : INT64_MAX;
+	p->due_ms = live_link_pace_due_ms(p, now_ms);
 	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }

@@ -58,8 +58,10 @@ void live_link_press(struct live_link *live, int64_t now_ms)
 	for (int s = 0; s < SIDES; s++)
 		press(live, (enum side)s);
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (!p->is_provisioning)
+		if (!p->is_provisioning) {
+			live_link_pace_look(p, now_ms);
 			live_link_visit(p, now_ms);
+		}
 }
 
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
@@ -145,7 +147,7 @@ int64_t live_link_next_deadline(const struct live_link *live)
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		earliest = earlier(earliest, p->due_ms);
+		earliest = earlier(earlier(earliest, p->due_ms), live_link_pace_look_ms(p));
 	return earliest;
 }
 

@@ -89,6 +89,11 @@ struct port_ops {
 	void (*start)(void *carrier);
 	/* Another login from the next connect on; what is connected connects anew at once. */
 	void (*set_login)(void *carrier, const struct session_login *login);
+	/* Connect anew at once, if it is up and not held; `reason` for the log.  Not from an event. */
+	void (*reconnect)(void *carrier, const char *reason);
+	/* Bytes that the far end has taken over this connection, and where in them all ends that was published
+	 * so far (UINT64_MAX: not known yet).  False: that cannot be told. */
+	bool (*taken)(const void *carrier, uint64_t *taken, uint64_t *owed);
 	/* Should the far end be asked after each connect, from the next one on, whether it is there?  The answer is
 	 * told with answered(), unless it is a visit. */
 	void (*probe)(void *carrier, bool is_probing);

@@ -72,6 +72,16 @@ static void stop(void *session)
 	session_stop(session);
 }
 
+static void reconnect(void *session, const char *reason)
+{
+	session_reconnect(session, reason);
+}
+
+static bool taken(const void *session, uint64_t *n, uint64_t *owed)
+{
+	return session_taken(session, n, owed);
+}
+
 static bool is_up(const void *session)
 {
 	return session_is_up(session);
@@ -141,6 +151,8 @@ const struct port_ops port_mqtt_ops = {
 	.set_login = set_login,
 	.probe = probe,
 	.stop = stop,
+	.reconnect = reconnect,
+	.taken = taken,
 	.is_up = is_up,
 	.takes = takes,
 	.publish = publish,

@@ -299,6 +299,48 @@ def test_what_the_server_answers_by_closing_is_found_and_the_rest_goes_on(lab, t
     world.calque.stop()
 
 
+def test_what_the_server_never_acknowledges_is_told_and_sent_again(lab, tb):
+    """A gateway's token whose device is no gateway."""
+    tb.device("gate", token="g")
+    south = lab.broker("south")
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "fleet",
+        "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
+        "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"}, "ack_timeout": 5}}]}))
+    calque.wait_up("fleet", count=2)
+    devices = lab.add(Client(south.port))
+    devices.publish("messages/d1/attribute", {"temp": 21.5})
+    calque.wait_log(r"warning not-acknowledged link=fleet side=north messages=\d+ .*want a gateway")
+    north = next(s for s in status(calque)["links"][0]["sessions"] if s["side"] == "north")
+    assert north["state"] == "up" and "want a gateway" in north["late"]
+    assert north["late"] in Verb(calque, "status").out
+    calque.wait_log(r'session-down link=fleet side=north reason="no acknowledgement of what was sent" retry_ms=0')
+    n = len(tb.find_events("unanswered"))
+    tb.wait_event("unanswered", count=n + 1)
+    assert status(calque)["links"][0]["up"]["dead"] == 0
+    calque.stop()
+
+
+@both
+@pytest.mark.parametrize("limits", ["", "limits = { messages_per_second = 40; };"], ids=["unknown", "known"])
+def test_a_rate_limit_of_the_server_is_found_and_kept_to(lab, tb, mqtt, limits):
+    """It ends the connection (3.1.1), or says 0x97 and goes on (5); one that is known is not even touched."""
+    cloud = tb.device("pump-7", token="t1")
+    south = lab.broker("south")
+    calque = lab.calque(link_conf(south, tb, north_vars='token = "t1";', more=f"mqtt = {mqtt}; {limits}"))
+    calque.wait_up("pump-7", count=2)
+    cloud.wait_ready()
+    tb.limit("50:1")
+    device = lab.add(Client(south.port))
+    for n in range(150):
+        device.publish("messages/d/attribute", {"n": n})
+    tb.wait(lambda: {u["n"] for u in cloud.updates} == {*range(150)}, timeout=60)
+    assert bool(tb.find_events("over-limit")) == (not limits)
+    tb.wait(lambda: status(calque)["links"][0]["up"]["pending"] == 0)
+    assert status(calque)["links"][0]["up"]["dead"] == 0
+    calque.stop()
+
+
 def test_devices_behind_a_gateway(lab, tb):
     tb.device("gate", token="g", gateway=True)
     south = lab.broker("south")

@@ -115,13 +115,16 @@ Test(conf, every_key_of_the_design_is_read)
 		"    request_timeout = 31;\n"
 		"    south = {\n"
 		"      dialect = \"innoway\"; url = \"mqtt://127.0.0.1\"; username = \"calque\";\n"
-		"      password = \"p\"; client_id = \"c\"; keepalive = 30; mqtt = 5; front_door = "
+		"      password = \"p\"; client_id = \"c\"; keepalive = 30; ack_timeout = 90; mqtt "
+		"= 5; front_door = "
 		"true;\n"
 		"      vars = { device = \"bb56\"; token = \"file:token\"; n = -7; big = "
 		"84123456789;\n"
 		"               hex = 0x10; yes = true; no = false; };\n"
 		"      provision = { key = \"k\"; secret = \"env:PROVISION\"; name = \"n\"; };\n"
 		"      connections = { max = 200; per_second = 5; };\n"
+		"      limits = { packet_bytes = 4096; in_flight = 20; messages_per_second = 7;\n"
+		"                 ask = false; };\n"
 		"    };\n"
 		"    north = {\n"
 		"      dialect = \"thingsboard\"; url = \"mqtts://[::1]:8884\";\n"
@@ -184,6 +187,11 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_str_eq(s->password, "p");
 	cr_expect_str_eq(s->client_id, "c");
 	cr_expect_eq(s->keepalive_s, 30);
+	cr_expect_eq(s->ack_timeout_s, 90);
+	cr_expect_eq(s->limits.packet_bytes, 4096);
+	cr_expect_eq(s->limits.in_flight, 20);
+	cr_expect_eq(s->limits.messages_per_second, 7);
+	cr_expect_not(s->asks_limits);
 	cr_expect_eq(s->mqtt, 5);
 	cr_expect(s->front_door);
 	cr_expect_str_eq(vars_get(&s->vars, "device"), "bb56");
@@ -237,6 +245,10 @@ Test(conf, what_is_not_said_has_its_default)
 	cr_expect_eq(c->links[0].command_max_age_s, 60);
 	cr_expect_eq(c->links[0].request_timeout_s, 0);
 	cr_expect_eq(s->keepalive_s, 60);
+	cr_expect_eq(s->ack_timeout_s, 60);
+	cr_expect_eq(s->limits.in_flight, 0);
+	cr_expect_eq(s->limits.messages_per_second, 0);
+	cr_expect(s->asks_limits);
 	cr_expect_eq(s->mqtt, 0);
 	cr_expect_not(s->front_door);
 	cr_expect_null(s->username);
@@ -374,6 +386,9 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ SOUTH("qos = 2;"), "1: south.qos: unknown key" },
 		{ SOUTH("usrname = \"x\";"),
 		  "1: south.usrname: unknown key; did you mean \"username\"?" },
+		{ SOUTH("limits = { in_flight = 0; };"),
+		  "1: south.limits.in_flight: 0 is outside 1..65535" },
+		{ SOUTH("ack_timeout = 4;"), "1: south.ack_timeout: 4 is outside 5..86400" },
 		{ SOUTH("keepalive = 4;"), "1: south.keepalive: 4 is outside 5..65535" },
 		{ SOUTH("mqtt = 3;"), "1: south.mqtt: 3 is outside 4..5" },
 		{ SOUTH("front_door = 1;"),

@@ -413,3 +413,125 @@ Test(delivery, all_that_waits_or_is_in_flight_can_be_looked_at)
 	cr_expect_eq(waiting, 43);
 	delivery_free(d);
 }
+
+Test(delivery, what_is_passed_over_is_counted)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	push(d, LANE_REPORT, "d");
+	cr_expect_not(delivery_is_skipped(d));
+	for (int i = 1; i <= 3; i++) {
+		send_next(d, "a", 1);
+		send_next(d, i == 1 ? "b" : i == 2 ? "c" : "d", 2);
+		cr_expect_not(delivery_is_skipped(d));
+		expect_acked(d, 2, i == 1 ? "b" : i == 2 ? "c" : "d");
+		cr_expect(delivery_is_skipped(d));
+		cr_expect_not(delivery_pop_skipped(d, 3, &p));
+		delivery_count_skipped(d);
+		if (i < 3)
+			delivery_reset(d);
+	}
+	cr_assert(delivery_pop_skipped(d, 3, &p));
+	cr_expect_str_eq(p.message.topic, "a");
+	message_fini(&p.message);
+	cr_expect_eq(delivery_in_flight(d), 0);
+	delivery_free(d);
+}
+
+Test(delivery, what_is_refused_waits_where_it_was)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	push(d, LANE_REPORT, "c");
+	send_next(d, "a", 1);
+	send_next(d, "b", 2);
+	cr_expect(delivery_is_first(d, 1));
+	cr_expect_not(delivery_is_first(d, 2));
+	cr_expect_null(delivery_refused(d, 9, 0));
+	cr_assert_not_null(delivery_refused(d, 2, 0));
+	cr_assert_not_null(delivery_refused(d, 1, 0));
+	cr_expect_eq(delivery_in_flight(d), 0);
+	send_next(d, "a", 3);
+	send_next(d, "b", 4);
+	send_next(d, "c", 5);
+	delivery_free(d);
+}
+
+Test(delivery, or_aside_while_others_pass)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p;
+
+	push(d, LANE_REPORT, "a");
+	push(d, LANE_REPORT, "b");
+	cr_expect_eq(delivery_aside_ms(d), INT64_MAX);
+	send_next(d, "a", 1);
+	cr_assert_eq(delivery_refused(d, 1, 500)->n_refused, 1);
+	cr_expect_eq(delivery_aside_ms(d), 500);
+	cr_expect_eq(delivery_waiting(d), 2);
+	delivery_take_up(d, 499);
+	send_next(d, "b", 2);
+	cr_expect_not(delivery_is_ready(d));
+	push(d, LANE_REPORT, "c");
+	cr_expect(delivery_is_ready(d));
+	delivery_reset(d);
+	delivery_take_up(d, 500);
+	cr_expect_eq(delivery_aside_ms(d), INT64_MAX);
+	cr_expect_eq(delivery_waiting(d), 3);
+	send_next(d, "a", 3);
+	send_next(d, "b", 4);
+	delivery_refused(d, 4, 900);
+	cr_assert(delivery_pop(d, &p));
+	cr_expect_str_eq(p.message.topic, "c");
+	message_fini(&p.message);
+	cr_assert(delivery_pop(d, &p), "what is aside goes last");
+	cr_expect_str_eq(p.message.topic, "b");
+	message_fini(&p.message);
+	cr_expect_not(delivery_pop(d, &p));
+	delivery_free(d);
+}
+
+static void push_for(struct delivery *d, enum kind kind, const char *device, const char *topic)
+{
+	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
+	struct parcel *p = delivery_push(d, LANE_EXCHANGE, &m, (void *)topic);
+
+	p->kind = kind;
+	p->device = mem_strdup(device);
+}
+
+Test(delivery, older_ones_of_the_same_kind_and_device_can_be_taken_out)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p, newer;
+
+	push_for(d, KIND_CONFIG, "d", "1");
+	push_for(d, KIND_CONFIG, "e", "2");
+	push_for(d, KIND_PRESENCE, "d", "3");
+	push_for(d, KIND_CONFIG, "d", "4");
+	push_for(d, KIND_CONFIG, "d", "5");
+	push_for(d, KIND_CONFIG, "d", "6");
+	for (int mid = 1; mid <= 5; mid++)
+		delivery_sent(d, mid);
+	delivery_refused(d, 1, 500);
+	delivery_refused(d, 2, 0);
+	delivery_refused(d, 3, 0);
+	delivery_refused(d, 4, 0);
+	cr_assert(delivery_acked(d, 5, &newer));
+	cr_assert(delivery_pop_older(d, &newer, &p));
+	cr_expect_str_eq(p.message.topic, "1");
+	parcel_fini(&p);
+	cr_assert(delivery_pop_older(d, &newer, &p));
+	cr_expect_str_eq(p.message.topic, "4");
+	parcel_fini(&p);
+	cr_expect_not(delivery_pop_older(d, &newer, &p));
+	cr_expect_eq(delivery_waiting(d), 3);
+	parcel_fini(&newer);
+	delivery_free(d);
+}

@@ -106,3 +106,23 @@ Test(slow_start, late_and_quiet_ends_change_nothing)
 	cr_expect_not(slow_start_ended(&s, true, now_ms));
 	cr_expect_eq(window(), MOST);
 }
+
+Test(slow_start, one_at_a_time_until_a_second_passes_without_a_refusal)
+{
+	static const int64_t pauses_ms[] = { 100, 200, 400, 800, 1000, 1000 };
+
+	for (size_t i = 0; i < sizeof pauses_ms / sizeof pauses_ms[0]; i++) {
+		slow_start_refused(&s, now_ms);
+		cr_expect_eq(slow_start_ready_ms(&s), now_ms + pauses_ms[i]);
+		now_ms += pauses_ms[i];
+	}
+	slow_start_refused(&s, now_ms);
+	slow_start_acked(&s, now_ms);
+	cr_expect_leq(slow_start_ready_ms(&s), now_ms, "it takes some");
+	now_ms += 999;
+	cr_expect_eq(window(), 1);
+	now_ms += 1;
+	cr_expect_eq(window(), MOST);
+	slow_start_refused(&s, now_ms);
+	cr_expect_eq(slow_start_ready_ms(&s), now_ms + 100);
+}

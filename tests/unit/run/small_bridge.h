@@ -31,6 +31,8 @@ static struct carrier {
 	const struct port_events *events;
 	void *port;
 	bool is_up, is_held, is_probing;
+	bool tells_taken;
+	uint64_t taken, owed;
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
@@ -118,6 +120,26 @@ static inline void memory_stop(void *carrier)
 
 	say(c, "stops");
 	c->is_up = false;
+}
+
+static inline void memory_reconnect(void *carrier, const char *reason)
+{
+	struct carrier *c = carrier;
+
+	(void)reason;
+	say(c, "reconnects");
+	c->acked_mid = c->last_mid;
+	c->events->down(c->port, SESSION_END_OURS);
+	c->events->up(c->port);
+}
+
+static inline bool memory_taken(const void *carrier, uint64_t *taken, uint64_t *owed)
+{
+	const struct carrier *c = carrier;
+
+	*taken = c->taken;
+	*owed = c->owed;
+	return c->tells_taken;
 }
 
 static inline bool memory_is_up(const void *carrier)
@@ -237,6 +259,8 @@ static const struct port_ops memory_ops = {
 	.set_login = memory_set_login,
 	.probe = memory_probe,
 	.stop = memory_stop,
+	.reconnect = memory_reconnect,
+	.taken = memory_taken,
 	.is_up = memory_is_up,
 	.takes = memory_is_up,
 	.publish = memory_publish,

@@ -252,6 +252,8 @@ Test(live_link, after_a_crash_a_message_is_stored_before_it_is_looked_at)
 	turn("south acks 2\n");
 	cr_expect(suspects_is_due(parts.suspects, generation));
 	turn("north n/d/a {'v':1}\nnorth n/d/a {'v':2}\n");
+	takes("north");
+	takes("north");
 	now_ms += CAREFUL_MS;
 	turn("");
 	cr_expect_not(suspects_is_careful(parts.suspects));
@@ -264,7 +266,7 @@ Test(live_link, what_the_far_end_refuses_is_a_dead_letter)
 	start(S_REPORTS, N_REPORTS);
 	sends("south", "s/d/t", "{'a':1}");
 	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
-	refuses("north", 0x97);
+	refuses("north", 0x87);
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
 	find("north")->max_bytes = 4;
 	sends("south", "s/d/t", "{'a':2}");
@@ -272,6 +274,111 @@ Test(live_link, what_the_far_end_refuses_is_a_dead_letter)
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_TOO_LARGE], 1);
 	expect_letters(2);
 	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+static void pass(int64_t ms)
+{
+	now_ms += ms;
+	loop_set_now_ms(parts.loop, now_ms);
+}
+
+Test(live_link, what_is_too_much_goes_again_first_and_one_at_a_time)
+{
+	static const int codes[] = { 0x97, 0x96, 0x91 };
+
+	start(S_REPORTS, N_REPORTS);
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		sends("south", "s/d/t", "{'a':1}");
+		sends("south", "s/d/t", "{'a':2}");
+		turn("south acks 2\nnorth n/d/t {'a':1}\nnorth n/d/t {'a':2}\n");
+		refuses("north", codes[i]);
+		refuses("north", codes[i]);
+		sends("south", "s/d/t", "{'a':3}");
+		turn("south acks 1\n");
+		cr_expect_leq(live_link_next_deadline(live), now_ms + 200);
+		pass(200);
+		turn("north n/d/t {'a':1}\n");
+		takes("north");
+		turn("north n/d/t {'a':2}\n");
+		pass(1000);
+		turn("north n/d/t {'a':3}\n");
+		takes("north");
+		takes("north");
+		pass(1000);
+	}
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 9);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 0);
+}
+
+Test(live_link, what_the_platform_says_of_its_limits_narrows_what_is_known)
+{
+	struct limits told = { .in_flight = 1, .packet_bytes = 20, .messages_per_second = 100 };
+	struct port *p;
+
+	start(S_REPORTS, NORTHERN("limits: { in_flight: 2 },",
+				  "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	p = find("north")->port;
+	live_link_pace_told(p, &told);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	sends("south", "s/d/t", "{'a':3}");
+	turn("south acks 3\nnorth n/d/t {'a':1}\n");
+	told = (struct limits){ .in_flight = 50 }; /* the dialect's holds */
+	live_link_pace_told(p, &told);
+	turn("north n/d/t {'a':2}\n");
+	takes("north");
+	takes("north");
+	turn("north n/d/t {'a':3}\n");
+	takes("north");
+	told.packet_bytes = 20;
+	live_link_pace_told(p, &told);
+	sends("south", "s/d/t", "{'a':123456}");
+	turn("south acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_TOO_LARGE], 1);
+}
+
+Test(live_link, what_fails_over_there_is_tried_five_times_and_holds_up_nothing)
+{
+	static const int codes[] = { 0x80, 0x83 };
+
+	start(S_REPORTS, N_REPORTS);
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		sends("south", "s/d/t", "{'a':1}");
+		turn("south acks 1\nnorth n/d/t {'a':1}\n");
+		for (int n = 1; n < 5; n++) {
+			refuses("north", codes[i]);
+			sends("south", "s/d/t", "{'a':2}");
+			turn("south acks 1\nnorth n/d/t {'a':2}\n");
+			takes("north");
+			cr_expect_leq(live_link_next_deadline(live), now_ms + 15000);
+			pass(15000);
+			turn("north n/d/t {'a':1}\n");
+			cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, i);
+		}
+		refuses("north", codes[i]);
+		cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], i + 1);
+	}
+}
+
+#define S_STATES SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/p' }", "")
+#define N_STATES NORTHERN("", "{ kind: 'presence', topic: 'n/{device}/p' }", "")
+
+Test(live_link, what_is_older_than_one_that_was_taken_does_not_follow_it)
+{
+	start(S_STATES, N_STATES);
+	sends("south", "s/d/p", "{'online':true}");
+	sends("south", "s/e/p", "{'online':true}");
+	sends("south", "s/d/p", "{'online':false}");
+	turn("south acks 3\nnorth n/d/p {'online':true}\nnorth n/e/p {'online':true}\n"
+	     "north n/d/p {'online':false}\n");
+	refuses("north", 0x97);
+	refuses("north", 0x97);
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
+	pass(200);
+	turn("north n/e/p {'online':true}\n");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
 }
 
 Test(live_link, a_source_is_held_while_its_target_takes_nothing)

@@ -28,7 +28,7 @@ static struct far {
 	struct backoff backoff;
 	bool has_pinged;
 	struct {
-		int n;
+		int n, mid;
 		int64_t due_ms;
 	} pending[DELIVERY_WINDOW];
 	size_t n_pending;
@@ -47,6 +47,8 @@ static void start(const char *south, const char *north)
 	live = lives[0];
 	bridge_resume();
 	buf_reset(&said);
+	far.up_ms = now_ms;
+	far.cut_ms = INT64_MAX;
 }
 
 static void set_up(void)
@@ -110,16 +112,17 @@ static void far_come(void)
 
 static void far_acknowledge(void)
 {
+	struct carrier *c = find("north");
 	size_t n = 0;
 
 	while (n < far.n_pending && far.pending[n].due_ms <= now_ms) {
-		int number = far.pending[n++].n;
+		int number = far.pending[n].n;
 
 		backoff_ease(&far.backoff);
 		far.n_has += !far.has[number];
 		far.has[number] = true;
 		far.last = number;
-		takes("north");
+		c->events->acked(c->port, far.pending[n++].mid, 0, NULL);
 	}
 	far.n_pending -= n;
 	memmove(far.pending, far.pending + n, far.n_pending * sizeof far.pending[0]);
@@ -130,18 +133,23 @@ static void far_read(void)
 {
 	char *line, *rest = mem_strdup(buf_str(&said));
 	char *all = rest;
+	int mid = find("north")->last_mid;
 
 	buf_reset(&said);
+	for (const char *at = all; (at = strstr(at, "north n/d/t ")) != NULL; at++)
+		mid--;
 	while ((line = strsep(&rest, "\n")) != NULL && find("north")->is_up) {
 		int n;
 
 		if (sscanf(line, "north n/d/t {\"a\":%d}", &n) != 1)
 			continue;
+		mid++;
 		far.n_seen++;
 		switch (far.answer ? far.answer(n) : TAKES) {
 		case TAKES:
 			cr_assert_lt(far.n_pending, (size_t)DELIVERY_WINDOW);
 			far.pending[far.n_pending].n = n;
+			far.pending[far.n_pending].mid = mid;
 			far.pending[far.n_pending++].due_ms = now_ms + far.ack_ms;
 			break;
 		case ENDS:
@@ -268,7 +276,10 @@ Test(live_link_pace, a_broker_that_is_killed_every_two_seconds_for_five_minutes)
 
 	start(S_REPORTS, N_REPORTS);
 	for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
-		far = (struct far){ .ack_ms = delays_ms[i], .dies_ms = 2000 };
+		far = (struct far){ .cut_ms = INT64_MAX,
+				    .up_ms = now_ms,
+				    .ack_ms = delays_ms[i],
+				    .dies_ms = 2000 };
 		for (int n = 0; n < 100; n++) {
 			send_numbers(n * 5, n * 5 + 5);
 			pass(3000);
@@ -304,7 +315,9 @@ Test(live_link_pace, connections_of_which_a_third_is_cut)
 {
 	start(S_REPORTS, N_REPORTS);
 	for (int seed = 0; seed < 6; seed++) {
-		far = (struct far){ .ack_ms = 300, .cut_percent = 30 };
+		far = (struct far){
+			.cut_ms = INT64_MAX, .up_ms = now_ms, .ack_ms = 300, .cut_percent = 30
+		};
 		srand((unsigned)seed);
 		for (int n = 0; n < 100; n++) {
 			send_numbers(n * 10, n * 10 + 10);
@@ -315,6 +328,87 @@ Test(live_link_pace, connections_of_which_a_third_is_cut)
 		cr_expect_eq(n_dead(), 0, "seed %d", seed);
 		cr_expect_eq(far.n_has, 1000, "seed %d: %u", seed, far.n_has);
 	}
+}
+
+/* --- what is never acknowledged -------------------------------------------------------------- */
+
+static enum answer says_nothing(int n)
+{
+	(void)n;
+	return SAYS_NOTHING;
+}
+
+static enum answer seventh_says_nothing(int n)
+{
+	return n == 7 ? SAYS_NOTHING : TAKES;
+}
+
+static bool is_late(void)
+{
+	struct live_link_port seen;
+
+	live_link_look_at_port(live_link_next_port(live, live_link_next_port(live, NULL)), &seen);
+	cr_assert_eq(seen.side, NORTH);
+	return seen.is_late;
+}
+
+Test(live_link_pace, nothing_is_lost_to_a_far_side_that_acknowledges_nothing)
+{
+	start(S_REPORTS, N_REPORTS);
+	far.answer = says_nothing;
+	send_numbers(0, 150);
+	pass(29000);
+	cr_expect_not(is_late());
+	pass(3000);
+	cr_expect(is_late());
+	cr_expect_eq(far.n_seen, 100, "%zu", far.n_seen);
+	pass(31000);
+	cr_expect_eq(far.n_seen, 200, "%zu: it has connected anew, and all goes again", far.n_seen);
+	pass(3 * 3600000);
+	cr_expect_geq(far.n_seen, 1800, "every ten minutes");
+	cr_expect_leq(far.n_seen, 2600);
+	far.answer = NULL;
+	pass(600000);
+	cr_expect_not(is_late());
+	expect_all(150);
+}
+
+Test(live_link_pace, one_that_is_passed_over_three_times_is_a_dead_letter)
+{
+	start(S_REPORTS, N_REPORTS);
+	far.answer = seventh_says_nothing;
+	send_numbers(7, 8);
+	pass(1000);
+	for (int n = 8; n < 40; n++) { /* others come all the time, and are acknowledged */
+		send_numbers(n, n + 1);
+		pass(10000);
+		cr_expect_eq(n_dead(), 0, "%d", n);
+	}
+	cr_expect(is_late());
+	pass(110000);
+	cr_expect_eq(n_dead(), 1);
+	cr_expect_eq(far.n_has, 32);
+	cr_expect_not(is_late());
+}
+
+Test(live_link_pace, a_large_message_over_a_slow_line_is_waited_for)
+{
+	struct carrier *c;
+
+	start(S_REPORTS, N_REPORTS);
+	far.answer = says_nothing;
+	c = find("north");
+	c->tells_taken = true;
+	c->owed = 1000000;
+	send_numbers(0, 1);
+	for (int i = 0; i < 100; i++) {
+		c->taken += 1000;
+		pass(10000);
+		cr_expect_not(is_late());
+	}
+	cr_expect_eq(far.n_seen, 1, "%zu", far.n_seen);
+	pass(61000);
+	cr_expect_eq(far.n_seen, 2, "%zu", far.n_seen);
 }
 
 /* --- too much at once ----------------------------------------------------------------------- */
