@@ -129,11 +129,11 @@ static void check_unreachable(const struct check *c)
 /* Does the bridge itself make the id under which a side gets this request? */
 static bool is_id_made(const struct plan *p, enum side side, enum kind kind)
 {
-	const struct row *first = plan_writer(p, side, kind);
+	bool is_never_answered = plan_writer(p, side, kind) && !plan_asker(p, side, kind);
 
 	if (kind == KIND_SNAPSHOT_REQUEST) /* where it can only be a request for attributes */
 		return plan_reader(p, side, KIND_ATTRIBUTES_REPLY);
-	return kind_table[kind].asks == ASKS_BY_ID && !(first && first->answered);
+	return kind_table[kind].asks == ASKS_BY_ID && !is_never_answered;
 }
 
 /* The same, and none that the asker gave. */
@@ -251,7 +251,7 @@ static void check_reply_ids(const struct check *c, const struct row *row)
 	const struct reader *r = NULL;
 
 	if (!is_id_new(c->plan, c->side, row->kind) ||
-	    row != plan_writer(c->plan, c->side, row->kind) ||
+	    row != plan_asker(c->plan, c->side, row->kind) ||
 	    !plan_next_source(c->plan, side_other(c->side), row->kind, NULL))
 		return;
 	while ((r = plan_next_source(c->plan, c->side, reply, r)))

@@ -581,6 +581,16 @@ const struct row *plan_writer(const struct plan *p, enum side side, enum kind ki
 	return dialect_writer(p->side[side].dialect, kind);
 }
 
+const struct row *plan_asker(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].kind == kind && d->rows[i].can_write && !d->rows[i].answered)
+			return &d->rows[i];
+	return NULL;
+}
+
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind)
 {
 	return dialect_reader(p->side[side].dialect, kind);

@@ -124,6 +124,8 @@ bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 
 /* The first row that can write `kind` on a side; NULL: no counterpart. */
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
+/* The first of them that waits for a reply to it: that has no `answered`; NULL: none does. */
+const struct row *plan_asker(const struct plan *p, enum side side, enum kind kind);
 /* The first row that reads `kind` on a side; NULL: that side never says it. */
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
 /* The next topic (the first: after NULL) that is read on a side; NULL: no more. */
