@@ -547,6 +547,16 @@ Test(link, old_orders_are_refused_and_deletions_filtered)
 	/* Who had subscribed before is told so: */
 	step(SOUTH, "s/d/t", "", "= empty-retained\n");
 	step(NORTH, "n/d/do", "", "= empty-retained\n");
+	step(SOUTH, "s/e/t", "", "= wrong-shape\n"); /* that is another topic */
+}
+
+Test(link, an_empty_message_that_means_something_is_no_deletion)
+{
+	start(SOUTHERN("", "{ kind: 'event', topic: 's/{device}', read: 'r' }",
+		       "def r: {body: {name: (.payload.name // \"none\")}};"),
+	      NORTHERN("", "{ kind: 'event', topic: 'n/{device}' }", ""));
+	step_retained(SOUTH, "s/d", "{'name':'x'}", "north n/d {'name':'x'}\n= carried\n");
+	step(SOUTH, "s/d", "", "north n/d {'name':'none'}\n= carried\n");
 }
 
 #define BOTH_WAYS                                                                                  \
