@@ -666,6 +666,39 @@ bool plan_renew_credentials(const struct plan *p, enum side side, const struct v
 	return is_changed;
 }
 
+static bool has_variable(const char *text, const char *variable)
+{
+	return text && text_template_has(text, variable);
+}
+
+/* The one place from which it is taken anew is plan_renew_credentials(). */
+static bool is_made_of(const struct plan_side *ps, const struct row *row, const char *variable)
+{
+	bool is = topic_template_has(&row->topic, variable) ||
+		  has_variable(row->response_topic, variable) ||
+		  has_variable(row->correlation, variable);
+
+	for (size_t i = 0; i < row->n_also; i++)
+		is = is || topic_template_has(&row->also[i].topic, variable) ||
+		     has_variable(row->also[i].reply, variable);
+	for (size_t i = 0; i < row->properties.n; i++) {
+		const char *value = row->properties.items[i].value;
+
+		is = is || (has_variable(value, variable) && !sole_credential(ps, value));
+	}
+	return is;
+}
+
+bool plan_is_made_of(const struct plan *p, enum side side, const char *variable)
+{
+	const struct plan_side *ps = &p->side[side];
+
+	for (size_t i = 0; i < ps->dialect->n_rows; i++)
+		if (is_made_of(ps, &ps->dialect->rows[i], variable))
+			return true;
+	return false;
+}
+
 const char *plan_device_here(const struct plan *p, enum side side, const char *native)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");

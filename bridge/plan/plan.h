@@ -150,6 +150,10 @@ const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind
 bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
 			    struct vars *to);
 
+/* Is the value that this variable had when the plan was made part of it for good: of a topic, or of a text that is
+ * more than the variable? */
+bool plan_is_made_of(const struct plan *p, enum side side, const char *variable);
+
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */
 const char *plan_device_here(const struct plan *p, enum side side, const char *native);
