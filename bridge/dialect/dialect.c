@@ -158,7 +158,7 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "the names of the variables that are secret: [\"token\"]" },
 	{ "limits", SCHEMA_GROUP, DRAFT(d), .group = &limits_schema,
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
-	{ "request_timeout", SCHEMA_COUNT, DRAFT(d.request_timeout_s),
+	{ "request_timeout", SCHEMA_INTEGER, DRAFT(d.request_timeout_s), .min = 1, .max = 86400,
 	  .about = "how many seconds its callers wait for a device, less one" },
 	{ "echoes_publishes", SCHEMA_BOOLEAN, DRAFT(d.echoes_publishes),
 	  .about = "whether a device gets back what it published where it subscribes, as from a plain broker (default true)" },
