@@ -57,11 +57,12 @@ char *link_answer_topic(const struct task *t, const struct canonical *p)
 	topic_template_match(&r->topic, t->job.message->topic, &a.captures);
 	if (p->id)
 		translate_put_id(&a.id, p->id);
-	topic_template_expand(&reply, lookup_asked, &a, &topic, NULL);
+	if (!topic_template_expand(&reply, lookup_asked, &a, &topic, NULL))
+		buf_fini(&topic);
 	topic_template_fini(&reply);
 	vars_fini(&a.captures);
 	buf_fini(&a.id);
-	return topic.len ? buf_take(&topic) : NULL;
+	return topic.data ? buf_take(&topic) : NULL;
 }
 
 /* --- reading -------------------------------------------------------------------------------

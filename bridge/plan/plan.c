@@ -183,7 +183,7 @@ static void check_variables(const struct plan *p, enum side side, const char *wh
 	for (size_t i = 0; i < d->n_rows; i++) {
 		if (d->rows[i].can_write && is_written_on(p, side, d->rows[i].kind))
 			check_row(&c, &d->rows[i], i);
-		if (side == SOUTH && row_is_read(&d->rows[i], side))
+		if (row_is_read(&d->rows[i], side))
 			check_aliases(&c, &d->rows[i], i);
 	}
 	vars_fini(&known);

@@ -405,6 +405,18 @@ Test(plan, the_answers_of_the_bridge_itself_need_their_variables_too)
 		"t.conf:1: south.vars.region: not set, and topic of messages[1] needs it", NULL });
 }
 
+Test(plan, so_do_answers_on_an_alias_in_the_north)
+{
+	world_try(&w, SOUTHERN("", "{ kind: 'command', topic: 'do/{device}' }", ""),
+		  NORTHERN("",
+			   "{ kind: 'command', topic: 'do/{device}',"
+			   "  also: [{ topic: 'a/{z}', reply: 'r/{z}/{y}' }] }",
+			   ""));
+	expect_mistakes((const char *[]){
+		"t.conf:2: north.vars.y: not set, and reply of an alias of messages[0] needs it",
+		NULL });
+}
+
 Test(plan, a_remapped_kind_is_written_as_the_other)
 {
 	enum kind remap[KINDS];
