@@ -63,6 +63,7 @@ struct dialect {
 	bool has_provisioning; /* `session.provisioning` is there */
 	struct login_template provisioning;
 	struct vars defaults; /* of variables that a configuration may set */
+	struct vars choices;  /* values that a variable may have, each under its name; none: any */
 	char **credentials;
 	size_t n_credentials;
 	struct limits limits;

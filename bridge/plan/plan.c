@@ -190,6 +190,45 @@ static void check_variables(const struct plan *p, enum side side, const char *wh
 	vars_fini(&c.told);
 }
 
+static void put_choices(const struct dialect *d, const char *name, struct buf *out)
+{
+	for (size_t i = 0; i < d->choices.n; i++)
+		if (strcmp(d->choices.items[i].name, name) == 0)
+			buf_printf(out, "%s%s", out->len ? ", " : "", d->choices.items[i].value);
+}
+
+static bool is_choice(const struct dialect *d, const struct var *v)
+{
+	bool is_free = true;
+
+	for (size_t i = 0; i < d->choices.n; i++) {
+		const struct var *c = &d->choices.items[i];
+
+		if (strcmp(c->name, v->name) != 0)
+			continue;
+		if (strcmp(c->value, v->value) == 0)
+			return true;
+		is_free = false;
+	}
+	return is_free;
+}
+
+/* A value that no function knows would be found out message by message. */
+static void check_choices(const struct plan_side *ps, const char *where, struct report *report)
+{
+	for (size_t i = 0; i < ps->vars.n; i++) {
+		const struct var *v = &ps->vars.items[i];
+		struct buf list = { 0 };
+
+		if (is_choice(ps->dialect, v))
+			continue;
+		put_choices(ps->dialect, v->name, &list);
+		report_error(report, "%s.vars.%s: \"%s\" is none of %s", where, v->name,
+			     v->is_secret ? "***" : v->value, buf_str(&list));
+		buf_fini(&list);
+	}
+}
+
 static bool is_one_devices(const struct plan_side *ps)
 {
 	return ps->dialect->device == DEVICE_IN_SESSION || ps->dialect->session_per_device ||
@@ -303,6 +342,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	choose_device(p);
 	for (int s = 0; s < SIDES; s++) {
 		bind_side(p, (enum side)s, spec->where[s], report);
+		check_choices(&p->side[s], spec->where[s], report);
 		if (!spec->is_offline)
 			check_variables(p, (enum side)s, spec->where[s], report);
 	}

@@ -206,7 +206,8 @@ Test(dialect, reports_all_mistakes_at_once)
 {
 	static const char *const lines[] = {
 		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
-		"application, vars, credentials, limits, request_timeout, echoes_publishes, up, "
+		"application, vars, choices, credentials, limits, request_timeout, "
+		"echoes_publishes, up, "
 		"down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",
 		"F: mqtt: must be from 4 to 5",

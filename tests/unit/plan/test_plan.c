@@ -417,6 +417,17 @@ Test(plan, so_do_answers_on_an_alias_in_the_north)
 		NULL });
 }
 
+Test(plan, a_variable_may_have_some_values_only)
+{
+	world_set(&w, NORTH, "form", "lnog");
+	world_try(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
+		  NORTHERN("vars: { form: 'short', other: 'x' }, choices: { form: ['short', "
+			   "'long'] },",
+			   "{ kind: 'telemetry', topic: 'n/{device}' }", ""));
+	expect_mistakes((const char *[]){
+		"t.conf:2: north.vars.form: \"lnog\" is none of short, long", NULL });
+}
+
 Test(plan, a_remapped_kind_is_written_as_the_other)
 {
 	enum kind remap[KINDS];
