@@ -248,13 +248,40 @@ static void check_devices(const struct plan *p, const struct plan_spec *spec, st
 
 /* --- making and ending --------------------------------------------------------------------- */
 
+static bool speaks_for_many(const struct plan *p, enum side side)
+{
+	const struct plan_side *ps = &p->side[side];
+
+	return !p->is_single && ps->dialect->device == DEVICE_IN_PAYLOAD &&
+	       !vars_get(&ps->vars, "device");
+}
+
+static const char *named_gateway(const struct plan *p, enum side side)
+{
+	return speaks_for_many(p, side) ? vars_get(&p->side[side].vars, "gateway") : NULL;
+}
+
+const char *plan_gateway(const struct plan *p, enum side side)
+{
+	const char *named = named_gateway(p, side);
+
+	return named || !speaks_for_many(p, side) ? named : p->device;
+}
+
+/* What names no device is about this one: the only one, else the gateway itself. */
 static void choose_device(struct plan *p)
 {
 	const char *south = vars_get(&p->side[SOUTH].vars, "device");
 	const char *north = vars_get(&p->side[NORTH].vars, "device");
+	const char *names[] = { south, north, NULL, NULL, p->name };
+	size_t i = 0;
 
-	p->device = mem_strdup(south ? south : north ? north : p->name);
 	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+	names[2] = named_gateway(p, SOUTH);
+	names[3] = named_gateway(p, NORTH);
+	while (!names[i])
+		i++;
+	p->device = mem_strdup(names[i]);
 }
 
 static void set_side(struct plan *p, enum side side, const struct plan_spec *spec)
@@ -743,6 +770,7 @@ const char *plan_device_here(const struct plan *p, enum side side, const char *n
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
 	const char *listed = devices_here(p->devices, side, native);
+	const char *gateway = plan_gateway(p, side);
 
 	if (listed)
 		return listed;
@@ -750,13 +778,16 @@ const char *plan_device_here(const struct plan *p, enum side side, const char *n
 		return strcmp(own, native) == 0 ? p->device : NULL;
 	if (p->is_single)
 		return strcmp(p->device, native) == 0 ? p->device : NULL;
-	return native;
+	return gateway && strcmp(gateway, native) == 0 ? p->device : native;
 }
 
 const char *plan_device_there(const struct plan *p, enum side side, const char *device)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
 	const char *listed = devices_there(p->devices, side, device);
+	const char *gateway = plan_gateway(p, side);
 
-	return listed ? listed : own ? own : device;
+	if (listed || own)
+		return listed ? listed : own;
+	return gateway && strcmp(device, p->device) == 0 ? gateway : device;
 }

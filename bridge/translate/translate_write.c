@@ -290,9 +290,14 @@ static void put_to(struct buf *out, const struct job *job)
 {
 	const struct vars *vars = &job->plan->side[job->side].vars;
 	const char *device = plan_device_there(job->plan, job->side, job->plain.device);
+	const char *gateway = plan_gateway(job->plan, job->side);
 
 	buf_puts(out, "{\"device\":");
 	jtext_put_string(out, device, strlen(device));
+	if (gateway && !vars_find(vars, "gateway")) {
+		buf_puts(out, ",\"gateway\":");
+		jtext_put_string(out, gateway, strlen(gateway));
+	}
 	for (size_t i = 0; i < vars->n; i++) {
 		const struct var *v = &vars->items[i];
 
