@@ -10,7 +10,7 @@ module {
   device: "topic",
   session: { username: "{device}", password: "{token}", provisioning: { username: "provision" } },
   credentials: ["token"],
-  vars: { command_topics: "command" },
+  vars: { command_topics: "command" }, choices: { command_topics: ["command", "stock"] },
   up: { lenient: true },
   down: { lenient: true },
   messages: [
@@ -67,8 +67,7 @@ def read_subtopic: {body: {name: .topic.stream, params: (if has("value") then .v
 def read_command: .payload | {id, body: {name, params}};
 def write_command:
   if .to.command_topics == "command" then ({id} | wire::some) + (.body | {name, params})
-  elif .to.command_topics == "stock" then empty
-  else error("command_topics must be \"command\" or \"stock\"") end;
+  else empty end;
 
 # Stock firmware: control_pump {"status": "on"}, one way.
 def publish_stock: select(.to.command_topics == "stock") | .body

@@ -1,8 +1,8 @@
 # ThingsBoard, MQTT gateway API.
 #
 # One session speaks for many devices, whose names are in the payloads.  What the gateway has to say of itself
-# goes over the device API: set the variable `gateway` to the name of the device that is the gateway.  The
-# variable `type` is the device profile of devices that ThingsBoard makes when they come online.
+# goes over the device API: the variable `gateway` is its name in the bridge (default: the link's).  The variable
+# `type` is the device profile of devices that ThingsBoard makes when they come online.
 module {
   dialect: "thingsboard-gateway", about: "ThingsBoard, MQTT gateway API", version: 1,
   device: "payload",
@@ -51,14 +51,34 @@ module {
     # The gateway itself
     { kind: "telemetry",      topic: "v1/devices/me/telemetry",
       read: "read_own_telemetry", write: "write_own_telemetry" },
-    { kind: "attributes",     topic: "v1/devices/me/attributes", write: "write_own_attributes" },
+    { kind: "event",          topic: "v1/devices/me/telemetry", only: "write", write: "write_own_event" },
+    { kind: "alarm",          topic: "v1/devices/me/telemetry", only: "write", write: "write_own_alarm" },
+    { kind: "presence",       topic: "v1/devices/me/telemetry", only: "write", write: "write_own_presence" },
+    { kind: "raw",            topic: "v1/devices/me/telemetry", only: "write", write: "write_own_raw" },
+    { kind: "firmware_state", topic: "v1/devices/me/telemetry", only: "write", write: "write_own_firmware_state" },
+    { kind: "attributes",     topic: "v1/devices/me/attributes", write: "write_own_body" },
+    { kind: "config_reply",   topic: "v1/devices/me/attributes", only: "write", write: "write_own_body" },
+    { kind: "device_info",    topic: "v1/devices/me/attributes", only: "write", write: "write_own_body" },
+    { kind: "setting",        topic: "v1/devices/me/attributes", only: "write", write: "write_own_setting" },
+    { kind: "license_reply",  topic: "v1/devices/me/attributes", only: "write", write: "write_own_license" },
+    { kind: "firmware",       topic: "v1/devices/me/attributes",
+      read: "read_own_firmware", write: "write_own_firmware" },
+    { kind: "config",         topic: "v1/devices/me/attributes", read: "read_own_config", write: "write_own_config" },
+    { kind: "license",        topic: "v1/devices/me/attributes", only: "write", write: "write_own_license" },
+    { kind: "space_info",     topic: "v1/devices/me/attributes", only: "write", write: "write_own_space_info" },
+    { kind: "attributes_request", topic: "v1/devices/me/attributes/request/{id}", id: "integer",
+      read: "read_own_attributes_request", write: "write_own_attributes_request" },
+    { kind: "attributes_reply", topic: "v1/devices/me/attributes/response/{id}", id: "integer",
+      read: "read_own_attributes_reply", write: "write_own_attributes_reply" },
+    { kind: "command",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      read: "read_own_command", write: "write_own_command" },
+    { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer", format: "text",
+      read: "read_own_command_reply", write: "write_own_command_reply" },
     { kind: "request",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
       read: "read_request", write: "write_request" },
     { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
     { kind: "device_change",  topic: "v1/devices/me/rpc/request/{id}", id: "integer",
-      read: "read_service", publish: "publish_service" },
-    { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer",
-      only: "write", write: "write_service_reply" }
+      read: "read_service", publish: "publish_service" }
   ]
 };
 import "thingsboard" as tb;
@@ -70,14 +90,15 @@ def of_each(read): (.payload | to_entries[]) as $part | .payload = $part.value |
 def device: .device // error("it names no device");
 def of_one(read): (.payload | device) as $device | .payload |= .data | read + {$device};
 
-def is_gateway: .to.gateway and .to.device == .to.gateway;
-def by_name(part):
-  if is_gateway then error("a gateway says no \(.kind) of itself") else {(.to.device): part} end;
-def to_one(data): {device: .to.device, data: data};
+# What the gateway itself says or hears has topics of its own.
+def is_gateway: .to.device == .to.gateway;
+def of_gateway(part): select(is_gateway) | part;
+def by_name(part): select(is_gateway | not) | {(.to.device): part};
+def to_one(data): select(is_gateway | not) | {device: .to.device, data: data};
 
 # {"D1": [{"ts": 1700000000000, "values": {"temp": 21.5}}], "D2": [{"on": true}]}, always arrays.
 def read_telemetry: of_each(tb::samples);
-def write_telemetry: select(is_gateway | not) | by_name([tb::sample(.body)]);
+def write_telemetry: by_name([tb::sample(.body)]);
 def write_event: by_name([tb::write_event]);
 def write_alarm: by_name([tb::write_alarm]);
 def write_raw: by_name([tb::write_raw]);
@@ -86,12 +107,12 @@ def write_firmware_state: by_name([tb::write_firmware_state]);
 # {"device": "D1", "type": "pump"}: the server makes a device of this profile, if there is none of that name.
 def read_connect: .payload | {device: device, body: ({online: true, type} | wire::some)};
 def read_disconnect: .payload | {device: device, body: {online: false}};
-def write_connect: select(.body.online) | {device: .to.device, type: (.body.type // .to.type)} | wire::some;
-def write_disconnect: select(.body.online | not) | {device: .to.device};
+def write_connect: select(.body.online and (is_gateway | not)) | {device: .to.device, type: (.body.type // .to.type)} | wire::some;
+def write_disconnect: select(.body.online or is_gateway | not) | {device: .to.device};
 
 # {"D1": {"model": "A"}}
 def read_attributes: of_each({body: .payload});
-def write_attributes: select(is_gateway | not) | by_name(.body);
+def write_attributes: by_name(.body);
 def write_body: by_name(.body);
 def write_setting: by_name(tb::write_setting);
 def write_license_reply: by_name(tb::write_license);
@@ -113,7 +134,7 @@ def read_attributes_request: .payload
       elif .client then {client: names} else {shared: names} end)};
 # The keys of one scope can be asked for; for anything else the bridge answers itself.
 def write_attributes_request: (.body | to_entries | map(select(.value != []))) as $scopes
-  | select($scopes | length == 1)
+  | select(($scopes | length == 1) and (is_gateway | not))
   | {id, device: .to.device, client: ($scopes[0].key == "client")}
     + ($scopes[0].value | if length == 1 then {key: .[0]} else {keys: .} end);
 
@@ -127,7 +148,7 @@ def read_attributes_reply: asked as $keys | (.request.body // {} | if .client th
      elif ($keys | length) == 1 then {($keys[0]): .value}
      else error("one value for several keys") end) as $values
   | {id, device: device, body: ({client: {}, shared: {}} + {($scope): $values})};
-def write_attributes_reply: asked as $keys
+def write_attributes_reply: select(is_gateway | not) | asked as $keys
   | {id, device: .to.device} + (.body | ((.client // {}) + (.shared // {}))
     | if . == {} then {} elif ($keys | length) == 1 then {value: .[$keys[0]]} else {values: .} end);
 
@@ -137,7 +158,7 @@ def write_command: to_one({id} + tb::write_rpc);
 
 # {"device": "D1", "id": 5, "data": {"ok": true}}
 def read_command_reply: .payload | {id, device: device, body: (.data | tb::read_outcome)};
-def write_command_reply: select(.request) | {device: .to.device, id, data: tb::outcome};
+def write_command_reply: select(is_gateway | not) | {device: .to.device, id, data: tb::outcome};
 
 # {"D1": {"secretKey": "s", "durationMs": 60000}}
 def read_claim: of_each(tb::read_claim);
@@ -145,8 +166,27 @@ def write_claim: by_name(tb::write_claim);
 
 # As a device of its own.
 def read_own_telemetry: tb::samples;
-def write_own_telemetry: select(is_gateway) | tb::write_telemetry;
-def write_own_attributes: select(is_gateway) | .body;
+def write_own_telemetry: of_gateway(tb::write_telemetry);
+def write_own_event: of_gateway(tb::write_event);
+def write_own_alarm: of_gateway(tb::write_alarm);
+def write_own_presence: of_gateway(tb::write_presence);
+def write_own_raw: of_gateway(tb::write_raw);
+def write_own_firmware_state: of_gateway(tb::write_firmware_state);
+def write_own_body: of_gateway(.body);
+def write_own_setting: of_gateway(tb::write_setting);
+def write_own_license: of_gateway(tb::write_license);
+def read_own_firmware: tb::read_firmware;
+def write_own_firmware: of_gateway(tb::write_firmware);
+def read_own_config: tb::read_config;
+def write_own_config: of_gateway(tb::write_config);
+def write_own_space_info: of_gateway(tb::write_space_info);
+def read_own_attributes_request: tb::read_attributes_request;
+def write_own_attributes_request: of_gateway(tb::write_attributes_request);
+def read_own_attributes_reply: tb::read_attributes_reply;
+def write_own_attributes_reply: of_gateway(tb::write_attributes_reply);
+def write_own_command: of_gateway(tb::write_rpc);
+def read_own_command_reply: tb::read_command_reply;
+def write_own_command_reply: of_gateway(tb::write_command_reply);
 def read_request:
   if .payload.method == "getSessionLimits" then
     {kind: "request_reply", body: (tb::session_limits | . + {gatewayRateLimits: .rateLimits})}
@@ -154,15 +194,13 @@ def read_request:
 def write_request: if is_gateway then tb::write_rpc else error("only the gateway itself can ask ThingsBoard") end;
 
 # What the server tells a gateway about its devices: {"method": "gateway_device_renamed", "params": {"D1": "D9"}},
-# {"method": "gateway_device_deleted", "params": "D1"}.  There is nothing else to call on a gateway.
-def read_service: .payload
+# {"method": "gateway_device_deleted", "params": "D1"}.  All else is a command for the gateway.
+def is_service: .payload.method == "gateway_device_renamed" or .payload.method == "gateway_device_deleted";
+def read_own_command: select(is_service | not) | tb::read_rpc;
+def read_service: select(is_service) | .payload
   | if .method == "gateway_device_renamed" then
       .params | to_entries[] | {device: .key, body: {operation: "renamed", name: .key, new_name: .value}}
-    elif .method == "gateway_device_deleted" then
-      .params | {device: ., body: {operation: "deleted", name: .}}
-    else {kind: "command_reply", body: {status: "error", message: "the gateway takes commands for its devices only"}}
-    end;
-def write_service_reply: select(.request | not) | tb::outcome;
+    else .params | {device: ., body: {operation: "deleted", name: .}} end;
 def publish_service: .body
   | if .operation == "renamed" then {method: "gateway_device_renamed", params: {(.name): .new_name}}
     else {method: "gateway_device_deleted", params: .name} end

@@ -36,7 +36,7 @@ GOOD = [
             {"session": {"username": "{token}", "password": "p", "client_id": "c", "per": "device",
                          "provisioning": {"username": "provision", "password": "p", "client_id": "c"}}},
             {"session": {"per": "link"}}, {"application": {}}, {"application": {"username": "{u}", "client_id": "c"}},
-            {"credentials": []}, {"credentials": ["secret", "_k2"]}, {"limits": {}},
+            {"credentials": []}, {"credentials": ["secret", "_k2"]}, {"choices": {"v": ["a", "b"]}}, {"limits": {}},
             {"limits": {"payload_bytes": 1, "packet_bytes": 4, "in_flight": 2, "messages_per_second": 3}},
             {"up": {}, "down": {"qos": 0, "lenient": False}}, {"up": {"read": "f", "properties": {"a": "{b}"}}}),
     *rows({"read": "f"}, {"write": "f"}, {"read": "f", "write": "g"}, {"publish": "f"}, {"only": "read", "read": "f"},

@@ -344,6 +344,8 @@ static void check_together(const struct conf *conf, struct plan *const *plans,
 			l->where[s] =
 				mem_printf("%s:%u: %s", c->file, c->line, side_name((enum side)s));
 			l->broker[s] = broker_number(conf, c);
+			l->username[s] = c->username;
+			l->password[s] = c->password;
 		}
 	}
 	linkcheck_all(links, n, report);

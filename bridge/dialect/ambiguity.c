@@ -45,8 +45,7 @@ static bool bind_topic(struct schema_reader *r, const struct dialect *d,
 }
 
 static void add_place(struct schema_reader *r, struct place_list *list, const struct dialect *d,
-		      const struct row *row, const struct topic_template *topic, bool is_subscribed,
-		      char *text)
+		      const struct row *row, const struct topic_template *topic, char *text)
 {
 	struct topic_template bound = { 0 };
 	struct buf filter = { 0 };
@@ -62,21 +61,19 @@ static void add_place(struct schema_reader *r, struct place_list *list, const st
 		.filter = buf_take(&filter),
 		.text = text,
 		.flow = row->kind == KIND_NONE ? FLOW_UP : kind_table[row->kind].flow,
-		.is_subscribed = is_subscribed && row->kind != KIND_NONE && row->can_read,
+		.is_subscribed = row->kind != KIND_NONE && row->can_read,
 	};
 }
 
-/* Aliases are read on the south, where what goes up comes from. */
 static void collect_places(struct schema_reader *r, const struct dialect *d,
 			   struct place_list *list)
 {
 	for (size_t i = 0; i < d->n_rows; i++) {
 		const struct row *row = &d->rows[i];
-		bool is_up = row->kind != KIND_NONE && kind_table[row->kind].flow == FLOW_UP;
 
-		add_place(r, list, d, row, &row->topic, true, mem_printf("messages[%zu].topic", i));
+		add_place(r, list, d, row, &row->topic, mem_printf("messages[%zu].topic", i));
 		for (size_t k = 0; k < row->n_also; k++)
-			add_place(r, list, d, row, &row->also[k].topic, is_up,
+			add_place(r, list, d, row, &row->also[k].topic,
 				  mem_printf("messages[%zu].also[%zu]", i, k));
 	}
 }

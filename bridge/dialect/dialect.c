@@ -115,6 +115,34 @@ static bool set_credentials(struct schema_reader *r, void *member, json_object *
 	return true;
 }
 
+static bool set_choices(struct schema_reader *r, void *member, json_object *value)
+{
+	if (!json_object_is_type(value, json_type_object))
+		return false;
+	json_object_object_foreach (value, name, list) {
+		size_t mark = schema_enter_key(r, name);
+		size_t n = json_object_is_type(list, json_type_array)
+				   ? json_object_array_length(list)
+				   : 0;
+
+		if (n == 0)
+			schema_mistake(r, "must be an array of strings that the variable may be");
+		for (size_t i = 0; i < n; i++) {
+			size_t element = schema_enter_element(r, i);
+			char *text = NULL;
+
+			if (!schema_set_text(r, &text, json_object_array_get_idx(list, i)))
+				schema_mistake(r, "must be a string");
+			else if (text)
+				vars_add(member, name, text);
+			free(text);
+			schema_leave(r, element);
+		}
+		schema_leave(r, mark);
+	}
+	return true;
+}
+
 /* The rows are read when the whole object has been, since they need what `up` and `down` say. */
 static bool set_messages(struct schema_reader *r, void *member, json_object *value)
 {
@@ -153,12 +181,15 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "how to log in before devices, in the south: {username, password, client_id}; without it: session" },
 	{ "vars", SCHEMA_TEXTS, DRAFT(d.defaults),
 	  .about = "variables that need not be set, with their values: {name: \"value\"}" },
+	{ "choices", SCHEMA_OWN, DRAFT(d.choices), .set.json = set_choices,
+	  .like = SCHEMA_JSON, .what = "an object of arrays of strings",
+	  .about = "values that variables may have, where not all will do: {name: [\"value\"]}" },
 	{ "credentials", SCHEMA_OWN, DRAFT(d), .set.json = set_credentials,
 	  .like = SCHEMA_NAME, .is_list = true, .what = "an array of names of variables",
 	  .about = "the names of the variables that are secret: [\"token\"]" },
 	{ "limits", SCHEMA_GROUP, DRAFT(d), .group = &limits_schema,
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
-	{ "request_timeout", SCHEMA_COUNT, DRAFT(d.request_timeout_s),
+	{ "request_timeout", SCHEMA_INTEGER, DRAFT(d.request_timeout_s), .min = 1, .max = 86400,
 	  .about = "how many seconds its callers wait for a device, less one" },
 	{ "echoes_publishes", SCHEMA_BOOLEAN, DRAFT(d.echoes_publishes),
 	  .about = "whether a device gets back what it published where it subscribes, as from a plain broker (default true)" },
@@ -264,6 +295,7 @@ void dialect_free(struct dialect *d)
 	login_template_fini(&d->application);
 	login_template_fini(&d->provisioning);
 	vars_fini(&d->defaults);
+	vars_fini(&d->choices);
 	for (size_t i = 0; i < d->n_credentials; i++)
 		free(d->credentials[i]);
 	free(d->credentials);

@@ -63,11 +63,12 @@ struct dialect {
 	bool has_provisioning; /* `session.provisioning` is there */
 	struct login_template provisioning;
 	struct vars defaults; /* of variables that a configuration may set */
+	struct vars choices;  /* values that a variable may have, each under its name; none: any */
 	char **credentials;
 	size_t n_credentials;
 	struct limits limits;
-	bool echoes_publishes;	   /* who publishes on what he subscribes to may get it back */
-	int64_t request_timeout_s; /* how long the platform waits for a device; 0: not said */
+	bool echoes_publishes; /* who publishes on what he subscribes to may get it back */
+	int request_timeout_s; /* how long the platform waits for a device; 0: not said */
 	struct row *rows;
 	size_t n_rows;
 	/* Kinds that functions may give beside those of their rows, a bit for each; set by mapping.c. */

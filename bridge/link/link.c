@@ -398,9 +398,6 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
-	for (int s = 0; s < SIDES; s++)
-		l->had_retained[s] =
-			mem_zalloc(plan->side[s].dialect->n_rows * sizeof *l->had_retained[s]);
 	return l;
 }
 
@@ -417,7 +414,7 @@ void link_free(struct link *l)
 	l->is_ending = true;
 	link_drop_ended(l);
 	for (int s = 0; s < SIDES; s++)
-		free(l->had_retained[s]);
+		free(l->retained[s]);
 	free(l->mark);
 	strand_free(l->strand);
 	machines_free(l);

@@ -24,6 +24,7 @@ struct provision_actions;
 struct provision_terms;
 struct provisions;
 struct reporteds;
+struct retained;
 struct subscriptions;
 struct twins;
 
@@ -56,10 +57,10 @@ struct link {
 	bool keeps_reported;  /* the south can ask for its attributes */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
-	bool *had_retained[SIDES]; /* by row of the dialect: a retained message came on its topic */
-	struct changes changes;	   /* of the state, not written yet */
-	size_t n_step;		   /* of these: from before the event in hand */
-	size_t n_told;		   /* of these: the executor knows of them */
+	struct retained *retained[SIDES]; /* made with the first; NULL: nothing retained came */
+	struct changes changes;		  /* of the state, not written yet */
+	size_t n_step;			  /* of these: from before the event in hand */
+	size_t n_told;			  /* of these: the executor knows of them */
 	struct decision decision;
 	struct ended_config *ended; /* to be noted in the next tick */
 	size_t n_ended;
@@ -136,6 +137,7 @@ struct intake {
 	size_t n_held;
 	struct order *orders;
 	unsigned n_orders;
+	bool is_clearing; /* it is empty, and a retained message came on its topic before */
 	/* What is known of its verdict */
 	bool is_well; /* something was delivered, or is kept in the bridge's state */
 	enum outcome dead, filtered;

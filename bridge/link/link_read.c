@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "link/link_inside.h"
+#include "link/retained.h"
 #include "message/hops.h"
 #include "state/echo.h"
 #include "state/twin.h"
@@ -57,11 +58,12 @@ char *link_answer_topic(const struct task *t, const struct canonical *p)
 	topic_template_match(&r->topic, t->job.message->topic, &a.captures);
 	if (p->id)
 		translate_put_id(&a.id, p->id);
-	topic_template_expand(&reply, lookup_asked, &a, &topic, NULL);
+	if (!topic_template_expand(&reply, lookup_asked, &a, &topic, NULL))
+		buf_fini(&topic);
 	topic_template_fini(&reply);
 	vars_fini(&a.captures);
 	buf_fini(&a.id);
-	return topic.len ? buf_take(&topic) : NULL;
+	return topic.data ? buf_take(&topic) : NULL;
 }
 
 /* --- reading -------------------------------------------------------------------------------
@@ -119,6 +121,14 @@ static void note_presence(const struct task *t, const struct canonical *p)
 		twins_show_up(t->link->twins, p->device, t->intake->at_ms);
 }
 
+/* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty
+ * means something, it is read as ever. */
+static bool is_no_news(const struct intake *in, enum outcome reason)
+{
+	return in->is_clearing && (reason == DEAD_UNREADABLE || reason == DEAD_WRONG_SHAPE ||
+				   reason == DEAD_MAPPING_ERROR);
+}
+
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
@@ -135,7 +145,10 @@ static void take_part(struct task *t, const struct results *part)
 		else if (item->type == ITEM_PLAIN)
 			logic_take(t, &item->plain);
 		else
-			link_refuse(t->intake, item->reason, item->text);
+			link_refuse(t->intake,
+				    is_no_news(t->intake, item->reason) ? FILTERED_EMPTY_RETAIN
+									: item->reason,
+				    item->text);
 	}
 }
 
@@ -380,21 +393,16 @@ static enum outcome admit(const struct link *l, enum side from, const struct mat
 	return reason;
 }
 
-/* An empty message where a retained one was clears it.  Who had subscribed before is told so without the
- * flag. */
-static bool is_clearing(struct link *l, enum side from, const struct match *match,
-			const struct message *m)
+/* Note what is retained there.  Is this the empty message that clears it? */
+static bool is_clearing(struct link *l, enum side from, const struct message *m)
 {
-	const struct row *rows = l->plan->side[from].dialect->rows;
-	bool *had = l->had_retained[from], is_one = false;
+	struct retained **r = &l->retained[from];
 
-	for (size_t i = 0; i < match->n; i++) {
-		size_t row = (size_t)(match->readers[i]->row - rows);
-
-		is_one = is_one || had[row];
-		had[row] = had[row] || m->retain;
-	}
-	return is_one && m->payload_len == 0;
+	if (m->retain && !*r)
+		*r = mem_zalloc(sizeof **r);
+	if (m->retain)
+		retained_note(*r, m->topic);
+	return m->payload_len == 0 && *r && retained_has(*r, m->topic);
 }
 
 static bool is_echo(struct link *l, enum side from, const struct message *m)
@@ -422,8 +430,6 @@ static enum outcome sort_out(struct link *l, enum side from, const struct messag
 	plan_match(l->plan, from, m->topic, match);
 	if (!match->is_known)
 		return l->plan->drop_unmatched ? FILTERED_UNMATCHED : DEAD_UNKNOWN_TOPIC;
-	if (is_clearing(l, from, match, m))
-		return FILTERED_EMPTY_RETAIN;
 	return match->n ? CARRIED : FILTERED_NOT_READ;
 }
 
@@ -440,6 +446,7 @@ static enum outcome take_in(struct link *l, enum side from, struct intake *in,
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
+	in->is_clearing = is_clearing(l, from, in->raw);
 	reason = admit(l, from, match, in->device, &in->message);
 	if (reason == CARRIED)
 		submit_read(l, in, from, 0, NULL);

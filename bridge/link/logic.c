@@ -185,7 +185,7 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 
 	if (n_sent > 0)
 		logic_send_answer(t->link, t->intake, t->caller, request, t->answer_topic,
-				  row->answered);
+				  t->answered ? t->answered : row->answered);
 	else
 		logic_send_error(t->link, t->intake, t->caller, request, t->answer_topic,
 				 why_not_written(n_refused));
@@ -283,6 +283,7 @@ static void on_request(struct task *t, struct canonical *p)
 	struct link *l = t->link;
 	enum side to = side_other(source(t));
 	const struct row *row = plan_writer(l->plan, to, p->kind);
+	const struct row *asker = plan_asker(l->plan, to, p->kind);
 	char *answer_topic = link_answer_topic(t, p);
 
 	if (is_expired(t, p)) {
@@ -293,7 +294,7 @@ static void on_request(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, source(t), p, answer_topic,
 				 "the other platform has no such request");
-	} else if (row->answered && p->kind != KIND_COMMAND) {
+	} else if (!asker && p->kind != KIND_COMMAND) {
 		link_write(l, t->intake,
 			   &(struct link_write){ .to = to,
 						 .plain = p,
@@ -301,7 +302,7 @@ static void on_request(struct task *t, struct canonical *p)
 						 .caller = source(t),
 						 .answer_topic = answer_topic });
 	} else {
-		ask(t, p, row, answer_topic);
+		ask(t, p, asker ? asker : row, answer_topic);
 	}
 	free(answer_topic);
 }

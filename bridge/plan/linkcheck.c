@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
 #include "plan/loops.h"
@@ -129,11 +131,11 @@ static void check_unreachable(const struct check *c)
 /* Does the bridge itself make the id under which a side gets this request? */
 static bool is_id_made(const struct plan *p, enum side side, enum kind kind)
 {
-	const struct row *first = plan_writer(p, side, kind);
+	bool is_never_answered = plan_writer(p, side, kind) && !plan_asker(p, side, kind);
 
 	if (kind == KIND_SNAPSHOT_REQUEST) /* where it can only be a request for attributes */
 		return plan_reader(p, side, KIND_ATTRIBUTES_REPLY);
-	return kind_table[kind].asks == ASKS_BY_ID && !(first && first->answered);
+	return kind_table[kind].asks == ASKS_BY_ID && !is_never_answered;
 }
 
 /* The same, and none that the asker gave. */
@@ -251,7 +253,7 @@ static void check_reply_ids(const struct check *c, const struct row *row)
 	const struct reader *r = NULL;
 
 	if (!is_id_new(c->plan, c->side, row->kind) ||
-	    row != plan_writer(c->plan, c->side, row->kind) ||
+	    row != plan_asker(c->plan, c->side, row->kind) ||
 	    !plan_next_source(c->plan, side_other(c->side), row->kind, NULL))
 		return;
 	while ((r = plan_next_source(c->plan, c->side, reply, r)))
@@ -313,22 +315,6 @@ static void check_own_voice(const struct check *c)
 			       c->where, c->ps->dialect->name, topic_name(c, r));
 }
 
-/* Does every credential of the dialect have the same value on both, and is there one? */
-static bool has_same_credentials(const struct plan_side *a, const struct plan_side *b)
-{
-	bool has = false;
-
-	for (size_t i = 0; i < a->dialect->n_credentials; i++) {
-		const char *x = vars_get(&a->vars, a->dialect->credentials[i]),
-			   *y = vars_get(&b->vars, a->dialect->credentials[i]);
-
-		if (!x || !y || strcmp(x, y) != 0)
-			return false;
-		has = true;
-	}
-	return has;
-}
-
 static const char *own_device(const struct plan *p, enum side side)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
@@ -336,20 +322,95 @@ static const char *own_device(const struct plan *p, enum side side)
 	return own ? own : p->is_single ? p->device : NULL;
 }
 
-/* Is this side of both links the same device?  In the south it is by its topics; in the north by its
- * login, and by its name where one login may be several. */
-static bool is_same_device(const struct plan *p, const struct plan *q, enum side side)
+static bool is_one_name(const struct plan *p, const struct plan *q, enum side side)
 {
-	const struct plan_side *a = &p->side[side], *b = &q->side[side];
 	const char *x = own_device(p, side), *y = own_device(q, side);
-	bool is_named = a->dialect->device == DEVICE_IN_TOPIC;
 
-	if (strcmp(a->dialect->name, b->dialect->name) != 0)
-		return false;
-	if (is_named && (!x || !y || strcmp(x, y) != 0))
-		return false;
-	return side == SOUTH ? is_named || a->dialect->device == DEVICE_IN_SESSION
-			     : has_same_credentials(a, b);
+	return x && y && strcmp(x, y) == 0;
+}
+
+/* Is there a topic, with the values of variables in it, that both read? */
+static bool read_one_topic(const struct plan *p, const struct plan *q)
+{
+	const struct reader *a = NULL;
+
+	while ((a = plan_next_reader(p, SOUTH, a))) {
+		const struct reader *b = NULL;
+
+		while ((b = plan_next_reader(q, SOUTH, b)))
+			if (topic_template_compare(&a->topic, &b->topic) == TOPIC_SAME)
+				return true;
+	}
+	return false;
+}
+
+struct login_check {
+	const struct plan *plan;
+	enum side side;
+};
+
+static const char *lookup_login(void *ctx, const char *name)
+{
+	const struct login_check *c = ctx;
+	const char *value = vars_get(&c->plan->side[c->side].vars, name);
+
+	return value || strcmp(name, "device") != 0 ? value : own_device(c->plan, c->side);
+}
+
+/* What it logs in with, as one text; empty: nothing is known of it. */
+static void put_login(const struct linkcheck *l, enum side side, struct buf *out)
+{
+	const struct dialect *d = l->plan->side[side].dialect;
+	const struct login_template *login = dialect_login(d, side);
+	const char *const texts[][2] = { { l->username[side], login->username },
+					 { l->password[side], login->password } };
+	struct login_check c = { l->plan, side };
+
+	for (size_t i = 0; i < 2; i++) {
+		if (texts[i][0])
+			buf_printf(out, "%zu=%s\n", i, texts[i][0]);
+		else if (texts[i][1]) {
+			size_t before = out->len;
+
+			buf_printf(out, "%zu=", i);
+			if (text_template_expand(texts[i][1], lookup_login, &c, out, NULL))
+				buf_putc(out, '\n');
+			else
+				out->len = before;
+		}
+	}
+	for (size_t i = 0; i < d->n_credentials; i++)
+		if (lookup_login(&c, d->credentials[i]))
+			buf_printf(out, "%s=%s\n", d->credentials[i],
+				   lookup_login(&c, d->credentials[i]));
+}
+
+static bool is_one_login(const struct linkcheck *a, const struct linkcheck *b, enum side side)
+{
+	struct buf x = { 0 }, y = { 0 };
+	bool is_one;
+
+	put_login(a, side, &x);
+	put_login(b, side, &y);
+	is_one = x.len && strcmp(buf_str(&x), buf_str(&y)) == 0;
+	mem_free_secret(x.data, x.len);
+	mem_free_secret(y.data, y.len);
+	return is_one;
+}
+
+/* In the south what both read counts, in the north the login; and the name, where not all of that is one
+ * device's. */
+static bool is_same_device(const struct linkcheck *a, const struct linkcheck *b, enum side side)
+{
+	const struct plan *p = a->plan, *q = b->plan;
+	const struct dialect *d = p->side[side].dialect;
+
+	if (side == SOUTH)
+		return read_one_topic(p, q) &&
+		       (d->device == DEVICE_IN_SESSION || is_one_name(p, q, side));
+	return strcmp(d->name, q->side[side].dialect->name) == 0 &&
+	       (d->device != DEVICE_IN_TOPIC || is_one_name(p, q, side)) &&
+	       is_one_login(a, b, side);
 }
 
 /* A mirror stands beside another link, by intent. */
@@ -358,7 +419,7 @@ static void check_twice(const struct linkcheck *a, const struct linkcheck *b, st
 	if (a->plan->is_mirror || b->plan->is_mirror)
 		return;
 	for (enum side s = SOUTH; s <= NORTH; s++)
-		if (a->broker[s] == b->broker[s] && is_same_device(a->plan, b->plan, s))
+		if (a->broker[s] == b->broker[s] && is_same_device(a, b, s))
 			report_warning(
 				report, "%s: link \"%s\" has the same %s of %s there: %s",
 				b->where[s], a->plan->name, s == SOUTH ? "device" : "credentials",

@@ -21,6 +21,8 @@ struct linkcheck {
 	const struct plan *plan;
 	const char *where[SIDES]; /* place of each side in messages: "plant.conf:7: south" */
 	size_t broker[SIDES];	  /* a number of our own for each broker */
+	const char *username[SIDES],
+		*password[SIDES]; /* that the configuration says; NULL: the dialect does */
 };
 
 /* Check all links of a configuration, each by itself and then together.
@@ -28,8 +30,8 @@ struct linkcheck {
  * which no message gives; ids that cannot be converted; messages that would come back to where they
  * were read (loops.h).
  * Warnings: rows that can never be read; rows that the variables put on one topic; ids that may not
- * convert; a south whose devices would hear themselves; two links with the same device in the south or
- * the same login in the north. */
+ * convert; a south whose devices would hear themselves; two links that read the same topics of one device in
+ * the south, or have the same login in the north. */
 void linkcheck_all(const struct linkcheck *links, size_t n, struct report *report);
 
 /* Texts for messages: one that was given lasts until four more are.  Zeroed at first; caller ends it with

@@ -183,11 +183,50 @@ static void check_variables(const struct plan *p, enum side side, const char *wh
 	for (size_t i = 0; i < d->n_rows; i++) {
 		if (d->rows[i].can_write && is_written_on(p, side, d->rows[i].kind))
 			check_row(&c, &d->rows[i], i);
-		if (side == SOUTH && row_is_read(&d->rows[i], side))
+		if (row_is_read(&d->rows[i], side))
 			check_aliases(&c, &d->rows[i], i);
 	}
 	vars_fini(&known);
 	vars_fini(&c.told);
+}
+
+static void put_choices(const struct dialect *d, const char *name, struct buf *out)
+{
+	for (size_t i = 0; i < d->choices.n; i++)
+		if (strcmp(d->choices.items[i].name, name) == 0)
+			buf_printf(out, "%s%s", out->len ? ", " : "", d->choices.items[i].value);
+}
+
+static bool is_choice(const struct dialect *d, const struct var *v)
+{
+	bool is_free = true;
+
+	for (size_t i = 0; i < d->choices.n; i++) {
+		const struct var *c = &d->choices.items[i];
+
+		if (strcmp(c->name, v->name) != 0)
+			continue;
+		if (strcmp(c->value, v->value) == 0)
+			return true;
+		is_free = false;
+	}
+	return is_free;
+}
+
+/* A value that no function knows would be found out message by message. */
+static void check_choices(const struct plan_side *ps, const char *where, struct report *report)
+{
+	for (size_t i = 0; i < ps->vars.n; i++) {
+		const struct var *v = &ps->vars.items[i];
+		struct buf list = { 0 };
+
+		if (is_choice(ps->dialect, v))
+			continue;
+		put_choices(ps->dialect, v->name, &list);
+		report_error(report, "%s.vars.%s: \"%s\" is none of %s", where, v->name,
+			     v->is_secret ? "***" : v->value, buf_str(&list));
+		buf_fini(&list);
+	}
 }
 
 static bool is_one_devices(const struct plan_side *ps)
@@ -209,13 +248,40 @@ static void check_devices(const struct plan *p, const struct plan_spec *spec, st
 
 /* --- making and ending --------------------------------------------------------------------- */
 
+static bool speaks_for_many(const struct plan *p, enum side side)
+{
+	const struct plan_side *ps = &p->side[side];
+
+	return !p->is_single && ps->dialect->device == DEVICE_IN_PAYLOAD &&
+	       !vars_get(&ps->vars, "device");
+}
+
+static const char *named_gateway(const struct plan *p, enum side side)
+{
+	return speaks_for_many(p, side) ? vars_get(&p->side[side].vars, "gateway") : NULL;
+}
+
+const char *plan_gateway(const struct plan *p, enum side side)
+{
+	const char *named = named_gateway(p, side);
+
+	return named || !speaks_for_many(p, side) ? named : p->device;
+}
+
+/* What names no device is about this one: the only one, else the gateway itself. */
 static void choose_device(struct plan *p)
 {
 	const char *south = vars_get(&p->side[SOUTH].vars, "device");
 	const char *north = vars_get(&p->side[NORTH].vars, "device");
+	const char *names[] = { south, north, NULL, NULL, p->name };
+	size_t i = 0;
 
-	p->device = mem_strdup(south ? south : north ? north : p->name);
 	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+	names[2] = named_gateway(p, SOUTH);
+	names[3] = named_gateway(p, NORTH);
+	while (!names[i])
+		i++;
+	p->device = mem_strdup(names[i]);
 }
 
 static void set_side(struct plan *p, enum side side, const struct plan_spec *spec)
@@ -304,6 +370,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	choose_device(p);
 	for (int s = 0; s < SIDES; s++) {
 		bind_side(p, (enum side)s, spec->where[s], report);
+		check_choices(&p->side[s], spec->where[s], report);
 		if (!spec->is_offline)
 			check_variables(p, (enum side)s, spec->where[s], report);
 	}
@@ -582,6 +649,16 @@ const struct row *plan_writer(const struct plan *p, enum side side, enum kind ki
 	return dialect_writer(p->side[side].dialect, kind);
 }
 
+const struct row *plan_asker(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].kind == kind && d->rows[i].can_write && !d->rows[i].answered)
+			return &d->rows[i];
+	return NULL;
+}
+
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind)
 {
 	return dialect_reader(p->side[side].dialect, kind);
@@ -657,10 +734,44 @@ bool plan_renew_credentials(const struct plan *p, enum side side, const struct v
 	return is_changed;
 }
 
+static bool has_variable(const char *text, const char *variable)
+{
+	return text && text_template_has(text, variable);
+}
+
+/* The one place from which it is taken anew is plan_renew_credentials(). */
+static bool is_made_of(const struct plan_side *ps, const struct row *row, const char *variable)
+{
+	bool is = topic_template_has(&row->topic, variable) ||
+		  has_variable(row->response_topic, variable) ||
+		  has_variable(row->correlation, variable);
+
+	for (size_t i = 0; i < row->n_also; i++)
+		is = is || topic_template_has(&row->also[i].topic, variable) ||
+		     has_variable(row->also[i].reply, variable);
+	for (size_t i = 0; i < row->properties.n; i++) {
+		const char *value = row->properties.items[i].value;
+
+		is = is || (has_variable(value, variable) && !sole_credential(ps, value));
+	}
+	return is;
+}
+
+bool plan_is_made_of(const struct plan *p, enum side side, const char *variable)
+{
+	const struct plan_side *ps = &p->side[side];
+
+	for (size_t i = 0; i < ps->dialect->n_rows; i++)
+		if (is_made_of(ps, &ps->dialect->rows[i], variable))
+			return true;
+	return false;
+}
+
 const char *plan_device_here(const struct plan *p, enum side side, const char *native)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
 	const char *listed = devices_here(p->devices, side, native);
+	const char *gateway = plan_gateway(p, side);
 
 	if (listed)
 		return listed;
@@ -668,13 +779,16 @@ const char *plan_device_here(const struct plan *p, enum side side, const char *n
 		return strcmp(own, native) == 0 ? p->device : NULL;
 	if (p->is_single)
 		return strcmp(p->device, native) == 0 ? p->device : NULL;
-	return native;
+	return gateway && strcmp(gateway, native) == 0 ? p->device : native;
 }
 
 const char *plan_device_there(const struct plan *p, enum side side, const char *device)
 {
 	const char *own = vars_get(&p->side[side].vars, "device");
 	const char *listed = devices_there(p->devices, side, device);
+	const char *gateway = plan_gateway(p, side);
 
-	return listed ? listed : own ? own : device;
+	if (listed || own)
+		return listed ? listed : own;
+	return gateway && strcmp(device, p->device) == 0 ? gateway : device;
 }

@@ -126,6 +126,8 @@ bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 
 /* The first row that can write `kind` on a side; NULL: no counterpart. */
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);
+/* The first of them that waits for a reply to it: that has no `answered`; NULL: none does. */
+const struct row *plan_asker(const struct plan *p, enum side side, enum kind kind);
 /* The first row that reads `kind` on a side; NULL: that side never says it. */
 const struct row *plan_reader(const struct plan *p, enum side side, enum kind kind);
 /* The next topic (the first: after NULL) that is read on a side; NULL: no more. */
@@ -150,6 +152,13 @@ const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind
 bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
 			    struct vars *to);
 
+/* Is the value that this variable had when the plan was made part of it for good: of a topic, or of a text that is
+ * more than the variable? */
+bool plan_is_made_of(const struct plan *p, enum side side, const char *variable);
+
+/* What a side that speaks for many devices is called itself, which its payloads do not say: as its variable
+ * `gateway` says, else as what names no device is called here.  NULL: it is no such side. */
+const char *plan_gateway(const struct plan *p, enum side side);
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */
 const char *plan_device_here(const struct plan *p, enum side side, const char *native);

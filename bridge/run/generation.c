@@ -76,11 +76,22 @@ static bool is_same(const char *a, const char *b)
 }
 
 /* The new value of a variable that the platform's login is made of; topics are made of others, once. */
-static bool renew_variable(struct conf_session *c, struct plan_side *ps, const struct secret *s,
-			   const char *value, struct err *e)
+static bool renew_variable(struct conf_session *c, struct plan *plan, enum side side,
+			   const struct secret *s, const char *value, struct err *e)
 {
+	struct plan_side *ps = &plan->side[side];
+
 	if (is_same(vars_get(&c->vars, s->variable), value))
 		return true;
+	/* There was none: what was made of it is made of nothing, filters that hear nobody, say. */
+	if (s->wrong && plan_is_made_of(plan, side, s->variable)) {
+		err_set(e, ERR_INVALID,
+			"%s: was not there at the start, and topics have it in them: calque has to "
+			"be "
+			"started anew",
+			s->place);
+		return false;
+	}
 	if (!dialect_is_credential(ps->dialect, s->variable)) {
 		err_set(e, ERR_INVALID, "%s: there is another value now, for the next start",
 			s->place);
@@ -92,7 +103,7 @@ static bool renew_variable(struct conf_session *c, struct plan_side *ps, const s
 	return true;
 }
 
-static bool renew(struct conf_session *c, struct plan_side *ps, const struct secret *s,
+static bool renew(struct conf_session *c, struct plan *plan, enum side side, const struct secret *s,
 		  struct err *e)
 {
 	char *value = s->path ? secret_read(s->path, e) : NULL;
@@ -103,7 +114,7 @@ static bool renew(struct conf_session *c, struct plan_side *ps, const struct sec
 	} else if (!value) {
 		err_prefix(e, "%s", s->place);
 	} else if (s->variable) {
-		ok = renew_variable(c, ps, s, value, e);
+		ok = renew_variable(c, plan, side, s, value, e);
 	} else if (!is_same(*s->field, value)) {
 		replace(s->field, value);
 		c->n_renewed++;
@@ -130,7 +141,7 @@ bool generation_renew(struct generation *g, size_t link, enum side side, struct 
 	for (size_t i = 0; i < c->secrets.n; i++) {
 		struct err why = { 0 };
 
-		if (renew(c, &plan->side[side], &c->secrets.items[i], &why))
+		if (renew(c, plan, side, &c->secrets.items[i], &why))
 			continue;
 		*e = why;
 		ok = false;

@@ -224,13 +224,13 @@ static bool is_written_now(const struct reading *rd, const struct canonical *p)
 	       !(job->plan->is_mirror && kind->flow == FLOW_DOWN);
 }
 
-/* A name that is written into a payload may be any; one for a topic must be a level of it. */
+/* A name that is written into a payload, or that the session says, may be any; one for a topic must be a level
+ * of it. */
 static bool can_be_named(const struct plan *plan, const struct canonical *p)
 {
 	enum side to = flow_target(kind_table[p->kind].flow);
 
-	return plan->side[to].dialect->device == DEVICE_IN_PAYLOAD ||
-	       topic_level_is_valid(p->device);
+	return plan->side[to].dialect->device != DEVICE_IN_TOPIC || topic_level_is_valid(p->device);
 }
 
 /* False: it is refused. */

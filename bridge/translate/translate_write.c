@@ -14,6 +14,7 @@ struct writing {
 	struct results *out;
 	struct vars said; /* topic variables of a `publish` output */
 	struct buf id;	  /* the message's id as text */
+	bool has_nul;	  /* a text for MQTT, which can carry none */
 	enum outcome reason;
 	struct err err;
 };
@@ -50,8 +51,10 @@ static const char *lookup(void *ctx, const char *name)
 		return value;
 	if (strcmp(name, "device") == 0)
 		return plan_device_there(job->plan, job->side, job->plain.device);
-	if (strcmp(name, "id") == 0)
+	if (strcmp(name, "id") == 0) {
+		w->has_nul = w->has_nul || strlen(buf_str(&w->id)) != w->id.len;
 		return job->plain.id ? buf_str(&w->id) : NULL;
+	}
 	found = vars_find(&ps->vars, name);
 	if (job->plan->hides_secrets &&
 	    (found ? found->is_secret : dialect_is_credential(ps->dialect, name)))
@@ -193,6 +196,16 @@ static bool is_within(struct writing *w, size_t bytes, int64_t most, const char 
 	return false;
 }
 
+/* Cut off at a NUL, a name would be another one. */
+static bool has_whole_texts(struct writing *w)
+{
+	if (!w->has_nul)
+		return true;
+	err_set(&w->err, ERR_INVALID, "a text for MQTT holds a NUL character");
+	w->reason = DEAD_BAD_TOPIC;
+	return false;
+}
+
 /* What no version of MQTT gets through is told here, where an asker can be.  What properties add is known
  * when it leaves (session_publish()). */
 static bool is_small_enough(struct writing *w, const struct message *m)
@@ -212,7 +225,8 @@ static bool give_message(struct writing *w, struct message *m, struct jslice pay
 	m->qos = w->row->qos;
 	m->retain = w->row->retain;
 	if (!set_payload(w, m, payload) || !set_topic(w, m) || !set_properties(w, m) ||
-	    !set_response_topic(w, m) || !set_correlation(w, m) || !is_small_enough(w, m)) {
+	    !set_response_topic(w, m) || !set_correlation(w, m) || !has_whole_texts(w) ||
+	    !is_small_enough(w, m)) {
 		message_fini(m);
 		return false;
 	}
@@ -229,7 +243,7 @@ static bool on_write_output(void *ctx, struct jslice output)
 }
 
 /* Add the fields of a JSON object of scalars as texts. */
-static void take_texts(struct jslice object, struct vars *out)
+static void take_texts(struct writing *w, struct jslice object, struct vars *out)
 {
 	struct buf key = { 0 }, value = { 0 };
 	struct jfield f;
@@ -241,6 +255,8 @@ static void take_texts(struct jslice object, struct vars *out)
 		jtext_string_decode(f.key, &key);
 		if (!jtext_string_decode(f.value, &value))
 			buf_append(&value, f.value.text, f.value.len);
+		w->has_nul = w->has_nul || strlen(buf_str(&key)) != key.len ||
+			     strlen(buf_str(&value)) != value.len;
 		vars_add(out, buf_str(&key), buf_str(&value));
 	}
 	buf_fini(&key);
@@ -259,10 +275,11 @@ static bool on_publish_output(void *ctx, struct jslice output)
 		return false;
 	}
 	vars_fini(&w->said);
+	w->has_nul = false;
 	if (jtext_field(output, "topic", &texts))
-		take_texts(texts, &w->said);
+		take_texts(w, texts, &w->said);
 	if (jtext_field(output, "properties", &texts))
-		take_texts(texts, &m.properties);
+		take_texts(w, texts, &m.properties);
 	return give_message(w, &m, payload);
 }
 
@@ -273,9 +290,14 @@ static void put_to(struct buf *out, const struct job *job)
 {
 	const struct vars *vars = &job->plan->side[job->side].vars;
 	const char *device = plan_device_there(job->plan, job->side, job->plain.device);
+	const char *gateway = plan_gateway(job->plan, job->side);
 
 	buf_puts(out, "{\"device\":");
 	jtext_put_string(out, device, strlen(device));
+	if (gateway && !vars_find(vars, "gateway")) {
+		buf_puts(out, ",\"gateway\":");
+		jtext_put_string(out, gateway, strlen(gateway));
+	}
 	for (size_t i = 0; i < vars->n; i++) {
 		const struct var *v = &vars->items[i];
 

@@ -110,6 +110,29 @@ links = ({{ name = "pump-7"; south = {{ dialect = "thingsboard"; url = "{south.u
     calque.stop()
 
 
+def test_a_gateway_is_a_device_too(lab, tb):
+    """What it says of itself makes no device that is called as the link, and commands for it reach it."""
+    cloud = tb.device("Gateway 7", token="t1", gateway=True)
+    south = lab.broker("south")
+    calque = lab.calque(f"""state = "@state@";
+links = ({{ name = "fleet"; south = {{ dialect = "thingsboard-gateway"; url = "{south.url}"; username = "calque"; }};
+            north = {{ dialect = "thingsboard-gateway"; url = "{tb.url}"; vars = {{ token = "t1"; }}; }}; }});
+""")
+    calque.wait_up("fleet", count=2)
+    cloud.wait_ready()
+    box = lab.add(Client(south.port)).subscribe("v1/devices/me/rpc/request/+", "v1/devices/me/attributes")
+    box.publish("v1/devices/me/telemetry", {"load": 3})
+    assert_json(cloud.next_telemetry(), {"load": 3})
+    cloud.push(interval=60)
+    box.expect("v1/devices/me/attributes", {"interval": 60})
+    rpc = cloud.rpc("gateway_ping")
+    asked = box.wait_for(lambda m: m.topic.startswith("v1/devices/me/rpc/request/"))
+    box.publish(asked.topic.replace("request", "response"), {"code": 200})
+    assert_json(rpc.result(), {"code": 200})
+    assert list(tb.devices) == ["Gateway 7"]
+    calque.stop()
+
+
 def test_the_configuration_may_say_less(lab, tb):
     cloud = tb.device("pump-7", token="t1")
     south = lab.broker("south")

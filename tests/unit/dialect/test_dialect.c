@@ -206,7 +206,8 @@ Test(dialect, reports_all_mistakes_at_once)
 {
 	static const char *const lines[] = {
 		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
-		"application, vars, credentials, limits, request_timeout, echoes_publishes, up, "
+		"application, vars, choices, credentials, limits, request_timeout, "
+		"echoes_publishes, up, "
 		"down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",
 		"F: mqtt: must be from 4 to 5",
@@ -265,6 +266,9 @@ Test(dialect, explains_mistakes_at_the_top)
 		{ "'credentials':'x'", "F: credentials: must be an array of names of variables" },
 		{ "'credentials':['a',1]", "F: credentials[1]: must be the name of a variable" },
 		{ "'limits':{'in_flight':0}", "F: limits.in_flight: must be 1 or more" },
+		{ "'request_timeout':9223372036854775807",
+		  "F: request_timeout: must be from 1 to 86400" },
+		{ "'request_timeout':0", "F: request_timeout: must be from 1 to 86400" },
 		{ "'limits':{'in_flight':'1'}", "F: limits.in_flight: must be an integer" },
 		{ "'up':[]", "F: up: must be an object of row keys" },
 		{ "'up':{'kind':'raw'}",
@@ -411,10 +415,12 @@ Test(dialect, refuses_subscriptions_that_overlap_in_part)
 	d = read_good("{'dialect':'d','messages':[{'kind':'telemetry','topic':'a/{r...}'},"
 		      "{'kind':'event','topic':'{x}','only':'write'}]}");
 	dialect_free(d);
-	d = read_good(
-		"{'dialect':'d','messages':[{'kind':'command','topic':'a/{r...}'},"
-		"{'kind':'config','topic':'c','also':['{x}']}]}"); /* read on the south only */
-	dialect_free(d);
+	/* Aliases are read where their row is. */
+	expect_mistake("{'dialect':'d','messages':[{'kind':'command','topic':'a/{r...}'},"
+		       "{'kind':'config','topic':'c','also':['{x}']}]}",
+		       "F: messages[1].also[0]: overlaps with messages[0].topic, \"a/{r...}\", "
+		       "in part only: the subscriptions \"+\" and \"a/#\" would both bring "
+		       "a message");
 }
 
 Test(dialect, accepts_templates_with_an_order)

@@ -554,6 +554,16 @@ Test(link, old_orders_are_refused_and_deletions_filtered)
 	/* Who had subscribed before is told so: */
 	step(SOUTH, "s/d/t", "", "= empty-retained\n");
 	step(NORTH, "n/d/do", "", "= empty-retained\n");
+	step(SOUTH, "s/e/t", "", "= wrong-shape\n"); /* that is another topic */
+}
+
+Test(link, an_empty_message_that_means_something_is_no_deletion)
+{
+	start(SOUTHERN("", "{ kind: 'event', topic: 's/{device}', read: 'r' }",
+		       "def r: {body: {name: (.payload.name // \"none\")}};"),
+	      NORTHERN("", "{ kind: 'event', topic: 'n/{device}' }", ""));
+	step_retained(SOUTH, "s/d", "{'name':'x'}", "north n/d {'name':'x'}\n= carried\n");
+	step(SOUTH, "s/d", "", "north n/d {'name':'none'}\n= carried\n");
 }
 
 #define BOTH_WAYS                                                                                  \
@@ -1617,6 +1627,24 @@ Test(link, a_row_beside_others_may_be_the_one_that_is_never_answered)
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 	step(SOUTH, "q/d/8", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
 	reply_to_question("1", "south a/d/8 1\n= carried\n", __LINE__);
+}
+
+/* It is what wrote the request that counts, not what stands first. */
+Test(link, the_one_that_is_never_answered_may_stand_first)
+{
+	start(S_QUESTIONS,
+	      NORTHERN("",
+		       "{ kind: 'request', topic: 'n/{device}/tell', only: 'write', write: 't',"
+		       "  answered: {'told': true} },"
+		       "{ kind: 'request', topic: 'n/{device}/ask/{id}', id: 'uuid', write: 'w' },"
+		       "{ kind: 'request_reply', topic: 'n/{device}/answer/{id}', id: 'uuid' }",
+		       "def w: select(.body.name != 'this') | .body;"
+		       "def t: select(.body.name == 'this') | .body;"));
+	step(SOUTH, "q/d/8", "'why'", "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
+	reply_to_question("1", "south a/d/8 1\n= carried\n", __LINE__);
+	step(SOUTH, "q/d/7", "'this'",
+	     "north n/d/tell {'name':'this'}\nsouth a/d/7 {'told':true}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
 Test(link, a_question_of_a_dialect_that_takes_no_answer_is_carried)

@@ -553,6 +553,47 @@ Test(linkcheck, two_links_with_one_login)
 		"one session for the other\n");
 }
 
+Test(linkcheck, a_login_is_what_the_configuration_says_of_it_and_what_templates_make)
+{
+	static const char *const projects[LINKS] = { "p", "q", "q" };
+
+	for (int i = 0; i < LINKS; i++) {
+		world_set(&w[i], NORTH, "project", projects[i]);
+		world_set(&w[i], NORTH, "secret", "s"); /* one for all projects is no one login */
+		add_link_with((size_t)i + 1, 9,
+			      "device: 'payload', credentials: ['secret'],"
+			      " session: { username: '{project}', password: '{secret}' },",
+			      "{ kind: 'telemetry', topic: 's/{device}' }",
+			      "{ kind: 'telemetry', topic: 'n' }", "");
+	}
+	expect_report(
+		"? north: link 'two' has the same credentials of n there: the platform may end "
+		"one session for the other\n");
+	links[2].username[NORTH] = "other";
+	expect_report("");
+	links[0].username[NORTH] = "other";
+	expect_report(
+		"? north: link 'one' has the same credentials of n there: the platform may end "
+		"one session for the other\n");
+	links[0].password[NORTH] = "other";
+	expect_report("");
+}
+
+Test(linkcheck, what_two_links_read_is_one_devices_if_its_topics_are_the_same)
+{
+	static const char *const projects[LINKS] = { "p", "q", "p" };
+
+	for (int i = 0; i < LINKS; i++) {
+		world_set(&w[i], SOUTH, "device", "d");
+		world_set(&w[i], SOUTH, "project", projects[i]);
+		add_link(9, (size_t)i + 1, "{ kind: 'telemetry', topic: '{project}/{device}' }",
+			 "{ kind: 'telemetry', topic: 'n' }");
+	}
+	expect_report(
+		"? south: link 'one' has the same device of s there: all that it says goes both "
+		"ways\n");
+}
+
 Test(linkcheck, a_trial_run_may_stand_beside_another_link)
 {
 	for (int i = 0; i < 2; i++) {

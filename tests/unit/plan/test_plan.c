@@ -405,6 +405,73 @@ Test(plan, the_answers_of_the_bridge_itself_need_their_variables_too)
 		"t.conf:1: south.vars.region: not set, and topic of messages[1] needs it", NULL });
 }
 
+Test(plan, so_do_answers_on_an_alias_in_the_north)
+{
+	world_try(&w, SOUTHERN("", "{ kind: 'command', topic: 'do/{device}' }", ""),
+		  NORTHERN("",
+			   "{ kind: 'command', topic: 'do/{device}',"
+			   "  also: [{ topic: 'a/{z}', reply: 'r/{z}/{y}' }] }",
+			   ""));
+	expect_mistakes((const char *[]){
+		"t.conf:2: north.vars.y: not set, and reply of an alias of messages[0] needs it",
+		NULL });
+}
+
+Test(plan, a_variable_may_have_some_values_only)
+{
+	world_set(&w, NORTH, "form", "lnog");
+	world_try(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
+		  NORTHERN("vars: { form: 'short', other: 'x' }, choices: { form: ['short', "
+			   "'long'] },",
+			   "{ kind: 'telemetry', topic: 'n/{device}' }", ""));
+	expect_mistakes((const char *[]){
+		"t.conf:2: north.vars.form: \"lnog\" is none of short, long", NULL });
+}
+
+#define MANY_SOUTH SOUTHERN("device: 'payload',", "{ kind: 'telemetry', topic: 't' }", "")
+#define MANY_NORTH NORTHERN("device: 'payload',", "{ kind: 'telemetry', topic: 't' }", "")
+
+Test(plan, a_gateway_has_a_name_of_its_own_on_each_side)
+{
+	world_set(&w, SOUTH, "gateway", "box");
+	world_set(&w, NORTH, "gateway", "Gateway 7");
+	world_plan(&w, MANY_SOUTH, MANY_NORTH);
+	cr_expect_str_eq(w.plan->device, "box");
+	cr_expect_str_eq(plan_device_here(w.plan, SOUTH, "box"), "box");
+	cr_expect_str_eq(plan_device_here(w.plan, NORTH, "Gateway 7"), "box");
+	cr_expect_str_eq(plan_device_there(w.plan, NORTH, "box"), "Gateway 7");
+	cr_expect_str_eq(plan_device_there(w.plan, SOUTH, "box"), "box");
+	cr_expect_str_eq(plan_device_here(w.plan, NORTH, "d"), "d");
+	cr_expect_str_eq(plan_device_there(w.plan, NORTH, "d"), "d");
+}
+
+Test(plan, without_it_the_link_is_called_so)
+{
+	world_plan(&w, MANY_SOUTH, MANY_NORTH);
+	cr_expect_str_eq(w.plan->device, "link");
+	cr_expect_str_eq(plan_gateway(w.plan, NORTH), "link");
+	cr_expect_null(vars_get(&w.plan->side[NORTH].vars, "gateway"), "a topic may capture it");
+}
+
+Test(plan, a_link_of_one_device_has_no_gateway)
+{
+	world_set(&w, SOUTH, "device", "d");
+	world_set(&w, NORTH, "gateway", "g");
+	world_plan(&w, MANY_SOUTH, MANY_NORTH);
+	cr_expect_str_eq(w.plan->device, "d");
+	cr_expect_str_eq(plan_device_there(w.plan, NORTH, "d"), "d");
+	cr_expect_null(plan_gateway(w.plan, SOUTH));
+}
+
+Test(plan, a_side_that_is_one_device_is_no_gateway)
+{
+	world_set(&w, NORTH, "device", "d");
+	w.spec.is_offline = true;
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""), MANY_NORTH);
+	cr_expect_str_eq(plan_device_there(w.plan, NORTH, "x"), "d");
+	cr_expect_null(plan_gateway(w.plan, NORTH));
+}
+
 Test(plan, a_remapped_kind_is_written_as_the_other)
 {
 	enum kind remap[KINDS];

@@ -1,5 +1,6 @@
 /* Generations at work: who uses one, and how long. */
 #include <criterion/criterion.h>
+#include <sys/stat.h>
 
 #include "base/refs.h"
 #include "link/link.h"
@@ -161,4 +162,77 @@ Test(generation, two_are_at_work_side_by_side)
 	expect("later:south acks 1\nlater:north other/d {'other':2}\n");
 	end();
 	generation_free(second);
+}
+
+/* --- a secret that was not there at the start ----------------------------------------------- */
+
+/* Of a link whose north has the credential `key` from a file that is not there yet. */
+static void start_without_key(const char *north_keys, const char *north_rows)
+{
+	char *conf = mem_printf("%s/late.conf", w.dir);
+	char *north =
+		mem_printf(NORTHERN("credentials: ['key'], %s", "%s", ""), north_keys, north_rows);
+	FILE *f = fopen(conf, "w");
+
+	world_write(&w, "s", SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""));
+	world_write(&w, "n", north);
+	cr_assert_not_null(f);
+	fprintf(f, "links = ( { name = \"l\"; south = { dialect = \"s\"; url = \"mqtt://s\"; };"
+		   " north = { dialect = \"n\"; url = \"mqtt://n\";"
+		   " vars = { key = \"file:late\"; }; }; } );\n");
+	fclose(f);
+	g = generation_read(conf, &w.path, &w.report);
+	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");
+	cr_expect_eq(w.report.n_lacks, 1);
+	report_fini(&w.report);
+	free(north);
+	free(conf);
+}
+
+static void put_key(void)
+{
+	char *path = mem_printf("%s/late", w.dir);
+	FILE *f = fopen(path, "w");
+
+	cr_assert_not_null(f);
+	fputs("k1", f);
+	fclose(f);
+	cr_assert_eq(chmod(path, 0600), 0);
+	free(path);
+}
+
+Test(generation, a_credential_that_comes_later_is_taken)
+{
+	struct err e = { 0 };
+
+	start_without_key("session: { password: '{key}' },",
+			  "{ kind: 'telemetry', topic: 'n', properties: { key: '{key}' } }");
+	cr_expect_not(generation_renew(g, 0, NORTH, &e));
+	put_key();
+	cr_expect(generation_renew(g, 0, NORTH, &e), "%s", e.text);
+	cr_expect_str_eq(vars_get(&generation_plan(g, 0)->side[NORTH].vars, "key"), "k1");
+	generation_free(g);
+}
+
+static void expect_too_late(const char *row)
+{
+	struct err e = { 0 };
+
+	start_without_key("", row);
+	put_key();
+	for (int i = 0; i < 2; i++) {
+		cr_expect_not(generation_renew(g, 0, NORTH, &e), "%s", row);
+		cr_expect(strstr(e.text, "has to be started anew"), "%s", e.text);
+	}
+	generation_free(g);
+}
+
+Test(generation, what_was_made_of_a_missing_one_stays_down)
+{
+	expect_too_late("{ kind: 'telemetry', topic: 'n/{key}' }");
+}
+
+Test(generation, so_does_what_says_more_than_it)
+{
+	expect_too_late("{ kind: 'telemetry', topic: 'n', properties: { login: 'key {key}' } }");
 }

@@ -719,6 +719,36 @@ Test(translate, a_publish_function_says_more_than_a_payload)
 	       "!bad-topic\n");
 }
 
+/* A command that is cut off at a NUL is another command. */
+Test(translate, a_nul_is_in_no_text_for_mqtt)
+{
+	world_plan(&w,
+		   SOUTHERN("", "{ kind: 'event', topic: 's/{device}', read: 'r' }",
+			    "def r: .payload | {body, id};"),
+		   NORTHERN("",
+			    "{ kind: 'event', topic: 't/{device}/{what}', publish: 'f',"
+			    "  correlation: '{id}' }",
+			    "def f: {payload: .body, topic: {what: .body.name},"
+			    " properties: {who: (.body.who // 1)}};"));
+	expect(SOUTH, "s/d", "{'id':'7','body':{'name':'stop'}}",
+	       "t/d/stop {'name':'stop'} who=1 correlation=7\n");
+	expect(SOUTH, "s/d", "{'id':'7','body':{'name':'stop\\u0000not'}}", "!bad-topic\n");
+	cr_expect(strstr(last_text, "holds a NUL character"), "%s", last_text);
+	expect(SOUTH, "s/d", "{'id':'7\\u0000','body':{'name':'stop'}}", "!bad-topic\n");
+	expect(SOUTH, "s/d", "{'id':'7','body':{'name':'stop','who':'a\\u0000'}}", "!bad-topic\n");
+}
+
+/* What a session says is in no topic. */
+Test(translate, a_name_with_a_slash_goes_where_topics_name_no_device)
+{
+	world_set(&w, SOUTH, "device", "a/b");
+	world_plan(&w,
+		   SOUTHERN("device: 'payload',", "{ kind: 'event', topic: 's', read: 'r' }",
+			    "def r: {device: 'a/b', body: .payload};"),
+		   NORTHERN("device: 'none',", "{ kind: 'event', topic: 't' }", ""));
+	expect(SOUTH, "s", "{'name':'x'}", "t {'name':'x'}\n");
+}
+
 Test(translate, a_reply_goes_to_the_topic_that_was_asked_for)
 {
 	world_set(&w, SOUTH, "key", "secret");
