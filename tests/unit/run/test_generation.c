@@ -100,7 +100,7 @@ Test(generation, a_message_uses_it_until_it_is_settled)
 	cr_expect_eq(generation_users(g), 3, "they are on their way");
 	takes("north");
 	cr_expect_eq(generation_users(g), 2);
-	refuses("north", 0x97);
+	refuses("north", 0x87);
 	cr_expect_eq(generation_users(g), 1, "the link");
 	sends("south", "s/d/unknown", "1");
 	cr_expect_eq(generation_users(g), 1, "a dead one is settled at once");
