@@ -162,13 +162,19 @@ struct parcel *delivery_find(struct delivery *d, uint64_t number)
 	return NULL;
 }
 
-struct parcel *delivery_other(struct delivery *d, uint64_t number, unsigned n_skipped)
+static bool is_of_same(const struct parcel *a, const struct parcel *b)
+{
+	return a->kind == b->kind && a->device && b->device && strcmp(a->device, b->device) == 0;
+}
+
+struct parcel *delivery_other(struct delivery *d, const struct parcel *one, unsigned n_skipped)
 {
 	struct node *n, *found = NULL;
 
 	for (int i = 0; i < LANES; i++)
 		TAILQ_FOREACH (n, &d->waiting[i], link) {
-			if (n->parcel.number == number || n->parcel.message.qos == 0)
+			if (&n->parcel == one || n->parcel.message.qos == 0 ||
+			    (n->parcel.is_state && is_of_same(&n->parcel, one)))
 				continue;
 			found = n;
 			if (n_skipped-- == 0)
@@ -443,8 +449,7 @@ static struct node *older(struct nodes *list, bool is_in_order, const struct par
 
 		if (is_in_order && p->number > than->number)
 			break;
-		if (p->number < than->number && p->kind == than->kind && p->device &&
-		    strcmp(p->device, than->device) == 0)
+		if (p->number < than->number && is_of_same(p, than))
 			return n;
 	}
 	return NULL;

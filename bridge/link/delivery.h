@@ -23,6 +23,7 @@ struct parcel {
 	uint64_t number;    /* of its push: grows, and never comes again */
 	enum kind kind;	    /* the caller's; KIND_NONE: not known */
 	char *device;	    /* whose it is; NULL: not known */
+	bool is_state;	    /* the caller's: of its kind and device only the last one counts */
 	unsigned n_refused; /* how often it was put aside */
 	enum lane lane;
 	void *origin;	    /* the caller's: what is settled by it */
@@ -71,9 +72,9 @@ void delivery_set_window(struct delivery *d, unsigned window);
 struct parcel *delivery_next(struct delivery *d);
 /* The parcel of this number, if it waits; NULL: it does not.  Borrowed. */
 struct parcel *delivery_find(struct delivery *d, uint64_t number);
-/* The one that comes after `n_skipped` others (or after as many as there are), this number not counted, of
- * those that wait and will be acknowledged (QoS 1); NULL: there is no other.  Borrowed. */
-struct parcel *delivery_other(struct delivery *d, uint64_t number, unsigned n_skipped);
+/* The one that comes after `n_skipped` others (or after as many as there are) of those that wait, may go before `one` (which
+ * waits), and will be acknowledged (QoS 1); NULL: there is none.  Borrowed. */
+struct parcel *delivery_other(struct delivery *d, const struct parcel *one, unsigned n_skipped);
 /* Send this one next, which waits, whatever comes before it. */
 void delivery_offer(struct delivery *d, struct parcel *p);
 /* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */

@@ -66,6 +66,12 @@ static void set_deadline(struct port *p, struct parcel *parcel, int64_t deadline
 	delivery_expire_at(p->delivery, parcel, deadline_ms);
 }
 
+/* Of these only the last one counts: an older one must not come after it. */
+static bool is_state(enum kind kind)
+{
+	return kind == KIND_CONFIG || kind == KIND_PRESENCE || kind == KIND_COMMAND;
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	struct live_link *live = ctx;
@@ -77,6 +83,7 @@ static void on_send(void *ctx, struct output *o)
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->kind = o->kind;
+		parcel->is_state = is_state(o->kind);
 		parcel->device = o->device;
 		parcel->echo = o->echo;
 		parcel->order = o->order;

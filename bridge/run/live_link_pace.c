@@ -158,12 +158,6 @@ static bool is_passing(int code)
 	return code == 0x80 || code == 0x83;
 }
 
-/* Of these only the last one counts: an older one must not come after it. */
-static bool is_state(enum kind kind)
-{
-	return kind == KIND_CONFIG || kind == KIND_PRESENCE || kind == KIND_COMMAND;
-}
-
 static void note_answer(struct port *p, uint64_t number, bool was_first)
 {
 	if (was_first)
@@ -177,8 +171,7 @@ void live_link_pace_acked(struct port *p, const struct parcel *parcel, bool was_
 	struct parcel older;
 
 	slow_start_acked(&p->slow, now(p));
-	while (is_taken && is_state(parcel->kind) &&
-	       delivery_pop_older(p->delivery, parcel, &older))
+	while (is_taken && parcel->is_state && delivery_pop_older(p->delivery, parcel, &older))
 		live_link_end_parcel(p, &older, DEAD_BROKER_REFUSED, SUPERSEDED);
 	note_answer(p, parcel->number, was_first);
 }
@@ -284,7 +277,7 @@ static struct parcel *next_alone(struct port *p, int64_t now_ms)
 		suspect_gone(s, s->number);
 		return delivery_next(p->delivery);
 	}
-	other = delivery_other(p->delivery, s->number, suspect_n_skipped(s));
+	other = delivery_other(p->delivery, one, suspect_n_skipped(s));
 	if (other)
 		suspect_other(s);
 	switch (suspect_turn(s, now_ms)) {

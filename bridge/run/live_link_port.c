@@ -323,6 +323,7 @@ void live_link_close_port(struct port *p, enum outcome reason, const char *text)
 	p->carrier = NULL;
 	p->is_trial = false;
 	delivery_reset(p->delivery);
+	ack_clock_reset(&p->acks);
 	while (delivery_pop(p->delivery, &parcel))
 		live_link_end_parcel(p, &parcel, reason, text);
 }

@@ -1,8 +1,10 @@
 """A bridge whose north behaves like the real ThingsBoard: Innoway devices on an ordinary broker in the south."""
 
 import json
+import os
 import re
 import ssl
+import time
 
 import pytest
 
@@ -342,6 +344,27 @@ def test_what_the_server_never_acknowledges_is_told_and_sent_again(lab, tb):
     tb.wait_event("unanswered", count=n + 1)
     assert status(calque)["links"][0]["up"]["dead"] == 0
     calque.stop()
+
+
+def test_a_server_that_is_killed_over_and_over_makes_no_dead_letter(lab, tb):
+    """Whatever was in flight: it is not to blame. CALQUE_SOAK_S: for so many seconds."""
+    cloud = tb.device("pump-7", token="t1")
+    world = Pump(lab, tb)
+    cloud.wait_ready()
+    end = time.monotonic() + int(os.environ.get("CALQUE_SOAK_S", "0"))
+    n = lives = 0
+    while lives < 5 or time.monotonic() < end:
+        mark = tb.mark()
+        for n in range(n + 1, n + 6):
+            world.device.attributes(n=n)
+        tb.wait_event("publish", "pump-7", mark, timeout=90)
+        tb.stop()
+        tb.start()
+        lives += 1
+    tb.wait(lambda: {u["n"] for u in cloud.updates} == {*range(1, n + 1)}, timeout=90)
+    tb.wait(lambda: status(world.calque)["links"][0]["up"]["pending"] == 0)
+    assert status(world.calque)["links"][0]["up"]["dead"] == 0
+    world.calque.stop()
 
 
 @both

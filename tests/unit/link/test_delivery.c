@@ -336,14 +336,15 @@ Test(delivery, what_waits_for_too_long_is_taken_out_oldest_first)
 Test(delivery, one_is_let_pass_and_all_keep_their_place)
 {
 	struct delivery *d = delivery_new(10, PLENTY);
-	uint64_t first, second;
+	struct parcel *first;
+	uint64_t second;
 
 	push(d, LANE_REPORT, "a");
 	push(d, LANE_REPORT, "b");
 	push(d, LANE_REPORT, "c");
-	first = delivery_next(d)->number;
+	first = delivery_next(d);
 	second = delivery_other(d, first, 0)->number;
-	cr_expect_lt(first, second);
+	cr_expect_lt(first->number, second);
 	cr_expect_str_eq(delivery_other(d, first, 0)->message.topic, "b");
 	cr_expect_str_eq(delivery_other(d, first, 1)->message.topic, "c");
 	cr_expect_str_eq(delivery_other(d, first, 9)->message.topic, "c", "the last there is");
@@ -368,7 +369,7 @@ Test(delivery, there_is_no_other_than_what_will_be_acknowledged)
 
 	push(d, LANE_REPORT, "a");
 	delivery_push(d, LANE_REPORT, &m, NULL);
-	cr_expect_null(delivery_other(d, delivery_next(d)->number, 0));
+	cr_expect_null(delivery_other(d, delivery_next(d), 0));
 	delivery_free(d);
 }
 
@@ -497,13 +498,15 @@ Test(delivery, or_aside_while_others_pass)
 	delivery_free(d);
 }
 
-static void push_for(struct delivery *d, enum kind kind, const char *device, const char *topic)
+static struct parcel *push_for(struct delivery *d, enum kind kind, const char *device,
+			       const char *topic)
 {
 	struct message m = { .topic = mem_strdup(topic), .qos = 1 };
 	struct parcel *p = delivery_push(d, LANE_EXCHANGE, &m, (void *)topic);
 
 	p->kind = kind;
 	p->device = mem_strdup(device);
+	return p;
 }
 
 Test(delivery, older_ones_of_the_same_kind_and_device_can_be_taken_out)
@@ -533,5 +536,17 @@ Test(delivery, older_ones_of_the_same_kind_and_device_can_be_taken_out)
 	cr_expect_not(delivery_pop_older(d, &newer, &p));
 	cr_expect_eq(delivery_waiting(d), 3);
 	parcel_fini(&newer);
+	delivery_free(d);
+}
+
+Test(delivery, a_newer_state_is_no_other)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push_for(d, KIND_CONFIG, "d", "1")->is_state = true;
+	push_for(d, KIND_CONFIG, "d", "2")->is_state = true;
+	cr_expect_null(delivery_other(d, delivery_next(d), 0));
+	push_for(d, KIND_CONFIG, "e", "3")->is_state = true;
+	cr_expect_str_eq(delivery_other(d, delivery_next(d), 0)->message.topic, "3");
 	delivery_free(d);
 }
