@@ -2055,6 +2055,34 @@ Test(link, a_letter_tried_again_says_what_holds_now)
 	message_fini(&letter);
 }
 
+static void expect_delivery_to_confirm(const char *south)
+{
+	start(south, N_CONFIG);
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v1','updated':3}", "n/d/isset",
+	    "south s/d/set {'rate':5}\n= carried\n"
+	    "north n/d/isset {'version':'v1','updated':3,'values':{'rate':5}}\n= own\n");
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v2','updated':4}", "n/d/isset",
+	    "north n/d/isset {'version':'v2','updated':4,'values':{'rate':5}}\n= carried\n");
+	step(NORTH, "n/d/set", "{'full':{'rate':6}}", /* nobody waits */
+	     "south s/d/set {'rate':6}\n= carried\n");
+}
+
+Test(link, delivery_confirms_where_the_south_has_no_word_for_it)
+{
+	expect_delivery_to_confirm(
+		SOUTHERN("", "{ kind: 'config', topic: 's/{device}/set', write: 'diff' }",
+			 "def diff: .body.changed;"));
+}
+
+Test(link, delivery_confirms_where_the_row_says_that_nothing_else_does)
+{
+	expect_delivery_to_confirm(
+		SOUTHERN("",
+			 "{ kind: 'config', topic: 's/{device}/set', write: 'diff', answered: {} },"
+			 "{ kind: 'config_reply', topic: 's/{device}/isset' }",
+			 "def diff: .body.changed;"));
+}
+
 Test(link, a_command_that_nobody_heard_is_answered_at_once)
 {
 	start(S_REACHED, N_REACHED);
