@@ -287,6 +287,10 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 /* Answer a request for attributes with what the bridge knows. */
 void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
 			     const struct canonical *request, const char *reply_topic);
+/* The same to who was not answered by the platform, if the bridge knows all that was asked for: an empty answer
+ * would say that there are no such attributes.  False: nothing was said. */
+bool logic_answer_held(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic);
 /* Attributes go up: remember them for such answers. */
 void logic_note_attributes(struct link *l, const struct canonical *p);
 /* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember

@@ -157,6 +157,8 @@ static void give_up(struct link *l, const struct pairing *p, const char *why)
 
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
+	else if (p->request.kind == KIND_ATTRIBUTES_REQUEST)
+		logic_answer_held(l, in, p->caller, &p->request, p->reply_topic);
 	else
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
 	pairings_close(l->pairings, p, &l->changes);
