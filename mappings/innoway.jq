@@ -35,8 +35,8 @@ module {
       read: "read_command_reply", write: "write_command_reply" },
     { kind: "command",         topic: "messages/{device}/{stream...}", format: "bytes",
       read: "read_subtopic", only: "read" },
-    { kind: "config",          topic: "messages/{device}/config",                             # ours
-      read: "read_config", write: "write_config" },
+    { kind: "config",          topic: "messages/{device}/config", answered: {},               # ours; stock
+      read: "read_config", write: "write_config" },                                           # firmware is silent
     { kind: "config_reply",    topic: "messages/{device}/config_reply" },                     # ours
     { kind: "firmware",        topic: "messages/{device}/fota_request",
       read: "read_firmware", write: "write_firmware" },

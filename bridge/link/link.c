@@ -379,6 +379,15 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 
 /* --- the rest ------------------------------------------------------------------------------ */
 
+/* Does the south's platform say nothing of a configuration that was delivered? */
+static bool has_no_confirmation(const struct plan *plan)
+{
+	const struct row *config = plan_writer(plan, SOUTH, KIND_CONFIG);
+
+	return config && (config->answered || (!plan_reader(plan, SOUTH, KIND_CONFIG_REPLY) &&
+					       !plan_has_echoes(plan, SOUTH)));
+}
+
 struct link *link_new(const struct plan *plan, struct executor *executor,
 		      const struct link_ops *ops, void *ctx, const enum echo_mode echoes[SIDES])
 {
@@ -397,6 +406,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
+	l->delivery_confirms = has_no_confirmation(plan);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
 	return l;
 }

@@ -54,7 +54,8 @@ struct link {
 	struct devices *devices; /* the plan's */
 	struct echoes *echoes;	 /* sides that give our messages back */
 	struct subscriptions *subscriptions;
-	bool keeps_reported;  /* the south can ask for its attributes */
+	bool keeps_reported;	/* the south can ask for its attributes */
+	bool delivery_confirms; /* a configuration: the south's platform has no other word on it */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
 	struct retained *retained[SIDES]; /* made with the first; NULL: nothing retained came */
@@ -240,8 +241,8 @@ void link_note_order(struct link *l, struct intake *in, struct output *out,
 bool link_order_is_awaited(const struct intake *in, unsigned order);
 /* The version of a configuration that goes on; 0: it has none. */
 int64_t link_config_version(const struct canonical *config);
-/* Note what has become of configurations. */
-void link_note_ended(struct link *l);
+/* Note what has become of this configuration: tell who waits, if its delivery is all that he will hear. */
+void link_note_ended(struct link *l, const struct ended_config *c);
 void link_drop_ended(struct link *l);
 /* NULL: its sender was told already, or it is no order. */
 const struct pairing *link_order_pairing(const struct link *l, const struct intake *in,
@@ -249,6 +250,8 @@ const struct pairing *link_order_pairing(const struct link *l, const struct inta
 
 /* --- machines.c */
 
+/* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
+struct intake *machines_intake(struct link *l, enum flow flow);
 void machines_new(struct link *l);
 void machines_free(struct link *l);
 /* A side said that the device is gone: drop what is known of it, but for what is still in hand. */
@@ -275,6 +278,9 @@ bool logic_send_error(struct link *l, struct intake *in, enum side caller,
 void logic_send_answer(struct link *l, struct intake *in, enum side caller,
 		       const struct canonical *request, const char *reply_topic,
 		       const char *answer);
+/* Tell the north that its configuration holds: the body of a config_reply. */
+void logic_confirm(struct link *l, struct intake *in, const char *device, const char *id,
+		   const struct buf *body);
 /* Send again what has failed of a device's configuration. */
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
@@ -285,6 +291,10 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 /* Answer a request for attributes with what the bridge knows. */
 void logic_answer_attributes(struct link *l, struct intake *in, enum side caller,
 			     const struct canonical *request, const char *reply_topic);
+/* The same to who was not answered by the platform, if the bridge knows all that was asked for: an empty answer
+ * would say that there are no such attributes.  False: nothing was said. */
+bool logic_answer_held(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic);
 /* Attributes go up: remember them for such answers. */
 void logic_note_attributes(struct link *l, const struct canonical *p);
 /* A message goes south on the topic of pushes that come back (`echoes`) without being one: remember

@@ -5,6 +5,7 @@
  * state then does so in the next tick, since a decision may be open. */
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "link/link_inside.h"
 #include "state/twin.h"
@@ -109,18 +110,28 @@ static bool is_worth_a_try(enum outcome reason)
 	return reason != DEAD_TOO_LARGE && reason != DEAD_BAD_TOPIC;
 }
 
-void link_note_ended(struct link *l)
+/* The bridge confirms by itself. */
+static void confirm(struct link *l, const char *device, const struct buf *body)
 {
-	for (size_t i = 0; i < l->n_ended; i++) {
-		const struct ended_config *c = &l->ended[i];
+	struct intake *in = machines_intake(l, FLOW_UP);
 
-		if (c->reason == CARRIED)
-			twins_delivered(l->twins, c->device, c->version, &l->changes);
-		else
-			twins_failed(l->twins, c->device, c->version, is_worth_a_try(c->reason),
-				     l->now_ms, &l->changes);
-	}
-	link_drop_ended(l);
+	logic_confirm(l, in, device, NULL, body);
+	link_release(l, in);
+}
+
+void link_note_ended(struct link *l, const struct ended_config *c)
+{
+	struct buf reply = { 0 };
+
+	if (c->reason == CARRIED)
+		twins_delivered(l->twins, c->device, c->version, l->delivery_confirms, l->now_ms,
+				&l->changes, &reply);
+	else
+		twins_failed(l->twins, c->device, c->version, is_worth_a_try(c->reason), l->now_ms,
+			     &l->changes);
+	if (reply.len)
+		confirm(l, c->device, &reply);
+	buf_fini(&reply);
 }
 
 void link_drop_ended(struct link *l)

@@ -366,8 +366,8 @@ static void on_reply(struct task *t, struct canonical *p)
 
 /* --- configuration */
 
-static void confirm(struct link *l, struct intake *in, const char *device, const char *id,
-		    const struct buf *body)
+void logic_confirm(struct link *l, struct intake *in, const char *device, const char *id,
+		   const struct buf *body)
 {
 	struct canonical p = { .kind = KIND_CONFIG_REPLY,
 			       .device = (char *)device,
@@ -393,7 +393,7 @@ static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 		return;
 	twins_unsendable(l->twins, device, l->now_ms, &l->changes, &reply);
 	if (t->waits && reply.len)
-		confirm(l, t->intake, device, NULL, &reply);
+		logic_confirm(l, t->intake, device, NULL, &reply);
 	buf_fini(&reply);
 }
 
@@ -450,7 +450,7 @@ static void on_config(struct task *t, struct canonical *p)
 	else if (outcome == TWIN_CHANGES)
 		push(t, p, &text, said.waits);
 	else if (outcome == TWIN_ANSWER)
-		confirm(l, t->intake, p->device, NULL, &text);
+		logic_confirm(l, t->intake, p->device, NULL, &text);
 	else
 		filtered(t, reasons[outcome]);
 	buf_fini(&text);
@@ -466,7 +466,7 @@ static void on_config_reply(struct task *t, struct canonical *p)
 			   &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else
-		confirm(l, t->intake, p->device, p->id, &reply);
+		logic_confirm(l, t->intake, p->device, p->id, &reply);
 	buf_fini(&reply);
 }
 
@@ -481,7 +481,7 @@ static void on_attributes(struct task *t, struct canonical *p)
 	twins_echo(l->twins, p->device, (struct jslice){ news.data, news.len }, l->now_ms,
 		   &l->changes, &rest, &is_confirmed, &reply);
 	if (is_confirmed && plan_writer(l->plan, NORTH, KIND_CONFIG_REPLY))
-		confirm(l, t->intake, p->device, NULL, &reply);
+		logic_confirm(l, t->intake, p->device, NULL, &reply);
 	if (strcmp(buf_str(&rest), "{}") != 0) {
 		canonical_set_body(p, rest.data, rest.len);
 		if (kind_table[p->kind].is_kept)

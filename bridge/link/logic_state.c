@@ -7,6 +7,7 @@
 #include "link/link_inside.h"
 #include "state/devices.h"
 #include "state/echo.h"
+#include "state/presence.h"
 #include "state/reported.h"
 #include "state/twin.h"
 
@@ -47,6 +48,57 @@ void logic_answer_attributes(struct link *l, struct intake *in, enum side caller
 	buf_fini(&client);
 	buf_fini(&shared);
 	buf_fini(&body);
+}
+
+/* Is each of these names in the object? */
+static bool has_all(struct jslice object, struct jslice names)
+{
+	struct jslice name, value;
+	struct buf plain = { 0 };
+	size_t pos = 0;
+	bool ok = true;
+
+	while (ok && jtext_next_element(names, &pos, &name)) {
+		buf_reset(&plain);
+		ok = jtext_string_decode(name, &plain) &&
+		     jtext_field(object, buf_str(&plain), &value);
+	}
+	buf_fini(&plain);
+	return ok;
+}
+
+/* Who asks for all of a scope, by no names at all, is answered if there is anything. */
+static bool is_held(struct link *l, const struct canonical *request)
+{
+	struct buf held[2] = { { 0 }, { 0 } };
+	static const char *const scopes[] = { "client", "shared" };
+	bool has_names = false, ok = true, is_any;
+
+	reporteds_put(l->reporteds, request->device, &held[0]);
+	twins_document(l->twins, request->device, &held[1]);
+	is_any = held[0].len > 2 || held[1].len > 2;
+	for (int i = 0; i < 2; i++) {
+		struct jslice names;
+
+		if (!jtext_field(canonical_body(request), scopes[i], &names))
+			continue;
+		has_names = true;
+		ok = ok && has_all((struct jslice){ held[i].data, held[i].len }, names);
+		buf_fini(&held[i]);
+	}
+	buf_fini(&held[0]);
+	buf_fini(&held[1]);
+	return has_names ? ok : is_any;
+}
+
+bool logic_answer_held(struct link *l, struct intake *in, enum side caller,
+		       const struct canonical *request, const char *reply_topic)
+{
+	bool is = is_held(l, request);
+
+	if (is)
+		logic_answer_attributes(l, in, caller, request, reply_topic);
+	return is;
 }
 
 void logic_note_attributes(struct link *l, const struct canonical *p)
@@ -167,6 +219,24 @@ static bool put_text_of(const struct canonical *p, const char *key, struct buf *
 	return jtext_field(canonical_body(p), key, &v) && jtext_string_decode(v, out);
 }
 
+/* Does a side call a device so that the bridge knows, and that is not `known`? */
+static bool is_another(const struct link *l, enum side side, const char *known, const char *name)
+{
+	const char *here = plan_device_here(l->plan, side, name);
+	struct buf state = { 0 }, held = { 0 };
+	bool is;
+
+	if (!here || strcmp(here, known) == 0)
+		return false;
+	presences_put_state(l->presences, here, &state);
+	reporteds_put(l->reporteds, here, &held);
+	is = devices_here(l->devices, side, name) || state.len || held.len > 2 ||
+	     twins_watches(l->twins, here);
+	buf_fini(&state);
+	buf_fini(&held);
+	return is;
+}
+
 void logic_change_device(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -182,10 +252,13 @@ void logic_change_device(struct task *t, struct canonical *p)
 		known = plan_device_here(l->plan, t->job.side, buf_str(&name));
 	if (!known) {
 		link_refuse(t->intake, DEAD_OTHER_DEVICE, "the payload names another device");
+	} else if (put_text_of(p, "new_name", &new_name) &&
+		   is_another(l, t->job.side, known, new_name.data)) {
+		link_refuse(t->intake, DEAD_OTHER_DEVICE, "another device has that name");
 	} else {
 		buf_puts(&here, known); /* the table that it may lie in changes now */
 		t->intake->is_well = true;
-		if (put_text_of(p, "new_name", &new_name))
+		if (new_name.len)
 			devices_set(l->devices, t->job.side, here.data, buf_str(&new_name),
 				    &l->changes);
 		else

@@ -171,7 +171,7 @@ static void merge(const struct twins *t, struct twin *w, const struct news *n, i
 }
 
 /* Open a push of what differs, or let the open one grow by it. */
-static void open_push(struct twin *w, const struct news *n)
+static void open_push(struct twin *w, const struct news *n, bool waits)
 {
 	struct push *p = w->push;
 
@@ -191,6 +191,7 @@ static void open_push(struct twin *w, const struct news *n)
 		set_bool(p->deleted, name, true);
 	}
 	p->is_full = n->full != NULL;
+	p->waits = p->waits || waits;
 	p->version = w->version;
 }
 
@@ -304,7 +305,7 @@ static enum twin_outcome take_news(const struct twins *t, struct twin *w, struct
 		twin_drop_superseded(n, w, said->at_ms);
 	if (is_any(n)) {
 		merge(t, w, n, said->at_ms);
-		open_push(w, n);
+		open_push(w, n, said->waits);
 		return TWIN_CHANGES;
 	}
 	if (was_any)
@@ -494,7 +495,7 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		   struct changes *out, struct buf *reply, struct err *e)
 {
 	struct twin *w;
-	bool ours[FIELDS] = { false, false, false }, closes, is_news;
+	bool ours[FIELDS] = { false, false, false }, closes, is_ours, is_news;
 	size_t start = reply->len;
 	struct jslice v;
 
@@ -512,7 +513,10 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 	}
 	closes = w->push && (!jtext_field(body, "version", &v) || jtext_type_of(v) == JTEXT_NULL ||
 			     is_version(v, w->push->version));
-	ours[VERSION] = closes && w->source_version;
+	/* A device may still say what its delivery has said. */
+	is_ours = closes ||
+		  (!w->push && jtext_field(body, "version", &v) && is_version(v, w->version));
+	ours[VERSION] = is_ours && w->source_version;
 	ours[UPDATED] = ours[VERSION] && w->source_updated;
 	twin_put_filled(reply, body, w, closes ? push_keys(w->push) : NULL, ours);
 	note_word(w, reply, start, now_ms);
@@ -524,6 +528,40 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 	if (closes || is_news)
 		twin_put_row(device, w, out);
 	return true;
+}
+
+/* What is confirmed by now is not open any more. */
+static void close_keys(struct twin *w)
+{
+	struct push *p = w->push;
+
+	json_object_object_foreach (p->keys, key, is_still_open) {
+		(void)is_still_open;
+		if (twin_key_of(w, key).stage == TWIN_CONFIRMED)
+			set_bool(p->keys, key, false);
+	}
+	json_object_object_foreach (p->deleted, name, ignored) {
+		(void)ignored;
+		if (twin_key_of(w, name).stage == TWIN_CONFIRMED)
+			json_object_object_del(p->deleted, name);
+	}
+}
+
+void twins_delivered(struct twins *t, const char *device, int64_t version, bool is_final,
+		     int64_t now_ms, struct changes *out, struct buf *reply)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+
+	if (!w || !twin_move_sent(w, version, is_final ? TWIN_CONFIRMED : TWIN_DELIVERED))
+		return;
+	if (is_final && w->push && w->push->waits) {
+		close_keys(w);
+		if (is_all_confirmed(w->push) && count(w->push->deleted) == 0) {
+			put_word(reply, w, push_keys(w->push), now_ms);
+			close_push(w);
+		}
+	}
+	twin_put_row(device, w, out);
 }
 
 void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,

@@ -60,8 +60,10 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e);
 
 /* A configuration that was sent on with `version` (0: it is not known with which) was taken by who
- * carries it to the device. */
-void twins_delivered(struct twins *t, const char *device, int64_t version, struct changes *out);
+ * carries it to the device.  `is_final`: no other confirmation will come, so this is one: if a sender waits, and
+ * it was all of his push, that closes, and `reply` gets the body of its config_reply. */
+void twins_delivered(struct twins *t, const char *device, int64_t version, bool is_final,
+		     int64_t now_ms, struct changes *out, struct buf *reply);
 /* It is known not to have got there.  `is_worth_a_try`: it is to be sent again when the device shows up. */
 void twins_failed(struct twins *t, const char *device, int64_t version, bool is_worth_a_try,
 		  int64_t now_ms, struct changes *out);

@@ -17,6 +17,7 @@ struct push {
 	json_object *keys;    /* changed key -> is it still to be confirmed */
 	json_object *deleted; /* name -> true */
 	bool is_full;	      /* the sender says it all: confirm it all */
+	bool waits;	      /* the sender expects a word */
 	int64_t version;      /* that it was sent on with */
 };
 
@@ -125,6 +126,8 @@ void twin_set_push_stage(struct twin *w, enum twin_stage stage);
 bool twin_is_there(const struct twin *w, const char *key);
 /* The device says that it has this.  True if that is news. */
 bool twin_note_reported(struct twin *w, const char *key, json_object *value);
+/* All keys that are on their way with this version (0: with any) are at this stage.  True if there are some. */
+bool twin_move_sent(struct twin *w, int64_t version, enum twin_stage stage);
 /* Of a message that is said again, drop what was said otherwise since, or got there; what failed to get
  * there since stays, as it holds now. */
 void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms);

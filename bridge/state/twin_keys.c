@@ -151,8 +151,7 @@ void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms)
 
 /* What became of what was sent. */
 
-/* All keys that are on their way with this version; 0: with any.  True if there are some. */
-static bool move_sent(struct twin *w, int64_t version, enum twin_stage stage)
+bool twin_move_sent(struct twin *w, int64_t version, enum twin_stage stage)
 {
 	bool any = false;
 
@@ -171,20 +170,12 @@ static bool move_sent(struct twin *w, int64_t version, enum twin_stage stage)
 	return any;
 }
 
-void twins_delivered(struct twins *t, const char *device, int64_t version, struct changes *out)
-{
-	struct twin *w = map_get_str(&t->twins, device);
-
-	if (w && move_sent(w, version, TWIN_DELIVERED))
-		twin_put_row(device, w, out);
-}
-
 void twins_failed(struct twins *t, const char *device, int64_t version, bool is_worth_a_try,
 		  int64_t now_ms, struct changes *out)
 {
 	struct twin *w = map_get_str(&t->twins, device);
 
-	if (!w || !move_sent(w, version, is_worth_a_try ? TWIN_FAILED : TWIN_REFUSED))
+	if (!w || !twin_move_sent(w, version, is_worth_a_try ? TWIN_FAILED : TWIN_REFUSED))
 		return;
 	w->failed_ms = now_ms;
 	twin_put_row(device, w, out);

@@ -29,8 +29,10 @@ void twin_put_row(const char *device, const struct twin *w, struct changes *out)
 	buf_printf(&row, ",\"said_version\":%" PRId64 ",\"reported\":", w->said_version);
 	jtext_tree_put(&row, w->reported);
 	if (w->push) {
-		buf_printf(&row, ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"keys\":",
-			   w->push->version, w->push->is_full ? "true" : "false");
+		buf_printf(&row,
+			   ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"waits\":%s,\"keys\":",
+			   w->push->version, w->push->is_full ? "true" : "false",
+			   w->push->waits ? "true" : "false");
 		jtext_tree_put(&row, w->push->keys);
 		buf_puts(&row, ",\"deleted\":");
 		jtext_tree_put(&row, w->push->deleted);
@@ -69,6 +71,7 @@ static bool read_push(struct jslice row, struct push **out)
 	if (!jtext_field(row, "push", &v))
 		return true;
 	p = *out = mem_zalloc(sizeof *p);
+	state_json_bool(v, "waits", &p->waits); /* rows of version 5 do not say it */
 	return state_json_integer(v, "version", &p->version) &&
 	       state_json_bool(v, "full", &p->is_full) && read_object(v, "keys", &p->keys) &&
 	       is_booleans(p->keys) && read_object(v, "deleted", &p->deleted) &&

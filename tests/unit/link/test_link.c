@@ -1716,6 +1716,63 @@ Test(link, an_asker_hears_that_there_is_no_counterpart)
 	     "'message':'the other platform has no such request'}\n= no-counterpart\n");
 }
 
+/* An empty answer would say that there are no such attributes. */
+Test(link, who_asks_a_silent_platform_gets_what_is_held_if_that_is_all)
+{
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a' },"
+		       "{ kind: 'attributes_request', topic: 's/{device}/ask' },"
+		       "{ kind: 'attributes_reply', topic: 's/{device}/told' },"
+		       "{ kind: 'config', topic: 's/{device}/set', write: 'diff' }",
+		       "def diff: .body.changed;"),
+	      NORTHERN("",
+		       "{ kind: 'attributes', topic: 'n/{device}/a' },"
+		       "{ kind: 'attributes_request', topic: 'n/{device}/ask' },"
+		       "{ kind: 'attributes_reply', topic: 'n/{device}/told' },"
+		       "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' }",
+		       "def diff: {body: {changed: .payload}};"));
+	step(SOUTH, "s/d/ask", "{'shared':['rate']}",
+	     "north n/d/ask {'shared':['rate']}\n= carried\n");
+	after(30000, "= own\n");
+	step(SOUTH, "s/d/ask", "{}", "north n/d/ask {}\n= carried\n");
+	after(30000, "= own\n");
+	step(NORTH, "n/d/set", "{'rate':5}", "south s/d/set {'rate':5}\n= carried\n");
+	step(SOUTH, "s/d/a", "{'serial':'S'}", "north n/d/a {'serial':'S'}\n= carried\n");
+	step(SOUTH, "s/d/ask", "{'shared':['rate']}",
+	     "north n/d/ask {'shared':['rate']}\n= carried\n");
+	after(30000, "south s/d/told {'client':{},'shared':{'rate':5}}\n= own\n");
+	step(SOUTH, "s/d/ask", "{'client':['serial'],'shared':['rate','unit']}",
+	     "north n/d/ask {'client':['serial'],'shared':['rate','unit']}\n= carried\n");
+	after(30000, "= own\n");
+	step(SOUTH, "s/d/ask", "{}", "north n/d/ask {}\n= carried\n");
+	after(30000, "south s/d/told {'client':{'serial':'S'},'shared':{'rate':5}}\n= own\n");
+}
+
+Test(link, a_name_that_another_device_has_is_given_to_none)
+{
+	start(SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/online' }", ""),
+	      NORTHERN("",
+		       "{ kind: 'presence', topic: 'n/{device}/online' },"
+		       "{ kind: 'device_change', topic: 'n/renamed' }",
+		       ""));
+	step(SOUTH, "s/b/online", "{'online':true}",
+	     "north n/b/online {'online':true}\n= carried\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'a','new_name':'b'}",
+	     "= other-device\n");
+	step(SOUTH, "s/a/online", "{'online':true}",
+	     "north n/a/online {'online':true}\n= carried\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'a','new_name':'c'}",
+	     "= carried\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'b','new_name':'c'}",
+	     "= other-device\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'c','new_name':'c'}",
+	     "= carried\n");
+	step(SOUTH, "s/a/online", "{'online':false}",
+	     "north n/c/online {'online':false}\n= carried\n");
+	step(SOUTH, "s/b/online", "{'online':false}",
+	     "north n/b/online {'online':false}\n= carried\n");
+}
+
 /* --- mirror -------------------------------------------------------------------------------- */
 
 Test(link, a_mirror_sends_up_what_is_no_question)
@@ -2155,6 +2212,34 @@ Test(link, a_letter_tried_again_says_what_holds_now)
 	link_receive_again(l, &again);
 	expect("= superseded\n");
 	message_fini(&letter);
+}
+
+static void expect_delivery_to_confirm(const char *south)
+{
+	start(south, N_CONFIG);
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v1','updated':3}", "n/d/isset",
+	    "south s/d/set {'rate':5}\n= carried\n"
+	    "north n/d/isset {'version':'v1','updated':3,'values':{'rate':5}}\n= own\n");
+	ask(NORTH, "n/d/set", "{'full':{'rate':5},'version':'v2','updated':4}", "n/d/isset",
+	    "north n/d/isset {'version':'v2','updated':4,'values':{'rate':5}}\n= carried\n");
+	step(NORTH, "n/d/set", "{'full':{'rate':6}}", /* nobody waits */
+	     "south s/d/set {'rate':6}\n= carried\n");
+}
+
+Test(link, delivery_confirms_where_the_south_has_no_word_for_it)
+{
+	expect_delivery_to_confirm(
+		SOUTHERN("", "{ kind: 'config', topic: 's/{device}/set', write: 'diff' }",
+			 "def diff: .body.changed;"));
+}
+
+Test(link, delivery_confirms_where_the_row_says_that_nothing_else_does)
+{
+	expect_delivery_to_confirm(
+		SOUTHERN("",
+			 "{ kind: 'config', topic: 's/{device}/set', write: 'diff', answered: {} },"
+			 "{ kind: 'config_reply', topic: 's/{device}/isset' }",
+			 "def diff: .body.changed;"));
 }
 
 Test(link, a_command_that_nobody_heard_is_answered_at_once)

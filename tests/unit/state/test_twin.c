@@ -437,7 +437,42 @@ Test(twin, values_of_a_confirmation_are_what_the_device_has)
 		    "\"version\":5,\"updated\":5000}");
 }
 
-/* What failed */
+/* What got there, and what failed */
+
+/* `expected`: the confirmation. */
+static void delivered(int64_t version, bool is_final, const char *expected)
+{
+	struct buf reply = { 0 };
+
+	twins_delivered(table, "d", version, is_final, now_ms, &changed, &reply);
+	cr_expect_str_eq(buf_str(&reply), expected);
+	buf_fini(&reply);
+	restart();
+}
+
+Test(twin, delivery_confirms_where_nothing_else_will)
+{
+	push("{\"full\":{\"a\":1,\"b\":2},\"version\":\"v7\",\"updated\":\"then\"}");
+	delivered(1, true,
+		  "{\"version\":\"v7\",\"updated\":\"then\",\"values\":{\"a\":1,\"b\":2}}");
+	expect_confirm("{\"version\":1}", /* the device says it, too */
+		       "{\"version\":\"v7\",\"updated\":\"then\",\"values\":{\"a\":1,\"b\":2}}");
+	push("{\"full\":{\"a\":1},\"version\":\"v8\",\"updated\":\"now\"}");
+	delivered(2, true, "{\"version\":\"v8\",\"updated\":\"now\",\"values\":{\"a\":1}}");
+}
+
+Test(twin, delivery_of_a_part_confirms_nothing_and_nobody_is_told_who_does_not_wait)
+{
+	push("{\"changed\":{\"a\":1}}");
+	push("{\"changed\":{\"b\":2}}");
+	delivered(2, true, "");
+	delivered(1, true, "{\"version\":2,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+	expect_push_of("d", "{\"changed\":{\"a\":1}}", false,
+		       "config {\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1,\"b\":2},"
+		       "\"version\":3,\"updated\":5000}");
+	delivered(3, true, "");
+	expect_confirm("{\"version\":3}", "{\"version\":3,\"updated\":5000,\"values\":{\"a\":1}}");
+}
 
 static void expect_failed(const char *expected)
 {
@@ -454,7 +489,7 @@ Test(twin, what_failed_is_said_as_it_holds_now)
 	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
 	twins_failed(table, "d", 1, true, now_ms, &changed);
 	push("{\"changed\":{\"a\":10},\"deleted\":[\"c\"]}");
-	twins_delivered(table, "d", 2, &changed); /* b alone has failed now */
+	delivered(2, false, ""); /* b alone has failed now */
 	push("{\"changed\":{\"d\":4}}");
 	twins_failed(table, "d", 3, false, now_ms, &changed); /* too large, say */
 	restart();
@@ -486,9 +521,9 @@ Test(twin, document_says_again_what_failed)
 Test(twin, one_of_several_messages_that_fails_is_a_failure)
 {
 	push("{\"changed\":{\"a\":1}}");
-	twins_delivered(table, "d", 1, &changed);
+	delivered(1, false, "");
 	twins_failed(table, "d", 1, true, now_ms, &changed);
-	twins_delivered(table, "d", 1, &changed);
+	delivered(1, false, "");
 	expect_failed("{\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
 		      "\"version\":2,\"updated\":5000}");
 }
