@@ -150,6 +150,24 @@ static void check_session(const struct conf_session *c, const struct mapping *m,
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
+/* A broker is told whole seconds, rounded down: of one second none is left when the command leaves. */
+static void check_second(const struct conf_link *link, const struct plan *plan, const char *where,
+			 struct report *report)
+{
+	int asked = link->side[SOUTH].mqtt;
+	int mqtt = asked ? asked : plan->side[SOUTH].dialect->mqtt;
+	const char *key = link->command_max_age_s == 1	 ? "command_max_age"
+			  : link->request_timeout_s == 1 ? "request_timeout"
+							 : NULL;
+
+	if (key && mqtt == 5)
+		report_error(
+			report,
+			"%s: with %s = 1 no command passes by MQTT 5, which counts whole seconds: "
+			"at least 2",
+			where, key);
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -184,6 +202,8 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
+	if (plan)
+		check_second(link, plan, where[SOUTH], report);
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);
