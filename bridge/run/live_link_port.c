@@ -126,9 +126,35 @@ static void on_login(void *port)
 	login_fini(&login);
 }
 
+static void note_publish(void *port, struct parcel *parcel)
+{
+	struct port *p = port;
+
+	if (!parcel->echo)
+		parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, 0);
+}
+
+/* What waits was handed out when another version was to be expected. */
+static void follow_version(struct port *p)
+{
+	struct live_link *live = p->live;
+	struct port_status status;
+	enum echo_mode mode;
+
+	live->parts->port->status(p->carrier, &status);
+	mode = live_link_echo_mode(live, p->side, status.mqtt);
+	link_set_echoes(live->link, p->side, mode);
+	if (mode != ECHO_OFF)
+		delivery_each(p->delivery, false, note_publish, p);
+}
+
 static void on_up(void *port)
 {
-	live_link_pace_up(port);
+	struct port *p = port;
+
+	if (!p->is_provisioning)
+		follow_version(p);
+	live_link_pace_up(p);
 }
 
 static void on_answered(void *port)
