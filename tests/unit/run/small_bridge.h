@@ -33,6 +33,7 @@ static struct carrier {
 	bool is_up, is_held, is_probing;
 	bool tells_taken;
 	uint64_t taken, owed;
+	int mqtt;	  /* version of its login; 0: 3.1.1 */
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
@@ -240,7 +241,9 @@ static inline void memory_status(const void *carrier, struct port_status *out)
 {
 	const struct carrier *c = carrier;
 
-	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting", .why = "" };
+	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting",
+				     .why = "",
+				     .mqtt = c->mqtt ? c->mqtt : 4 };
 }
 
 static inline void memory_close(void *carrier)
