@@ -627,6 +627,8 @@ bool attempt_is_closed_by_peer(const struct attempt *a, int rc)
 {
 	int code = final_code(a, rc);
 
+	if (a->sieve.fault[0])
+		return false; /* it was us, over what it sent */
 	if (code == MOSQ_ERR_SUCCESS || code == MOSQ_ERR_CONN_LOST || code >= 0x80)
 		return !a->is_abandoned;
 	return code == MOSQ_ERR_ERRNO && (a->error == ECONNRESET || a->error == EPIPE ||

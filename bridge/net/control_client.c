@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "net/address.h"
+#include "net/control_server.h"
 
 #define PATIENCE_S 30
 
@@ -29,7 +29,7 @@ static int connect_to(const char *dir, struct err *e)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool ok = false;
 
-	address_of(dir, dir_fd, &address);
+	control_server_address(dir, dir_fd, &address);
 	if (dir_fd >= 0 && fd >= 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0)

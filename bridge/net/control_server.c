@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -23,7 +24,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/address.h"
 #include "net/loop.h"
 
 #define MAX_CLIENTS 32
@@ -305,6 +305,16 @@ static bool bind_private(int fd, const struct sockaddr_un *address)
 	return rc == 0;
 }
 
+void control_server_address(const char *dir, int dir_fd, struct sockaddr_un *address)
+{
+	size_t n = sizeof address->sun_path;
+
+	memset(address, 0, sizeof *address);
+	address->sun_family = AF_UNIX;
+	if ((size_t)snprintf(address->sun_path, n, "%s/" CONTROL_SERVER_SOCKET, dir) >= n)
+		snprintf(address->sun_path, n, "/proc/self/fd/%d/" CONTROL_SERVER_SOCKET, dir_fd);
+}
+
 /* A bound socket, which the listener owns then. */
 static bool bind_listener(struct control_server *c, const char *dir, struct err *e)
 {
@@ -312,10 +322,10 @@ static bool bind_listener(struct control_server *c, const char *dir, struct err 
 	struct sockaddr_un address;
 	int rc;
 
-	address_of(dir, c->dir_fd, &address);
-	if (fd < 0 || (unlinkat(c->dir_fd, ADDRESS_SOCKET, 0) != 0 && errno != ENOENT) ||
+	control_server_address(dir, c->dir_fd, &address);
+	if (fd < 0 || (unlinkat(c->dir_fd, CONTROL_SERVER_SOCKET, 0) != 0 && errno != ENOENT) ||
 	    !bind_private(fd, &address)) {
-		err_errno(e, "open the control socket %s/" ADDRESS_SOCKET, dir);
+		err_errno(e, "open the control socket %s/" CONTROL_SERVER_SOCKET, dir);
 		if (fd >= 0)
 			close(fd);
 		return false;
@@ -373,7 +383,7 @@ void control_server_free(struct control_server *c)
 	while (!TAILQ_EMPTY(&c->clients))
 		drop(TAILQ_FIRST(&c->clients), NULL);
 	if (c->dir_fd >= 0) {
-		unlinkat(c->dir_fd, ADDRESS_SOCKET, 0);
+		unlinkat(c->dir_fd, CONTROL_SERVER_SOCKET, 0);
 		close(c->dir_fd);
 	}
 	c->sweep.ctx = c;

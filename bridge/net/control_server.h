@@ -16,10 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/un.h>
+
 struct buf;
 struct control_server;
 struct err;
 struct loop;
+
+#define CONTROL_SERVER_SOCKET "control.sock"
+
+/* The address of DIR/control.sock.  A path that is too long for one (107 bytes) is spelled through
+ * /proc/self/fd/N, which is good while `dir_fd`, the open directory, is. */
+void control_server_address(const char *dir, int dir_fd, struct sockaddr_un *address);
 
 struct control_server_ops {
 	/* A request came in (a line without its end, borrowed): whatever stands for its answer, never

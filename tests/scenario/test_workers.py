@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from harness import LIMIT, Client, conf_text
+from verbs import letters
 
 KILLERS = {
     # Known to crash or to run for ever on jq 1.6; later versions carry some of them or fail in order.
@@ -52,7 +53,7 @@ def write_mapping(directory, name, functions):
 class World:
     """A link between two dialects of this test's own, with functions that do what they should not."""
 
-    def __init__(self, lab, functions, workers=2):
+    def __init__(self, lab, functions, workers=2, south=None):
         self.south, self.north = lab.broker("south"), lab.broker("north")
         mappings = os.path.join(lab.directory, "mappings")
         os.makedirs(mappings)
@@ -65,7 +66,7 @@ class World:
         self.cloud = lab.add(Client(self.north.port, "cloud"))
         self.cloud.subscribe("far/#")
         self.calque = lab.calque(conf_text({"state": "@state@", "mappings": (mappings,), "workers": workers, "links": [{
-            "name": "line", "south": {"dialect": "near", "url": self.south.url},
+            "name": "line", "south": {"dialect": "near", "url": self.south.url, **(south or {})},
             "north": {"dialect": "far", "url": self.north.url}}]}))
         self.calque.wait_up("line", count=2)
 
@@ -122,6 +123,19 @@ def test_workers_that_are_killed_lose_nothing(lab):
         world.cloud.expect("far/d1/e", {"name": f'{{"n":{n}}}'})
     counters = world.counters()
     assert (counters["delivered"], counters["dead"]) == (200, 0), counters
+
+
+def test_what_no_worker_has_the_memory_for_is_not_given_to_one(lab):
+    """It would end each process that read it, and nothing else would move."""
+    world = World(lab, {"echo": "."}, workers=1, south={"max_packet": 64 << 20})
+    worker, = world.workers()
+    world.device.publish("near/d1/t", '{"s": "%s"}' % ("x" * (33 << 20)))
+    world.device.publish("near/d1/t", {"n": 1})
+    world.cloud.expect("far/d1/t", {"n": 1})
+    letter, = letters(world.calque)
+    assert letter["reason"] == "too-large" and "cannot be translated" in letter["text"], letter
+    assert world.workers() == [worker]
+    assert world.counters()["dead"] == 1
 
 
 def test_a_worker_ends_with_its_bridge(lab):

@@ -915,7 +915,7 @@ struct fake {
 	size_t connack_len;
 	unsigned char at_last[8]; /* sent after the SUBACK */
 	size_t at_last_len;
-	const struct buf *says; /* after that; NULL: nothing */
+	const struct buf *says; /* after that, or after the burst; NULL: nothing */
 	bool is_5;
 	int n_connections; /* one after the other; 0: 1 */
 	int n_pubacks;	   /* that came */
@@ -981,6 +981,12 @@ static void fake_burst(struct fake *f)
 	free(packets);
 }
 
+static void fake_say(struct fake *f)
+{
+	if (f->says)
+		fake_put(f, (const unsigned char *)f->says->data, f->says->len);
+}
+
 static void fake_serve(struct fake *f)
 {
 	static unsigned char body[16384];
@@ -994,8 +1000,10 @@ static void fake_serve(struct fake *f)
 			fake_put(f, f->connack, f->connack_len);
 		}
 		f->n_pubacks += type == 4;
-		if (type == 3 && ++n_publishes == f->burst_at)
+		if (type == 3 && ++n_publishes == f->burst_at) {
 			fake_burst(f);
+			fake_say(f);
+		}
 		if (type == 3 && f->ends) {
 			memcpy(f->publish, body, sizeof f->publish);
 			return;
@@ -1005,8 +1013,8 @@ static void fake_serve(struct fake *f)
 		suback[f->is_5 ? 5 : 4] = f->suback_code;
 		fake_put(f, suback, f->is_5 ? 6 : 5);
 		fake_put(f, f->at_last, f->at_last_len);
-		if (f->says)
-			fake_put(f, (const unsigned char *)f->says->data, f->says->len);
+		if (!f->burst_at)
+			fake_say(f);
 	}
 }
 
@@ -1945,6 +1953,32 @@ Test(session, refuses_topics_and_texts_that_mqtt_does_not_allow_and_goes_on)
 			    "the topic is no text");
 	expect_text_refused(5, "t/\xff", "", 0, "t/\\xFF", "the topic is no text");
 	expect_text_refused(5, "t/x", "\x03\0\1\xff", 4, "t/x", "a property is no text");
+}
+
+/* What is in flight must not be blamed for it. */
+Test(session, does_not_take_for_an_end_by_the_peer_what_it_ends_itself)
+{
+	struct buf says = { 0 };
+	struct fake f = fake_for(4, &says);
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	if (!gather_collects())
+		return;
+	buf_append(&says, "\x34\x08\0\3t/x\0\1a", 10); /* QoS 2 */
+	f.burst_at = 1;
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	publish(c, "t/x", "payload", 1);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->end, SESSION_END_LOST);
+	expect_log(&b, "reason=\"the broker sent a message of QoS 2, which was never asked for");
+	without_fake(&b, &f);
+	buf_fini(&says);
 }
 
 static size_t count_descriptors(void)
