@@ -923,6 +923,8 @@ struct fake {
 	SSL_CTX *tls;	   /* NULL: plain */
 	int burst_at;	   /* PUBLISHes that came; 0: never */
 	int burst;	   /* how many it sends then */
+	bool ends;	   /* with the first that comes, of which it keeps the beginning */
+	unsigned char publish[32];
 	int fd;
 	SSL *ssl;
 };
@@ -994,6 +996,10 @@ static void fake_serve(struct fake *f)
 		f->n_pubacks += type == 4;
 		if (type == 3 && ++n_publishes == f->burst_at)
 			fake_burst(f);
+		if (type == 3 && f->ends) {
+			memcpy(f->publish, body, sizeof f->publish);
+			return;
+		}
 		if (type != 8)
 			continue;
 		suback[f->is_5 ? 5 : 4] = f->suback_code;
@@ -1042,6 +1048,39 @@ static void without_fake(struct bench *b, struct fake *f)
 	pthread_join(f->thread, NULL);
 	close(f->listener);
 	bench_fini(b);
+}
+
+static void expect_expiry(uint32_t expiry_s, const unsigned char *want, size_t n)
+{
+	struct fake f = { .is_5 = true,
+			  .ends = true,
+			  .connack = { 0x20, 3, 0, 0, 0 },
+			  .connack_len = 5,
+			  .suback_code = 1 };
+	struct message m = { .topic = (char *)"t", .qos = 1, .expiry_s = expiry_s };
+	struct session_conf conf;
+	struct client *c;
+	struct err e = { 0 };
+	struct bench b;
+	int mid;
+
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	cr_assert(session_publish(c->session, &m, &mid, &e), "%s", e.text);
+	await(&b, &c->downs, 1);
+	without_fake(&b, &f);
+	cr_expect_arr_eq(f.publish, "\0\1t", 3);
+	cr_expect_arr_eq(f.publish + 5, want, n); /* behind the packet id */
+}
+
+/* MQTT 5, 3.3.2.3.3 */
+Test(session, tells_the_broker_how_long_a_message_is_good_with_5)
+{
+	expect_expiry(300, (unsigned char[]){ 5, 0x02, 0, 0, 1, 44 }, 6);
+	expect_expiry(0, (unsigned char[]){ 0 }, 1);
 }
 
 static void expect_ending(struct fake *f, bool refused, const char *line)
