@@ -195,6 +195,24 @@ static void check_passwords(const struct conf_link *link, const struct plan *pla
 	}
 }
 
+/* A broker is told whole seconds, rounded down: of one second none is left when the command leaves. */
+static void check_second(const struct conf_link *link, const struct plan *plan, const char *where,
+			 struct report *report)
+{
+	int asked = link->side[SOUTH].mqtt;
+	int mqtt = asked ? asked : plan->side[SOUTH].dialect->mqtt;
+	const char *key = link->command_max_age_s == 1	 ? "command_max_age"
+			  : link->request_timeout_s == 1 ? "request_timeout"
+							 : NULL;
+
+	if (key && mqtt == 5)
+		report_error(
+			report,
+			"%s: with %s = 1 no command passes by MQTT 5, which counts whole seconds: "
+			"at least 2",
+			where, key);
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -233,6 +251,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	if (plan && !is_offline) {
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
+		check_second(link, plan, where[SOUTH], report);
 	}
 	free(where[SOUTH]);
 	free(where[NORTH]);

@@ -315,6 +315,17 @@ def test_commands_may_be_good_for_ten_years(lab):
     assert_lines(said, NO_MISTAKES)
 
 
+def test_one_second_is_too_little_for_mqtt_5(lab):
+    """Which counts whole seconds, and in the last one nothing is sent."""
+    def check(mqtt, **options):
+        south = {**session("innoway", "south"), "mqtt": mqtt}
+        return finish(lab, [link("x", south, session("thingsboard", "north"), **options)])
+    for key in ("command_max_age", "request_timeout"):
+        status, said = check(5, **{key: 1})
+        assert status == 1 and re.search(rf":\d+: south: with {key} = 1 no command passes by MQTT 5", said), said
+        assert check(5, **{key: 2})[0] == check(4, **{key: 1})[0] == 0
+
+
 # --- settings of later versions ------------------------------------------------------------------------------------
 
 def test_settings_that_are_not_acted_on_are_said(lab):
