@@ -123,12 +123,36 @@ static void on_login(void *port)
 	login_fini(&login);
 }
 
+static void note_publish(void *port, struct parcel *parcel)
+{
+	struct port *p = port;
+
+	if (!parcel->echo)
+		parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, 0);
+}
+
+/* What waits was handed out when another version was to be expected. */
+static void follow_version(struct port *p)
+{
+	struct live_link *live = p->live;
+	struct port_status status;
+	enum echo_mode mode;
+
+	live->parts->port->status(p->carrier, &status);
+	mode = live_link_echo_mode(live, p->side, status.mqtt);
+	link_set_echoes(live->link, p->side, mode);
+	if (mode != ECHO_OFF)
+		delivery_each(p->delivery, false, note_publish, p);
+}
+
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
 	struct port *p = port;
 	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
 
+	if (!p->is_provisioning)
+		follow_version(p);
 	live_link_pace_up(port);
 	if (p->is_trial)
 		link_login_tried(p->live->link, true);

@@ -46,7 +46,7 @@ struct echo {
 	uint64_t last_number;
 	const char *name;
 	enum echo_mode mode;
-	bool was_found;
+	bool was_found, is_found;    /* since it was asked for; ever */
 	int64_t came_ms[ECHO_PROOF]; /* ECHO_WATCH: the last that came back, in a ring */
 	unsigned n_came;
 	struct changes changes;
@@ -233,11 +233,12 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms)
 void echo_set_mode(struct echo *e, enum echo_mode mode)
 {
 	bool had_none = e->mode == ECHO_WATCH;
+	bool is_known = e->is_found && mode == ECHO_WATCH;
 	struct map_pos pos = { 0 };
 	struct entry *it;
 
-	e->mode = mode;
-	while (had_none && mode != ECHO_WATCH && (it = map_next(&e->by_number, &pos)) != NULL)
+	e->mode = is_known ? ECHO_ON : mode;
+	while (had_none && e->mode != ECHO_WATCH && (it = map_next(&e->by_number, &pos)) != NULL)
 		note(e, it, true);
 }
 
@@ -279,8 +280,8 @@ bool echo_take(struct echo *e, const char *topic, const void *payload, size_t le
 		return false;
 	it = TAILQ_FIRST(&s->entries);
 	if (e->mode == ECHO_WATCH && is_proof(e, it, now_ms)) {
+		e->was_found = e->is_found = true;
 		echo_set_mode(e, ECHO_ON);
-		e->was_found = true;
 	}
 	if (--it->n_published == 0)
 		forget(e, it);

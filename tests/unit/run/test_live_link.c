@@ -667,6 +667,38 @@ Test(live_link, a_letter_of_a_configuration_that_was_said_otherwise_since_is_sup
 	free(letter.payload);
 }
 
+/* It is to be MQTT 5, and comes to be 3.1.1 after all. */
+Test(live_link, whether_something_is_given_back_follows_the_version_of_the_login)
+{
+	struct carrier *north;
+
+	start(SOUTHERN("",
+		       "{ kind: 'attributes', topic: 's/{device}/a' },"
+		       "{ kind: 'config', topic: 's/{device}/c', write: 'w' }",
+		       "def w: .body.changed;"),
+	      NORTHERN("mqtt: 5,",
+		       "{ kind: 'attributes', topic: 'n/{device}/a', only: 'write' },"
+		       "{ kind: 'config', topic: 'n/{device}/a', only: 'read', read: 'c' }",
+		       "def c: {body: {changed: .payload}};"));
+	goes("north");
+	sends("south", "s/d/a", "{'a':1}");
+	turn("south acks 1\n");
+	north = find("north");
+	north->mqtt = 4;
+	comes("north");
+	north->events->up(north->port);
+	turn("north n/d/a {'a':1}\n");
+	sends("north", "n/d/a", "{'a':1}");
+	turn("north acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[FILTERED_ECHO], 1);
+	north->mqtt = 5;
+	north->events->up(north->port);
+	sends("south", "s/d/a", "{'a':2}");
+	turn("south acks 1\nnorth n/d/a {'a':2}\n");
+	sends("north", "n/d/a", "{'a':2}");
+	turn("south s/d/c {'a':2}\nnorth acks 1\n");
+}
+
 Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 {
 	start(S_REPORTS, N_REPORTS);

@@ -301,6 +301,7 @@ Test(echo, what_stands_in_for_such_a_platform_is_found_out_by_what_nobody_else_s
 	echo_sent(e, "t", "1", 1, true);
 	cr_expect(take(e, "t", "1", 0));
 	cr_expect(echo_was_found(e));
+	echo_set_mode(e, ECHO_WATCH); /* as at each login */
 	sent(e, "t", "2");
 	cr_expect(take(e, "t", "2", 0));
 	echo_free(e);
