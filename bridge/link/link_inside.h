@@ -151,7 +151,7 @@ struct task {
 	char *device;		     /* as the topic calls it; NULL: it does not */
 	const struct reader *reader; /* whose part of the results is taken */
 	uint64_t n_device_changes;   /* when it was started */
-	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
+	char *response_topic; /* of the message (MQTT 5), if one may publish there; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
 	enum side caller;     /* of a request: who asked */
@@ -255,7 +255,7 @@ void machines_device_gone(struct link *l, const char *device);
 /* --- link_read.c */
 
 /* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
- * Response Topic, or the `reply` of its alias.  Caller frees; NULL: the usual. */
+ * Response Topic, if that is among the device's own, or the `reply` of its alias.  Caller frees; NULL: the usual. */
 char *link_answer_topic(const struct task *t, const struct canonical *p);
 
 /* --- logic.c */

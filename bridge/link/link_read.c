@@ -20,6 +20,37 @@ static bool is_fit_to_answer(const char *response_topic)
 	return response_topic && topic_name_is_valid(response_topic) && response_topic[0] != '$';
 }
 
+/* How many bytes of `topic` are the device's own: to the end of its name.  The last level of that name counts:
+ * none behind the true one makes it more.  0: the topic does not name it. */
+static size_t own_prefix(const char *topic, const char *device)
+{
+	size_t len = strlen(device), found = 0;
+	const char *level = topic;
+
+	while (level) {
+		const char *end = strchrnul(level, '/');
+
+		if ((size_t)(end - level) == len && memcmp(level, device, len) == 0)
+			found = (size_t)(end - topic);
+		level = *end ? end + 1 : NULL;
+	}
+	return found;
+}
+
+/* The bridge may publish for all devices, so whoever asks must not choose a topic among another's.  Where the
+ * session says whose it is, all of its topics are that device's. */
+static bool is_own_topic(const struct task *t, const struct canonical *p, const char *response)
+{
+	const struct plan *plan = t->link->plan;
+	const char *device = p->device ? plan_device_there(plan, t->job.side, p->device) : NULL;
+	const char *topic = t->job.message->topic;
+	size_t n = device && *device ? own_prefix(topic, device) : 0;
+
+	if (n == 0)
+		return plan->side[t->job.side].dialect->device == DEVICE_IN_SESSION;
+	return strncmp(response, topic, n) == 0 && (response[n] == '/' || response[n] == '\0');
+}
+
 struct asked {
 	const struct task *task;
 	const struct canonical *request;
@@ -50,7 +81,7 @@ char *link_answer_topic(const struct task *t, const struct canonical *p)
 	struct topic_template reply;
 	struct buf topic = { 0 };
 
-	if (t->response_topic)
+	if (t->response_topic && is_own_topic(t, p, t->response_topic))
 		return mem_strdup(t->response_topic);
 	if (!r->reply || !topic_template_parse(&reply, r->reply, NULL))
 		return NULL;

@@ -1562,12 +1562,14 @@ Test(link, what_is_asked_on_an_alias_is_answered_there)
 
 Test(link, a_response_topic_is_where_the_answer_goes)
 {
-	static const char *const unfit[] = { "$SYS/x", "a/+", "#", "" };
+	/* No topics, or not among the device's own. */
+	static const char *const unfit[] = { "$SYS/x", "a/+",	 "#", "",      "s/e/answer/7",
+					     "s/dd/x", "s/../d", "s", "other", "S/d/x" };
 
 	start(S_QUESTIONS, N_QUESTIONS("", ""));
-	ask(SOUTH, "q/d/7", "'why'", "my/{id}/{x}",
+	ask(SOUTH, "q/d/7", "'why'", "q/d/{id}/{x}",
 	    "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
-	reply_to_question("1", "south my/{id}/{x} {'re':'why','is':1}\n= carried\n", __LINE__);
+	reply_to_question("1", "south q/d/{id}/{x} {'re':'why','is':1}\n= carried\n", __LINE__);
 	for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
 		ask(SOUTH, "s/d/ask/7", "'why'", unfit[i],
 		    "north n/d/ask/<uuid> {'name':'why'}\n= carried\n");
@@ -1576,12 +1578,20 @@ Test(link, a_response_topic_is_where_the_answer_goes)
 	}
 }
 
+/* Another device's name is no way around: q/q/7 is of the device q. */
+Test(link, a_device_that_is_called_as_a_level_is_has_no_more_topics)
+{
+	start(S_QUESTIONS, N_QUESTIONS("", ""));
+	ask(SOUTH, "q/q/7", "'why'", "q/d/7", "north n/q/ask/<uuid> {'name':'why'}\n= carried\n");
+	after(30000, "south a/q/7 {'error':'timeout'}\n= own\n");
+}
+
 Test(link, a_mapping_may_answer_its_platforms_question)
 {
 	start(S_QUESTIONS, N_QUESTIONS("", ""));
 	step(SOUTH, "s/d/ask/7", "'own'", "south s/d/answer/7 'mine'\n= carried\n");
 	step(SOUTH, "q/d/7", "'own'", "south a/d/7 'mine'\n= carried\n");
-	ask(SOUTH, "s/d/ask/7", "'own'", "my/x", "south my/x 'mine'\n= carried\n");
+	ask(SOUTH, "s/d/ask/7", "'own'", "s/d/x", "south s/d/x 'mine'\n= carried\n");
 }
 
 Test(link, a_question_that_is_never_answered_has_its_answer_in_the_mapping)
@@ -1874,8 +1884,8 @@ Test(link, a_kind_that_flows_the_other_way_goes_back)
 	     "north n/d/t {'a':1}\n= carried\n");
 	step(NORTH, "n/d", "{'kind':'presence','body':{'online':true}}",
 	     "north n/d/on {'online':true}\n= carried\n");
-	ask(NORTH, "n/d", "{'kind':'license_reply','body':{'id':1}}", "r/x",
-	    "north r/x {'id':1}\n= carried\n");
+	ask(NORTH, "n/d", "{'kind':'license_reply','body':{'id':1}}", "n/d/r",
+	    "north n/d/r {'id':1}\n= carried\n");
 }
 
 /* --- configuration ------------------------------------------------------------------------- */
