@@ -150,6 +150,27 @@ static void note_presence(const struct task *t, const struct canonical *p)
 		twins_show_up(t->link->twins, p->device, t->intake->at_ms);
 }
 
+/* What jq would change is not read; who sent a command or asked is told, if the topic says under which id. */
+static void tell_asker(struct task *t, enum outcome reason)
+{
+	const struct job *job = &t->job;
+	const char *device = translate_device(job->plan, job->side, job->device, t->device);
+	struct canonical request = { .kind = t->reader->row->kind, .device = (char *)device };
+	char *answer_topic;
+
+	if (reason != DEAD_WIDE_INTEGER || !device ||
+	    (request.kind != KIND_COMMAND && request.kind != KIND_REQUEST))
+		return;
+	request.id = translate_topic_id(t->reader, job->message->topic);
+	if (!request.id)
+		return;
+	answer_topic = link_answer_topic(t, &request);
+	logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
+			 "an integer beyond 2^53 cannot be carried");
+	free(answer_topic);
+	free(request.id);
+}
+
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
@@ -165,8 +186,10 @@ static void take_part(struct task *t, const struct results *part)
 				  flow_target(kind_table[item->plain.kind].flow), NULL);
 		else if (item->type == ITEM_PLAIN)
 			logic_take(t, &item->plain);
-		else
+		else {
 			link_refuse(t->intake, item->reason, item->text);
+			tell_asker(t, item->reason);
+		}
 	}
 }
 
