@@ -85,7 +85,9 @@ import "thingsboard" as tb;
 import "wire" as wire;
 
 # {"D1": …, "D2": …}: what `read` makes of each device's part, as messages of that device.
-def of_each(read): (.payload | to_entries[]) as $part | .payload = $part.value | read + {device: $part.key};
+# One that cannot be read costs its own messages only.
+def of_each(read): (.payload | to_entries[]) as $part | .payload = $part.value
+  | (try read catch {body: "no message: \(.)"}) + {device: $part.key};
 # {"device": "D1", …}, what it says in `data` or beside.
 def device: .device // error("it names no device");
 def of_one(read): (.payload | device) as $device | .payload |= .data | read + {$device};

@@ -204,7 +204,7 @@ static const struct option_row options[] = {
 	  "only say what is not: exit status 1 unless every session is up", NULL,
 	  offsetof(struct cli, is_ready) },
 	{ OPT_BAD, 0, "bad", NULL,
-	  "only links with a session that is not up or not granted all, or with dead letters", NULL,
+	  "only links with a session that is not well, or with dead letters", NULL,
 	  offsetof(struct cli, is_bad) },
 	{ OPT_LINES, 0, "lines", NULL, "read one JSON object per line, print one array per line",
 	  NULL, offsetof(struct cli, is_lines) },

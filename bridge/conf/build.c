@@ -251,6 +251,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	if (plan && !is_offline) {
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
+		check_second(link, plan, where[SOUTH], report);
 	}
 	if (plan)
 		check_second(link, plan, where[SOUTH], report);

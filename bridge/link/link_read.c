@@ -160,6 +160,27 @@ static bool is_no_news(const struct intake *in, enum outcome reason)
 				   reason == DEAD_MAPPING_ERROR);
 }
 
+/* What jq would change is not read; who sent a command or asked is told, if the topic says under which id. */
+static void tell_asker(struct task *t, enum outcome reason)
+{
+	const struct job *job = &t->job;
+	const char *device = translate_device(job->plan, job->side, job->device, t->device);
+	struct canonical request = { .kind = t->reader->row->kind, .device = (char *)device };
+	char *answer_topic;
+
+	if (reason != DEAD_WIDE_INTEGER || !device ||
+	    (request.kind != KIND_COMMAND && request.kind != KIND_REQUEST))
+		return;
+	request.id = translate_topic_id(t->reader, job->message->topic);
+	if (!request.id)
+		return;
+	answer_topic = link_answer_topic(t, &request);
+	logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
+			 "an integer beyond 2^53 cannot be carried");
+	free(answer_topic);
+	free(request.id);
+}
+
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
@@ -175,11 +196,13 @@ static void take_part(struct task *t, const struct results *part)
 				  flow_target(kind_table[item->plain.kind].flow), NULL);
 		else if (item->type == ITEM_PLAIN)
 			logic_take(t, &item->plain);
-		else
+		else {
 			link_refuse(t->intake,
 				    is_no_news(t->intake, item->reason) ? FILTERED_EMPTY_RETAIN
 									: item->reason,
 				    item->text);
+			tell_asker(t, item->reason);
+		}
 	}
 }
 

@@ -158,6 +158,14 @@ def test_an_answer_goes_to_the_response_topic():
     assert message["payload"]["maxInflightMessages"] == 100
 
 
+def test_what_cannot_be_read_of_a_device_costs_its_part_of_a_batch_and_no_others():
+    done = translate("thingsboard-gateway", "innoway", "up", "v1/gateway/telemetry",
+                     {"D1": "bad", "D2": [{"a": 1}, {"ts": "noon", "values": {"a": 2}}], "D3": [{"temp": 21.5}]})
+    assert done.status == 1 and "wrong-shape" in done.err
+    assert [(m["topic"], m["payload"]) for m in done.messages()] == [
+        ("messages/D2/attribute", {"a": 1}), ("messages/D3/attribute", {"temp": 21.5})]
+
+
 def test_the_bridge_may_answer_itself():
     """A command that the other platform has no message for is refused, in the asker's own dialect."""
     done = translate("device-events", "thingsboard", "up", "v1/device/d/cloud_settings/update",

@@ -33,7 +33,7 @@ static struct carrier {
 	bool is_up, is_held, is_probing;
 	bool tells_taken;
 	uint64_t taken, owed;
-	int mqtt;	  /* version of its login; 0: 3.1.1 */
+	int mqtt;	  /* version of its login */
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
 	unsigned n_unacked; /* of what came in */
@@ -69,7 +69,7 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 		return NULL;
 	}
 	c = find("");
-	*c = (struct carrier){ .events = events, .port = port };
+	*c = (struct carrier){ .events = events, .port = port, .mqtt = conf->mqtt };
 	for (size_t i = 0; i < conf->n_filters; i++)
 		snprintf(c->shown + strlen(c->shown), sizeof c->shown - strlen(c->shown), "%s ",
 			 conf->shown[i]);
@@ -243,7 +243,7 @@ static inline void memory_status(const void *carrier, struct port_status *out)
 
 	*out = (struct port_status){ .phase = c->is_up ? "up" : "waiting",
 				     .why = "",
-				     .mqtt = c->mqtt ? c->mqtt : 4 };
+				     .mqtt = c->mqtt };
 }
 
 static inline void memory_close(void *carrier)

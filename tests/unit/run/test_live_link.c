@@ -683,8 +683,9 @@ Test(live_link, whether_something_is_given_back_follows_the_version_of_the_login
 	goes("north");
 	sends("south", "s/d/a", "{'a':1}");
 	turn("south acks 1\n");
-	comes("north");
 	north = find("north");
+	north->mqtt = 4;
+	comes("north");
 	north->events->up(north->port);
 	turn("north n/d/a {'a':1}\n");
 	sends("north", "n/d/a", "{'a':1}");
