@@ -122,24 +122,18 @@ int64_t link_next_deadline(const struct link *l)
 
 void link_tick(struct link *l, int64_t now_ms)
 {
-	if (link_is_deciding(l))
-		return; /* soon */
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].expire)
 			table[i].expire(l);
-	strand_end(l->strand);
 }
 
 void link_resume(struct link *l, int64_t now_ms)
 {
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
 			table[i].resume(l);
-	strand_end(l->strand);
 }
 
 /* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
@@ -154,14 +148,16 @@ static struct intake *own_intake(struct link *l, enum flow flow)
 /* There will be no reply. */
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
-	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+	struct intake *in;
 
+	link_begin_own(l, sequence_of_device(l, p->request.device), l->now_ms);
+	in = own_intake(l, flow_from(side_other(p->caller)));
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
 	else
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
 	pairings_close(l->pairings, p, &l->changes);
-	link_release(l, in);
+	link_end_own(l, in);
 }
 
 static void expire_pairings(struct link *l)
@@ -176,11 +172,9 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
 {
 	const struct pairing *p = link_order_pairing(l, origin, order);
 
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	if (p) /* else it was told of a time-out before */
 		give_up(l, p, p->deadline_ms < now_ms + 1000 ? "timeout" : "expired");
-	strand_end(l->strand);
 	link_done(l, origin, link_order_is_awaited(origin, order) ? CARRIED : DEAD_EXPIRED,
 		  "older than command_max_age");
 }
@@ -191,22 +185,23 @@ static void expire_twins(struct link *l)
 
 	link_note_ended(l);
 	while ((device = twins_next_due(l->twins, l->now_ms)) != NULL) {
-		struct intake *in = own_intake(l, FLOW_DOWN);
+		struct intake *in;
 
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		in = own_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
-		link_release(l, in);
+		link_end_own(l, in);
 	}
 }
 
+/* What is left to be done for handshakes, in a step of theirs, which it ends. */
 static void act(struct link *l, struct provision_actions *acts)
 {
-	struct intake *in;
+	struct intake *in = acts->n ? own_intake(l, FLOW_UP) : NULL;
 
-	if (acts->n == 0)
-		return;
-	in = own_intake(l, FLOW_UP);
-	logic_provision(l, in, acts);
-	link_release(l, in);
+	if (in)
+		logic_provision(l, in, acts);
+	link_end_own(l, in);
 }
 
 static void expire_provisions(struct link *l)
@@ -214,6 +209,7 @@ static void expire_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
+	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_expire(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }
@@ -223,6 +219,7 @@ static void resume_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
+	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }

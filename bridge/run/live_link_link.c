@@ -162,6 +162,14 @@ static void on_decided(void *ctx, void *tag)
 	record_decided(tag);
 }
 
+static void on_slowed(void *ctx, const char *device, enum kind kind)
+{
+	const struct live_link *live = ctx;
+
+	log_event(LOG_WARNING, "device-slow", "link=%s device=%s kind=%s for_s=%d",
+		  live->plan->name, log_value(device), kind_name(kind), LINK_SLOW_MS / 1000);
+}
+
 static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
@@ -252,4 +260,5 @@ const struct link_ops live_link_link_ops = {
 	.decided = on_decided,
 	.handshake_refused = on_handshake_refused,
 	.echoes = on_echoes,
+	.slowed = on_slowed,
 };

@@ -377,7 +377,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
-			return; /* the tick that ends it waits for a decision */
+			return; /* the next tick ends it */
 		if (next->deadline_ms < INT64_MAX)
 			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
 		if (publish(p, next, &mid, &e)) {

@@ -22,6 +22,7 @@
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
 
 struct buf;
+struct strand;
 
 struct item {
 	enum item_type type;
@@ -74,7 +75,11 @@ struct job {
 	void (*drop)(struct job *job);
 	/* The executor's own, and its worker pool's. */
 	TAILQ_ENTRY(job) entry, hand_entry;
+	struct strand *strand;
 	enum job_stage stage;
+	/* Set by start(): its like have taken too long, so it is to hold up nobody. */
+	bool is_slow;
+	bool was_slow;	   /* when it was taken */
 	unsigned attempts; /* that ended badly */
 	struct results results;
 };
