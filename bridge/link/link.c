@@ -95,6 +95,21 @@ static void note_order(struct link *l, struct intake *in, struct output *o, cons
 						 .answered = t->answered });
 }
 
+/* Reports that need no memory can be written again, with a time: what was read is kept until it is settled, and gives
+ * the same.  (What is decided is stored as it is.) */
+static struct stamp stamp_of(const struct intake *in, const struct item *item, enum side to,
+			     const struct task *t)
+{
+	bool can = to == NORTH && kind_table[item->plain.kind].lane == LANE_REPORT &&
+		   kind_table[item->plain.kind].logic != LOGIC_ALWAYS && in->stage <= INTAKE_OPEN &&
+		   in->n_readers > 0 && !item->plain.ts;
+
+	return (struct stamp){ .reader = can ? t->reader : NULL,
+			       .nth = t->nth,
+			       .at_ms = in->at_ms,
+			       .has_time = item->plain.ts };
+}
+
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t)
 {
@@ -109,6 +124,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.is_unique = item->plain.id || item->plain.ts,
 	};
 
+	if (t && t->job.type != JOB_WRITE)
+		o.stamp = stamp_of(in, item, to, t);
 	if (t && t->expires_ms)
 		o.expires_ms = t->expires_ms;
 	note_order(l, in, &o, t);

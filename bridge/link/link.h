@@ -60,6 +60,7 @@ struct output {
 	 * `order`, and its end to be told to link_ended().  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
+	struct stamp stamp; /* its reader, nth and at_ms */
 	const char *
 		far_id; /* by which, with its device, its sender is found again (link_resend()); NULL:
 			     * nobody waits.  The origin's */
@@ -102,6 +103,8 @@ struct link_ops {
 	/* May be NULL.  What is done with messages of this kind for this device ("": before it is known whose they
 	 * are) has taken too long, again and again: for a while it is done beside all else, in less time. */
 	void (*slowed)(void *ctx, const char *device, enum kind kind);
+	/* May be NULL, if link_stamp() is never called.  The payload with the time (borrowed); NULL: it says none. */
+	void (*stamped)(void *ctx, void *asked, uint64_t number, const struct message *m);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -169,6 +172,10 @@ enum outcome link_ended(struct link *l, const struct intake *origin, unsigned or
 /* It was not published yet (`echo` is 0), or may have been, and will be (again).  Returns its number for
  * link_acked().  To be told before the commit that lets it out is written (link_take_changes()). */
 uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo);
+/* Translate what led to this output of `origin` once more, with the time at_ms where it says none itself, and tell the
+ * result by link_ops.stamped() with `asked` and `number`. */
+void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp, void *asked,
+		uint64_t number);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 

@@ -45,9 +45,10 @@ struct link {
 	struct map of_device; /* sequences, by their device */
 	size_t sweep_at;      /* so many of them */
 	struct sequence *sessions[SIDES], *handshakes;
-	struct sequence *at; /* in which the event in hand is */
-	struct map slow;     /* slow.c */
-	int64_t latest_ms;   /* of all times that were handed in */
+	struct sequence *stamps; /* what is translated once more, with a time */
+	struct sequence *at;	 /* in which the event in hand is */
+	struct map slow;	 /* slow.c */
+	int64_t latest_ms;	 /* of all times that were handed in */
 	struct link_ops ops;
 	void *ctx;
 	/* The state machines: machines.c. */
@@ -156,7 +157,10 @@ struct task {
 	/* READ */
 	char *device;		     /* as the topic calls it; NULL: it does not */
 	const struct reader *reader; /* whose part of the results is taken */
-	uint64_t n_device_changes;   /* when it was started */
+	unsigned nth;		     /* of which this one */
+	void *asked;		     /* link_stamp() */
+	uint64_t number;
+	uint64_t n_device_changes; /* when it was started */
 	char *response_topic; /* of the message (MQTT 5), if it is fit to answer to; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
@@ -229,7 +233,7 @@ bool decision_hold(struct sequence *q, struct intake *in, const struct output *o
 
 /* Give an output of `in`, which has a reference for it, to the driver. */
 void link_hand_out(struct link *l, struct intake *in, struct output *o);
-/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
+/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it, be it with reading. */
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t);
 /* A job for `in` in `q`, which it holds until link_task_end(). */

@@ -127,7 +127,7 @@ static void take_item(struct task *t, struct item *item)
 		logic_note_attributes(t->link, &item->plain);
 	if (item->type == ITEM_MESSAGE)
 		link_send(t->link, t->intake, item, flow_target(kind_table[item->plain.kind].flow),
-			  NULL);
+			  t);
 	else
 		logic_take(t, &item->plain);
 }
@@ -157,6 +157,7 @@ static void pass_on(struct task *t, struct sequence *q, struct item *item)
 	*on->item = *item;
 	*item = (struct item){ .type = ITEM_REFUSED };
 	on->reader = t->reader;
+	on->nth = t->nth;
 	on->job.message = &t->intake->message;
 	on->job.done = on_passed;
 	on->response_topic = mem_strdup(t->response_topic);
@@ -170,6 +171,7 @@ static void take_part(struct task *t, const struct results *part)
 		struct item *item = &part->items[i];
 		struct sequence *q;
 
+		t->nth = (unsigned)i;
 		if (item->type == ITEM_REFUSED) {
 			link_refuse(t->intake, item->reason, item->text);
 			continue;
@@ -314,6 +316,49 @@ static void submit_read(struct link *l, struct sequence *q, struct intake *in, e
 	if (is_fit_to_answer(in->message.response_topic))
 		t->response_topic = mem_strdup(in->message.response_topic);
 	strand_submit(q->strand, &t->job);
+}
+
+/* --- once more, with a time --- */
+
+static void on_stamped(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+	struct link *l = t->link;
+	const struct item *item = t->nth < results->n ? &results->items[t->nth] : NULL;
+	const struct message *m = item && item->type == ITEM_MESSAGE ? &item->message : NULL;
+
+	link_task_begin(t);
+	l->ops.stamped(l->ctx, t->asked, t->number, m);
+	link_task_end(t);
+}
+
+void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp, void *asked,
+		uint64_t number)
+{
+	struct task *t;
+	size_t k = 0;
+
+	if (origin->stage >
+	    INTAKE_OPEN) { /* it has changed the state since: what it led to is stored */
+		l->ops.stamped(l->ctx, asked, number, NULL);
+		return;
+	}
+	while (origin->readers[k] != stamp->reader)
+		k++;
+	t = link_task(l, l->stamps, origin, JOB_READ, flow_source(origin->flow));
+	t->job.readers = origin->readers + k;
+	t->job.n_readers = 1;
+	t->job.message = &origin->message;
+	t->job.device = origin->device;
+	t->device = translate_topic_device(stamp->reader, origin->message.topic);
+	t->job.at_ms = origin->at_ms;
+	t->job.stamp_ms = stamp->at_ms;
+	t->job.start = before_read;
+	t->job.done = on_stamped;
+	t->nth = stamp->nth;
+	t->asked = asked;
+	t->number = number;
+	strand_submit(l->stamps->strand, &t->job);
 }
 
 /* --- identity ------------------------------------------------------------------------------ */

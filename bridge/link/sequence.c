@@ -36,6 +36,7 @@ void sequences_new(struct link *l, struct executor *executor)
 	for (int s = 0; s < SIDES; s++)
 		l->sessions[s] = sequence_new(executor, NULL);
 	l->handshakes = sequence_new(executor, NULL);
+	l->stamps = sequence_new(executor, NULL);
 }
 
 void sequences_free(struct link *l)
@@ -44,6 +45,7 @@ void sequences_free(struct link *l)
 	for (int s = 0; s < SIDES; s++)
 		sequence_free(l->sessions[s]);
 	sequence_free(l->handshakes);
+	sequence_free(l->stamps);
 }
 
 struct sequence *sequence_of_device(struct link *l, const char *device)

@@ -82,6 +82,7 @@ static void on_send(void *ctx, struct output *o)
 		parcel->order = o->order;
 		parcel->since_ms =
 			o->tag ? record_since_ms(o->tag) : loop_now_ms(live->parts->loop);
+		live_link_stamp_init(p, parcel, &o->stamp, loop_now_ms(live->parts->loop));
 		set_deadline(p, parcel, o->expires_ms);
 		note_output(live, o, parcel);
 		return;
@@ -261,4 +262,5 @@ const struct link_ops live_link_link_ops = {
 	.handshake_refused = on_handshake_refused,
 	.echoes = on_echoes,
 	.slowed = on_slowed,
+	.stamped = live_link_stamped,
 };

@@ -136,13 +136,15 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 		link_tick(live->link, now_ms);
 }
 
+/* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
 int64_t live_link_next_deadline(const struct live_link *live)
 {
 	int64_t earliest = next_tick(live);
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		earliest = earlier(earlier(earliest, p->due_ms), live_link_pace_look_ms(p));
+		earliest = earlier(earlier(earliest, p->has_asked ? 0 : p->due_ms),
+				   live_link_pace_look_ms(p));
 	return earliest;
 }
 

@@ -61,6 +61,7 @@ struct job {
 	const char *device; /* borrowed: whose session it came on, by its name here; NULL: it may be
 			     * any device's */
 	int64_t at_ms;
+	int64_t stamp_ms; /* the time of what says none itself; 0: it gets none */
 	bool awaits_echo; /* something that the bridge sent may come back with it */
 	/* WRITE */
 	struct canonical plain;
