@@ -9,7 +9,6 @@
  * Who ends: one that died (its socket ends), one that used WORKER_JOB_MS of processor time for one job
  * (check()), one that said what it was not told to say.  A second attempt, because the fault may be another
  * job's before it (memory, mostly: jobs share a process); not a third, because then it is most likely its own.
- * It comes behind the others that the process had.
  *
  * A slow job (struct job) is given only when no other one is out, and others go to other workers meanwhile; it has a
  * quarter of the time, and one attempt. */
@@ -486,9 +485,6 @@ static void lost(struct worker *w)
 	if (job && (++job->attempts >= MAX_ATTEMPTS || job->was_slow)) {
 		refuse(w, job, why);
 		is_done = true;
-	} else if (job) {
-		TAILQ_REMOVE(&w->jobs, job, hand_entry);
-		TAILQ_INSERT_TAIL(&w->jobs, job, hand_entry);
 	}
 	pause_starts(w, w->n_back == 0 && !is_done);
 	start_missing(all);
