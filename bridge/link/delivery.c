@@ -146,6 +146,27 @@ struct parcel *delivery_next(struct delivery *d)
 	return d->offered ? &d->offered->parcel : NULL;
 }
 
+void delivery_walk(struct delivery *d, size_t n, bool (*each)(void *ctx, struct parcel *p),
+		   void *ctx)
+{
+	struct node *node;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH (node, &d->waiting[i], link)
+			if (n-- == 0 || !each(ctx, &node->parcel))
+				return;
+}
+
+void delivery_set_payload(struct delivery *d, struct parcel *p, const char *payload, size_t len)
+{
+	struct node *n = (struct node *)((char *)p - offsetof(struct node, parcel));
+
+	d->bytes -= n->size;
+	message_set_payload(&p->message, payload, len);
+	n->size = message_size(&p->message);
+	d->bytes += n->size;
+}
+
 void delivery_set_window(struct delivery *d, unsigned window)
 {
 	d->window = window;

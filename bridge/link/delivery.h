@@ -17,6 +17,18 @@
 #define DELIVERY_WINDOW 100 /* PUBACK handling walks the window: larger costs more (measured) */
 
 struct delivery;
+struct reader;
+
+/* How to say the time of its arrival in it (link_stamp()). */
+struct stamp {
+	const struct reader *reader; /* of its origin's; NULL: it cannot say one, or need not */
+	unsigned nth;		     /* of what that gave it is */
+	int64_t at_ms;		     /* when that arrived ... */
+	int64_t age_ms,
+		from_ms; /* the caller's: ... so long before this, by a clock that only grows */
+	bool has_time;	 /* it says one */
+	bool is_asked;	 /* the caller's: it is being written again */
+};
 
 struct parcel {
 	struct message message;
@@ -35,6 +47,7 @@ struct parcel {
 	int64_t since_ms;   /* the caller's: since when it waits */
 	/* The caller's: when the broker is to drop it; INT64_MAX: never, or it cannot be told. */
 	int64_t deadline_ms;
+	struct stamp stamp;
 };
 
 /* Free what a parcel holds. */
@@ -77,6 +90,11 @@ struct parcel *delivery_find(struct delivery *d, uint64_t number);
 struct parcel *delivery_other(struct delivery *d, const struct parcel *one, unsigned n_skipped);
 /* Send this one next, which waits, whatever comes before it. */
 void delivery_offer(struct delivery *d, struct parcel *p);
+/* Call `each` for the first `n` of those that wait, in the order they will be sent, as long as it returns true. */
+void delivery_walk(struct delivery *d, size_t n, bool (*each)(void *ctx, struct parcel *p),
+		   void *ctx);
+/* What waits has another payload (copied). */
+void delivery_set_payload(struct delivery *d, struct parcel *p, const char *payload, size_t len);
 /* It was handed to the session as packet `mid` (QoS 0 too: acknowledged when written). */
 void delivery_sent(struct delivery *d, int mid);
 /* Take the first waiting parcel out (it cannot be sent); false: none waits.  Caller ends it with

@@ -65,7 +65,7 @@ static void send_output(struct link *l, struct intake *in, struct output *o)
 	in->refs++;
 	if (in->origin == ORIGIN_OWN)
 		l->counters[in->flow].own++;
-	if (!decision_hold(in, o))
+	if (!decision_hold(l->at, in, o))
 		link_hand_out(l, in, o);
 }
 
@@ -95,6 +95,21 @@ static void note_order(struct link *l, struct intake *in, struct output *o, cons
 						 .answered = t->answered });
 }
 
+/* Reports that need no memory can be written again, with a time: what was read is kept until it is settled, and gives
+ * the same.  (What is decided is stored as it is.) */
+static struct stamp stamp_of(const struct intake *in, const struct item *item, enum side to,
+			     const struct task *t)
+{
+	bool can = to == NORTH && kind_table[item->plain.kind].lane == LANE_REPORT &&
+		   kind_table[item->plain.kind].logic != LOGIC_ALWAYS && in->stage <= INTAKE_OPEN &&
+		   in->n_readers > 0 && !item->plain.ts;
+
+	return (struct stamp){ .reader = can ? t->reader : NULL,
+			       .nth = t->nth,
+			       .at_ms = in->at_ms,
+			       .has_time = item->plain.ts };
+}
+
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t)
 {
@@ -109,6 +124,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.is_unique = item->plain.id || item->plain.ts,
 	};
 
+	if (t && t->job.type != JOB_WRITE)
+		o.stamp = stamp_of(in, item, to, t);
 	if (t && t->expires_ms)
 		o.expires_ms = t->expires_ms;
 	note_order(l, in, &o, t);
@@ -152,10 +169,15 @@ static void take_order_up(struct link *l, struct intake *in, struct output *o)
 struct resent {
 	struct job job;
 	struct link *link;
+	struct sequence *sequence;
 	struct intake *intake;
 	struct output *outputs;
 	size_t n;
 };
+
+static void submit_resent(struct link *l, struct sequence *q, struct intake *in,
+			  const struct output *outputs, size_t n,
+			  void (*done)(struct job *job, struct results *results));
 
 static void resent_free(struct resent *r)
 {
@@ -169,9 +191,24 @@ static void on_turn(struct job *job, struct results *results)
 	struct resent *r = (struct resent *)job; /* the job is its first member */
 
 	(void)results;
-	link_begin_step(r->link, r->intake->at_ms);
+	link_begin_step(r->link, r->sequence, r->intake->at_ms);
 	for (size_t i = 0; i < r->n; i++)
 		send_output(r->link, r->intake, &r->outputs[i]);
+	resent_free(r);
+}
+
+/* Each output to the sequence of its device.  (One that does not say whose it is stays with its message.) */
+static void on_entry(struct job *job, struct results *results)
+{
+	struct resent *r = (struct resent *)job;
+
+	(void)results;
+	for (size_t i = 0; i < r->n; i++) {
+		const char *device = r->outputs[i].device;
+		struct sequence *q = device ? sequence_of_device(r->link, device) : r->sequence;
+
+		submit_resent(r->link, q, r->intake, &r->outputs[i], 1, on_turn);
+	}
 	resent_free(r);
 }
 
@@ -186,22 +223,36 @@ static void drop_resent(struct job *job)
 	resent_free(r);
 }
 
-void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
-		 struct output *outputs, size_t n, void *tag)
+static void submit_resent(struct link *l, struct sequence *q, struct intake *in,
+			  const struct output *outputs, size_t n,
+			  void (*done)(struct job *job, struct results *results))
 {
 	struct resent *r = mem_zalloc(sizeof *r);
 
-	l->now_ms = received_ms;
-	*r = (struct resent){ .job = { .type = JOB_NOTHING, .done = on_turn, .drop = drop_resent },
+	*r = (struct resent){ .job = { .type = JOB_NOTHING, .done = done, .drop = drop_resent },
 			      .link = l,
+			      .sequence = q,
+			      .intake = in,
 			      .outputs = mem_dup(outputs, n * sizeof *outputs),
 			      .n = n };
-	r->intake = link_intake(l, flow_from(from), NULL, tag,
-				is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
-	r->intake->is_well = n == 0; /* its effect is in the state */
+	in->refs++;
+	strand_submit(q->strand, &r->job);
+}
+
+void link_resend(struct link *l, const struct arrival *a, bool is_own, struct output *outputs,
+		 size_t n)
+{
+	struct sequence *q = is_own ? l->sessions[a->from] : link_entry(l, a);
+	struct intake *in;
+
+	l->now_ms = a->at_ms;
+	in = link_intake(l, flow_from(a->from), NULL, a->tag,
+			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
+	in->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++)
-		take_order_up(l, r->intake, &r->outputs[i]);
-	strand_submit(l->strand, &r->job);
+		take_order_up(l, in, &outputs[i]);
+	submit_resent(l, q, in, outputs, n, on_entry);
+	link_release(l, in);
 }
 
 /* --- jobs ---------------------------------------------------------------------------------- */
@@ -214,6 +265,7 @@ static void task_free(struct task *t)
 	decision_follow(t->link, in);
 	link_release(t->link, in);
 	job_fini(&t->job);
+	link_drop_item(t->item);
 	free(t->device);
 	free(t->response_topic);
 	free(t->answer_topic);
@@ -225,7 +277,8 @@ static void drop(struct job *job)
 	task_free((struct task *)job); /* the job is its first member */
 }
 
-struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side)
+struct task *link_task(struct link *l, struct sequence *q, struct intake *in, enum job_type type,
+		       enum side side)
 {
 	struct task *t = mem_zalloc(sizeof *t);
 
@@ -235,22 +288,25 @@ struct task *link_task(struct link *l, struct intake *in, enum job_type type, en
 	t->job.side = side;
 	t->job.drop = drop;
 	t->link = l;
+	t->sequence = q;
 	t->intake = in;
 	in->refs++;
 	in->n_jobs++;
-	decision_follow(l, in);
 	return t;
 }
 
-void link_begin_step(struct link *l, int64_t now_ms)
+void link_begin_step(struct link *l, struct sequence *q, int64_t now_ms)
 {
+	l->at = q;
 	l->now_ms = now_ms;
+	if (now_ms > l->latest_ms)
+		l->latest_ms = now_ms;
 	l->n_step = l->changes.n;
 }
 
 void link_task_begin(struct task *t)
 {
-	link_begin_step(t->link, t->intake->since_ms);
+	link_begin_step(t->link, t->sequence, t->intake->since_ms);
 }
 
 /* Jobs that are done elsewhere are done with a device table of their own. */
@@ -261,7 +317,7 @@ void link_tell_devices(struct link *l)
 
 		if (strcmp(c->machine, devices_machine.name) != 0)
 			continue;
-		strand_tell(l->strand, l->plan, c->key, c->value);
+		strand_tell(l->handshakes->strand, l->plan, c->key, c->value);
 		l->n_device_changes++;
 	}
 }
@@ -273,7 +329,23 @@ void link_task_end(struct task *t)
 	link_tell_devices(l);
 	if (l->changes.n > l->n_step && t->intake->stage <= INTAKE_OPEN)
 		intake_move(t->intake, INTAKE_CHANGED);
+	decision_end_step(l, t->sequence, t->intake, t->intake->n_jobs - 1);
 	task_free(t);
+}
+
+void link_begin_own(struct link *l, struct sequence *q, int64_t now_ms)
+{
+	link_begin_step(l, q, now_ms);
+	strand_begin(q->strand);
+}
+
+void link_end_own(struct link *l, struct intake *in)
+{
+	strand_end(l->at->strand);
+	link_tell_devices(l);
+	decision_end_step(l, l->at, in, in ? in->n_jobs : 0);
+	if (in)
+		link_release(l, in);
 }
 
 bool link_set_state(struct task *t, const char *device)
@@ -304,7 +376,10 @@ struct canonical *link_copy_canonical(const struct canonical *p)
 
 static bool before_write(struct job *job)
 {
-	return link_set_state((struct task *)job, job->plain.device);
+	struct task *t = (struct task *)job;
+
+	job->is_slow = slow_is(t);
+	return link_set_state(t, job->plain.device);
 }
 
 /* A request may be written by a row that never gets a reply, though others of its kind do. */
@@ -325,6 +400,7 @@ static void on_written(struct job *job, struct results *results)
 	size_t n_sent = 0, n_refused = 0;
 
 	link_task_begin(t);
+	slow_note(t, results);
 	for (size_t i = 0; i < results->n; i++) {
 		struct item *item = &results->items[i];
 
@@ -344,7 +420,7 @@ static void on_written(struct job *job, struct results *results)
 
 void link_write(struct link *l, struct intake *in, const struct link_write *w)
 {
-	struct task *t = link_task(l, in, JOB_WRITE, w->to);
+	struct task *t = link_task(l, l->at, in, JOB_WRITE, w->to);
 
 	canonical_copy(&t->job.plain, w->plain);
 	t->job.request = link_copy_canonical(w->request);
@@ -357,7 +433,7 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	t->waits = w->waits;
 	t->expires_ms = w->expires_ms;
 	intake_open(in); /* a stateful kind, or one read beside it */
-	strand_submit(l->strand, &t->job);
+	strand_submit(l->at->strand, &t->job);
 }
 
 void link_write_canonical(struct link *l, struct intake *in, enum side to,
@@ -394,9 +470,8 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	struct link *l = mem_zalloc(sizeof *l);
 
 	logic_assert_complete();
-	TAILQ_INIT(&l->decision.members);
 	l->plan = plan;
-	l->strand = strand_new(executor);
+	sequences_new(l, executor);
 	l->ops = *ops;
 	l->ctx = ctx;
 	l->devices = plan->devices;
@@ -426,7 +501,8 @@ void link_free(struct link *l)
 	for (int s = 0; s < SIDES; s++)
 		free(l->retained[s]);
 	free(l->mark);
-	strand_free(l->strand);
+	sequences_free(l);
+	slow_free(l);
 	machines_free(l);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
@@ -447,7 +523,9 @@ void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 
 void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 {
-	decision_take_changes(l, out);
+	changes_move(out, &l->changes, l->changes.n);
+	l->n_told = l->n_step = 0;
+	sequences_sweep(l);
 	for (int s = 0; s < SIDES; s++)
 		echo_take_changes(l->echoes->side[s], commit, out);
 }

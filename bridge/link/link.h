@@ -25,6 +25,8 @@ struct link;
 struct message;
 struct executor;
 
+#define LINK_SLOW_MS 60000 /* struct link_ops: slowed */
+
 /* A message that came in; all borrowed. */
 struct arrival {
 	enum side from;
@@ -58,6 +60,7 @@ struct output {
 	 * `order`, and its end to be told to link_ended().  INT64_MAX: never. */
 	int64_t expires_ms;
 	unsigned order;
+	struct stamp stamp; /* its reader, nth and at_ms */
 	const char *
 		far_id; /* by which, with its device, its sender is found again (link_resend()); NULL:
 			     * nobody waits.  The origin's */
@@ -97,6 +100,11 @@ struct link_ops {
 	void (*handshake_refused)(void *ctx, const char *name, const char *why);
 	/* May be NULL.  This side gives our messages back, though its platform says that it does not. */
 	void (*echoes)(void *ctx, enum side side);
+	/* May be NULL.  What is done with messages of this kind for this device ("": before it is known whose they
+	 * are) has taken too long, again and again: for a while it is done beside all else, in less time. */
+	void (*slowed)(void *ctx, const char *device, enum kind kind);
+	/* May be NULL, if link_stamp() is never called.  The payload with the time (borrowed); NULL: it says none. */
+	void (*stamped)(void *ctx, void *asked, uint64_t number, const struct message *m);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -136,12 +144,12 @@ void link_receive(struct link *l, const struct arrival *a);
 void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason, const char *why);
 /* An earlier run received it (then) and did not settle it: once more.  Counted as resumed. */
 void link_receive_again(struct link *l, const struct arrival *a);
-/* An earlier run decided what became of a message that came from `from` (`is_own`: of none) at
- * `received_ms`, and did not settle it: send these.  Of an output, `to`, `device`, `lane`, `message`,
- * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  They are sent when
- * what was handed in before is done, as they were then.  With none it is settled at that time. */
-void link_resend(struct link *l, enum side from, bool is_own, int64_t received_ms,
-		 struct output *outputs, size_t n, void *tag);
+/* An earlier run decided what became of an arrival (`is_own`: of none, and it has no message), and did not settle
+ * it: send these.  Of an output, `to`, `device`, `lane`, `message`,
+ * `expires_ms` (0: not known) and `far_id` (borrowed) are used; messages and devices are taken.  They are sent
+ * when what was handed in before is done, as they were then.  With none it is settled at that time. */
+void link_resend(struct link *l, const struct arrival *a, bool is_own, struct output *outputs,
+		 size_t n);
 /* In place of link_receive_again() and link_resend(): it is a dead letter, and nothing is looked at.  `is_own`: it is
  * what the bridge said by itself, and there is no message. */
 void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
@@ -164,18 +172,16 @@ enum outcome link_ended(struct link *l, const struct intake *origin, unsigned or
 /* It was not published yet (`echo` is 0), or may have been, and will be (again).  Returns its number for
  * link_acked().  To be told before the commit that lets it out is written (link_take_changes()). */
 uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo);
+/* Translate what led to this output of `origin` once more, with the time at_ms where it says none itself, and tell the
+ * result by link_ops.stamped() with `asked` and `number`. */
+void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp, void *asked,
+		uint64_t number);
 /* Its PUBACK came: the memory of it ends soon. */
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms);
 
 /* Deadlines. */
 void link_tick(struct link *l, int64_t now_ms);
 int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
-/* A decision has jobs on their way: not the time for link_tick() or link_expire(). */
-bool link_is_deciding(const struct link *l);
-/* It is deciding, and there is something to tick: let no other decision begin behind it in the same
- * executor_run(), or under load there would always be one. */
-void link_await_tick(struct link *l);
-
 /* Move the changes of state to the end of `out`, to be written in one transaction with what was decided
  * (link_ops), as part of `commit` (numbers grow), which must be durable before what was sent leaves.  Those
  * of a message that has jobs on their way are held back, as are its outputs: a crash must not come between

@@ -1,6 +1,6 @@
-/* link_inside.h -- what the files of a link share: intake.c (the life of a message), decision.c (what is
- * written together), link.c (sending and writing), link_order.c (commands whose sender
- * waits), link_read.c (what comes in), logic.c and logic_state.c
+/* link_inside.h -- what the files of a link share: intake.c (the life of a message), sequence.c (what is done one
+ * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
+ * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind) and machines.c (its state machines, and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -8,6 +8,7 @@
 
 #include <sys/queue.h>
 
+#include "base/map.h"
 #include "link/link.h"
 #include "message/canonical.h"
 #include "message/kind.h"
@@ -30,19 +31,25 @@ struct twins;
 
 TAILQ_HEAD(intakes, intake);
 
-/* What is written together: decision.c says what always holds. */
-enum decision_stage { DECISION_NONE, DECISION_OPEN, DECISION_ENDING };
-struct decision {
-	enum decision_stage stage;
-	struct intakes members; /* DECIDING or WAITING */
-	unsigned n_working;	/* of these: DECIDING */
-	size_t n_ready;		/* of the changes: may be written */
-	bool awaits_tick;	/* when it is over, one is due before the next */
+/* Of a device, a session or the handshakes: sequence.c. */
+struct sequence {
+	char *device; /* by its name here; NULL: not a device's */
+	struct strand *strand;
+	struct decision *decision; /* that is open in it; NULL: none */
+	TAILQ_ENTRY(sequence) of_decision;
 };
+TAILQ_HEAD(sequences, sequence);
 
 struct link {
 	const struct plan *plan;
-	struct strand *strand;
+	struct executor *executor;
+	struct map of_device; /* sequences, by their device */
+	size_t sweep_at;      /* so many of them */
+	struct sequence *sessions[SIDES], *handshakes;
+	struct sequence *stamps; /* what is translated once more, with a time */
+	struct sequence *at;	 /* in which the event in hand is */
+	struct map slow;	 /* slow.c */
+	int64_t latest_ms;	 /* of all times that were handed in */
 	struct link_ops ops;
 	void *ctx;
 	/* The state machines: machines.c. */
@@ -62,8 +69,7 @@ struct link {
 	struct changes changes;		  /* of the state, not written yet */
 	size_t n_step;			  /* of these: from before the event in hand */
 	size_t n_told;			  /* of these: the executor knows of them */
-	struct decision decision;
-	struct ended_config *ended; /* to be noted in the next tick */
+	struct ended_config *ended;	  /* to be noted in the next tick */
 	size_t n_ended;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
@@ -133,9 +139,8 @@ struct intake {
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
-	TAILQ_ENTRY(intake) member; /* of a decision: DECIDING or WAITING */
-	struct output *held;	    /* outputs that wait for it */
-	size_t n_held;
+	struct decision *decision;  /* NULL, but if it is DECIDING or WAITING ... */
+	TAILQ_ENTRY(intake) member; /* ... in it */
 	struct order *orders;
 	unsigned n_orders;
 	bool is_clearing; /* it is empty, and a retained message came on its topic before */
@@ -149,11 +154,16 @@ struct intake {
 struct task {
 	struct job job;
 	struct link *link;
+	struct sequence *sequence;
 	struct intake *intake;
+	struct item *item; /* what was read, and waits for its turn there; owned */
 	/* READ */
 	char *device;		     /* as the topic calls it; NULL: it does not */
 	const struct reader *reader; /* whose part of the results is taken */
-	uint64_t n_device_changes;   /* when it was started */
+	unsigned nth;		     /* of which this one */
+	void *asked;		     /* link_stamp() */
+	uint64_t number;
+	uint64_t n_device_changes; /* when it was started */
 	char *response_topic; /* of the message (MQTT 5), if one may publish there; else NULL */
 	/* WRITE */
 	void (*after)(struct task *t, size_t n_sent, size_t n_refused); /* called when it is done */
@@ -193,24 +203,45 @@ void intake_move(struct intake *in, enum intake_stage to);
 void intake_open(struct intake *in);
 bool intake_is_own(const struct intake *in); /* nothing came in */
 
+/* --- sequence.c */
+
+void sequences_new(struct link *l, struct executor *executor);
+void sequences_free(struct link *l); /* drops jobs */
+/* Those that are not needed go. */
+void sequences_sweep(struct link *l);
+/* The one of a device; it is there until the next sweep. */
+struct sequence *sequence_of_device(struct link *l, const char *device);
+/* The one to which a plain message belongs. */
+struct sequence *sequence_of_plain(struct link *l, const struct canonical *p);
+
+/* --- slow.c */
+
+/* What is done by this row for this device has taken too long, again and again. */
+bool slow_is(const struct task *t);
+/* It was done. */
+void slow_note(struct task *t, const struct results *results);
+void slow_free(struct link *l);
+
 /* --- decision.c */
 
-/* The number of its jobs has changed, or its stage to INTAKE_CHANGED: what does that decide? */
+/* The step of `in` (NULL: of none) in `q` ends, which leaves it `n_jobs`: does it decide something?  Then what has changed is held
+ * back. */
+void decision_end_step(struct link *l, struct sequence *q, struct intake *in, unsigned n_jobs);
+/* A job of it is done. */
 void decision_follow(struct link *l, struct intake *in);
-/* Hold the output back (taken) if `in` is deciding. */
-bool decision_hold(struct intake *in, const struct output *o);
-/* Move the changes that may be written to the end of `out`. */
-void decision_take_changes(struct link *l, struct changes *out);
+/* Hold the output back (taken), if something is decided in `q`, or `in` is. */
+bool decision_hold(struct sequence *q, struct intake *in, const struct output *o);
 
 /* --- link.c */
 
 /* Give an output of `in`, which has a reference for it, to the driver. */
 void link_hand_out(struct link *l, struct intake *in, struct output *o);
-/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it; NULL: it was written with reading. */
+/* Send a MESSAGE item; it is taken.  `t`: the task that wrote it, be it with reading. */
 void link_send(struct link *l, struct intake *in, struct item *item, enum side to,
 	       const struct task *t);
-/* A job for `in`, which it holds until link_task_end(). */
-struct task *link_task(struct link *l, struct intake *in, enum job_type type, enum side side);
+/* A job for `in` in `q`, which it holds until link_task_end(). */
+struct task *link_task(struct link *l, struct sequence *q, struct intake *in, enum job_type type,
+		       enum side side);
 /* A completion of `t` begins: the time is that of its message, or of when that was tried again. */
 void link_task_begin(struct task *t);
 void link_task_end(struct task *t); /* and ends; `t` is freed */
@@ -227,8 +258,12 @@ void link_write_reply(struct link *l, struct intake *in, enum side caller,
 		      const struct canonical *reply, const struct canonical *request,
 		      const char *reply_topic);
 
-/* An event begins, at this time: what the state changes from now on is its work. */
-void link_begin_step(struct link *l, int64_t now_ms);
+/* An event begins in `q`, at this time: what the state changes from now on is its work. */
+void link_begin_step(struct link *l, struct sequence *q, int64_t now_ms);
+/* The same, of what the bridge does by itself: what it leads to comes before all that waits there. */
+void link_begin_own(struct link *l, struct sequence *q, int64_t now_ms);
+/* And ends; `in` is what it was done by, with a reference of its own, which is given back; NULL: nothing was said. */
+void link_end_own(struct link *l, struct intake *in);
 /* Tell those who do jobs elsewhere what has changed in the device table. */
 void link_tell_devices(struct link *l);
 
@@ -259,6 +294,10 @@ void machines_device_gone(struct link *l, const char *device);
 
 /* --- link_read.c */
 
+/* The sequence in which what arrives (and is read by some row) has its turn. */
+struct sequence *link_entry(struct link *l, const struct arrival *a);
+/* Free what was read (NULL is allowed). */
+void link_drop_item(struct item *item);
 /* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
  * Response Topic, if that is among the device's own, or the `reply` of its alias.  Caller frees; NULL: the usual. */
 char *link_answer_topic(const struct task *t, const struct canonical *p);

@@ -110,27 +110,23 @@ static bool is_worth_a_try(enum outcome reason)
 	return reason != DEAD_TOO_LARGE && reason != DEAD_BAD_TOPIC;
 }
 
-/* The bridge confirms by itself. */
-static void confirm(struct link *l, const char *device, const struct buf *body)
-{
-	struct intake *in = machines_intake(l, FLOW_UP);
-
-	logic_confirm(l, in, device, NULL, body);
-	link_release(l, in);
-}
-
 void link_note_ended(struct link *l, const struct ended_config *c)
 {
+	struct intake *in = NULL;
 	struct buf reply = { 0 };
 
+	link_begin_own(l, sequence_of_device(l, c->device), l->now_ms);
 	if (c->reason == CARRIED)
 		twins_delivered(l->twins, c->device, c->version, l->delivery_confirms, l->now_ms,
 				&l->changes, &reply);
 	else
 		twins_failed(l->twins, c->device, c->version, is_worth_a_try(c->reason), l->now_ms,
 			     &l->changes);
-	if (reply.len)
-		confirm(l, c->device, &reply);
+	if (reply.len) { /* the bridge confirms by itself */
+		in = machines_intake(l, FLOW_UP);
+		logic_confirm(l, in, c->device, NULL, &reply);
+	}
+	link_end_own(l, in);
 	buf_fini(&reply);
 }
 

@@ -102,8 +102,8 @@ char *link_answer_topic(const struct task *t, const struct canonical *p)
  * The rows of a message are read by one job as far as none of them must see what another one led to.
  * What comes after such a row is read by a job of its own, behind the jobs to which that row led. */
 
-static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
-			struct canonical *request);
+static void submit_read(struct link *l, struct sequence *q, struct intake *in, enum side from,
+			size_t first, struct canonical *request);
 
 /* Replies are read with their request.  Where the id is in the payload, the request is known only
  * after a first reading, and this is what to read it again with; NULL: there is no need. */
@@ -181,35 +181,85 @@ static void tell_asker(struct task *t, enum outcome reason)
 	free(request.id);
 }
 
+/* Take what a row gave, in its sequence. */
+static void take_item(struct task *t, struct item *item)
+{
+	note_presence(t, &item->plain);
+	if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
+		logic_note_attributes(t->link, &item->plain);
+	if (item->type == ITEM_MESSAGE)
+		link_send(t->link, t->intake, item, flow_target(kind_table[item->plain.kind].flow),
+			  t);
+	else
+		logic_take(t, &item->plain);
+}
+
+void link_drop_item(struct item *item)
+{
+	if (item)
+		results_fini(&(struct results){ .items = item, .n = 1 });
+}
+
+static void on_passed(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+
+	(void)results;
+	link_task_begin(t);
+	take_item(t, t->item);
+	link_task_end(t);
+}
+
+/* It is another device's than what was read: it has its turn there, as all that device's messages. */
+static void pass_on(struct task *t, struct sequence *q, struct item *item)
+{
+	struct task *on = link_task(t->link, q, t->intake, JOB_NOTHING, t->job.side);
+
+	on->item = mem_alloc(sizeof *on->item);
+	*on->item = *item;
+	*item = (struct item){ .type = ITEM_REFUSED };
+	on->reader = t->reader;
+	on->nth = t->nth;
+	on->job.message = &t->intake->message;
+	on->job.done = on_passed;
+	on->response_topic = mem_strdup(t->response_topic);
+	strand_submit(q->strand, &on->job);
+}
+
 /* Take what one row gave. */
 static void take_part(struct task *t, const struct results *part)
 {
 	for (size_t i = 0; i < part->n; i++) {
 		struct item *item = &part->items[i];
+		struct sequence *q;
 
-		if (item->type != ITEM_REFUSED)
-			note_presence(t, &item->plain);
-		if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
-			logic_note_attributes(t->link, &item->plain);
-		if (item->type == ITEM_MESSAGE)
-			link_send(t->link, t->intake, item,
-				  flow_target(kind_table[item->plain.kind].flow), NULL);
-		else if (item->type == ITEM_PLAIN)
-			logic_take(t, &item->plain);
-		else {
+		t->nth = (unsigned)i;
+		if (item->type == ITEM_REFUSED) {
 			link_refuse(t->intake,
 				    is_no_news(t->intake, item->reason) ? FILTERED_EMPTY_RETAIN
 									: item->reason,
 				    item->text);
 			tell_asker(t, item->reason);
+			continue;
 		}
+		/* What is read behind a change of names is read by the new ones. */
+		q = item->plain.kind == KIND_DEVICE_CHANGE
+			    ? t->sequence
+			    : sequence_of_plain(t->link, &item->plain);
+		if (q == t->sequence)
+			take_item(t, item);
+		else
+			pass_on(t, q, item);
 	}
 }
 
-/* Did what was taken so far change what later rows are told, or order something that comes first? */
-static bool has_effect(const struct task *t)
+/* Did what was taken so far change what later rows are told, or order something that comes first?  (Those of a session
+ * are told nothing, as they do not know of which device.) */
+static bool has_effect(const struct task *t, unsigned n_jobs_before)
 {
-	return t->intake->n_jobs > 1 || t->link->changes.n > t->link->n_step;
+	if (!t->sequence->device)
+		return false;
+	return t->intake->n_jobs > n_jobs_before || t->link->changes.n > t->link->n_step;
 }
 
 /* The items of a row, which come from *pos on; *pos is moved behind them. */
@@ -228,12 +278,14 @@ static void on_read(struct job *job, struct results *results)
 	struct task *t = (struct task *)job; /* the job is its first member */
 	struct intake *in = t->intake;
 	struct canonical *request = NULL;
+	unsigned n_jobs = in->n_jobs;
 	size_t row = 0, pos = 0;
 
 	link_task_begin(t);
+	slow_note(t, results);
 	if (may_decide(t, results))
 		intake_open(in);
-	while (row < job->n_readers && !has_effect(t)) {
+	while (row < job->n_readers && !has_effect(t, n_jobs)) {
 		struct results part = part_of(results, row, &pos);
 
 		t->reader = job->readers[row];
@@ -245,7 +297,7 @@ static void on_read(struct job *job, struct results *results)
 	}
 	row += (size_t)(job->readers - in->readers);
 	if (row < in->n_readers)
-		submit_read(t->link, in, job->side, row, request);
+		submit_read(t->link, t->sequence, in, job->side, row, request);
 	link_task_end(t);
 }
 
@@ -285,7 +337,11 @@ static bool before_read(struct job *job)
 	const char *device = translate_device(job->plan, job->side, job->device, t->device);
 	bool is_news = false;
 
-	if (device) {
+	job->is_slow = slow_is(t);
+	if (!device) { /* the payload says which, by a name that may be another one's now */
+		is_news = t->n_device_changes != t->link->n_device_changes;
+		t->n_device_changes = t->link->n_device_changes;
+	} else {
 		is_news = link_set_state(t, device);
 		is_news = find_request(t, device) || is_news;
 		is_news = find_echo(t, device) || is_news;
@@ -309,10 +365,10 @@ static size_t count_together(const struct reader **readers, size_t n)
 
 /* Read the message by its rows from the `first` on.  `request`: that the first answers (taken), if it
  * is known; else NULL. */
-static void submit_read(struct link *l, struct intake *in, enum side from, size_t first,
-			struct canonical *request)
+static void submit_read(struct link *l, struct sequence *q, struct intake *in, enum side from,
+			size_t first, struct canonical *request)
 {
-	struct task *t = link_task(l, in, JOB_READ, from);
+	struct task *t = link_task(l, q, in, JOB_READ, from);
 
 	t->job.readers = in->readers + first;
 	t->job.n_readers = request ? 1 : count_together(in->readers + first, in->n_readers - first);
@@ -325,7 +381,50 @@ static void submit_read(struct link *l, struct intake *in, enum side from, size_
 	t->job.done = on_read;
 	if (is_fit_to_answer(in->message.response_topic))
 		t->response_topic = mem_strdup(in->message.response_topic);
-	strand_submit(l->strand, &t->job);
+	strand_submit(q->strand, &t->job);
+}
+
+/* --- once more, with a time --- */
+
+static void on_stamped(struct job *job, struct results *results)
+{
+	struct task *t = (struct task *)job; /* the job is its first member */
+	struct link *l = t->link;
+	const struct item *item = t->nth < results->n ? &results->items[t->nth] : NULL;
+	const struct message *m = item && item->type == ITEM_MESSAGE ? &item->message : NULL;
+
+	link_task_begin(t);
+	l->ops.stamped(l->ctx, t->asked, t->number, m);
+	link_task_end(t);
+}
+
+void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp, void *asked,
+		uint64_t number)
+{
+	struct task *t;
+	size_t k = 0;
+
+	if (origin->stage >
+	    INTAKE_OPEN) { /* it has changed the state since: what it led to is stored */
+		l->ops.stamped(l->ctx, asked, number, NULL);
+		return;
+	}
+	while (origin->readers[k] != stamp->reader)
+		k++;
+	t = link_task(l, l->stamps, origin, JOB_READ, flow_source(origin->flow));
+	t->job.readers = origin->readers + k;
+	t->job.n_readers = 1;
+	t->job.message = &origin->message;
+	t->job.device = origin->device;
+	t->device = translate_topic_device(stamp->reader, origin->message.topic);
+	t->job.at_ms = origin->at_ms;
+	t->job.stamp_ms = stamp->at_ms;
+	t->job.start = before_read;
+	t->job.done = on_stamped;
+	t->nth = stamp->nth;
+	t->asked = asked;
+	t->number = number;
+	strand_submit(l->stamps->strand, &t->job);
 }
 
 /* --- identity ------------------------------------------------------------------------------ */
@@ -487,7 +586,25 @@ static enum outcome sort_out(struct link *l, enum side from, const struct messag
 	return match->n ? CARRIED : FILTERED_NOT_READ;
 }
 
-static enum outcome take_in(struct link *l, enum side from, struct intake *in,
+static struct sequence *entry(struct link *l, const struct arrival *a, const struct match *match)
+{
+	char *native = translate_topic_device(match->readers[0], a->message->topic);
+	const char *device = translate_device(l->plan, a->from, a->device, native);
+	struct sequence *q = device ? sequence_of_device(l, device) : l->sessions[a->from];
+
+	free(native);
+	return q;
+}
+
+struct sequence *link_entry(struct link *l, const struct arrival *a)
+{
+	struct match match;
+
+	plan_match(l->plan, a->from, a->message->topic, &match);
+	return match.n ? entry(l, a, &match) : l->sessions[a->from];
+}
+
+static enum outcome take_in(struct link *l, const struct arrival *a, struct intake *in,
 			    const struct match *match)
 {
 	enum outcome reason;
@@ -500,10 +617,10 @@ static enum outcome take_in(struct link *l, enum side from, struct intake *in,
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
-	in->is_clearing = is_clearing(l, from, in->raw);
-	reason = admit(l, from, match, in->device, &in->message);
+	in->is_clearing = is_clearing(l, a->from, in->raw);
+	reason = admit(l, a->from, match, in->device, &in->message);
 	if (reason == CARRIED)
-		submit_read(l, in, from, 0, NULL);
+		submit_read(l, entry(l, a, match), in, a->from, 0, NULL);
 	return reason;
 }
 
@@ -522,7 +639,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	in->device = mem_strdup(a->device);
 	reason = sort_out(l, a->from, m, origin == ORIGIN_RECEIVED, &match);
 	if (reason == CARRIED)
-		reason = take_in(l, a->from, in, &match);
+		reason = take_in(l, a, in, &match);
 	if (reason != CARRIED)
 		link_refuse(in, reason, m->topic);
 	link_release(l, in);

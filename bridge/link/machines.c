@@ -122,24 +122,18 @@ int64_t link_next_deadline(const struct link *l)
 
 void link_tick(struct link *l, int64_t now_ms)
 {
-	if (link_is_deciding(l))
-		return; /* soon */
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].expire)
 			table[i].expire(l);
-	strand_end(l->strand);
 }
 
 void link_resume(struct link *l, int64_t now_ms)
 {
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
 			table[i].resume(l);
-	strand_end(l->strand);
 }
 
 struct intake *machines_intake(struct link *l, enum flow flow)
@@ -153,8 +147,10 @@ struct intake *machines_intake(struct link *l, enum flow flow)
 /* There will be no reply. */
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
-	struct intake *in = machines_intake(l, flow_from(side_other(p->caller)));
+	struct intake *in;
 
+	link_begin_own(l, sequence_of_device(l, p->request.device), l->now_ms);
+	in = machines_intake(l, flow_from(side_other(p->caller)));
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
 	else if (p->request.kind == KIND_ATTRIBUTES_REQUEST)
@@ -162,7 +158,7 @@ static void give_up(struct link *l, const struct pairing *p, const char *why)
 	else
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
 	pairings_close(l->pairings, p, &l->changes);
-	link_release(l, in);
+	link_end_own(l, in);
 }
 
 static void expire_pairings(struct link *l)
@@ -177,11 +173,9 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
 {
 	const struct pairing *p = link_order_pairing(l, origin, order);
 
-	link_begin_step(l, now_ms);
-	strand_begin(l->strand);
+	l->now_ms = now_ms;
 	if (p) /* else it was told of a time-out before */
 		give_up(l, p, p->deadline_ms < now_ms + 1000 ? "timeout" : "expired");
-	strand_end(l->strand);
 	link_done(l, origin, link_order_is_awaited(origin, order) ? CARRIED : DEAD_EXPIRED,
 		  "older than command_max_age");
 }
@@ -194,22 +188,23 @@ static void expire_twins(struct link *l)
 		link_note_ended(l, &l->ended[i]);
 	link_drop_ended(l);
 	while ((device = twins_next_due(l->twins, l->now_ms)) != NULL) {
-		struct intake *in = machines_intake(l, FLOW_DOWN);
+		struct intake *in;
 
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		in = machines_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
-		link_release(l, in);
+		link_end_own(l, in);
 	}
 }
 
+/* What is left to be done for handshakes, in a step of theirs, which it ends. */
 static void act(struct link *l, struct provision_actions *acts)
 {
-	struct intake *in;
+	struct intake *in = acts->n ? machines_intake(l, FLOW_UP) : NULL;
 
-	if (acts->n == 0)
-		return;
-	in = machines_intake(l, FLOW_UP);
-	logic_provision(l, in, acts);
-	link_release(l, in);
+	if (in)
+		logic_provision(l, in, acts);
+	link_end_own(l, in);
 }
 
 static void expire_provisions(struct link *l)
@@ -217,6 +212,7 @@ static void expire_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
+	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_expire(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }
@@ -226,6 +222,7 @@ static void resume_provisions(struct link *l)
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
+	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);
 }

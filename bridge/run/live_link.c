@@ -188,7 +188,7 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 		live_link_go_on(live, r, entry, outputs, n);
 }
 
-static void resend(struct live_link *live, struct record *r, const struct journal_entry *entry,
+static void resend(struct live_link *live, const struct arrival *a, bool is_own,
 		   struct journal_output *outputs, size_t n)
 {
 	struct output *out = mem_zalloc((n + 1) * sizeof *out);
@@ -203,7 +203,7 @@ static void resend(struct live_link *live, struct record *r, const struct journa
 		outputs[i].message = (struct message){ 0 };
 		outputs[i].device = NULL;
 	}
-	link_resend(live->link, entry->from, !entry->batch, entry->received_ms, out, n, r);
+	link_resend(live->link, a, is_own, out, n);
 	free(out);
 }
 
@@ -220,7 +220,7 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 		link_bury(live->link, &a, !entry->batch, DEAD_CRASH,
 			  "calque ended while it worked on this, again and again");
 	else if (entry->is_decided)
-		resend(live, r, entry, outputs, n);
+		resend(live, &a, !entry->batch, outputs, n);
 	else
 		link_receive_again(live->link, &a);
 }

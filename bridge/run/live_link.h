@@ -37,6 +37,7 @@ struct live_link_parts {
 	struct journal_live *journal;
 	struct deadletter_live *letters;
 	struct suspects *suspects; /* NULL: nobody looks for what crashes */
+	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
 	int64_t max_age_ms;	   /* of a message that waits for its target */
 	bool is_closing;	   /* what is not settled stays in the journal */
 };

@@ -6,6 +6,8 @@
 
 #include <sys/queue.h>
 
+#include "base/buf.h"
+#include "base/map.h"
 #include "link/ack_clock.h"
 #include "link/backpressure.h"
 #include "link/link.h"
@@ -46,7 +48,11 @@ struct port {
 	unsigned n_renewed; /* conf_session's, when its login was made */
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
-	uint64_t n_ended; /* connections, and what was to be one */
+	uint64_t n_ended;   /* connections, and what was to be one */
+	struct map stamped; /* what live_link_stamp.c knows of devices and topics */
+	struct buf stamp_key;
+	bool is_stamping; /* one of them */
+	bool has_asked;	  /* for stamps, in this turn */
 	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
@@ -130,6 +136,18 @@ int64_t live_link_pace_look_ms(const struct port *p);
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms);
 /* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */
 int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
+
+/* --- live_link_stamp.c */
+
+/* A parcel waits from now on; `stamp` as its output has it. */
+void live_link_stamp_init(struct port *p, struct parcel *parcel, const struct stamp *stamp,
+			  int64_t now_ms);
+/* It is to be handed over.  False: not yet, it is being translated with its time. */
+bool live_link_stamp(struct port *p, struct parcel *next, int64_t now_ms);
+/* link_ops.stamped */
+void live_link_stamped(void *ctx, void *asked, uint64_t number, const struct message *m);
+/* It was handed over. */
+void live_link_stamp_sent(struct port *p, struct parcel *sent, int64_t now_ms);
 
 /* --- live_link_link.c */
 

@@ -89,6 +89,7 @@ static void on_send(void *ctx, struct output *o)
 		parcel->order = o->order;
 		parcel->since_ms =
 			o->tag ? record_since_ms(o->tag) : loop_now_ms(live->parts->loop);
+		live_link_stamp_init(p, parcel, &o->stamp, loop_now_ms(live->parts->loop));
 		set_deadline(p, parcel, o->expires_ms);
 		note_output(live, o, parcel);
 		return;
@@ -167,6 +168,14 @@ static void on_decided(void *ctx, void *tag)
 {
 	(void)ctx;
 	record_decided(tag);
+}
+
+static void on_slowed(void *ctx, const char *device, enum kind kind)
+{
+	const struct live_link *live = ctx;
+
+	log_event(LOG_WARNING, "device-slow", "link=%s device=%s kind=%s for_s=%d",
+		  live->plan->name, log_value(device), kind_name(kind), LINK_SLOW_MS / 1000);
 }
 
 static void on_login(void *ctx, const char *device, struct jslice credentials)
@@ -259,4 +268,6 @@ const struct link_ops live_link_link_ops = {
 	.decided = on_decided,
 	.handshake_refused = on_handshake_refused,
 	.echoes = on_echoes,
+	.slowed = on_slowed,
+	.stamped = live_link_stamped,
 };

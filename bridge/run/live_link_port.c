@@ -81,6 +81,8 @@ void live_link_free_port(struct port *p)
 	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
 	TAILQ_REMOVE(&p->live->ports, p, entry);
 	delivery_free(p->delivery);
+	map_fini(&p->stamped, free);
+	buf_fini(&p->stamp_key);
 	forget_old(p);
 	free(p->lack);
 	free(p->device);
@@ -400,13 +402,17 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	struct err e = { 0 };
 	int mid;
 
+	p->has_asked = false;
 	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
-			return; /* the tick that ends it waits for a decision */
+			return; /* the next tick ends it */
+		if (!live_link_stamp(p, next, now_ms))
+			return;
 		if (next->deadline_ms < INT64_MAX)
 			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
 		if (publish(p, next, &mid, &e)) {
 			delivery_sent(p->delivery, mid);
+			live_link_stamp_sent(p, next, now_ms);
 			live_link_pace_sent(p, next, now_ms);
 			continue;
 		}

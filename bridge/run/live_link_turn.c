@@ -129,10 +129,6 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 
 	if (next_tick(live) > now_ms)
 		return;
-	if (link_is_deciding(live->link)) {
-		link_await_tick(live->link);
-		return;
-	}
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (!p->is_provisioning)
 			live_link_expire(p, now_ms);
@@ -140,14 +136,15 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 		link_tick(live->link, now_ms);
 }
 
-/* While it is deciding, live_link_tick() could do nothing, and the end of that wakes the loop. */
+/* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
 int64_t live_link_next_deadline(const struct live_link *live)
 {
-	int64_t earliest = link_is_deciding(live->link) ? INT64_MAX : next_tick(live);
+	int64_t earliest = next_tick(live);
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		earliest = earlier(earlier(earliest, p->due_ms), live_link_pace_look_ms(p));
+		earliest = earlier(earlier(earliest, p->has_asked ? 0 : p->due_ms),
+				   live_link_pace_look_ms(p));
 	return earliest;
 }
 

@@ -10,7 +10,7 @@
 #include "link/delivery.h"
 #include "link/link.h"
 #include "message/message.h"
-#include "run/crash.h"
+#include "work/crash.h"
 #include "run/generation.h"
 #include "run/live_link.h"
 #include "store/db.h"

@@ -1,6 +1,6 @@
 /* suspects.h -- after a crash: which message was it?
  *
- * A run that finds that the last one ended by its own fault (run/crash.h) is *careful*: what is not settled, and
+ * A run that finds that the last one ended by its own fault (work/crash.h) is *careful*: what is not settled, and
  * what comes in, waits here and is worked on one at a time, each once it is in the journal, and is marked while the
  * main process works on it.  So the next crash names one message, which costs it an attempt; the third makes it a
  * dead letter (live_link_take_again()).  A run is careful until all that is through, and for CAREFUL_MS at least:

@@ -2,7 +2,7 @@
  *
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
  * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h); after a crash, for
- * the next start, also `crash` (run/crash.h).  One process per directory.  The
+ * the next start, also `crash` (work/crash.h).  One process per directory.  The
  * tables are those of state.h and journal.h; what both write between two commits is one transaction.
  * Loop thread only. */
 #ifndef BRIDGE_DB_H

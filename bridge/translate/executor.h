@@ -1,6 +1,6 @@
 /* executor.h -- where jobs are done: submitted now, completed later, in order.
  *
- * A strand is a sequence of jobs, those of one link.  Its jobs complete in the order in which they
+ * A strand is a sequence of jobs, those of one device.  Its jobs complete in the order in which they
  * were submitted; a job that is submitted from within a completion comes before all that wait (what
  * one message leads to is done before the next message).  Strands do not wait for each other.
  *
@@ -21,7 +21,7 @@ struct executor;
 /* Somebody who does jobs. */
 struct worker_pool {
 	/* Take the job (borrowed until it is given back with executor_back()).  False: not now; it is
-	 * offered again in the next executor_run(). */
+	 * offered again in the next executor_run().  One that is_slow may not keep others waiting. */
 	bool (*take)(void *ctx, struct job *job);
 	/* The device table of this plan has changed: for all jobs taken from now on. */
 	void (*tell)(void *ctx, const struct plan *plan, const char *key, const char *value);
@@ -42,8 +42,7 @@ void strand_submit(struct strand *s, struct job *job);
 /* What is submitted until strand_end() comes before all that waits, as if in a completion. */
 void strand_begin(struct strand *s);
 void strand_end(struct strand *s);
-/* Complete no more in the executor_run() in hand. */
-void strand_rest(struct strand *s);
+bool strand_is_idle(const struct strand *s); /* there are no jobs */
 /* The device table of this plan has changed. */
 void strand_tell(struct strand *s, const struct plan *plan, const char *key, const char *value);
 

@@ -160,6 +160,7 @@ void job_codec_put_job(struct buf *out, const struct job *job)
 	if (job->type == JOB_READ) {
 		put_readers(out, job);
 		pack_u64(out, (uint64_t)job->at_ms);
+		pack_u64(out, (uint64_t)job->stamp_ms);
 		pack_u8(out, job->awaits_echo);
 		put_text(out, job->device);
 		put_message(out, job->message);
@@ -186,6 +187,7 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 	if (job->type == JOB_READ) {
 		get_readers(u, f);
 		job->at_ms = (int64_t)unpack_u64(u);
+		job->stamp_ms = (int64_t)unpack_u64(u);
 		job->awaits_echo = unpack_u8(u) != 0;
 		job->device = borrow_text(u);
 		borrow_message(u, &f->message);
@@ -204,7 +206,7 @@ void job_codec_fini(struct job_codec *f)
 
 /* --- results ------------------------------------------------------------------------------- */
 
-/* Of most messages only the kind and the device are asked for.  Attributes may be noted, and what goes
+/* Of most messages only the kind, the device and the time are asked for.  Attributes may be noted, and what goes
  * down beside pushes that come back. */
 static bool canonical_matters(const struct plan *plan, const struct canonical *p)
 {
@@ -217,7 +219,9 @@ void job_codec_put_results(struct buf *out, const struct plan *plan, const struc
 	pack_u32(out, (uint32_t)r->n);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct item *item = &r->items[i];
-		struct canonical label = { .kind = item->plain.kind, .device = item->plain.device };
+		struct canonical label = { .kind = item->plain.kind,
+					   .device = item->plain.device,
+					   .ts = item->plain.ts };
 
 		pack_u8(out, item->type);
 		pack_u8(out, (unsigned)item->row);

@@ -22,6 +22,7 @@
 enum item_type { ITEM_MESSAGE, ITEM_PLAIN, ITEM_REFUSED };
 
 struct buf;
+struct strand;
 
 struct item {
 	enum item_type type;
@@ -60,6 +61,7 @@ struct job {
 	const char *device; /* borrowed: whose session it came on, by its name here; NULL: it may be
 			     * any device's */
 	int64_t at_ms;
+	int64_t stamp_ms; /* the time of what says none itself; 0: it gets none */
 	bool awaits_echo; /* something that the bridge sent may come back with it */
 	/* WRITE */
 	struct canonical plain;
@@ -74,7 +76,11 @@ struct job {
 	void (*drop)(struct job *job);
 	/* The executor's own, and its worker pool's. */
 	TAILQ_ENTRY(job) entry, hand_entry;
+	struct strand *strand;
 	enum job_stage stage;
+	/* Set by start(): its like have taken too long, so it is to hold up nobody. */
+	bool is_slow;
+	bool was_slow;	   /* when it was taken */
 	unsigned attempts; /* that ended badly */
 	struct results results;
 };

@@ -289,6 +289,14 @@ static void give_canonical(struct reading *rd, struct canonical *p)
 		results_add(rd->out, ITEM_PLAIN)->plain = *p;
 }
 
+/* `p` is taken. */
+static void give_stamped(struct reading *rd, struct canonical *p)
+{
+	if (rd->job->stamp_ms && !p->ts)
+		p->ts = mem_printf("%lld", (long long)rd->job->stamp_ms);
+	give_canonical(rd, p);
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 /* A captured device is the one that the message is about, where the dialect names it in the topic. */
@@ -364,7 +372,7 @@ static bool on_read_output(void *ctx, struct jslice output)
 	if (rd->said)
 		buf_append(rd->said, output.text, output.len);
 	add_value(rd, &p);
-	give_canonical(rd, &p);
+	give_stamped(rd, &p);
 	return true;
 }
 
@@ -415,7 +423,7 @@ static void read_as_it_is(struct reading *rd)
 
 	canonical_set_body(&p, buf_str(&rd->payload), rd->payload.len);
 	if (complete_canonical(rd, &p)) {
-		give_canonical(rd, &p);
+		give_stamped(rd, &p);
 		return;
 	}
 	canonical_fini(&p);

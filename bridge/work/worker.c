@@ -8,7 +8,10 @@
  *
  * Who ends: one that died (its socket ends), one that used WORKER_JOB_MS of processor time for one job
  * (check()), one that said what it was not told to say.  A second attempt, because the fault may be another
- * job's before it (memory, mostly: jobs share a process); not a third, because then it is most likely its own. */
+ * job's before it (memory, mostly: jobs share a process); not a third, because then it is most likely its own.
+ *
+ * A slow job (struct job) is given only when no other one is out, and others go to other workers meanwhile; it has a
+ * quarter of the time, and one attempt. */
 #include "work/worker.h"
 
 #include <errno.h>
@@ -44,6 +47,7 @@
 	100 /* before the third try in a row that leads to no job done; doubled for each further one */
 #define MAX_PAUSE_MS 10000
 #define MAX_ATTEMPTS 2
+#define SLOW_JOB_MS  (WORKER_JOB_MS / 4)
 
 TAILQ_HEAD(jobs, job);
 
@@ -71,6 +75,7 @@ struct workers {
 	struct worker_pool pool;
 	struct worker *items;
 	size_t n;
+	struct worker *slow;	 /* that has a slow job; NULL: none */
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
 };
@@ -107,11 +112,25 @@ static struct worker *choose(struct workers *all)
 	for (size_t i = 0; i < all->n; i++) {
 		struct worker *w = &all->items[i];
 
-		if (is_full(w))
+		if (is_full(w) || (w == all->slow && all->n > 1))
 			continue;
 		if (w->n_jobs < ENOUGH_JOBS)
 			return w;
 		if (!best || w->n_jobs < best->n_jobs)
+			best = w;
+	}
+	return best;
+}
+
+/* The one with the least to do, the last of them. */
+static struct worker *choose_for_slow(struct workers *all)
+{
+	struct worker *best = NULL;
+
+	for (size_t i = 0; i < all->n && !all->slow; i++) {
+		struct worker *w = &all->items[i];
+
+		if (!is_full(w) && (!best || w->n_jobs <= best->n_jobs))
 			best = w;
 	}
 	return best;
@@ -143,9 +162,12 @@ static bool take(void *ctx, struct job *job)
 		refuse_large(job);
 		return true;
 	}
-	w = choose(all);
+	w = job->is_slow ? choose_for_slow(all) : choose(all);
 	if (!w)
 		return false;
+	if (job->is_slow)
+		all->slow = w;
+	job->was_slow = job->is_slow;
 	put_job(w, job);
 	job->attempts = 0;
 	TAILQ_INSERT_TAIL(&w->jobs, job, hand_entry);
@@ -210,12 +232,12 @@ void workers_flush(struct workers *all)
 
 /* --- taking back --------------------------------------------------------------------------- */
 
-static struct job *take_first(struct worker *w)
+static struct job *take_out(struct worker *w, struct job *job)
 {
-	struct job *job = TAILQ_FIRST(&w->jobs);
-
 	TAILQ_REMOVE(&w->jobs, job, hand_entry);
 	w->n_jobs--;
+	if (job->was_slow)
+		w->all->slow = NULL;
 	return job;
 }
 
@@ -229,7 +251,7 @@ static bool take_results(struct worker *w, struct unpack *frame)
 		return false;
 	}
 	w->n_back++;
-	executor_back(take_first(w), &results);
+	executor_back(take_out(w, TAILQ_FIRST(&w->jobs)), &results);
 	return true;
 }
 
@@ -310,38 +332,7 @@ static int64_t ms_between(const struct timespec *a, const struct timespec *b)
 	return (b->tv_sec - a->tv_sec) * 1000 + (b->tv_nsec - a->tv_nsec) / 1000000;
 }
 
-/* Processor time, not time on the clock: a busy machine must not kill mappings. */
-static void check(struct worker *w)
-{
-	uint64_t started = atomic_load_explicit(&w->progress->started, memory_order_relaxed);
-	struct timespec cpu;
-
-	if (!w->pid || w->n_jobs == 0 || !processor_time(w->pid, &cpu))
-		return;
-	if (started != w->checked) {
-		w->checked = started;
-		w->checked_cpu = cpu;
-	} else if (ms_between(&w->checked_cpu, &cpu) >= WORKER_JOB_MS && !w->has_overrun) {
-		w->has_overrun = true;
-		kill(w->pid, SIGKILL); /* its socket's end tells */
-	}
-}
-
-/* --- ends and beginnings ------------------------------------------------------------------- */
-
-static void describe_end(const struct worker *w, int status, char *text, size_t size)
-{
-	if (w->has_overrun)
-		snprintf(text, size, "it took more than %d ms", WORKER_JOB_MS);
-	else if (WIFSIGNALED(status))
-		snprintf(text, size, "jq ended by signal %d (%s)%s", WTERMSIG(status),
-			 sigabbrev_np(WTERMSIG(status)),
-			 WTERMSIG(status) == SIGABRT ? ", out of memory perhaps" : "");
-	else
-		snprintf(text, size, "jq ended with status %d", WEXITSTATUS(status));
-}
-
-/* The job that the process had in hand when it ended; NULL: none. */
+/* The job that the process has in hand, or had when it ended; NULL: none. */
 static struct job *job_in_hand(const struct worker *w)
 {
 	uint64_t started = atomic_load_explicit(&w->progress->started, memory_order_relaxed);
@@ -356,12 +347,49 @@ static struct job *job_in_hand(const struct worker *w)
 	return job;
 }
 
+static int limit_ms(const struct job *in_hand)
+{
+	return in_hand && in_hand->was_slow ? SLOW_JOB_MS : WORKER_JOB_MS;
+}
+
+/* Processor time, not time on the clock: a busy machine must not kill mappings. */
+static void check(struct worker *w)
+{
+	uint64_t started = atomic_load_explicit(&w->progress->started, memory_order_relaxed);
+	struct timespec cpu;
+
+	if (!w->pid || w->n_jobs == 0 || !processor_time(w->pid, &cpu))
+		return;
+	if (started != w->checked) {
+		w->checked = started;
+		w->checked_cpu = cpu;
+	} else if (ms_between(&w->checked_cpu, &cpu) >= limit_ms(job_in_hand(w)) &&
+		   !w->has_overrun) {
+		w->has_overrun = true;
+		kill(w->pid, SIGKILL); /* its socket's end tells */
+	}
+}
+
+/* --- ends and beginnings ------------------------------------------------------------------- */
+
+static void describe_end(const struct worker *w, const struct job *job, int status, char *text,
+			 size_t size)
+{
+	if (w->has_overrun)
+		snprintf(text, size, "it took more than %d ms", limit_ms(job));
+	else if (WIFSIGNALED(status))
+		snprintf(text, size, "jq ended by signal %d (%s)%s", WTERMSIG(status),
+			 sigabbrev_np(WTERMSIG(status)),
+			 WTERMSIG(status) == SIGABRT ? ", out of memory perhaps" : "");
+	else
+		snprintf(text, size, "jq ended with status %d", WEXITSTATUS(status));
+}
+
 static void refuse(struct worker *w, struct job *job, const char *why)
 {
 	struct results results = { 0 };
 
-	TAILQ_REMOVE(&w->jobs, job, hand_entry);
-	w->n_jobs--;
+	take_out(w, job);
 	results_refuse(&results, DEAD_MAPPING_OVERRUN, "%s", why);
 	executor_back(job, &results);
 }
@@ -448,14 +476,17 @@ static void lost(struct worker *w)
 {
 	struct workers *all = w->all;
 	struct job *job = job_in_hand(w);
+	bool is_done = false;
 	char why[120];
 
-	describe_end(w, end_process(w), why, sizeof why);
+	describe_end(w, job, end_process(w), why, sizeof why);
 	log_limited(LOG_WARNING, loop_now_ms(all->loop), "worker-replaced", "worker-replaced",
 		    "reason=%s attempt=%u", log_value(why), job ? job->attempts + 1 : 0);
-	if (job && ++job->attempts >= MAX_ATTEMPTS)
+	if (job && (++job->attempts >= MAX_ATTEMPTS || job->was_slow)) {
 		refuse(w, job, why);
-	pause_starts(w, w->n_back == 0);
+		is_done = true;
+	}
+	pause_starts(w, w->n_back == 0 && !is_done);
 	start_missing(all);
 	set_check(all);
 }

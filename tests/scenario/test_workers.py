@@ -111,6 +111,27 @@ def test_order_holds_around_a_message_that_is_given_up(lab):
     assert (counters["received"], counters["delivered"], counters["dead"]) == (41, 40, 1), counters
 
 
+POISONED = 10
+
+
+def test_one_devices_poison_holds_up_no_other(lab):
+    """A device most of whose messages overrun the mapping: who is beside it is served all the same."""
+    world = World(lab, {"loop": "def f: f; f"})
+    for n in range(POISONED):
+        for _ in range(2):
+            world.device.publish("near/bad/loop", {})
+        world.device.publish("near/bad/t", {"n": n})
+        world.device.publish("near/good/t", {"n": n})
+    for n in range(POISONED):
+        world.cloud.expect("far/good/t", {"n": n})
+    assert sum(message.topic == "far/bad/t" for message in world.cloud.received) < POISONED // 2
+    for n in range(POISONED):  # and so is this one, in its order
+        world.cloud.expect("far/bad/t", {"n": n})
+    counters = world.counters()
+    assert (counters["dead"], counters["delivered"]) == (2 * POISONED, 2 * POISONED), counters
+    assert len(world.calque.matching("device-slow link=line device=bad kind=event")) == 1, "said once"
+
+
 def test_workers_that_are_killed_lose_nothing(lab):
     world = World(lab, {"echo": "."})
     for n in range(200):

@@ -1071,7 +1071,11 @@ Test(link, a_command_that_nobody_waits_for_is_dead_when_it_waited_too_long)
 static void resend_one_at(enum side from, struct output out, int64_t age_ms, const char *wanted,
 			  int line)
 {
-	link_resend(l, from, false, now_ms - age_ms, &out, 1, NULL);
+	struct message m = make("x/d/none", "");
+
+	link_resend(l, &(struct arrival){ .from = from, .message = &m, .at_ms = now_ms - age_ms },
+		    false, &out, 1);
+	message_fini(&m);
 	executor_run(executor);
 	expect_at(wanted, line);
 }
@@ -1189,7 +1193,12 @@ static void resend(enum side from, bool is_own, size_t n)
 		{ .to = side_other(from), .message = make("x/d/a", "{'a':2}") },
 	};
 
-	link_resend(l, from, is_own, now_ms, out, n, &tag);
+	struct message m = make("x/d/none", "");
+
+	link_resend(l,
+		    &(struct arrival){ .from = from, .message = &m, .at_ms = now_ms, .tag = &tag },
+		    is_own, out, n);
+	message_fini(&m);
 	executor_run(executor);
 	for (size_t i = n; i < 2; i++)
 		message_fini(&out[i].message);
@@ -1261,7 +1270,7 @@ Test(link, the_age_of_a_command_that_is_tried_again_counts_from_then)
 
 /* --- with jobs that are done elsewhere ----------------------------------------------------- */
 
-static struct job *taken[8];
+static struct job *taken[16];
 static size_t n_taken;
 
 static bool take(void *ctx, struct job *job)
@@ -1342,41 +1351,188 @@ Test(link, only_the_changes_of_the_message_in_hand_are_held_back)
 	cr_expect_gt(take_changes(), 0);
 }
 
-Test(link, time_outs_wait_for_what_is_being_decided)
+Test(link, what_times_out_while_it_is_decided_is_written_with_it)
 {
-	size_t n;
-
 	use_a_hand();
 	start_asks();
 	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
 	back(0);
 	link_tick(l, now_ms + 60000);
 	executor_run(executor);
-	cr_expect_eq(n_taken, 2, "no error reply yet");
+	cr_assert_eq(n_taken, 3, "the error reply");
 	back(1);
-	link_tick(l, now_ms + 60000);
-	executor_run(executor);
-	cr_assert_eq(n_taken, 3);
+	cr_expect_eq(take_changes(), 0, "neither that the request is open nor that it is over");
 	buf_reset(&said);
-	n = take_changes();
-	cr_expect_gt(n, 0, "the request is open");
 	back(2);
-	cr_expect_gt(take_changes(), 0, "and closed with its answer");
+	cr_expect_gt(take_changes(), 0);
+	expect_said("north n/d/did {'id':7,'status':'error','message':'timeout','asked':7}\n"
+		    "south s/d/do {'id':1,'do':'a'}\ndecided\n= own\n= carried\n",
+		    __LINE__);
 }
 
-Test(link, a_tick_that_is_due_comes_between_two_decisions)
+/* --- one device does not wait for another */
+
+Test(link, what_is_slow_for_one_device_holds_up_no_other)
 {
 	use_a_hand();
 	start_asks();
-	receive_tagged(NORTH, "n/d/do", "{'id':7,'do':'a'}");
-	receive_tagged(NORTH, "n/d/do", "{'id':8,'do':'b'}");
-	back(0);
+	receive_tagged(NORTH, "n/B/do", "{'id':1,'do':'a'}");
+	receive_tagged(NORTH, "n/A/do", "{'id':2,'do':'b'}");
+	cr_assert_eq(n_taken, 2);
 	back(1);
-	link_await_tick(l);
 	back(2);
-	cr_expect_not(link_is_deciding(l), "the second waits");
+	expect_said("south s/A/do {'id':1,'do':'b'}\ndecided\n= carried\n", __LINE__);
+	cr_expect_gt(take_changes(), 0, "it is decided alone");
+	back(0);
+	cr_expect_eq(take_changes(), 0);
+	back(3);
+	expect_said("south s/B/do {'id':1,'do':'a'}\ndecided\n= carried\n", __LINE__);
+	cr_expect_gt(take_changes(), 0);
+}
+
+/* One message of several devices, whose payload says which. */
+#define S_SEVERAL                                                                                  \
+	SOUTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'telemetry', topic: 's/t', read: 't' },"                                 \
+		 "{ kind: 'presence', topic: 's/p', read: 'p' }",                                  \
+		 "def t: .payload | to_entries[] | {device: .key, body: {v: .value}};"             \
+		 "def p: .payload | to_entries[] | {device: .key, body: {online: .value}};")
+#define N_SEVERAL                                                                                  \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'presence', topic: 'n/{device}/p' }",                                    \
+		 "")
+
+/* B has something in hand; what else comes of it waits, and A does not. */
+Test(link, the_parts_of_a_message_have_their_turns_with_their_devices)
+{
+	use_a_hand();
+	start(S_SEVERAL, N_SEVERAL);
+	receive_tagged(SOUTH, "s/p", "{'B':true}");
+	back(0);
+	cr_assert_eq(n_taken, 2, "the presence of B is being written");
+	receive_tagged(SOUTH, "s/t", "{'A':1,'B':1}");
+	receive_tagged(SOUTH, "s/t", "{'B':2}");
+	receive_tagged(SOUTH, "s/t", "{'A':3,'B':3}");
+	cr_assert_eq(n_taken, 5);
+	back(4);
+	back(3);
+	expect_said("", __LINE__); /* what a session brings is read in its order */
+	back(2);
+	back(5);
+	back(6);
+	expect_said("north n/A/t {'v':1}\nnorth n/A/t {'v':3}\n", __LINE__);
+	back(1);
+	back(7);
+	back(8);
+	back(9);
+	expect_said("north n/B/p {'online':true}\ndecided\n= carried\nnorth n/B/t {'v':1}\n"
+		    "= carried\nnorth n/B/t {'v':2}\n= carried\nnorth n/B/t {'v':3}\n= carried\n",
+		    __LINE__);
+}
+
+Test(link, what_changes_for_several_devices_is_decided_as_one)
+{
+	use_a_hand();
+	start(S_SEVERAL, N_SEVERAL);
+	receive_tagged(SOUTH, "s/p", "{'A':true,'B':true}");
+	back(0);
+	cr_assert_eq(n_taken, 3);
+	receive_tagged(SOUTH, "s/t", "{'A':1}");
+	back(3);
+	back(1);
+	back(4);
+	cr_expect_eq(take_changes(), 0, "that of B is not there");
+	expect_said("", __LINE__); /* nor does anything of A overtake it */
+	back(2);
+	cr_expect_eq(take_changes(), 2);
+	expect_said("north n/A/p {'online':true}\nnorth n/A/t {'v':1}\n= carried\n"
+		    "north n/B/p {'online':true}\ndecided\n= carried\n",
+		    __LINE__);
+}
+
+/* The names in payloads are those of when it is their turn, though they were read before. */
+Test(link, what_is_behind_a_change_of_names_is_read_by_the_new_ones)
+{
+	use_a_hand();
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}/t' },"
+		       "{ kind: 'space_info', topic: 's/{device}/space' }",
+		       ""),
+	      NORTHERN("device: 'payload',",
+		       "{ kind: 'device_change', topic: 'n/who', read: 'f' },"
+		       "{ kind: 'space_info', topic: 'n/space', read: 'g' }",
+		       "def f: {device: 'd1', body: {name: 'd1', new_name: .payload.to}};"
+		       "def g: {device: .payload.who, body: {}};"));
+	receive_tagged(NORTH, "n/who", "{'to':'pump'}");
+	receive_tagged(NORTH, "n/space", "{'who':'pump'}");
+	cr_assert_eq(n_taken, 2);
+	back(1);
+	back(0);
+	cr_assert_eq(n_taken, 3, "the second is read once more");
+	buf_reset(&said);
+	back(2);
+	back(3);
+	expect_said("south s/d1/space {}\n= carried\n", __LINE__);
+}
+
+static char slowed[32];
+
+static void on_slowed(void *ctx, const char *device, enum kind kind)
+{
+	(void)ctx;
+	snprintf(slowed, sizeof slowed, "%s %s", device, kind_name(kind));
+}
+
+/* Its worker took too long. */
+static void overrun(void)
+{
+	struct results r = { 0 };
+
+	receive_tagged(SOUTH, "s/d/t", "{}");
+	results_refuse(&r, DEAD_MAPPING_OVERRUN, "too long");
+	executor_back(taken[n_taken - 1], &r);
 	executor_run(executor);
-	cr_expect(link_is_deciding(l), "it rests once");
+	n_taken = 0;
+}
+
+Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minute)
+{
+	struct link_ops with_slowed = ops;
+
+	with_slowed.slowed = on_slowed;
+	use_a_hand();
+	world_plan(&w,
+		   SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}/t', read: 'f' }",
+			    "def f: .payload;"),
+		   NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	l = link_new(w.plan, executor, &with_slowed, NULL, echoes);
+	overrun();
+	overrun();
+	receive_tagged(SOUTH, "s/d/t", "{}");
+	cr_expect_not(taken[0]->is_slow);
+	back(0); /* one that is well: it begins anew */
+	n_taken = 0;
+	for (int i = 0; i < 3; i++) {
+		cr_expect_str_eq(slowed, "");
+		overrun();
+	}
+	cr_expect_str_eq(slowed, "d telemetry");
+	slowed[0] = '\0';
+	overrun();
+	cr_expect_str_eq(slowed, "", "said once");
+	receive_tagged(SOUTH, "s/d/t", "{}");
+	cr_expect(taken[0]->is_slow);
+	receive_tagged(SOUTH, "s/e/t", "{}");
+	cr_expect_not(taken[1]->is_slow);
+	back(1);
+	back(0);
+	n_taken = 0;
+	now_ms += LINK_SLOW_MS;
+	link_tick(l, now_ms);
+	receive_tagged(SOUTH, "s/d/t", "{}");
+	cr_expect_not(taken[0]->is_slow);
+	back(0);
 }
 
 Test(link, what_is_turned_away_is_a_dead_letter)

@@ -344,6 +344,11 @@ static struct storage storage;
 static struct live_link *lives[LINKS];
 static int64_t now_ms;
 
+static inline int64_t bridge_mono_ms(void)
+{
+	return now_ms;
+}
+
 static inline void bridge_make_parts(void)
 {
 	char *dir = mem_printf("%s/state", w.dir);
@@ -351,6 +356,7 @@ static inline void bridge_make_parts(void)
 
 	parts = (struct live_link_parts){ .port = &memory_ops,
 					  .port_ctx = &said,
+					  .mono_ms = bridge_mono_ms,
 					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
 	cr_assert((parts.db = db_open(dir, NULL, &e)) && (parts.loop = loop_new(&e)) &&
 			  (commits = commits_new(parts.db, 0)) &&

@@ -195,6 +195,147 @@ Test(live_link, the_order_of_a_device_outlives_restarts)
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 7);
 }
 
+/* --- history */
+
+#define S_HISTORY                                                                                  \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t', read: 'f' },"                        \
+		 "{ kind: 'presence', topic: 's/{device}/p' }",                                    \
+		 "def f: .payload | if .at then {ts: .at, body: del(.at)} else {body: .} end;")
+#define N_HISTORY                                                                                  \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t', write: 'f' },"                       \
+		 "{ kind: 'presence', topic: 'n/{device}/p', write: 'f' }",                        \
+		 "def f: .body + (if .ts then {ts} else {} end);")
+
+/* One line of what leaves: n/DEVICE/t with the value, and its time, `after_ms` after the beginning. */
+static int64_t began_ms;
+static struct buf history;
+
+static void says(const char *device, int v, int64_t after_ms)
+{
+	buf_printf(&history, "north n/%s/t {\"v\":%d,\"ts\":%lld}\n", device, v,
+		   (long long)(began_ms + after_ms));
+}
+
+/* What is asked for in a turn leaves in the next one. */
+static void expect_history_at(int line)
+{
+	commit();
+	bridge_let_out();
+	commit();
+	bridge_let_out();
+	expect_said_at(buf_str(&history), line);
+	buf_fini(&history);
+}
+#define expect_history() expect_history_at(__LINE__)
+
+static void start_history(void)
+{
+	start(S_HISTORY, N_HISTORY);
+	began_ms = now_ms += 60000; /* the clock is later than the build for sure */
+}
+
+static void sends_value(const char *device, int v, int64_t after_ms)
+{
+	char *topic = mem_printf("s/%s/t", device), *payload = mem_printf("{\"v\":%d}", v);
+	struct carrier *c = find("south");
+	struct message m = { .topic = topic, .qos = 1 };
+
+	now_ms = began_ms + after_ms;
+	message_set_payload(&m, payload, strlen(payload));
+	live_link_receive(live,
+			  &(struct arrival){ .from = SOUTH,
+					     .message = &m,
+					     .at_ms = now_ms,
+					     .tag = journal_live_accept(live->records, SOUTH, &m,
+									now_ms, now_ms) });
+	cr_expect(c->is_up);
+	message_fini(&m);
+	free(payload);
+	commit();
+	bridge_let_out();
+	buf_reset(&said);
+}
+
+Test(live_link, what_could_not_leave_within_ten_seconds_says_when_it_came)
+{
+	start_history();
+	goes("north");
+	sends_value("d", 1, 0);
+	sends_value("d", 2, 8000);
+	sends_value("e", 3, 8000);
+	now_ms = began_ms + 12000;
+	comes("north");
+	says("d", 1, 0);
+	says("d", 2, 8000); /* as all of a device, once one was stamped */
+	buf_puts(&history, "north n/e/t {\"v\":3}\n");
+	expect_history();
+	sends("south", "s/d/t", "{'v':4}");
+	turn("south acks 1\nnorth n/d/t {\"v\":4}\n"); /* nothing waited */
+}
+
+Test(live_link, what_was_handed_over_once_keeps_its_bytes)
+{
+	start_history();
+	goes("north");
+	sends_value("d", 1, 0);
+	now_ms = began_ms + 9950;
+	comes("north");
+	turn("north n/d/t {\"v\":1}\n");
+	goes("north");
+	now_ms = began_ms + 30000;
+	comes("north");
+	turn("north n/d/t {\"v\":1}\n");
+}
+
+#define N_HISTORY_BY_ONE                                                                           \
+	NORTHERN("limits: { in_flight: 1 },",                                                      \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t', write: 'f' }",                       \
+		 "def f: .body + (if .ts then {ts} else {} end);")
+
+Test(live_link, history_begins_where_the_present_ended)
+{
+	start(S_HISTORY, N_HISTORY_BY_ONE);
+	began_ms = now_ms += 60000;
+	goes("north");
+	sends_value("d", 1, 0);
+	sends_value("d", 2, 100);
+	now_ms = began_ms + 9950;
+	comes("north");
+	turn("north n/d/t {\"v\":1}\n"); /* the target says that it is of now */
+	now_ms = began_ms + 20000;
+	takes("north");
+	says("d", 2, 9950);
+	expect_history();
+}
+
+Test(live_link, what_says_a_time_itself_keeps_it_and_what_changes_the_state_gets_none)
+{
+	start_history();
+	goes("north");
+	sends("south", "s/d/t", "{'v':1,'at':1700000000000}");
+	sends("south", "s/d/p", "{'online':true}");
+	commit();
+	bridge_let_out();
+	buf_reset(&said);
+	now_ms += 20000;
+	comes("north");
+	buf_puts(&history, "north n/d/t {\"v\":1,\"ts\":1700000000000}\n"
+			   "north n/d/p {\"online\":true}\n");
+	expect_history();
+}
+
+Test(live_link, what_waited_across_a_restart_says_when_it_came)
+{
+	start_history();
+	goes("north");
+	sends_value("d", 1, -71000); /* eleven seconds before the loop began */
+	restart();
+	says("d", 1, -71000);
+	expect_history();
+}
+
 /* --- after a crash */
 
 /* The run ends by a fault, with message `seq` in hand (0: none was marked); the next one is careful. */
@@ -369,11 +510,11 @@ Test(live_link, what_is_older_than_one_that_was_taken_does_not_follow_it)
 	sends("south", "s/d/p", "{'online':true}");
 	sends("south", "s/e/p", "{'online':true}");
 	sends("south", "s/d/p", "{'online':false}");
-	turn("south acks 3\nnorth n/d/p {'online':true}\nnorth n/e/p {'online':true}\n"
-	     "north n/d/p {'online':false}\n");
-	refuses("north", 0x97);
+	turn("south acks 3\nnorth n/d/p {'online':true}\nnorth n/d/p {'online':false}\n"
+	     "north n/e/p {'online':true}\n");
 	refuses("north", 0x97);
 	takes("north");
+	refuses("north", 0x97);
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
 	pass(200);
 	turn("north n/e/p {'online':true}\n");

@@ -8,6 +8,7 @@ static struct executor *executor;
 static struct strand *strand;
 static struct buf said;	 /* what happened, as text */
 static bool has_changed; /* what jobs were told */
+static bool overruns;	 /* what is done */
 static struct job *taken[8];
 static size_t n_taken, most_taken;
 
@@ -61,7 +62,7 @@ static void on_done(struct job *job, struct results *results)
 	struct letter *l = (struct letter *)job;
 
 	cr_expect_eq(results->n, 1);
-	cr_expect_eq(results->items[0].type, ITEM_MESSAGE);
+	cr_expect_eq(results->items[0].type, overruns ? ITEM_REFUSED : ITEM_MESSAGE);
 	buf_printf(&said, "%s)", n_taken > 0 ? l->name : "");
 	for (const char *p = l->leads_to; *p; p++)
 		submit(singles[*p - 'u'], *p == 'w' ? "xy" : "");
@@ -250,6 +251,41 @@ Test(executor, strands_do_not_wait_for_each_other)
 	cr_expect_str_eq(buf_str(&said), "(bb)");
 	strand_free(other);
 	strand = first;
+}
+
+/* Of what takes too long, the hand has one at a time: others of its strand would be in the way of all. */
+Test(executor, a_strand_that_overruns_does_not_fill_the_hand)
+{
+	struct results r = { 0 };
+
+	with_a_hand();
+	most_taken = 8;
+	submit("a", "");
+	submit("b", "");
+	submit("c", "");
+	submit("d", "");
+	executor_run(executor);
+	cr_assert_eq(n_taken, 4);
+	results_refuse(&r, DEAD_MAPPING_OVERRUN, "too long");
+	overruns = true;
+	executor_back(taken[0], &r);
+	submit("e", "");
+	submit("f", "");
+	executor_run(executor);
+	cr_expect_eq(n_taken, 4, "three of it are out");
+	for (size_t i = 1; i < 4; i++) {
+		results_refuse(&r, DEAD_MAPPING_OVERRUN, "too long");
+		executor_back(taken[i], &r);
+	}
+	executor_run(executor);
+	cr_expect_eq(n_taken, 5);
+	overruns = false;
+	back(4);
+	executor_run(executor);
+	cr_expect_eq(n_taken, 6);
+	back(5);
+	executor_run(executor);
+	cr_expect(executor_is_idle(executor));
 }
 
 Test(executor, a_hand_is_told_of_devices)

@@ -1,6 +1,6 @@
 /* crash.c -- the file is written by the handler of the signal, with what such a handler may do: no locks, no
  * memory, nothing of stdio.  It has a stack of its own, since the process's may be what is at its end. */
-#include "run/crash.h"
+#include "work/crash.h"
 
 #include <errno.h>
 #include <fcntl.h>
