@@ -1,7 +1,8 @@
 /* link_inside.h -- what the files of a link share: intake.c (the life of a message), decision.c (what is
  * written together), link.c (sending and writing), link_order.c (commands whose sender
  * waits), link_read.c (what comes in), logic.c and logic_state.c
- * (the bridge's own logic, kind by kind) and machines.c (its state machines, and time).  Nobody else
+ * (the bridge's own logic, kind by kind), greeting.c (what follows a login) and machines.c (its state
+ * machines, and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H
@@ -113,6 +114,7 @@ enum intake_stage {
 struct intake {
 	enum flow flow;
 	enum intake_origin origin;
+	uint64_t greets;	 /* the login that it greets; 0: none */
 	enum intake_stage stage; /* set by intake_move() */
 	unsigned refs;		 /* the event in hand, jobs, outputs on their way, a decision */
 	unsigned n_jobs;	 /* of these */
@@ -179,6 +181,8 @@ struct link_write {
 /* A new intake, with one reference, of what is received (or begins) now. */
 struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
 			   enum intake_origin origin);
+/* The same of what the bridge says by itself.  That it has said so is in its state, so it is settled well. */
+struct intake *link_own_intake(struct link *l, enum flow flow);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
@@ -277,6 +281,15 @@ void logic_send_answer(struct link *l, struct intake *in, enum side caller,
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- greeting.c */
+
+/* `p`, read by `t`, answers what the bridge asked by itself, a request of this kind.  False: not what it asked
+ * for. */
+bool greeting_take_answer(struct task *t, const struct canonical *p, enum kind request);
+/* Tell a device that asks for them the limits of the far side, as far as they are known. */
+void greeting_answer_limits(struct link *l, struct intake *in, enum side caller,
+			    const struct canonical *request, const char *reply_topic);
 
 /* --- logic_state.c */
 

@@ -324,11 +324,12 @@ const struct pairing *logic_pairing(const struct task *t, const struct canonical
 {
 	const struct pairings *pairings = t->link->pairings;
 	enum side caller = side_other(source(t));
+	const struct kind_info *kind = &kind_table[p->kind];
 	const struct pairing *found =
-		pairings_find(pairings, p->device, kind_table[p->kind].request, caller, p->id);
+		pairings_find(pairings, p->device, kind->request, caller, p->id);
 
-	if (!found && p->kind == KIND_ATTRIBUTES_REPLY)
-		found = pairings_find(pairings, p->device, KIND_SNAPSHOT_REQUEST, caller, p->id);
+	if (!found && kind->also_answers)
+		found = pairings_find(pairings, p->device, kind->also_answers, caller, p->id);
 	return found;
 }
 
@@ -348,7 +349,9 @@ static void on_reply(struct task *t, struct canonical *p)
 		return;
 	}
 	near.id = pairing->request.id;
-	if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
+	if (pairing->is_own)
+		is_final = greeting_take_answer(t, p, pairing->request.kind);
+	else if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
 		logic_take_snapshot(t, p);
 	else if (wants_reply(l, pairing->caller, &pairing->request, pairing->reply_topic))
 		link_write_reply(l, t->intake, pairing->caller, &near, &pairing->request,
@@ -357,7 +360,7 @@ static void on_reply(struct task *t, struct canonical *p)
 		filtered(t, FILTERED_ONE_WAY);
 	if (is_final)
 		pairings_close(l->pairings, pairing, &l->changes);
-	else
+	else if (!pairing->is_own)
 		pairings_extend(l->pairings, pairing,
 				l->now_ms + l->plan->request_timeout_ms[pairing->caller],
 				&l->changes);
@@ -675,6 +678,8 @@ static const struct logic logic[KINDS] = {
 	[KIND_ATTRIBUTES_REQUEST] = { on_request, logic_answer_attributes },
 	[KIND_ATTRIBUTES_REPLY] = { on_reply },
 	[KIND_SNAPSHOT_REQUEST] = { on_snapshot_request, answer_snapshot },
+	[KIND_LIMITS_REQUEST] = { on_request, greeting_answer_limits },
+	[KIND_LIMITS] = { on_reply },
 	[KIND_FIRMWARE_CHUNK_REQUEST] = { on_request },
 	[KIND_FIRMWARE_CHUNK] = { on_reply },
 	[KIND_DEVICE_CHANGE] = { logic_change_device },

@@ -142,19 +142,10 @@ void link_resume(struct link *l, int64_t now_ms)
 	strand_end(l->strand);
 }
 
-/* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
-static struct intake *own_intake(struct link *l, enum flow flow)
-{
-	struct intake *in = link_intake(l, flow, NULL, NULL, ORIGIN_OWN);
-
-	in->is_well = true;
-	return in;
-}
-
 /* There will be no reply. */
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
-	struct intake *in = own_intake(l, flow_from(side_other(p->caller)));
+	struct intake *in = link_own_intake(l, flow_from(side_other(p->caller)));
 
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
@@ -191,7 +182,7 @@ static void expire_twins(struct link *l)
 
 	link_note_ended(l);
 	while ((device = twins_next_due(l->twins, l->now_ms)) != NULL) {
-		struct intake *in = own_intake(l, FLOW_DOWN);
+		struct intake *in = link_own_intake(l, FLOW_DOWN);
 
 		logic_send_failed(l, in, device);
 		link_release(l, in);
@@ -204,7 +195,7 @@ static void act(struct link *l, struct provision_actions *acts)
 
 	if (acts->n == 0)
 		return;
-	in = own_intake(l, FLOW_UP);
+	in = link_own_intake(l, FLOW_UP);
 	logic_provision(l, in, acts);
 	link_release(l, in);
 }

@@ -162,14 +162,15 @@ static bool brings(const struct plan *p, enum side side, enum kind kind)
 	return false;
 }
 
-/* The bridge itself answers, too: with an error, with what the mapping says, after a time. */
+/* The bridge itself answers, too: with an error, with what the mapping says, after a time; and greets. */
 static bool is_written_on(const struct plan *p, enum side side, enum kind kind)
 {
 	enum kind request = kind_table[kind].request;
 
 	return flow_target(kind_table[kind].flow) == side &&
 	       (brings(p, side_other(side), kind) ||
-		(request != KIND_NONE && brings(p, side, request)));
+		(request != KIND_NONE && brings(p, side, request)) ||
+		(side == NORTH && plan_greets(p, kind)));
 }
 
 static void check_variables(const struct plan *p, enum side side, const char *where,
@@ -209,13 +210,17 @@ static void check_devices(const struct plan *p, const struct plan_spec *spec, st
 
 /* --- making and ending --------------------------------------------------------------------- */
 
+/* A gateway may be one of the devices: what names none is about that one. */
 static void choose_device(struct plan *p)
 {
 	const char *south = vars_get(&p->side[SOUTH].vars, "device");
 	const char *north = vars_get(&p->side[NORTH].vars, "device");
+	const char *gateway = vars_get(&p->side[NORTH].vars, "gateway");
 
-	p->device = mem_strdup(south ? south : north ? north : p->name);
 	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+	if (!p->is_single && !north)
+		north = gateway;
+	p->device = mem_strdup(south ? south : north ? north : p->name);
 }
 
 static void set_side(struct plan *p, enum side side, const struct plan_spec *spec)
@@ -573,6 +578,30 @@ char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 		buf_fini(&own);
 	}
 	return buf_take(&out);
+}
+
+/* Can it be told what a snapshot is made of? */
+static bool takes_snapshots(const struct dialect *south)
+{
+	static const enum kind parts[] = { KIND_CONFIG, KIND_FIRMWARE, KIND_LICENSE,
+					   KIND_SPACE_INFO };
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (dialect_writer(south, parts[i]))
+			return true;
+	return dialect_reader(south, KIND_ATTRIBUTES_REQUEST);
+}
+
+bool plan_pair_greets(const struct dialect *south, const struct dialect *north, enum kind kind)
+{
+	return dialect_greets(north, kind) &&
+	       (kind != KIND_SNAPSHOT_REQUEST || takes_snapshots(south));
+}
+
+bool plan_greets(const struct plan *p, enum kind kind)
+{
+	return !p->is_mirror &&
+	       plan_pair_greets(p->side[SOUTH].dialect, p->side[NORTH].dialect, kind);
 }
 
 /* --- kinds and devices --------------------------------------------------------------------- */

@@ -47,6 +47,8 @@ struct port {
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
 	uint64_t n_ended; /* connections, and what was to be one */
+	uint64_t login;	  /* the number of this one among all of the link; 0: it is not up */
+	bool is_to_greet; /* it has just logged in */
 	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
@@ -68,6 +70,7 @@ struct live_link {
 	struct backpressure backpressure;
 	bool overfills; /* the journal: live_link_overfills() */
 	size_t n_resumed;
+	uint64_t n_logins;
 	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
 

@@ -38,6 +38,9 @@ static const struct {
 	{ "device_info", FLOW_UP, false },
 	{ "setting", FLOW_UP, false },
 	{ "snapshot_request", FLOW_UP, true },
+	{ "limits_request", FLOW_UP, true },
+	{ "limits", FLOW_DOWN, true },
+	{ "hello", FLOW_UP, false },
 	{ "device_change", FLOW_DOWN, true },
 };
 

@@ -85,6 +85,17 @@ static void expect_letters_at(uint64_t n, int line)
 }
 #define expect_letters(n) expect_letters_at(n, __LINE__)
 
+static void add_port(enum side side, const char *device)
+{
+	struct session_login login = { 0 };
+	struct port *p = live_link_add_port(live, side, device, false);
+	struct err e = { 0 };
+
+	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
+	memory_start(p->carrier);
+	buf_reset(&said);
+}
+
 /* --- messages that report and such that ask ------------------------------------------------- */
 
 #define S_REPORTS                                                                                  \
@@ -867,6 +878,147 @@ Test(live_link, a_credential_in_a_filter_is_not_told)
 	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
 }
 
+/* --- what follows a login */
+
+#define S_THERE                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'presence', topic: 's/{device}/there' },"                                \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}', id: 'integer' },"                \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}', id: 'integer' }",         \
+		 "")
+#define N_GREETED(greetings)                                                                       \
+	NORTHERN("on_connect: [" greetings "],",                                                   \
+		 "{ kind: 'hello', topic: 'n/{device}/hello', format: 'text', write: 'none' },"    \
+		 "{ kind: 'presence', topic: 'n/{device}/there' },"                                \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'limits_request', topic: 'ask/{id}', id: 'integer' },"                   \
+		 "{ kind: 'limits', topic: 'told/{id}', id: 'integer' }",                          \
+		 "def none: \"\";")
+
+Test(live_link, who_is_online_is_said_again_after_each_login)
+{
+	start(S_THERE, N_GREETED("'presence'"));
+	turn(""); /* nobody is */
+	sends("south", "s/d/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':false}");
+	turn("south acks 3\nnorth n/d/there {\"online\":true}\nnorth n/e/there {\"online\":true}\n"
+	     "north n/e/there {\"online\":false}\n");
+	takes("north");
+	takes("north");
+	takes("north");
+	goes("north");
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n"); /* what waits may need it */
+	goes("north");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n"); /* and only once */
+	restart();
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n");
+	takes("north");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	restart();
+	turn("north n/d/there {\"online\":true}\n");
+}
+
+Test(live_link, a_session_is_greeted_about_its_own_device)
+{
+	start(S_THERE, N_GREETED("'presence', 'hello'"));
+	turn(""); /* of any devices, of which none is known */
+	sends("south", "s/d/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':true}");
+	add_port(NORTH, "e");
+	turn("south acks 2\nnorth n/d/there {\"online\":true}\n"
+	     "north/e n/e/hello \nnorth/e n/e/there {\"online\":true}\n");
+	takes("north/e");
+	takes("north/e");
+	goes("north/e");
+	comes("north/e");
+	turn("north/e n/e/there {\"online\":true}\nnorth/e n/e/hello \n");
+	takes("north");
+	goes("north");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/hello \n");
+}
+
+Test(live_link, the_limits_that_the_north_tells_hold_until_the_next_login)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	takes("north");
+	sends("north", "told/1", "{'messages_per_second':5,'in_flight':null}");
+	turn("north acks 1\n");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {\"a\":1}\n");
+	now_ms += 250;
+	turn("north n/d/t {\"a\":2}\n");
+	takes("north");
+	takes("north");
+	goes("north");
+	comes("north");
+	now_ms += 250;
+	turn("north ask/2 {}\n");
+	takes("north");
+	sends("north", "told/1", "{'in_flight':1}"); /* of the login before */
+	turn("north acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_UNKNOWN_ID], 1);
+	sends("north", "told/2", "{'in_flight':1}");
+	turn("north acks 1\n");
+	sends("south", "s/d/t", "{'a':3}");
+	sends("south", "s/d/t", "{'a':4}");
+	turn("south acks 2\nnorth n/d/t {\"a\":3}\n");
+	takes("north");
+	turn("north n/d/t {\"a\":4}\n");
+}
+
+Test(live_link, a_session_that_is_held_is_not_greeted)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	live_link_hold_sources(live, true, now_ms);
+	goes("north");
+	buf_reset(&said);
+	comes("north"); /* for a visit */
+	turn("");
+	goes("north");
+	live_link_hold_sources(live, false, now_ms);
+	buf_reset(&said);
+	comes("north");
+	turn("north ask/2 {}\n");
+}
+
+Test(live_link, a_greeting_that_fails_is_no_letter)
+{
+	start(S_THERE, NORTHERN("on_connect: ['hello', 'presence'],",
+				"{ kind: 'hello', topic: 'hello', write: 'f' },"
+				"{ kind: 'presence', topic: 'p' }",
+				"def f: error(\"no\");"));
+	turn("");
+	find("north")->max_bytes = 4;
+	sends("south", "s/d/there", "{'online':true}");
+	turn("south acks 1\n");
+	expect_letters(1);
+	goes("north");
+	comes("north");
+	turn("");
+	expect_letters(1);
+}
+
+Test(live_link, a_mirror_greets_nobody)
+{
+	generation = bridge_generation_of("link", "mode = \"mirror\";", NULL, S_THERE,
+					  N_GREETED("'hello', 'presence', 'limits_request'"));
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
+	turn("");
+}
+
 /* --- opening */
 
 Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
@@ -913,56 +1065,6 @@ Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
 }
 
 /* --- a side with several ports */
-
-/* A session at a broker outlives the configuration that made it. */
-static void start_with_north(const char *north)
-{
-	end_link();
-	generation_free(generation);
-	generation = bridge_generation("link", NULL, S_REPORTS, north);
-	start_link();
-	buf_reset(&said);
-}
-
-Test(live_link, filters_of_an_earlier_configuration_are_given_up)
-{
-	start(S_REPORTS, NORTHERN("",
-				  "{ kind: 'space_info', topic: 'a/{device}' },"
-				  "{ kind: 'space_info', topic: 'b/{device}' }",
-				  ""));
-	cr_expect_str_eq(find("north")->old, "");
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "a/+ ");
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "a/+ ", "the broker did not say that it is gone");
-	find("north")->events->unsubscribed(find("north")->port, 0);
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "");
-}
-
-Test(live_link, what_nobody_wants_any_more_is_given_up_by_who_never_noted_it)
-{
-	start(S_REPORTS, NORTHERN("",
-				  "{ kind: 'space_info', topic: 'space/{device}' },"
-				  "{ kind: 'license', topic: 'license/{device}' }",
-				  ""));
-	cr_expect_str_eq(find("north")->shown, "space/+ ");
-	cr_expect_str_eq(find("north")->old, "license/+ ");
-}
-
-static void add_port(enum side side, const char *device)
-{
-	struct session_login login = { 0 };
-	struct port *p = live_link_add_port(live, side, device, false);
-	struct err e = { 0 };
-
-	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
-	memory_start(p->carrier);
-	buf_reset(&said);
-}
 
 Test(live_link, a_message_goes_to_the_port_of_its_device)
 {
