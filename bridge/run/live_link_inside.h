@@ -49,6 +49,7 @@ struct port {
 	uint64_t n_ended; /* connections, and what was to be one */
 	uint64_t login;	  /* the number of this one among all of the link; 0: it is not up */
 	bool is_to_greet; /* it has just logged in */
+	char *told_unset; /* what its login lacked when it was last told; NULL: nothing */
 	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);

@@ -82,6 +82,7 @@ void live_link_free_port(struct port *p)
 	delivery_free(p->delivery);
 	forget_old(p);
 	free(p->lack);
+	free(p->told_unset);
 	free(p->device);
 	free(p->name);
 	free(p);
@@ -373,7 +374,8 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 			(long long)p->packet_bytes);
 		return false;
 	}
-	if (!plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
+	if (p->live->conf->side[p->side].n_renewed == 0 ||
+	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);
 	vars_fini(&renewed.properties);

@@ -1,5 +1,6 @@
 /* A live link with a real store, between ports in memory. */
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include "link/link.h"
 #include "run/suspects.h"
@@ -1043,6 +1044,49 @@ Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
 	live_link_start(live);
 	expect("south opens\nnorth opens\nsouth hold\nsouth starts\nnorth hold\nnorth starts\n");
 	turn("north n/d/t {\"a\":1}\n");
+}
+
+/* How often the line is in the log of what `do_it` does. */
+static size_t count_logged(const char *line, void (*do_it)(void))
+{
+	char name[] = "/tmp/calque-log-XXXXXX", text[4096];
+	int to = mkstemp(name), before = dup(STDERR_FILENO);
+	size_t n = 0;
+	ssize_t len;
+
+	cr_assert(to >= 0 && before >= 0 && dup2(to, STDERR_FILENO) >= 0);
+	do_it();
+	cr_assert(dup2(before, STDERR_FILENO) >= 0);
+	len = pread(to, text, sizeof text - 1, 0);
+	cr_assert_geq(len, 0);
+	text[len] = '\0';
+	for (const char *p = text; (p = strstr(p, line)) != NULL; p++)
+		n++;
+	close(to);
+	close(before);
+	unlink(name);
+	return n;
+}
+
+static void open_in_vain(void)
+{
+	for (int i = 0; i < 3; i++)
+		cr_assert_not(live_link_open(live));
+}
+
+Test(live_link, what_a_login_lacks_is_said_once_however_often_it_is_opened)
+{
+	start_join();
+	end_link();
+	bridge_make_parts();
+	refuses_to_open = true;
+	storage.n_links = 0;
+	lives[storage.n_links++] = live = live_link_new(&parts, generation, 0, NULL);
+	cr_expect_eq(
+		count_logged("info session-waits link=link side=north unset=token", open_in_vain),
+		1);
+	cr_expect_eq(count_logged("session-waits", open_in_vain), 0);
+	buf_reset(&said);
 }
 
 /* --- stopping */
