@@ -10,7 +10,11 @@
 #include "base/map.h"
 #include "link/link_inside.h"
 #include "state/presence.h"
+#include "state/reported.h"
+#include "state/twin.h"
 #include "translate/executor.h"
+
+#define ANSWER_MS 30000 /* what comes later is no answer to a snapshot request */
 
 /* --- saying and asking --------------------------------------------------------------------- */
 
@@ -60,6 +64,8 @@ static void greet_of(const struct greeting *g, const char *device, const char *b
 	struct intake *in = link_own_intake(l, FLOW_UP);
 
 	in->greets = g->login;
+	if (g->kind == KIND_SNAPSHOT_REQUEST)
+		twins_ask(l->twins, device, asks, l->now_ms, l->now_ms + ANSWER_MS);
 	if (asks)
 		p.id = pairings_ask(l->pairings, &p, plan_writer(l->plan, NORTH, g->kind)->id,
 				    INT64_MAX, &l->changes)
@@ -137,13 +143,97 @@ static void take_limits(struct task *t, const struct canonical *p)
 	t->intake->is_well = true;
 }
 
+/* What the answer holds that the platform said while nobody listened. */
+static void take_snapshot(struct task *t, const struct canonical *p)
+{
+	struct link *l = t->link;
+	struct buf full = { 0 }, diff = { 0 };
+	struct jslice part;
+	struct err e = { 0 };
+
+	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
+		reporteds_merge(l->reporteds, p->device, part, &l->changes);
+	if (jtext_field(canonical_body(p), "shared", &part) &&
+	    jtext_type_of(part) == JTEXT_OBJECT && plan_writer(l->plan, SOUTH, KIND_CONFIG)) {
+		buf_puts(&full, "{\"full\":");
+		buf_append(&full, part.text, part.len);
+		buf_putc(&full, '}');
+		if (!twins_compare(l->twins, p->device, (struct jslice){ full.data, full.len },
+				   l->plan->pushes_first, l->now_ms, &l->changes, &diff, &e))
+			link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	}
+	twins_end_question(l->twins, p->device);
+	if (diff.len)
+		logic_push(t, p, (struct jslice){ diff.data, diff.len });
+	else
+		link_refuse(t->intake, FILTERED_NO_CHANGE, NULL);
+	buf_fini(&full);
+	buf_fini(&diff);
+}
+
+bool greeting_is_known(struct task *t, const struct canonical *p)
+{
+	struct link *l = t->link;
+	struct buf diff = { 0 };
+	struct jslice full;
+	bool is_known;
+
+	if (!twins_is_asked(l->twins, p->device, l->now_ms) ||
+	    !jtext_field(canonical_body(p), "full", &full))
+		return false;
+	is_known = twins_takes_answer(l->twins, p->device) &&
+		   twins_compare(l->twins, p->device, canonical_body(p), l->plan->pushes_first,
+				 l->now_ms, &l->changes, &diff, NULL) &&
+		   diff.len == 0 && !twins_is_as_said(l->twins, p->device);
+	buf_fini(&diff);
+	return is_known;
+}
+
+bool greeting_is_lost(const struct task *t, const struct canonical *p)
+{
+	const struct kind_info *kind = &kind_table[p->kind];
+	const struct plan *plan = t->link->plan;
+
+	return t->intake->origin == ORIGIN_AGAIN &&
+	       (plan_greets(plan, kind->request) ||
+		(kind->also_answers && plan_greets(plan, kind->also_answers)));
+}
+
+static void put_notice_name(struct buf *out, const struct canonical *p)
+{
+	struct jslice value;
+
+	buf_puts(out, kind_name(p->kind));
+	if (!jtext_field(canonical_body(p), kind_table[p->kind].notice, &value))
+		return;
+	buf_putc(out, '/');
+	buf_append(out, value.text, value.len);
+}
+
+void greeting_take_notice(struct task *t, struct canonical *p)
+{
+	struct link *l = t->link;
+	struct buf name = { 0 };
+	bool is_asked = twins_is_asked(l->twins, p->device, l->now_ms), is_news = true;
+
+	put_notice_name(&name, p);
+	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST))
+		is_news = twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
+					    l->plan->pushes_first, l->now_ms, &l->changes);
+	buf_fini(&name);
+	if (!is_news || (is_asked && !plan_writer(l->plan, SOUTH, p->kind)))
+		link_refuse(t->intake, FILTERED_NO_CHANGE, NULL);
+	else
+		link_write_canonical(l, t->intake, SOUTH, p);
+}
+
 /* Answers of several kinds may come on one topic: another row reads it as what it is. */
 bool greeting_take_answer(struct task *t, const struct canonical *p, enum kind request)
 {
 	if (p->kind == KIND_LIMITS) {
 		take_limits(t, p);
 	} else if (request == KIND_SNAPSHOT_REQUEST) {
-		logic_take_snapshot(t, p);
+		take_snapshot(t, p);
 	} else {
 		link_refuse(t->intake, FILTERED_ONE_WAY, NULL);
 		return false;

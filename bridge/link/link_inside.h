@@ -287,6 +287,15 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 /* `p`, read by `t`, answers what the bridge asked by itself, a request of this kind.  False: not what it asked
  * for. */
 bool greeting_take_answer(struct task *t, const struct canonical *p, enum kind request);
+/* Would it be the answer to a question that the bridge has forgotten with a restart? */
+bool greeting_is_lost(const struct task *t, const struct canonical *p);
+/* Is this whole configuration the answer to the bridge's question for a snapshot, and says nothing that was not
+ * said before, while the device has changed something by itself? */
+bool greeting_is_known(struct task *t, const struct canonical *p);
+/* A message of a kind with a `notice`. */
+void greeting_take_notice(struct task *t, struct canonical *p);
+/* Send a configuration {changed, deleted} on, as if the north had just said it. */
+void logic_push(struct task *t, const struct canonical *p, struct jslice body);
 /* Tell a device that asks for them the limits of the far side, as far as they are known. */
 void greeting_answer_limits(struct link *l, struct intake *in, enum side caller,
 			    const struct canonical *request, const char *reply_topic);

@@ -341,7 +341,9 @@ static void on_reply(struct task *t, struct canonical *p)
 	struct canonical near = *p;
 
 	if (!pairing) {
-		if (l->plan->is_mirror)
+		if (greeting_is_lost(t, p))
+			filtered(t, FILTERED_ONE_WAY);
+		else if (l->plan->is_mirror)
 			filtered(t,
 				 FILTERED_MIRROR); /* it answers the platform that is tried out */
 		else
@@ -427,6 +429,22 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
 }
 
+void logic_push(struct task *t, const struct canonical *p, struct jslice body)
+{
+	struct link *l = t->link;
+	struct twin_said said = { .body = body, .at_ms = l->now_ms };
+	struct canonical config = { .kind = KIND_CONFIG, .device = p->device };
+	enum twin_outcome outcome;
+	struct buf text = { 0 };
+
+	if (twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, NULL) &&
+	    outcome == TWIN_CHANGES)
+		push(t, &config, &text, false);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+	buf_fini(&text);
+}
+
 static void on_config(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -447,6 +465,8 @@ static void on_config(struct task *t, struct canonical *p)
 
 	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+	else if (greeting_is_known(t, p))
+		filtered(t, FILTERED_NO_CHANGE);
 	else if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else if (outcome == TWIN_CHANGES)
@@ -665,6 +685,9 @@ static void answer_snapshot(struct link *l, struct intake *in, enum side caller,
 }
 
 static const struct logic logic[KINDS] = {
+	[KIND_FIRMWARE] = { greeting_take_notice },
+	[KIND_LICENSE] = { greeting_take_notice },
+	[KIND_SPACE_INFO] = { greeting_take_notice },
 	[KIND_ALARM] = { on_alarm },
 	[KIND_PRESENCE] = { on_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },

@@ -77,6 +77,9 @@ struct kind_info {
 	/* Of a reply: where no request of its own kind is open under its id, one of this kind is what it
 	 * answers.  0: there is none. */
 	enum kind also_answers;
+	/* A device is told of it once: a snapshot that the bridge asks for says it again.  The field of the body
+	 * that tells several from each other, "": there is one.  NULL: it is no such kind. */
+	const char *notice;
 	bool is_answered;      /* the bridge may answer by itself: see kind_own_answer() */
 	bool has_secrets;      /* there are credentials in the body */
 	bool is_dead_retained; /* one from the broker's memory is not obeyed: it is an old one */

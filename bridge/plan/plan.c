@@ -291,6 +291,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->name = mem_strdup(spec->name);
 	p->devices = devices_new();
 	p->is_mirror = spec->is_mirror;
+	p->pushes_first = spec->pushes_first;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
 	p->command_max_age_ms = spec->command_max_age_ms;

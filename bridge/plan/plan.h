@@ -40,6 +40,7 @@ struct plan_spec {
 	size_t n_through;
 	const enum kind *remap; /* KINDS of them; NULL: none */
 	bool is_mirror;
+	bool pushes_first; /* a first snapshot after a login is sent on, not only learnt */
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
@@ -76,6 +77,7 @@ struct plan {
 	size_t n_through;
 	enum kind remap[KINDS];
 	bool is_mirror;
+	bool pushes_first;
 	bool drop_unmatched;
 	bool hides_secrets;
 	bool is_single;		 /* the south brings one device only */

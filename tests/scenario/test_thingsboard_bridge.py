@@ -362,6 +362,34 @@ def test_the_servers_own_limits_are_asked_for_after_each_login(lab, tb):
     world.calque.stop()
 
 
+def test_what_the_server_was_told_while_nobody_listened_is_asked_for(lab, tb):
+    """It forgets pushes without a session. Only what is new is sent on: a knob that was turned at the device stays."""
+    cloud = tb.device("pump-7", token="t1")
+    cloud.push(old=1)
+    world = Pump(lab, tb)
+    cloud.wait_ready()
+    cloud.push(rate=10)
+    assert_json(world.device.next("config"), {"rate": 10})  # and not `old`, which the device may have long since
+    world.device.attributes(rate=11)
+    assert_json(cloud.next_update(), {"rate": 11})
+
+    world.calque.stop()
+    assert cloud.push(mode="eco") == 0
+    cloud.delete("old")
+    cloud.push(fw_title="pump", fw_version="2.0", fw_url="https://host/pump-2.0")
+    world.calque.start()
+    assert_json(world.device.next("config"), {"mode": "eco", "deleted": ["old"]})
+    assert world.device.next("fota_request")["version"] == "2.0"
+    mark = tb.mark()
+    tb.cut()
+    tb.wait(lambda: any("/attributes/request/" in e.fields["topic"] for e in tb.find_events("publish", "pump-7", mark)))
+    cloud.wait_ready()
+    cloud.push(last=True)
+    assert_json(world.device.next("config"), {"last": True})
+    assert not world.device.client.waiting(world.device.topic("fota_request"))
+    world.calque.stop()
+
+
 def fleet(lab, south, tb):
     """Any Innoway devices behind one gateway session."""
     calque = lab.calque(conf_text({"state": "@state@", "links": [{

@@ -1020,6 +1020,152 @@ Test(live_link, a_mirror_greets_nobody)
 	turn("");
 }
 
+/* --- what a platform said while nobody listened */
+
+#define S_SETS                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/c', write: 'w' },"                          \
+		 "{ kind: 'config_reply', topic: 's/{device}/set' },"                              \
+		 "{ kind: 'firmware', topic: 's/{device}/fw' }",                                   \
+		 "def w: .body | {changed, deleted};")
+#define N_ANSWERS                                                                                  \
+	NORTHERN("on_connect: ['snapshot_request'],",                                              \
+		 "{ kind: 'snapshot_request', topic: 'n/{device}/get/{id}', id: 'integer' },"      \
+		 "{ kind: 'attributes_reply', topic: 'n/{device}/all/{id}', id: 'integer',"        \
+		 "  read: 'r' },"                                                                  \
+		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
+		 "def none: empty;"                                                                \
+		 "def r: (select(.payload.fw) | {kind: 'firmware', body: .payload.fw}),"           \
+		 "  {body: {shared: .payload.c}};")
+/* Each on a topic of its own, as if it had been said anew. */
+#define N_REPEATS                                                                                  \
+	NORTHERN("on_connect: ['snapshot_request'],",                                              \
+		 "{ kind: 'snapshot_request', topic: 'n/{device}/get' },"                          \
+		 "{ kind: 'firmware', topic: 'n/{device}/fw' },"                                   \
+		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
+		 "def none: empty;")
+
+static void start_of_one(const char *keys, const char *north)
+{
+	generation = bridge_generation_of("link", keys, "d", S_SETS, north);
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
+}
+
+/* The north logs in again, and gets this. */
+static void log_in_at(const char *question, int line)
+{
+	goes("north");
+	comes("north");
+	turn_at(question, line);
+	takes("north");
+}
+#define log_in(question) log_in_at(question, __LINE__)
+
+Test(live_link, of_a_snapshot_only_what_was_said_since_is_sent)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'},'fw':{'version':'1'}}");
+	turn("north acks 1\n"); /* the first is learnt */
+	now_ms += 1000;
+	sends("north", "n/d/c", "{'changed':{'rate':6}}");
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	takes("south");
+	sends("south", "s/d/set", "{'values':{'rate':11}}"); /* somebody turned the knob */
+	turn("south acks 1\n");
+	log_in("north n/d/get/2 {}\n");
+	sends("north", "n/d/all/2", "{'c':{'rate':6,'unit':'C'},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
+	log_in("north n/d/get/3 {}\n");
+	sends("north", "n/d/all/3", "{'c':{'rate':7,'mode':'x'},'fw':{'version':'2'}}");
+	turn("south s/d/c {'changed':{'rate':7,'mode':'x'},'deleted':['unit']}\n"
+	     "south s/d/fw {'version':'2'}\nnorth acks 1\n");
+	takes("south");
+	takes("south");
+	expect_letters(0);
+}
+
+Test(live_link, what_is_said_after_the_question_counts_more_than_its_answer)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'}}");
+	turn("north acks 1\n");
+	log_in("north n/d/get/2 {}\n");
+	sends("north", "n/d/c", "{'changed':{'rate':6}}");
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	sends("north", "n/d/all/2", "{'c':{'rate':5,'unit':'F'}}");
+	turn("south s/d/c {'changed':{'unit':'F'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, what_was_learnt_is_known_after_a_restart)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
+	turn("");
+	restart();
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'},'fw':{'version':'1'}}");
+	turn("south s/d/c {'changed':{'unit':'C'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, a_first_snapshot_is_sent_where_that_is_wanted)
+{
+	start_of_one("first_snapshot = \"push\";", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5},'fw':{'version':'1'}}");
+	turn("south s/d/c {'changed':{'rate':5},'deleted':[]}\nsouth s/d/fw {'version':'1'}\n"
+	     "north acks 1\n");
+}
+
+/* What was decided before a crash is not; the question of then is forgotten, and asked again. */
+Test(live_link, the_answer_of_an_earlier_run_is_no_letter)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5}}");
+	bridge_hand_over(); /* it is stored, and not read yet */
+	bridge_let_out();
+	restart();
+	turn("north n/d/get/1 {}\n");
+	expect_letters(0);
+}
+
+Test(live_link, what_is_said_anew_after_a_login_is_sent_once)
+{
+	start_of_one("", N_REPEATS);
+	turn("north n/d/get {}\n");
+	takes("north");
+	sends("north", "n/d/fw", "{'version':'1'}");
+	sends("north", "n/d/c", "{'full':{'rate':5}}"); /* it may have been said just now */
+	turn("south s/d/c {'changed':{'rate':5},'deleted':[]}\nsouth s/d/fw {'version':'1'}\n"
+	     "north acks 2\n");
+	takes("south");
+	takes("south");
+	sends("south", "s/d/set", "{'values':{'rate':11}}"); /* somebody turned the knob */
+	turn("south acks 1\n");
+	log_in("north n/d/get {}\n");
+	sends("north", "n/d/fw", "{'version':'1'}");
+	sends("north", "n/d/c", "{'full':{'rate':5}}");
+	turn("north acks 2\n");
+	sends("north", "n/d/c", "{'full':{'rate':6}}"); /* somebody has just changed it */
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	log_in("north n/d/get {}\n");
+	sends("north", "n/d/fw", "{'version':'2'}");
+	turn("south s/d/fw {'version':'2'}\nnorth acks 1\n");
+}
+
 /* --- opening */
 
 Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
