@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "dialect/dialect.h"
+#include "plan/plan.h"
 
 static enum kind passes_as(const struct wanted *w, enum kind kind)
 {
@@ -31,8 +32,8 @@ static bool is_asked(const struct wanted *w, enum kind reply)
 	const struct kind_info *k = &kind_table[reply];
 	const struct dialect *asker = there(w, reply);
 
-	if (dialect_greets(here(w, reply), k->request) ||
-	    (k->also_answers && dialect_greets(here(w, reply), k->also_answers)))
+	if (plan_pair_greets(asker, here(w, reply), k->request) ||
+	    (k->also_answers && plan_pair_greets(asker, here(w, reply), k->also_answers)))
 		return true;
 	for (int i = 0; i < KINDS; i++)
 		if (passes_as(w, (enum kind)i) == k->request && dialect_reader(asker, (enum kind)i))
