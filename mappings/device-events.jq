@@ -8,6 +8,7 @@ module {
   session: { username: "{device}", password: "{access_key}", client_id: "{device}", per: "device" },
   application: { username: "{device}", password: "{access_key}" },  # the client id is the device's own
   credentials: ["access_key"],
+  on_connect: ["snapshot_request"],
   up: { lenient: true, properties: { device_id: "{device}", access_key: "{access_key}" } },
   down: { lenient: true },
   messages: [

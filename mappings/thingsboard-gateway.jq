@@ -10,6 +10,8 @@ module {
   credentials: ["token"],
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
+  # With the connection the server forgets which devices are there
+  on_connect: ["limits_request", "presence"],
   up: { lenient: true },
   messages: [
     # Telemetry of devices, and what else goes there
@@ -77,6 +79,10 @@ module {
     { kind: "request",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
       read: "read_request", write: "write_request" },
     { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
+    { kind: "limits_request", topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      only: "write", write: "write_limits_request" },
+    { kind: "limits",         topic: "v1/devices/me/rpc/response/{id}", id: "integer",
+      only: "read", read: "read_limits" },
     { kind: "device_change",  topic: "v1/devices/me/rpc/request/{id}", id: "integer",
       read: "read_service", publish: "publish_service" }
   ]
@@ -193,6 +199,9 @@ def read_request:
   if .payload.method == "getSessionLimits" then
     {kind: "request_reply", body: (tb::session_limits | . + {gatewayRateLimits: .rateLimits})}
   else tb::read_rpc end;
+# Nearly all that is sent counts for the limits of the gateway API.
+def write_limits_request: tb::write_limits_request;
+def read_limits: tb::read_limits_of(.gatewayRateLimits // .rateLimits);
 def write_request: if is_gateway then tb::write_rpc else error("only the gateway itself can ask ThingsBoard") end;
 
 # What the server tells a gateway about its devices: {"method": "gateway_device_renamed", "params": {"D1": "D9"}},

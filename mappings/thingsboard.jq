@@ -9,6 +9,7 @@ module {
   credentials: ["token"],
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
+  on_connect: ["limits_request", "snapshot_request"],
   # A device profile may rename these three
   vars: { telemetry_topic: "v1/devices/me/telemetry", attributes_topic: "v1/devices/me/attributes",
           shared_attributes_topic: "v1/devices/me/attributes" },
@@ -52,7 +53,7 @@ module {
 
     # RPC from the server
     { kind: "command",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
-      read: "read_rpc", write: "write_rpc" },
+      read: "read_command", write: "write_rpc" },
     { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer", format: "text",
       also: ["v2/r/res/{id}", "v2/r/res/j/{id}"],
       read: "read_command_reply", write: "write_command_reply" },
@@ -63,6 +64,10 @@ module {
              { topic: "v2/r/req/j/{id}", reply: "v2/r/res/j/{id}" }],
       read: "read_request", write: "write_rpc" },
     { kind: "request_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer" },
+    { kind: "limits_request", topic: "v1/devices/me/rpc/request/{id}", id: "integer",
+      only: "write", write: "write_limits_request" },
+    { kind: "limits",         topic: "v1/devices/me/rpc/response/{id}", id: "integer",
+      only: "read", read: "read_limits" },
 
     # Firmware (or software) in chunks, one request for each.  The one error topic names neither
     { kind: "firmware_chunk_request", topic: "v2/{package}/request/{request}/chunk/{chunk}", format: "text",
@@ -147,6 +152,8 @@ def write_attributes_reply: .body | del(.[] | select(. == {} or . == null));
 # {"method": "setFan", "params": {"rpm": 900}}
 def read_rpc: .payload | {body: {name: .method, params}};
 def write_rpc: .body | {method: .name, params};
+# Our own question for the limits, which a broker that stands in for the server may give back after a restart.
+def read_command: select(.payload.method != "getSessionLimits") | read_rpc;
 
 # Devices may reply with any text.  Written is always JSON: the server takes any text, too, but refuses its own
 # caller (406) what is no JSON.  It takes one reply, so progress is kept back.
@@ -169,6 +176,17 @@ def session_limits: .limits | {
   };
 def read_request:
   if .payload.method == "getSessionLimits" then {kind: "request_reply", body: session_limits} else read_rpc end;
+
+# And the bridge asks for its own: {"maxPayloadSize": 65536, "maxInflightMessages": 100,
+# "rateLimits": {"messages": "200:1,6000:60", "telemetryMessages": null}}, where null is unlimited.
+def write_limits_request: {method: "getSessionLimits", params: {}};
+def least: map(numbers) | min;
+def per_second: [strings | split(",")[] | select(. != "") | split(":") | map(tonumber) | .[0] / .[1]]
+  | least | if . then [floor, 1] | max else . end;
+def limits(rates): {packet_bytes: .maxPayloadSize, in_flight: .maxInflightMessages,
+    messages_per_second: ([rates | .messages, .telemetryMessages | per_second] | least)} | wire::some;
+def read_limits_of(rates): select(.request.kind == "limits_request") | {body: (.payload | limits(rates))};
+def read_limits: read_limits_of(.rateLimits);
 
 # The size in decimal digits, nothing for the whole image; the exact bytes, none past the end.
 def chunk(body): .topic | {package, request: (.request | tonumber), chunk: (.chunk | tonumber)}

@@ -20,7 +20,7 @@ GUIDE = ROOT / "mappings/kinds.md"
 BEGIN, END = "<!-- made by tests/spelling.py -->\n", "<!-- end -->\n"
 DIALECTS = ["innoway", "thingsboard", "thingsboard-gateway", "eztcloud", "device-events"]
 REQUESTS = {"command_reply": "command", "config_reply": "config", "attributes_reply": "attributes_request",
-            "request_reply": "request", "provision_reply": "provision", "firmware_chunk": "firmware_chunk_request"}
+            "request_reply": "request", "limits": "limits_request", "provision_reply": "provision", "firmware_chunk": "firmware_chunk_request"}
 LATE = ["presence", "alarm"]  # from then on, a status report says so
 
 # For rows that say nothing at first: a gateway can speak of itself, stock firmware has commands of its own form.
@@ -58,6 +58,9 @@ EXAMPLES = {
     "device_info": [{"name": "d7", "firmware_version": "1.2"}],
     "setting": [{"property": "name", "value": "d7"}],
     "snapshot_request": [{}],
+    "limits_request": [{}],
+    "limits": [{"packet_bytes": 65536, "in_flight": 100, "messages_per_second": 20}],
+    "hello": [{}],
     "device_change": [{"operation": "renamed", "name": "d7", "new_name": "d9"}],
 }
 

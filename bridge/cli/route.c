@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "message/side.h"
 #include "message/topic.h"
+#include "plan/plan.h"
 #include "plan/wanted.h"
 
 /* As it is without any configuration. */
@@ -59,14 +60,32 @@ static size_t add_routes(struct route **list, size_t n, const struct wanted *w, 
 	return n;
 }
 
+static size_t add_greetings(struct route **list, size_t n, const struct wanted *w)
+{
+	const struct dialect *north = w->side[NORTH];
+
+	for (size_t i = 0; i < north->n_on_connect; i++) {
+		enum kind kind = north->on_connect[i];
+
+		if (!plan_pair_greets(w->side[SOUTH], north, kind))
+			continue;
+		*list = mem_grow(*list, n, sizeof **list);
+		(*list)[n++] = (struct route){ kind, NULL, dialect_writer(north, kind), false };
+	}
+	return n;
+}
+
 struct route *route_list(const struct wanted *w, size_t *n)
 {
 	struct route *list = NULL;
 
 	*n = 0;
-	for (int has = 1; has >= 0; has--)
+	for (int has = 1; has >= 0; has--) {
 		for (int k = 0; k < KINDS; k++)
 			*n = add_routes(&list, *n, w, (enum kind)k, has);
+		if (has)
+			*n = add_greetings(&list, *n, w);
+	}
 	return list;
 }
 
@@ -77,6 +96,7 @@ const char *route_fate(const struct route *r)
 		[UNMATCHED_ERROR] = "dead letter, and an error reply to the asker",
 		[UNMATCHED_OWN_STATE] = "answered from the bridge's own state",
 		[UNMATCHED_DEVICE_TABLE] = "kept in the device table",
+		[UNMATCHED_TAKEN] = "taken by the bridge itself",
 	};
 
 	return r->is_heard ? fates[kind_table[r->kind].unmatched] : "not subscribed";

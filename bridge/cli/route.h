@@ -11,14 +11,15 @@
 
 struct route {
 	enum kind kind;
-	const struct row
-		*from; /* the row that is read, on the side that the kind's flow starts from */
+	/* The row that is read, on the side that the kind's flow starts from; NULL: the bridge says it by
+	 * itself after each login in the north. */
+	const struct row *from;
 	const struct row *to; /* the first row that writes it on the other side; NULL: none */
 	bool is_heard;	      /* its topic is subscribed, for its own sake or another's */
 };
 
-/* All routes of a pair, in the order of kinds and files, first those with a counterpart.  Caller frees the
- * array. */
+/* All routes of a pair, in the order of kinds and files, first those with a counterpart, then those after
+ * a login.  Caller frees the array. */
 struct route *route_list(const struct wanted *w, size_t *n);
 
 /* What becomes of a message without a counterpart, in words for people. */

@@ -41,7 +41,7 @@ static void set_line(struct route_line *line, const struct route *r,
 
 	line->route = r;
 	line->arrow = from == SOUTH ? "->" : "<-";
-	line->topic[from] = row_topic(side[from], r->from);
+	line->topic[from] = r->from ? row_topic(side[from], r->from) : NULL;
 	line->topic[side_other(from)] = r->to ? row_topic(side[side_other(from)], r->to) : NULL;
 }
 
@@ -65,7 +65,7 @@ static void print_pair(const struct route_line *lines, size_t n, const char *sou
 	int kinds = width(lines, n, SIDES), topics = width(lines, n, SOUTH);
 	const char *bold = has_color ? "\033[1m" : "", *dim = has_color ? "\033[33m" : "",
 		   *plain = has_color ? "\033[0m" : "";
-	bool has_gap = false;
+	bool has_gap = false, has_greeting = false;
 
 	if (topics < (int)strlen(south))
 		topics = (int)strlen(south);
@@ -73,9 +73,12 @@ static void print_pair(const struct route_line *lines, size_t n, const char *sou
 	for (size_t i = 0; i < n; i++) {
 		const struct route_line *l = &lines[i];
 
+		if (!l->route->from && !has_greeting)
+			printf("\n%safter each login in the north%s\n", bold, plain);
+		has_greeting = !l->route->from;
 		if (l->route->to) {
 			printf("%-*s  %-*s  %s  %s\n", kinds, kind_name(l->route->kind), topics,
-			       l->topic[SOUTH], l->arrow, l->topic[NORTH]);
+			       l->route->from ? l->topic[SOUTH] : "-", l->arrow, l->topic[NORTH]);
 			continue;
 		}
 		if (!has_gap)
@@ -115,6 +118,8 @@ static void print_json(const struct route_line *lines, size_t n, const char *lin
 			   flow_name(kind_table[l->route->kind].flow));
 		put_topic(&out, "south", l->topic[SOUTH]);
 		put_topic(&out, "north", l->topic[NORTH]);
+		if (!l->route->from)
+			buf_puts(&out, ",\"on_connect\":true");
 		if (!l->route->to)
 			buf_printf(&out, ",\"no_counterpart\":\"%s\"", route_fate(l->route));
 		buf_putc(&out, '}');

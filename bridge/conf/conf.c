@@ -324,6 +324,7 @@ static const struct schema_word modes[] = { { "live", MODE_LIVE },
 					    { "mirror", MODE_MIRROR },
 					    { 0 } };
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
+static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key link_keys[] = {
 	{ "name", SCHEMA_NAME, AT(name), .is_required = true },
 	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .set.conf = read_session, .is_required = true },
@@ -332,6 +333,7 @@ static const struct schema_key link_keys[] = {
 	{ "through", SCHEMA_OWN, .what = "a list ( )", .set.conf = read_through },
 	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap },
 	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched },
+	{ "first_snapshot", SCHEMA_SWITCH, AT(pushes_first_snapshot), .words = first_snapshots },
 	{ "command_max_age", SCHEMA_INTEGER, AT(command_max_age_s),
 	  CONF_RANGE(1, TEN_YEARS_S, 60) },
 	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0) },

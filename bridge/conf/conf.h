@@ -78,6 +78,7 @@ struct conf_link {
 	struct secrets secrets; /* of variables of `through`, which cannot be renewed */
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
+	bool pushes_first_snapshot;
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* 0: not said */
 	unsigned line;

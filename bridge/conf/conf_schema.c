@@ -65,21 +65,23 @@ static bool set_word(struct conf_reader *r, const struct schema_key *key, void *
 {
 	const char *text = conf_value_text(r, s);
 	const struct schema_word *word;
-	struct buf all = { 0 };
+	struct buf what = { 0 };
 	struct guess g;
 
 	if (!text)
 		return true;
 	word = schema_word_of(key->words, text, &g);
+	buf_printf(&what, "unknown value \"%s\"", text);
 	for (const struct schema_word *w = key->words; w->name; w++)
-		buf_printf(&all, "%s\"%s\"", all.len ? " or " : "", w->name);
+		buf_printf(&what, "%s\"%s\"", w == key->words ? " (" : " or ", w->name);
+	buf_putc(&what, ')');
 	if (!word)
-		conf_value_mistake(r, s, "unknown value \"%s\" (%s)", text, buf_str(&all));
+		conf_value_unknown(r, s, buf_str(&what), &g);
 	else if (key->type == SCHEMA_SWITCH)
 		*(bool *)member = word->value;
 	else
 		*(int *)member = word->value;
-	buf_fini(&all);
+	buf_fini(&what);
 	return true;
 }
 

@@ -143,6 +143,39 @@ static bool set_choices(struct schema_reader *r, void *member, json_object *valu
 	return true;
 }
 
+/* The kinds that greet (message/kind.h). */
+static const struct schema_word greetings[] = { { "presence", KIND_PRESENCE },
+						{ "snapshot_request", KIND_SNAPSHOT_REQUEST },
+						{ "limits_request", KIND_LIMITS_REQUEST },
+						{ "hello", KIND_HELLO },
+						{ 0 } };
+
+static void add_greeting(struct schema_reader *r, struct dialect *d, enum kind kind)
+{
+	if (dialect_greets(d, kind))
+		schema_mistake(r, "\"%s\" is there twice", kind_name(kind));
+	else
+		d->on_connect[d->n_on_connect++] = kind;
+}
+
+static bool set_on_connect(struct schema_reader *r, void *member, json_object *value)
+{
+	const struct schema_word *word;
+
+	if (!json_object_is_type(value, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(value); i++) {
+		size_t mark = schema_enter_element(r, i);
+
+		if (!schema_find_word(r, greetings, json_object_array_get_idx(value, i), &word))
+			schema_mistake(r, "must be the name of a kind");
+		else if (word)
+			add_greeting(r, member, (enum kind)word->value);
+		schema_leave(r, mark);
+	}
+	return true;
+}
+
 /* The rows are read when the whole object has been, since they need what `up` and `down` say. */
 static bool set_messages(struct schema_reader *r, void *member, json_object *value)
 {
@@ -193,6 +226,9 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "how many seconds its callers wait for a device, less one" },
 	{ "echoes_publishes", SCHEMA_BOOLEAN, DRAFT(d.echoes_publishes),
 	  .about = "whether a device gets back what it published where it subscribes, as from a plain broker (default true)" },
+	{ "on_connect", SCHEMA_OWN, DRAFT(d), .set.json = set_on_connect,
+	  .like = SCHEMA_WORD, .words = greetings, .is_list = true, .what = "an array of kinds",
+	  .about = "kinds that are said or asked after each login as a device: [\"presence\", \"snapshot_request\", \"limits_request\", \"hello\"]" },
 	{ "up", SCHEMA_OWN, DRAFT(shared[FLOW_UP]), .set.json = set_shared,
 	  .like = SCHEMA_GROUP, .group = &dialect_shared_schema, .what = "an object of row keys",
 	  .about = "row keys of all rows whose messages come from devices" },
@@ -246,6 +282,16 @@ static void check_shared_mqtt(struct schema_reader *r, const struct draft *draft
 	}
 }
 
+static void check_greetings(struct schema_reader *r, const struct dialect *d)
+{
+	size_t mark = schema_enter_key(r, "on_connect");
+
+	for (size_t i = 0; i < d->n_on_connect; i++)
+		if (!dialect_writer(d, d->on_connect[i]))
+			schema_mistake(r, "no row writes \"%s\"", kind_name(d->on_connect[i]));
+	schema_leave(r, mark);
+}
+
 static void read_dialect(struct schema_reader *r, struct dialect *d, json_object *tree)
 {
 	struct draft draft = {
@@ -255,6 +301,7 @@ static void read_dialect(struct schema_reader *r, struct dialect *d, json_object
 	schema_read(r, &dialect_schema, &draft, tree);
 	check_shared_mqtt(r, &draft);
 	read_rows(r, &draft);
+	check_greetings(r, &draft.d);
 	ambiguity_check(r, &draft.d);
 	*d = draft.d;
 }
@@ -314,6 +361,14 @@ bool dialect_is_credential(const struct dialect *d, const char *variable)
 {
 	for (size_t i = 0; i < d->n_credentials; i++)
 		if (strcmp(d->credentials[i], variable) == 0)
+			return true;
+	return false;
+}
+
+bool dialect_greets(const struct dialect *d, enum kind kind)
+{
+	for (size_t i = 0; i < d->n_on_connect; i++)
+		if (d->on_connect[i] == kind)
 			return true;
 	return false;
 }

@@ -69,6 +69,9 @@ struct dialect {
 	struct limits limits;
 	bool echoes_publishes; /* who publishes on what he subscribes to may get it back */
 	int request_timeout_s; /* how long the platform waits for a device; 0: not said */
+	/* What is said or asked after each login as a device, in this order; each once. */
+	enum kind on_connect[KINDS];
+	size_t n_on_connect;
 	struct row *rows;
 	size_t n_rows;
 	/* Kinds that functions may give beside those of their rows, a bit for each; set by mapping.c. */
@@ -89,6 +92,9 @@ void dialect_free(struct dialect *d);
 const struct login_template *dialect_login(const struct dialect *d, enum side side);
 
 bool dialect_is_credential(const struct dialect *d, const char *variable);
+
+/* Is this kind said or asked after each login? */
+bool dialect_greets(const struct dialect *d, enum kind kind);
 
 /* Is the row read (and not only known) on a session of this side, or written to one? */
 bool row_is_read(const struct row *row, enum side side);

@@ -387,6 +387,21 @@ bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
 	return false;
 }
 
+/* They are not many, and near the head of their lane. */
+bool delivery_pop_greeting(struct delivery *d, struct parcel *out)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, &d->waiting[LANE_EXCHANGE], link)
+		if (n->parcel.is_greeting)
+			break;
+	if (!n)
+		return false;
+	leave_lane(d, n);
+	hand_out(d, n, out);
+	return true;
+}
+
 uint64_t delivery_first_in_flight(const struct delivery *d)
 {
 	const struct node *n = TAILQ_FIRST(&d->in_flight);

@@ -44,7 +44,8 @@ struct parcel {
 	unsigned order;	    /* the caller's: which order of the origin's it is; 0: none */
 	unsigned n_skipped; /* how often what was sent after it was acknowledged, and it was not */
 	int64_t expires_ms; /* delivery_expire_at(); INT64_MAX: never */
-	int64_t since_ms;   /* the caller's: since when it waits */
+	bool is_greeting; /* the caller's: for this connection only, see delivery_pop_greeting() */
+	int64_t since_ms; /* the caller's: since when it waits */
 	/* The caller's: when the broker is to drop it; INT64_MAX: never, or it cannot be told. */
 	int64_t deadline_ms;
 	struct stamp stamp;
@@ -128,6 +129,8 @@ bool delivery_is_skipped(const struct delivery *d);
 void delivery_count_skipped(struct delivery *d);
 /* Take out one in flight that was skipped `most` times; false: there is none.  Caller ends it with parcel_fini(). */
 bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out);
+/* Take out a greeting that waits; false: none does.  Caller ends it with parcel_fini(). */
+bool delivery_pop_greeting(struct delivery *d, struct parcel *out);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

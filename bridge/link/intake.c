@@ -83,6 +83,14 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 	return in;
 }
 
+struct intake *link_own_intake(struct link *l, enum flow flow)
+{
+	struct intake *in = link_intake(l, flow, NULL, NULL, ORIGIN_OWN);
+
+	in->is_well = true;
+	return in;
+}
+
 void link_set_tag(struct intake *origin, void *tag)
 {
 	origin->tag = tag;
@@ -157,6 +165,7 @@ void link_release(struct link *l, struct intake *in)
 		.text = in->text,
 		.tag = in->tag,
 		.is_own = intake_is_own(in),
+		.is_greeting = in->greets,
 		.message = in->raw,
 		.kind = in->kind,
 		.received_ms = in->at_ms,

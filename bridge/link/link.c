@@ -54,6 +54,7 @@ void link_hand_out(struct link *l, struct intake *in, struct output *o)
 	o->origin = in;
 	o->tag = in->tag;
 	o->is_own = intake_is_own(in);
+	o->greets = in->greets;
 	/* What is decided already is stored. */
 	o->is_kept = in->stage != INTAKE_READING && in->stage < INTAKE_DECIDED;
 	o->echo = remember(l, o);
@@ -134,6 +135,8 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (item->plain.kind == KIND_PROVISION)
 		provisions_written(l->provisions, (struct jslice){ item->message.payload,
 								   item->message.payload_len });
+	if (in->greets)
+		o.lane = LANE_EXCHANGE; /* what waits may need it */
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;
 	if (l->mark && echo_mode(l->echoes->side[to]) == ECHO_OFF && !o.is_provisioning &&

@@ -24,6 +24,7 @@ struct jslice;
 struct link;
 struct message;
 struct executor;
+struct limits;
 
 #define LINK_SLOW_MS 60000 /* struct link_ops: slowed */
 
@@ -56,6 +57,8 @@ struct output {
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
 	bool is_unique;	       /* nobody else would say just this (state/echo.h) */
 	uint64_t echo;	       /* give it to link_acked() when the PUBACK is there; 0: none */
+	uint64_t
+		greets; /* of link_greet(): for this login only, and for no restart; 0: any message */
 	/* Of a command: not to be handed to a session from this time on, but to link_expire() with
 	 * `order`, and its end to be told to link_ended().  INT64_MAX: never. */
 	int64_t expires_ms;
@@ -72,6 +75,7 @@ struct verdict {
 	const char *text;    /* of a dead letter, for people; may be NULL */
 	void *tag;	     /* of its arrival, or what link_set_tag() was given */
 	bool is_own;	     /* nothing came in: the bridge said it by itself */
+	bool is_greeting;    /* after a login, link_greet() */
 	/* What came in, less the properties that were credentials; NULL: nothing, or an earlier run
 	 * decided it.  Borrowed. */
 	const struct message *message;
@@ -105,6 +109,8 @@ struct link_ops {
 	void (*slowed)(void *ctx, const char *device, enum kind kind);
 	/* May be NULL, if link_stamp() is never called.  The payload with the time (borrowed); NULL: it says none. */
 	void (*stamped)(void *ctx, void *asked, uint64_t number, const struct message *m);
+	/* May be NULL.  The north has answered what its limits for this device's session are. */
+	void (*limits)(void *ctx, const char *device, const struct limits *limits);
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -136,6 +142,11 @@ void link_resume(struct link *l, int64_t now_ms);
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
  * north was asked, messages on their way.  Who waits for a reply to it gets none. */
 void link_forget(struct link *l, const char *device);
+
+/* A session of the north has logged in: say and ask what its dialect has for that (`on_connect`), which goes
+ * before all that waits.  `device`: whose session it is, NULL: one that carries any device's.  `login` is not
+ * 0 and another one at each login; outputs have it. */
+void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_ms);
 
 /* A message came in. */
 void link_receive(struct link *l, const struct arrival *a);

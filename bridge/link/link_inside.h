@@ -1,7 +1,8 @@
 /* link_inside.h -- what the files of a link share: intake.c (the life of a message), sequence.c (what is done one
  * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
- * (the bridge's own logic, kind by kind) and machines.c (its state machines, and time).  Nobody else
+ * (the bridge's own logic, kind by kind), greeting.c (what follows a login) and machines.c (its state machines,
+ * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H
@@ -121,6 +122,7 @@ enum intake_stage {
 struct intake {
 	enum flow flow;
 	enum intake_origin origin;
+	uint64_t greets;	 /* the login that it greets; 0: none */
 	enum intake_stage stage; /* set by intake_move() */
 	unsigned refs;		 /* the event in hand, jobs, outputs on their way, a decision */
 	unsigned n_jobs;	 /* of these */
@@ -192,6 +194,8 @@ struct link_write {
 /* A new intake, with one reference, of what is received (or begins) now. */
 struct intake *link_intake(struct link *l, enum flow flow, const struct message *raw, void *tag,
 			   enum intake_origin origin);
+/* The same of what the bridge says by itself.  That it has said so is in its state, so it is settled well. */
+struct intake *link_own_intake(struct link *l, enum flow flow);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
@@ -285,8 +289,6 @@ const struct pairing *link_order_pairing(const struct link *l, const struct inta
 
 /* --- machines.c */
 
-/* What the bridge says by itself.  That it has said so is in its state, so it is settled well. */
-struct intake *machines_intake(struct link *l, enum flow flow);
 void machines_new(struct link *l);
 void machines_free(struct link *l);
 /* A side said that the device is gone: drop what is known of it, but for what is still in hand. */
@@ -324,6 +326,24 @@ void logic_confirm(struct link *l, struct intake *in, const char *device, const 
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- greeting.c */
+
+/* `p`, read by `t`, answers what the bridge asked by itself, a request of this kind.  False: not what it asked
+ * for. */
+bool greeting_take_answer(struct task *t, const struct canonical *p, enum kind request);
+/* Would it be the answer to a question that the bridge has forgotten with a restart? */
+bool greeting_is_lost(const struct task *t, const struct canonical *p);
+/* Is this whole configuration the answer to the bridge's question for a snapshot, and says nothing that was not
+ * said before, while the device has changed something by itself? */
+bool greeting_is_known(struct task *t, const struct canonical *p);
+/* A message of a kind with a `notice`. */
+void greeting_take_notice(struct task *t, struct canonical *p);
+/* Send a configuration {changed, deleted} on, as if the north had just said it. */
+void logic_push(struct task *t, const struct canonical *p, struct jslice body);
+/* Tell a device that asks for them the limits of the far side, as far as they are known. */
+void greeting_answer_limits(struct link *l, struct intake *in, enum side caller,
+			    const struct canonical *request, const char *reply_topic);
 
 /* --- logic_state.c */
 

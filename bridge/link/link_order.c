@@ -123,7 +123,7 @@ void link_note_ended(struct link *l, const struct ended_config *c)
 		twins_failed(l->twins, c->device, c->version, is_worth_a_try(c->reason), l->now_ms,
 			     &l->changes);
 	if (reply.len) { /* the bridge confirms by itself */
-		in = machines_intake(l, FLOW_UP);
+		in = link_own_intake(l, FLOW_UP);
 		logic_confirm(l, in, c->device, NULL, &reply);
 	}
 	link_end_own(l, in);

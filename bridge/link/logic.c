@@ -325,11 +325,12 @@ const struct pairing *logic_pairing(const struct task *t, const struct canonical
 {
 	const struct pairings *pairings = t->link->pairings;
 	enum side caller = side_other(source(t));
+	const struct kind_info *kind = &kind_table[p->kind];
 	const struct pairing *found =
-		pairings_find(pairings, p->device, kind_table[p->kind].request, caller, p->id);
+		pairings_find(pairings, p->device, kind->request, caller, p->id);
 
-	if (!found && p->kind == KIND_ATTRIBUTES_REPLY)
-		found = pairings_find(pairings, p->device, KIND_SNAPSHOT_REQUEST, caller, p->id);
+	if (!found && kind->also_answers)
+		found = pairings_find(pairings, p->device, kind->also_answers, caller, p->id);
 	return found;
 }
 
@@ -341,7 +342,9 @@ static void on_reply(struct task *t, struct canonical *p)
 	struct canonical near = *p;
 
 	if (!pairing) {
-		if (l->plan->is_mirror)
+		if (greeting_is_lost(t, p))
+			filtered(t, FILTERED_ONE_WAY);
+		else if (l->plan->is_mirror)
 			filtered(t,
 				 FILTERED_MIRROR); /* it answers the platform that is tried out */
 		else
@@ -349,7 +352,9 @@ static void on_reply(struct task *t, struct canonical *p)
 		return;
 	}
 	near.id = pairing->request.id;
-	if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
+	if (pairing->is_own)
+		is_final = greeting_take_answer(t, p, pairing->request.kind);
+	else if (pairing->request.kind == KIND_SNAPSHOT_REQUEST)
 		logic_take_snapshot(t, p);
 	else if (wants_reply(l, pairing->caller, &pairing->request, pairing->reply_topic))
 		link_write_reply(l, t->intake, pairing->caller, &near, &pairing->request,
@@ -358,7 +363,7 @@ static void on_reply(struct task *t, struct canonical *p)
 		filtered(t, FILTERED_ONE_WAY);
 	if (is_final)
 		pairings_close(l->pairings, pairing, &l->changes);
-	else
+	else if (!pairing->is_own)
 		pairings_extend(l->pairings, pairing,
 				l->now_ms + l->plan->request_timeout_ms[pairing->caller],
 				&l->changes);
@@ -425,6 +430,22 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
 }
 
+void logic_push(struct task *t, const struct canonical *p, struct jslice body)
+{
+	struct link *l = t->link;
+	struct twin_said said = { .body = body, .at_ms = l->now_ms };
+	struct canonical config = { .kind = KIND_CONFIG, .device = p->device };
+	enum twin_outcome outcome;
+	struct buf text = { 0 };
+
+	if (twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, NULL) &&
+	    outcome == TWIN_CHANGES)
+		push(t, &config, &text, false);
+	else
+		filtered(t, FILTERED_NO_CHANGE);
+	buf_fini(&text);
+}
+
 static void on_config(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -445,6 +466,8 @@ static void on_config(struct task *t, struct canonical *p)
 
 	if (!plan_writer(l->plan, SOUTH, KIND_CONFIG))
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
+	else if (greeting_is_known(t, p))
+		filtered(t, FILTERED_NO_CHANGE);
 	else if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else if (outcome == TWIN_CHANGES)
@@ -663,6 +686,9 @@ static void answer_snapshot(struct link *l, struct intake *in, enum side caller,
 }
 
 static const struct logic logic[KINDS] = {
+	[KIND_FIRMWARE] = { greeting_take_notice },
+	[KIND_LICENSE] = { greeting_take_notice },
+	[KIND_SPACE_INFO] = { greeting_take_notice },
 	[KIND_ALARM] = { on_alarm },
 	[KIND_PRESENCE] = { on_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },
@@ -676,6 +702,8 @@ static const struct logic logic[KINDS] = {
 	[KIND_ATTRIBUTES_REQUEST] = { on_request, logic_answer_attributes },
 	[KIND_ATTRIBUTES_REPLY] = { on_reply },
 	[KIND_SNAPSHOT_REQUEST] = { on_snapshot_request, answer_snapshot },
+	[KIND_LIMITS_REQUEST] = { on_request, greeting_answer_limits },
+	[KIND_LIMITS] = { on_reply },
 	[KIND_FIRMWARE_CHUNK_REQUEST] = { on_request },
 	[KIND_FIRMWARE_CHUNK] = { on_reply },
 	[KIND_DEVICE_CHANGE] = { logic_change_device },

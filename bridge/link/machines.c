@@ -136,21 +136,13 @@ void link_resume(struct link *l, int64_t now_ms)
 			table[i].resume(l);
 }
 
-struct intake *machines_intake(struct link *l, enum flow flow)
-{
-	struct intake *in = link_intake(l, flow, NULL, NULL, ORIGIN_OWN);
-
-	in->is_well = true;
-	return in;
-}
-
 /* There will be no reply. */
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
 	struct intake *in;
 
 	link_begin_own(l, sequence_of_device(l, p->request.device), l->now_ms);
-	in = machines_intake(l, flow_from(side_other(p->caller)));
+	in = link_own_intake(l, flow_from(side_other(p->caller)));
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
 	else if (p->request.kind == KIND_ATTRIBUTES_REQUEST)
@@ -191,7 +183,7 @@ static void expire_twins(struct link *l)
 		struct intake *in;
 
 		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
-		in = machines_intake(l, FLOW_DOWN);
+		in = link_own_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
 		link_end_own(l, in);
 	}
@@ -200,7 +192,7 @@ static void expire_twins(struct link *l)
 /* What is left to be done for handshakes, in a step of theirs, which it ends. */
 static void act(struct link *l, struct provision_actions *acts)
 {
-	struct intake *in = acts->n ? machines_intake(l, FLOW_UP) : NULL;
+	struct intake *in = acts->n ? link_own_intake(l, FLOW_UP) : NULL;
 
 	if (in)
 		logic_provision(l, in, acts);

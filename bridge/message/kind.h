@@ -38,10 +38,19 @@ enum kind_asks {
 
 /* What becomes of it where the far dialect has no such message. */
 enum kind_unmatched {
-	UNMATCHED_DEAD,	       /* a dead letter */
-	UNMATCHED_ERROR,       /* a dead letter, and who asked is told in the reply */
-	UNMATCHED_OWN_STATE,   /* the bridge answers it itself, with what it knows of the device */
-	UNMATCHED_DEVICE_TABLE /* the bridge obeys it itself */
+	UNMATCHED_DEAD,		/* a dead letter */
+	UNMATCHED_ERROR,	/* a dead letter, and who asked is told in the reply */
+	UNMATCHED_OWN_STATE,	/* the bridge answers it itself, with what it knows of the device */
+	UNMATCHED_DEVICE_TABLE, /* the bridge obeys it itself */
+	UNMATCHED_TAKEN		/* the bridge itself asked for it */
+};
+
+/* What the bridge may say of it by itself after a login, where the dialect wants that (`on_connect`). */
+enum kind_greets {
+	GREETS_NOT,	 /* nothing */
+	GREETS_SAYING,	 /* an empty one */
+	GREETS_ASKING,	 /* an empty one, and it looks at what is answered */
+	GREETS_OF_ONLINE /* one for each device that is online */
 };
 
 enum field_type { FIELD_STRING, FIELD_BOOLEAN, FIELD_OBJECT, FIELD_STRINGS };
@@ -64,6 +73,13 @@ struct kind_info {
 	enum kind_logic logic;
 	enum kind_asks asks;
 	enum kind_unmatched unmatched;
+	enum kind_greets greets;
+	/* Of a reply: where no request of its own kind is open under its id, one of this kind is what it
+	 * answers.  0: there is none. */
+	enum kind also_answers;
+	/* A device is told of it once: a snapshot that the bridge asks for says it again.  The field of the body
+	 * that tells several from each other, "": there is one.  NULL: it is no such kind. */
+	const char *notice;
 	bool is_answered;      /* the bridge may answer by itself: see kind_own_answer() */
 	bool has_secrets;      /* there are credentials in the body */
 	bool is_dead_retained; /* one from the broker's memory is not obeyed: it is an old one */

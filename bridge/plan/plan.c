@@ -162,14 +162,15 @@ static bool brings(const struct plan *p, enum side side, enum kind kind)
 	return false;
 }
 
-/* The bridge itself answers, too: with an error, with what the mapping says, after a time. */
+/* The bridge itself answers, too: with an error, with what the mapping says, after a time; and greets. */
 static bool is_written_on(const struct plan *p, enum side side, enum kind kind)
 {
 	enum kind request = kind_table[kind].request;
 
 	return flow_target(kind_table[kind].flow) == side &&
 	       (brings(p, side_other(side), kind) ||
-		(request != KIND_NONE && brings(p, side, request)));
+		(request != KIND_NONE && brings(p, side, request)) ||
+		(side == NORTH && plan_greets(p, kind)));
 }
 
 static void check_variables(const struct plan *p, enum side side, const char *where,
@@ -352,6 +353,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->name = mem_strdup(spec->name);
 	p->devices = devices_new();
 	p->is_mirror = spec->is_mirror;
+	p->pushes_first = spec->pushes_first;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
 	p->command_max_age_ms = spec->command_max_age_ms;
@@ -640,6 +642,30 @@ char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 		buf_fini(&own);
 	}
 	return buf_take(&out);
+}
+
+/* Can it be told what a snapshot is made of? */
+static bool takes_snapshots(const struct dialect *south)
+{
+	static const enum kind parts[] = { KIND_CONFIG, KIND_FIRMWARE, KIND_LICENSE,
+					   KIND_SPACE_INFO };
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (dialect_writer(south, parts[i]))
+			return true;
+	return dialect_reader(south, KIND_ATTRIBUTES_REQUEST);
+}
+
+bool plan_pair_greets(const struct dialect *south, const struct dialect *north, enum kind kind)
+{
+	return dialect_greets(north, kind) &&
+	       (kind != KIND_SNAPSHOT_REQUEST || takes_snapshots(south));
+}
+
+bool plan_greets(const struct plan *p, enum kind kind)
+{
+	return !p->is_mirror &&
+	       plan_pair_greets(p->side[SOUTH].dialect, p->side[NORTH].dialect, kind);
 }
 
 /* --- kinds and devices --------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ struct plan_spec {
 	size_t n_through;
 	const enum kind *remap; /* KINDS of them; NULL: none */
 	bool is_mirror;
+	bool pushes_first; /* a first snapshot after a login is sent on, not only learnt */
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
@@ -76,6 +77,7 @@ struct plan {
 	size_t n_through;
 	enum kind remap[KINDS];
 	bool is_mirror;
+	bool pushes_first;
 	bool drop_unmatched;
 	bool hides_secrets;
 	bool is_single;		 /* the south brings one device only */
@@ -121,6 +123,12 @@ char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n);
 /* The kinds that come by one of those filters: "command,config".  Caller frees. */
 char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 			const char *filter);
+/* Does the bridge say, or ask, this after each login in the north?  (Not in a mirror, and no snapshot where
+ * the south could not be told of it.) */
+bool plan_greets(const struct plan *p, enum kind kind);
+/* The same of two dialects. */
+bool plan_pair_greets(const struct dialect *south, const struct dialect *north, enum kind kind);
+
 /* Does this side read `kind` on a provisioning session rather than on its main one? */
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "dialect/dialect.h"
+#include "plan/plan.h"
 
 static enum kind passes_as(const struct wanted *w, enum kind kind)
 {
@@ -28,11 +29,14 @@ static bool has_counterpart(const struct wanted *w, enum kind kind)
 /* Does the side that is answered with `reply` make such requests? */
 static bool is_asked(const struct wanted *w, enum kind reply)
 {
+	const struct kind_info *k = &kind_table[reply];
 	const struct dialect *asker = there(w, reply);
 
-	for (int k = 0; k < KINDS; k++)
-		if (passes_as(w, (enum kind)k) == kind_table[reply].request &&
-		    dialect_reader(asker, (enum kind)k))
+	if (plan_pair_greets(asker, here(w, reply), k->request) ||
+	    (k->also_answers && plan_pair_greets(asker, here(w, reply), k->also_answers)))
+		return true;
+	for (int i = 0; i < KINDS; i++)
+		if (passes_as(w, (enum kind)i) == k->request && dialect_reader(asker, (enum kind)i))
 			return true;
 	/* A snapshot is asked for as attributes; the bridge asks for one by itself, too. */
 	return reply == KIND_ATTRIBUTES_REPLY &&
@@ -46,7 +50,7 @@ static bool is_used(const struct wanted *w, enum kind kind)
 {
 	const struct kind_info *k = &kind_table[kind];
 
-	if (k->unmatched != UNMATCHED_DEAD || k->is_state)
+	if ((k->unmatched != UNMATCHED_DEAD && k->unmatched != UNMATCHED_TAKEN) || k->is_state)
 		return true;
 	return k->is_kept && dialect_reader(here(w, kind), KIND_ATTRIBUTES_REQUEST);
 }

@@ -38,6 +38,22 @@ static void tell_aside(void *ctx, const char *machine, const char *key, const ch
 		  machine, log_value(key), log_value(why));
 }
 
+/* What is not set: once, and again when that has changed, as it may be opened each minute. */
+static void tell_unset(struct port *p, const struct session_login *login)
+{
+	const char *told = p->told_unset ? p->told_unset : "";
+
+	if (strcmp(told, login->unset ? login->unset : "") == 0)
+		return;
+	free(p->told_unset);
+	p->told_unset = mem_strdup(login->unset);
+	if (login->unset && !(login->is_missing && p->side == NORTH))
+		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login->unset);
+	if (p->is_early)
+		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login->unset,
+			  log_value("no credentials yet: a provisioning handshake brings them"));
+}
+
 /* Give it a carrier, which is not started. */
 static bool open_main(struct port *p, struct err *e)
 {
@@ -48,13 +64,9 @@ static bool open_main(struct port *p, struct err *e)
 	if (!generation_renew(live->generation, live->number, p->side, e))
 		return false;
 	live_link_make_login(p, &login);
-	if (login.unset && !(login.is_missing && p->side == NORTH))
-		log_event(LOG_WARNING, "login-incomplete", "%s unset=%s", p->name, login.unset);
 	p->is_early = login.is_missing && p->side == NORTH &&
 		      live->plan->side[NORTH].dialect->has_provisioning;
-	if (p->is_early)
-		log_event(LOG_INFO, "session-waits", "%s unset=%s reason=%s", p->name, login.unset,
-			  log_value("no credentials yet: a provisioning handshake brings them"));
+	tell_unset(p, &login);
 	ok = live_link_open_port(p, &login, e);
 	login_fini(&login);
 	return ok;

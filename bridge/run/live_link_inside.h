@@ -49,6 +49,9 @@ struct port {
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
 	uint64_t n_ended;   /* connections, and what was to be one */
+	uint64_t login;	    /* the number of this one among all of the link; 0: it is not up */
+	bool is_to_greet;   /* it has just logged in */
+	char *told_unset;   /* what its login lacked when it was last told; NULL: nothing */
 	struct map stamped; /* what live_link_stamp.c knows of devices and topics */
 	struct buf stamp_key;
 	bool is_stamping; /* one of them */
@@ -74,6 +77,7 @@ struct live_link {
 	struct backpressure backpressure;
 	bool overfills; /* the journal: live_link_overfills() */
 	size_t n_resumed;
+	uint64_t n_logins;
 	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
 

@@ -38,7 +38,7 @@ static void note_output(struct live_link *live, const struct output *o, struct p
 {
 	struct record *r = o->tag;
 
-	if (o->is_provisioning)
+	if (o->is_provisioning || o->greets)
 		return;
 	if (!r && o->is_own) {
 		r = journal_live_own(live->records, side_other(o->to),
@@ -72,12 +72,25 @@ static bool is_state(enum kind kind)
 	return kind == KIND_CONFIG || kind == KIND_PRESENCE || kind == KIND_COMMAND;
 }
 
+static void drop_output(struct live_link *live, struct output *o, enum outcome reason,
+			const char *text)
+{
+	message_fini(&o->message);
+	free(o->device);
+	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
+	link_done(live->link, o->origin, link_ended(live->link, o->origin, o->order, reason), text);
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	struct live_link *live = ctx;
 	struct port *p = live_link_find_port(live, o->to, o->device, o->is_provisioning);
 	struct parcel *parcel;
 
+	if (o->greets && o->greets != p->login) { /* another session's, or one that has ended */
+		drop_output(live, o, CARRIED, NULL);
+		return;
+	}
 	if (o->is_provisioning)
 		live_link_ask(p);
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
@@ -87,6 +100,7 @@ static void on_send(void *ctx, struct output *o)
 		parcel->device = o->device;
 		parcel->echo = o->echo;
 		parcel->order = o->order;
+		parcel->is_greeting = o->greets;
 		parcel->since_ms =
 			o->tag ? record_since_ms(o->tag) : loop_now_ms(live->parts->loop);
 		live_link_stamp_init(p, parcel, &o->stamp, loop_now_ms(live->parts->loop));
@@ -94,12 +108,7 @@ static void on_send(void *ctx, struct output *o)
 		note_output(live, o, parcel);
 		return;
 	}
-	message_fini(&o->message);
-	free(o->device);
-	link_acked(live->link, o->to, o->echo, loop_now_ms(live->parts->loop));
-	link_done(live->link, o->origin,
-		  link_ended(live->link, o->origin, o->order, DEAD_TOO_LARGE),
-		  "larger than what may wait for a session");
+	drop_output(live, o, DEAD_TOO_LARGE, "larger than what may wait for a session");
 }
 
 char *live_link_tellable(const struct live_link *live, const char *text)
@@ -149,6 +158,20 @@ static void bury(struct live_link *live, const struct verdict *v)
 	free(topic);
 }
 
+/* No letter: there is nothing to try again, and each login would bring one more. */
+static void log_greeting(const struct live_link *live, const struct verdict *v)
+{
+	const char *reason = outcome_word(v->reason);
+	char *text = live_link_tellable(live, v->text);
+	char *subject = mem_printf("%s/greeting/%s", live->plan->name, reason);
+
+	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, "greeting-failed",
+		    "link=%s reason=%s detail=%s", live->plan->name, reason,
+		    log_value(*text ? text : NULL));
+	free(subject);
+	free(text);
+}
+
 static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct live_link *live = ctx;
@@ -160,7 +183,9 @@ static void on_settled(void *ctx, const struct verdict *v)
 	}
 	if (v->tag)
 		record_settled(v->tag);
-	if (outcome_is_dead(v->reason))
+	if (v->is_greeting && outcome_is_dead(v->reason))
+		log_greeting(live, v);
+	else if (outcome_is_dead(v->reason))
 		bury(live, v);
 }
 
@@ -259,6 +284,17 @@ static void on_echoes(void *ctx, enum side side)
 			    "back is filtered from now on"));
 }
 
+static void on_limits(void *ctx, const char *device, const struct limits *told)
+{
+	struct port *p = live_link_find_port(ctx, NORTH, device, false);
+
+	log_event(LOG_INFO, "limits-told",
+		  "%s packet_bytes=%lld in_flight=%lld messages_per_second=%lld", p->name,
+		  (long long)told->packet_bytes, (long long)told->in_flight,
+		  (long long)told->messages_per_second);
+	live_link_pace_told(p, told);
+}
+
 const struct link_ops live_link_link_ops = {
 	.send = on_send,
 	.settled = on_settled,
@@ -270,4 +306,5 @@ const struct link_ops live_link_link_ops = {
 	.echoes = on_echoes,
 	.slowed = on_slowed,
 	.stamped = live_link_stamped,
+	.limits = on_limits,
 };

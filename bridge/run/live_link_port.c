@@ -37,7 +37,6 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 				bool is_provisioning)
 {
 	struct port *p = mem_zalloc(sizeof *p);
-
 	*p = (struct port){ .live = live,
 			    .side = side,
 			    .device = mem_strdup(device),
@@ -85,6 +84,7 @@ void live_link_free_port(struct port *p)
 	buf_fini(&p->stamp_key);
 	forget_old(p);
 	free(p->lack);
+	free(p->told_unset);
 	free(p->device);
 	free(p->name);
 	free(p);
@@ -147,6 +147,27 @@ static void follow_version(struct port *p)
 		delivery_each(p->delivery, false, note_publish, p);
 }
 
+/* In a visit nothing is asked, since nothing is taken in, and what is said would soon be forgotten. */
+static void begin_greetings(struct port *p)
+{
+	struct live_link *live = p->live;
+
+	if (p->side != NORTH || p->is_provisioning || live->backpressure.is_held[p->side])
+		return;
+	p->login = ++live->n_logins;
+	p->is_to_greet = live->plan->side[p->side].dialect->n_on_connect > 0;
+}
+
+static void end_greetings(struct port *p)
+{
+	struct parcel parcel;
+
+	p->login = 0;
+	p->is_to_greet = false;
+	while (delivery_pop_greeting(p->delivery, &parcel))
+		live_link_end_parcel(p, &parcel, CARRIED, NULL);
+}
+
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
@@ -161,6 +182,7 @@ static void on_up(void *port)
 	if (name)
 		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
 			  log_value(name));
+	begin_greetings(port);
 }
 
 static void on_answered(void *port)
@@ -188,6 +210,7 @@ static void on_down(void *port, enum session_end end)
 	if (p->is_trial && end == SESSION_END_REFUSED)
 		link_login_tried(p->live->link, false);
 	live_link_pace_down(p, end);
+	end_greetings(p);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
 }
@@ -378,7 +401,8 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 			(long long)p->packet_bytes);
 		return false;
 	}
-	if (!plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
+	if (p->live->conf->side[p->side].n_renewed == 0 ||
+	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);
 	vars_fini(&renewed.properties);

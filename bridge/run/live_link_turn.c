@@ -112,9 +112,30 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static bool is_to_greet(const struct live_link *live)
+{
+	const struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->is_to_greet)
+			return true;
+	return false;
+}
+
+static void greet(struct live_link *live, int64_t now_ms)
+{
+	struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		if (p->is_to_greet)
+			link_greet(live->link, p->device, p->login, now_ms);
+		p->is_to_greet = false;
+	}
+}
+
 static int64_t next_tick(const struct live_link *live)
 {
-	int64_t earliest = link_next_deadline(live->link);
+	int64_t earliest = is_to_greet(live) ? 0 : link_next_deadline(live->link);
 	const struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
@@ -134,6 +155,7 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 			live_link_expire(p, now_ms);
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
+	greet(live, now_ms);
 }
 
 /* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */

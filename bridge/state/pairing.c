@@ -148,6 +148,8 @@ static void put_row(const struct entry *it, struct changes *out)
 	const struct pairing *p = &it->pairing;
 	struct buf row = { 0 };
 
+	if (p->is_own)
+		return;
 	buf_puts(&row, "{\"request\":");
 	canonical_put(&row, &p->request);
 	buf_printf(&row, ",\"caller\":\"%s\",\"far_id\":%s,\"reply_topic\":", side_name(p->caller),
@@ -175,11 +177,13 @@ static char *next_integer(struct pairings *t, const char *device, struct changes
 	char *id = mem_printf("%" PRId64, ++c->last);
 	char *key = mem_printf(COUNTER "%s", device);
 
-	changes_put(out, MACHINE, key, id, false);
+	if (out)
+		changes_put(out, MACHINE, key, id, false);
 	free(key);
 	return id;
 }
 
+/* `out` NULL: what it is for is not kept, and neither need it be. */
 static char *new_far_id(struct pairings *t, const char *device, enum id_type type,
 			struct changes *out)
 {
@@ -290,6 +294,29 @@ const struct pairing *pairings_repeated(const struct pairings *t, const struct c
 	return NULL;
 }
 
+static void close_own(struct pairings *t, enum kind kind, const char *device, struct changes *out)
+{
+	struct group *g = find_group(t, kind, SOUTH, device);
+	struct entry *it = g ? TAILQ_FIRST(&g->entries) : NULL, *next;
+
+	for (; it; it = next) {
+		next = TAILQ_NEXT(it, link); /* before it may take its group with it */
+		if (it->pairing.is_own)
+			pairings_close(t, &it->pairing, out);
+	}
+}
+
+const struct pairing *pairings_ask(struct pairings *t, const struct canonical *request,
+				   enum id_type far_type, int64_t deadline_ms, struct changes *out)
+{
+	struct pairing p = { .caller = SOUTH, .is_own = true, .deadline_ms = deadline_ms };
+
+	close_own(t, request->kind, device_of(request), out);
+	canonical_copy(&p.request, request);
+	p.far_id = new_far_id(t, device_of(request), far_type, NULL);
+	return &add(t, &p)->pairing;
+}
+
 const struct pairing *pairings_find(const struct pairings *t, const char *device,
 				    enum kind request_kind, enum side caller, const char *far_id)
 {
@@ -357,7 +384,8 @@ void pairings_close(struct pairings *t, const struct pairing *p, struct changes 
 	size_t n = t->by_key.n - 1;
 	struct entry *last = t->heap[n];
 
-	changes_delete(out, MACHINE, it->key);
+	if (!it->pairing.is_own)
+		changes_delete(out, MACHINE, it->key);
 	if (last != it)
 		heap_settle(t, n, it->at, last);
 	TAILQ_REMOVE(&it->group->entries, it, link);

@@ -25,6 +25,7 @@ struct pairing {
 	struct canonical request; /* as it was read: near id (NULL: wants no reply), device, body */
 	enum side caller;	  /* the side that asked; the reply goes there */
 	char *far_id;		  /* JSON text */
+	bool is_own;		  /* the bridge asks by itself, and the reply goes nowhere */
 	char *reply_topic; /* where the answer goes instead of the usual topic; NULL: the usual */
 	int64_t deadline_ms;
 	/* What is not kept across restarts: */
@@ -52,6 +53,10 @@ const struct pairing *pairings_repeated(const struct pairings *t, const struct c
 					enum side caller, uint64_t login);
 /* It was asked (again) over this login of its caller's session. */
 void pairings_asked(struct pairings *t, const struct pairing *p, uint64_t login);
+/* The bridge asks the north by itself: a pairing as above, but in memory only, for after a restart it asks
+ * again.  What it asked before, of this kind and for this device, is forgotten. */
+const struct pairing *pairings_ask(struct pairings *t, const struct canonical *request,
+				   enum id_type far_type, int64_t deadline_ms, struct changes *out);
 
 /* The open pairing of `device` whose request is of kind `request_kind`, was asked by `caller` and
  * carries `far_id` (JSON text).  7 and "7" are the same id.  NULL: nobody asked.

@@ -14,6 +14,7 @@
 #define MACHINE "presence"
 
 struct state {
+	char *device;
 	enum known online, alarm;
 };
 
@@ -32,11 +33,20 @@ struct presences *presences_new(void)
 	return mem_zalloc(sizeof(struct presences));
 }
 
+static void free_state(void *value)
+{
+	struct state *s = value;
+
+	if (s)
+		free(s->device);
+	free(s);
+}
+
 void presences_free(struct presences *t)
 {
 	if (!t)
 		return;
-	map_fini(&t->states, free);
+	map_fini(&t->states, free_state);
 	free(t);
 }
 
@@ -46,6 +56,7 @@ static struct state *state_of(struct presences *t, const char *device)
 
 	if (!s) {
 		s = mem_zalloc(sizeof *s);
+		s->device = mem_strdup(device);
 		map_set_str(&t->states, device, s);
 	}
 	return s;
@@ -95,13 +106,30 @@ void presences_put_state(const struct presences *t, const char *device, struct b
 		put(out, s->online, s->alarm == KNOWN_TRUE ? KNOWN_TRUE : KNOWN_FALSE);
 }
 
+bool presences_is_online(const struct presences *t, const char *device)
+{
+	const struct state *s = map_get_str(&t->states, device);
+
+	return s && s->online == KNOWN_TRUE;
+}
+
+const char *presences_next_online(const struct presences *t, struct map_pos *pos)
+{
+	const struct state *s;
+
+	while ((s = map_next(&t->states, pos)) != NULL)
+		if (s->online == KNOWN_TRUE)
+			return s->device;
+	return NULL;
+}
+
 void presences_forget(struct presences *t, const char *device, struct changes *out)
 {
 	struct state *s = map_remove_str(&t->states, device);
 
 	if (s)
 		changes_delete(out, MACHINE, device);
-	free(s);
+	free_state(s);
 }
 
 static bool read_known(struct jslice row, const char *name, enum known *out)
@@ -125,7 +153,7 @@ static bool read_known(struct jslice row, const char *name, enum known *out)
 
 bool presences_restore(struct presences *t, const char *key, const char *value, struct err *e)
 {
-	struct state read;
+	struct state read, *s;
 	struct buf text = { 0 };
 	bool ok = false;
 
@@ -134,7 +162,9 @@ bool presences_restore(struct presences *t, const char *key, const char *value, 
 	if (!read_known((struct jslice){ text.data, text.len }, "online", &read.online) ||
 	    !read_known((struct jslice){ text.data, text.len }, "alarm", &read.alarm))
 		goto out;
-	*state_of(t, key) = read;
+	s = state_of(t, key);
+	s->online = read.online;
+	s->alarm = read.alarm;
 	ok = true;
 out:
 	if (!ok)

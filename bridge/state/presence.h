@@ -10,6 +10,7 @@ struct buf;
 struct changes;
 struct err;
 struct machine;
+struct map_pos;
 struct presences;
 
 enum known { KNOWN_NOT, KNOWN_FALSE, KNOWN_TRUE };
@@ -27,6 +28,11 @@ bool presences_set_alarm(struct presences *t, const char *device, bool active, s
 /* Append {"online":…,"alarm":…} as mappings see it: online null while unknown, alarm false; nothing if
  * nothing is known of the device. */
 void presences_put_state(const struct presences *t, const char *device, struct buf *out);
+
+bool presences_is_online(const struct presences *t, const char *device);
+/* The next device that is online, from *pos on (first: zeroed), in no order; NULL: no more.  Borrowed until
+ * the table changes. */
+const char *presences_next_online(const struct presences *t, struct map_pos *pos);
 
 /* The device is gone. */
 void presences_forget(struct presences *t, const char *device, struct changes *out);

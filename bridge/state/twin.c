@@ -30,6 +30,7 @@ struct twin *twin_new(const char *device)
 	w->doc = json_object_new_object();
 	w->keys = json_object_new_object();
 	w->reported = json_object_new_object();
+	w->notices = json_object_new_object();
 	return w;
 }
 
@@ -41,6 +42,7 @@ void twin_free(void *value)
 	json_object_put(w->doc);
 	json_object_put(w->keys);
 	json_object_put(w->reported);
+	json_object_put(w->notices);
 	json_object_put(w->word);
 	free(w->source_version);
 	free(w->source_updated);
@@ -274,8 +276,7 @@ static bool take_word(struct twin *w, const struct news *n, int64_t now_ms)
 	return is_word;
 }
 
-/* The twin of `device`, made if there is none. */
-static struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
+struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 {
 	struct twin *w = map_get_str(&t->twins, device);
 

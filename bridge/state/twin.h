@@ -102,6 +102,30 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
 		      struct buf *reply);
 
+/* The bridge asks the platform by itself for all that it has to say of `device`: until then what comes may be
+ * the answer.  `is_told`: the answer will be known as one; else a first one may be news just as well.
+ * Known in memory only, for after a restart it asks again. */
+void twins_ask(struct twins *t, const char *device, bool is_told, int64_t now_ms, int64_t until_ms);
+bool twins_is_asked(const struct twins *t, const char *device, int64_t now_ms);
+/* Has the answer to that not been taken yet? */
+bool twins_takes_answer(const struct twins *t, const char *device);
+/* Its answer, which is taken once (later ones change nothing): the body of a `config` with `full`.  It is
+ * compared with what the platform last said, and `diff` gets the body of a `config` {changed, deleted} with
+ * what it said otherwise since, or nothing.  What it said after the question stays.  Of a device of which
+ * nothing was learnt before, what is new is learnt and not in `diff`, unless `pushes_first`.
+ * ERR_INVALID: as twins_push(). */
+bool twins_compare(struct twins *t, const char *device, struct jslice body, bool pushes_first,
+		   int64_t now_ms, struct changes *out, struct buf *diff, struct err *e);
+/* Does the device have all that the platform said, as far as is known? */
+bool twins_is_as_said(const struct twins *t, const char *device);
+/* Whatever else comes is no answer any more. */
+void twins_end_question(struct twins *t, const char *device);
+/* A thing beside the configuration came down, called `what` among those of the device.  It is remembered by its
+ * hash.  Is it to be sent on?  Not if it answers the bridge, and is the same as the last one, or the first one
+ * of all (unless `pushes_first`). */
+bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
+		       bool pushes_first, int64_t now_ms, struct changes *out);
+
 /* Append the merged document of `device`, "{}" if there is none. */
 void twins_document(const struct twins *t, const char *device, struct buf *out);
 

@@ -1,6 +1,10 @@
 /* twin_diff.c -- what a config body says, and what of it is news to a twin. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/twin_inside.h"
@@ -163,4 +167,173 @@ void twin_compare_news(struct news *n, const struct twin *w)
 		if (!n->changed || !has(n->changed, key))
 			set_bool(n->gone, key, true);
 	}
+}
+
+/* What the platform answers when the bridge asks it for all that it has to say of a device.
+ *
+ * The document is what the platform last said, so what differs from it was said while nobody listened, and
+ * nothing else is to be sent: what the device itself has changed since stays.  Without a document nothing is
+ * known to have been said since, and the first answer becomes it. */
+
+void twins_ask(struct twins *t, const char *device, bool is_told, int64_t now_ms, int64_t until_ms)
+{
+	struct twin *w = twin_of(t, device, now_ms);
+
+	w->asked_ms = now_ms;
+	w->asked_until_ms = until_ms;
+	w->asks_config = true;
+	w->asks_first = is_told && !w->is_learnt;
+}
+
+static bool is_asked(const struct twin *w, int64_t now_ms)
+{
+	return w && now_ms < w->asked_until_ms;
+}
+
+bool twins_is_asked(const struct twins *t, const char *device, int64_t now_ms)
+{
+	return is_asked(map_get_str(&t->twins, device), now_ms);
+}
+
+bool twins_takes_answer(const struct twins *t, const char *device)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+
+	return w && w->asks_config;
+}
+
+bool twins_is_as_said(const struct twins *t, const char *device)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+
+	if (!w)
+		return true;
+	json_object_object_foreach (w->doc, key, value) {
+		(void)value;
+		if (!twin_is_there(w, key))
+			return false;
+	}
+	return true;
+}
+
+void twins_end_question(struct twins *t, const char *device)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+
+	if (w)
+		w->asked_until_ms = 0;
+}
+
+/* A key of the answer. */
+static void compare_key(struct news *n, const struct twin *w, const char *key, json_object *value,
+			bool may_add)
+{
+	struct twin_key k = twin_key_of(w, key);
+	json_object *held = NULL;
+	bool is_held = json_object_object_get_ex(w->doc, key, &held);
+
+	if (k.at_ms >= w->asked_ms)
+		return; /* said after the question: the answer may be older */
+	if (is_held ? !twin_is_equal(held, value) || k.stage == TWIN_FAILED : may_add)
+		set(n->differs, key, value);
+}
+
+static void compare(struct news *n, const struct twin *w, bool may_add)
+{
+	n->differs = json_object_new_object();
+	n->gone = json_object_new_object();
+	json_object_object_foreach (n->full, key, value)
+		compare_key(n, w, key, value, may_add);
+	json_object_object_foreach (w->doc, held, ignored) {
+		(void)ignored;
+		if (!has(n->full, held) && twin_key_of(w, held).at_ms < w->asked_ms)
+			set_bool(n->gone, held, true);
+	}
+}
+
+/* What is new and not to be sent is taken as if the device had it. */
+static void learn(const struct twins *t, struct twin *w, const struct news *n)
+{
+	bool is_any = false;
+
+	json_object_object_foreach (n->full, key, value) {
+		if (has(w->doc, key) || has(n->differs, key) ||
+		    twin_key_of(w, key).at_ms >= w->asked_ms)
+			continue;
+		if (!is_any)
+			w->version = twin_next_version(t, w, 0, w->asked_ms);
+		is_any = true;
+		set(w->doc, key, value);
+		twin_set_key(w, key,
+			     (struct twin_key){ w->asked_ms - 1, w->version, TWIN_CONFIRMED });
+	}
+}
+
+static void put_diff(struct buf *out, const struct news *n)
+{
+	char before = '[';
+
+	if (count(n->differs) + count(n->gone) == 0)
+		return;
+	buf_puts(out, "{\"changed\":");
+	jtext_tree_put(out, n->differs);
+	buf_puts(out, ",\"deleted\":");
+	json_object_object_foreach (n->gone, name, ignored) {
+		(void)ignored;
+		buf_putc(out, before);
+		jtext_put_string(out, name, strlen(name));
+		before = ',';
+	}
+	buf_puts(out, before == '[' ? "[]}" : "]}");
+}
+
+bool twins_compare(struct twins *t, const char *device, struct jslice full, bool pushes_first,
+		   int64_t now_ms, struct changes *out, struct buf *diff, struct err *e)
+{
+	struct twin *w = twin_of(t, device, now_ms);
+	struct news n = { 0 };
+	bool ok;
+
+	ok = twin_read_news(&n, full, e) && n.full;
+	if (ok && w->asks_config && is_asked(w, now_ms)) {
+		compare(&n, w, pushes_first || !w->asks_first);
+		learn(t, w, &n);
+		put_diff(diff, &n);
+		w->is_learnt = true;
+		w->asks_config = false;
+		twin_put_row(device, w, out);
+	}
+	twin_fini_news(&n);
+	return ok;
+}
+
+/* Beside the configuration. */
+
+static void put_hash(char text[17], struct jslice body)
+{
+	struct crypto_piece piece = { body.text, body.len };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+
+	crypto_hash(&piece, 1, hash);
+	for (size_t i = 0; i < 8; i++)
+		snprintf(text + 2 * i, 3, "%02x", hash[i]);
+}
+
+bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
+		       bool pushes_first, int64_t now_ms, struct changes *out)
+{
+	struct twin *w = twin_of(t, device, now_ms);
+	json_object *last = NULL;
+	char hash[17];
+	bool is_known = json_object_object_get_ex(w->notices, what, &last), is_same;
+
+	put_hash(hash, body);
+	is_same = is_known && strcmp(json_object_get_string(last), hash) == 0;
+	if (!is_same) {
+		json_object_object_add(w->notices, what, json_object_new_string(hash));
+		twin_put_row(device, w, out);
+	}
+	if (!is_asked(w, now_ms))
+		return true;
+	return !is_same && (is_known || pushes_first || !w->asks_first);
 }

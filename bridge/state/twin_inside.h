@@ -49,7 +49,12 @@ struct twin {
 	int64_t updated_ms;    /* when it was first heard of, then of the last change */
 	char *source_version;  /* the sender's own, JSON text; NULL: it has none */
 	char *source_updated;
-	struct push *push; /* NULL: none is open */
+	struct push *push;    /* NULL: none is open */
+	json_object *notices; /* what of twins_take_notice() -> hash of the last one */
+	bool is_learnt;	      /* the platform has answered the bridge once */
+	/* The question of the bridge; not stored. */
+	int64_t asked_ms, asked_until_ms; /* until 0: none is open */
+	bool asks_config, asks_first;	  /* has it the configuration yet; was it the first */
 	/* Our last word to the platform: the body of a config_reply, and when.  Not stored.  NULL: none,
 	 * or it came back. */
 	json_object *word;
@@ -113,6 +118,8 @@ void twin_leave(struct twins *t, struct twin *w);
 /* The version for what is sent now.  `theirs`: the sender's own; 0: it has none. */
 int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t theirs,
 			  int64_t now_ms);
+/* The twin of `device`, made if there is none. */
+struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms);
 
 /* --- twin_keys.c */
 

@@ -28,6 +28,12 @@ void twin_put_row(const char *device, const struct twin *w, struct changes *out)
 	jtext_tree_put(&row, w->keys);
 	buf_printf(&row, ",\"said_version\":%" PRId64 ",\"reported\":", w->said_version);
 	jtext_tree_put(&row, w->reported);
+	if (count(w->notices) > 0) {
+		buf_puts(&row, ",\"notices\":");
+		jtext_tree_put(&row, w->notices);
+	}
+	if (w->is_learnt)
+		buf_puts(&row, ",\"learnt\":true");
 	if (w->push) {
 		buf_printf(&row,
 			   ",\"push\":{\"version\":%" PRId64 ",\"full\":%s,\"waits\":%s,\"keys\":",
@@ -121,6 +127,9 @@ static bool read_twin(struct jslice row, struct twin *w)
 	    !read_added(row, "reported", &w->reported))
 		return false;
 	state_json_integer(row, "said_version", &w->said_version); /* likewise */
+	if (!read_added(row, "notices", &w->notices))
+		return false;
+	state_json_bool(row, "learnt", &w->is_learnt); /* not there: false */
 	complete_keys(w);
 	json_object_object_foreach (w->keys, name, array) {
 		(void)array;

@@ -115,7 +115,7 @@ def test_a_device_publishing_what_it_was_sent_makes_no_loop(plain):
     plain.device.attributes(fence=1)
     assert_json(plain.tb.attributes(), {"fence": 1})
     assert not plain.device.client.waiting()
-    assert not plain.tb.client.waiting()
+    assert not plain.tb.client.waiting(plain.tb.ATTRIBUTES)
 
 
 def test_rpc_answered_after_a_restart(plain):

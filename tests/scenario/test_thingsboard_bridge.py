@@ -11,7 +11,7 @@ import pytest
 from harness import MQTT3, MQTT5, Client, assert_json, conf_text
 from platforms import InnowayDevice
 from thingsboard import Profile, Server
-from verbs import Verb, status
+from verbs import Verb, status, wait_status
 from worlds import InnowayThingsBoard
 
 LINK = InnowayThingsBoard.LINK
@@ -269,7 +269,7 @@ def test_a_filter_that_the_server_refuses_costs_its_kinds_and_no_more(lab, tb, m
     tb.grants = {"v1/devices/me/rpc/response/+": 0x87 if mqtt == MQTT5 else 0x80, "v1/devices/me/attributes": 0}
     world = Pump(lab, tb, mqtt=mqtt)
     world.calque.wait_up(LINK, "north")
-    world.calque.wait_log(r"warning subscription-refused .*side=north filter=v1/devices/me/rpc/response/\+ kinds=request_reply code=1")
+    world.calque.wait_log(r"warning subscription-refused .*side=north filter=v1/devices/me/rpc/response/\+ kinds=request_reply,limits code=1")
     world.calque.wait_log(r"warning subscription-lowered .*side=north filter=v1/devices/me/attributes kinds=\S*config\S* "
                           r'reason="granted QoS 0, asked for 1: what comes may be lost"')
     world.device.attributes(temp=21.5)
@@ -278,9 +278,9 @@ def test_a_filter_that_the_server_refuses_costs_its_kinds_and_no_more(lab, tb, m
     assert_json(world.device.next("config"), {"rate": 10})
     north = next(s for s in status(world.calque)["links"][0]["sessions"] if s["side"] == "north")
     assert north["state"] == "up"
-    assert re.search("filter=v1/devices/me/rpc/response/[+] kinds=request_reply .*; filter=.*config", north["degraded"]) or \
-        re.search("config.*; filter=v1/devices/me/rpc/response/[+] kinds=request_reply ", north["degraded"]), north
-    assert "filter=v1/devices/me/rpc/response/+ kinds=request_reply" in Verb(world.calque, "status").out
+    assert re.search("filter=v1/devices/me/rpc/response/[+] kinds=request_reply,limits .*; filter=.*config", north["degraded"]) or \
+        re.search("config.*; filter=v1/devices/me/rpc/response/[+] kinds=request_reply,limits ", north["degraded"]), north
+    assert "filter=v1/devices/me/rpc/response/+ kinds=request_reply,limits" in Verb(world.calque, "status").out
     tb.grants = {}
     mark = world.calque.mark()
     tb.cut()
@@ -387,14 +387,69 @@ def test_a_rate_limit_of_the_server_is_found_and_kept_to(lab, tb, mqtt, limits):
     calque.stop()
 
 
-def test_devices_behind_a_gateway(lab, tb):
-    tb.device("gate", token="g", gateway=True)
-    south = lab.broker("south")
+def test_the_servers_own_limits_are_asked_for_after_each_login(lab, tb):
+    cloud = tb.device("pump-7", token="t1")
+    tb.told_limits = {"maxPayloadSize": 65536, "maxInflightMessages": 2,
+                      "rateLimits": {"messages": "50:1,600:60,", "telemetryMessages": "20:1", "telemetryDataPoints": None}}
+    world = Pump(lab, tb)
+    world.calque.wait_log(r"limits-told .*side=north packet_bytes=65536 in_flight=2 messages_per_second=10")
+    tb.ack_delay = 60
+    for n in range(10):
+        world.device.attributes(n=n)
+    tb.wait(lambda: len(cloud.updates) == 2)
+    wait_status(world.calque, lambda s: s["links"][0]["sessions"][1]["waiting"] == 8)  # two are in flight
+    tb.told_limits = {"maxPayloadSize": 65536, "maxInflightMessages": 100, "rateLimits":
+                      {"messages": None, "telemetryMessages": None, "telemetryDataPoints": None}}  # null: unlimited
+    tb.ack_delay = 0
+    mark = world.calque.mark()
+    tb.cut()
+    world.calque.wait_log("limits-told .* in_flight=100 messages_per_second=0", mark)
+    tb.wait(lambda: cloud.updates and cloud.updates[-1] == {"n": 9})
+    world.calque.stop()
+
+
+def test_what_the_server_was_told_while_nobody_listened_is_asked_for(lab, tb):
+    """It forgets pushes without a session. Only what is new is sent on: a knob that was turned at the device stays."""
+    cloud = tb.device("pump-7", token="t1")
+    cloud.push(old=1)
+    world = Pump(lab, tb)
+    cloud.wait_ready()
+    cloud.push(rate=10)
+    assert_json(world.device.next("config"), {"rate": 10})  # and not `old`, which the device may have long since
+    world.device.attributes(rate=11)
+    assert_json(cloud.next_update(), {"rate": 11})
+
+    world.calque.stop()
+    assert cloud.push(mode="eco") == 0
+    cloud.delete("old")
+    cloud.push(fw_title="pump", fw_version="2.0", fw_url="https://host/pump-2.0")
+    world.calque.start()
+    assert_json(world.device.next("config"), {"mode": "eco", "deleted": ["old"]})
+    assert world.device.next("fota_request")["version"] == "2.0"
+    mark = tb.mark()
+    tb.cut()
+    tb.wait(lambda: any("/attributes/request/" in e.fields["topic"] for e in tb.find_events("publish", "pump-7", mark)))
+    cloud.wait_ready()
+    cloud.push(last=True)
+    assert_json(world.device.next("config"), {"last": True})
+    assert not world.device.client.waiting(world.device.topic("fota_request"))
+    world.calque.stop()
+
+
+def fleet(lab, south, tb):
+    """Any Innoway devices behind one gateway session."""
     calque = lab.calque(conf_text({"state": "@state@", "links": [{
         "name": "fleet",
         "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
         "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"}}}]}))
     calque.wait_up("fleet", count=2)
+    return calque
+
+
+def test_devices_behind_a_gateway(lab, tb):
+    tb.device("gate", token="g", gateway=True)
+    south = lab.broker("south")
+    calque = fleet(lab, south, tb)
     devices = lab.add(Client(south.port)).subscribe("messages/+/command", "messages/+/config")
 
     devices.publish("messages/d1/online", {"online": True})
@@ -413,4 +468,30 @@ def test_devices_behind_a_gateway(lab, tb):
         devices.publish(f"messages/{device.name}/command_reply",
                         {"id": command["id"], "status": "done", "result": {"by": device.name}})
         assert_json(rpc.result(), {"by": device.name})
+    calque.stop()
+
+
+def test_who_is_online_behind_a_gateway_is_said_after_each_login(lab, tb):
+    """With the connection the server forgets them: a device that has nothing to say would get no command any more."""
+    tb.device("gate", token="g", gateway=True)
+    tb.limit(gateway="100:1")
+    south = lab.broker("south")
+    calque = fleet(lab, south, tb)
+    calque.wait_log("limits-told .*side=north .* messages_per_second=100")
+    devices = lab.add(Client(south.port)).subscribe("messages/+/command")
+    for name, is_online in (("silent", True), ("gone", True), ("gone", False)):
+        devices.publish(f"messages/{name}/online", {"online": is_online})
+    tb.wait_event("gateway-device-gone", "gone")
+    for end in (tb.cut, calque.kill):
+        mark = tb.mark()
+        end()
+        tb.wait_event("gateway-device-gone", "silent", mark)
+        if end == calque.kill:
+            calque.start()
+        tb.wait_event("gateway-device", "silent", mark)
+        rpc = tb.devices["silent"].rpc("go")
+        devices.publish("messages/silent/command_reply", {"id": devices.wait_for("messages/silent/command").json()["id"],
+                                                          "status": "done", "result": {"gone": True}})
+        assert_json(rpc.result(), {"gone": True})
+        assert not tb.find_events("gateway-device", "gone", mark)
     calque.stop()

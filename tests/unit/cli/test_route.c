@@ -87,6 +87,18 @@ Test(route, a_remapped_kind_joins_the_row_of_the_other)
 			     "config C -\nclaim claim -\n");
 }
 
+Test(route, what_follows_a_login_comes_from_nobody)
+{
+	w.mapping[SOUTH] = world_load(&w, "s", SOUTHERN("", "{ kind: 'event', topic: 'e' }", ""));
+	w.mapping[NORTH] = world_load(
+		&w, "n",
+		NORTHERN("on_connect: ['snapshot_request', 'hello'],",
+			 "{ kind: 'hello', topic: 'H' },"
+			 "{ kind: 'snapshot_request', topic: 'S' }", /* of what nobody takes */
+			 ""));
+	expect_routes(NULL, "hello - H\nevent e -\n");
+}
+
 static const char *fate(enum kind kind, bool is_heard)
 {
 	return route_fate(&(struct route){ .kind = kind, .is_heard = is_heard });
@@ -94,6 +106,7 @@ static const char *fate(enum kind kind, bool is_heard)
 
 Test(route, only_who_asks_is_told)
 {
+	cr_expect_str_eq(fate(KIND_LIMITS, true), "taken by the bridge itself");
 	cr_expect_str_eq(fate(KIND_TELEMETRY, true), "dead letter");
 	cr_expect_str_eq(fate(KIND_LICENSE, true), "dead letter");
 	cr_expect_str_eq(fate(KIND_CONFIG, true), "dead letter");

@@ -360,6 +360,9 @@ Test(conf, each_mistake_is_told_with_its_place)
 
 		{ LINK("mode = \"dead\";"),
 		  "1: mode: unknown value \"dead\" (\"live\" or \"mirror\")" },
+		{ LINK("mode = \"mirorr\";"),
+		  "1: mode: unknown value \"mirorr\" (\"live\" or \"mirror\"); did you mean "
+		  "\"mirror\"?" },
 		{ LINK("unmatched = \"x\";"),
 		  "1: unmatched: unknown value \"x\" (\"dead-letter\" or \"drop\")" },
 		{ LINK("command_max_age = 0;"), "1: command_max_age: 0 is outside 1..316224000" },

@@ -207,7 +207,7 @@ Test(dialect, reports_all_mistakes_at_once)
 	static const char *const lines[] = {
 		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
 		"application, vars, choices, credentials, limits, request_timeout, "
-		"echoes_publishes, up, "
+		"echoes_publishes, on_connect, up, "
 		"down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",
 		"F: mqtt: must be from 4 to 5",
@@ -357,6 +357,54 @@ Test(dialect, lists_the_kinds_when_none_is_near)
 			 "F: messages[0].kind: unknown kind \"temperature\": one of "
 			 "telemetry, attributes, event, "));
 	report_fini(&report);
+}
+
+#define GREETERS                                                                                   \
+	"'messages':[{'kind':'hello','topic':'h','only':'write'},"                                 \
+	"{'kind':'presence','topic':'p','only':'read'}]}"
+
+Test(dialect, says_what_follows_a_login)
+{
+	struct dialect *d = read_good("{'dialect':'d','on_connect':['hello']," GREETERS);
+
+	cr_assert_eq(d->n_on_connect, 1);
+	cr_expect_eq(d->on_connect[0], KIND_HELLO);
+	cr_expect(dialect_greets(d, KIND_HELLO));
+	cr_expect_not(dialect_greets(d, KIND_PRESENCE));
+	dialect_free(d);
+}
+
+Test(dialect, only_kinds_that_greet_follow_a_login)
+{
+	for (int k = 0; k < KINDS; k++) {
+		struct report report = { 0 };
+		char json[300];
+		struct dialect *d;
+
+		snprintf(json, sizeof json,
+			 "{'dialect':'d','on_connect':['%s'],"
+			 "'messages':[{'kind':'%s','topic':'t'}]}",
+			 kind_name((enum kind)k), kind_name((enum kind)k));
+		d = read_dialect(json, &report);
+		cr_expect_eq(d != NULL, kind_table[k].greets != GREETS_NOT, "%s",
+			     kind_table[k].name);
+		dialect_free(d);
+		report_fini(&report);
+	}
+}
+
+Test(dialect, explains_mistakes_in_what_follows_a_login)
+{
+	expect_mistake("{'dialect':'d','on_connect':['presence']," GREETERS,
+		       "F: on_connect: no row writes \"presence\"");
+	expect_mistake("{'dialect':'d','on_connect':['hello','hello']," GREETERS,
+		       "F: on_connect[1]: \"hello\" is there twice");
+	expect_mistake("{'dialect':'d','on_connect':['helo']," GREETERS,
+		       "F: on_connect[0]: unknown word \"helo\" (did you mean \"hello\"?)");
+	expect_mistake("{'dialect':'d','on_connect':[5]," GREETERS,
+		       "F: on_connect[0]: must be the name of a kind");
+	expect_mistake("{'dialect':'d','on_connect':'hello'," GREETERS,
+		       "F: on_connect: must be an array of kinds");
 }
 
 Test(dialect, passes_on_what_is_wrong_with_a_topic)

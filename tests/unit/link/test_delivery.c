@@ -174,6 +174,46 @@ Test(delivery, reset_puts_what_was_in_flight_back_in_order)
 	delivery_free(d);
 }
 
+Test(delivery, greetings_end_with_their_connection)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+	struct parcel p = { 0 };
+
+	push(d, LANE_EXCHANGE, "e1");
+	push(d, LANE_EXCHANGE, "greeting");
+	send_next(d, "e1", 1);
+	delivery_next(d)->is_greeting = true;
+	send_next(d, "greeting", 2);
+	push(d, LANE_EXCHANGE, "e2");
+	cr_expect_not(delivery_pop_greeting(d, &p), "it is on its way");
+	delivery_reset(d);
+	cr_assert(delivery_pop_greeting(d, &p));
+	cr_expect_str_eq(p.message.topic, "greeting");
+	parcel_fini(&p);
+	cr_expect_not(delivery_pop_greeting(d, &p));
+	cr_expect_eq(delivery_waiting(d), 2);
+	send_next(d, "e1", 3);
+	send_next(d, "e2", 4);
+	delivery_free(d);
+}
+
+Test(delivery, the_window_may_become_smaller)
+{
+	struct delivery *d = delivery_new(10, PLENTY);
+
+	push(d, LANE_REPORT, "r1");
+	push(d, LANE_REPORT, "r2");
+	push(d, LANE_REPORT, "r3");
+	send_next(d, "r1", 1);
+	send_next(d, "r2", 2);
+	delivery_set_window(d, 1);
+	expect_acked(d, 1, "r1");
+	cr_expect_null(delivery_next(d));
+	expect_acked(d, 2, "r2");
+	send_next(d, "r3", 3);
+	delivery_free(d);
+}
+
 Test(delivery, bytes_count_what_waits_and_what_is_in_flight)
 {
 	struct message m = { .topic = (char *)"a" };

@@ -382,9 +382,11 @@ static inline void bridge_free_parts(void)
 	db_close(parts.db);
 }
 
-/* A generation with one link of this name between these dialects; `device`: of its south, or NULL. */
-static inline struct generation *bridge_generation(const char *name, const char *device,
-						   const char *south, const char *north)
+/* A generation with one link of this name between these dialects, and with these keys; `device`: of its south,
+ * or NULL. */
+static inline struct generation *bridge_generation_of(const char *name, const char *keys,
+						      const char *device, const char *south,
+						      const char *north)
 {
 	char *file = mem_printf("%s/%s.conf", w.dir, name);
 	struct generation *g;
@@ -394,7 +396,7 @@ static inline struct generation *bridge_generation(const char *name, const char 
 	world_write(&w, "s", south);
 	world_write(&w, "n", north);
 	cr_assert_not_null(f);
-	fprintf(f, "links = ( { name = \"%s\";", name);
+	fprintf(f, "links = ( { name = \"%s\"; %s", name, keys);
 	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\";");
 	if (device)
 		fprintf(f, " vars = { device = \"%s\"; };", device);
@@ -406,6 +408,12 @@ static inline struct generation *bridge_generation(const char *name, const char 
 	report_fini(&w.report);
 	free(file);
 	return g;
+}
+
+static inline struct generation *bridge_generation(const char *name, const char *device,
+						   const char *south, const char *north)
+{
+	return bridge_generation_of(name, "", device, south, north);
 }
 
 static inline void bridge_no_orphans(const char *link, size_t n)

@@ -1,5 +1,6 @@
 /* A live link with a real store, between ports in memory. */
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include "link/link.h"
 #include "run/suspects.h"
@@ -84,6 +85,17 @@ static void expect_letters_at(uint64_t n, int line)
 	cr_expect_eq(totals.count, n, "line %d: %llu", line, (unsigned long long)totals.count);
 }
 #define expect_letters(n) expect_letters_at(n, __LINE__)
+
+static void add_port(enum side side, const char *device)
+{
+	struct session_login login = { 0 };
+	struct port *p = live_link_add_port(live, side, device, false);
+	struct err e = { 0 };
+
+	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
+	memory_start(p->carrier);
+	buf_reset(&said);
+}
 
 /* --- messages that report and such that ask ------------------------------------------------- */
 
@@ -1040,6 +1052,293 @@ Test(live_link, a_credential_in_a_filter_is_not_told)
 	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
 }
 
+/* --- what follows a login */
+
+#define S_THERE                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'presence', topic: 's/{device}/there' },"                                \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}', id: 'integer' },"                \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}', id: 'integer' }",         \
+		 "")
+#define N_GREETED(greetings)                                                                       \
+	NORTHERN("on_connect: [" greetings "],",                                                   \
+		 "{ kind: 'hello', topic: 'n/{device}/hello', format: 'text', write: 'none' },"    \
+		 "{ kind: 'presence', topic: 'n/{device}/there' },"                                \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'limits_request', topic: 'ask/{id}', id: 'integer' },"                   \
+		 "{ kind: 'limits', topic: 'told/{id}', id: 'integer' }",                          \
+		 "def none: \"\";")
+
+Test(live_link, who_is_online_is_said_again_after_each_login)
+{
+	start(S_THERE, N_GREETED("'presence'"));
+	turn(""); /* nobody is */
+	sends("south", "s/d/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':false}");
+	turn("south acks 3\nnorth n/d/there {\"online\":true}\nnorth n/e/there {\"online\":true}\n"
+	     "north n/e/there {\"online\":false}\n");
+	takes("north");
+	takes("north");
+	takes("north");
+	goes("north");
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n"); /* what waits may need it */
+	goes("north");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n"); /* and only once */
+	restart();
+	turn("north n/d/there {\"online\":true}\nnorth n/d/t {\"a\":1}\n");
+	takes("north");
+	takes("north");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+	turn("");
+	restart();
+	turn("north n/d/there {\"online\":true}\n");
+}
+
+Test(live_link, a_session_is_greeted_about_its_own_device)
+{
+	start(S_THERE, N_GREETED("'presence', 'hello'"));
+	turn(""); /* of any devices, of which none is known */
+	sends("south", "s/d/there", "{'online':true}");
+	sends("south", "s/e/there", "{'online':true}");
+	add_port(NORTH, "e");
+	turn("south acks 2\nnorth n/d/there {\"online\":true}\n"
+	     "north/e n/e/hello \nnorth/e n/e/there {\"online\":true}\n");
+	takes("north/e");
+	takes("north/e");
+	goes("north/e");
+	comes("north/e");
+	turn("north/e n/e/there {\"online\":true}\nnorth/e n/e/hello \n");
+	takes("north");
+	goes("north");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\nnorth n/d/hello \n");
+}
+
+Test(live_link, the_limits_that_the_north_tells_hold_until_the_next_login)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	takes("north");
+	sends("north", "told/1", "{'messages_per_second':5,'in_flight':null}");
+	turn("north acks 1\n");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {\"a\":1}\n");
+	now_ms += 250;
+	turn("north n/d/t {\"a\":2}\n");
+	takes("north");
+	takes("north");
+	goes("north");
+	comes("north");
+	now_ms += 250;
+	turn("north ask/2 {}\n");
+	takes("north");
+	sends("north", "told/1", "{'in_flight':1}"); /* of the login before */
+	turn("north acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_UNKNOWN_ID], 1);
+	sends("north", "told/2", "{'in_flight':1}");
+	turn("north acks 1\n");
+	sends("south", "s/d/t", "{'a':3}");
+	sends("south", "s/d/t", "{'a':4}");
+	turn("south acks 2\nnorth n/d/t {\"a\":3}\n");
+	takes("north");
+	turn("north n/d/t {\"a\":4}\n");
+}
+
+Test(live_link, a_session_that_is_held_is_not_greeted)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	live_link_hold_sources(live, true, now_ms);
+	goes("north");
+	buf_reset(&said);
+	comes("north"); /* for a visit */
+	turn("");
+	goes("north");
+	live_link_hold_sources(live, false, now_ms);
+	buf_reset(&said);
+	comes("north");
+	turn("north ask/2 {}\n");
+}
+
+Test(live_link, a_greeting_that_fails_is_no_letter)
+{
+	start(S_THERE, NORTHERN("on_connect: ['hello', 'presence'],",
+				"{ kind: 'hello', topic: 'hello', write: 'f' },"
+				"{ kind: 'presence', topic: 'p' }",
+				"def f: error(\"no\");"));
+	turn("");
+	find("north")->max_bytes = 4;
+	sends("south", "s/d/there", "{'online':true}");
+	turn("south acks 1\n");
+	expect_letters(1);
+	goes("north");
+	comes("north");
+	turn("");
+	expect_letters(1);
+}
+
+Test(live_link, a_mirror_greets_nobody)
+{
+	generation = bridge_generation_of("link", "mode = \"mirror\";", NULL, S_THERE,
+					  N_GREETED("'hello', 'presence', 'limits_request'"));
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
+	turn("");
+}
+
+/* --- what a platform said while nobody listened */
+
+#define S_SETS                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/c', write: 'w' },"                          \
+		 "{ kind: 'config_reply', topic: 's/{device}/set' },"                              \
+		 "{ kind: 'firmware', topic: 's/{device}/fw' }",                                   \
+		 "def w: .body | {changed, deleted};")
+#define N_ANSWERS                                                                                  \
+	NORTHERN("on_connect: ['snapshot_request'],",                                              \
+		 "{ kind: 'snapshot_request', topic: 'n/{device}/get/{id}', id: 'integer' },"      \
+		 "{ kind: 'attributes_reply', topic: 'n/{device}/all/{id}', id: 'integer',"        \
+		 "  read: 'r' },"                                                                  \
+		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
+		 "def none: empty;"                                                                \
+		 "def r: (select(.payload.fw) | {kind: 'firmware', body: .payload.fw}),"           \
+		 "  {body: {shared: .payload.c}};")
+/* Each on a topic of its own, as if it had been said anew. */
+#define N_REPEATS                                                                                  \
+	NORTHERN("on_connect: ['snapshot_request'],",                                              \
+		 "{ kind: 'snapshot_request', topic: 'n/{device}/get' },"                          \
+		 "{ kind: 'firmware', topic: 'n/{device}/fw' },"                                   \
+		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
+		 "def none: empty;")
+
+static void start_of_one(const char *keys, const char *north)
+{
+	generation = bridge_generation_of("link", keys, "d", S_SETS, north);
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
+}
+
+/* The north logs in again, and gets this. */
+static void log_in_at(const char *question, int line)
+{
+	goes("north");
+	comes("north");
+	turn_at(question, line);
+	takes("north");
+}
+#define log_in(question) log_in_at(question, __LINE__)
+
+Test(live_link, of_a_snapshot_only_what_was_said_since_is_sent)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'},'fw':{'version':'1'}}");
+	turn("north acks 1\n"); /* the first is learnt */
+	now_ms += 1000;
+	sends("north", "n/d/c", "{'changed':{'rate':6}}");
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	takes("south");
+	sends("south", "s/d/set", "{'values':{'rate':11}}"); /* somebody turned the knob */
+	turn("south acks 1\n");
+	log_in("north n/d/get/2 {}\n");
+	sends("north", "n/d/all/2", "{'c':{'rate':6,'unit':'C'},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
+	log_in("north n/d/get/3 {}\n");
+	sends("north", "n/d/all/3", "{'c':{'rate':7,'mode':'x'},'fw':{'version':'2'}}");
+	turn("south s/d/c {'changed':{'rate':7,'mode':'x'},'deleted':['unit']}\n"
+	     "south s/d/fw {'version':'2'}\nnorth acks 1\n");
+	takes("south");
+	takes("south");
+	expect_letters(0);
+}
+
+Test(live_link, what_is_said_after_the_question_counts_more_than_its_answer)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'}}");
+	turn("north acks 1\n");
+	log_in("north n/d/get/2 {}\n");
+	sends("north", "n/d/c", "{'changed':{'rate':6}}");
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	sends("north", "n/d/all/2", "{'c':{'rate':5,'unit':'F'}}");
+	turn("south s/d/c {'changed':{'unit':'F'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, what_was_learnt_is_known_after_a_restart)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
+	turn("");
+	restart();
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5,'unit':'C'},'fw':{'version':'1'}}");
+	turn("south s/d/c {'changed':{'unit':'C'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, a_first_snapshot_is_sent_where_that_is_wanted)
+{
+	start_of_one("first_snapshot = \"push\";", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5},'fw':{'version':'1'}}");
+	turn("south s/d/c {'changed':{'rate':5},'deleted':[]}\nsouth s/d/fw {'version':'1'}\n"
+	     "north acks 1\n");
+}
+
+/* What was decided before a crash is not; the question of then is forgotten, and asked again. */
+Test(live_link, the_answer_of_an_earlier_run_is_no_letter)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	sends("north", "n/d/all/1", "{'c':{'rate':5}}");
+	bridge_hand_over(); /* it is stored, and not read yet */
+	bridge_let_out();
+	restart();
+	turn("north n/d/get/1 {}\n");
+	expect_letters(0);
+}
+
+Test(live_link, what_is_said_anew_after_a_login_is_sent_once)
+{
+	start_of_one("", N_REPEATS);
+	turn("north n/d/get {}\n");
+	takes("north");
+	sends("north", "n/d/fw", "{'version':'1'}");
+	sends("north", "n/d/c", "{'full':{'rate':5}}"); /* it may have been said just now */
+	turn("south s/d/c {'changed':{'rate':5},'deleted':[]}\nsouth s/d/fw {'version':'1'}\n"
+	     "north acks 2\n");
+	takes("south");
+	takes("south");
+	sends("south", "s/d/set", "{'values':{'rate':11}}"); /* somebody turned the knob */
+	turn("south acks 1\n");
+	log_in("north n/d/get {}\n");
+	sends("north", "n/d/fw", "{'version':'1'}");
+	sends("north", "n/d/c", "{'full':{'rate':5}}");
+	turn("north acks 2\n");
+	sends("north", "n/d/c", "{'full':{'rate':6}}"); /* somebody has just changed it */
+	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
+	log_in("north n/d/get {}\n");
+	sends("north", "n/d/fw", "{'version':'2'}");
+	turn("south s/d/fw {'version':'2'}\nnorth acks 1\n");
+}
+
 /* --- opening */
 
 Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
@@ -1066,6 +1365,49 @@ Test(live_link, it_waits_for_what_the_machine_lacks_and_goes_on_from_there)
 	turn("north n/d/t {\"a\":1}\n");
 }
 
+/* How often the line is in the log of what `do_it` does. */
+static size_t count_logged(const char *line, void (*do_it)(void))
+{
+	char name[] = "/tmp/calque-log-XXXXXX", text[4096];
+	int to = mkstemp(name), before = dup(STDERR_FILENO);
+	size_t n = 0;
+	ssize_t len;
+
+	cr_assert(to >= 0 && before >= 0 && dup2(to, STDERR_FILENO) >= 0);
+	do_it();
+	cr_assert(dup2(before, STDERR_FILENO) >= 0);
+	len = pread(to, text, sizeof text - 1, 0);
+	cr_assert_geq(len, 0);
+	text[len] = '\0';
+	for (const char *p = text; (p = strstr(p, line)) != NULL; p++)
+		n++;
+	close(to);
+	close(before);
+	unlink(name);
+	return n;
+}
+
+static void open_in_vain(void)
+{
+	for (int i = 0; i < 3; i++)
+		cr_assert_not(live_link_open(live));
+}
+
+Test(live_link, what_a_login_lacks_is_said_once_however_often_it_is_opened)
+{
+	start_join();
+	end_link();
+	bridge_make_parts();
+	refuses_to_open = true;
+	storage.n_links = 0;
+	lives[storage.n_links++] = live = live_link_new(&parts, generation, 0, NULL);
+	cr_expect_eq(
+		count_logged("info session-waits link=link side=north unset=token", open_in_vain),
+		1);
+	cr_expect_eq(count_logged("session-waits", open_in_vain), 0);
+	buf_reset(&said);
+}
+
 /* --- stopping */
 
 Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
@@ -1086,56 +1428,6 @@ Test(live_link, it_is_drained_when_all_that_waits_for_an_open_port_is_taken)
 }
 
 /* --- a side with several ports */
-
-/* A session at a broker outlives the configuration that made it. */
-static void start_with_north(const char *north)
-{
-	end_link();
-	generation_free(generation);
-	generation = bridge_generation("link", NULL, S_REPORTS, north);
-	start_link();
-	buf_reset(&said);
-}
-
-Test(live_link, filters_of_an_earlier_configuration_are_given_up)
-{
-	start(S_REPORTS, NORTHERN("",
-				  "{ kind: 'space_info', topic: 'a/{device}' },"
-				  "{ kind: 'space_info', topic: 'b/{device}' }",
-				  ""));
-	cr_expect_str_eq(find("north")->old, "");
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "a/+ ");
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "a/+ ", "the broker did not say that it is gone");
-	find("north")->events->unsubscribed(find("north")->port, 0);
-	turn("");
-	start_with_north(NORTHERN("", "{ kind: 'space_info', topic: 'b/{device}' }", ""));
-	cr_expect_str_eq(find("north")->old, "");
-}
-
-Test(live_link, what_nobody_wants_any_more_is_given_up_by_who_never_noted_it)
-{
-	start(S_REPORTS, NORTHERN("",
-				  "{ kind: 'space_info', topic: 'space/{device}' },"
-				  "{ kind: 'license', topic: 'license/{device}' }",
-				  ""));
-	cr_expect_str_eq(find("north")->shown, "space/+ ");
-	cr_expect_str_eq(find("north")->old, "license/+ ");
-}
-
-static void add_port(enum side side, const char *device)
-{
-	struct session_login login = { 0 };
-	struct port *p = live_link_add_port(live, side, device, false);
-	struct err e = { 0 };
-
-	cr_assert(live_link_open_port(p, &login, &e), "%s", e.text);
-	memory_start(p->carrier);
-	buf_reset(&said);
-}
 
 Test(live_link, a_message_goes_to_the_port_of_its_device)
 {

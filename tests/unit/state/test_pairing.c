@@ -123,6 +123,28 @@ Test(pairing, uuids_and_strings_are_json_strings_of_a_uuid)
 	}
 }
 
+Test(pairing, what_the_bridge_asks_itself_is_open_until_it_asks_again)
+{
+	struct canonical p = { .kind = KIND_LIMITS_REQUEST,
+			       .device = (char *)"d",
+			       .body = (char *)"{}",
+			       .body_len = 2 };
+	const struct pairing *asked = pairings_ask(table, &p, ID_INTEGER, INT64_MAX, &changed);
+
+	cr_expect(asked->is_own);
+	cr_expect_str_eq(asked->far_id, "1");
+	cr_expect_eq(pairings_find(table, "d", KIND_LIMITS_REQUEST, SOUTH, "1"), asked);
+	cr_expect_eq(pairings_next_deadline(table), INT64_MAX);
+	cr_expect_str_eq(ask("d", "7", ID_INTEGER, 10), "2");
+	asked = pairings_ask(table, &p, ID_INTEGER, INT64_MAX, &changed);
+	cr_expect_str_eq(asked->far_id, "3");
+	cr_expect_null(pairings_find(table, "d", KIND_LIMITS_REQUEST, SOUTH, "1"));
+	cr_expect_not_null(find("d", "2"), "others go on");
+	restart();
+	cr_expect_null(pairings_find(table, "d", KIND_LIMITS_REQUEST, SOUTH, "3"));
+	cr_expect_str_eq(pairings_ask(table, &p, ID_INTEGER, INT64_MAX, &changed)->far_id, "3");
+}
+
 Test(pairing, a_chunk_of_firmware_keeps_its_id_and_may_be_asked_for_again)
 {
 	struct canonical p = command("d", "\"fw/1/0\"");

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/map.h"
 #include "state/change.h"
 #include "state/presence.h"
 
@@ -109,6 +110,27 @@ Test(presence, bad_rows_change_nothing)
 	}
 	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
 	presences_free(t);
+}
+
+Test(presence, those_that_are_online_are_listed)
+{
+	struct map_pos pos = { 0 };
+	const char *device;
+	struct presences *table = presences_new();
+
+	presences_set_online(table, "a", true, &changed);
+	presences_set_online(table, "b", false, &changed);
+	presences_set_alarm(table, "c", true, &changed);
+	device = presences_next_online(table, &pos);
+	cr_assert_not_null(device);
+	cr_expect_str_eq(device, "a");
+	cr_expect_null(presences_next_online(table, &pos));
+	cr_expect(presences_is_online(table, "a"));
+	cr_expect_not(presences_is_online(table, "b"));
+	cr_expect_not(presences_is_online(table, "c"));
+	cr_expect_not(presences_is_online(table, "d"));
+	presences_free(table);
+	changes_fini(&changed);
 }
 
 Test(presence, a_device_that_is_gone_is_unknown_again)
