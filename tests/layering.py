@@ -11,15 +11,16 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench).
-ROOMS = ["base", "message", "dialect", "jq", "state", "plan", "translate", "link", "net", "work", "conf",
+ROOMS = ["base", "message", "dialect", "jq", "state", "plan", "translate", "delivery", "link", "net", "work", "conf",
          "offline", "store", "run", "args", "cli", "bench"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
-    "net": {"dialect", "jq", "state", "plan", "translate", "link"},
-    "work": {"link"},
-    "conf": {"link", "net", "work"},
-    "store": {"dialect", "jq", "plan", "translate", "link", "net", "work", "conf", "offline"},
+    "delivery": {"dialect", "jq", "state", "plan", "translate"},
+    "net": {"dialect", "jq", "state", "plan", "translate", "delivery", "link"},
+    "work": {"delivery", "link"},
+    "conf": {"delivery", "link", "net", "work"},
+    "store": {"dialect", "jq", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
     "run": {"offline"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "message/kind.h"
 #include "message/outcome.h"
 #include "message/side.h"

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/login.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"

@@ -1,12 +1,12 @@
 /* live_link_pace.c -- how much of what waits for a port leaves, when, and which alone: what the platform bears, and what
- * its behaviour tells (link/slow_start.h, link/suspect.h).
+ * its behaviour tells (delivery/slow_start.h, delivery/suspect.h).
  *
  * The port of handshakes has none of it: its connections are short by their nature. */
 #include <inttypes.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
 

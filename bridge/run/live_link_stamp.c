@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "run/live_link_inside.h"
 
 #define STAMP_AFTER_MS 10000

@@ -2,7 +2,7 @@
  * it is with stopping. */
 #include "base/err.h"
 #include "base/log.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
 #include "run/suspects.h"

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "link/link.h"
 #include "message/message.h"
 #include "work/crash.h"

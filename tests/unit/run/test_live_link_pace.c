@@ -2,7 +2,7 @@
  * connection and falls silent as a test says, for minutes that take a moment. */
 #include <criterion/criterion.h>
 
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 #include "link/link.h"
 #include "net/backoff.h"
 #include "store/deadletter.h"

@@ -1,4 +1,4 @@
-#include "link/suspect.h"
+#include "delivery/suspect.h"
 
 #include <criterion/criterion.h>
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 
 #define PLENTY (1u << 20)
 

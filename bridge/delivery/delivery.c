@@ -1,4 +1,4 @@
-#include "link/delivery.h"
+#include "delivery/delivery.h"
 
 #include <assert.h>
 #include <stddef.h>

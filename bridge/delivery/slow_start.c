@@ -1,4 +1,4 @@
-#include "link/slow_start.h"
+#include "delivery/slow_start.h"
 
 #define SECOND_MS      1000
 #define FIRST_PAUSE_MS 100

@@ -1,4 +1,4 @@
-#include "link/slow_start.h"
+#include "delivery/slow_start.h"
 
 #include <criterion/criterion.h>
 

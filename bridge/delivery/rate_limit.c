@@ -1,4 +1,4 @@
-#include "link/rate_limit.h"
+#include "delivery/rate_limit.h"
 
 #define SECOND_US 1000000
 

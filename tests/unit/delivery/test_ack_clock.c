@@ -1,4 +1,4 @@
-#include "link/ack_clock.h"
+#include "delivery/ack_clock.h"
 
 #include <criterion/criterion.h>
 

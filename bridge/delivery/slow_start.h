@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "link/rate_limit.h"
+#include "delivery/rate_limit.h"
 
 #define SLOW_START_SOON_MS 5000
 #define SLOW_START_OVER_MS 60000

@@ -1,4 +1,4 @@
-#include "link/rate_limit.h"
+#include "delivery/rate_limit.h"
 
 #include <criterion/criterion.h>
 

@@ -1,4 +1,4 @@
-#include "link/suspect.h"
+#include "delivery/suspect.h"
 
 static enum suspect_verdict lift(struct suspect *s, enum suspect_verdict verdict)
 {

@@ -1,4 +1,4 @@
-#include "link/ack_clock.h"
+#include "delivery/ack_clock.h"
 
 void ack_clock_init(struct ack_clock *c, int64_t timeout_ms)
 {
