@@ -388,10 +388,17 @@ bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
 }
 
 /* They are not many, and near the head of their lane. */
-bool delivery_pop_greeting(struct delivery *d, struct parcel *out)
+bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent)
 {
 	struct node *n;
 
+	*was_sent = true;
+	TAILQ_FOREACH (n, &d->in_flight, link)
+		if (n->parcel.is_greeting) {
+			leave_flight(d, n, out);
+			return true;
+		}
+	*was_sent = false;
 	TAILQ_FOREACH (n, &d->waiting[LANE_EXCHANGE], link)
 		if (n->parcel.is_greeting)
 			break;

@@ -129,8 +129,8 @@ bool delivery_is_skipped(const struct delivery *d);
 void delivery_count_skipped(struct delivery *d);
 /* Take out one in flight that was skipped `most` times; false: there is none.  Caller ends it with parcel_fini(). */
 bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out);
-/* Take out a greeting that waits; false: none does.  Caller ends it with parcel_fini(). */
-bool delivery_pop_greeting(struct delivery *d, struct parcel *out);
+/* Take out a greeting; *was_sent: it is in flight.  False: there is none.  Caller ends it with parcel_fini(). */
+bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

@@ -48,11 +48,13 @@ struct port {
 	unsigned n_renewed; /* conf_session's, when its login was made */
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
-	uint64_t n_ended;   /* connections, and what was to be one */
-	uint64_t login;	    /* the number of this one among all of the link; 0: it is not up */
-	bool is_to_greet;   /* it has just logged in */
-	char *told_unset;   /* what its login lacked when it was last told; NULL: nothing */
-	struct map stamped; /* what live_link_stamp.c knows of devices and topics */
+	uint64_t n_ended; /* connections, and what was to be one */
+	uint64_t login;	  /* the number of this one among all of the link; 0: it is not up */
+	bool is_to_greet; /* it has just logged in */
+	unsigned n_lost_greetings; /* logins in a row that ended with one in flight */
+	int64_t greets_ms;	   /* not before that, after too many of these */
+	char *told_unset;	   /* what its login lacked when it was last told; NULL: nothing */
+	struct map stamped;	   /* what live_link_stamp.c knows of devices and topics */
 	struct buf stamp_key;
 	bool is_stamping; /* one of them */
 	bool has_asked;	  /* for stamps, in this turn */

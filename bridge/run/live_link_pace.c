@@ -170,7 +170,8 @@ void live_link_pace_acked(struct port *p, const struct parcel *parcel, bool was_
 {
 	struct parcel older;
 
-	slow_start_acked(&p->slow, now(p));
+	if (!parcel->is_greeting)
+		slow_start_acked(&p->slow, now(p));
 	while (is_taken && parcel->is_state && delivery_pop_older(p->delivery, parcel, &older))
 		live_link_end_parcel(p, &older, DEAD_BROKER_REFUSED, SUPERSEDED);
 	note_answer(p, parcel->number, was_first);

@@ -21,6 +21,8 @@
 #define NO_MATCHING_SUBSCRIBERS 0x10 /* MQTT 5, 3.4.2.1 */
 #define MESSAGE_BYTES                                                                              \
 	(64u << 20) /* what is larger is a dead letter; how many wait: link/backpressure.h */
+#define MOST_LOST_GREETINGS 3
+#define NO_GREETING_MS	    INT64_C(3600000)
 
 /* --- making and choosing ------------------------------------------------------------------- */
 
@@ -155,17 +157,36 @@ static void begin_greetings(struct port *p)
 	if (p->side != NORTH || p->is_provisioning || live->backpressure.is_held[p->side])
 		return;
 	p->login = ++live->n_logins;
-	p->is_to_greet = live->plan->side[p->side].dialect->n_on_connect > 0;
+	p->is_to_greet =
+		live->plan->side[p->side].dialect->n_on_connect > 0 && now(p) >= p->greets_ms;
 }
 
-static void end_greetings(struct port *p)
+/* They are no messages that could be to blame for the end of a connection, nor a measure of what the far side
+ * bears: those are left to live_link_pace.c.  But what it ends the connection on each time is not said again for a
+ * while. */
+static void end_greetings(struct port *p, enum session_end end)
 {
 	struct parcel parcel;
+	bool was_sent, is_lost = false;
 
 	p->login = 0;
 	p->is_to_greet = false;
-	while (delivery_pop_greeting(p->delivery, &parcel))
+	while (delivery_pop_greeting(p->delivery, &parcel, &was_sent)) {
+		is_lost = is_lost || was_sent;
 		live_link_end_parcel(p, &parcel, CARRIED, NULL);
+	}
+	if (end != SESSION_END_CLOSED)
+		return;
+	p->n_lost_greetings = is_lost ? p->n_lost_greetings + 1 : 0;
+	if (p->n_lost_greetings < MOST_LOST_GREETINGS)
+		return;
+	p->n_lost_greetings = 0;
+	p->greets_ms = now(p) + NO_GREETING_MS;
+	log_event(LOG_WARNING, "greeting-given-up",
+		  "%s reason=\"the far side ends the connection each time it is asked or told what "
+		  "its "
+		  "dialect has for a login (on_connect): not for an hour\"",
+		  p->name);
 }
 
 /* What waits goes out before the loop sleeps. */
@@ -209,8 +230,8 @@ static void on_down(void *port, enum session_end end)
 		link_question_lost(p->live->link);
 	if (p->is_trial && end == SESSION_END_REFUSED)
 		link_login_tried(p->live->link, false);
+	end_greetings(p, end);
 	live_link_pace_down(p, end);
-	end_greetings(p);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
 }

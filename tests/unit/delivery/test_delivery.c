@@ -178,19 +178,25 @@ Test(delivery, greetings_end_with_their_connection)
 {
 	struct delivery *d = delivery_new(10, PLENTY);
 	struct parcel p = { 0 };
+	bool was_sent;
 
 	push(d, LANE_EXCHANGE, "e1");
-	push(d, LANE_EXCHANGE, "greeting");
+	push(d, LANE_EXCHANGE, "sent");
+	push(d, LANE_EXCHANGE, "not sent");
 	send_next(d, "e1", 1);
 	delivery_next(d)->is_greeting = true;
-	send_next(d, "greeting", 2);
+	send_next(d, "sent", 2);
+	delivery_next(d)->is_greeting = true;
 	push(d, LANE_EXCHANGE, "e2");
-	cr_expect_not(delivery_pop_greeting(d, &p), "it is on its way");
-	delivery_reset(d);
-	cr_assert(delivery_pop_greeting(d, &p));
-	cr_expect_str_eq(p.message.topic, "greeting");
+	cr_assert(delivery_pop_greeting(d, &p, &was_sent) && was_sent);
+	cr_expect_str_eq(p.message.topic, "sent");
 	parcel_fini(&p);
-	cr_expect_not(delivery_pop_greeting(d, &p));
+	cr_assert(delivery_pop_greeting(d, &p, &was_sent) && !was_sent);
+	cr_expect_str_eq(p.message.topic, "not sent");
+	parcel_fini(&p);
+	cr_expect_not(delivery_pop_greeting(d, &p, &was_sent));
+	cr_expect_eq(delivery_in_flight(d), 1);
+	delivery_reset(d);
 	cr_expect_eq(delivery_waiting(d), 2);
 	send_next(d, "e1", 3);
 	send_next(d, "e2", 4);

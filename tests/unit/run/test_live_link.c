@@ -1184,6 +1184,29 @@ Test(live_link, a_greeting_that_fails_is_no_letter)
 	expect_letters(1);
 }
 
+/* Else no message would ever get there. */
+Test(live_link, a_greeting_that_ends_the_connection_each_time_is_given_up_for_a_while)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	for (int i = 2; i <= 3; i++) {
+		char *wanted = mem_printf("north ask/%d {}\n", i);
+
+		ends("north", SESSION_END_CLOSED);
+		comes("north");
+		turn(wanted);
+		free(wanted);
+	}
+	ends("north", SESSION_END_CLOSED);
+	for (int i = 0; i < 2; i++) {
+		comes("north");
+		sends("south", "s/d/t", "{'a':1}");
+		turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+		takes("north");
+		goes("north");
+	}
+}
+
 Test(live_link, a_mirror_greets_nobody)
 {
 	generation = bridge_generation_of("link", "mode = \"mirror\";", NULL, S_THERE,
