@@ -41,7 +41,7 @@ bool chosen_link_read(struct chosen_link *c, const struct cli *cli)
 	c->conf = conf_read(cli->conf_path, &report);
 	if (report.n_errors)
 		cli_print_report(&report);
-	else if (!(c->link = choose(c->conf, cli->letters.link)))
+	else if (c->conf && !(c->link = choose(c->conf, cli->letters.link)))
 		print_links(c->conf, cli->letters.link);
 	report_fini(&report);
 	if (!c->link)

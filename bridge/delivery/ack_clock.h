@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ACK_CLOCK_LATE_MS 30000
+#define ACK_CLOCK_LATE_MS INT64_C(30000)
 #define ACK_CLOCK_LOOK_MS 2000
 #define ACK_CLOCK_MOST_MS 600000
 

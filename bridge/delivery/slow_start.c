@@ -1,6 +1,6 @@
 #include "delivery/slow_start.h"
 
-#define SECOND_MS      1000
+#define SECOND_MS      INT64_C(1000)
 #define FIRST_PAUSE_MS 100
 
 void slow_start_up(struct slow_start *s, int64_t now_ms)

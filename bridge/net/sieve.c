@@ -380,7 +380,7 @@ static enum sieve_step replace(struct sieve *s, const struct packet *k,
 static enum sieve_step look_at_publish(struct sieve *s, const struct packet *k, size_t *used,
 				       struct buf *made)
 {
-	struct publish publish;
+	struct publish publish = { 0 };
 	enum sieve_step step = read_head(s, k, &publish);
 	struct look texts;
 

@@ -526,6 +526,7 @@ static void refuse_first(struct provisions *t, const struct provision_terms *ter
 	struct asker *first;
 
 	while ((first = TAILQ_FIRST(&t->queue)) != NULL &&
+	       /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 	       (r = refusal_of(t, terms, first)) != NULL) {
 		refuse(first, r, acts);
 		drop_asker(t, first, out);

@@ -118,30 +118,35 @@ static bool is_superseded(const struct twin *w, const char *name, json_object *v
 	return !has(w->reported, name) && k.stage != TWIN_SENT && !twin_is_failed(k.stage);
 }
 
+/* Something newer was said of the key: if that did not get there, it is what goes now. */
+static void take_newer(struct news *n, const struct twin *w, const char *name)
+{
+	json_object *held;
+
+	if (!twin_is_failed(twin_key_of(w, name).stage))
+		return;
+	if (json_object_object_get_ex(w->doc, name, &held))
+		set(n->differs, name, held);
+	else
+		set_bool(n->gone, name, true);
+}
+
 void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms)
 {
-	json_object *said = n->differs, *deleted = n->gone, *held;
+	json_object *said = n->differs, *deleted = n->gone;
 
 	n->differs = json_object_new_object();
 	n->gone = json_object_new_object();
 	json_object_object_foreach (said, key, value) {
-		if (!is_superseded(w, key, value, at_ms))
-			set(n->differs, key, value);
-		else if (!twin_is_failed(twin_key_of(w, key).stage))
-			continue;
-		else if (json_object_object_get_ex(w->doc, key, &held))
-			set(n->differs, key, held);
+		if (is_superseded(w, key, value, at_ms))
+			take_newer(n, w, key);
 		else
-			set_bool(n->gone, key, true);
+			set(n->differs, key, value);
 	}
 	json_object_object_foreach (deleted, name, ignored) {
 		(void)ignored;
-		if (twin_key_of(w, name).at_ms <= at_ms)
-			set_bool(n->gone, name, true);
-		else if (!twin_is_failed(twin_key_of(w, name).stage))
-			continue;
-		else if (json_object_object_get_ex(w->doc, name, &held))
-			set(n->differs, name, held);
+		if (twin_key_of(w, name).at_ms > at_ms)
+			take_newer(n, w, name);
 		else
 			set_bool(n->gone, name, true);
 	}

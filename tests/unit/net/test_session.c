@@ -2008,7 +2008,7 @@ static void expect_fall_back(const struct buf *says)
 	c = open_client(&b, &conf);
 	for (int i = 1; i <= SESSION_MALFORMED; i++) {
 		await(&b, &c->downs, i);
-		cr_expect_eq(session_n_malformed_5(c->session), i);
+		cr_expect_eq(session_n_malformed_5(c->session), (unsigned)i);
 		session_status(c->session, &status);
 		cr_expect_eq(status.mqtt, i < SESSION_MALFORMED ? 5 : 4);
 		session_set_login(c->session, NULL, NULL, "one"); /* connect at once */

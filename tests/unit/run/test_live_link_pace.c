@@ -217,7 +217,7 @@ static void expect_poison_out(int n)
 	pass(60000);
 	cr_expect_eq(n_dead(), 1);
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_BROKER_REFUSED], 1);
-	cr_expect_eq(far.n_has, n - 1, "%u got there", far.n_has);
+	cr_expect_eq(far.n_has, (unsigned)n - 1, "%u got there", far.n_has);
 	cr_expect_not(far.has[7]);
 }
 
