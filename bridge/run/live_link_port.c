@@ -472,8 +472,10 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 void live_link_visit(struct port *p, int64_t now_ms)
 {
-	bool is_waiting = delivery_is_ready(p->delivery);
+	bool is_waiting;
 
+	delivery_take_up(p->delivery, now_ms); /* though nothing may leave now */
+	is_waiting = delivery_is_ready(p->delivery);
 	p->due_ms = live_link_pace_due_ms(p, now_ms);
 	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);

@@ -513,6 +513,27 @@ Test(live_link, what_fails_over_there_is_tried_five_times_and_holds_up_nothing)
 	}
 }
 
+Test(live_link, what_was_put_aside_waits_for_its_session_like_all_else)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {'a':1}\n");
+	refuses("north", 0x80);
+	goes("north");
+	turn("");
+	pass(20000);
+	turn("");
+	cr_expect_gt(live_link_next_deadline(live), now_ms, "the loop sleeps");
+	comes("north");
+	turn("north n/d/t {'a':1}\n");
+	refuses("north", 0x80);
+	goes("north");
+	pass(parts.max_age_ms + 1000);
+	turn("");
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
+}
+
 #define S_STATES SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/p' }", "")
 #define N_STATES NORTHERN("", "{ kind: 'presence', topic: 'n/{device}/p' }", "")
 
@@ -1205,6 +1226,36 @@ Test(live_link, a_greeting_that_ends_the_connection_each_time_is_given_up_for_a_
 		takes("north");
 		goes("north");
 	}
+}
+
+Test(live_link, a_greeting_that_was_put_aside_ends_with_its_connection)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	refuses("north", 0x80);
+	goes("north");
+	comes("north");
+	turn("north ask/2 {}\n");
+	takes("north");
+	pass(15000);
+	turn("");
+}
+
+/* The port is stopped, not told of an end. */
+Test(live_link, a_greeting_ends_with_a_login_that_is_forgotten)
+{
+	start_join_at(N_JOIN_WITH("on_connect: ['limits_request'],",
+				  "{ kind: 'limits_request', topic: 'ask/{id}', id: 'integer' },"
+				  "{ kind: 'limits', topic: 'told/{id}', id: 'integer' },"));
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	generation_run(generation);
+	cr_expect(live_link_forget(live, "D"));
+	commit();
+	bridge_let_out();
+	buf_reset(&said);
+	cr_expect_eq(delivery_waiting(live_link_find_port(live, NORTH, NULL, false)->delivery), 0);
 }
 
 Test(live_link, a_mirror_greets_nobody)
