@@ -219,19 +219,24 @@ static void sent_again(void *port, struct parcel *parcel)
 	parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, parcel->echo);
 }
 
+void live_link_end_connection(struct port *p, enum session_end end)
+{
+	p->n_ended++;
+	if (!p->is_provisioning)
+		delivery_each(p->delivery, true, sent_again, p);
+	end_greetings(p, end);
+	live_link_pace_down(p, end);
+}
+
 static void on_down(void *port, enum session_end end)
 {
 	struct port *p = port;
 
-	p->n_ended++;
-	if (!p->is_provisioning)
-		delivery_each(p->delivery, true, sent_again, p);
 	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
 		link_question_lost(p->live->link);
 	if (p->is_trial && end == SESSION_END_REFUSED)
 		link_login_tried(p->live->link, false);
-	end_greetings(p, end);
-	live_link_pace_down(p, end);
+	live_link_end_connection(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
 }

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <unistd.h>
 
+#include "delivery/delivery.h"
 #include "link/link.h"
 #include "run/suspects.h"
 #include "store/deadletter.h"
@@ -892,19 +893,26 @@ Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 		 "{ kind: 'provision', topic: 'join' },"                                           \
 		 "{ kind: 'provision_reply', topic: 'joined' }",                                   \
 		 "")
-#define N_JOIN                                                                                     \
-	NORTHERN("credentials: ['token'],"                                                         \
+#define N_JOIN_WITH(keys, rows)                                                                    \
+	NORTHERN(keys                                                                              \
+		 "credentials: ['token'],"                                                         \
 		 "session: { username: '{token}', provisioning: { username: 'provision' } },",     \
-		 "{ kind: 'provision', topic: 'P/ask' },"                                          \
-		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
-		 "{ kind: 'telemetry', topic: 'T/{device}' }",                                     \
+		 rows "{ kind: 'provision', topic: 'P/ask' },"                                     \
+		      "{ kind: 'provision_reply', topic: 'P/reply' },"                             \
+		      "{ kind: 'telemetry', topic: 'T/{device}' }",                                \
 		 "")
+#define N_JOIN N_JOIN_WITH("", "")
+
+static void start_join_at(const char *north)
+{
+	generation = bridge_generation("link", "d1", S_JOIN, north);
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\n"); /* it has nothing to log in with */
+}
 
 static void start_join(void)
 {
-	generation = bridge_generation("link", "d1", S_JOIN, N_JOIN);
-	start_link();
-	expect("south opens\nnorth opens\nsouth starts\n"); /* it has nothing to log in with */
+	start_join_at(N_JOIN);
 }
 
 Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
