@@ -712,6 +712,22 @@ Test(live_link, a_command_that_comes_again_after_a_lost_connection_keeps_its_id)
 	     "south s/d/do/3 {'name':'y'}\nnorth acks 2\n");
 }
 
+Test(live_link, a_command_that_comes_again_after_a_crash_keeps_its_id)
+{
+	start(S_ASKS_3, N_ASKS);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("south s/d/do/1 {'name':'x'}\nnorth acks 1\n");
+	takes("south");
+	turn("");
+	crash(0);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	turn("south s/d/do/1 {'name':'x'}\n");
+	sends("north", "n/d/do/7", "{'name':'x'}"); /* asked twice over one connection */
+	turn("north acks 1\n");
+	turn("south s/d/do/2 {'name':'x'}\n");
+}
+
 /* What the sender is told of a time-out must not wait in a broker for the device to come back. */
 Test(live_link, a_broker_is_told_how_long_a_command_is_good)
 {
