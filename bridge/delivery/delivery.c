@@ -387,24 +387,32 @@ bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
 	return false;
 }
 
-/* They are not many, and near the head of their lane. */
-bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent)
+static struct node *find_greeting(const struct nodes *list)
 {
 	struct node *n;
 
-	*was_sent = true;
-	TAILQ_FOREACH (n, &d->in_flight, link)
-		if (n->parcel.is_greeting) {
-			leave_flight(d, n, out);
-			return true;
-		}
-	*was_sent = false;
-	TAILQ_FOREACH (n, &d->waiting[LANE_EXCHANGE], link)
+	TAILQ_FOREACH (n, list, link)
 		if (n->parcel.is_greeting)
 			break;
-	if (!n)
+	return n;
+}
+
+/* They are not many, and near the head of their lane. */
+bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent)
+{
+	struct node *n = find_greeting(&d->in_flight);
+
+	*was_sent = n;
+	if (n) {
+		leave_flight(d, n, out);
+		return true;
+	}
+	if ((n = find_greeting(&d->aside)))
+		leave_aside(d, n);
+	else if ((n = find_greeting(&d->waiting[LANE_EXCHANGE])))
+		leave_lane(d, n);
+	else
 		return false;
-	leave_lane(d, n);
 	hand_out(d, n, out);
 	return true;
 }
@@ -543,10 +551,13 @@ static void each_of(struct nodes *list, void (*each)(void *ctx, struct parcel *p
 void delivery_each(struct delivery *d, bool in_flight, void (*each)(void *ctx, struct parcel *p),
 		   void *ctx)
 {
-	if (in_flight)
+	if (in_flight) {
 		each_of(&d->in_flight, each, ctx);
-	for (int i = 0; i < LANES && !in_flight; i++)
+		return;
+	}
+	for (int i = 0; i < LANES; i++)
 		each_of(&d->waiting[i], each, ctx);
+	each_of(&d->aside, each, ctx);
 }
 
 size_t delivery_waiting(const struct delivery *d)

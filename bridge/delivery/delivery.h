@@ -69,7 +69,7 @@ bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
 /* When to ask for one (it may be too early); INT64_MAX: never. */
 int64_t delivery_next_expiry(const struct delivery *d);
 
-/* Call `each` for all parcels: those that wait, or those that are in flight.  It changes what is the caller's. */
+/* Call `each` for all parcels: those that wait, aside or not, or those that are in flight.  It changes what is the caller's. */
 void delivery_each(struct delivery *d, bool in_flight, void (*each)(void *ctx, struct parcel *p),
 		   void *ctx);
 
@@ -129,7 +129,8 @@ bool delivery_is_skipped(const struct delivery *d);
 void delivery_count_skipped(struct delivery *d);
 /* Take out one in flight that was skipped `most` times; false: there is none.  Caller ends it with parcel_fini(). */
 bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out);
-/* Take out a greeting; *was_sent: it is in flight.  False: there is none.  Caller ends it with parcel_fini(). */
+/* Take out a greeting, one that waits (aside or not) or is in flight (*was_sent); false: there is none.  Caller ends it
+ * with parcel_fini(). */
 bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);

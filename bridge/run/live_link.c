@@ -323,8 +323,7 @@ static void wait_for_handshake(struct port *p)
 {
 	if (p->carrier)
 		p->live->parts->port->stop(p->carrier);
-	p->n_ended++;
-	live_link_pace_down(p, SESSION_END_OURS);
+	live_link_end_connection(p, SESSION_END_OURS);
 	p->uses_issued = false;
 	p->is_early = true;
 }

@@ -102,6 +102,9 @@ enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side,
 int live_link_mqtt_version(const struct live_link *live, enum side side);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);
+/* Its connection has ended (or could not be made): what was in flight waits again, and what was for that connection only
+ * is ended.  What the carrier tells, and for when it is stopped, of which it tells nothing. */
+void live_link_end_connection(struct port *p, enum session_end end);
 /* Take its carrier away, and end with `reason` all that waited or was on its way. */
 void live_link_close_port(struct port *p, enum outcome reason, const char *text);
 

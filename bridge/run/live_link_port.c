@@ -219,19 +219,24 @@ static void sent_again(void *port, struct parcel *parcel)
 	parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, parcel->echo);
 }
 
+void live_link_end_connection(struct port *p, enum session_end end)
+{
+	p->n_ended++;
+	if (!p->is_provisioning)
+		delivery_each(p->delivery, true, sent_again, p);
+	end_greetings(p, end);
+	live_link_pace_down(p, end);
+}
+
 static void on_down(void *port, enum session_end end)
 {
 	struct port *p = port;
 
-	p->n_ended++;
-	if (!p->is_provisioning)
-		delivery_each(p->delivery, true, sent_again, p);
 	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
 		link_question_lost(p->live->link);
 	if (p->is_trial && end == SESSION_END_REFUSED)
 		link_login_tried(p->live->link, false);
-	end_greetings(p, end);
-	live_link_pace_down(p, end);
+	live_link_end_connection(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link);
 }
@@ -472,8 +477,10 @@ void live_link_publish(struct port *p, int64_t now_ms)
 
 void live_link_visit(struct port *p, int64_t now_ms)
 {
-	bool is_waiting = delivery_is_ready(p->delivery);
+	bool is_waiting;
 
+	delivery_take_up(p->delivery, now_ms); /* though nothing may leave now */
+	is_waiting = delivery_is_ready(p->delivery);
 	p->due_ms = live_link_pace_due_ms(p, now_ms);
 	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);

@@ -25,7 +25,8 @@ struct suspect {
 	bool is_again;	       /* an earlier run received it */
 	size_t bytes;
 	struct journal_entry entry; /* its link is not set */
-	char *device;		    /* on whose session it came; NULL: any device's */
+	char *device;		    /* on whose session it came; NULL: any device's ... */
+	uint64_t login;		    /* ... and over which of its logins */
 	struct journal_output *outputs;
 	size_t n_outputs;
 };
@@ -153,6 +154,7 @@ void suspects_hold(struct suspects *s, struct live_link *live, const struct arri
 		.record = a->tag,
 		.is_again = is_again,
 		.device = mem_strdup(a->device),
+		.login = a->login,
 		.entry = { .from = a->from, .received_ms = a->at_ms, .since_ms = a->since_ms }
 	};
 	message_copy(&x->entry.message, a->message);
@@ -185,6 +187,7 @@ static void work_on(struct suspect *x)
 						     .message = &x->entry.message,
 						     .at_ms = x->entry.received_ms,
 						     .since_ms = x->entry.since_ms,
+						     .login = x->login,
 						     .tag = x->record },
 				  x->is_again);
 }

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <unistd.h>
 
+#include "delivery/delivery.h"
 #include "link/link.h"
 #include "run/suspects.h"
 #include "store/deadletter.h"
@@ -513,6 +514,27 @@ Test(live_link, what_fails_over_there_is_tried_five_times_and_holds_up_nothing)
 	}
 }
 
+Test(live_link, what_was_put_aside_waits_for_its_session_like_all_else)
+{
+	start(S_REPORTS, N_REPORTS);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {'a':1}\n");
+	refuses("north", 0x80);
+	goes("north");
+	turn("");
+	pass(20000);
+	turn("");
+	cr_expect_gt(live_link_next_deadline(live), now_ms, "the loop sleeps");
+	comes("north");
+	turn("north n/d/t {'a':1}\n");
+	refuses("north", 0x80);
+	goes("north");
+	pass(parts.max_age_ms + 1000);
+	turn("");
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
+}
+
 #define S_STATES SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/p' }", "")
 #define N_STATES NORTHERN("", "{ kind: 'presence', topic: 'n/{device}/p' }", "")
 
@@ -688,6 +710,22 @@ Test(live_link, a_command_that_comes_again_after_a_lost_connection_keeps_its_id)
 	sends("north", "n/d/do/8", "{'name':'y'}");
 	turn("south s/d/do/2 {'name':'x'}\nsouth s/d/do/1 {'name':'x'}\n"
 	     "south s/d/do/3 {'name':'y'}\nnorth acks 2\n");
+}
+
+Test(live_link, a_command_that_comes_again_after_a_crash_keeps_its_id)
+{
+	start(S_ASKS_3, N_ASKS);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("south s/d/do/1 {'name':'x'}\nnorth acks 1\n");
+	takes("south");
+	turn("");
+	crash(0);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	turn("south s/d/do/1 {'name':'x'}\n");
+	sends("north", "n/d/do/7", "{'name':'x'}"); /* asked twice over one connection */
+	turn("north acks 1\n");
+	turn("south s/d/do/2 {'name':'x'}\n");
 }
 
 /* What the sender is told of a time-out must not wait in a broker for the device to come back. */
@@ -871,19 +909,26 @@ Test(live_link, what_waits_longer_than_the_journal_keeps_is_a_dead_letter)
 		 "{ kind: 'provision', topic: 'join' },"                                           \
 		 "{ kind: 'provision_reply', topic: 'joined' }",                                   \
 		 "")
-#define N_JOIN                                                                                     \
-	NORTHERN("credentials: ['token'],"                                                         \
+#define N_JOIN_WITH(keys, rows)                                                                    \
+	NORTHERN(keys                                                                              \
+		 "credentials: ['token'],"                                                         \
 		 "session: { username: '{token}', provisioning: { username: 'provision' } },",     \
-		 "{ kind: 'provision', topic: 'P/ask' },"                                          \
-		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
-		 "{ kind: 'telemetry', topic: 'T/{device}' }",                                     \
+		 rows "{ kind: 'provision', topic: 'P/ask' },"                                     \
+		      "{ kind: 'provision_reply', topic: 'P/reply' },"                             \
+		      "{ kind: 'telemetry', topic: 'T/{device}' }",                                \
 		 "")
+#define N_JOIN N_JOIN_WITH("", "")
+
+static void start_join_at(const char *north)
+{
+	generation = bridge_generation("link", "d1", S_JOIN, north);
+	start_link();
+	expect("south opens\nnorth opens\nsouth starts\n"); /* it has nothing to log in with */
+}
 
 static void start_join(void)
 {
-	generation = bridge_generation("link", "d1", S_JOIN, N_JOIN);
-	start_link();
-	expect("south opens\nnorth opens\nsouth starts\n"); /* it has nothing to log in with */
+	start_join_at(N_JOIN);
 }
 
 Test(live_link, the_port_of_a_handshake_is_there_as_long_as_it_takes)
@@ -1205,6 +1250,36 @@ Test(live_link, a_greeting_that_ends_the_connection_each_time_is_given_up_for_a_
 		takes("north");
 		goes("north");
 	}
+}
+
+Test(live_link, a_greeting_that_was_put_aside_ends_with_its_connection)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	refuses("north", 0x80);
+	goes("north");
+	comes("north");
+	turn("north ask/2 {}\n");
+	takes("north");
+	pass(15000);
+	turn("");
+}
+
+/* The port is stopped, not told of an end. */
+Test(live_link, a_greeting_ends_with_a_login_that_is_forgotten)
+{
+	start_join_at(N_JOIN_WITH("on_connect: ['limits_request'],",
+				  "{ kind: 'limits_request', topic: 'ask/{id}', id: 'integer' },"
+				  "{ kind: 'limits', topic: 'told/{id}', id: 'integer' },"));
+	sends("south", "join", "{'device_name':'D'}");
+	commit();
+	sends("asks", "P/reply", "{'status':'SUCCESS','token':'T1'}");
+	generation_run(generation);
+	cr_expect(live_link_forget(live, "D"));
+	commit();
+	bridge_let_out();
+	buf_reset(&said);
+	cr_expect_eq(delivery_waiting(live_link_find_port(live, NORTH, NULL, false)->delivery), 0);
 }
 
 Test(live_link, a_mirror_greets_nobody)
