@@ -14,6 +14,7 @@ def parse: . as $text
   | if (type == "number" or . == null)
       and ($text | test("^\\s*(null|-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?)\\s*$") | not) then $text
     elif [.. | numbers | select(fabs >= 9007199254740992)] != [] then $text
+    elif . == 0 and ($text | test("[1-9].*[eE]")) then $text  # too small for a double
     else . end;
 
 # The reverse, for text topics: a string that would be taken for JSON gets its quotes.
@@ -45,7 +46,8 @@ def flat:
     | if . == null then empty elif . < [] then {($at + $key): .} elif . < {} then {($at + $key): tojson}
       else leaves($at + $key + ".") end;
   if [.[] | type] - ["number", "string", "boolean"] == [] then .  # nearly always, and much cheaper
-  else reduce leaves("") as $leaf ({}; . + $leaf) end;
+  else reduce leaves("") as $leaf ({};
+    if has($leaf | keys_unsorted[0]) then error("two values have the same dotted key") else . + $leaf end) end;
 
 # Configuration as {key: value, "deleted": [names]}; a key "deleted" with another value is a key.
 def read_changes:

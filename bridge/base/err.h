@@ -14,6 +14,7 @@ enum err_code {
 	ERR_INVALID,   /* the input is wrong: a file, a payload, an argument */
 	ERR_NOT_FOUND, /* nothing of that name */
 	ERR_LIMIT,     /* too big, too many, too late */
+	ERR_INEXACT,   /* a number would become another one */
 	ERR_IO,	       /* the system said no */
 	ERR_FULL,      /* no space left on the disk */
 	ERR_BUSY,      /* somebody else holds it */

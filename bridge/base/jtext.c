@@ -290,8 +290,13 @@ bool jtext_integer(struct jslice v, int64_t *out)
 	return true;
 }
 
-/* Call `f` with each number that is spelled as an integer. */
-bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
+struct walk {
+	bool (*f)(void *ctx, struct jslice number);
+	void *ctx;
+	bool (*is_passed_over)(struct jslice number);
+};
+
+static bool each_number(struct jslice v, const struct walk *w)
 {
 	const char *p = v.text, *end = p + v.len;
 
@@ -301,7 +306,7 @@ bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice numb
 		} else if (*p == '-' || is_digit(*p)) {
 			struct jslice number = { p, (size_t)(scalar_end(p, end) - p) };
 
-			if (is_integer(number) && !f(ctx, number))
+			if (!w->is_passed_over(number) && !w->f(w->ctx, number))
 				return false;
 			p += number.len;
 		} else {
@@ -311,36 +316,17 @@ bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice numb
 	return true;
 }
 
-/* Would a double hold something else?  Its digits tell. */
-static bool is_wide(struct jslice number)
+static bool is_no_integer(struct jslice number)
 {
-	char spelled[320], held[320];
-
-	if (number.len <= 15)
-		return false;
-	if (number.len >= sizeof spelled) /* the largest double has 309 digits */
-		return true;
-	memcpy(spelled, number.text, number.len);
-	spelled[number.len] = '\0';
-	snprintf(held, sizeof held, "%.0f", strtod(spelled, NULL));
-	return strcmp(spelled, held) != 0;
+	return !is_integer(number);
 }
 
-struct wide_walk {
-	bool (*f)(void *ctx, struct jslice number);
-	void *ctx;
-};
-
-static bool on_integer(void *ctx, struct jslice number)
+bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
 {
-	const struct wide_walk *w = ctx;
-
-	return !is_wide(number) || w->f(w->ctx, number);
+	return each_number(v, &(struct walk){ f, ctx, is_no_integer });
 }
 
-bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
+bool jtext_each_lost_number(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
 {
-	struct wide_walk w = { f, ctx };
-
-	return jtext_each_integer(v, on_integer, &w);
+	return each_number(v, &(struct walk){ f, ctx, jtext_number_is_kept });
 }

@@ -78,10 +78,18 @@ void jtext_put_string(struct buf *out, const char *s, size_t n);
  * false if it is none or beyond int64. */
 bool jtext_integer(struct jslice v, int64_t *out);
 
-/* Call `f` with each number in `v` that is an integer (no '.', 'e') and that a double cannot hold
- * exactly; stop when it returns false.  True if none was found or all calls returned true. */
-bool jtext_each_wide_integer(struct jslice v, bool (*f)(void *ctx, struct jslice number),
-			     void *ctx);
+/* Numbers as doubles.  Integers below this are written with all of their digits. */
+#define JTEXT_PLAIN_END 1e21
+/* Is this number, a strict one, still the same after a double has held it?  An integer, be it spelled 12, 12.0 or
+ * 1.2e1: does that give the same digits?  A fraction: has a double of that size room for one?  (The nearest
+ * one will do.)  Neither is too large for a double, nor so small that it loses digits. */
+bool jtext_number_is_kept(struct jslice number);
+/* Call `f` with each number in `v` that is not kept; stop when it returns false.  True if none was
+ * found or all calls returned true. */
+bool jtext_each_lost_number(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx);
+/* False if something made of `in` a text `out` that has, in the place of a number, what a double makes of
+ * it.  Numbers in strings count; those that became infinite do not. */
+bool jtext_keeps_numbers(struct jslice in, struct jslice out);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
  * or holds what json-c would change: an integer beyond uint64 (int64 if negative), a key with a NUL

@@ -75,7 +75,8 @@ struct mapping_input {
 /* Run function number `fn` on the input (borrowed) and hand each output to `on_output` as strict
  * JSON text (borrowed until it returns); it returns false to stop, and the call is then true.  False
  * sets *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many,
- * too large or too deep outputs; then none is handed out.  The mapping can be called again in every
+ * too large or too deep outputs; ERR_INEXACT an output has an infinite number, or what a double makes of a number
+ * of the input (in a text too); then none is handed out.  The mapping can be called again in every
  * case, from `on_output` too. */
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);

@@ -123,15 +123,15 @@ struct call {
 /* Keep one output (taken). */
 static bool keep(struct call *c, jv value, struct err *e)
 {
-	bool is_deep = !mapping_json_put(&c->texts, value);
+	bool ok = mapping_json_put(&c->texts, value, e);
 
 	jv_free(value);
+	if (!ok)
+		return false;
 	if (++c->n_outputs > MAPPING_MAX_OUTPUTS)
 		err_set(e, ERR_LIMIT, "more than %d outputs", MAPPING_MAX_OUTPUTS);
 	else if (c->texts.len > MAPPING_MAX_OUTPUT_BYTES + c->n_outputs - 1)
 		err_set(e, ERR_LIMIT, "more than %u bytes of output", MAPPING_MAX_OUTPUT_BYTES);
-	else if (is_deep)
-		err_set(e, ERR_LIMIT, "an output nested deeper than %d", JTEXT_MAX_DEPTH_TAKEN);
 	else {
 		buf_putc(&c->texts, '\n');
 		return true;
@@ -208,6 +208,40 @@ static void hand_out(const struct buf *texts, bool (*on_output)(void *ctx, struc
 	}
 }
 
+static bool keeps_field(const struct mapping_field *f, struct jslice out)
+{
+	bool ok = true;
+
+	switch (f->type) {
+	case FIELD_JSON:
+		return jtext_keeps_numbers(f->json, out);
+	case FIELD_TEXT:
+		return jtext_keeps_numbers((struct jslice){ f->text, strlen(f->text) }, out);
+	case FIELD_VARS:
+		for (size_t i = 0; ok && i < f->vars->n; i++) {
+			const char *value = f->vars->items[i].value;
+
+			ok = jtext_keeps_numbers((struct jslice){ value, strlen(value) }, out);
+		}
+		return ok;
+	case FIELD_INTEGER:
+	case FIELD_NONE:
+		break;
+	}
+	return true;
+}
+
+/* A function may make a number of a text, or a text of a number. */
+static bool keeps_numbers(const struct mapping_input *in, const struct buf *texts, struct err *e)
+{
+	for (int k = 0; texts->len && k < MAPPING_KEYS; k++)
+		if (!keeps_field(&in->fields[k], (struct jslice){ texts->data, texts->len })) {
+			err_set(e, ERR_INEXACT, "a number would become another one");
+			return false;
+		}
+	return true;
+}
+
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
@@ -221,7 +255,7 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		return false;
 	}
 	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
-	ok = run(&c, e);
+	ok = run(&c, e) && keeps_numbers(in, &c.texts, e);
 	if (ok)
 		hand_out(&c.texts, on_output, ctx);
 	else

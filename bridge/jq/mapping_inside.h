@@ -20,8 +20,9 @@
  * - error(null) looks like the end of the outputs on 1.6: the message counts as filtered.
  * - Errors quote: those of its parser the whole text, those of a run parts of it.  Hence parse() in
  *   mapping_json.c, and scrub.h.
- * - Numbers are doubles on 1.6: beyond 2^53 they change, and all are printed with 17 digits.  Later ones
- *   keep the spelling of what is not touched: mapping_keeps_numbers(), and the outcome wide-integer.
+ * - Numbers are doubles on 1.6: beyond 2^53 they change, and all are printed with 17 digits (by `tostring`
+ *   too), infinite ones as 1.797e308.  Later ones keep the spelling of what is not touched:
+ *   mapping_keeps_numbers(), jtext_keeps_numbers() and the outcome wide-integer.
  * - Values deeper than its printer goes (256 on 1.6 and 1.7.1) come out as text that is no JSON, and
  *   `nan` goes in as a number and comes out as null.  So texts are checked before they come here, and
  *   mapping_json_put() counts.
@@ -70,9 +71,10 @@ void mapping_forget_message(void *ctx, jv msg);
 /* The value of a strict JSON text.  Invalid: it is none, too long, or nested deeper than
  * JTEXT_MAX_DEPTH. */
 jv mapping_json_read(const char *text, size_t len);
-/* Append a value (not taken), spelled as jq spells it.  False: it is nested deeper than
- * JTEXT_MAX_DEPTH_TAKEN (beyond JTEXT_MAX_DEPTH jq puts "<stripped: ...>" there, bare); *out then holds a
- * part of it. */
-bool mapping_json_put(struct buf *out, jv value);
+/* Append a value (not taken), spelled as jq spells it, but for integers up to JTEXT_PLAIN_END: these have all
+ * of their digits.  False: *out then holds a part of it, and *e is ERR_LIMIT, it is nested deeper than
+ * JTEXT_MAX_DEPTH_TAKEN (beyond JTEXT_MAX_DEPTH jq puts "<stripped: ...>" there, bare); or ERR_INEXACT, it has
+ * an infinite number. */
+bool mapping_json_put(struct buf *out, jv value, struct err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 
 /* Short: with a double, any spelling of up to 15 digits comes back as it was (DBL_DIG). */
 #define MAX_DIGITS 15
@@ -289,10 +290,33 @@ static bool put_short_number(struct buf *out, double value)
 	return false;
 }
 
-static void put_number(struct buf *out, jv number)
+/* Of one from MAX_SHORT on: beyond 2^53 all are. */
+static bool is_integer(double value)
 {
-	if (mapping_keeps_numbers() || !put_short_number(out, jv_number_value(number)))
+	return fabs(value) >= 9007199254740992.0 || (double)(int64_t)value == value;
+}
+
+/* From 1.7 on. */
+int jv_number_has_literal(jv n) __attribute__((weak));
+
+static bool put_number(struct buf *out, jv number, struct err *e)
+{
+	double value = jv_number_value(number);
+
+	if (jv_number_has_literal && jv_number_has_literal(number)) {
 		put_as_jq(out, number);
+		return true;
+	}
+	if (isinf(value)) { /* jq puts the largest double for it */
+		err_set(e, ERR_INEXACT, "an infinite number, as 1e400 becomes");
+		return false;
+	}
+	/* jq puts 17 digits, and zeros or an exponent. */
+	if (fabs(value) >= MAX_SHORT && fabs(value) < JTEXT_PLAIN_END && is_integer(value))
+		buf_printf(out, "%.0f", value);
+	else if (!put_short_number(out, value))
+		put_as_jq(out, number);
+	return true;
 }
 
 /* jq escapes what JSON demands, and DEL. */
@@ -307,9 +331,9 @@ static void put_string(struct buf *out, jv string)
 		jtext_put_string(out, s, n);
 }
 
-static bool put_value(struct buf *out, jv value, int depth);
+static bool put_value(struct buf *out, jv value, int depth, struct err *e);
 
-static bool put_array(struct buf *out, jv array, int depth)
+static bool put_array(struct buf *out, jv array, int depth, struct err *e)
 {
 	int n = jv_array_length(jv_copy(array));
 	bool ok = true;
@@ -320,14 +344,14 @@ static bool put_array(struct buf *out, jv array, int depth)
 
 		if (i)
 			buf_putc(out, ',');
-		ok = put_value(out, element, depth);
+		ok = put_value(out, element, depth, e);
 		jv_free(element);
 	}
 	buf_putc(out, ']');
 	return ok;
 }
 
-static bool put_object(struct buf *out, jv object, int depth)
+static bool put_object(struct buf *out, jv object, int depth, struct err *e)
 {
 	bool ok = true, is_first = true;
 
@@ -341,7 +365,7 @@ static bool put_object(struct buf *out, jv object, int depth)
 		is_first = false;
 		put_string(out, key);
 		buf_putc(out, ':');
-		ok = put_value(out, value, depth);
+		ok = put_value(out, value, depth, e);
 		jv_free(key);
 		jv_free(value);
 	}
@@ -349,19 +373,23 @@ static bool put_object(struct buf *out, jv object, int depth)
 	return ok;
 }
 
-static bool put_value(struct buf *out, jv value, int depth)
+static bool put_value(struct buf *out, jv value, int depth, struct err *e)
 {
 	switch (jv_get_kind(value)) {
 	case JV_KIND_ARRAY:
-		return depth < JTEXT_MAX_DEPTH_TAKEN && put_array(out, value, depth + 1);
 	case JV_KIND_OBJECT:
-		return depth < JTEXT_MAX_DEPTH_TAKEN && put_object(out, value, depth + 1);
+		if (depth == JTEXT_MAX_DEPTH_TAKEN) {
+			err_set(e, ERR_LIMIT, "an output nested deeper than %d",
+				JTEXT_MAX_DEPTH_TAKEN);
+			return false;
+		}
+		return jv_get_kind(value) == JV_KIND_ARRAY ? put_array(out, value, depth + 1, e)
+							   : put_object(out, value, depth + 1, e);
 	case JV_KIND_STRING:
 		put_string(out, value);
 		break;
 	case JV_KIND_NUMBER:
-		put_number(out, value);
-		break;
+		return put_number(out, value, e);
 	case JV_KIND_TRUE:
 		buf_puts(out, "true");
 		break;
@@ -375,7 +403,7 @@ static bool put_value(struct buf *out, jv value, int depth)
 	return true;
 }
 
-bool mapping_json_put(struct buf *out, jv value)
+bool mapping_json_put(struct buf *out, jv value, struct err *e)
 {
-	return put_value(out, value, 0);
+	return put_value(out, value, 0, e);
 }

@@ -176,7 +176,7 @@ static void tell_asker(struct task *t, enum outcome reason)
 		return;
 	answer_topic = link_answer_topic(t, &request);
 	logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
-			 "an integer beyond 2^53 cannot be carried");
+			 "a number that a double does not hold cannot be carried");
 	free(answer_topic);
 	free(request.id);
 }

@@ -102,7 +102,12 @@ void translate_name_key(const struct mapping *m, struct jslice made, struct err 
 
 bool translate_would_change(struct jslice text)
 {
-	return !mapping_keeps_numbers() && !jtext_each_wide_integer(text, stop_at_first, NULL);
+	return !mapping_keeps_numbers() && !jtext_each_lost_number(text, stop_at_first, NULL);
+}
+
+enum outcome translate_call_outcome(const struct err *e)
+{
+	return e->code == ERR_INEXACT ? DEAD_WIDE_INTEGER : DEAD_MAPPING_ERROR;
 }
 
 /* --- what a topic says --------------------------------------------------------------------- */

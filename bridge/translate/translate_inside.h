@@ -25,8 +25,11 @@ void translate_see_request(struct mapping_input *in, const struct canonical *req
 			   struct buf *text);
 /* The id by the text captured for it (NULL: none), like translate_topic_id(). */
 char *translate_captured_id(const struct reader *r, const char *text);
-/* Would a function change an integer of this text by merely passing it on? */
+/* Would a function change a number of this text by merely passing it on? */
 bool translate_would_change(struct jslice text);
+
+/* What becomes of a message whose function failed, by the error of mapping_call(). */
+enum outcome translate_call_outcome(const struct err *e);
 
 /* A function made what is no plain message, as *e says: if it has a key too many, that is named there, as far
  * as it may be. */

@@ -24,8 +24,7 @@ struct reading {
 	struct mapping_input in; /* made of these */
 	/* Of the row in hand: */
 	const struct row *row;
-	char *id;	  /* by the topic, JSON text */
-	struct buf *said; /* the outputs are kept here, to be looked through; NULL: no need */
+	char *id; /* by the topic, JSON text */
 	struct err err;
 	enum outcome reason;
 };
@@ -369,24 +368,9 @@ static bool on_read_output(void *ctx, struct jslice output)
 		canonical_fini(&p);
 		return false;
 	}
-	if (rd->said)
-		buf_append(rd->said, output.text, output.len);
 	add_value(rd, &p);
 	give_stamped(rd, &p);
 	return true;
-}
-
-static bool is_said(void *ctx, struct jslice number)
-{
-	const struct buf *said = ctx;
-
-	return memmem(said->data, said->len, number.text, number.len);
-}
-
-/* A function may parse a text.  Then its wide integers must be in what it put out as they are. */
-static bool keeps_parsed(const struct buf *said, struct jslice text)
-{
-	return said->len == 0 || jtext_each_wide_integer(text, is_said, (void *)said);
 }
 
 static void read_by_function(struct reading *rd)
@@ -394,27 +378,17 @@ static void read_by_function(struct reading *rd)
 	const struct job *job = rd->job;
 	const struct row *row = rd->row;
 	struct mapping *m = job->plan->side[job->side].mapping;
-	struct buf parsed = { 0 }, said = { 0 };
 	size_t before = rd->out->n;
 
-	if (row->format == FORMAT_TEXT && job->message->payload &&
-	    jtext_read(job->message->payload, job->message->payload_len, false, &parsed, NULL) &&
-	    translate_would_change(translate_slice(&parsed)))
-		rd->said = &said;
 	see_message(rd);
 	if (!mapping_call(m, row->read_fn, &rd->in, on_read_output, rd, &rd->err) &&
 	    rd->reason == CARRIED)
-		rd->reason = DEAD_MAPPING_ERROR;
-	if (rd->said && rd->reason == CARRIED && !keeps_parsed(&said, translate_slice(&parsed)))
-		fail(rd, DEAD_WIDE_INTEGER, "an integer beyond 2^53 would change");
+		rd->reason = translate_call_outcome(&rd->err);
 	if (rd->reason != CARRIED) {
 		results_cut(rd->out, before);
 		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
 			       rd->err.text);
 	}
-	rd->said = NULL;
-	buf_fini(&parsed);
-	buf_fini(&said);
 }
 
 static void read_as_it_is(struct reading *rd)
@@ -447,7 +421,7 @@ static void read_row(struct reading *rd, size_t i)
 		read_as_it_is(rd);
 	else if (translate_would_change(translate_slice(&rd->payload)))
 		results_refuse(rd->out, DEAD_WIDE_INTEGER,
-			       "an integer beyond 2^53 would change in %s", rd->row->read);
+			       "a number would become another one in %s", rd->row->read);
 	else
 		read_by_function(rd);
 	for (; before < rd->out->n; before++)

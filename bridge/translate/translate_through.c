@@ -120,11 +120,11 @@ static bool run(struct through_call *call, const struct plan_through *t, int fn,
 	in.fields[SEEN_VARS] =
 		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&settings) };
 	if (would_change(call->in)) {
-		err_set(&call->err, ERR_INVALID, "an integer beyond 2^53 would change");
+		err_set(&call->err, ERR_INVALID, "a number would become another one");
 		reason = DEAD_WIDE_INTEGER;
 	} else if (!mapping_call(t->mapping, fn, &in, on_through_output, call, &call->err) ||
 		   call->err.code != ERR_NONE) {
-		reason = DEAD_MAPPING_ERROR;
+		reason = translate_call_outcome(&call->err);
 	}
 	buf_fini(&settings);
 	if (reason != CARRIED)

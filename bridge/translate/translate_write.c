@@ -350,12 +350,12 @@ static void write_by_function(struct writing *w)
 
 	see_job(&in, w->job, &parts);
 	if (would_change(w)) {
-		err_set(&w->err, ERR_INVALID, "an integer beyond 2^53 would change");
+		err_set(&w->err, ERR_INVALID, "a number would become another one");
 		w->reason = DEAD_WIDE_INTEGER;
 	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
 				 publishes ? on_publish_output : on_write_output, w, &w->err) &&
 		   w->reason == CARRIED) {
-		w->reason = DEAD_MAPPING_ERROR;
+		w->reason = translate_call_outcome(&w->err);
 	}
 	if (w->reason != CARRIED)
 		results_cut(w->out, before);

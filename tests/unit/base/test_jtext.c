@@ -510,7 +510,7 @@ static bool refuse_number(void *ctx, struct jslice number)
 	return false;
 }
 
-Test(jtext, wide_integers_are_those_a_double_changes)
+Test(jtext, numbers_that_are_not_kept_are_those_a_double_changes)
 {
 	static const struct {
 		const char *text, *want;
@@ -523,8 +523,18 @@ Test(jtext, wide_integers_are_those_a_double_changes)
 		{ "100000000000000000001", "<100000000000000000001>" },
 		{ "18446744073709551616", "" },
 		{ "18446744073709551615", "<18446744073709551615>" },
-		{ "9007199254740993.5", "" },
-		{ "9007199254740993e0", "" },
+		{ "9007199254740993.5", "<9007199254740993.5>" }, /* no room for halves */
+		{ "9007199254740993e0", "<9007199254740993e0>" },
+		{ "9007199254740993.0", "<9007199254740993.0>" },
+		{ "900719925474099.3e1", "<900719925474099.3e1>" },
+		{ "9007199254740992.00", "" },
+		{ "[288230376151711744,675127116845989888,9223372036854775808]", "" },
+		{ "[288230376151711740]", "<288230376151711740>" },
+		{ "[1e400,-1e400,1E-999,-0.1e-400]", "<1e400><-1e400><1E-999><-0.1e-400>" },
+		{ "[0,-0.0,0e999,0E-999,1.0,1e3,1e23,6.02214076e+23,1.7976931348623157e308,1e-300]",
+		  "" },
+		{ "[0.1,21.299999237060547,0.30000000000000004,0.123456789012345678,1e-7]", "" },
+		{ "[1.23456789012345e18,1e18]", "<1.23456789012345e18>" },
 		{ "\"9007199254740993\"", "" },
 		{ "{\"9007199254740993\":[1,{\"x\":9007199254740995}],\"\\\"\":9007199254740997 }",
 		  "<9007199254740995><9007199254740997>" },
@@ -534,31 +544,67 @@ Test(jtext, wide_integers_are_those_a_double_changes)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf got = { 0 };
 
-		cr_expect(jtext_each_wide_integer(slice(cases[i].text), list_number, &got));
+		cr_expect(jtext_each_lost_number(slice(cases[i].text), list_number, &got));
 		cr_expect_str_eq(buf_str(&got), cases[i].want, "%s", cases[i].text);
 		buf_fini(&got);
 	}
 }
 
-Test(jtext, the_walk_over_wide_integers_can_be_stopped)
+Test(jtext, the_walk_over_them_can_be_stopped)
 {
 	struct buf got = { 0 };
 
-	cr_expect_not(jtext_each_wide_integer(slice("[9007199254740993,9007199254740995]"),
-					      refuse_number, &got));
+	cr_expect_not(jtext_each_lost_number(slice("[9007199254740993,9007199254740995]"),
+					     refuse_number, &got));
 	cr_expect_str_eq(buf_str(&got), "<9007199254740993>");
 	buf_fini(&got);
 }
 
-Test(jtext, an_endless_integer_is_wide)
+Test(jtext, numbers_that_became_what_a_double_makes_of_them_are_found)
+{
+	static const struct {
+		const char *in, *out;
+		bool is_kept;
+	} cases[] = {
+		{ "{\"n\":\"9007199254740993\"}", "{\"n\":9007199254740992}", false },
+		{ "{\"n\":\"9007199254740993\"}", "{\"n\":\"9007199254740992\"}", false },
+		{ "{\"n\":\"9007199254740993\"}", "{\"n\":9007199254740993}", true },
+		{ "{\"n\":\"9007199254740993\"}", "{\"n\":\"no-9007199254740993\"}", true },
+		{ "{\"n\":\"9007199254740993\"}", "{\"t\":21}", true },
+		{ "{\"n\":\"-9007199254740993\"}", "[-9007199254740992]", false },
+		{ "{\"n\":\"009007199254740993\"}", "[9007199254740992]", false },
+		{ "{\"n\":\"9007199254740993.0\"}", "[9007199254740992]", false },
+		{ "\"1;9007199254740993;x\\n2;3\"", "[1,9007199254740992,2]", false },
+		{ "\"x\\n9007199254740993\"", "[9007199254740992]", false },
+		{ "\"\\u00e99007199254740993\"", "[9007199254740992]", false },
+		{ "\"{\\\"n\\\":9007199254740993}\"", "{\"n\":9007199254740992}", false },
+		{ "\"a9007199254740993\"", "[9007199254740992]", true },
+		{ "[\"9007199254740993\",9007199254740992]", "[9007199254740992]", true },
+		{ "[288230376151711744]", "[\"288230376151711740\"]", false }, /* tostring */
+		{ "[288230376151711744]", "[288230376151711744]", true },
+		{ "\"1E-999\"", "[0]", false },
+		{ "\"1E-999\"", "[1]", true },
+		{ "\"0.123456789012345678\"", "[0.12345678901234568]", true },
+		{ "\"550e8400-e29b-41d4-a716-446655440000\"", "[0,1]", true },
+		{ "\"1e400\"", "[0,1]", true },
+		{ "\"1.0\"", "[1]", true },
+		{ "", "", true },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(jtext_keeps_numbers(slice(cases[i].in), slice(cases[i].out)),
+			     cases[i].is_kept, "%s to %s", cases[i].in, cases[i].out);
+}
+
+Test(jtext, an_endless_integer_is_not_kept)
 {
 	struct buf text = { 0 }, got = { 0 };
 
 	buf_putc(&text, '1');
 	for (int i = 0; i < 5000; i++)
 		buf_putc(&text, '0');
-	cr_expect_not(jtext_each_wide_integer((struct jslice){ text.data, text.len }, refuse_number,
-					      &got));
+	cr_expect_not(jtext_each_lost_number((struct jslice){ text.data, text.len }, refuse_number,
+					     &got));
 	buf_fini(&text);
 	buf_fini(&got);
 }

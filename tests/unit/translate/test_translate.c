@@ -299,6 +299,46 @@ Test(translate, a_wide_integer_is_never_a_wrong_number)
 		expect(SOUTH, "text/d", WIDE, "!wide-integer\n");
 }
 
+Test(translate, a_number_in_a_text_is_never_a_wrong_number)
+{
+	bool keeps = mapping_keeps_numbers();
+
+	world_plan(&w,
+		   SOUTHERN("",
+			    "{ kind: 'telemetry', topic: 's/{device}', read: 'f' },"
+			    "{ kind: 'telemetry', topic: 'csv/{device}/{n}', format: 'text', read: "
+			    "'g' },"
+			    "{ kind: 'telemetry', topic: 'u/{device}', read: 'h' }",
+			    "def f: {body: {n: (.payload.n | tonumber), t: (.payload | tostring | "
+			    "fromjson).t}};"
+			    "def g: {body: {v: (.payload | split(';') | .[1] | tonumber), n: "
+			    ".topic.n}};"
+			    "def h: {body: {t: .payload.t}};"),
+		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}', write: 'f' }",
+			    "def f: .body | if .t == 'parse' then .n |= tonumber else . end;"));
+	expect(SOUTH, "s/d", "{'n':'9007199254740993'}",
+	       keeps ? "t/d {'n':9007199254740993,'t':null}\n" : "!wide-integer\n");
+	expect(SOUTH, "s/d", "{'n':'9007199254740992'}", "t/d {'n':9007199254740992,'t':null}\n");
+	expect(SOUTH, "s/d", "{'n':'288230376151711744'}",
+	       "t/d {'n':288230376151711744,'t':null}\n");
+	expect(SOUTH, "u/d", "{'t':288230376151711744,'n':'9007199254740993'}",
+	       "t/d {'t':288230376151711744}\n");
+	expect(SOUTH, "u/d", "{'t':9223372036854775808}", "t/d {'t':9223372036854775808}\n");
+	if (keeps)
+		return;
+	expect(SOUTH, "s/d", "{'n':'1e400'}", "!wide-integer\n");
+	expect(SOUTH, "s/d", "{'n':'1E-999'}", "!wide-integer\n");
+	expect(SOUTH, "u/d", "{'t':1e400}", "!wide-integer\n");
+	expect(SOUTH, "u/d", "{'t':1E-999}", "!wide-integer\n");
+	expect(SOUTH, "u/d", "{'t':9007199254740993.0}", "!wide-integer\n");
+	expect(SOUTH, "csv/d/1", "7;9007199254740993;8", "!wide-integer\n");
+	expect(SOUTH, "csv/d/9007199254740993", "7;8", "t/d {'v':8,'n':'9007199254740993'}\n");
+	expect_written(
+		NORTH,
+		"{'kind':'telemetry','device':'d','body':{'t':'parse','n':'9007199254740993'}}",
+		"!wide-integer\n");
+}
+
 Test(translate, a_text_that_stays_one_may_look_like_a_wide_integer)
 {
 	world_plan(&w, FORMATS("text"), N_ALL);
