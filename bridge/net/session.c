@@ -140,6 +140,7 @@ static void free_memory(void *ctx)
 	free_login(&s->conf);
 	SSL_CTX_free(s->tls);
 	buf_fini(&s->payload);
+	buf_fini(&s->last.bytes);
 	free(s);
 }
 
@@ -162,19 +163,32 @@ void session_wait(struct session *s, uint64_t ms)
 
 /* ---- login ---- */
 
+static int subscribe_5(struct session *s, size_t i, int options)
+{
+	const struct session_filter *f = &s->conf.filters[i];
+	mosquitto_property *properties = NULL;
+	int rc = MOSQ_ERR_SUCCESS;
+
+	if (s->login.has_ids)
+		rc = mosquitto_property_add_varint(&properties, MQTT_PROP_SUBSCRIPTION_IDENTIFIER,
+						   session_filter_id(f->filter));
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = mosquitto_subscribe_v5(s->attempt->m, &s->sub_mids[i], f->filter, f->qos,
+					    options, properties);
+	mosquitto_property_free_all(&properties);
+	return rc;
+}
+
 static bool subscribe(struct session *s, size_t i)
 {
 	const struct session_filter *f = &s->conf.filters[i];
-	struct mosquitto *m = s->attempt->m;
 	struct gather *outer = gather_begin(&s->attempt->gather);
 	int rc;
 
 	if (s->conf.mqtt == 5) /* no echo of ours; retained messages for new subscriptions only */
-		rc = mosquitto_subscribe_v5(m, &s->sub_mids[i], f->filter, f->qos,
-					    MQTT_SUB_OPT_NO_LOCAL | MQTT_SUB_OPT_SEND_RETAIN_NEW,
-					    NULL);
+		rc = subscribe_5(s, i, MQTT_SUB_OPT_NO_LOCAL | MQTT_SUB_OPT_SEND_RETAIN_NEW);
 	else
-		rc = mosquitto_subscribe(m, &s->sub_mids[i], f->filter, f->qos);
+		rc = mosquitto_subscribe(s->attempt->m, &s->sub_mids[i], f->filter, f->qos);
 	gather_end(&s->attempt->gather, outer);
 	if (rc == MOSQ_ERR_SUCCESS)
 		return true;
@@ -476,6 +490,7 @@ static void connect_now(struct session *s)
 	struct err e = { 0 };
 
 	s->login = (struct login){ 0 };
+	session_forget_last(s);
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
 	for (size_t i = 0; i < s->conf.n_old; i++)
 		if (s->unsub_mids[i] != UNSUBSCRIBED)

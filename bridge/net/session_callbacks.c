@@ -1,10 +1,12 @@
 /* session_callbacks.c -- what libmosquitto says of a connection: its callbacks collect, session.c
  * concludes when the library is off the stack. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <mqtt_protocol.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/assert_guard.h"
 #include "net/session_inside.h"
 
@@ -26,11 +28,15 @@ static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 		       const mosquitto_property *properties)
 {
 	struct session *s = enter(ctx);
+	uint8_t has_ids = 1; /* unless it says no */
 
 	(void)m;
 	if (s) {
 		s->login.room = UINT16_MAX;
 		s->login.max_qos = 2;
+		mosquitto_property_read_byte(properties, MQTT_PROP_SUBSCRIPTION_ID_AVAILABLE,
+					     &has_ids, false);
+		s->login.has_ids = s->conf.mqtt == 5 && has_ids;
 		mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &s->login.max_qos,
 					     false);
 		mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room,
@@ -59,8 +65,10 @@ static void on_suback(struct mosquitto *m, void *ctx, int mid, int n, const int 
 	struct session *s = enter(ctx);
 
 	(void)m;
-	if (s && n > 0)
+	if (s && n > 0) {
+		session_forget_last(s);
 		take_suback(s, mid, granted[0]);
+	}
 	leave();
 }
 
@@ -78,6 +86,8 @@ static void on_unsuback(struct mosquitto *m, void *ctx, int mid)
 	struct session *s = enter(ctx);
 
 	(void)m;
+	if (s)
+		session_forget_last(s);
 	for (size_t i = 0; s && i < s->conf.n_old; i++)
 		if (s->unsub_mids[i] == mid)
 			session_unsubscribed(s, i);
@@ -179,6 +189,102 @@ static void refuse(struct session *s, const struct mosquitto_message *from,
 	buf_fini(&reason);
 }
 
+/* --- copies -------------------------------------------------------------------------------- */
+
+/* MQTT lets a broker hand a message on once for each subscription that it matches.  Our own filters do not overlap, but
+ * the broker may keep some that are not ours any more, or not yet given up.  Towards MQTT 3.1.1 mosquitto makes one
+ * of them; towards 5 each comes, one right after the other, and names its subscription.  A message that equals the last
+ * one is a copy if it came by another subscription: of two messages that are equal, the second one comes by the same.
+ * Subscriptions without a name, as 3.1.1 leaves them, are one here: what only they bring is no copy. */
+
+uint32_t session_filter_id(const char *filter)
+{
+	uint32_t hash = 2166136261; /* FNV-1a */
+
+	for (; *filter; filter++)
+		hash = (hash ^ (unsigned char)*filter) * 16777619;
+	return 1 + hash % 268435455; /* what MQTT has room for */
+}
+
+void session_forget_last(struct session *s)
+{
+	s->last.n_ids = 0;
+}
+
+static size_t read_ids(const mosquitto_property *list, uint32_t ids[COPY_IDS])
+{
+	const mosquitto_property *p = list;
+	size_t n = 0;
+
+	while (n < COPY_IDS && (p = mosquitto_property_read_varint(
+					p, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, &ids[n], n > 0)))
+		n++;
+	if (n == 0)
+		ids[n++] = 0;
+	return n;
+}
+
+static bool has_piece(const struct buf *b, size_t *at, const void *p, size_t n)
+{
+	bool has = b->len - *at >= n && (n == 0 || memcmp(b->data + *at, p, n) == 0);
+
+	*at += has ? n : 0;
+	return has;
+}
+
+static bool is_equal(const struct last_message *last, const struct message *m)
+{
+	size_t at = 0;
+
+	return m->qos <= last->qos && m->retain == last->is_retained &&
+	       has_piece(&last->bytes, &at, m->topic, strlen(m->topic) + 1) &&
+	       has_piece(&last->bytes, &at, m->correlation, m->correlation_len) &&
+	       has_piece(&last->bytes, &at, m->payload, m->payload_len) && at == last->bytes.len;
+}
+
+static bool has_come_by(const struct last_message *last, const uint32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < last->n_ids; i++)
+		for (size_t k = 0; k < n; k++)
+			if (last->ids[i] == ids[k])
+				return true;
+	return false;
+}
+
+static void remember(struct last_message *last, const struct message *m)
+{
+	last->qos = m->qos;
+	last->is_retained = m->retain;
+	last->n_ids = 0;
+	buf_reset_above(&last->bytes, KEEP_BYTES);
+	buf_append(&last->bytes, m->topic, strlen(m->topic) + 1);
+	buf_append(&last->bytes, m->correlation, m->correlation_len);
+	buf_append(&last->bytes, m->payload, m->payload_len);
+}
+
+static bool is_copy(struct session *s, const mosquitto_property *properties)
+{
+	struct last_message *last = &s->last;
+	uint32_t ids[COPY_IDS];
+	size_t n = read_ids(properties, ids);
+	bool is = last->n_ids > 0 && last->n_ids + n <= COPY_IDS && !has_come_by(last, ids, n) &&
+		  is_equal(last, &s->in);
+
+	if (!is)
+		remember(last, &s->in);
+	memcpy(last->ids + last->n_ids, ids, n * sizeof *ids);
+	last->n_ids += n;
+	return is;
+}
+
+static void take_copy(const struct session *s)
+{
+	log_limited(
+		LOG_INFO, loop_now_ms(s->loop), s->conf.name, "copy",
+		"%s reason=\"a message came once more by another subscription of this client id\"",
+		s->conf.name);
+}
+
 static void take_message(struct session *s, const struct mosquitto_message *from,
 			 const mosquitto_property *properties)
 {
@@ -187,6 +293,7 @@ static void take_message(struct session *s, const struct mosquitto_message *from
 
 	s->attempt->n_bytes += (size_t)from->payloadlen;
 	if (sieve_read_note(&s->attempt->sieve, from->payload, (size_t)from->payloadlen, &note)) {
+		session_forget_last(s);
 		refuse(s, from, &note);
 		return;
 	}
@@ -199,7 +306,10 @@ static void take_message(struct session *s, const struct mosquitto_message *from
 	}
 	if (properties)
 		read_properties(in, properties);
-	s->ops.on_message(s->ctx, in);
+	if (s->login.has_ids && is_copy(s, properties))
+		take_copy(s);
+	else
+		s->ops.on_message(s->ctx, in);
 	if (properties) {
 		vars_fini(&in->properties);
 		free(in->response_topic);

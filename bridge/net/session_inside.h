@@ -34,6 +34,17 @@ struct login {
 	int64_t subscribed_ms; /* clock_mono_ms() */
 	size_t n_answered;     /* of the filters */
 	uint8_t max_qos;       /* of what it takes */
+	bool has_ids;	       /* it says by which subscription a message comes */
+};
+
+#define COPY_IDS 16
+/* The message that came last, for copies of it (MQTT 5). */
+struct last_message {
+	struct buf bytes; /* topic, correlation and payload */
+	int qos;
+	bool is_retained;
+	uint32_t ids[COPY_IDS]; /* of the subscriptions by which it came; 0: one without */
+	size_t n_ids;		/* 0: there is no such message */
 };
 
 struct session {
@@ -80,6 +91,7 @@ struct session {
 
 	struct message in; /* the incoming message; topic and the like are borrowed */
 	struct buf payload;
+	struct last_message last;
 };
 
 /* --- session.c */
@@ -100,6 +112,10 @@ void session_end_late(struct session *s);
 /* --- session_callbacks.c */
 
 void session_set_callbacks(struct mosquitto *m);
+/* What a SUBSCRIBE to this filter calls itself: the same in every run, and hardly that of another filter. */
+uint32_t session_filter_id(const char *filter);
+/* What comes from now on is no copy of what came before. */
+void session_forget_last(struct session *s);
 /* The broker has an old filter no more; told once. */
 void session_unsubscribed(struct session *s, size_t old);
 

@@ -780,6 +780,52 @@ Test(session, gives_up_filters_of_an_earlier_configuration_with_5)
 	expect_old_filters_end(5);
 }
 
+/* Filters that the broker keeps for this client id, and the session knows nothing of. */
+static void expect_no_copies(int mqtt_before, size_t n_before, int mqtt)
+{
+	static const struct session_filter before[] = { { "t/+", 1, "command", NULL },
+							{ "u/+", 1, "alarm", NULL },
+							{ "+/x", 1, "config", NULL } };
+	static const char *const sent[] = { "same", "same", "other", "same", "", "", "end" };
+	struct session_conf first, second;
+	struct client *c, *other;
+	struct bench b;
+
+	with_broker(&b, open_to_all);
+	first = conf_for(&b, "twice", mqtt_before);
+	second = conf_for(&b, "twice", mqtt);
+	first.filters = before;
+	first.n_filters = n_before;
+	c = open_client(&b, &first);
+	await(&b, &c->ups, 1);
+	client_close(c);
+	open_session(c, &second);
+	await(&b, &c->ups, 2);
+	other = open_publisher(&b);
+	for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++)
+		publish(other, "t/x", sent[i], 1);
+	publish(other, "u/x", "by the old one alone", 1);
+	await(&b, &c->messages, sizeof sent / sizeof sent[0] + 1);
+	cr_expect_eq(c->messages, sizeof sent / sizeof sent[0] + 1, "%d", c->messages);
+	cr_expect_str_eq(c->last.topic, "u/x");
+	bench_fini(&b);
+}
+
+Test(session, takes_a_message_once_that_comes_by_several_subscriptions_with_3_1_1)
+{
+	expect_no_copies(4, 3, 4);
+}
+
+Test(session, takes_a_message_once_that_comes_by_several_subscriptions_with_5)
+{
+	expect_no_copies(5, 3, 5);
+}
+
+Test(session, takes_a_message_once_if_a_subscription_is_left_from_3_1_1)
+{
+	expect_no_copies(4, 2, 5);
+}
+
 static void expect_refusal(int mqtt, const char *line)
 {
 	struct session_conf conf;
