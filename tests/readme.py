@@ -2,7 +2,8 @@
 """Run the commands of the documentation as they are written, and compare what they print.
 
 A block ```sh is run; a block ```text right behind it is what it must print.  `sh background` starts a
-service, ended with the file; `sh by-ci` is what CI itself runs (tests/run).  The blocks of a file
+service, ended with the file; `sh by-ci` is what CI itself runs (tests/run), `sh by-hand` what
+changes the machine (the brokers that it starts are here, too).  The blocks of a file
 share one directory and one shell environment; the ports 1883 and 1884 stand for two real brokers, and
 examples/, tests/ and build/sanitize/ for those of this tree and of the calque under test.
 """
@@ -98,7 +99,7 @@ def check_file(name):
                         failed.append(f"{name}: expected\n{body}got\n{printed}")
                 elif mark.strip() == "background":
                     shell.serve(body)
-                elif mark.strip() != "by-ci":
+                elif mark.strip() not in ("by-ci", "by-hand"):
                     status, printed, errors = shell.run(body)
                     if status != 0:
                         failed.append(f"{name}: exit status {status}\n{body}{printed}{errors}")

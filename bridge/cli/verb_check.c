@@ -43,7 +43,7 @@ static void print_json(const char *path, size_t n_links, const struct report *r)
 	buf_fini(&out);
 }
 
-int verb_check(struct cli *cli)
+static int check_all(struct cli *cli)
 {
 	struct report report = { .wants_hints = true };
 	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
@@ -62,4 +62,21 @@ int verb_check(struct cli *cli)
 	report_fini(&report);
 	generation_free(g);
 	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int print_keys(void)
+{
+	struct buf out = { 0 };
+
+	conf_put_keys(&out);
+	fputs(buf_str(&out), stdout);
+	buf_fini(&out);
+	return EXIT_DONE;
+}
+
+int verb_check(struct cli *cli)
+{
+	if (cli->is_schema)
+		return print_keys();
+	return check_all(cli);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/login.h"
@@ -15,6 +16,7 @@
 #include "message/side.h"
 #include "plan/linkcheck.h"
 #include "plan/plan.h"
+#include "plan/variables.h"
 
 extern char **environ;
 
@@ -69,6 +71,25 @@ void build_fini(struct build *b)
 	*b = (struct build){ 0 };
 }
 
+static void report_no_mapping(const struct build *b, const char *name, const char *where,
+			      struct report *report)
+{
+	struct guess g = { .wrong = name };
+	struct vars names = { 0 };
+
+	mapping_path_guess(&b->path, &g, &names);
+	if (g.best)
+		report_error(report, "%s: there is no mapping \"%s\"; did you mean \"%s\"?", where,
+			     name, g.best);
+	else
+		report_error(report,
+			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
+			     "`calque new %s` writes one to begin with",
+			     where, name, name, b->path.dirs[0],
+			     b->path.n > 1 ? " and the other directories" : "", name);
+	vars_fini(&names);
+}
+
 struct mapping *build_mapping(struct build *b, const char *name, const char *where,
 			      struct report *report)
 {
@@ -88,11 +109,7 @@ struct mapping *build_mapping(struct build *b, const char *name, const char *whe
 	if (file)
 		item->mapping = mapping_load(&b->path, name, report);
 	else
-		report_error(report,
-			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
-			     "`calque new %s` writes one to begin with",
-			     where, name, name, b->path.dirs[0],
-			     b->path.n > 1 ? " and the other directories" : "", name);
+		report_no_mapping(b, name, where, report);
 	free(file);
 	return item->mapping;
 }
@@ -131,6 +148,9 @@ static bool take_through(struct build *b, const struct conf_link *link, struct p
 				     mapping_file(m));
 			m = NULL;
 		}
+		if (m)
+			variables_check_through(m, &link->through[i].vars, where,
+						link->through[i].name, report);
 		spec->through[i].mapping = m;
 		spec->through[i].vars = &link->through[i].vars;
 		ok = ok && m;
@@ -153,6 +173,14 @@ static void check_session(const struct conf_session *c, enum side side, const st
 		report_error(report, "%s.front_door: this version has no front door yet", where);
 }
 
+/* Can a device of this link bring the credentials by which it logs in? */
+static bool may_provision(const struct plan *plan)
+{
+	return plan_reader(plan, SOUTH, KIND_PROVISION) &&
+	       plan_is_provisioning(plan, NORTH, KIND_PROVISION) &&
+	       plan_writer(plan, NORTH, KIND_PROVISION);
+}
+
 /* Anybody at the south's broker may ask for a device to be made: with the operator's key, or to be the one
  * by which the link logs in. */
 static void check_handshakes(const struct conf_link *link, const struct plan *plan,
@@ -161,9 +189,7 @@ static void check_handshakes(const struct conf_link *link, const struct plan *pl
 	const struct conf_session *north = &link->side[NORTH];
 	struct session_login login;
 
-	if (!plan->is_single || plan->provision_name || !plan_reader(plan, SOUTH, KIND_PROVISION) ||
-	    !plan_is_provisioning(plan, NORTH, KIND_PROVISION) ||
-	    !plan_writer(plan, NORTH, KIND_PROVISION))
+	if (!plan->is_single || plan->provision_name || !may_provision(plan))
 		return;
 	login_make(&login, plan, north, NORTH, false, (struct jslice){ 0 }, "");
 	if (login.is_missing || north->provision.key)
@@ -173,6 +199,32 @@ static void check_handshakes(const struct conf_link *link, const struct plan *pl
 			"credentials by a handshake and logs in with them, whichever that is",
 			where);
 	login_fini(&login);
+}
+
+/* Without it a platform lets nobody in.  In the south there may be an ordinary broker, which asks for none. */
+static void check_credentials(const struct conf_link *link, const struct plan *plan,
+			      char *const where[SIDES], struct report *report)
+{
+	for (int s = 0; s < SIDES; s++) {
+		struct session_login login;
+
+		login_make(&login, plan, &link->side[s], (enum side)s, false, (struct jslice){ 0 },
+			   "");
+		if (login.is_missing && !(s == NORTH && may_provision(plan)))
+			report_warning(report,
+				       "%s.vars.%s: not set, and %s logs in with it; no handshake "
+				       "brings it%s",
+				       where[s], login.unset, plan->side[s].dialect->name,
+				       s == SOUTH ? ": set it, or username and password (of a "
+						    "broker that wants none: username = \"\")"
+						  : "");
+		login_fini(&login);
+	}
+}
+
+static bool lacks_device(const struct session_login *login)
+{
+	return login->unset && strcmp(login->unset, "device") == 0;
 }
 
 /* MQTT 3.1.1 has no password without a user name, and brokers end such a connection. */
@@ -186,11 +238,10 @@ static void check_passwords(const struct conf_link *link, const struct plan *pla
 		login_make(&login, plan, c, (enum side)s, false, (struct jslice){ 0 }, "");
 		if (login.password && !login.username && !login.is_missing &&
 		    (c->mqtt ? c->mqtt : plan->side[s].dialect->mqtt) < 5)
-			report_warning(
-				report,
-				"%s.username: not set, and MQTT 3.1.1 has no password without "
-				"a user name: set it, or mqtt = 5",
-				where[s]);
+			report_warning(report,
+				       "%s.%s: not set, and MQTT 3.1.1 has no password without a "
+				       "user name: set it, or mqtt = 5",
+				       where[s], lacks_device(&login) ? "vars.device" : "username");
 		login_fini(&login);
 	}
 }
@@ -252,7 +303,8 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	if (plan && !is_offline) {
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
-		check_second(link, plan, where[SOUTH], report);
+		check_credentials(link, plan, where, report);
+		variables_check(plan, where, report);
 	}
 	if (plan)
 		check_second(link, plan, where[SOUTH], report);

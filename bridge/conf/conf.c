@@ -172,54 +172,74 @@ static void check_tls(struct conf_reader *r, const config_setting_t *tls,
 
 #define AT(member) .offset = offsetof(struct conf_session, member)
 static const struct schema_key tls_keys[] = {
-	{ "ca", SCHEMA_PATH, AT(tls.ca) },
-	{ "cert", SCHEMA_PATH, AT(tls.cert) },
-	{ "key", SCHEMA_PATH, AT(tls.key) },
-	{ "server_name", SCHEMA_TEXT, AT(tls.server_name) },
+	{ "ca", SCHEMA_PATH, AT(tls.ca),
+	  .about = "PEM file or directory of who may have signed the certificate of the server "
+		   "(default: the system's)" },
+	{ "cert", SCHEMA_PATH, AT(tls.cert),
+	  .about = "PEM file of the certificate to log in with" },
+	{ "key", SCHEMA_PATH, AT(tls.key),
+	  .about = "PEM file of its key, not readable by everyone" },
+	{ "server_name", SCHEMA_TEXT, AT(tls.server_name),
+	  .about = "in the server's certificate, if not the host" },
 };
 static const struct schema tls_schema = SCHEMA_OF(tls_keys);
 static const struct schema_key provision_keys[] = {
-	{ "key", SCHEMA_SECRET, AT(provision.key) },
-	{ "secret", SCHEMA_SECRET, AT(provision.secret) },
-	{ "name", SCHEMA_SECRET, AT(provision.name) },
+	{ "key", SCHEMA_SECRET, AT(provision.key),
+	  .about = "of the device profile (default: what the device says)" },
+	{ "secret", SCHEMA_SECRET, AT(provision.secret), .about = "the same" },
+	{ "name", SCHEMA_SECRET, AT(provision.name), .about = "the device whose link it is" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {
-	{ "max", SCHEMA_INTEGER, AT(connections.max), CONF_RANGE(1, 1000000, 0) },
-	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 0) },
+	{ "max", SCHEMA_INTEGER, AT(connections.max), CONF_RANGE(1, 1000000, 0),
+	  .about = "not acted on yet" },
+	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 0),
+	  .about = "not acted on yet" },
 };
 static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {
 	{ "packet_bytes", SCHEMA_INT64, AT(limits.packet_bytes),
-	  CONF_RANGE(128, MQTT_MOST_BYTES, 0) },
-	{ "in_flight", SCHEMA_INT64, AT(limits.in_flight), CONF_RANGE(1, 65535, 0) },
+	  CONF_RANGE(128, MQTT_MOST_BYTES, 0),
+	  .about = "the largest packet that goes there (remaining length)" },
+	{ "in_flight", SCHEMA_INT64, AT(limits.in_flight), CONF_RANGE(1, 65535, 0),
+	  .about = "how many go unacknowledged" },
 	{ "messages_per_second", SCHEMA_INT64, AT(limits.messages_per_second),
-	  CONF_RANGE(1, 1000000, 0) },
-	{ "ask", SCHEMA_BOOLEAN, AT(asks_limits), .preset = true },
+	  CONF_RANGE(1, 1000000, 0), .about = "how fast" },
+	{ "ask", SCHEMA_BOOLEAN, AT(asks_limits), .preset = true,
+	  .about = "does what the platform says of its limits count?" },
 };
 static const struct schema limits_schema = SCHEMA_OF(limits_keys);
 static const struct schema_word config_versions[] = { { "epoch", false },
 						      { "counter", true },
 						      { 0 } };
 static const struct schema_key session_keys[] = {
-	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true },
-	{ "url", SCHEMA_OWN, .set.conf = read_url, .is_required = true },
-	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars },
-	{ "username", SCHEMA_SECRET, AT(username) },
-	{ "password", SCHEMA_SECRET, AT(password) },
-	{ "client_id", SCHEMA_SECRET, AT(client_id) },
+	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true,
+	  .about = "the name of its mapping" },
+	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .is_required = true,
+	  .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
+	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars,
+	  .about = "variables of the dialect, NAME = VALUE" },
+	{ "username", SCHEMA_SECRET, AT(username), .about = "instead of what the dialect says" },
+	{ "password", SCHEMA_SECRET, AT(password), .about = "instead of what the dialect says" },
+	{ "client_id", SCHEMA_SECRET, AT(client_id), .about = "instead of what the dialect says" },
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
-	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60) },
-	{ "ack_timeout", SCHEMA_INTEGER, AT(ack_timeout_s), CONF_RANGE(5, 86400, 60) },
-	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0) },
+	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60),
+	  .about = "s between pings" },
+	{ "ack_timeout", SCHEMA_INTEGER, AT(ack_timeout_s), CONF_RANGE(5, 86400, 60),
+	  .about = "s without any acknowledgement, then it connects anew" },
+	{ "mqtt", SCHEMA_INTEGER, AT(mqtt), CONF_RANGE(4, 5, 0),
+	  .about = "4 (3.1.1) or 5 (default: 5 where it works)" },
 	/* MQTT has none that is longer */
-	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20) },
-	{ "front_door", SCHEMA_BOOLEAN, AT(front_door) },
-	{ "config_version", SCHEMA_SWITCH, AT(counts_versions), .words = config_versions },
-	{ "tls", SCHEMA_GROUP, .group = &tls_schema },
-	{ "provision", SCHEMA_GROUP, .group = &provision_schema },
-	{ "connections", SCHEMA_GROUP, .group = &connections_schema },
-	{ "limits", SCHEMA_GROUP, .group = &limits_schema },
+	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20),
+	  .about = "bytes of a packet that comes in" },
+	{ "front_door", SCHEMA_BOOLEAN, AT(front_door), .about = "not there yet: refused" },
+	{ "config_version", SCHEMA_SWITCH, AT(counts_versions), .words = config_versions,
+	  .about = "of configurations for devices, in the south" },
+	{ "tls", SCHEMA_GROUP, .group = &tls_schema, .about = "of mqtts://" },
+	{ "provision", SCHEMA_GROUP, .group = &provision_schema, .about = "for handshakes" },
+	{ "connections", SCHEMA_GROUP, .group = &connections_schema, .about = "not acted on yet" },
+	{ "limits", SCHEMA_GROUP, .group = &limits_schema,
+	  .about = "of what goes there, before those of the dialect" },
 };
 static const struct schema session_schema = SCHEMA_OF(session_keys);
 #undef AT
@@ -250,9 +270,10 @@ static bool read_session(struct conf_reader *r, void *at, const config_setting_t
 /* ---- Links ---- */
 
 static const struct schema_key through_keys[] = {
-	{ "name", SCHEMA_NAME, .offset = offsetof(struct conf_through, name), .is_required = true },
-	{ "vars", SCHEMA_OWN, .offset = offsetof(struct conf_through, vars),
-	  .set.conf = read_vars },
+	{ "name", SCHEMA_NAME, .offset = offsetof(struct conf_through, name), .is_required = true,
+	  .about = "of a through file" },
+	{ "vars", SCHEMA_OWN, .offset = offsetof(struct conf_through, vars), .set.conf = read_vars,
+	  .about = "variables of it, NAME = VALUE" },
 };
 static const struct schema through_schema = SCHEMA_OF(through_keys);
 
@@ -326,17 +347,25 @@ static const struct schema_word modes[] = { { "live", MODE_LIVE },
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key link_keys[] = {
-	{ "name", SCHEMA_NAME, AT(name), .is_required = true },
-	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .set.conf = read_session, .is_required = true },
-	{ "north", SCHEMA_OWN, AT(side[NORTH]), .set.conf = read_session, .is_required = true },
-	{ "mode", SCHEMA_WORD, AT(mode), .words = modes },
-	{ "through", SCHEMA_OWN, .what = "a list ( )", .set.conf = read_through },
-	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap },
-	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched },
-	{ "first_snapshot", SCHEMA_SWITCH, AT(pushes_first_snapshot), .words = first_snapshots },
-	{ "command_max_age", SCHEMA_INTEGER, AT(command_max_age_s),
-	  CONF_RANGE(1, TEN_YEARS_S, 60) },
-	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0) },
+	{ "name", SCHEMA_NAME, AT(name), .is_required = true, .about = "letters, digits, . _ -" },
+	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .group = &session_schema, .set.conf = read_session,
+	  .is_required = true, .about = "the devices' side" },
+	{ "north", SCHEMA_OWN, AT(side[NORTH]), .set.conf = read_session, .is_required = true,
+	  .about = "the other side: the same keys" },
+	{ "mode", SCHEMA_WORD, AT(mode), .words = modes,
+	  .about = "mirror: nothing is written in the south" },
+	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )",
+	  .set.conf = read_through, .about = "names of through files, or groups" },
+	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap,
+	  .about = "KIND = \"KIND\" that it passes as" },
+	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched,
+	  .about = "what becomes of messages without counterpart" },
+	{ "first_snapshot", SCHEMA_SWITCH, AT(pushes_first_snapshot), .words = first_snapshots,
+	  .about = "is the first answer after a login sent on?" },
+	{ "command_max_age", SCHEMA_INTEGER, AT(command_max_age_s), CONF_RANGE(1, TEN_YEARS_S, 60),
+	  .about = "s after which a command is not obeyed" },
+	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0),
+	  .about = "s for an answer (default: the dialect's, or 30)" },
 };
 static const struct schema link_schema = SCHEMA_OF(link_keys);
 #undef AT
@@ -440,23 +469,32 @@ static bool read_mappings(struct conf_reader *r, void *at, const config_setting_
 static const struct schema_word syncs[] = { { "off", false }, { "full", true }, { 0 } };
 static const struct schema_key journal_keys[] = {
 	{ "max_bytes", SCHEMA_INT64, AT(journal.max_bytes),
-	  CONF_RANGE(1 << 16, 1LL << 50, CONF_DEFAULT_JOURNAL_BYTES) },
+	  CONF_RANGE(1 << 16, 1LL << 50, CONF_DEFAULT_JOURNAL_BYTES),
+	  .about = "at this size sources wait" },
 	{ "max_age", SCHEMA_INTEGER, AT(journal.max_age_s),
-	  CONF_RANGE(1, TEN_YEARS_S, CONF_DEFAULT_JOURNAL_AGE_S) },
-	{ "sync", SCHEMA_SWITCH, AT(journal.is_sync), .words = syncs, .preset = true },
+	  CONF_RANGE(1, TEN_YEARS_S, CONF_DEFAULT_JOURNAL_AGE_S),
+	  .about = "s after which what waits is a dead letter" },
+	{ "sync", SCHEMA_SWITCH, AT(journal.is_sync), .words = syncs, .preset = true,
+	  .about = "off: a power cut may lose the last" },
 };
 static const struct schema journal_schema = SCHEMA_OF(journal_keys);
 static const struct schema_key conf_keys[] = {
-	{ "state", SCHEMA_PATH, AT(state), .preset_text = "/var/lib/calque" },
-	{ "state_key", SCHEMA_PATH, AT(state_key) },
+	{ "state", SCHEMA_PATH, AT(state), .preset_text = "/var/lib/calque",
+	  .about = "the directory with all that is remembered" },
+	{ "state_key", SCHEMA_PATH, AT(state_key),
+	  .about = "file with the key that encrypts it (default: STATE/key)" },
 	{ "mappings", SCHEMA_OWN, AT(mappings), .what = "an array of directories [ ]",
-	  .set.conf = read_mappings },
-	{ "admin", SCHEMA_OWN, AT(admin), .set.conf = read_admin, .preset_text = "" },
-	{ "journal", SCHEMA_GROUP, .group = &journal_schema },
-	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0) },
-	{ "devices", SCHEMA_PATH, AT(devices) },
-	{ "links", SCHEMA_OWN, .what = "a list of groups ( { }, { } )", .set.conf = read_links,
-	  .is_required = true },
+	  .set.conf = read_mappings,
+	  .about = "directories with mappings, before the shipped ones" },
+	{ "admin", SCHEMA_OWN, AT(admin), .what = "a string", .set.conf = read_admin,
+	  .preset_text = "", .about = "HOST:PORT; not acted on yet" },
+	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
+	  .about = "of what was taken in and is not delivered" },
+	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
+	  .about = "processes that run mappings (0: one per core)" },
+	{ "devices", SCHEMA_PATH, AT(devices), .about = "not acted on yet" },
+	{ "links", SCHEMA_OWN, .group = &link_schema, .what = "a list of groups ( { }, { } )",
+	  .set.conf = read_links, .is_required = true, .about = "one group each" },
 };
 static const struct schema conf_schema = SCHEMA_OF(conf_keys);
 #undef AT
@@ -516,6 +554,11 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 struct conf *conf_read(const char *file, struct report *report)
 {
 	return read_file(file, &conf_schema, report);
+}
+
+void conf_put_keys(struct buf *out)
+{
+	conf_schema_put_keys(&conf_schema, "", out);
 }
 
 static bool read_nothing(struct conf_reader *r, void *at, const config_setting_t *s)

@@ -16,6 +16,7 @@
 #include "message/side.h"
 #include "message/vars.h"
 
+struct buf;
 struct report;
 
 #define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
@@ -113,5 +114,8 @@ struct conf *conf_read(const char *file, struct report *report);
  * is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
 struct conf *conf_read_state(const char *file, struct report *report);
 void conf_free(struct conf *c);
+/* Append a line for each key: its place ("links.south.url"), what it takes, its default or that it must be
+ * there, and what it is for. */
+void conf_put_keys(struct buf *out);
 
 #endif

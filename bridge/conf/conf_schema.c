@@ -1,6 +1,7 @@
 #include "conf/conf_schema.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/guess.h"
@@ -155,4 +156,68 @@ bool conf_schema_read(struct conf_reader *r, const struct schema *schema, void *
 		    !config_setting_get_member(s, schema->keys[i].name))
 			conf_value_mistake_in(r, s, schema->keys[i].name, "is missing");
 	return true;
+}
+
+/* --- for people ------------------------------------------------------------------------------ */
+
+static void put_words(const struct schema_word *words, struct buf *out)
+{
+	for (const struct schema_word *w = words; w->name; w++)
+		buf_printf(out, "%s\"%s\"", w == words ? "" : " or ", w->name);
+}
+
+static bool is_number(const struct schema_key *k)
+{
+	return k->type == SCHEMA_INTEGER || k->type == SCHEMA_INT64;
+}
+
+static void put_wanted(const struct schema_key *k, struct buf *out)
+{
+	if (k->words)
+		put_words(k->words, out);
+	else if (is_number(k))
+		buf_printf(out, "%lld..%lld", (long long)k->min, (long long)k->max);
+	else
+		buf_puts(out, k->what	       ? k->what
+			      : k->preset_text ? "a string"
+					       : types[k->type].what);
+}
+
+static void put_default(const struct schema_key *k, struct buf *out)
+{
+	if (k->is_required)
+		buf_puts(out, "required");
+	else if (k->preset_text)
+		buf_printf(out, "\"%s\"", k->preset_text);
+	else if (k->type == SCHEMA_BOOLEAN)
+		buf_puts(out, k->preset ? "true" : "false");
+	else if (is_number(k) && k->preset >= k->min)
+		buf_printf(out, "%lld", (long long)k->preset);
+	else
+		buf_putc(out, '-');
+	for (const struct schema_word *w = k->words; w && w->name; w++)
+		if (w->value == k->preset) {
+			buf_cut(out, out->len - 1);
+			buf_printf(out, "\"%s\"", w->name);
+		}
+}
+
+void conf_schema_put_keys(const struct schema *schema, const char *prefix, struct buf *out)
+{
+	for (const struct schema_key *k = schema->keys; k < schema->keys + schema->n_keys; k++) {
+		char *name = mem_printf("%s%s", prefix, k->name), *inside;
+		struct buf wanted = { 0 }, preset = { 0 };
+
+		put_wanted(k, &wanted);
+		put_default(k, &preset);
+		buf_printf(out, "%-38s %-26s %-17s%s%s\n", name, buf_str(&wanted), buf_str(&preset),
+			   k->about ? " " : "", k->about ? k->about : "");
+		buf_fini(&wanted);
+		buf_fini(&preset);
+		inside = mem_printf("%s.", name);
+		if (k->group)
+			conf_schema_put_keys(k->group, inside, out);
+		free(inside);
+		free(name);
+	}
 }

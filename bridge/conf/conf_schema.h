@@ -12,11 +12,16 @@
 /* { "workers", SCHEMA_INTEGER, offsetof(struct conf, workers), CONF_RANGE(0, 256, 0) } */
 #define CONF_RANGE(low, high, value) .min = (low), .max = (high), .preset = (value)
 
+struct buf;
+
 /* Give every member of the struct its default. */
 void conf_schema_preset(const struct schema *schema, void *into);
 /* Read the group `s`; its values go to the members of `into`, which have their defaults.  False: it is
  * no group. */
 bool conf_schema_read(struct conf_reader *r, const struct schema *schema, void *into,
 		      const config_setting_t *s);
+
+/* Append a line for each key, those of groups behind the group's. */
+void conf_schema_put_keys(const struct schema *schema, const char *prefix, struct buf *out);
 
 #endif

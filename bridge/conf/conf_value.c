@@ -245,13 +245,28 @@ bool conf_value_is_integer(const config_setting_t *s)
 
 /* ---- Texts ---- */
 
-const char *conf_value_text(struct conf_reader *r, const config_setting_t *s)
+static const char *text_as_written(struct conf_reader *r, const config_setting_t *s)
 {
 	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
 		conf_value_wrong_type(r, s, "a string");
 		return NULL;
 	}
 	return config_setting_get_string(s);
+}
+
+/* What the environment does not have is a mistake here: without a name, or an address, there is no link that
+ * could be down. */
+const char *conf_value_text(struct conf_reader *r, const config_setting_t *s)
+{
+	const char *text = text_as_written(r, s), *value = text;
+
+	if (text && strncmp(text, "env:", 4) == 0) {
+		value = getenv(text + 4);
+		if (!value)
+			conf_value_mistake(r, s, "the environment variable %s is not set",
+					   text[4] ? text + 4 : "\"\"");
+	}
+	return value;
 }
 
 const char *conf_value_filled_text(struct conf_reader *r, const config_setting_t *s)
@@ -326,7 +341,7 @@ static void note_secret(struct conf_reader *r, const config_setting_t *s, const 
 char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 			 const struct conf_target *to, bool *is_secret)
 {
-	const char *text = conf_value_text(r, s);
+	const char *text = text_as_written(r, s);
 	struct err e = { 0 };
 	char *path = NULL, *value;
 

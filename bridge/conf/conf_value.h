@@ -52,7 +52,7 @@ char *conf_value_file_named(const struct conf_reader *r, const char *name);
 bool conf_value_is_integer(const config_setting_t *s);
 /* The integer of `s`, as it is written in the file. */
 bool conf_value_integer(struct conf_reader *r, const config_setting_t *s, int64_t *out);
-/* The string of `s`, borrowed; the second one refuses an empty one. */
+/* The string of `s`, borrowed; of "env:NAME" the variable's value.  The second one refuses an empty one. */
 const char *conf_value_text(struct conf_reader *r, const config_setting_t *s);
 const char *conf_value_filled_text(struct conf_reader *r, const config_setting_t *s);
 /* The string of `s` if it is fit for a file name and a client id: [A-Za-z0-9._-]{1,64}.  Caller

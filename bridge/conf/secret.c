@@ -17,7 +17,11 @@ bool secret_is_private(const char *path, unsigned mode, struct err *e)
 {
 	if (!(mode & S_IROTH))
 		return true;
-	err_set(e, ERR_INVALID, "%s is readable by everyone (chmod 600 %s)", path, path);
+	err_set(e, ERR_INVALID,
+		"%s is readable by everyone (chmod 600 %s; a secret of Kubernetes: defaultMode: "
+		"0440 and "
+		"securityContext.fsGroup; of Docker: mode: 0440)",
+		path, path);
 	return false;
 }
 

@@ -406,6 +406,14 @@ const char *mapping_file(const struct mapping *m)
 	return m->file;
 }
 
+bool mapping_may_use(const struct mapping *m, const char *name)
+{
+	static const char word[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+	return strlen(name) < 2 || name[strspn(name, word)] || scrub_knows(m->scrub, name);
+}
+
 const struct dialect *mapping_dialect(const struct mapping *m)
 {
 	return m->dialect;

@@ -81,6 +81,10 @@ struct mapping_input {
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 
+/* May its functions, or those of what it imports, look at something of this name?  True where the word stands
+ * anywhere in the source, or where one cannot tell: a single letter, or signs that make it no word. */
+bool mapping_may_use(const struct mapping *m, const char *name);
+
 /* From now on errors of its functions show what they say of payloads: who runs it gave them by hand. */
 void mapping_show_payloads(struct mapping *m);
 /* Append what may be told of a text that may quote a payload, such as jq's message (scrub.h). */

@@ -1,12 +1,15 @@
 #include "jq/mapping_path.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/guess.h"
 #include "base/mem.h"
+#include "message/vars.h"
 
 void mapping_path_add(struct mapping_path *p, const char *dir)
 {
@@ -42,6 +45,33 @@ char *mapping_path_find(const struct mapping_path *p, const char *name)
 		free(file);
 	}
 	return NULL;
+}
+
+static void note_names(const char *dir, struct vars *names)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		size_t len = strlen(entry->d_name);
+		char *name;
+
+		if (len <= 3 || strcmp(entry->d_name + len - 3, ".jq") != 0)
+			continue;
+		name = mem_strndup(entry->d_name, len - 3);
+		vars_set(names, name, "", false);
+		free(name);
+	}
+	if (d)
+		closedir(d);
+}
+
+void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names)
+{
+	for (size_t i = 0; i < p->n; i++)
+		note_names(p->dirs[i], names);
+	for (size_t i = 0; i < names->n; i++)
+		guess_try(g, names->items[i].name);
 }
 
 void mapping_path_report_missing(const struct mapping_path *p, const char *name,

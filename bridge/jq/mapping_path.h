@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct guess;
 struct report;
+struct vars;
 
 /* The first directory that has the file wins. */
 struct mapping_path {
@@ -18,6 +20,9 @@ void mapping_path_fini(struct mapping_path *p);
 /* The file of the mapping called `name` ("factory" -> "/etc/calque/mappings/factory.jq"); caller
  * frees.  NULL: no directory has it. */
 char *mapping_path_find(const struct mapping_path *p, const char *name);
+/* Try the names of all mappings there are, as what was meant; they last as long as `names`, to which they are
+ * added. */
+void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names);
 /* Why there is none. */
 void mapping_path_report_missing(const struct mapping_path *p, const char *name,
 				 struct report *report);

@@ -71,6 +71,11 @@ void scrub_learn(struct scrub *s, const char *text, size_t len)
 	}
 }
 
+bool scrub_knows(const struct scrub *s, const char *word)
+{
+	return is_known(s, word, strlen(word));
+}
+
 struct scrub *scrub_new(void)
 {
 	struct scrub *s = mem_zalloc(sizeof *s);

@@ -6,6 +6,7 @@
 #ifndef BRIDGE_SCRUB_H
 #define BRIDGE_SCRUB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct buf;
@@ -17,6 +18,8 @@ struct scrub *scrub_new(void);
 void scrub_free(struct scrub *s); /* NULL is allowed */
 /* Words of `text` are known from now on; copied. */
 void scrub_learn(struct scrub *s, const char *text, size_t len);
+/* Is it one of them?  Shorter than two characters: none is. */
+bool scrub_knows(const struct scrub *s, const char *word);
 /* Append what may be shown of `text`. */
 void scrub_text(const struct scrub *s, const char *text, size_t len, struct buf *out);
 

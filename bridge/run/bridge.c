@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "net/control_server.h"
+#include "net/descriptors.h"
 #include "net/loop.h"
 #include "run/control_request.h"
 #include "run/generation.h"
@@ -25,9 +26,12 @@
 #include "store/journal_live.h"
 #include "store/state.h"
 
-#define BUSY_TRIES   40 /* for the state: two seconds ... */
-#define BUSY_WAIT_US 50000
-#define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
+#define BUSY_TRIES	       40 /* for the state: two seconds ... */
+#define BUSY_WAIT_US	       50000
+#define DESCRIPTORS_BASE       64   /* the state, the loop, the log, verbs that ask */
+#define DESCRIPTORS_PER_WORKER 8    /* two lanes */
+#define SESSIONS_PER_LINK      3    /* its sides, and one for a handshake or a visit */
+#define DRAIN_MS	       5000 /* at the end: how long what is in hand may take */
 
 struct bridge {
 	struct generation *generation; /* it owns it */
@@ -335,6 +339,21 @@ static bool hear_signals(struct bridge *b, struct err *e)
 	       loop_on_signal(b->parts.loop, SIGHUP, on_hangup, b, e);
 }
 
+/* What runs out of descriptors says so at each login, and of no number. */
+static void check_descriptors(const struct conf *c)
+{
+	size_t processors = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	size_t workers = c->workers ? (size_t)c->workers : processors;
+	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers +
+			SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
+	size_t limit;
+
+	if (!descriptors_raise(needed, &limit))
+		log_event(LOG_WARNING, "descriptors-few", "limit=%zu needed=%zu links=%zu cure=%s",
+			  limit, needed, c->n_links,
+			  log_value("ulimit -n, or LimitNOFILE of systemd"));
+}
+
 struct bridge *bridge_new(struct generation *g, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
@@ -342,6 +361,7 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 	b->generation = g;
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
+	check_descriptors(b->conf);
 	if (!make_parts(b, e) || !make_links(b, e))
 		goto fail;
 	b->storage = (struct storage){

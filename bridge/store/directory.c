@@ -58,7 +58,11 @@ static bool is_private(const char *dir, const struct stat *st, struct err *e)
 {
 	if (!(st->st_mode & (S_IRWXG | S_IRWXO)))
 		return true;
-	err_set(e, ERR_INVALID, "state directory %s is open to others (chmod 700 %s)", dir, dir);
+	err_set(e, ERR_INVALID,
+		"state directory %s is open to others (chmod 700 %s; in a volume, name a directory "
+		"in it "
+		"that is not there yet)",
+		dir, dir);
 	return false;
 }
 
@@ -250,9 +254,11 @@ static bool read_key(int fd, const char *shown, uint8_t key[CRYPTO_KEY_BYTES], s
 		err_errno(e, "look at the key file %s", shown);
 	else if (!S_ISREG(st.st_mode))
 		err_set(e, ERR_INVALID, "key file %s is no regular file", shown);
-	else if (st.st_mode & (S_IRWXG | S_IRWXO))
-		err_set(e, ERR_INVALID, "key file %s is open to others (chmod 600 %s)", shown,
-			shown);
+	else if (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))
+		err_set(e, ERR_INVALID,
+			"key file %s is open to others (chmod 600 %s; a secret of Kubernetes: "
+			"defaultMode: 0440 and securityContext.fsGroup)",
+			shown, shown);
 	else if (!read_all(fd, text, sizeof text, &n))
 		err_errno(e, "read the key file %s", shown);
 	else if (!parse_key(text, n, key))

@@ -2,7 +2,7 @@
  * it, and locked: one process per directory, which has it open once.
  *
  * And the file with the key that encrypts secrets at rest: 32 bytes, or 64 hexadecimal digits and maybe a
- * newline, and nobody but its owner may have any right to it.  No text of an error has anything of its
+ * newline, and others may have no right to it; a group may read it (a secret that Kubernetes mounts).  No text of an error has anything of its
  * content. */
 #ifndef BRIDGE_DIRECTORY_H
 #define BRIDGE_DIRECTORY_H

@@ -100,6 +100,30 @@ def test_links_in_each_others_way(lab):
     assert_lines(said, NO_MISTAKES)
 
 
+def test_a_login_that_nothing_will_bring(lab):
+    """And a word that is nearly right. A handshake brings the token of a ThingsBoard device, no other."""
+    bare = {"url": "mqtt://south", "dialect": "innoway", "vars": {"device": "d", "tokn": "t"}}
+    north = {"url": "mqtt://north", "dialect": "thingsboard-gateway", "vars": {"token": "t"}}
+    status, said = finish(lab, [link("a", bare, {**north, "vars": {"tocen": "t"}})])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES,
+                 r"south\.vars\.token: not set, and innoway logs in with it; no handshake brings it: .*\(warning\)$",
+                 r'south\.vars\.tokn: nothing in innoway uses it; did you mean "token"\? \(warning\)$',
+                 r"north\.vars\.token: not set, and thingsboard-gateway logs in with it; no handshake .*\(warning\)$",
+                 r'north\.vars\.tocen: nothing in thingsboard-gateway uses it; did you mean "token"\? \(warning\)$')
+    _, said = finish(lab, [link("a", {**bare, "vars": {"device": "d"}, "username": ""}, {**north, "vars": {}, "username": "u"})])
+    assert_lines(said, NO_MISTAKES)
+    handshake = {**north, "dialect": "thingsboard", "vars": {}, "provision": {"key": "k", "secret": "s", "name": "d"}}
+    _, said = finish(lab, [link("a", session("innoway", "south"), handshake)])
+    assert_lines(said, NO_MISTAKES)
+
+
+def test_a_dialect_that_is_nearly_there(lab):
+    status, said = finish(lab, [link("a", session("inoway", "south", device="d"), session("thingsboard", "north"))])
+    assert status == 1, said
+    assert_lines(said, r'south: there is no mapping "inoway"; did you mean "innoway"\?$')
+
+
 def test_a_large_fleet_is_checked_in_no_time(lab):
     """Of the processor's: a machine may have other things to do."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -187,7 +211,7 @@ def test_a_password_without_a_user_name_is_a_warning(lab, more, is_told):
     north = {"dialect": "innoway", "url": "mqtt://two", "vars": {"token": "t"}, **more}
     status, said = finish(lab, [link("x", south, north)])
     assert status == 0
-    told = [r"north\.username: not set, and MQTT 3\.1\.1 has no password without a user name: .* \(warning\)$"]
+    told = [r"north\.(username|vars\.device): not set, and MQTT 3\.1\.1 has no password without a user name: .*\(warning\)$"]
     assert_lines(said, *told[:is_told], NO_MISTAKES)
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import assert_json, find_program
+from harness import assert_json, conf_text, find_bridge, find_program
 from verbs import Verb, status
 from worlds import EZtDeviceEvents, Plains
 
@@ -186,3 +186,18 @@ def test_a_hangup_ends_nothing(lab):
         world.calque.wait_log(" hangup", count=count)
         world.assert_passes("good")
     world.calque.stop()
+
+
+def test_too_few_descriptors_are_told_at_the_start(lab):
+    """Of the hard limit, to which calque raises its own; with the number that would do."""
+    nobody = {"url": "mqtt://127.0.0.1:9"}
+    links = [{"name": f"l{n}", "south": {"dialect": "innoway", **nobody, "vars": {"device": f"d{n}"}},
+              "north": {"dialect": "thingsboard", **nobody, "vars": {"token": f"t{n}"}}} for n in range(10)]
+    path = os.path.join(lab.directory, "many.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(conf_text({"state": os.path.join(lab.directory, "many"), "workers": 1, "links": links}))
+    with subprocess.Popen([find_program("prlimit"), "--nofile=64:100", find_bridge(), "run", "-c", path],
+                          stderr=subprocess.PIPE, text=True) as calque:
+        told = next((line for line in calque.stderr if " descriptors-few " in line), "")
+        calque.kill()  # it may not yet hear another end
+    assert "limit=100 needed=162 links=10" in told

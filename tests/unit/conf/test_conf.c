@@ -44,6 +44,10 @@ static void put_text(const char *name, const char *text, mode_t mode)
 	put(name, text, strlen(text), mode);
 }
 
+#define CURE                                                                                       \
+	"; a secret of Kubernetes: defaultMode: 0440 and securityContext.fsGroup; of Docker: "     \
+	"mode: "                                                                                   \
+	"0440)"
 #define S "south = { dialect = \"a\"; url = \"mqtt://s\"; };"
 #define N "north = { dialect = \"b\"; url = \"mqtt://n\"; };"
 /* A file of one good link with `more` in it (or in its south session), which is line 1. */
@@ -448,7 +452,8 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ TLS("key = \"closed\";"), "1: south.tls.cert: is missing, there is a key" },
 		{ TLS("cert = \".\"; key = \"closed\";"), "1: south.tls.cert: . is no file" },
 		{ TLS("cert = \"closed\"; key = \"plant.conf\";"),
-		  "1: south.tls.key: plant.conf is readable by everyone (chmod 600 plant.conf)" },
+		  "1: south.tls.key: plant.conf is readable by everyone (chmod 600 "
+		  "plant.conf" CURE },
 		{ TLS("verify = false;"), "1: south.tls.verify: unknown key" },
 
 		{ "a = 1;\nb = = 2;\n", "2: syntax error" },
@@ -571,9 +576,9 @@ Test(conf, secrets_that_are_not_safe_or_not_usable_are_refused)
 		const char *text, *line;
 	} rows[] = {
 		{ SOUTH("password = \"file:open\";"),
-		  "1: south.password: file:open is readable by everyone (chmod 600 open)" },
+		  "1: south.password: file:open is readable by everyone (chmod 600 open" CURE },
 		{ LINK("through = ( { name = \"a\"; vars = { k = \"file:open\"; }; } );"),
-		  "1: through[0].vars.k: file:open is readable by everyone (chmod 600 open)" },
+		  "1: through[0].vars.k: file:open is readable by everyone (chmod 600 open" CURE },
 		{ SOUTH("vars = { t = \"file:nul\"; };"),
 		  "1: south.vars.t: file:nul holds a NUL byte" },
 		{ SOUTH("vars = { t = \"file:long\"; };"),
@@ -751,4 +756,51 @@ Test(conf, a_mistake_about_the_state_leads_to_no_other_state)
 		cr_expect_gt(report.n_errors, 0, "%s", wrong[i]);
 		report_fini(&report);
 	}
+}
+
+/* A group may read what Kubernetes mounts with defaultMode 0440 and an fsGroup. */
+Test(conf, a_secret_of_a_volume_is_read)
+{
+	struct conf *c;
+
+	put_text("token", "t0\n", 0440);
+	c = read_good(SOUTH("password = \"file:token\";"));
+	cr_expect_str_eq(c->links[0].side[SOUTH].password, "t0");
+	conf_free(c);
+}
+
+Test(conf, every_string_may_come_from_the_environment)
+{
+	struct conf *c;
+
+	cr_assert_eq(setenv("CALQUE_NAME", "pod-7", 1), 0);
+	cr_assert_eq(setenv("CALQUE_URL", "mqtt://broker:1999", 1), 0);
+	cr_assert_eq(setenv("CALQUE_STATE", "kept", 1), 0);
+	cr_assert_eq(setenv("CALQUE_MODE", "mirror", 1), 0);
+	cr_assert_eq(setenv("CALQUE_DIALECT", "factory", 1), 0);
+	c = read_good(
+		"state = \"env:CALQUE_STATE\"; links = ( { name = \"env:CALQUE_NAME\"; mode = "
+		"\"env:CALQUE_MODE\"; south = { dialect = \"env:CALQUE_DIALECT\"; url = "
+		"\"env:CALQUE_URL\"; }; " N " } );\n");
+	cr_expect_str_eq(c->state, "kept");
+	cr_expect_str_eq(c->links[0].name, "pod-7");
+	cr_expect_eq(c->links[0].mode, MODE_MIRROR);
+	cr_expect_str_eq(c->links[0].side[SOUTH].dialect, "factory");
+	cr_expect_str_eq(c->links[0].side[SOUTH].host, "broker");
+	cr_expect_eq(c->links[0].side[SOUTH].port, 1999);
+	conf_free(c);
+}
+
+Test(conf, a_name_or_an_address_that_the_environment_lacks_is_a_mistake)
+{
+	static const char *const lines[] = {
+		"1: state: the environment variable CALQUE_UNSET is not set",
+		"1: name: the environment variable CALQUE_UNSET is not set",
+		"1: south.url: the environment variable CALQUE_UNSET is not set",
+	};
+
+	expect_lines(
+		"state = \"env:CALQUE_UNSET\"; links = ( { name = \"env:CALQUE_UNSET\"; south = { "
+		"dialect = \"a\"; url = \"env:CALQUE_UNSET\"; }; " N " } );\n",
+		lines, 3);
 }

@@ -441,10 +441,33 @@ Test(state, a_directory_has_one_process)
 Test(state, an_open_directory_is_refused)
 {
 	cr_assert_eq(mkdir("dir", 0750), 0);
-	expect_refused("dir", NULL, ERR_INVALID, "(chmod 700 dir)");
+	expect_refused("dir", NULL, ERR_INVALID, "(chmod 700 dir; in a volume");
 	cr_expect_neq(access("dir/calque.db", F_OK), 0);
 	cr_assert_eq(chmod("dir", 0700), 0);
 	db_close(open_good(NULL));
+}
+
+/* The root of a volume may be open to all, or give its group on; what is made in it is not. */
+Test(state, a_directory_made_in_a_volume_is_private)
+{
+	static const mode_t roots[] = { 0777, 02777, 02770, 01777 };
+
+	for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+		struct err e = { 0 };
+		struct stat st;
+
+		cr_assert_eq(mkdir("volume", 0700), 0);
+		cr_assert_eq(chmod("volume", roots[i]), 0);
+		for (int start = 0; start < 2; start++) {
+			struct db *s = db_open("volume/state", NULL, &e);
+
+			cr_assert(s, "%o: %s", roots[i], e.text);
+			db_close(s);
+		}
+		cr_assert_eq(stat("volume/state", &st), 0);
+		cr_expect_eq(st.st_mode & 0777, 0700, "%o: %o", roots[i], st.st_mode);
+		cr_assert_eq(system("rm -r volume"), 0);
+	}
 }
 
 Test(state, only_the_last_directory_is_made)
@@ -485,8 +508,8 @@ Test(state, a_key_file_that_is_open_or_no_key_is_refused)
 		mode_t mode;
 		const char *part;
 	} rows[] = {
-		{ HEX, 64, 0640, "open to others (chmod 600 k)" },
-		{ HEX, 64, 0604, "open to others (chmod 600 k)" },
+		{ HEX, 64, 0660, "open to others (chmod 600 k" },
+		{ HEX, 64, 0604, "open to others (chmod 600 k" },
 		{ HEX, 0, 0600, "holds no key" },
 		{ HEX, 31, 0600, "holds no key" },
 		{ HEX, 33, 0600, "holds no key" },
