@@ -26,18 +26,45 @@ def iso:
   elif . < 0 or . >= 253402300800000 then error("a time outside the years 1970 to 9999")
   else "\(. / 1000 | floor | todate | .[:19]).\(1000 + . % 1000 | tostring | .[1:])Z" end;  # calque: checked
 
-# ISO-8601, any fraction, Z or an offset, to epoch milliseconds.  What is no string stays as it is.
-def ms:
-  def bad: error("not an ISO-8601 time");
-  def epoch: try (strptime("%Y-%m-%dT%H:%M:%S") | mktime * 1000) catch bad;
-  if type != "string" then .
-  elif length == 24 and .[19:20] == "." and .[23:] == "Z" then (.[:19] | epoch) + (.[20:23] | tonumber)
-  else
-    (capture("^(?<date>[-\\d]{10})[Tt ](?<time>[:\\d]{8})([.,](?<part>\\d+))?"
-      + "([Zz]|(?<sign>[-+])(?<h>\\d\\d):?(?<m>\\d\\d)?)$") // bad)
-    | ("\(.date)T\(.time)" | epoch) + ("\(.part // "")000" | .[:3] | tonumber)
-      - ("\(.sign // "")1" | tonumber) * (((.h // "0") | tonumber) * 60 + ((.m // "0") | tonumber)) * 60000
-  end;
+# A time to epoch milliseconds: ISO-8601 with Z or an offset, extended (2024-02-29T23:59:59.5+01:00, T or a
+# space, seconds and their fraction may be missing) or basic (20240229T235959Z).  A day that is not in the
+# calendar, an hour, minute or offset that is not on a clock, and a time that does not say its zone are errors:
+# ms("+01:00") and ms("Z") say it for those, and take a date alone for its first moment.  A number stays as it is,
+# and so does all else that is no string.
+def ms(zone):
+  def bad: error("not an ISO-8601 time with a zone");
+  def number: if . == null or . == "" then 0 else tonumber end;
+  def offset: if . == "Z" or . == "z" then 0 else
+      capture("^(?<sign>[-+])(?<h>[01]\\d|2[0-3]):?(?<m>[0-5]\\d)?$")
+      | ((.h | number) * 60 + (.m | number)) * (if .sign == "-" then -60000 else 60000 end)
+    end;
+  def days: . as $d | ($d.y - (if $d.mo <= 2 then 1 else 0 end)) as $y | (($d.mo + 9) % 12) as $m
+    | 365 * $y + ($y / 4 | floor) - ($y / 100 | floor) + ($y / 400 | floor) + ((153 * $m + 2) / 5 | floor) + $d.d - 719469;
+  def is_day: . as $d | .mo >= 1 and .mo <= 12 and .d >= 1
+    and .d <= [31, (if .y % 4 == 0 and (.y % 100 != 0 or .y % 400 == 0) then 29 else 28 end),
+      31, 30, 31, 30, 31, 31, 30, 31, 30, 31][.mo - 1];
+  def parts: capture("^(?<y>\\d{4})-(?<mo>\\d\\d)-(?<d>\\d\\d)([Tt ](?<h>\\d\\d):(?<mi>\\d\\d)(:(?<s>\\d\\d)([.,](?<part>\\d+))?)?(?<zone>[Zz]|[-+]\\d\\d(:?\\d\\d)?)?)?$")
+    // capture("^(?<y>\\d{4})(?<mo>\\d\\d)(?<d>\\d\\d)([Tt](?<h>\\d\\d)(?<mi>\\d\\d)((?<s>\\d\\d)([.,](?<part>\\d+))?)?(?<zone>[Zz]|[-+]\\d\\d(:?\\d\\d)?)?)?$");
+  # The common form, without a regular expression: strptime takes 30 February, but another day comes back.
+  def common: select(length == 24 and .[23:] == "Z")
+    | (.[20:23] | explode | select(min >= 48 and max <= 57) | implode | tonumber) as $part
+    | (.[:19] + "Z") as $text | select(.[19:20] == ".") | $text
+    | (try (strptime("%Y-%m-%dT%H:%M:%SZ") | mktime) catch -1)
+    | select(. >= 0 and (gmtime | todate) == $text) | . * 1000 + $part;
+  def any_form: (parts // bad) | . as {$zone, $part} | del(.zone, .part) | map_values(number)
+    | ($zone // zone // bad) as $at | ([$at | offset][0] // bad) as $offset
+    | if (is_day and .h <= 23 and .mi <= 59 and .s <= 60) | not then bad
+      else days * 86400000 + .h * 3600000 + .mi * 60000 + .s * 1000 + ("\($part // "")000" | .[:3] | tonumber) - $offset end;
+  if type != "string" then . else [common][0] // any_form end;
+def ms: ms(null);
+
+# A number that counts from 1970, in whatever unit, to epoch milliseconds.  Its size tells: below 1e11 (the year
+# 5138) seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds.  So milliseconds of before
+# 3 March 1973 are taken for seconds: who knows the unit had better say it.
+def epoch:
+  if type == "string" then tonumber else . end
+  | if type != "number" or isnan then error("no number that counts from 1970") else . end
+  | fabs as $size | (if $size < 1e11 then . * 1000 elif $size < 1e14 then . elif $size < 1e17 then . / 1000 else . / 1000000 end) | floor;
 
 # Nested objects to dotted keys, arrays to JSON text, nulls left out.
 def flat:
