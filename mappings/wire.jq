@@ -66,6 +66,75 @@ def epoch:
   | if type != "number" or isnan then error("no number that counts from 1970") else . end
   | fabs as $size | (if $size < 1e11 then . * 1000 elif $size < 1e14 then . elif $size < 1e17 then . / 1000 else . / 1000000 end) | floor;
 
+# Bytes are lists of numbers from 0 to 255: of base64 (as rows of bytes have it), and of hexadecimal digits.
+def bytes:
+  def sextet: if . >= 97 and . <= 122 then . - 71 elif . >= 65 and . <= 90 then . - 65
+    elif . >= 48 and . <= 57 then . + 4 elif . == 43 then 62 elif . == 47 then 63 else error("no base64") end;
+  (rtrimstr("=") | rtrimstr("=") | explode | map(sextet)) as $s
+  | [range($s | length * 6 / 8 | floor) | (. % 3) as $n | (. * 4 / 3 | floor) as $i
+    | if $n == 0 then $s[$i] * 4 + ($s[$i + 1] / 16 | floor)
+      elif $n == 1 then $s[$i] % 16 * 16 + ($s[$i + 1] / 4 | floor)
+      else $s[$i] % 4 * 64 + $s[$i + 1] end];
+def unhex:
+  def nibble: if . >= 48 and . <= 57 then . - 48 elif . >= 97 and . <= 102 then . - 87
+    elif . >= 65 and . <= 70 then . - 55 else error("no hexadecimal digit") end;
+  if length % 2 == 1 then error("an odd number of hexadecimal digits") else explode | map(nibble) end
+  | . as $n | [range(0; length; 2) | $n[.] * 16 + $n[. + 1]];
+def check_bytes: if all(.[]; type == "number" and . == floor and . >= 0 and . <= 255) then . else error("a byte is 0 to 255") end;
+def hex: check_bytes | map((. / 16 | floor), . % 16 | if . < 10 then . + 48 else . + 87 end) | implode;
+def base64:
+  def letters: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  check_bytes | . as $b | [range(0; length; 3) | $b[.:. + 3] | length as $n
+    | (.[0] * 65536 + (.[1] // 0) * 256 + (.[2] // 0)) as $w
+    | [262144, 4096, 64, 1] | map($w / . | floor % 64 | letters[.:. + 1]) | .[:$n + 1] + ["=", "="][:3 - $n] | join("")] | join("");
+
+# A number of all the bytes there are, the highest first; for the lowest first: .[0:2] | reverse | u16
+def unsigned(n): if length == n then reduce .[] as $b (0; . * 256 + $b) else error("\(n) bytes are needed") end;
+def signed(n): unsigned(n) | if . >= pow(2; 8 * n - 1) then . - pow(2; 8 * n) else . end;
+def u16: unsigned(2);
+def i16: signed(2);
+def u32: unsigned(4);
+def i32: signed(4);
+# IEEE 754.  What is no number there is an error, since JSON has no word for it.
+def float(bits; bias; top):
+  (if . >= top then -1 else 1 end) as $sign | (if . >= top then . - top else . end)
+  | (. / bits | floor) as $e | (. - $e * bits) as $m
+  | if $e == 2 * bias + 1 then error("no number") elif $e == 0 then $sign * $m / bits * pow(2; 1 - bias)
+    else $sign * (1 + $m / bits) * pow(2; $e - bias) end;
+def f32: unsigned(4) | float(8388608; 127; 2147483648);
+def f64:
+  if length != 8 then error("8 bytes are needed") else . end
+  | (if .[0] >= 128 then -1 else 1 end) as $sign | (.[0] % 128 * 16 + (.[1] / 16 | floor)) as $e
+  | ([.[1] % 16] + .[2:] | reduce .[] as $b (0; . * 256 + $b)) as $m
+  | if $e == 2047 then error("no number") elif $e == 0 then $sign * $m / 4503599627370496 * pow(2; -1022)
+    else $sign * (1 + $m / 4503599627370496) * pow(2; $e - 1023) end;
+
+# A query string, a=1&b=x+y, to an object of texts, and the reverse.
+def decoded: if test("%(?![0-9A-Fa-f]{2})") then error("a % without two hexadecimal digits") else . end
+  | split("%") | (.[0] // "" | @base64 | bytes) as $first
+  | reduce .[1:][] as $p ($first; . + ($p[:2] | unhex) + ($p[2:] | @base64 | bytes)) | base64
+  | . as $bytes | @base64d | if @base64 == $bytes then . else error("no UTF-8") end;  # calque: checked
+def query: split("&") | map(select(. != "") | split("=") | {key: .[0], value: (.[1:] | join("="))}
+  | map_values(split("+") | join(" ") | decoded)) | from_entries;
+def unquery: to_entries | map("\(.key | @uri)=\(.value | tostring | @uri)") | join("&");
+
+# Lines of values to a list of lists of texts.  A value in quotes may have the separator, lines and "" for " in it.
+def quoted_csv(separator):
+  def closed: {rows: (.rows + [.row + [.text]]), row: [], text: "", quoted: false, was: false};
+  reduce (explode[] | [.] | implode) as $c ({rows: [], row: [], text: "", quoted: false, was: false};
+    if .quoted then (if $c == "\"" then .quoted = false | .was = true else .text += $c end)
+    elif $c == "\"" then (if .was then .text += $c else . end) | .quoted = true
+    elif $c == separator then .row += [.text] | .text = "" | .was = false
+    elif $c == "\n" then closed
+    elif $c == "\r" then .
+    else .text += $c end)
+  | if .quoted then error("a quote without an end") elif .row == [] and .text == "" and (.was | not) then .rows else closed | .rows end;
+def csv(separator):
+  if contains("\"") then quoted_csv(separator)
+  else split("\r") | join("") | split("\n") | if .[-1:] == [""] then .[:-1] else . end
+    | map(if . == "" then [""] else split(separator) end) end;
+def csv: csv(",");
+
 # Nested objects to dotted keys, arrays to JSON text, nulls left out.
 def flat:
   # In the order of jq, scalars come before arrays, and these before objects: one comparison for most.

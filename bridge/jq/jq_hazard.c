@@ -216,6 +216,33 @@ static void check_time(const struct finder *f, size_t i)
 	     "or `gmtime` before it, or check the number and say so: # calque: checked");
 }
 
+static void check_zone(const struct finder *f, size_t i)
+{
+	const struct jq_token *t = &f->s->tokens[i];
+	struct buf format = { 0 };
+	struct args args;
+
+	if (!jq_token_is(t, JQ_WORD, "strptime"))
+		return;
+	find_args(f->s, i, &args);
+	if (put_literal(f->s, &args, 0, &format) && strstr(buf_str(&format), "%z"))
+		hint(f, t,
+		     "reads the offset of %z and forgets it, so that `mktime` takes the time for "
+		     "one of UTC; write wire::ms");
+	buf_fini(&format);
+}
+
+/* Bytes */
+
+static void check_bytes(const struct finder *f, size_t i)
+{
+	if (jq_token_is(&f->s->tokens[i], JQ_FORMAT, "@base64d"))
+		hint(f, &f->s->tokens[i],
+		     "gives texts only: bytes that are no UTF-8 become U+FFFD; write wire::bytes, "
+		     "or "
+		     "say that it is a text: # calque: checked");
+}
+
 /* The operator // */
 
 static bool ends_operand(const struct jq_token *t)
@@ -344,10 +371,12 @@ void jq_hazard_check(const char *file, const struct jq_source *s, struct report 
 	for (size_t i = 0; i < s->n; i++) {
 		check_number(&f, i);
 		check_alternative(&f, i);
+		check_bytes(&f, i);
 		if (i > 0 && jq_token_is(&s->tokens[i - 1], JQ_WORD, "def"))
 			continue;
 		check_regex(&f, i);
 		check_search(&f, i);
 		check_time(&f, i);
+		check_zone(&f, i);
 	}
 }

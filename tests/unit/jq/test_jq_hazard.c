@@ -114,6 +114,22 @@ Test(jq_hazard, warns_of_times_that_may_be_any_number)
 	expect("wire::iso | .todate | {strftime: 1}", "");
 }
 
+Test(jq_hazard, warns_of_offsets_that_are_forgotten)
+{
+	expect("strptime(\"%Y-%m-%dT%H:%M:%S%z\") | mktime", "1 `strptime`\n");
+	expect("strptime(\"%Y-%m-%dT%H:%M:%SZ\") | mktime", "");
+	expect("strptime(\"%z\")  # calque: checked", "");
+	expect(".strptime | {a: \"%z\"}", "");
+}
+
+Test(jq_hazard, warns_of_bytes_that_become_texts)
+{
+	expect(".payload | @base64d", "1 `@base64d`\n");
+	expect("@base64d \"\\(.)\"", "1 `@base64d`\n");
+	expect("@base64d  # calque: checked", "");
+	expect("@base64 | wire::bytes | {a: \"@base64d\"}", "");
+}
+
 Test(jq_hazard, warns_of_alternatives_to_false)
 {
 	expect(".on // true", "1 `//`\n");
