@@ -163,8 +163,10 @@ static void take_order_up(struct link *l, struct intake *in, struct output *o)
 	if (!command && o->to == SOUTH && !order.far_id &&
 	    plan_writer_on(l->plan, SOUTH, KIND_CONFIG, topic))
 		order.kind = KIND_CONFIG;
-	if (o->device && (command || order.far_id || order.kind == KIND_CONFIG))
-		link_note_order(l, in, o, &order);
+	if (!o->device || !(command || order.far_id || order.kind == KIND_CONFIG))
+		return;
+	o->kind = order.kind;
+	link_note_order(l, in, o, &order);
 }
 
 /* What an earlier run decided, until it is its turn: what came before it, and is to be translated again, was sent

@@ -46,8 +46,9 @@ struct arrival {
 /* A message to send. */
 struct output {
 	enum side to;
-	enum kind kind; /* KIND_NONE: an earlier run did not note it, nor ... */
-	char *device;	/* ... whose it is, by its name here: NULL */
+	/* KIND_NONE: an earlier run did not note it, and its topic does not tell ... */
+	enum kind kind;
+	char *device; /* ... nor whose it is, by its name here: NULL */
 	enum lane lane;
 	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;

@@ -712,6 +712,24 @@ Test(live_link, a_command_that_comes_again_after_a_lost_connection_keeps_its_id)
 	     "south s/d/do/3 {'name':'y'}\nnorth acks 2\n");
 }
 
+Test(live_link, what_an_earlier_run_decided_does_not_follow_what_is_newer_either)
+{
+	start(S_ASKS_3, N_ASKS);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("south s/d/do/1 {'name':'x'}\nnorth acks 1\n");
+	restart();
+	turn("south s/d/do/1 {'name':'x'}\n");
+	sends("north", "n/d/do/8", "{'name':'y'}");
+	turn("south s/d/do/2 {'name':'y'}\nnorth acks 1\n");
+	refuses("south", 0x97);
+	takes("south");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_BROKER_REFUSED], 1);
+	pass(2000);
+	commit();
+	bridge_let_out();
+	cr_expect_null(strstr(buf_str(&said), "s/d/do/1"));
+}
+
 Test(live_link, a_command_that_comes_again_after_a_crash_keeps_its_id)
 {
 	start(S_ASKS_3, N_ASKS);
