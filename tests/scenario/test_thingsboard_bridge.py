@@ -378,8 +378,11 @@ def test_a_rate_limit_of_the_server_is_found_and_kept_to(lab, tb, mqtt, limits):
     cloud.wait_ready()
     tb.limit("50:1")
     device = lab.add(Client(south.port))
+    tb.stop()  # so that all of them come at once, however slow the machine
     for n in range(150):
         device.publish("messages/d/attribute", {"n": n})
+    wait_status(calque, lambda s: s["links"][0]["up"]["received"] == 150)
+    tb.start()
     tb.wait(lambda: {u["n"] for u in cloud.updates} == {*range(150)}, timeout=60)
     assert bool(tb.find_events("over-limit")) == (not limits)
     tb.wait(lambda: status(calque)["links"][0]["up"]["pending"] == 0)
