@@ -7,14 +7,17 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 
-static const struct conf_link *choose(const struct conf *conf, const char *name)
+static bool choose(struct chosen_link *c, const char *name)
 {
-	if (!name)
-		return conf->n_links == 1 ? &conf->links[0] : NULL;
-	for (size_t i = 0; i < conf->n_links; i++)
-		if (strcmp(conf->links[i].name, name) == 0)
-			return &conf->links[i];
-	return NULL;
+	for (size_t i = 0; i < c->conf->n_links; i++) {
+		const struct conf_link *link = &c->conf->links[i];
+
+		if (name ? strcmp(link->name, name) != 0 : c->conf->n_links > 1)
+			continue;
+		c->link = link;
+		return true;
+	}
+	return false;
 }
 
 static void print_links(const struct conf *conf, const char *name)
@@ -41,7 +44,7 @@ bool chosen_link_read(struct chosen_link *c, const struct cli *cli)
 	c->conf = conf_read(cli->conf_path, &report);
 	if (report.n_errors)
 		cli_print_report(&report);
-	else if (c->conf && !(c->link = choose(c->conf, cli->letters.link)))
+	else if (c->conf && !choose(c, cli->letters.link))
 		print_links(c->conf, cli->letters.link);
 	report_fini(&report);
 	if (!c->link)

@@ -345,7 +345,7 @@ static void check_descriptors(const struct conf *c)
 	size_t processors = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	size_t workers = c->workers ? (size_t)c->workers : processors;
 	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers +
-			SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
+			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
 	size_t limit;
 
 	if (!descriptors_raise(needed, &limit))
