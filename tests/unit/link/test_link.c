@@ -1851,10 +1851,12 @@ Test(link, an_asker_hears_that_an_integer_cannot_be_carried)
 {
 	start(S_QUESTIONS, N_QUESTIONS("", ""));
 	step(SOUTH, "s/d/ask/7", "9007199254740993",
-	     "south s/d/answer/7 {'error':'a number that a double does not hold cannot be carried'}\n"
+	     "south s/d/answer/7 {'error':'a number that a double does not hold cannot be "
+	     "carried'}\n"
 	     "= wide-integer\n");
 	step(SOUTH, "q/d/7", "[9007199254740993]",
-	     "south a/d/7 {'error':'a number that a double does not hold cannot be carried'}\n= wide-integer\n");
+	     "south a/d/7 {'error':'a number that a double does not hold cannot be carried'}\n= "
+	     "wide-integer\n");
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
