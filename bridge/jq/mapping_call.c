@@ -22,8 +22,8 @@ static const char *const key_names[MAPPING_KEYS] = {
 	[SEEN_AT] = "at",	[SEEN_LIMITS] = "limits",   [SEEN_TO] = "to",
 	[SEEN_STATE] = "state", [SEEN_REQUEST] = "request", [SEEN_VARS] = "vars",
 };
+#define MAX_SHOWN 1000 /* bytes of an error that may quote a payload */
 /* Mostly the same as in the call before: settings, and the payload where several rows read a topic. */
-#define MAX_SHOWN	 1000 /* bytes of an error that may quote a payload */
 #define STEADY_MAX_BYTES 4096
 static const bool is_steady[MAPPING_KEYS] = {
 	[SEEN_PAYLOAD] = true, [SEEN_LIMITS] = true, [SEEN_TO] = true,

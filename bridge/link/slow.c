@@ -79,7 +79,6 @@ static void note_overrun(struct task *t)
 void slow_note(struct task *t, const struct results *results)
 {
 	struct buf key = { 0 };
-
 	struct slow *s;
 
 	if (has_overrun(results)) {
