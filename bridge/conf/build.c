@@ -236,8 +236,8 @@ static void check_passwords(const struct conf_link *link, const struct plan *pla
 		struct session_login login;
 
 		login_make(&login, plan, c, (enum side)s, false, (struct jslice){ 0 }, "");
-		if (login.password && !login.username && !login.is_missing &&
-		    (c->mqtt ? c->mqtt : plan->side[s].dialect->mqtt) < 5)
+		if (login.password && !login.username && !login.is_missing && c->mqtt != 5 &&
+		    plan->side[s].dialect->mqtt != 5)
 			report_warning(report,
 				       "%s.%s: not set, and MQTT 3.1.1 has no password without a "
 				       "user name: set it, or mqtt = 5",
@@ -247,20 +247,18 @@ static void check_passwords(const struct conf_link *link, const struct plan *pla
 }
 
 /* A broker is told whole seconds, rounded down: of one second none is left when the command leaves. */
-static void check_second(const struct conf_link *link, const struct plan *plan, const char *where,
-			 struct report *report)
+static void check_second(const struct conf_link *link, const char *where, struct report *report)
 {
-	int asked = link->side[SOUTH].mqtt;
-	int mqtt = asked ? asked : plan->side[SOUTH].dialect->mqtt;
+	bool may_be_5 = link->side[SOUTH].mqtt != 4;
 	const char *key = link->command_max_age_s == 1	 ? "command_max_age"
 			  : link->request_timeout_s == 1 ? "request_timeout"
 							 : NULL;
 
-	if (key && mqtt == 5)
+	if (key && may_be_5)
 		report_error(
 			report,
 			"%s: with %s = 1 no command passes by MQTT 5, which counts whole seconds: "
-			"at least 2",
+			"at least 2, or mqtt = 4",
 			where, key);
 }
 
@@ -307,7 +305,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		variables_check(plan, where, report);
 	}
 	if (plan)
-		check_second(link, plan, where[SOUTH], report);
+		check_second(link, where[SOUTH], report);
 	free(where[SOUTH]);
 	free(where[NORTH]);
 	free(spec.through);

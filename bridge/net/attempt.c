@@ -120,6 +120,11 @@ const char *attempt_code_words(int mqtt, int code)
 	return mosquitto_reason_string(code);
 }
 
+bool attempt_is_version_fault(int code)
+{
+	return code == codes[0].v4 || code == codes[0].v5;
+}
+
 bool attempt_is_login_fault(int mqtt, int code)
 {
 	for (size_t i = 0; i < N_CODES; i++)

@@ -110,6 +110,8 @@ struct session *session_new(struct loop *l, const struct session_conf *conf,
 	s->unsub_mids = mem_zalloc(conf->n_old * sizeof *s->unsub_mids);
 	s->sub_mids = mem_zalloc(conf->n_filters * sizeof *s->sub_mids);
 	s->granted = mem_zalloc(conf->n_filters * sizeof *s->granted);
+	s->version = mqtt_version_new(conf->host, conf->port, conf->mqtt);
+	s->conf.mqtt = mqtt_version_next(s->version, clock_mono_ms());
 	s->ops = *ops;
 	s->ctx = ctx;
 	s->tls = tls;
@@ -135,6 +137,7 @@ static void free_memory(void *ctx)
 	free(s->sub_mids);
 	free(s->granted);
 	buf_fini(&s->degraded);
+	mqtt_version_free(s->version);
 	free((char *)s->conf.name);
 	free((char *)s->conf.host);
 	free_login(&s->conf);
@@ -233,6 +236,7 @@ static void set_up(struct session *s)
 {
 	s->phase = UP;
 	s->up_since_ms = clock_mono_ms();
+	mqtt_version_logged_in(s->version, s->up_since_ms);
 	s->n_in_vain = 0;
 	s->why[0] = '\0';
 }
@@ -485,6 +489,20 @@ static void on_slow_lookup(void *ctx)
 		  log_value(s->conf.host), LOOKUP_MS);
 }
 
+/* Once a minute for each: they may alternate while the server is away. */
+static void choose_version(struct session *s)
+{
+	int before = s->conf.mqtt;
+	char *details;
+
+	s->conf.mqtt = mqtt_version_next(s->version, clock_mono_ms());
+	if (s->conf.mqtt == before)
+		return;
+	details = mem_printf("%s mqtt=%s", s->conf.name, s->conf.mqtt == 5 ? "5" : "3.1.1");
+	log_limited(LOG_INFO, loop_now_ms(s->loop), details, "mqtt-version", "%s", details);
+	free(details);
+}
+
 static void connect_now(struct session *s)
 {
 	struct err e = { 0 };
@@ -499,6 +517,7 @@ static void connect_now(struct session *s)
 	s->phase = IDLE;
 	if (s->ops.on_login)
 		s->ops.on_login(s->ctx);
+	choose_version(s);
 	s->phase = LOOKUP;
 	s->is_held = s->wants_held;
 	s->is_written = s->is_leaving = false;
@@ -652,11 +671,6 @@ void session_status(const struct session *s, struct session_status *out)
 		.degraded = buf_str(&s->degraded),
 		.mqtt = s->conf.mqtt,
 	};
-}
-
-unsigned session_n_malformed_5(const struct session *s)
-{
-	return s->n_malformed_5;
 }
 
 /* All that a visit brings is out: read what came of it, and what OpenSSL holds already. */

@@ -40,7 +40,7 @@ struct session_conf {
 	struct tls_conf tls;
 	const char *username, *password, *client_id; /* NULL: not sent (client_id never is) */
 	int keepalive_s;
-	int mqtt;	     /* 4 or 5 */
+	int mqtt;	     /* 4 or 5; 0: it is found out (message/mqtt_version.h) */
 	size_t packet_bytes; /* the largest remaining length of a PUBLISH; 0: any */
 	size_t max_packet; /* what comes in and is longer is refused (on_refused); 0: SESSION_MAX_PACKET */
 	const struct session_filter *filters;
@@ -131,10 +131,6 @@ struct session_status {
 	int mqtt;
 };
 void session_status(const struct session *s, struct session_status *out);
-/* So often the broker ended a connection of ours by a malformed property of MQTT 5; from SESSION_MALFORMED on, one
- * had better speak 3.1.1 with it. */
-unsigned session_n_malformed_5(const struct session *s);
-#define SESSION_MALFORMED 5
 
 /* Would it take a message now?  It does not while it is not up, nor while too much waits for a commit. */
 bool session_takes(const struct session *s);

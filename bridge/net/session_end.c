@@ -110,6 +110,10 @@ void session_end_login_refused(struct session *s)
 			      .end = SESSION_END_UNMADE };
 	int code = s->login.connack_code;
 
+	if (attempt_is_version_fault(code))
+		mqtt_version_refused(s->version);
+	else
+		mqtt_version_answered(s->version);
 	if (attempt_is_login_fault(s->conf.mqtt, code)) {
 		end.class = BACKOFF_REFUSED;
 		end.end = SESSION_END_REFUSED;
@@ -177,13 +181,29 @@ static enum backoff_class abandoned_class(struct session *s)
 }
 
 /* What is malformed comes again with each login, and 3.1.1 has no properties. */
-static void fall_back(struct session *s)
+static void note_malformed(struct session *s)
 {
-	if (++s->n_malformed_5 != SESSION_MALFORMED)
+	if (mqtt_version_malformed(s->version))
+		log_event(LOG_WARNING, "mqtt-lowered",
+			  "%s reason=\"malformed MQTT 5, %d times\" mqtt=4", s->conf.name,
+			  MQTT_VERSION_MALFORMED);
+}
+
+/* A server that does not know MQTT 5 may answer as it always does, or not at all. */
+static void look_at_version(struct session *s, int rc)
+{
+	const struct attempt *a = s->attempt;
+
+	if (!a->is_connected || !attempt_is_tls_ready(a) || s->conf.mqtt != 5)
 		return;
-	s->conf.mqtt = 4;
-	log_event(LOG_WARNING, "mqtt-lowered", "%s reason=\"malformed MQTT 5, %d times\" mqtt=4",
-		  s->conf.name, SESSION_MALFORMED);
+	if (a->sieve.is_malformed_5)
+		note_malformed(s);
+	if (s->login.has_connack)
+		return;
+	if (a->is_abandoned || rc == MOSQ_ERR_PROTOCOL || rc == MOSQ_ERR_MALFORMED_PACKET)
+		mqtt_version_refused(s->version);
+	else
+		mqtt_version_silent(s->version, clock_mono_ms());
 }
 
 void session_end_lost(struct session *s, int rc)
@@ -194,12 +214,11 @@ void session_end_lost(struct session *s, int rc)
 	const char *words = attempt_words(s->attempt, rc);
 	char reason[360];
 
+	look_at_version(s, rc);
 	if (s->attempt->disconnect_code == MQTT_RC_SESSION_TAKEN_OVER)
 		end.class = BACKOFF_REFUSED;
 	if (s->attempt->is_abandoned)
 		end.class = abandoned_class(s);
-	if (s->attempt->sieve.is_malformed_5)
-		fall_back(s);
 	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
 		 short_life_hint(s, end.end));
 	set_details(&end, "reason=%s", log_value(reason));
@@ -219,6 +238,7 @@ void session_end_late(struct session *s)
 			   : s->phase == LOGIN		       ? "no SUBACK"
 							       : "no PUBACK";
 
+	look_at_version(s, MOSQ_ERR_TIMEOUT);
 	set_details(&end, "reason=\"%s within %d s\"", what,
 		    (s->phase == LOGIN ? LOGIN_MS : VISIT_MS) / 1000);
 	end_attempt(s, &end);

@@ -8,6 +8,7 @@
 #include "net/attempt.h"
 #include "net/backoff.h"
 #include "net/loop.h"
+#include "message/mqtt_version.h"
 #include "net/session.h"
 
 #define LOGIN_MS 15000 /* from the socket to the last SUBACK */
@@ -49,7 +50,9 @@ struct last_message {
 
 struct session {
 	struct loop *loop;
-	struct session_conf conf; /* all texts are ours */
+	struct session_conf
+		conf; /* all texts are ours; mqtt: of the attempt at hand, or the next */
+	struct mqtt_version *version;
 	struct session_ops ops;
 	void *ctx;
 	SSL_CTX *tls; /* NULL: plain */
@@ -70,9 +73,8 @@ struct session {
 
 	struct backoff backoff;
 	unsigned n_short_lives, n_abandoned;
-	unsigned n_malformed_5; /* connections that a property of MQTT 5 ended */
-	bool is_ipv4_only;	/* the next try is */
-	bool has_been_up;	/* with this client id: the broker should know us */
+	bool is_ipv4_only; /* the next try is */
+	bool has_been_up;  /* with this client id: the broker should know us */
 
 	bool is_started;
 	bool wants_held; /* from the next connection on */

@@ -99,6 +99,14 @@ static void set_mark(struct live_link *live)
 	link_set_mark(live->link, mark);
 }
 
+/* What was sent before may come back still.  What is sent from now on will not, unless a login says otherwise. */
+static void expect_5(struct live_link *live)
+{
+	for (int s = 0; s < SIDES; s++)
+		if (!live_link_mqtt_wanted(live, (enum side)s))
+			link_set_echoes(live->link, (enum side)s, ECHO_OFF);
+}
+
 struct live_link *live_link_new(const struct live_link_parts *parts, struct generation *g,
 				size_t link, struct err *e)
 {
@@ -106,6 +114,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	struct live_link *live = mem_zalloc(sizeof *live);
 	const struct plan *plan = generation_plan(g, link);
 	enum echo_mode echoes[SIDES];
+	int wanted;
 
 	*live = (struct live_link){ .parts = parts,
 				    .generation = g,
@@ -115,17 +124,20 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
 	for (int s = 0; s < SIDES; s++) {
+		wanted = live_link_mqtt_wanted(live, (enum side)s);
 		live_link_add_port(live, (enum side)s, NULL, false);
 		echoes[s] = live_link_echo_mode(live, (enum side)s,
-						live_link_mqtt_version(live, (enum side)s));
+						wanted ? wanted : 4); /* it may have been that */
 	}
 	live_link_add_port(live, NORTH, NULL, true);
 	live->records = journal_live_link(parts->journal, plan->name, live);
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
 	set_mark(live);
-	if (state_load(parts->db, plan->name, &reader, live, e))
+	if (state_load(parts->db, plan->name, &reader, live, e)) {
+		expect_5(live);
 		return live;
+	}
 	live_link_free(live);
 	return NULL;
 }
@@ -365,7 +377,7 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 			.phase = "lacking",
 			.attempts = p->live->n_open_tries,
 			.why = p->lack ? p->lack : "reason=\"the other side cannot be opened\"",
-			.mqtt = live_link_mqtt_version(p->live, p->side),
+			.mqtt = live_link_mqtt_version(p),
 		};
 }
 

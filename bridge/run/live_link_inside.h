@@ -32,6 +32,7 @@ struct port {
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
 	char *name;    /* for the log */
+	int mqtt;      /* what its last login spoke; 0: there was none */
 	void *carrier; /* port.h; NULL: not needed, or not yet */
 	struct delivery *delivery;
 	int64_t per_second;   /* how many it takes; 0: any */
@@ -99,7 +100,10 @@ void live_link_free_port(struct port *p);
 void live_link_make_login(struct port *p, struct session_login *login);
 /* Does this side give our messages back over a session of this version of MQTT? */
 enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side, int mqtt);
-int live_link_mqtt_version(const struct live_link *live, enum side side);
+/* What is configured, or needed: 4 or 5; 0: each login finds it out. */
+int live_link_mqtt_wanted(const struct live_link *live, enum side side);
+/* What its last login spoke, or the first will try. */
+int live_link_mqtt_version(const struct port *p);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);
 /* Its connection has ended (or could not be made): what was in flight waits again, and what was for that connection only

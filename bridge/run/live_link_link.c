@@ -59,7 +59,7 @@ static void note_output(struct live_link *live, const struct output *o, struct p
  * deadline it does not leave any more. */
 static void set_deadline(struct port *p, struct parcel *parcel, int64_t deadline_ms)
 {
-	if (deadline_ms < INT64_MAX && live_link_mqtt_version(p->live, p->side) == 5) {
+	if (deadline_ms < INT64_MAX && live_link_mqtt_version(p) == 5) {
 		parcel->deadline_ms = deadline_ms;
 		deadline_ms -= 999;
 	}

@@ -143,7 +143,10 @@ static void follow_version(struct port *p)
 	enum echo_mode mode;
 
 	live->parts->port->status(p->carrier, &status);
-	mode = live_link_echo_mode(live, p->side, status.mqtt);
+	p->mqtt = status.mqtt;
+	if (p->is_provisioning)
+		return;
+	mode = live_link_echo_mode(live, p->side, p->mqtt);
 	link_set_echoes(live->link, p->side, mode);
 	if (mode != ECHO_OFF)
 		delivery_each(p->delivery, false, note_publish, p);
@@ -195,8 +198,7 @@ static void on_up(void *port)
 	struct port *p = port;
 	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
 
-	if (!p->is_provisioning)
-		follow_version(p);
+	follow_version(p);
 	live_link_pace_up(p);
 	if (p->is_trial)
 		link_login_tried(p->live->link, true);
@@ -311,11 +313,18 @@ static const struct port_events events = { .login = on_login,
 
 /* --- opening and closing ------------------------------------------------------------------- */
 
-int live_link_mqtt_version(const struct live_link *live, enum side side)
+int live_link_mqtt_wanted(const struct live_link *live, enum side side)
 {
 	int asked = live->conf->side[side].mqtt;
 
-	return asked ? asked : live->plan->side[side].dialect->mqtt;
+	return asked ? asked : live->plan->side[side].dialect->mqtt == 5 ? 5 : 0;
+}
+
+int live_link_mqtt_version(const struct port *p)
+{
+	int wanted = live_link_mqtt_wanted(p->live, p->side);
+
+	return wanted ? wanted : p->mqtt ? p->mqtt : 5;
 }
 
 /* MQTT 5 has No Local.  What a platform says of itself holds where it is one: in the south, calque is before
@@ -359,7 +368,7 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 		.device = p->device,
 		.conf = &live->conf->side[p->side],
 		.login = login,
-		.mqtt = live_link_mqtt_version(live, p->side),
+		.mqtt = live_link_mqtt_wanted(live, p->side),
 		.packet_bytes = (size_t)live->plan->limits[p->side].packet_bytes,
 		.is_provisioning = p->is_provisioning,
 		.filters = filters,
@@ -421,8 +430,8 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 	struct message renewed = *m;
 	bool ok;
 
-	if (p->packet_bytes && message_packet_bytes(m, live_link_mqtt_version(p->live, p->side)) >
-				       (size_t)p->packet_bytes) {
+	if (p->packet_bytes &&
+	    message_packet_bytes(m, live_link_mqtt_version(p)) > (size_t)p->packet_bytes) {
 		err_set(e, ERR_LIMIT, "larger than the platform takes, %lld bytes as a packet",
 			(long long)p->packet_bytes);
 		return false;

@@ -34,7 +34,7 @@ struct port_conf {
 		*device; /* whose it is, by its name in the bridge; NULL: it carries any device's */
 	const struct conf_session *conf; /* where it goes, and how */
 	const struct session_login *login;
-	int mqtt;	     /* the version of the protocol, 4 or 5 */
+	int mqtt;	     /* the version of the protocol, 4 or 5; 0: it is found out */
 	size_t packet_bytes; /* the largest packet that the far end takes; 0: any */
 	bool is_provisioning; /* for handshakes: keeps nothing at the far end, which may not say what it grants */
 	char *const *filters; /* of the topics to hear */

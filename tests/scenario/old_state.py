@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import time
 
-from harness import REPOSITORY, Client, conf_text
+from harness import MQTT3, REPOSITORY, Client, conf_text
 from platforms import DeviceEventsCloud, EZtCloud, InnowayDevice, ThingsBoard
 from verbs import wait_status
 
@@ -79,7 +79,8 @@ class OldState:
              "south": side("innoway", "pump-south", vars={"device": PUMP, "token": "t"}),
              "north": side("thingsboard", "pump-north", vars={"token": "t"})},
             {"name": "room", "request_timeout": 1,
-             "south": side("eztcloud", "souths", vars={"project": PROJECT, "secret": "s", "device": EZ_DEVICE}),
+             "south": side("eztcloud", "souths", mqtt=MQTT3,
+                           vars={"project": PROJECT, "secret": "s", "device": EZ_DEVICE}),
              "north": side("device-events", "norths", vars={"device": ROOM, "access_key": ACCESS_KEY})},
             {"name": "new", **link,
              "south": side("innoway", "souths", username="calque", vars={"device": NEW, "token": "t"}),

@@ -132,7 +132,8 @@ def test_a_packet_of_250_mb_costs_one_letter_and_nobody_else_waits(lab, mqtt):
 
 def test_what_a_real_broker_hands_on_is_measured_by_the_sessions_own_limit(lab):
     """Just within the limit passes, one byte more does not; the other side has its own."""
-    world = Plains(lab, {"small": {"south": {"max_packet": 2000}}, "large": {"south": {"max_packet": 4000}}})
+    world = Plains(lab, {name: {"south": {"max_packet": most, "mqtt": MQTT3}}
+                         for name, most in (("small", 2000), ("large", 4000))})
     for link in ("small", "large"):
         world.wait_up(link)
         room = 2000 - 2 - len(f"left/{link}/t") - 2 - len('{"n": 1, "s": ""}')

@@ -11,7 +11,7 @@ import pytest
 from harness import MQTT3, MQTT5, Client, assert_json, conf_text
 from platforms import InnowayDevice
 from thingsboard import Profile, Server
-from verbs import Verb, status, wait_status
+from verbs import Verb, link_of, status, wait_status
 from worlds import InnowayThingsBoard
 
 LINK = InnowayThingsBoard.LINK
@@ -24,7 +24,7 @@ class Pump:
     def __init__(self, lab, tb, file="calque.conf", mqtt=MQTT3):
         self.tb, self.south = tb, lab.broker("south")
         self.device = lab.add(InnowayDevice(self.south.port, InnowayThingsBoard.DEVICE))
-        conf = lab.example("innoway-to-thingsboard", self.south, North(tb), {"north": f"mqtt = {mqtt};"}, file)
+        conf = lab.example("innoway-to-thingsboard", self.south, North(tb), {"north": f"mqtt = {mqtt};"} if mqtt else {}, file)
         self.calque = lab.calque(conf, env={"INNOWAY_TOKEN": "iw", "TB_TOKEN": "t1", "TB_PROVISION_KEY": "tb-key",
                                             "TB_PROVISION_SECRET": "tb-secret"})
         self.calque.wait_up(LINK, "south")
@@ -260,6 +260,37 @@ def test_a_release_that_answers_no_subscribe_of_a_handshake(lab, tb):
     tb.is_before_3_9 = True
     world = Pump(lab, tb, "provisioning.conf")
     assert_provisioned(world, world.device.provision("pump seven", token="any"))
+
+
+def mqtt_of(world):
+    return next(s["mqtt"] for s in link_of(world.calque, LINK)["sessions"] if s["side"] == "north")
+
+
+@pytest.mark.parametrize("versions, mqtt", [((3, 4, 5), 5), ((3, 4), 4)], ids=["new", "old"])
+def test_mqtt_5_is_tried_first(lab, tb, versions, mqtt):
+    """A server that does not know it answers in the form of 3.1.1; then 3.1.1 is remembered."""
+    tb.versions = versions
+    cloud = tb.device("pump-7", token="t1")
+    world = Pump(lab, tb, mqtt=None)
+    cloud.wait_ready()
+    assert mqtt_of(world) == mqtt
+    world.device.attributes(temp=1)
+    assert_json(cloud.next_update(), {"temp": 1})
+    mark = tb.mark()
+    cloud.disconnect()
+    world.device.attributes(temp=2)
+    assert_json(cloud.next_update(), {"temp": 2})
+    assert mqtt_of(world) == mqtt
+    assert not tb.find_events("close", since=mark, why="protocol version")
+    world.calque.stop()
+
+
+def test_a_wrong_token_does_not_lead_to_mqtt_3(lab, tb):
+    tb.device("pump-7", token="another")
+    world = Pump(lab, tb, mqtt=None)
+    world.calque.wait_log("login-refused .*side=north")
+    assert mqtt_of(world) == 5
+    world.calque.stop()
 
 
 @both

@@ -2,7 +2,7 @@
 
 import os
 
-from harness import LIMIT, MQTT5, Client, conf_text
+from harness import LIMIT, Client, conf_text
 from platforms import DeviceEventsCloud, EZtCloud, InnowayDevice, ThingsBoard
 
 
@@ -25,7 +25,7 @@ class InnowayThingsBoard:
         self.north = lab.broker("north", tls=ca, acl=ThingsBoard.ACL.format(token=self.token))
         self.tb = lab.add(ThingsBoard(self.north.port, self.KEY, self.SECRET, self.token))
         self.device = lab.add(InnowayDevice(self.south.port, self.DEVICE, self.IW_TOKEN))
-        extra = {side: f"mqtt = {mqtt};" for side in ("south", "north")} if mqtt == MQTT5 else {"south": ""}
+        extra = {side: f"mqtt = {mqtt};" for side in ("south", "north")}
         if tls:  # the example's south is a plain broker
             extra["south"] += f' tls = {{ ca = "{ca.ca}"; }};'
         conf = lab.example("innoway-to-thingsboard", self.south, self.north, extra, file)
@@ -62,7 +62,7 @@ class EZtDeviceEvents:
         self.ez = lab.add(EZtCloud(self.south.port, self.PROJECT, self.EZ_DEVICE, self.CLOUD))
         self.cloud = lab.add(DeviceEventsCloud(self.north.port, self.XY_DEVICE, self.ACCESS_KEY, self.CLOUD))
         conf = lab.example("eztcloud-to-device-events", self.south, self.north,
-                           {"south": "mqtt = 5;"} if mqtt == MQTT5 else None,
+                           {"south": f"mqtt = {mqtt};"},
                            secrets={"/run/secrets/meeting-room-3.key": self.ACCESS_KEY})
         self.calque = lab.calque(conf, env={"EZT_PROJECT_SECRET": self.SECRET}, start=start)
         if start:

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "net/gather.h"
 #include "net/loop.h"
+#include "message/mqtt_version.h"
 
 #define MOSQUITTO  "/usr/sbin/mosquitto"
 #define GUARD_MS   20000
@@ -966,10 +967,14 @@ struct fake {
 	int n_connections; /* one after the other; 0: 1 */
 	int n_pubacks;	   /* that came */
 	int level;	   /* of the last CONNECT */
-	SSL_CTX *tls;	   /* NULL: plain */
-	int burst_at;	   /* PUBLISHes that came; 0: never */
-	int burst;	   /* how many it sends then */
-	bool ends;	   /* with the first that comes, of which it keeps the beginning */
+	int n_levels[6];   /* CONNECTs, by that */
+	bool is_old;	   /* of MQTT 5 it knows only this refusal, and closes */
+	unsigned char refusal[8];
+	size_t refusal_len;
+	SSL_CTX *tls; /* NULL: plain */
+	int burst_at; /* PUBLISHes that came; 0: never */
+	int burst;    /* how many it sends then */
+	bool ends;    /* with the first that comes, of which it keeps the beginning */
 	unsigned char publish[32];
 	int fd;
 	SSL *ssl;
@@ -1043,6 +1048,11 @@ static void fake_serve(struct fake *f)
 
 		if (type == 1) {
 			f->level = body[6];
+			f->n_levels[f->level]++;
+			if (f->is_old && f->level == 5) {
+				fake_put(f, f->refusal, f->refusal_len);
+				return;
+			}
 			fake_put(f, f->connack, f->connack_len);
 		}
 		f->n_pubacks += type == 4;
@@ -2048,15 +2058,14 @@ static void expect_fall_back(const struct buf *says)
 	struct bench b;
 
 	bench_init(&b);
-	f.n_connections = SESSION_MALFORMED + 1;
+	f.n_connections = MQTT_VERSION_MALFORMED + 1;
 	start_fake(&b, &f);
-	conf = conf_for(&b, "one", 5);
+	conf = conf_for(&b, "one", 0);
 	c = open_client(&b, &conf);
-	for (int i = 1; i <= SESSION_MALFORMED; i++) {
+	for (int i = 1; i <= MQTT_VERSION_MALFORMED; i++) {
 		await(&b, &c->downs, i);
-		cr_expect_eq(session_n_malformed_5(c->session), (unsigned)i);
 		session_status(c->session, &status);
-		cr_expect_eq(status.mqtt, i < SESSION_MALFORMED ? 5 : 4);
+		cr_expect_eq(status.mqtt, 5);
 		session_set_login(c->session, NULL, NULL, "one"); /* connect at once */
 	}
 	cr_expect_eq(c->messages + c->refused, 0);
@@ -2078,8 +2087,92 @@ Test(session, speaks_3_1_1_after_five_malformed_packets_and_leaks_no_descriptor)
 	put_publish(&says, 5, "t/x", 1, "\x7f\1", 2, 10);
 	expect_fall_back(&says);
 	n = count_descriptors();
-	for (int i = 0; i < 200 / SESSION_MALFORMED; i++)
+	for (int i = 0; i < 200 / MQTT_VERSION_MALFORMED; i++)
 		expect_fall_back(&says);
 	cr_expect_eq(count_descriptors(), n);
 	buf_fini(&says);
+}
+
+/* A server that knows 3.1.1 answers like this to MQTT 5, so many times; then it is asked in 3.1.1, and a second
+ * session with it begins with that. */
+static void expect_older(const void *refusal, size_t n, int times)
+{
+	struct fake f = fake_for(4, NULL);
+	struct session_conf conf;
+	struct client *c, *second;
+	struct bench b;
+
+	f.is_old = true;
+	memcpy(f.refusal, refusal, f.refusal_len = n);
+	f.n_connections = times + 2;
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 0);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	expect_log(&b, "info mqtt-version link=test side=north mqtt=3.1.1");
+	conf = conf_for(&b, "two", 0);
+	second = open_client(&b, &conf);
+	client_close(c);
+	await(&b, &second->ups, 1);
+	without_fake(&b, &f);
+	cr_expect_eq(f.n_levels[5], times);
+	cr_expect_eq(f.n_levels[4], 2);
+}
+
+Test(session, asks_in_3_1_1_a_server_that_refuses_5)
+{
+	expect_older("\x20\3\0\x84\0", 5, 1);
+}
+
+Test(session, asks_in_3_1_1_a_server_that_refuses_5_with_the_code_of_3_1_1)
+{
+	expect_older("\x20\3\0\1\0", 5, 1);
+}
+
+Test(session, asks_in_3_1_1_a_server_that_refuses_in_the_form_of_3_1_1)
+{
+	expect_older("\x20\2\0\1", 4, 1);
+}
+
+Test(session, asks_in_3_1_1_a_server_that_answers_in_the_form_of_3_1_1)
+{
+	expect_older("\x20\2\0\0", 4, 1);
+}
+
+Test(session, asks_in_3_1_1_a_server_that_closes_twice)
+{
+	expect_older("", 0, 2);
+}
+
+static void expect_no_older(const void *refusal, size_t n, int mqtt)
+{
+	struct fake f = fake_for(4, NULL);
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	f.is_old = true;
+	memcpy(f.refusal, refusal, f.refusal_len = n);
+	f.n_connections = 5;
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", mqtt);
+	c = open_client(&b, &conf);
+	for (int i = 1; i <= f.n_connections; i++) {
+		await(&b, &c->downs, i);
+		if (i < f.n_connections)
+			session_set_login(c->session, NULL, NULL, "one"); /* the next, at once */
+	}
+	without_fake(&b, &f);
+	cr_expect_eq(f.n_levels[5], 5);
+	cr_expect_eq(f.n_levels[4], 0);
+}
+
+Test(session, stays_with_5_whatever_else_a_server_refuses)
+{
+	expect_no_older("\x20\3\0\x86\0", 5, 0);
+	expect_no_older("\x20\3\0\x87\0", 5, 0);
+	expect_no_older("\x20\3\0\x88\0", 5, 0);
+	expect_no_older("\x20\3\0\x84\0", 5, 5); /* it was told to */
 }

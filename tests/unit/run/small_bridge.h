@@ -44,6 +44,7 @@ static struct carrier {
 	uint64_t commit;    /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
+static int mqtt_found = 4;		       /* where no version is wanted */
 static bool refuses_to_open, refuses_to_start; /* it opens, and does not come up */
 
 static inline struct carrier *find(const char *name)
@@ -69,7 +70,9 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 		return NULL;
 	}
 	c = find("");
-	*c = (struct carrier){ .events = events, .port = port, .mqtt = conf->mqtt };
+	*c = (struct carrier){ .events = events,
+			       .port = port,
+			       .mqtt = conf->mqtt ? conf->mqtt : mqtt_found };
 	for (size_t i = 0; i < conf->n_filters; i++)
 		snprintf(c->shown + strlen(c->shown), sizeof c->shown - strlen(c->shown), "%s ",
 			 conf->shown[i]);
