@@ -226,9 +226,10 @@ def test_an_old_letter_that_is_retried_may_wait_as_long_as_a_new_message(world):
 
 def test_no_more_is_retried_than_the_other_side_has_room_for(world):
     """24 MB, with the north away: what does not fit stays."""
-    for n in range(24):
+    for n in range(24):  # in portions: a source that is held may bring a message twice
         world.machine.publish("factory/l1/temp", {"v": 101 + n, "more": "x" * 1000000})
-    wait_letters(world.calque, 0, 24)
+        if n % 6 == 5:
+            wait_letters(world.calque, 0, n + 1)
     world.calque.stop()
     world.mend()
     world.north.stop()
