@@ -25,6 +25,13 @@ static struct subject {
 } subjects[SUBJECTS];
 static size_t next_subject;
 
+static enum log_level least = LOG_INFO;
+
+void log_least(enum log_level level)
+{
+	least = level;
+}
+
 static void put_time(struct buf *line)
 {
 	int64_t ms = clock_now_ms();
@@ -42,6 +49,8 @@ static void write_line(enum log_level level, const char *event, unsigned long su
 {
 	static struct buf line;
 
+	if (level > least)
+		return;
 	buf_reset(&line);
 	put_time(&line);
 	buf_printf(&line, " %s %s", level_names[level], event);

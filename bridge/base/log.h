@@ -18,6 +18,9 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
 		 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* Write no line that matters less than this; all are written at first. */
+void log_least(enum log_level level);
+
 /* `text` fit for a value: as it is, or as a JSON string where it is empty or has blanks, quotes, = or
  * control characters; NULL is "-".  Borrowed; good until the fourth call after this one. */
 const char *log_value(const char *text);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "offline/cases.h"
 #include "cli/chosen_link.h"
@@ -85,7 +86,7 @@ static int run_all(struct build *build, const struct cli *cli, const struct conf
 	return counts.failed ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* Until a signal ends us: at any time, since a function that is being written may loop. */
+/* Until a signal ends us. */
 static int run_again_and_again(struct build *build, const struct cli *cli,
 			       const struct conf_link *link)
 {
@@ -118,6 +119,7 @@ int verb_test(struct cli *cli)
 	struct build build;
 	int status;
 
+	log_least(LOG_ERROR); /* what ends a mapping's process is said where it is not expected */
 	if (!chosen_link_read(&chosen, cli))
 		return EXIT_FAILED;
 	for (size_t i = 0; i < cli->mappings.n; i++)

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/jtext.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/chosen_link.h"
 #include "cli/cli.h"
@@ -189,6 +190,8 @@ int verb_translate(struct cli *cli)
 		return options_misused(
 			"translate", "it takes SOUTH NORTH (up|down TOPIC [FILE|-] | --lines), and "
 				     "with -c FILE no dialects");
+	log_least(
+		LOG_ERROR); /* what ends a mapping's process is told as what became of the message */
 	if (!chosen_link_read(&chosen, cli))
 		return EXIT_FAILED;
 	build_init(&build, &cli->mappings, chosen.conf);

@@ -9,12 +9,14 @@
 #include "conf/build.h"
 #include "jq/mapping.h"
 #include "link/link.h"
+#include "offline/solo_worker.h"
 #include "offline/trace.h"
 #include "plan/plan.h"
 #include "translate/executor.h"
 
 struct offline {
 	struct plan *plan;
+	struct solo_worker *worker;
 	struct executor *executor;
 	struct link *link;
 	int64_t now_ms;
@@ -66,8 +68,17 @@ static void on_end_provisioning(void *ctx)
 	(void)ctx;
 }
 
-/* Takes the plan; NULL: there is none. */
-static struct offline *open_link(struct plan *plan)
+/* By hand, it is shown what a payload has to do with a mistake. */
+static void show_payloads(struct plan *plan)
+{
+	for (int s = 0; s < SIDES; s++)
+		mapping_show_payloads(plan->side[s].mapping);
+	for (size_t i = 0; i < plan->n_through; i++)
+		mapping_show_payloads(plan->through[i].mapping);
+}
+
+/* Takes the plan; NULL: there is none, or no process. */
+static struct offline *open_link(struct plan *plan, struct report *report)
 {
 	static const struct link_ops ops = { .send = on_send,
 					     .settled = on_settled,
@@ -75,17 +86,23 @@ static struct offline *open_link(struct plan *plan)
 					     .try_login = on_login,
 					     .end_provisioning = on_end_provisioning };
 	static const enum echo_mode echoes[SIDES] = { ECHO_OFF, ECHO_OFF };
+	struct solo_worker *worker;
+	struct err e = { 0 };
 	struct offline *o;
 
 	if (!plan)
 		return NULL;
-	for (int s = 0; s < SIDES; s++)
-		mapping_show_payloads(plan->side[s].mapping);
-	for (size_t i = 0; i < plan->n_through; i++)
-		mapping_show_payloads(plan->through[i].mapping);
+	show_payloads(plan);
+	worker = solo_worker_new(&e);
+	if (!worker) {
+		report_error(report, "%s", e.text);
+		plan_free(plan);
+		return NULL;
+	}
 	o = mem_zalloc(sizeof *o);
 	o->plan = plan;
-	o->executor = executor_new(NULL);
+	o->worker = worker;
+	o->executor = executor_new(solo_worker_pool(worker));
 	o->link = link_new(plan, o->executor, &ops, o, echoes);
 	o->now_ms = clock_now_ms();
 	return o;
@@ -106,13 +123,13 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 
 	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
 		return NULL;
-	return open_link(plan_new(&spec, report));
+	return open_link(plan_new(&spec, report), report);
 }
 
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,
 				 const struct vars *vars, struct report *report)
 {
-	return open_link(build_offline_plan(b, link, vars, report));
+	return open_link(build_offline_plan(b, link, vars, report), report);
 }
 
 void offline_free(struct offline *o)
@@ -122,6 +139,7 @@ void offline_free(struct offline *o)
 	step_reset(&o->step);
 	link_free(o->link);
 	executor_free(o->executor);
+	solo_worker_free(o->worker);
 	plan_free(o->plan);
 	free(o);
 }
@@ -162,7 +180,7 @@ const struct offline_step *offline_message(struct offline *o, enum flow flow,
 void offline_trace(const struct offline *o, enum flow flow, const struct message *m,
 		   struct buf *out)
 {
-	trace_message(out, o->plan, flow, m, o->now_ms);
+	trace_message(out, o->plan, o->executor, flow, m, o->now_ms);
 }
 
 void offline_set_clock(struct offline *o, int64_t now_ms)

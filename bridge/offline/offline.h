@@ -1,5 +1,6 @@
 /* offline.h -- a link without sessions: messages in, messages out, time moved by hand.  What
- * `translate` and `test` stand on. */
+ * `translate` and `test` stand on.  Mappings run in a process of its own, under the limits of the bridge
+ * (solo_worker.h). */
 #ifndef BRIDGE_OFFLINE_H
 #define BRIDGE_OFFLINE_H
 
@@ -31,7 +32,7 @@ struct offline_step {
 };
 
 /* A link between two dialects, state in memory only.  Credentials are written as ***.  `vars` has
- * SIDES lists.  NULL: mistakes, reported. */
+ * SIDES lists.  NULL: mistakes, reported; or no process can be had for the mappings, reported likewise. */
 struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct report *report);
 /* The same between the sides of a configured link, with all that it says of messages: variables (but for those in

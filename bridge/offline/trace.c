@@ -7,6 +7,7 @@
 #include "message/message.h"
 #include "message/outcome.h"
 #include "plan/plan.h"
+#include "translate/executor.h"
 #include "translate/translate.h"
 
 static void put_row(struct buf *out, const struct dialect *d, const struct row *row)
@@ -104,31 +105,50 @@ static void put_item(struct buf *out, const struct plan *plan, const struct item
 		    item->plain.kind);
 }
 
-static void put_reading(struct buf *out, const struct plan *plan, const struct reader *r,
-			enum side from, const struct message *m, int64_t at_ms)
-{
-	struct results results = { 0 };
-	struct job job = {
-		.type = JOB_READ,
-		.plan = plan,
-		.side = from,
-		.readers = &r,
-		.n_readers = 1,
-		.message = m,
-		.at_ms = at_ms,
-	};
+struct reading {
+	struct job job; /* first */
+	struct buf *out;
+};
 
-	translate(&job, &results);
+static void put_results(struct job *job, struct results *results)
+{
+	struct buf *out = ((struct reading *)job)->out;
+
 	buf_puts(out, "  ");
-	put_row(out, plan->side[from].dialect, r->row);
-	buf_puts(out, results.n ? "reads\n" : "reads nothing\n");
-	for (size_t i = 0; i < results.n; i++)
-		put_item(out, plan, &results.items[i]);
-	results_fini(&results);
+	put_row(out, job->plan->side[job->side].dialect, job->readers[0]->row);
+	buf_puts(out, results->n ? "reads\n" : "reads nothing\n");
+	for (size_t i = 0; i < results->n; i++)
+		put_item(out, job->plan, &results->items[i]);
 }
 
-void trace_message(struct buf *out, const struct plan *plan, enum flow flow,
-		   const struct message *m, int64_t at_ms)
+/* One job for each row, so that one that fails does not hide what the others make of the message. */
+static void put_readings(struct buf *out, const struct plan *plan, struct executor *executor,
+			 const struct match *found, enum side from, const struct message *m,
+			 int64_t at_ms)
+{
+	struct strand *strand = strand_new(executor);
+
+	for (size_t i = 0; i < found->n; i++) {
+		struct reading r = {
+			.job = { .type = JOB_READ,
+				 .plan = plan,
+				 .side = from,
+				 .readers = &found->readers[i],
+				 .n_readers = 1,
+				 .message = m,
+				 .at_ms = at_ms,
+				 .done = put_results },
+			.out = out,
+		};
+
+		strand_submit(strand, &r.job);
+		executor_run(executor);
+	}
+	strand_free(strand);
+}
+
+void trace_message(struct buf *out, const struct plan *plan, struct executor *executor,
+		   enum flow flow, const struct message *m, int64_t at_ms)
 {
 	enum side from = flow_source(flow);
 	const struct plan_side *side = &plan->side[from];
@@ -139,6 +159,5 @@ void trace_message(struct buf *out, const struct plan *plan, enum flow flow,
 		   side->dialect->name);
 	for (size_t i = 0; i < side->n_readers; i++)
 		put_reader(out, side, flow, &side->readers[i], &found, m->topic);
-	for (size_t i = 0; i < found.n; i++)
-		put_reading(out, plan, found.readers[i], from, m, at_ms);
+	put_readings(out, plan, executor, &found, from, m, at_ms);
 }

@@ -7,13 +7,14 @@
 #include "message/side.h"
 
 struct buf;
+struct executor;
 struct message;
 struct plan;
 
 /* Append lines: each row of the side it comes from, and why it does not read the message; what those that do make
  * of it; and which rows write that on the other side.  Nothing of the link's state is known to it: a reply is shown
- * as it is read without its request. */
-void trace_message(struct buf *out, const struct plan *plan, enum flow flow,
-		   const struct message *m, int64_t at_ms);
+ * as it is read without its request.  The executor does the reading, and may have no other jobs. */
+void trace_message(struct buf *out, const struct plan *plan, struct executor *executor,
+		   enum flow flow, const struct message *m, int64_t at_ms);
 
 #endif

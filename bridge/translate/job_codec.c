@@ -207,10 +207,10 @@ void job_codec_fini(struct job_codec *f)
 /* --- results ------------------------------------------------------------------------------- */
 
 /* Of most messages only the kind, the device and the time are asked for.  Attributes may be noted, and what goes
- * down beside pushes that come back. */
+ * down beside pushes that come back.  By hand all may be shown (offline/trace.h). */
 static bool canonical_matters(const struct plan *plan, const struct canonical *p)
 {
-	return kind_table[p->kind].is_kept ||
+	return plan->hides_secrets || kind_table[p->kind].is_kept ||
 	       (kind_table[p->kind].flow == FLOW_DOWN && plan_has_echoes(plan, SOUTH));
 }
 

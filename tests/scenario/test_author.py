@@ -398,6 +398,74 @@ def test_a_trace_tells_every_row_and_what_it_made(tmp_path, payload, read):
         *read]).replace("{dir}", str(tmp_path)) + "\n" + plain.stderr
 
 
+# --- what would not end -------------------------------------------------------------------------------------------
+
+HARD = """module {
+  dialect: "hard",
+  messages: [
+    { kind: "telemetry", topic: "hard/{device}/loop", read: "loop" },
+    { kind: "telemetry", topic: "hard/{device}/eat", read: "eat" },
+    { kind: "telemetry", topic: "hard/{device}/crash", read: "crash" },
+    { kind: "telemetry", topic: "hard/{device}/ok", read: "ok" } ]
+};
+def loop: def f: f; f;
+def eat: {body: {n: ([range(1e12)] | length)}};
+def crash: {body: {date: (.payload.n | todate)}};
+def ok: {body: .payload};
+"""
+
+
+@pytest.fixture
+def hard(tmp_path):
+    (tmp_path / "hard.jq").write_text(HARD)
+    return tmp_path
+
+
+def test_what_a_mapping_does_to_jq_costs_one_line(hard):
+    """The same letter as in a running bridge, and the next message is translated."""
+    lines = [{"side": "south", "flow": "up", "topic": f"hard/d/{end}", "payload": {"n": 1e18}}
+             for overrun in ("loop", "eat", "crash") for end in (overrun, "ok")]
+    done = subprocess.run([find_bridge(), "translate", "hard", "innoway", "--lines", "--mappings", hard],
+                          input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=LIMIT)
+    outputs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [len(output) for output in outputs] == [0, 1, 0, 1, len(outputs[4]), 1]
+    said = done.stderr.splitlines()
+    assert done.returncode == 1 and said[0] == "line 1: mapping-overrun: it took more than 250 ms"
+    assert re.fullmatch("line 3: mapping-overrun: (it took more than 250 ms|jq ended by signal 6 .*)", said[1]), said
+    if outputs[4]:  # jq from 1.7 on can write such a date
+        assert len(said) == 2, said
+    else:
+        assert re.fullmatch("line 5: mapping-overrun: jq ended by signal 6 .*", said[2]), said
+
+
+def test_a_trace_of_what_loops_ends(hard):
+    done = calque("translate", "hard", "innoway", "up", "hard/d/loop", "--mappings", hard, "--trace")
+    assert "  messages[0] telemetry reads\n    mapping-overrun: it took more than 250 ms\n" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_case_that_loops_fails_and_the_next_one_runs(hard):
+    case = {"south": "hard", "north": "innoway", "flow": "up", "topic": "hard/d/loop"}
+    (hard / "hard.cases.json").write_text(json.dumps([
+        {**case, "name": "loops", "expect": [{"payload": {}}]},
+        {**case, "name": "is known to loop", "dead": "mapping-overrun"},
+        {**case, "name": "goes on", "topic": "hard/d/ok", "payload": {"a": 1}, "expect": [{"payload": {"a": 1}}]}]))
+    done = calque("test", hard)
+    assert "FAIL" in done.stdout and ": loops\n" in done.stdout and "mapping-overrun" in done.stdout
+    assert done.stdout.endswith("2 passed, 1 failed\n"), done.stdout
+    assert "worker-replaced" not in done.stderr
+
+
+def test_a_program_that_wants_no_more_lines_ends_it(hard):
+    """`calque translate --lines | head -1`."""
+    with subprocess.Popen([find_bridge(), "translate", "hard", "innoway", "--lines", "--mappings", hard],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        process.stdin.write(json.dumps({"side": "south", "flow": "up", "topic": "hard/d/ok", "payload": {}}) + "\n")
+        process.stdin.flush()
+        assert process.wait(timeout=LIMIT) == -signal.SIGPIPE
+
+
 # --- what is shown of what was given by hand -----------------------------------------------------------------------
 
 WRONG = """module {

@@ -44,6 +44,15 @@ static const char *logged(void)
 	return text;
 }
 
+Test(log, what_matters_less_is_left_out_if_so_told)
+{
+	log_least(LOG_WARNING);
+	log_event(LOG_INFO, "one", NULL);
+	log_event(LOG_WARNING, "two", NULL);
+	log_event(LOG_ERROR, "three", NULL);
+	cr_expect_str_eq(logged(), "warning two\nerror three\n");
+}
+
 Test(log, one_event_is_one_line_with_its_time)
 {
 	char line[200];
