@@ -29,11 +29,11 @@ APART = {
 
 # Headers of libraries (and ours that bring them), and the files (or folders) that may include them.
 ONLY_IN = {
-    "jq.h": ["jq/mapping_inside.h"],
+    "jq.h": ["jq/mapping_inside.h", "bench/bench_bare.c"],
     "jv.h": ["jq/mapping_inside.h"],
     "oniguruma.h": ["jq/jq_empty_match.c"],
     # A session is several files; libmosquitto reaches them through these two headers, and nobody else.
-    "mosquitto.h": ["net/attempt.h", "net/sieve.c"],
+    "mosquitto.h": ["net/attempt.h", "net/sieve.c", "bench/bench_bare.c"],
     "mqtt_protocol.h": ["net/attempt.c", "net/session"],
     "net/attempt.h": ["net/attempt.c", "net/session_inside.h"],
     "uv.h": ["net/", "work/"],
@@ -49,7 +49,7 @@ ONLY_IN = {
     "translate/translate_inside.h": ["translate/"],
 }
 
-MAX_FILES = 26     # in a folder
+MAX_FILES = 28     # in a folder
 MAX_FUNCTION = 80  # lines, from the first of its signature to the closing brace
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "bench/bench_bare.h"
 #include "bench/bench_case.h"
 
 #define DAEMONS ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -18,7 +19,7 @@ static bool prepare_pipeline(const struct bench_case *c, struct bench_place *pla
 		"mosquitto_sub -h 127.0.0.1 -p %d -i sub -c -V 311 -q %d -t '%s' |"
 		" jq -c --unbuffered '{body: .} | %s' |"
 		" mosquitto_pub -h 127.0.0.1 -p %d -i pub -V 311 -q %d -t bench/d1/out -l",
-		place->in_port, c->qos, c->load->topic, c->load->write, place->out_port, c->qos);
+		place->in_port, c->qos, place->topic, c->load->write, place->out_port, c->qos);
 	place->argv[0] = "sh";
 	place->argv[1] = "-c";
 	place->argv[2] = place->texts[0];
@@ -36,7 +37,7 @@ static bool prepare_mosquitto(const struct bench_case *c, struct bench_place *pl
 		"cleansession false\nnotifications false\nbridge_protocol_version mqttv311\n"
 		"connection north\naddress 127.0.0.1:%d\ntopic %s out %d\n"
 		"cleansession false\nnotifications false\nbridge_protocol_version mqttv311\n",
-		place->dir, place->in_port, c->load->topic, c->qos, place->out_port, c->load->topic,
+		place->dir, place->in_port, place->topic, c->qos, place->out_port, place->topic,
 		c->qos);
 	bool ok = bench_write_file(place->dir, "mosquitto.conf", conf, e);
 
@@ -67,7 +68,7 @@ static char *node_red_flow(const struct bench_case *c, const struct bench_place 
 		"{\"id\":\"c\",\"type\":\"mqtt out\",\"z\":\"tab\",\"topic\":\"bench/d1/out\","
 		"\"qos\":\"%d\",\"retain\":\"false\",\"broker\":\"north\",\"x\":3,\"y\":1,"
 		"\"wires\":[]}]\n",
-		south, north, c->load->topic, c->qos, c->qos);
+		south, north, place->topic, c->qos, c->qos);
 
 	free(south);
 	free(north);
@@ -92,22 +93,57 @@ static bool prepare_node_red(const struct bench_case *c, struct bench_place *pla
 	return ok;
 }
 
+/* libmosquitto and libjq in the smallest program that holds them together. */
+static bool prepare_bare(const struct bench_case *c, struct bench_place *place, struct err *e)
+{
+	(void)e;
+	place->texts[0] = mem_printf("%d", place->in_port);
+	place->texts[1] = mem_printf("%d", place->out_port);
+	place->texts[2] = mem_printf("{body: .} | %s", c->load->write);
+	place->argv[0] = "/proc/self/exe";
+	place->argv[1] = BENCH_BARE;
+	place->argv[2] = place->texts[0];
+	place->argv[3] = place->texts[1];
+	place->argv[4] = place->topic;
+	place->argv[5] = place->texts[2];
+	return true;
+}
+
 size_t bench_cases_beside(struct bench_case *out)
 {
 	const struct bench_load *pass = bench_load("pass"), *map = bench_load("map");
 	const struct bench_case cases[] = {
+		{ .name = "bare-qos1",
+		  .load = map,
+		  .links = 1,
+		  .busy = 1,
+		  .qos = 1,
+		  .prepare = prepare_bare },
+		{ .name = "bare-wide",
+		  .load = map,
+		  .links = 1,
+		  .busy = 1,
+		  .window = 400,
+		  .qos = 1,
+		  .prepare = prepare_bare },
 		{ .name = "sub-jq-pub",
 		  .load = map,
+		  .links = 1,
+		  .busy = 1,
 		  .qos = 1,
 		  .prepare = prepare_pipeline,
 		  .needs = { "mosquitto_sub", "jq", "mosquitto_pub" } },
 		{ .name = "mosquitto-bridge",
 		  .load = pass,
+		  .links = 1,
+		  .busy = 1,
 		  .qos = 1,
 		  .prepare = prepare_mosquitto,
 		  .needs = { "mosquitto" } },
 		{ .name = "node-red",
 		  .load = map,
+		  .links = 1,
+		  .busy = 1,
 		  .qos = 1,
 		  .prepare = prepare_node_red,
 		  .needs = { "node-red" } },

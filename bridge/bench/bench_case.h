@@ -9,8 +9,10 @@ struct err;
 
 /* Messages, and what is to become of them. */
 struct bench_load {
-	const char *name;	  /* tests/bench/README.md says what each is */
-	const char *topic, *body; /* as in traffic_conf */
+	const char *name; /* tests/bench/README.md says what each is */
+	const char *
+		topic; /* to publish on; "{n}" in it and in what the sides say: the link's number */
+	const char *body; /* as in traffic_conf */
 	size_t size;
 	const char *south, *north; /* what calque's two sides say of dialect and vars */
 	const char *write;	   /* jq: what the payload becomes; NULL: stays as it is */
@@ -23,6 +25,7 @@ struct bench_load {
 struct bench_place {
 	const char *dir;    /* its own, empty */
 	const char *calque; /* the program to measure: its path */
+	const char *topic;  /* the first of those that are published on */
 	int in_port, out_port;
 	const char *argv[BENCH_MAX_ARGS + 1]; /* filled in by prepare */
 	char *texts[BENCH_MAX_ARGS];	      /* those of argv that are to be freed */
@@ -31,6 +34,8 @@ struct bench_place {
 struct bench_case {
 	char name[40];
 	const struct bench_load *load;
+	size_t links, busy; /* how many there are, and how many of them have something to do */
+	long window;	    /* 0: the one that was asked for */
 	int qos;
 	bool is_sync; /* calque's journal.sync */
 	/* Write the files that it needs.  False sets *e. */
@@ -38,13 +43,16 @@ struct bench_case {
 	const char *needs[3]; /* programs; NULL: no more */
 };
 
-#define BENCH_MAX_CASES 16
+#define BENCH_MAX_CASES 32
 
 /* All of calque's own; the number of them. */
 size_t bench_cases(struct bench_case *out);
 /* Those of other programs. */
 size_t bench_cases_beside(struct bench_case *out);
 const struct bench_load *bench_load(const char *name);
+
+/* The text with NUMBER in the place of each "{n}"; the caller's. */
+char *bench_numbered(const char *text, size_t number);
 
 /* Have PATH end in where daemons are. */
 void bench_look_for_daemons(void);

@@ -164,6 +164,11 @@ static void print_conditions(const struct bench_report *r, const struct bench_se
 
 /* ---- the rows ---- */
 
+long bench_window(const struct bench_case *c, const struct bench_setting *s)
+{
+	return c->window ? c->window : s->window;
+}
+
 static double ms(int64_t us)
 {
 	return (double)us / 1000;
@@ -195,9 +200,10 @@ static void print_row(const struct bench_figures *f)
 
 static void print_json_row(const struct bench_figures *f, bool is_first)
 {
-	printf("%s\n{\"scenario\":\"%s\",\"qos\":%d,\"sync\":%s,\"payload_bytes\":%zu,",
-	       is_first ? "" : ",", f->of->name, f->of->qos, f->of->is_sync ? "true" : "false",
-	       f->counts.bytes);
+	printf("%s\n{\"scenario\":\"%s\",\"links\":%zu,\"qos\":%d,\"sync\":%s,\"payload_bytes\":%"
+	       "zu,",
+	       is_first ? "" : ",", f->of->name, f->of->links, f->of->qos,
+	       f->of->is_sync ? "true" : "false", f->counts.bytes);
 	printf("\"sent\":%llu,\"arrived\":%llu,\"duplicates\":%llu,",
 	       (unsigned long long)f->counts.sent, (unsigned long long)f->counts.arrived,
 	       (unsigned long long)f->counts.duplicates);

@@ -16,6 +16,9 @@ struct bench_setting {
 	const char *dir; /* where the states are */
 };
 
+/* The window of the case, else the one that was asked for. */
+long bench_window(const struct bench_case *c, const struct bench_setting *s);
+
 struct bench_figures {
 	const struct bench_case *of;
 	struct traffic_counts counts;

@@ -12,18 +12,22 @@
 #include "base/mem.h"
 #include "bench/broker.h"
 
-#define READY_MS 30000 /* Node-RED needs ten seconds on a slow machine */
+#define READY_MS 60000 /* Node-RED needs ten seconds on a slow machine, 1,000 links as long */
 #define DRAIN_MS 5000  /* without anything new */
 #define LOOK_US	 50000 /* for signals, at least this often */
 
 /* What has been taken over and has not come out is bounded to this many windows, or a bridge that
- * acknowledges faster than it delivers would be measured filling its memory. */
+ * acknowledges faster than it delivers would be measured filling its memory, or holding its source. */
 #define BACKLOG_WINDOWS 20
+#define BACKLOG_BYTES	(4 << 20)
 #define SLOTS		32768 /* a power of two, and more than any backlog */
 
 struct traffic {
 	struct traffic_conf conf;
-	struct broker *ends[2]; /* in, out */
+	struct broker *ends[2];		    /* in, out */
+	struct broker_client **subscribers; /* of each topic */
+	size_t n_subscribers;		    /* that are known */
+	size_t n_dropped[2];		    /* before all was ready */
 	struct buf payload;
 	struct traffic_counts counts;
 	struct slot {
@@ -99,11 +103,13 @@ static void ignore(void *ctx, const char *payload, size_t len)
 static void send_next(struct traffic *t, int64_t now_us)
 {
 	uint64_t n = ++t->counts.sent;
+	size_t at = n % t->conf.n_topics;
 
 	make_payload(t, n);
 	t->counts.bytes = t->payload.len;
 	t->slots[n % SLOTS] = (struct slot){ n, now_us, false };
-	broker_publish(t->ends[0], t->conf.topic, t->payload.data, t->payload.len, t->conf.qos);
+	broker_publish(t->subscribers[at], t->conf.topics[at], t->payload.data, t->payload.len,
+		       t->conf.qos);
 }
 
 static bool may_send(const struct traffic *t)
@@ -113,7 +119,7 @@ static bool may_send(const struct traffic *t)
 	if (t->conf.qos == 0)
 		return on_way < t->conf.window;
 	return broker_unacked(t->ends[0]) < t->conf.window &&
-	       on_way < BACKLOG_WINDOWS * t->conf.window;
+	       on_way < BACKLOG_WINDOWS * t->conf.window && on_way * t->conf.size < BACKLOG_BYTES;
 }
 
 /* ---- opening ---- */
@@ -123,6 +129,7 @@ struct traffic *traffic_open(const struct traffic_conf *conf, struct err *e)
 	struct traffic *t = mem_zalloc(sizeof *t);
 
 	t->conf = *conf;
+	t->subscribers = mem_zalloc(conf->n_topics * sizeof *t->subscribers);
 	t->ends[0] = broker_open(ignore, t, e);
 	t->ends[1] = t->ends[0] ? broker_open(on_arrival, t, e) : NULL;
 	if (t->ends[1])
@@ -139,6 +146,7 @@ void traffic_close(struct traffic *t)
 	broker_close(t->ends[1]);
 	buf_fini(&t->payload);
 	free(t->latencies);
+	free(t->subscribers);
 	free(t);
 }
 
@@ -167,19 +175,43 @@ static bool is_interrupted(struct err *e)
 
 static bool is_whole(const struct traffic *t, struct err *e)
 {
-	if (broker_is_connected(t->ends[0]) && broker_is_connected(t->ends[1]))
-		return !is_interrupted(e);
-	err_set(e, ERR_NET, "its session on the %s side ended during the measurement",
-		broker_is_connected(t->ends[0]) ? "north" : "south");
-	return false;
+	for (size_t i = 0; i < 2; i++) {
+		if (broker_dropped(t->ends[i]) == t->n_dropped[i])
+			continue;
+		err_set(e, ERR_NET, "a session on the %s side ended during the measurement",
+			i == 0 ? "south" : "north");
+		return false;
+	}
+	return !is_interrupted(e);
+}
+
+/* Sessions that come and go (with another version of MQTT, say) begin anew. */
+static bool is_ready(struct traffic *t)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (broker_dropped(t->ends[i]) != t->n_dropped[i])
+			t->n_subscribers = 0;
+		t->n_dropped[i] = broker_dropped(t->ends[i]);
+	}
+	for (size_t i = 0; i < 2; i++)
+		if (broker_connected(t->ends[i]) < t->conf.sessions)
+			return false;
+	while (t->n_subscribers < t->conf.n_topics) {
+		struct broker_client *c =
+			broker_subscriber(t->ends[0], t->conf.topics[t->n_subscribers]);
+
+		if (!c)
+			return false;
+		t->subscribers[t->n_subscribers++] = c;
+	}
+	return true;
 }
 
 bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ctx, struct err *e)
 {
 	int64_t deadline = clock_mono_ms() + READY_MS;
 
-	while (!broker_has_subscriber(t->ends[0], t->conf.topic) ||
-	       !broker_is_connected(t->ends[1])) {
+	while (!is_ready(t)) {
 		if (is_interrupted(e))
 			return false;
 		if (is_alive && !is_alive(ctx)) {

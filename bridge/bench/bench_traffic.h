@@ -13,9 +13,11 @@ struct err;
 struct traffic;
 
 struct traffic_conf {
-	const char *topic; /* to publish on */
-	const char *body;  /* the members of the payload after "n"; "": none */
-	size_t size;	   /* payloads are padded to this many bytes */
+	const char *const *topics; /* to publish on in turn: each has a session of its own ... */
+	size_t n_topics;
+	size_t sessions;  /* ... on each side, where there may be more */
+	const char *body; /* the members of the payload after "n"; "": none */
+	size_t size;	  /* payloads are padded to this many bytes */
 	int qos;
 	size_t window; /* QoS 1: how many may be unacknowledged; QoS 0: how many on their way */
 };
@@ -34,7 +36,7 @@ struct traffic_counts {
 	size_t bytes; /* of the last payload that was sent */
 };
 
-/* Listen on both sides.  `conf` is copied, its texts borrowed.  NULL sets *e: ERR_IO. */
+/* Listen on both sides.  `conf` is copied, what it points to is borrowed.  NULL sets *e: ERR_IO. */
 struct traffic *traffic_open(const struct traffic_conf *conf, struct err *e);
 void traffic_close(struct traffic *t); /* NULL is allowed */
 int traffic_in_port(const struct traffic *t);
@@ -43,7 +45,7 @@ int traffic_out_port(const struct traffic *t);
 /* The functions below return false, with *e set, when a session ends (ERR_NET), when it takes too long
  * (ERR_LIMIT), or on SIGINT or SIGTERM, which the caller has blocked (ERR_BUSY). */
 
-/* Wait until both sides are connected and the topic is subscribed to.  `is_alive` (may be NULL) tells
+/* Wait until all sessions are there and all topics are subscribed to.  `is_alive` (may be NULL) tells
  * when it is no use to wait. */
 bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ctx, struct err *e);
 /* Send for that long, as fast as the window allows (`per_second` 0) or at a rate. */

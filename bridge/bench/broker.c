@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #define MAX_PACKET     (16 << 20)
 #define MAX_PACKET_IDS 65536
 #define MAX_ENDS       4
+#define MAX_EVENTS     64 /* looked at in a turn; the others are there in the next */
 
 enum packet_type {
 	CONNECT = 1,
@@ -34,14 +37,13 @@ enum packet_type {
 	DISCONNECT
 };
 
-struct broker {
-	void (*on_message)(void *ctx, const char *payload, size_t len);
-	void *ctx;
-	int listener, port;
-
-	/* the client */
-	int fd; /* -1: none */
-	bool is_connected;
+struct broker_client {
+	struct broker *of;
+	LIST_ENTRY(broker_client) entry;
+	TAILQ_ENTRY(broker_client) writing; /* while it has output that nobody has tried to write */
+	bool is_writing, is_watched_for_writing;
+	int fd;
+	bool is_connected; /* its CONNECT was accepted */
 	bool is_v5;
 	char **filters;
 	size_t n_filters;
@@ -50,6 +52,16 @@ struct broker {
 	uint16_t last_id;
 	size_t n_unacked;
 	bool is_unacked[MAX_PACKET_IDS];
+};
+
+struct broker {
+	void (*on_message)(void *ctx, const char *payload, size_t len);
+	void *ctx;
+	int listener, epoll, port;
+	LIST_HEAD(, broker_client) clients;
+	TAILQ_HEAD(, broker_client) writing;
+	size_t n_connected, n_dropped;
+	size_t n_unacked; /* of all clients */
 };
 
 /* ---- what a packet is made of ---- */
@@ -101,9 +113,9 @@ static const char *take(struct reader *r, size_t n)
 	return (const char *)at;
 }
 
-static void skip_properties(const struct broker *p, struct reader *r)
+static void skip_properties(const struct broker_client *c, struct reader *r)
 {
-	if (p->is_v5)
+	if (c->is_v5)
 		take(r, take_length(r));
 }
 
@@ -124,27 +136,28 @@ static void put_header(struct buf *b, enum packet_type type, unsigned flags, siz
 
 /* ---- packets, each true unless it breaks the protocol ---- */
 
-static bool on_connect(struct broker *p, struct reader *r)
+static bool on_connect(struct broker_client *c, struct reader *r)
 {
 	take(r, take_u16(r)); /* the protocol's name */
 	/* mosquitto's bridges set the highest bit */
-	p->is_v5 = (take_byte(r) & 0x7f) == 5;
+	c->is_v5 = (take_byte(r) & 0x7f) == 5;
 	if (r->is_short)
 		return false;
-	p->is_connected = true;
-	put_header(&p->out, CONNACK, 0, p->is_v5 ? 3 : 2);
-	put_u16(&p->out, 0); /* no session, accepted */
-	if (p->is_v5)
-		buf_putc(&p->out, 0);
+	c->is_connected = true;
+	c->of->n_connected++;
+	put_header(&c->out, CONNACK, 0, c->is_v5 ? 3 : 2);
+	put_u16(&c->out, 0); /* no session, accepted */
+	if (c->is_v5)
+		buf_putc(&c->out, 0);
 	return true;
 }
 
-static bool on_subscribe(struct broker *p, struct reader *r)
+static bool on_subscribe(struct broker_client *c, struct reader *r)
 {
 	size_t id = take_u16(r);
 	struct buf codes = { 0 };
 
-	skip_properties(p, r);
+	skip_properties(c, r);
 	while (r->at < r->end && !r->is_short) {
 		size_t len = take_u16(r);
 		const char *filter = take(r, len);
@@ -152,97 +165,98 @@ static bool on_subscribe(struct broker *p, struct reader *r)
 
 		if (r->is_short)
 			break;
-		p->filters = mem_grow(p->filters, p->n_filters, sizeof *p->filters);
-		p->filters[p->n_filters++] = mem_strndup(filter, len);
+		c->filters = mem_grow(c->filters, c->n_filters, sizeof *c->filters);
+		c->filters[c->n_filters++] = mem_strndup(filter, len);
 		buf_putc(&codes, qos ? 1 : 0);
 	}
-	put_header(&p->out, SUBACK, 0, (p->is_v5 ? 3U : 2U) + codes.len);
-	put_u16(&p->out, id);
-	if (p->is_v5)
-		buf_putc(&p->out, 0);
-	buf_append(&p->out, buf_str(&codes), codes.len);
+	put_header(&c->out, SUBACK, 0, (c->is_v5 ? 3U : 2U) + codes.len);
+	put_u16(&c->out, id);
+	if (c->is_v5)
+		buf_putc(&c->out, 0);
+	buf_append(&c->out, buf_str(&codes), codes.len);
 	buf_fini(&codes);
 	return !r->is_short;
 }
 
-static void forget_filter(struct broker *p, const char *filter, size_t len)
+static void forget_filter(struct broker_client *c, const char *filter, size_t len)
 {
-	for (size_t i = 0; i < p->n_filters; i++) {
-		if (strlen(p->filters[i]) != len || memcmp(p->filters[i], filter, len) != 0)
+	for (size_t i = 0; i < c->n_filters; i++) {
+		if (strlen(c->filters[i]) != len || memcmp(c->filters[i], filter, len) != 0)
 			continue;
-		free(p->filters[i]);
-		p->filters[i] = p->filters[--p->n_filters];
+		free(c->filters[i]);
+		c->filters[i] = c->filters[--c->n_filters];
 		return;
 	}
 }
 
-static bool on_unsubscribe(struct broker *p, struct reader *r)
+static bool on_unsubscribe(struct broker_client *c, struct reader *r)
 {
 	size_t id = take_u16(r), n = 0;
 
-	skip_properties(p, r);
+	skip_properties(c, r);
 	for (; r->at < r->end && !r->is_short; n++) {
 		size_t len = take_u16(r);
 		const char *filter = take(r, len);
 
 		if (filter)
-			forget_filter(p, filter, len);
+			forget_filter(c, filter, len);
 	}
-	put_header(&p->out, UNSUBACK, 0, p->is_v5 ? 3 + n : 2);
-	put_u16(&p->out, id);
-	for (size_t i = 0; p->is_v5 && i < 1 + n; i++)
-		buf_putc(&p->out, 0); /* no properties, and a code for each */
+	put_header(&c->out, UNSUBACK, 0, c->is_v5 ? 3 + n : 2);
+	put_u16(&c->out, id);
+	for (size_t i = 0; c->is_v5 && i < 1 + n; i++)
+		buf_putc(&c->out, 0); /* no properties, and a code for each */
 	return !r->is_short;
 }
 
-static bool on_publish(struct broker *p, struct reader *r, size_t flags)
+static bool on_publish(struct broker_client *c, struct reader *r, size_t flags)
 {
 	size_t qos = flags >> 1 & 3, id = 0;
 
 	take(r, take_u16(r)); /* the topic */
 	if (qos)
 		id = take_u16(r);
-	skip_properties(p, r);
+	skip_properties(c, r);
 	if (r->is_short || qos > 1)
 		return false;
-	p->on_message(p->ctx, (const char *)r->at, (size_t)(r->end - r->at));
+	c->of->on_message(c->of->ctx, (const char *)r->at, (size_t)(r->end - r->at));
 	if (qos) {
-		put_header(&p->out, PUBACK, 0, 2);
-		put_u16(&p->out, id);
+		put_header(&c->out, PUBACK, 0, 2);
+		put_u16(&c->out, id);
 	}
 	return true;
 }
 
-static bool on_puback(struct broker *p, struct reader *r)
+static bool on_puback(struct broker_client *c, struct reader *r)
 {
 	size_t id = take_u16(r);
 
-	if (r->is_short || !p->is_unacked[id])
+	if (r->is_short || !c->is_unacked[id])
 		return false;
-	p->is_unacked[id] = false;
-	p->n_unacked--;
+	c->is_unacked[id] = false;
+	c->n_unacked--;
+	c->of->n_unacked--;
 	return true;
 }
 
-static bool on_packet(struct broker *p, size_t first, struct reader *r)
+static bool on_packet(struct broker_client *c, size_t first, struct reader *r)
 {
 	enum packet_type type = (enum packet_type)(first >> 4);
 
-	if (p->is_connected != (type != CONNECT))
+	if (c->is_connected != (type != CONNECT))
 		return false;
 	switch (type) {
 	case CONNECT:
-		return on_connect(p, r);
+		return on_connect(c, r);
 	case SUBSCRIBE:
-		return on_subscribe(p, r);
+		return on_subscribe(c, r);
 	case UNSUBSCRIBE:
-		return on_unsubscribe(p, r);
+		return on_unsubscribe(c, r);
 	case PUBLISH:
-		return on_publish(p, r, first & 0xf);
+		return on_publish(c, r, first & 0xf);
 	case PUBACK:
-		return on_puback(p, r);
+		return on_puback(c, r);
 	case PINGREQ:
-		put_header(&p->out, PINGRESP, 0, 0);
+		put_header(&c->out, PINGRESP, 0, 0);
 		return true;
 	case DISCONNECT:
 	default:
@@ -252,37 +266,68 @@ static bool on_packet(struct broker *p, size_t first, struct reader *r)
 
 /* ---- the socket ---- */
 
-static void drop_client(struct broker *p)
+/* Have what is put into `out` written in this turn or the next. */
+static void write_soon(struct broker_client *c)
 {
-	if (p->fd >= 0)
-		close(p->fd);
-	p->fd = -1;
-	p->is_connected = p->is_v5 = false;
-	for (size_t i = 0; i < p->n_filters; i++)
-		free(p->filters[i]);
-	free(p->filters);
-	p->filters = NULL;
-	p->n_filters = 0;
-	buf_reset(&p->in);
-	buf_reset(&p->out);
-	p->out_done = 0;
-	p->n_unacked = 0;
-	memset(p->is_unacked, 0, sizeof p->is_unacked);
+	if (c->is_writing || c->is_watched_for_writing)
+		return;
+	c->is_writing = true;
+	TAILQ_INSERT_TAIL(&c->of->writing, c, writing);
+}
+
+static void write_later(struct broker_client *c)
+{
+	if (c->is_writing)
+		TAILQ_REMOVE(&c->of->writing, c, writing);
+	c->is_writing = false;
+}
+
+static void drop_client(struct broker_client *c)
+{
+	struct broker *p = c->of;
+
+	p->n_connected -= c->is_connected;
+	p->n_dropped++;
+	p->n_unacked -= c->n_unacked;
+	LIST_REMOVE(c, entry);
+	write_later(c);
+	close(c->fd);
+	for (size_t i = 0; i < c->n_filters; i++)
+		free(c->filters[i]);
+	free(c->filters);
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	free(c);
+}
+
+static void watch(struct broker_client *c, int op, bool is_writing)
+{
+	struct epoll_event event = { .events = EPOLLIN | (is_writing ? EPOLLOUT : 0) };
+
+	event.data.ptr = c;
+	c->is_watched_for_writing = is_writing;
+	epoll_ctl(c->of->epoll, op, c->fd, &event);
 }
 
 static void accept_client(struct broker *p)
 {
-	int on = 1;
+	struct broker_client *c;
+	int on = 1, fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	p->fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (p->fd >= 0)
-		setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (fd < 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	c = mem_zalloc(sizeof *c);
+	c->of = p;
+	c->fd = fd;
+	LIST_INSERT_HEAD(&p->clients, c, entry);
+	watch(c, EPOLL_CTL_ADD, false);
 }
 
 /* All whole packets of `in`; false: the protocol was broken. */
-static bool read_packets(struct broker *p)
+static bool read_packets(struct broker_client *c)
 {
-	const unsigned char *start = (const unsigned char *)p->in.data, *end = start + p->in.len;
+	const unsigned char *start = (const unsigned char *)c->in.data, *end = start + c->in.len;
 	bool ok = true;
 
 	while (ok && end - start >= 2) {
@@ -294,49 +339,75 @@ static bool read_packets(struct broker *p)
 			break;
 		}
 		r.end = r.at + length;
-		ok = on_packet(p, *start, &r);
+		ok = on_packet(c, *start, &r);
 		start = r.end;
 	}
-	p->in.len = (size_t)(end - start);
-	memmove(p->in.data, start, p->in.len);
+	c->in.len = (size_t)(end - start);
+	memmove(c->in.data, start, c->in.len);
 	return ok;
 }
 
-static void read_some(struct broker *p)
+/* False: it is gone. */
+static bool read_some(struct broker_client *c)
 {
 	ssize_t n;
 
-	buf_reserve(&p->in, CHUNK);
-	n = recv(p->fd, p->in.data + p->in.len, CHUNK, 0);
+	buf_reserve(&c->in, CHUNK);
+	n = recv(c->fd, c->in.data + c->in.len, CHUNK, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return true;
 	if (n > 0)
-		p->in.len += (size_t)n;
-	if (n <= 0 || !read_packets(p))
-		drop_client(p);
+		c->in.len += (size_t)n;
+	if (n <= 0 || !read_packets(c)) {
+		drop_client(c);
+		return false;
+	}
+	if (c->out_done < c->out.len)
+		write_soon(c);
+	return true;
 }
 
-static bool has_output(const struct broker *p)
+static void write_some(struct broker_client *c)
 {
-	return p->fd >= 0 && p->out_done < p->out.len;
-}
+	ssize_t n = send(c->fd, c->out.data + c->out_done, c->out.len - c->out_done, MSG_NOSIGNAL);
 
-static void write_some(struct broker *p)
-{
-	ssize_t n;
-
-	if (!has_output(p))
-		return;
-	n = send(p->fd, p->out.data + p->out_done, p->out.len - p->out_done, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		drop_client(p);
+		drop_client(c);
 		return;
 	}
-	p->out_done += n > 0 ? (size_t)n : 0;
-	if (p->out_done < p->out.len)
-		return;
-	buf_reset(&p->out);
-	p->out_done = 0;
+	c->out_done += n > 0 ? (size_t)n : 0;
+	if (c->out_done == c->out.len) {
+		buf_reset(&c->out);
+		c->out_done = 0;
+	}
+	if ((c->out_done < c->out.len) != c->is_watched_for_writing)
+		watch(c, EPOLL_CTL_MOD, c->out_done < c->out.len);
+}
+
+static void write_all(struct broker *p)
+{
+	struct broker_client *c;
+
+	while ((c = TAILQ_FIRST(&p->writing))) {
+		write_later(c);
+		write_some(c);
+	}
+}
+
+static void look(struct broker *p)
+{
+	struct epoll_event events[MAX_EVENTS];
+	int n = epoll_wait(p->epoll, events, MAX_EVENTS, 0);
+
+	for (int i = 0; i < n; i++) {
+		struct broker_client *c = events[i].data.ptr;
+
+		if (!c)
+			accept_client(p);
+		else if ((!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || read_some(c)) &&
+			 events[i].events & EPOLLOUT)
+			write_some(c);
+	}
 }
 
 void broker_turn(struct broker *const *ends, size_t n, int64_t timeout_us)
@@ -346,18 +417,14 @@ void broker_turn(struct broker *const *ends, size_t n, int64_t timeout_us)
 
 	assert(n <= MAX_ENDS);
 	for (size_t i = 0; i < n; i++) {
-		write_some(ends[i]);
-		fds[i].fd = ends[i]->fd >= 0 ? ends[i]->fd : ends[i]->listener;
-		fds[i].events = (short)(POLLIN | (has_output(ends[i]) ? POLLOUT : 0));
+		write_all(ends[i]);
+		fds[i] = (struct pollfd){ .fd = ends[i]->epoll, .events = POLLIN };
 	}
 	if (ppoll(fds, n, &timeout, NULL) <= 0)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i].fd == ends[i]->listener && fds[i].revents)
-			accept_client(ends[i]);
-		else if (fds[i].revents & (POLLIN | POLLHUP | POLLERR))
-			read_some(ends[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (fds[i].revents)
+			look(ends[i]);
 }
 
 /* ---- the caller's side ---- */
@@ -366,12 +433,16 @@ static bool open_listener(struct broker *p)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t len = sizeof address;
+	struct epoll_event event = { .events = EPOLLIN };
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	p->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p->listener < 0 || bind(p->listener, (struct sockaddr *)&address, len) != 0 ||
-	    listen(p->listener, 8) != 0 ||
-	    getsockname(p->listener, (struct sockaddr *)&address, &len) != 0)
+	if (p->epoll < 0 || p->listener < 0 ||
+	    bind(p->listener, (struct sockaddr *)&address, len) != 0 ||
+	    listen(p->listener, SOMAXCONN) != 0 ||
+	    getsockname(p->listener, (struct sockaddr *)&address, &len) != 0 ||
+	    epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->listener, &event) != 0)
 		return false;
 	p->port = ntohs(address.sin_port);
 	return true;
@@ -384,7 +455,9 @@ struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, si
 
 	p->on_message = on_message;
 	p->ctx = ctx;
-	p->fd = -1;
+	p->epoll = p->listener = -1;
+	LIST_INIT(&p->clients);
+	TAILQ_INIT(&p->writing);
 	if (!open_listener(p)) {
 		err_errno(e, "listen on 127.0.0.1");
 		broker_close(p);
@@ -397,11 +470,12 @@ void broker_close(struct broker *p)
 {
 	if (!p)
 		return;
-	drop_client(p);
+	while (!LIST_EMPTY(&p->clients))
+		drop_client(LIST_FIRST(&p->clients));
 	if (p->listener >= 0)
 		close(p->listener);
-	buf_fini(&p->in);
-	buf_fini(&p->out);
+	if (p->epoll >= 0)
+		close(p->epoll);
 	free(p);
 }
 
@@ -410,44 +484,62 @@ int broker_port(const struct broker *p)
 	return p->port;
 }
 
-bool broker_is_connected(const struct broker *p)
+size_t broker_connected(const struct broker *p)
 {
-	return p->is_connected;
+	return p->n_connected;
 }
 
-bool broker_has_subscriber(const struct broker *p, const char *topic)
+size_t broker_dropped(const struct broker *p)
 {
-	for (size_t i = 0; i < p->n_filters; i++)
-		if (topic_filter_covers(p->filters[i], topic))
+	return p->n_dropped;
+}
+
+static bool has_subscribed(const struct broker_client *c, const char *topic)
+{
+	for (size_t i = 0; i < c->n_filters; i++)
+		if (topic_filter_covers(c->filters[i], topic))
 			return true;
 	return false;
 }
 
-static size_t next_id(struct broker *p)
+struct broker_client *broker_subscriber(const struct broker *p, const char *topic)
 {
-	assert(p->n_unacked < MAX_PACKET_IDS - 1);
-	do {
-		p->last_id++;
-	} while (p->last_id == 0 || p->is_unacked[p->last_id]); /* MQTT 2.3.1: 0 is no id */
-	p->is_unacked[p->last_id] = true;
-	p->n_unacked++;
-	return p->last_id;
+	struct broker_client *c;
+
+	LIST_FOREACH (c, &p->clients, entry)
+		if (has_subscribed(c, topic))
+			return c;
+	return NULL;
 }
 
-void broker_publish(struct broker *p, const char *topic, const char *payload, size_t len, int qos)
+static size_t next_id(struct broker_client *c)
+{
+	assert(c->n_unacked < MAX_PACKET_IDS - 1);
+	do {
+		c->last_id++;
+	} while (c->last_id == 0 || c->is_unacked[c->last_id]); /* MQTT 2.3.1: 0 is no id */
+	c->is_unacked[c->last_id] = true;
+	c->n_unacked++;
+	c->of->n_unacked++;
+	return c->last_id;
+}
+
+void broker_publish(struct broker_client *c, const char *topic, const char *payload, size_t len,
+		    int qos)
 {
 	size_t n_topic = strlen(topic);
-	size_t length = 2 + n_topic + (qos ? 2 : 0) + (p->is_v5 ? 1 : 0) + len;
+	size_t length = 2 + n_topic + (qos ? 2 : 0) + (c->is_v5 ? 1 : 0) + len;
 
-	assert(p->is_connected);
-	put_header(&p->out, PUBLISH, (unsigned)qos << 1, length);
-	put_u16(&p->out, n_topic);
-	buf_append(&p->out, topic, n_topic);
+	assert(c->is_connected);
+	put_header(&c->out, PUBLISH, (unsigned)qos << 1, length);
+	put_u16(&c->out, n_topic);
+	buf_append(&c->out, topic, n_topic);
 	if (qos)
-		put_u16(&p->out, next_id(p));
-	if (p->is_v5)
-		buf_putc(&p->out, 0);
-	buf_append(&p->out, payload, len);
+		put_u16(&c->out, next_id(c));
+	if (c->is_v5)
+		buf_putc(&c->out, 0);
+	buf_append(&c->out, payload, len);
+	write_soon(c);
 }
 
 size_t broker_unacked(const struct broker *p)

@@ -1,5 +1,5 @@
-/* broker.h -- the smallest MQTT broker that can carry a measurement: one client at a time, nothing
- * kept, everything read and written in bulk, so that what is measured is the client and not this.
+/* broker.h -- the smallest MQTT broker that can carry a measurement: nothing kept, everything read and
+ * written in bulk, so that what is measured are the clients and not this.
  *
  * Speaks 3.1.1 and 5 as the client's CONNECT says, grants QoS 1 at most, accepts any login, listens on
  * 127.0.0.1 only.  What the client publishes is acknowledged when it has been handed over.  One thread. */
@@ -12,6 +12,7 @@
 
 struct err;
 struct broker;
+struct broker_client;
 
 /* Listen on a port that the kernel chooses.  `on_message` gets the payload (borrowed) of everything
  * that the client publishes.  NULL sets *e: ERR_IO. */
@@ -20,13 +21,15 @@ struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, si
 void broker_close(struct broker *p); /* NULL is allowed */
 int broker_port(const struct broker *p);
 
-bool broker_is_connected(const struct broker *p); /* its CONNECT was accepted */
-/* Is a client there that subscribed to the topic? */
-bool broker_has_subscriber(const struct broker *p, const char *topic);
+size_t broker_connected(const struct broker *p); /* clients whose CONNECT was accepted */
+size_t broker_dropped(const struct broker *p);	 /* clients that are gone, ever */
+/* A client that subscribed to the topic, valid until it is dropped; NULL: none. */
+struct broker_client *broker_subscriber(const struct broker *p, const char *topic);
 
-/* Queue a PUBLISH for the client.  It must be connected; at most 65,535 of QoS 1 may be unacknowledged. */
-void broker_publish(struct broker *p, const char *topic, const char *payload, size_t len, int qos);
-/* How many of QoS 1 the client has not acknowledged. */
+/* Queue a PUBLISH.  At most 65,535 of QoS 1 may be unacknowledged by a client. */
+void broker_publish(struct broker_client *c, const char *topic, const char *payload, size_t len,
+		    int qos);
+/* How many of QoS 1 the clients have not acknowledged. */
 size_t broker_unacked(const struct broker *p);
 
 /* Write what is queued, sleep until a client says something or `timeout_us` has gone by, read what

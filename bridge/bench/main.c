@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/exit_status.h"
 #include "base/mem.h"
+#include "bench/bench_bare.h"
 #include "bench/bench_case.h"
 #include "bench/bench_process.h"
 #include "bench/bench_report.h"
@@ -117,6 +118,7 @@ struct run {
 	struct process process;
 	struct bench_place place;
 	char *log;
+	char **topics; /* .busy of the case */
 };
 
 /* What the program said last. */
@@ -145,11 +147,13 @@ static bool is_alive(void *ctx)
 
 static bool start(struct run *r, struct err *e)
 {
-	struct traffic_conf conf = { .topic = r->of->load->topic,
+	struct traffic_conf conf = { .topics = (const char *const *)r->topics,
+				     .n_topics = r->of->busy,
+				     .sessions = r->of->links,
 				     .body = r->of->load->body,
 				     .size = r->of->load->size,
 				     .qos = r->of->qos,
-				     .window = (size_t)r->setting->window };
+				     .window = (size_t)bench_window(r->of, r->setting) };
 
 	r->traffic = traffic_open(&conf, e);
 	if (!r->traffic)
@@ -210,6 +214,10 @@ static bool run_case(const struct bench_options *o, const struct bench_case *c,
 	bool ok = false;
 
 	r.log = mem_printf("%s/log", dir);
+	r.topics = mem_zalloc(c->busy * sizeof *r.topics);
+	for (size_t i = 0; i < c->busy; i++)
+		r.topics[i] = bench_numbered(c->load->topic, i + 1);
+	r.place.topic = r.topics[0];
 	*f = (struct bench_figures){ .of = c };
 	if (mkdir(dir, 0700) != 0)
 		err_errno(e, "%s", dir);
@@ -224,6 +232,9 @@ static bool run_case(const struct bench_options *o, const struct bench_case *c,
 	traffic_close(r.traffic);
 	for (size_t i = 0; i < BENCH_MAX_ARGS; i++)
 		free(r.place.texts[i]);
+	for (size_t i = 0; i < c->busy; i++)
+		free(r.topics[i]);
+	free(r.topics);
 	free(r.log);
 	free(dir);
 	return ok;
@@ -344,6 +355,8 @@ int main(int argc, char **argv)
 	struct bench_options o = { .seconds = DEFAULT_SECONDS, .window = DEFAULT_WINDOW };
 	int status;
 
+	if (argc > 1 && strcmp(argv[1], BENCH_BARE) == 0)
+		return bench_bare(argc, argv);
 	if (argc < 2 || !strchr(argv[1], '/')) {
 		fputs("usage: " BENCH_PROGRAM " CALQUE [OPTION...]: as `calque bench` starts it, "
 		      "CALQUE being the path of the program\n",

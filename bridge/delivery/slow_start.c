@@ -89,6 +89,13 @@ int64_t slow_start_ready_ms(const struct slow_start *s)
 	return pace_ms > pause_ms ? pace_ms : pause_ms;
 }
 
+int64_t slow_start_widens_ms(const struct slow_start *s, int64_t now_ms)
+{
+	if (s->refused_ms && now_ms - s->refused_ms < SECOND_MS)
+		return s->refused_ms + SECOND_MS;
+	return s->window && s->until_ms > now_ms ? s->until_ms : INT64_MAX;
+}
+
 unsigned slow_start_window(struct slow_start *s, unsigned most, int64_t now_ms)
 {
 	if (s->window && now_ms >= s->until_ms) {

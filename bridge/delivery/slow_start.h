@@ -43,5 +43,7 @@ void slow_start_refused(struct slow_start *s, int64_t now_ms);
 int64_t slow_start_ready_ms(const struct slow_start *s);
 /* How many may be in flight, of `most`; ends it if its time is over. */
 unsigned slow_start_window(struct slow_start *s, unsigned most, int64_t now_ms);
+/* When that grows by itself; INT64_MAX: it does not. */
+int64_t slow_start_widens_ms(const struct slow_start *s, int64_t now_ms);
 
 #endif

@@ -476,9 +476,9 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 
 	logic_assert_complete();
 	l->plan = plan;
-	sequences_new(l, executor);
 	l->ops = *ops;
 	l->ctx = ctx;
+	sequences_new(l, executor);
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
@@ -535,10 +535,13 @@ void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 		echo_take_changes(l->echoes->side[s], commit, out);
 }
 
-void link_durable(struct link *l, uint64_t commit)
+bool link_durable(struct link *l, uint64_t commit)
 {
+	bool has_news = false;
+
 	for (int s = 0; s < SIDES; s++)
-		echo_durable(l->echoes->side[s], commit);
+		has_news = echo_durable(l->echoes->side[s], commit) || has_news;
+	return has_news;
 }
 
 size_t link_pending_bytes(const struct link *l, enum flow flow)

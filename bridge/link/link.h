@@ -110,6 +110,8 @@ struct link_ops {
 	void (*slowed)(void *ctx, const char *device, enum kind kind);
 	/* May be NULL, if link_stamp() is never called.  The payload with the time (borrowed); NULL: it says none. */
 	void (*stamped)(void *ctx, void *asked, uint64_t number, const struct message *m);
+	/* May be NULL.  Something of this link was done that the executor had: its next turn is due. */
+	void (*worked)(void *ctx);
 	/* May be NULL.  The north has answered what its limits for this device's session are. */
 	void (*limits)(void *ctx, const char *device, const struct limits *limits);
 };
@@ -199,8 +201,8 @@ int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
  * of a message that has jobs on their way are held back, as are its outputs: a crash must not come between
  * them.  Among them is the memory of what was sent to a side (state/echo.h). */
 void link_take_changes(struct link *l, uint64_t commit, struct changes *out);
-/* That commit is durable, and what it lets out has left. */
-void link_durable(struct link *l, uint64_t commit);
+/* That commit is durable, and what it lets out has left.  Are there changes now that waited for that? */
+bool link_durable(struct link *l, uint64_t commit);
 /* Bytes of the messages of this direction that came in and are not settled. */
 size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);

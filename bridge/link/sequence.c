@@ -11,12 +11,12 @@
 
 #define KEPT 1024 /* of devices, though nothing is to be done in them */
 
-static struct sequence *sequence_new(struct executor *executor, const char *device)
+static struct sequence *sequence_new(const struct link *l, const char *device)
 {
 	struct sequence *q = mem_zalloc(sizeof *q);
 
 	q->device = mem_strdup(device);
-	q->strand = strand_new(executor);
+	q->strand = strand_new(l->executor, l->ops.worked, l->ctx);
 	return q;
 }
 
@@ -34,9 +34,9 @@ void sequences_new(struct link *l, struct executor *executor)
 	l->executor = executor;
 	l->sweep_at = KEPT;
 	for (int s = 0; s < SIDES; s++)
-		l->sessions[s] = sequence_new(executor, NULL);
-	l->handshakes = sequence_new(executor, NULL);
-	l->stamps = sequence_new(executor, NULL);
+		l->sessions[s] = sequence_new(l, NULL);
+	l->handshakes = sequence_new(l, NULL);
+	l->stamps = sequence_new(l, NULL);
 }
 
 void sequences_free(struct link *l)
@@ -53,7 +53,7 @@ struct sequence *sequence_of_device(struct link *l, const char *device)
 	struct sequence *q = map_get_str(&l->of_device, device);
 
 	if (!q) {
-		q = sequence_new(l->executor, device);
+		q = sequence_new(l, device);
 		map_set_str(&l->of_device, device, q);
 	}
 	return q;

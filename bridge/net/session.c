@@ -149,10 +149,17 @@ static void free_memory(void *ctx)
 
 /* ---- when to try again ---- */
 
+static void stir(const struct session *s)
+{
+	if (s->ops.on_stir)
+		s->ops.on_stir(s->ctx);
+}
+
 static void on_retry(void *ctx)
 {
 	struct session *s = ctx;
 
+	stir(s);
 	s->phase = IDLE;
 	if (!s->wants_held) /* else when something waits for it */
 		connect_now(s);
@@ -410,6 +417,7 @@ static void on_ready(void *ctx, bool readable, bool writable)
 	struct attempt *a = s->attempt;
 	int rc;
 
+	stir(s);
 	if (!is_reading(s)) {
 		loop_watch(s->loop, &s->watch, attempt_socket(a), false, false);
 		return; /* session_let_out() comes */
@@ -447,6 +455,7 @@ static void on_tick(void *ctx)
 	struct session *s = ctx;
 	int rc;
 
+	stir(s);
 	s->in_library = true;
 	rc = attempt_tick(s->attempt);
 	s->in_library = false;
@@ -468,6 +477,7 @@ static void on_connected(struct attempt *a)
 		attempt_free(a, false);
 		return;
 	}
+	stir(s);
 	s->phase = LOGIN;
 	if (!attempt_has_started(a)) {
 		session_end_lost(s, a->rc);

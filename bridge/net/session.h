@@ -2,7 +2,7 @@
  *
  * Only session*.c and attempt.* see libmosquitto.  Each connect uses a new libmosquitto handle (values learnt from
  * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
- * Nothing leaves by itself: session_flush() says for which commit of the caller's all waits that is
+ * Nothing leaves by itself (on_stir tells when something may): session_flush() says for which commit of the caller's all waits that is
  * there (acknowledgements of what was read, publishes, pings), and session_let_out() that it is durable.
  * Meanwhile the session goes on (net/attempt.h says how, and where not).  Commits are numbers that grow.
  * Loop thread only.
@@ -61,6 +61,9 @@ enum session_end {
 };
 
 struct session_ops {
+	/* May be NULL: something came of its socket, its clock or its lookup, so that session_flush() and
+	 * session_let_out() are due in this turn.  Before all else that is told of it. */
+	void (*on_stir)(void *ctx);
 	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
 	void (*on_login)(void *ctx);
 	/* CONNACK was good and every filter was answered, granted or not (session_status.degraded). */

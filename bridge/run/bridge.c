@@ -18,6 +18,7 @@
 #include "run/generation.h"
 #include "run/live_link.h"
 #include "run/port.h"
+#include "run/roster.h"
 #include "run/storage.h"
 #include "run/suspects.h"
 #include "store/commit.h"
@@ -41,6 +42,7 @@ struct bridge {
 	struct storage storage;
 	struct live_link **links;
 	size_t n_links;
+	size_t suspect_bytes; /* held when the turn began */
 	struct control_server *control;
 	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
@@ -74,16 +76,12 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 {
 	int64_t earliest = storage_deadline(&b->storage);
 
+	if (roster_deadline(b->parts.roster) < earliest)
+		earliest = roster_deadline(b->parts.roster);
 	if (b->reopen_ms < earliest)
 		earliest = b->reopen_ms;
 	if (suspects_is_due(b->parts.suspects, b->generation))
 		earliest = now_ms;
-	for (size_t i = 0; i < b->n_links; i++) {
-		int64_t d = live_link_next_deadline(b->links[i]);
-
-		if (d < earliest)
-			earliest = d;
-	}
 	if (earliest == b->deadline_ms)
 		return;
 	b->deadline_ms = earliest;
@@ -176,33 +174,52 @@ static void reopen_links(struct bridge *b, int64_t now_ms)
 	free(was_open);
 }
 
+/* What waits to be worked on after a crash counts as held by every link. */
+static void wake_up(struct bridge *b, int64_t now_ms)
+{
+	size_t held = suspects_bytes(b->parts.suspects);
+
+	roster_wake_due(b->parts.roster, now_ms);
+	for (size_t i = 0; held != b->suspect_bytes && i < b->n_links; i++)
+		live_link_wake(b->links[i]);
+	b->suspect_bytes = held;
+}
+
+/* Links that are awake, and only these: a turn costs what happens in it. */
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct bridge *b = ctx;
 	struct err e = { 0 };
-	uint64_t commit;
+	uint64_t commit, durable;
 	bool has_asked;
+	struct live_link *live, *next;
 
 	if (b->has_failed)
 		return;
 	if (now_ms >= b->reopen_ms)
 		reopen_links(b, now_ms);
-	for (size_t i = 0; i < b->n_links; i++)
-		live_link_tick(b->links[i], now_ms);
+	wake_up(b, now_ms);
+	FOREACH_AWAKE (live, &b->parts)
+		live_link_tick(live, now_ms);
 	has_asked = run_requests(b);
 	suspects_run_jobs(b->parts.suspects, b->generation, now_ms);
 	commit = storage_hand_over(&b->storage, now_ms, false);
 	hold_answers(b, has_asked, commit);
-	for (size_t i = 0; i < b->n_links; i++)
-		live_link_flush(b->links[i], commit, now_ms);
+	FOREACH_AWAKE (live, &b->parts)
+		live_link_flush(live, commit, now_ms);
 	if (!storage_hear(&b->storage, now_ms, false, &e)) {
 		bridge_fail(b, &e);
 		return; /* what was not acknowledged comes again */
 	}
-	for (size_t i = 0; i < b->n_links; i++)
-		live_link_let_out(b->links[i], storage_durable(&b->storage));
-	for (size_t i = 0; i < b->n_links; i++)
-		live_link_press(b->links[i], now_ms);
+	durable = storage_durable(&b->storage);
+	FOREACH_AWAKE (live, &b->parts)
+		live_link_let_out(live, durable);
+	FOREACH_AWAKE (live, &b->parts)
+		live_link_press(live, now_ms);
+	for (live = live_link_first_awake(&b->parts); live; live = next) {
+		next = live_link_next_awake(live);
+		live_link_rest(live, durable);
+	}
 	let_answers_out(b);
 	storage_step(&b->storage, now_ms);
 	set_deadline(b, now_ms);
@@ -305,6 +322,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 {
 	struct live_link_parts *parts = &b->parts;
 
+	parts->roster = roster_new();
 	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
@@ -369,6 +387,7 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		.commits = b->commits,
 		.journal = b->parts.journal,
 		.letters = b->parts.letters,
+		.parts = &b->parts,
 		.links = b->links,
 		.n_links = b->n_links,
 		.max_bytes = (uint64_t)b->conf->journal.max_bytes,
@@ -491,6 +510,7 @@ void bridge_free(struct bridge *b)
 	parts->suspects = NULL;
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_free(b->links[i]);
+	roster_free(parts->roster);
 	if (!b->has_failed)
 		bury_rest(b);
 	generation_free(b->generation);

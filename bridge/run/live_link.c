@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
+#include "run/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal.h"
@@ -130,6 +131,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 						wanted ? wanted : 4); /* it may have been that */
 	}
 	live_link_add_port(live, NORTH, NULL, true);
+	live->turn = roster_add(parts->roster, live);
 	live->records = journal_live_link(parts->journal, plan->name, live);
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
@@ -148,6 +150,7 @@ bool live_link_open(struct live_link *live)
 	struct port *p;
 
 	live->is_open = true;
+	roster_wake(live->turn);
 	TAILQ_FOREACH (p, &live->ports, entry) {
 		struct err e = { 0 };
 
@@ -195,6 +198,7 @@ void live_link_start(struct live_link *live)
 {
 	struct port *p;
 
+	roster_wake(live->turn);
 	TAILQ_FOREACH (p, &live->ports, entry)
 		start_port(p);
 }
@@ -240,6 +244,7 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 			     .since_ms = entry->since_ms,
 			     .tag = r };
 
+	roster_wake(live->turn);
 	if (entry->n_crashes >= CRASH_ATTEMPTS)
 		link_bury(live->link, &a, !entry->batch, DEAD_CRASH,
 			  "calque ended while it worked on this, again and again");
@@ -251,6 +256,7 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 
 void live_link_take_in(struct live_link *live, const struct arrival *a, bool is_again)
 {
+	roster_wake(live->turn);
 	if (is_again)
 		link_receive_again(live->link, a);
 	else
@@ -277,6 +283,7 @@ void live_link_resume(struct live_link *live)
 		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", live->plan->name,
 			  live->n_resumed);
 	link_resume(live->link, clock_now_ms());
+	roster_wake(live->turn);
 }
 
 void live_link_log_counters(const struct live_link *live)
@@ -346,6 +353,7 @@ bool live_link_forget(struct live_link *live, const char *name)
 
 	if (!link_forget_name(live->link, name))
 		return false;
+	roster_wake(live->turn);
 	log_event(LOG_INFO, "device-forgotten", "link=%s name=%s", live->plan->name,
 		  log_value(name));
 	TAILQ_FOREACH (p, &live->ports, entry)
@@ -388,6 +396,7 @@ void live_link_free(struct live_link *live)
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	link_free(live->link);
+	roster_remove(live->turn);
 	state_live_free(live->changes);
 	refs_drop(live->plan->users);
 	free(live);

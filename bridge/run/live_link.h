@@ -26,6 +26,7 @@ struct message;
 struct port;
 struct record;
 struct journal_live;
+struct roster;
 struct suspects;
 
 /* What all live links of a bridge share; borrowed while they live. */
@@ -36,6 +37,7 @@ struct live_link_parts {
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
+	struct roster *roster;	   /* in which a link is awake while it has something to do */
 	struct suspects *suspects; /* NULL: nobody looks for what crashes */
 	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
 	int64_t max_age_ms;	   /* of a message that waits for its target */
@@ -68,6 +70,15 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 void live_link_take_in(struct live_link *live, const struct arrival *a, bool is_again);
 /* That was all of them. */
 void live_link_resume(struct live_link *live);
+
+/* Which links have something to do in this turn?  Those to which anything happened, until live_link_rest(). */
+#define FOREACH_AWAKE(live, parts)                                                                 \
+	for ((live) = live_link_first_awake(parts); (live); (live) = live_link_next_awake(live))
+struct live_link *live_link_first_awake(const struct live_link_parts *parts);
+struct live_link *live_link_next_awake(const struct live_link *live); /* NULL: no more */
+void live_link_wake(struct live_link *live);
+/* The end of a turn: it may sleep until its next deadline, unless it waits for a commit after `durable`. */
+void live_link_rest(struct live_link *live, uint64_t durable);
 
 /* Do what is due. */
 void live_link_tick(struct live_link *live, int64_t now_ms);

@@ -71,6 +71,7 @@ struct live_link {
 	const struct plan *plan;
 	bool is_open;	       /* else no port has a carrier, and nothing comes in */
 	unsigned n_open_tries; /* in vain */
+	struct roster_entry *turn;
 	struct link *link;
 	struct journal_live_link *records;
 	struct state_live *changes;
@@ -147,6 +148,8 @@ void live_link_pace_look(struct port *p, int64_t now_ms);
 int64_t live_link_pace_look_ms(const struct port *p);
 /* The parcel that may leave now; NULL: none may.  Borrowed. */
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms);
+/* When more may be in flight than now; INT64_MAX: that takes an acknowledgement. */
+int64_t live_link_pace_widens_ms(const struct port *p);
 /* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */
 int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
 

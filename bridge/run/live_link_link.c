@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/roster.h"
 #include "store/db.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
@@ -295,7 +296,15 @@ static void on_limits(void *ctx, const char *device, const struct limits *told)
 	live_link_pace_told(p, told);
 }
 
+static void on_worked(void *ctx)
+{
+	const struct live_link *live = ctx;
+
+	roster_wake(live->turn);
+}
+
 const struct link_ops live_link_link_ops = {
+	.worked = on_worked,
 	.send = on_send,
 	.settled = on_settled,
 	.login = on_login,

@@ -9,6 +9,7 @@
 #include "delivery/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
+#include "run/roster.h"
 
 #define MOST_SKIPPED 3
 
@@ -47,6 +48,7 @@ void live_link_pace_told(struct port *p, const struct limits *told)
 {
 	struct limits limits = limits_narrow(&p->live->plan->limits[p->side], told);
 
+	roster_wake(p->live->turn);
 	if (p->live->conf->side[p->side].asks_limits)
 		set_limits(p, &limits);
 }
@@ -309,6 +311,13 @@ struct parcel *live_link_pace_next(struct port *p, int64_t now_ms)
 static int64_t later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
+}
+
+int64_t live_link_pace_widens_ms(const struct port *p)
+{
+	if (!delivery_is_ready(p->delivery) || delivery_in_flight(p->delivery) == 0)
+		return INT64_MAX;
+	return slow_start_widens_ms(&p->slow, now(p));
 }
 
 int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms)

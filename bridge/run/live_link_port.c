@@ -14,6 +14,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal_live.h"
@@ -94,6 +95,15 @@ void live_link_free_port(struct port *p)
 
 /* --- what its carrier says ----------------------------------------------------------------- */
 
+/* The port to which something happened. */
+static struct port *woken(void *port)
+{
+	struct port *p = port;
+
+	roster_wake(p->live->turn);
+	return p;
+}
+
 static int64_t now(const struct port *p)
 {
 	return loop_now_ms(p->live->parts->loop);
@@ -108,10 +118,15 @@ static void log_unreadable(const struct port *p, const struct err *e)
 	free(subject);
 }
 
+static void on_stirred(void *port)
+{
+	woken(port);
+}
+
 /* A secret that cannot be read now stays what it was. */
 static void on_login(void *port)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 	struct live_link *live = p->live;
 	struct session_login login;
 	struct err e = { 0 };
@@ -195,7 +210,7 @@ static void end_greetings(struct port *p, enum session_end end)
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
 
 	follow_version(p);
@@ -210,7 +225,7 @@ static void on_up(void *port)
 
 static void on_answered(void *port)
 {
-	live_link_pace_answered(port);
+	live_link_pace_answered(woken(port));
 }
 
 /* What was published and not acknowledged will be again: it may come back as often. */
@@ -232,7 +247,7 @@ void live_link_end_connection(struct port *p, enum session_end end)
 
 static void on_down(void *port, enum session_end end)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 
 	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
 		link_question_lost(p->live->link);
@@ -245,7 +260,7 @@ static void on_down(void *port, enum session_end end)
 
 static void on_message(void *port, const struct message *m)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 	struct live_link *live = p->live;
 	struct arrival a = { .from = p->side,
 			     .device = p->device,
@@ -272,7 +287,7 @@ static enum outcome acknowledged(const struct port *p, const struct parcel *parc
 
 static void on_acked(void *port, int mid, int code, const char *reason)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 	struct parcel parcel;
 	bool was_first = delivery_is_first(p->delivery, mid);
 
@@ -287,7 +302,7 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 /* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
 static void on_refused(void *port, const struct message *m, bool is_too_large, const char *reason)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 	const struct arrival a = {
 		.from = p->side, .device = p->device, .message = m, .at_ms = now(p)
 	};
@@ -297,12 +312,13 @@ static void on_refused(void *port, const struct message *m, bool is_too_large, c
 
 static void on_unsubscribed(void *port, size_t old)
 {
-	struct port *p = port;
+	struct port *p = woken(port);
 
 	link_unsubscribed(p->live->link, p->side, p->old[old]);
 }
 
-static const struct port_events events = { .login = on_login,
+static const struct port_events events = { .stirred = on_stirred,
+					   .login = on_login,
 					   .up = on_up,
 					   .down = on_down,
 					   .answered = on_answered,

@@ -5,9 +5,35 @@
 #include "delivery/delivery.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/roster.h"
 #include "run/suspects.h"
 #include "store/journal_live.h"
 #include "store/state_live.h"
+
+static struct live_link *owner(const struct roster_entry *e)
+{
+	return e ? roster_owner(e) : NULL;
+}
+
+struct live_link *live_link_first_awake(const struct live_link_parts *parts)
+{
+	return owner(roster_first(parts->roster));
+}
+
+struct live_link *live_link_next_awake(const struct live_link *live)
+{
+	return owner(roster_next(live->turn));
+}
+
+void live_link_wake(struct live_link *live)
+{
+	roster_wake(live->turn);
+}
+
+void live_link_rest(struct live_link *live, uint64_t durable)
+{
+	roster_rest(live->turn, durable, live_link_next_deadline(live));
+}
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
 {
@@ -68,6 +94,7 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 {
 	struct port *p;
 
+	roster_work(live->turn, commit);
 	TAILQ_FOREACH (p, &live->ports, entry) {
 		if (!p->carrier)
 			continue;
@@ -92,17 +119,20 @@ void live_link_let_out(struct live_link *live, uint64_t durable)
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (p->carrier)
 			live->parts->port->let_out(p->carrier, durable);
-	link_durable(live->link, durable);
+	if (link_durable(live->link, durable))
+		roster_wake(live->turn);
 }
 
 void live_link_hold_sources(struct live_link *live, bool is_held, int64_t now_ms)
 {
 	live->backpressure.is_closed = is_held;
+	roster_wake(live->turn);
 	live_link_press(live, now_ms);
 }
 
 void live_link_retract(struct live_link *live)
 {
+	roster_wake(live->turn);
 	for (int s = 0; s < SIDES; s++)
 		each_source(live, (enum side)s, live->parts->port->retract);
 }
@@ -166,7 +196,7 @@ int64_t live_link_next_deadline(const struct live_link *live)
 
 	TAILQ_FOREACH (p, &live->ports, entry)
 		earliest = earlier(earlier(earliest, p->has_asked ? 0 : p->due_ms),
-				   live_link_pace_look_ms(p));
+				   earlier(live_link_pace_look_ms(p), live_link_pace_widens_ms(p)));
 	return earliest;
 }
 
@@ -187,6 +217,7 @@ void live_link_durable(struct live_link *live, uint64_t commit)
 void live_link_undone(struct live_link *live)
 {
 	state_live_undone(live->changes);
+	roster_wake(live->turn);
 }
 
 bool live_link_has_changes(const struct live_link *live)

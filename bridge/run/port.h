@@ -48,6 +48,9 @@ struct port_conf {
 
 /* What a carrier tells its port. */
 struct port_events {
+	/* Something came of the carrier's connection, its clock or its lookup, so that flush() and let_out() are due in
+	 * this turn.  Before all else that is told of it, but for what is told from within a call. */
+	void (*stirred)(void *port);
 	/* A login is about to be made; set_login() from within counts for it. */
 	void (*login)(void *port);
 	/* The far end let us in, and what was to be heard was asked for: what is published from now on goes over

@@ -13,7 +13,8 @@ static void *open_session(void *loop, const struct port_conf *conf,
 			  const struct port_events *events, void *port, struct err *e)
 {
 	const struct conf_session *c = conf->conf;
-	const struct session_ops ops = { .on_up = events->up,
+	const struct session_ops ops = { .on_stir = events->stirred,
+					 .on_up = events->up,
 					 .on_login = events->login,
 					 .on_down = events->down,
 					 .on_answered = events->answered,

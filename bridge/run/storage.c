@@ -45,11 +45,12 @@ void storage_start(struct storage *s, int64_t now_ms)
 static bool write_all(struct storage *s, struct err *e)
 {
 	uint64_t commit = commits_next(s->commits);
-	bool ok = true;
+	struct live_link *live;
 
-	for (size_t i = 0; ok && i < s->n_links; i++)
-		ok = live_link_save(s->links[i], commit, e);
-	return ok && deadletter_live_write(s->letters, commit, s->now_ms, e) &&
+	FOREACH_AWAKE (live, s->parts)
+		if (!live_link_save(live, commit, e))
+			return false;
+	return deadletter_live_write(s->letters, commit, s->now_ms, e) &&
 	       journal_live_write(s->journal, commit, s->is_last ? INT64_MAX : s->now_ms, e);
 }
 
@@ -157,13 +158,14 @@ uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
 static void on_durable(void *ctx, uint64_t commit)
 {
 	struct storage *s = ctx;
+	struct live_link *live;
 
 	s->stage = STORAGE_WELL;
 	s->is_told = false;
 	journal_live_durable(s->journal, commit);
 	deadletter_live_durable(s->letters, commit);
-	for (size_t i = 0; i < s->n_links; i++)
-		live_link_durable(s->links[i], commit);
+	FOREACH_AWAKE (live, s->parts)
+		live_link_durable(live, commit);
 }
 
 static void on_undone(void *ctx, const struct err *e)

@@ -42,6 +42,7 @@ struct commits;
 struct db;
 struct deadletter_live;
 struct live_link;
+struct live_link_parts;
 struct journal_live;
 
 enum storage_stage { STORAGE_WELL, STORAGE_SPARING, STORAGE_GIVEN_UP, STORAGE_WAITING };
@@ -51,6 +52,7 @@ struct storage {
 	struct commits *commits;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
+	const struct live_link_parts *parts; /* of the links: those that are awake are written */
 	struct live_link **links;
 	size_t n_links;
 	uint64_t max_bytes;

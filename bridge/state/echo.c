@@ -304,10 +304,13 @@ void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out)
 	}
 }
 
-void echo_durable(struct echo *e, uint64_t commit)
+bool echo_durable(struct echo *e, uint64_t commit)
 {
-	if (commit >= e->commit)
+	bool has_news = commit >= e->commit && e->waiting.n > 0;
+
+	if (has_news)
 		changes_move(&e->changes, &e->waiting, e->waiting.n);
+	return has_news;
 }
 
 /* Read a row: see put_row(). */

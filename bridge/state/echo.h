@@ -58,8 +58,8 @@ size_t echo_size(const struct echo *e);
  * which must be durable before what was sent leaves. */
 void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out);
 /* That commit is durable, and what it lets out has left.  The row of an entry that served goes with a commit
- * after that: until the acknowledgement of what came back has left, it may come again. */
-void echo_durable(struct echo *e, uint64_t commit);
+ * after that: until the acknowledgement of what came back has left, it may come again.  Are there such changes now? */
+bool echo_durable(struct echo *e, uint64_t commit);
 /* Take back a row, if it is this memory's.  It ends as if its PUBACK came with the first message.
  * False sets *err: ERR_CORRUPT. */
 bool echo_restore(struct echo *e, const char *key, const char *value, struct err *err);

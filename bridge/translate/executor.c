@@ -27,6 +27,8 @@ TAILQ_HEAD(jobs, job);
 struct strand {
 	TAILQ_ENTRY(strand) entry; /* if it has jobs */
 	struct executor *executor;
+	void (*worked)(void *ctx); /* as in strand_new() */
+	void *ctx;
 	struct jobs jobs;
 	struct job *next; /* the first of those at the end that wait to be done; NULL: none does */
 	size_t n_early;	  /* that wait in front of it: they came to the head, or are done again */
@@ -58,11 +60,13 @@ void executor_free(struct executor *t)
 	free(t);
 }
 
-struct strand *strand_new(struct executor *t)
+struct strand *strand_new(struct executor *t, void (*worked)(void *ctx), void *ctx)
 {
 	struct strand *s = mem_zalloc(sizeof *s);
 
 	s->executor = t;
+	s->worked = worked;
+	s->ctx = ctx;
 	s->ahead = FIRST_AHEAD;
 	TAILQ_INIT(&s->jobs);
 	return s;
@@ -244,6 +248,8 @@ static void complete(struct strand *s, struct job *job)
 	job->done(job, &results);
 	strand_end(s);
 	results_fini(&results);
+	if (s->worked)
+		s->worked(s->ctx);
 }
 
 static bool is_back(const struct job *job)

@@ -32,7 +32,8 @@ struct worker_pool {
 struct executor *executor_new(const struct worker_pool *pool);
 void executor_free(struct executor *t); /* NULL is allowed; strands must be gone */
 
-struct strand *strand_new(struct executor *t);
+/* `worked` (may be NULL) is called with `ctx` after each job that is complete. */
+struct strand *strand_new(struct executor *t, void (*worked)(void *ctx), void *ctx);
 /* Jobs that are not complete are dropped; the pool must have ended, or not have any of them. */
 void strand_free(struct strand *s);
 

@@ -70,6 +70,23 @@ def test_what_else_could_do_the_job_is_driven_alike(tmp_path):
     assert not left_behind(tmp_path)
 
 
+def test_a_bare_loop_is_a_yardstick(tmp_path):
+    status, out, errors = bench(tmp_path, "--seconds", "0.5", "--beside", "--scenario", "bare-qos1", "--json")
+    assert status == 0, errors
+    (row,) = json.loads(out)["scenarios"]
+    assert row["sent"] == row["arrived"] > 0 and row["loaded"]["processes"] == 1
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("scenario, links", [("links-10", 10), ("wide-pass", 1)])
+def test_messages_go_through_all_links_in_turn(tmp_path, scenario, links):
+    status, out, errors = bench(tmp_path, "--seconds", "0.5", "--scenario", scenario, "--json")
+    assert status == 0, errors
+    (row,) = json.loads(out)["scenarios"]
+    assert row["sent"] == row["arrived"] > 0 and row["links"] == links
+    assert not left_behind(tmp_path)
+
+
 def test_the_table_has_a_row_for_each_scenario(tmp_path):
     status, out, errors = bench(tmp_path, "--seconds", "0.2", "--scenario", "eztcloud", "--window", "7")
     assert status == 0, errors

@@ -9,6 +9,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "run/roster.h"
 #include "run/storage.h"
 #include "store/commit.h"
 #include "store/db.h"
@@ -357,7 +358,8 @@ static inline void bridge_make_parts(void)
 	char *dir = mem_printf("%s/state", w.dir);
 	struct err e = { 0 };
 
-	parts = (struct live_link_parts){ .port = &memory_ops,
+	parts = (struct live_link_parts){ .roster = roster_new(),
+					  .port = &memory_ops,
 					  .port_ctx = &said,
 					  .mono_ms = bridge_mono_ms,
 					  .max_age_ms = 7 * 86400 * INT64_C(1000) };
@@ -371,6 +373,7 @@ static inline void bridge_make_parts(void)
 				    .commits = commits,
 				    .journal = parts.journal,
 				    .letters = parts.letters,
+				    .parts = &parts,
 				    .links = lives,
 				    .max_bytes = 1 << 30 };
 	free(dir);
@@ -378,6 +381,7 @@ static inline void bridge_make_parts(void)
 
 static inline void bridge_free_parts(void)
 {
+	roster_free(parts.roster);
 	loop_free(parts.loop);
 	commits_free(commits);
 	deadletter_live_free(parts.letters);
@@ -456,22 +460,30 @@ static inline void bridge_resume(void)
 /* What the turn brought is handed over, and waits.  Returns its commit. */
 static inline uint64_t bridge_hand_over(void)
 {
-	uint64_t commit = storage_hand_over(&storage, now_ms, true);
+	uint64_t commit;
+	struct live_link *live;
 
-	for (size_t i = 0; i < storage.n_links; i++)
-		live_link_flush(lives[i], commit, now_ms);
+	roster_wake_due(parts.roster, now_ms);
+	commit = storage_hand_over(&storage, now_ms, true);
+	FOREACH_AWAKE (live, &parts)
+		live_link_flush(live, commit, now_ms);
 	return commit;
 }
 
-/* What has been handed over is durable, and leaves. */
+/* What has been handed over is durable, and leaves.  Only links that are awake are looked at, as in a bridge. */
 static inline void bridge_let_out(void)
 {
+	struct live_link *live, *next;
 	struct err e = { 0 };
 
 	cr_assert(storage_hear(&storage, now_ms, true, &e), "%s", e.text);
-	for (size_t i = 0; i < storage.n_links; i++) {
-		live_link_let_out(lives[i], storage_durable(&storage));
-		live_link_press(lives[i], now_ms);
+	FOREACH_AWAKE (live, &parts)
+		live_link_let_out(live, storage_durable(&storage));
+	FOREACH_AWAKE (live, &parts)
+		live_link_press(live, now_ms);
+	for (live = live_link_first_awake(&parts); live; live = next) {
+		next = live_link_next_awake(live);
+		live_link_rest(live, storage_durable(&storage));
 	}
 }
 

@@ -18,7 +18,7 @@ static void set_up(void)
 	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
 		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""));
 	executor = executor_new(NULL);
-	strand = strand_new(executor);
+	strand = strand_new(executor, NULL, NULL);
 	most_taken = 8;
 }
 
@@ -161,7 +161,7 @@ static void with_a_hand(void)
 	strand_free(strand);
 	executor_free(executor);
 	executor = executor_new(&pool);
-	strand = strand_new(executor);
+	strand = strand_new(executor, NULL, NULL);
 }
 
 /* The hand has done the job that was taken as number `i`. */
@@ -241,7 +241,7 @@ Test(executor, strands_do_not_wait_for_each_other)
 	with_a_hand();
 	first = strand;
 	submit("a", "");
-	other = strand_new(executor);
+	other = strand_new(executor, NULL, NULL);
 	strand = other;
 	submit("b", "");
 	executor_run(executor);

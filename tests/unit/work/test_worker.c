@@ -115,7 +115,7 @@ static void set_up(void)
 	on_tick(NULL);
 	workers = workers_new(loop, 1, &e);
 	executor = executor_new(workers_pool(workers));
-	strand = strand_new(executor);
+	strand = strand_new(executor, NULL, NULL);
 	plan_match(w.plan, SOUTH, "s/d", &match);
 }
 
