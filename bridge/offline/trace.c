@@ -126,7 +126,7 @@ static void put_readings(struct buf *out, const struct plan *plan, struct execut
 			 const struct match *found, enum side from, const struct message *m,
 			 int64_t at_ms)
 {
-	struct strand *strand = strand_new(executor);
+	struct strand *strand = strand_new(executor, NULL, NULL);
 
 	for (size_t i = 0; i < found->n; i++) {
 		struct reading r = {
