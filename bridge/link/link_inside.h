@@ -366,6 +366,8 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 			struct buf *out);
 /* Tell a device that asks for a snapshot what the bridge holds for it. */
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
+/* Append what an attributes_reply says of the configuration, as the body of a `config` {full}.  False: nothing. */
+bool logic_put_full(const struct canonical *reply, struct buf *out);
 /* The north's answer to a snapshot request: its attributes. */
 void logic_take_snapshot(struct task *t, const struct canonical *p);
 /* A side renamed or deleted a device. */

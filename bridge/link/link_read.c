@@ -160,25 +160,30 @@ static bool is_no_news(const struct intake *in, enum outcome reason)
 				   reason == DEAD_MAPPING_ERROR);
 }
 
-/* What jq would change is not read; who sent a command or asked is told, if the topic says under which id. */
-static void tell_asker(struct task *t, enum outcome reason)
+/* What jq would change is not read; who sent a command or asked is told, if what else was read says under which
+ * id, or the topic does. */
+static void tell_asker(struct task *t, const struct item *item)
 {
 	const struct job *job = &t->job;
 	const char *device = translate_device(job->plan, job->side, job->device, t->device);
-	struct canonical request = { .kind = t->reader->row->kind, .device = (char *)device };
-	char *answer_topic;
+	bool is_read = item->plain.kind != KIND_NONE;
+	struct canonical request = { .kind = is_read ? item->plain.kind : t->reader->row->kind,
+				     .device = is_read ? item->plain.device : (char *)device };
+	char *id, *answer_topic;
 
-	if (reason != DEAD_WIDE_INTEGER || !device ||
+	if (item->reason != DEAD_WIDE_INTEGER || !request.device ||
 	    (request.kind != KIND_COMMAND && request.kind != KIND_REQUEST))
 		return;
-	request.id = translate_topic_id(t->reader, job->message->topic);
-	if (!request.id)
-		return;
-	answer_topic = link_answer_topic(t, &request);
-	logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
-			 "a number that a double does not hold cannot be carried");
-	free(answer_topic);
-	free(request.id);
+	id = is_read ? mem_strdup(item->plain.id)
+		     : translate_topic_id(t->reader, job->message->topic);
+	request.id = id;
+	if (id || is_read) {
+		answer_topic = link_answer_topic(t, &request);
+		logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
+				 "a number that a double does not hold cannot be carried");
+		free(answer_topic);
+	}
+	free(id);
 }
 
 /* Take what a row gave, in its sequence. */
@@ -239,7 +244,7 @@ static void take_part(struct task *t, const struct results *part)
 				    is_no_news(t->intake, item->reason) ? FILTERED_EMPTY_RETAIN
 									: item->reason,
 				    item->text);
-			tell_asker(t, item->reason);
+			tell_asker(t, item);
 			continue;
 		}
 		/* What is read behind a change of names is read by the new ones. */

@@ -1860,6 +1860,37 @@ Test(link, an_asker_hears_that_an_integer_cannot_be_carried)
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
+#define N_PAYLOAD                                                                                  \
+	NORTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'command', topic: 'n/rpc', id: 'integer', read: 'c' },"                  \
+		 "{ kind: 'command_reply', topic: 'n/rpc/done', id: 'integer', write: 'done' },"   \
+		 "{ kind: 'config', topic: 'n/set', read: 'set' }",                                \
+		 "def c: .payload | {device: .d, id: .id, body: {name: 'go', params: .data}};"     \
+		 "def done: [.to.device, .id, .body.message];"                                     \
+		 "def set: .payload | to_entries[] | {device: .key, body: {full: .value}};")
+
+Test(link, a_wide_integer_costs_its_key_or_its_device_and_the_sender_of_a_command_hears_it)
+{
+	if (mapping_keeps_numbers())
+		return;
+	start(SOUTHERN("",
+		       "{ kind: 'command', topic: 's/{device}/do', id: 'integer' },"
+		       "{ kind: 'command_reply', topic: 's/{device}/done', id: 'integer' },"
+		       "{ kind: 'config', topic: 's/{device}/set', write: 'diff' }",
+		       "def diff: .body | [.changed, .deleted];"),
+	      N_PAYLOAD);
+	step(NORTH, "n/rpc", "{'d':'x','id':7,'data':[9007199254740993]}",
+	     "north n/rpc/done ['x',7,'a number that a double does not hold cannot be carried']\n"
+	     "= wide-integer\n");
+	step(NORTH, "n/rpc", "{'d':'x','data':[9007199254740993]}", "= wide-integer\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX, "none is open");
+	step(NORTH, "n/set", "{'x':{'rate':1,'big':2},'y':{'rate':3}}",
+	     "south s/x/set [{'rate':1,'big':2},[]]\nsouth s/y/set [{'rate':3},[]]\n= carried\n");
+	step(NORTH, "n/set", "{'x':{'rate':4,'big':9007199254740993},'y':{'rate':5}}",
+	     "south s/x/set [{'rate':4},[]]\nsouth s/y/set [{'rate':5},[]]\n= wide-integer\n");
+	step(NORTH, "n/set", "{'x':{}}", "south s/x/set [{},['rate','big']]\n= carried\n");
+}
+
 Test(link, an_asker_hears_that_there_is_no_counterpart)
 {
 	start(SOUTHERN("",
