@@ -103,6 +103,9 @@ static void put_flow(struct buf *out, const char *flow, struct jslice counters)
 		buf_printf(out, "%s%s %lld", between[i], names[i],
 			   (long long)ask_number(counters, names[i]));
 	buf_putc(out, '\n');
+	if (has(counters, "unanswered"))
+		buf_printf(out, "         %lld unanswered, and nothing to tell who asked\n",
+			   (long long)ask_number(counters, "unanswered"));
 	if (!jtext_field(counters, "by", &by))
 		return;
 	for (int n = 0; jtext_next_field(by, &pos, &f); n++)

@@ -140,15 +140,18 @@ void link_resume(struct link *l, int64_t now_ms)
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
 	struct intake *in;
+	bool is_told = true;
 
 	link_begin_own(l, sequence_of_device(l, p->request.device), l->now_ms);
 	in = link_own_intake(l, flow_from(side_other(p->caller)));
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
 	else if (p->request.kind == KIND_ATTRIBUTES_REQUEST)
-		logic_answer_held(l, in, p->caller, &p->request, p->reply_topic);
+		is_told = logic_answer_held(l, in, p->caller, &p->request, p->reply_topic);
 	else
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	if (!is_told)
+		l->counters[flow_from(p->caller)].unanswered++;
 	pairings_close(l->pairings, p, &l->changes);
 	link_end_own(l, in);
 }

@@ -1956,6 +1956,8 @@ Test(link, who_asks_a_silent_platform_gets_what_is_held_if_that_is_all)
 	after(30000, "= own\n");
 	step(SOUTH, "s/d/ask", "{}", "north n/d/ask {}\n= carried\n");
 	after(30000, "south s/d/told {'client':{'serial':'S'},'shared':{'rate':5}}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->unanswered, 3, "who heard nothing is counted");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->unanswered, 0);
 }
 
 Test(link, a_name_that_another_device_has_is_given_to_none)
