@@ -83,7 +83,7 @@ static void greet_of_online(const struct greeting *g, const char *body)
 	struct map_pos pos = { 0 };
 	const char *device;
 
-	while ((device = presences_next_online(g->link->presences, &pos)) != NULL)
+	while ((device = presences_next_there(g->link->presences, &pos, g->link->now_ms)) != NULL)
 		greet_of(g, device, body);
 }
 
@@ -102,7 +102,7 @@ static void greet(const struct greeting *g, const char *device)
 
 	if (!device && (is_of_online || names_device(l->plan, g->kind)))
 		greet_of_online(g, body);
-	else if (!is_of_online || presences_is_online(l->presences, device))
+	else if (!is_of_online || presences_is_there(l->presences, device, l->now_ms))
 		greet_of(g, device ? device : l->plan->device, body);
 }
 

@@ -62,7 +62,8 @@ struct link {
 	struct devices *devices; /* the plan's */
 	struct echoes *echoes;	 /* sides that give our messages back */
 	struct subscriptions *subscriptions;
-	bool keeps_reported;	/* the south can ask for its attributes */
+	bool keeps_reported; /* the south can ask for its attributes */
+	bool notes_seen; /* it matters which devices there are: a login in the north is told, or names change */
 	bool delivery_confirms; /* a configuration: the south's platform has no other word on it */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */

@@ -10,6 +10,7 @@
 #include "link/retained.h"
 #include "message/hops.h"
 #include "state/echo.h"
+#include "state/presence.h"
 #include "state/twin.h"
 #include "translate/executor.h"
 
@@ -141,6 +142,13 @@ static bool may_decide(const struct task *t, const struct results *results)
 	return may;
 }
 
+static void show_up(struct link *l, const char *device, int64_t at_ms)
+{
+	twins_show_up(l->twins, device, at_ms);
+	if (l->notes_seen)
+		presences_see(l->presences, device, at_ms);
+}
+
 /* A message of the device's own shows that it is there, but for its last will. */
 static void note_presence(const struct task *t, const struct canonical *p)
 {
@@ -149,7 +157,7 @@ static void note_presence(const struct task *t, const struct canonical *p)
 	if (t->job.side == SOUTH && p->device &&
 	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
 					  jtext_type_of(online) == JTEXT_TRUE)))
-		twins_show_up(t->link->twins, p->device, t->intake->at_ms);
+		show_up(t->link, p->device, t->intake->at_ms);
 }
 
 /* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty

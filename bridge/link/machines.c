@@ -19,6 +19,7 @@ static void expire_pairings(struct link *l);
 static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
+static void note_seen(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -35,7 +36,8 @@ static const struct machine_row {
 	  .resume = resume_provisions },
 	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true,
 	  .expire = expire_twins },
-	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true },
+	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
+	  .expire = note_seen },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
@@ -189,6 +191,18 @@ static void expire_twins(struct link *l)
 		in = link_own_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
 		link_end_own(l, in);
+	}
+}
+
+/* A message itself does not change the state by that: it is what it would have been without. */
+static void note_seen(struct link *l)
+{
+	const char *device;
+
+	while ((device = presences_next_seen(l->presences)) != NULL) {
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		presences_put_seen(l->presences, device, &l->changes);
+		link_end_own(l, NULL);
 	}
 }
 
