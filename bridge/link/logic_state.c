@@ -236,16 +236,14 @@ static bool put_text_of(const struct canonical *p, const char *key, struct buf *
 static bool is_another(const struct link *l, enum side side, const char *known, const char *name)
 {
 	const char *here = plan_device_here(l->plan, side, name);
-	struct buf state = { 0 }, held = { 0 };
+	struct buf held = { 0 };
 	bool is;
 
 	if (!here || strcmp(here, known) == 0)
 		return false;
-	presences_put_state(l->presences, here, &state);
 	reporteds_put(l->reporteds, here, &held);
-	is = devices_here(l->devices, side, name) || state.len || held.len > 2 ||
-	     twins_watches(l->twins, here);
-	buf_fini(&state);
+	is = devices_here(l->devices, side, name) || presences_is_known(l->presences, here) ||
+	     held.len > 2 || twins_watches(l->twins, here);
 	buf_fini(&held);
 	return is;
 }

@@ -1962,8 +1962,12 @@ Test(link, who_asks_a_silent_platform_gets_what_is_held_if_that_is_all)
 
 Test(link, a_name_that_another_device_has_is_given_to_none)
 {
-	start(SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/online' }", ""),
+	start(SOUTHERN("",
+		       "{ kind: 'presence', topic: 's/{device}/online' },"
+		       "{ kind: 'telemetry', topic: 's/{device}/t' }",
+		       ""),
 	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
 		       "{ kind: 'presence', topic: 'n/{device}/online' },"
 		       "{ kind: 'device_change', topic: 'n/renamed' }",
 		       ""));
@@ -1979,6 +1983,15 @@ Test(link, a_name_that_another_device_has_is_given_to_none)
 	     "= other-device\n");
 	step(NORTH, "n/renamed", "{'operation':'renamed','name':'c','new_name':'c'}",
 	     "= carried\n");
+	/* One that has only been heard of. */
+	step(SOUTH, "s/e/t", "1", "= wrong-shape\n");
+	step(SOUTH, "s/d/t", "{}", "north n/d/t {}\n= carried\n");
+	restart();
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'b','new_name':'d'}",
+	     "= other-device\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'d','new_name':'e'}",
+	     "= carried\n");
+	step(SOUTH, "s/d/t", "{}", "north n/e/t {}\n= carried\n");
 	step(SOUTH, "s/a/online", "{'online':false}",
 	     "north n/c/online {'online':false}\n= carried\n");
 	step(SOUTH, "s/b/online", "{'online':false}",
