@@ -63,7 +63,7 @@ struct field_shape {
 	bool is_choice;	   /* one of the kind's choices must be there, else the field itself */
 };
 #define MAX_FIELD_SHAPES 3
-#define MAX_KEYED 2
+#define MAX_KEYED	 2
 
 struct kind_info {
 	const char *name;
