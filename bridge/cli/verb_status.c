@@ -42,6 +42,11 @@ static bool has(struct jslice object, const char *key)
 	return jtext_field(object, key, &v);
 }
 
+static const char *plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* "  south  up for 2h  mqtt://127.0.0.1:1883 (MQTT 3.1.1)" */
 static void put_session(struct buf *out, struct jslice s)
 {
@@ -59,7 +64,8 @@ static void put_session(struct buf *out, struct jslice s)
 	if (has(s, "why")) {
 		buf_puts(out, "         ");
 		put_shown(out, s, "why");
-		buf_printf(out, ", %lld attempts\n", (long long)ask_number(s, "attempts"));
+		buf_printf(out, ", %lld attempt%s\n", (long long)ask_number(s, "attempts"),
+			   plural(ask_number(s, "attempts")));
 	}
 	if (has(s, "degraded")) {
 		buf_puts(out, "         ");
@@ -97,6 +103,9 @@ static void put_flow(struct buf *out, const char *flow, struct jslice counters)
 		buf_printf(out, "%s%s %lld", between[i], names[i],
 			   (long long)ask_number(counters, names[i]));
 	buf_putc(out, '\n');
+	if (has(counters, "unanswered"))
+		buf_printf(out, "         %lld unanswered, and nothing to tell who asked\n",
+			   (long long)ask_number(counters, "unanswered"));
 	if (!jtext_field(counters, "by", &by))
 		return;
 	for (int n = 0; jtext_next_field(by, &pos, &f); n++)
@@ -237,24 +246,26 @@ static void print_stored(struct jslice done)
 	if (ask_number(done, "deadletters_evicted"))
 		printf(", %lld evicted", (long long)ask_number(done, "deadletters_evicted"));
 	if (has(done, "journal_messages"))
-		printf(", in the journal %lld messages",
-		       (long long)ask_number(done, "journal_messages"));
+		printf(", in the journal %lld message%s",
+		       (long long)ask_number(done, "journal_messages"),
+		       plural(ask_number(done, "journal_messages")));
 	if (has(done, "journal_bytes"))
 		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
 	putchar('\n');
 	if (ask_number(done, "set_aside"))
-		printf("%lld rows of the state directory could not be read and were set aside "
+		printf("%lld row%s of the state directory could not be read, and set aside "
 		       "(calque status --aside)\n",
-		       (long long)ask_number(done, "set_aside"));
+		       (long long)ask_number(done, "set_aside"),
+		       plural(ask_number(done, "set_aside")));
 }
 
 /* "3 links: 2 ready, 1 not; 12 messages dead since the start" */
 static void print_summary(const struct printer *p)
 {
-	printf("%zu link%s: %zu ready", p->n_links, p->n_links == 1 ? "" : "s", p->n_ready);
+	printf("%zu link%s: %zu ready", p->n_links, plural((int64_t)p->n_links), p->n_ready);
 	if (p->n_ready < p->n_links)
 		printf(", %zu not", p->n_links - p->n_ready);
-	printf("; %lld messages dead since the start\n", (long long)p->n_dead);
+	printf("; %lld message%s dead since the start\n", (long long)p->n_dead, plural(p->n_dead));
 }
 
 static void print_done(const struct printer *p, struct jslice done)

@@ -83,7 +83,7 @@ static void greet_of_online(const struct greeting *g, const char *body)
 	struct map_pos pos = { 0 };
 	const char *device;
 
-	while ((device = presences_next_online(g->link->presences, &pos)) != NULL)
+	while ((device = presences_next_there(g->link->presences, &pos, g->link->now_ms)) != NULL)
 		greet_of(g, device, body);
 }
 
@@ -102,7 +102,7 @@ static void greet(const struct greeting *g, const char *device)
 
 	if (!device && (is_of_online || names_device(l->plan, g->kind)))
 		greet_of_online(g, body);
-	else if (!is_of_online || presences_is_online(l->presences, device))
+	else if (!is_of_online || presences_is_there(l->presences, device, l->now_ms))
 		greet_of(g, device ? device : l->plan->device, body);
 }
 
@@ -154,15 +154,10 @@ static void take_snapshot(struct task *t, const struct canonical *p)
 
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
-	if (jtext_field(canonical_body(p), "shared", &part) &&
-	    jtext_type_of(part) == JTEXT_OBJECT && plan_writer(l->plan, SOUTH, KIND_CONFIG)) {
-		buf_puts(&full, "{\"full\":");
-		buf_append(&full, part.text, part.len);
-		buf_putc(&full, '}');
-		if (!twins_compare(l->twins, p->device, (struct jslice){ full.data, full.len },
-				   l->plan->pushes_first, l->now_ms, &l->changes, &diff, &e))
-			link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
-	}
+	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && logic_put_full(p, &full) &&
+	    !twins_compare(l->twins, p->device, (struct jslice){ full.data, full.len },
+			   l->plan->pushes_first, l->now_ms, &l->changes, &diff, &e))
+		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	twins_end_question(l->twins, p->device);
 	if (diff.len)
 		logic_push(t, p, (struct jslice){ diff.data, diff.len });

@@ -487,6 +487,8 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	if (plan_has_echoes(plan, SOUTH))
 		l->carried = echo_new(NULL);
 	l->delivery_confirms = has_no_confirmation(plan);
+	l->notes_seen =
+		plan_greets(plan, KIND_PRESENCE) || plan_reader(plan, NORTH, KIND_DEVICE_CHANGE);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
 	return l;
 }

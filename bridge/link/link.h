@@ -122,6 +122,8 @@ struct link_counters {
 	uint64_t by[OUTCOMES];
 	int64_t last_ms; /* when one was received last, 0: not yet */
 	uint64_t
+		unanswered; /* questions that the other side left open and whose askers heard nothing */
+	uint64_t
 		own; /* messages that the bridge sent by itself: after time-outs, resumed handshakes */
 };
 

@@ -62,7 +62,8 @@ struct link {
 	struct devices *devices; /* the plan's */
 	struct echoes *echoes;	 /* sides that give our messages back */
 	struct subscriptions *subscriptions;
-	bool keeps_reported;	/* the south can ask for its attributes */
+	bool keeps_reported; /* the south can ask for its attributes */
+	bool notes_seen; /* it matters which devices there are: a login in the north is told, or names change */
 	bool delivery_confirms; /* a configuration: the south's platform has no other word on it */
 	struct echo *carried; /* what rode with a kind that comes back; NULL: nothing comes back */
 	char *mark;	      /* on the trail of what is sent; NULL: none is left */
@@ -366,6 +367,8 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 			struct buf *out);
 /* Tell a device that asks for a snapshot what the bridge holds for it. */
 void logic_send_snapshot(struct link *l, struct intake *in, const char *device);
+/* Append what an attributes_reply says of the configuration, as the body of a `config` {full}.  False: nothing. */
+bool logic_put_full(const struct canonical *reply, struct buf *out);
 /* The north's answer to a snapshot request: its attributes. */
 void logic_take_snapshot(struct task *t, const struct canonical *p);
 /* A side renamed or deleted a device. */

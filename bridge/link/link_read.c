@@ -10,6 +10,7 @@
 #include "link/retained.h"
 #include "message/hops.h"
 #include "state/echo.h"
+#include "state/presence.h"
 #include "state/twin.h"
 #include "translate/executor.h"
 
@@ -141,6 +142,13 @@ static bool may_decide(const struct task *t, const struct results *results)
 	return may;
 }
 
+static void show_up(struct link *l, const char *device, int64_t at_ms)
+{
+	twins_show_up(l->twins, device, at_ms);
+	if (l->notes_seen)
+		presences_see(l->presences, device, at_ms);
+}
+
 /* A message of the device's own shows that it is there, but for its last will. */
 static void note_presence(const struct task *t, const struct canonical *p)
 {
@@ -149,7 +157,7 @@ static void note_presence(const struct task *t, const struct canonical *p)
 	if (t->job.side == SOUTH && p->device &&
 	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
 					  jtext_type_of(online) == JTEXT_TRUE)))
-		twins_show_up(t->link->twins, p->device, t->intake->at_ms);
+		show_up(t->link, p->device, t->intake->at_ms);
 }
 
 /* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty
@@ -160,25 +168,30 @@ static bool is_no_news(const struct intake *in, enum outcome reason)
 				   reason == DEAD_MAPPING_ERROR);
 }
 
-/* What jq would change is not read; who sent a command or asked is told, if the topic says under which id. */
-static void tell_asker(struct task *t, enum outcome reason)
+/* What jq would change is not read; who sent a command or asked is told, if what else was read says under which
+ * id, or the topic does. */
+static void tell_asker(struct task *t, const struct item *item)
 {
 	const struct job *job = &t->job;
 	const char *device = translate_device(job->plan, job->side, job->device, t->device);
-	struct canonical request = { .kind = t->reader->row->kind, .device = (char *)device };
-	char *answer_topic;
+	bool is_read = item->plain.kind != KIND_NONE;
+	struct canonical request = { .kind = is_read ? item->plain.kind : t->reader->row->kind,
+				     .device = is_read ? item->plain.device : (char *)device };
+	char *id, *answer_topic;
 
-	if (reason != DEAD_WIDE_INTEGER || !device ||
+	if (item->reason != DEAD_WIDE_INTEGER || !request.device ||
 	    (request.kind != KIND_COMMAND && request.kind != KIND_REQUEST))
 		return;
-	request.id = translate_topic_id(t->reader, job->message->topic);
-	if (!request.id)
-		return;
-	answer_topic = link_answer_topic(t, &request);
-	logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
-			 "a number that a double does not hold cannot be carried");
-	free(answer_topic);
-	free(request.id);
+	id = is_read ? mem_strdup(item->plain.id)
+		     : translate_topic_id(t->reader, job->message->topic);
+	request.id = id;
+	if (id || is_read) {
+		answer_topic = link_answer_topic(t, &request);
+		logic_send_error(t->link, t->intake, job->side, &request, answer_topic,
+				 "a number that a double does not hold cannot be carried");
+		free(answer_topic);
+	}
+	free(id);
 }
 
 /* Take what a row gave, in its sequence. */
@@ -239,7 +252,7 @@ static void take_part(struct task *t, const struct results *part)
 				    is_no_news(t->intake, item->reason) ? FILTERED_EMPTY_RETAIN
 									: item->reason,
 				    item->text);
-			tell_asker(t, item->reason);
+			tell_asker(t, item);
 			continue;
 		}
 		/* What is read behind a change of names is read by the new ones. */

@@ -188,6 +188,23 @@ void logic_send_snapshot(struct link *l, struct intake *in, const char *device)
 	buf_fini(&body);
 }
 
+bool logic_put_full(const struct canonical *reply, struct buf *out)
+{
+	struct jslice shared, unread;
+
+	if (!jtext_field(canonical_body(reply), "shared", &shared) ||
+	    jtext_type_of(shared) != JTEXT_OBJECT)
+		return false;
+	buf_puts(out, "{\"full\":");
+	buf_append(out, shared.text, shared.len);
+	if (jtext_field(canonical_body(reply), "unread", &unread)) {
+		buf_puts(out, ",\"unread\":");
+		buf_append(out, unread.text, unread.len);
+	}
+	buf_putc(out, '}');
+	return true;
+}
+
 void logic_take_snapshot(struct task *t, const struct canonical *p)
 {
 	struct link *l = t->link;
@@ -198,11 +215,7 @@ void logic_take_snapshot(struct task *t, const struct canonical *p)
 
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
-	if (jtext_field(canonical_body(p), "shared", &part) &&
-	    jtext_type_of(part) == JTEXT_OBJECT) {
-		buf_puts(&full, "{\"full\":");
-		buf_append(&full, part.text, part.len);
-		buf_putc(&full, '}');
+	if (logic_put_full(p, &full)) {
 		said.body = (struct jslice){ full.data, full.len };
 		twins_push(l->twins, p->device, &said, &l->changes, &outcome, &config, NULL);
 	}
@@ -223,16 +236,14 @@ static bool put_text_of(const struct canonical *p, const char *key, struct buf *
 static bool is_another(const struct link *l, enum side side, const char *known, const char *name)
 {
 	const char *here = plan_device_here(l->plan, side, name);
-	struct buf state = { 0 }, held = { 0 };
+	struct buf held = { 0 };
 	bool is;
 
 	if (!here || strcmp(here, known) == 0)
 		return false;
-	presences_put_state(l->presences, here, &state);
 	reporteds_put(l->reporteds, here, &held);
-	is = devices_here(l->devices, side, name) || state.len || held.len > 2 ||
-	     twins_watches(l->twins, here);
-	buf_fini(&state);
+	is = devices_here(l->devices, side, name) || presences_is_known(l->presences, here) ||
+	     held.len > 2 || twins_watches(l->twins, here);
 	buf_fini(&held);
 	return is;
 }

@@ -19,6 +19,7 @@ static void expire_pairings(struct link *l);
 static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
+static void note_seen(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -35,7 +36,8 @@ static const struct machine_row {
 	  .resume = resume_provisions },
 	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true,
 	  .expire = expire_twins },
-	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true },
+	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
+	  .expire = note_seen },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
@@ -140,15 +142,18 @@ void link_resume(struct link *l, int64_t now_ms)
 static void give_up(struct link *l, const struct pairing *p, const char *why)
 {
 	struct intake *in;
+	bool is_told = true;
 
 	link_begin_own(l, sequence_of_device(l, p->request.device), l->now_ms);
 	in = link_own_intake(l, flow_from(side_other(p->caller)));
 	if (p->answer)
 		logic_send_answer(l, in, p->caller, &p->request, p->reply_topic, p->answer);
 	else if (p->request.kind == KIND_ATTRIBUTES_REQUEST)
-		logic_answer_held(l, in, p->caller, &p->request, p->reply_topic);
+		is_told = logic_answer_held(l, in, p->caller, &p->request, p->reply_topic);
 	else
 		logic_send_error(l, in, p->caller, &p->request, p->reply_topic, why);
+	if (!is_told)
+		l->counters[flow_from(p->caller)].unanswered++;
 	pairings_close(l->pairings, p, &l->changes);
 	link_end_own(l, in);
 }
@@ -186,6 +191,18 @@ static void expire_twins(struct link *l)
 		in = link_own_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
 		link_end_own(l, in);
+	}
+}
+
+/* A message itself does not change the state by that: it is what it would have been without. */
+static void note_seen(struct link *l)
+{
+	const char *device;
+
+	while ((device = presences_next_seen(l->presences)) != NULL) {
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		presences_put_seen(l->presences, device, &l->changes);
+		link_end_own(l, NULL);
 	}
 }
 

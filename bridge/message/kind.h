@@ -63,6 +63,7 @@ struct field_shape {
 	bool is_choice;	   /* one of the kind's choices must be there, else the field itself */
 };
 #define MAX_FIELD_SHAPES 3
+#define MAX_KEYED	 2
 
 struct kind_info {
 	const char *name;
@@ -92,6 +93,9 @@ struct kind_info {
 	 * NULL: it cannot. */
 	const char *error;
 	bool error_has_request; /* before that, the fields of the request are repeated */
+	/* Where in the body things stand side by side, each under its key and worth something without the others:
+	 * "": it is such an object itself. */
+	const char *keyed[MAX_KEYED + 1];
 	bool is_any_json; /* the body may be anything; else it is an object with these fields */
 	struct field_shape fields[MAX_FIELD_SHAPES + 1];
 };

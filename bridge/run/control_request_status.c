@@ -73,6 +73,8 @@ static void put_counters(const struct link_counters *c, struct buf *out)
 	put_number(out, "dead", c->dead);
 	put_number(out, "pending", c->pending);
 	put_number(out, "own", c->own);
+	if (c->unanswered)
+		put_number(out, "unanswered", c->unanswered);
 	if (c->last_ms)
 		put_number(out, "last_s", (uint64_t)age_s(c->last_ms));
 	buf_puts(out, ",\"by\":{");

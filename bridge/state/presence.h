@@ -1,10 +1,12 @@
-/* presence.h -- what is known of each device: is it online, is an alarm active.
+/* presence.h -- what is known of each device: is it online, is an alarm active, and on which day it was last
+ * heard of.
  *
  * Machine name "presence".  Pure: no clock, no store. */
 #ifndef BRIDGE_PRESENCE_H
 #define BRIDGE_PRESENCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct buf;
 struct changes;
@@ -12,6 +14,10 @@ struct err;
 struct machine;
 struct map_pos;
 struct presences;
+
+/* A device that never says whether it is online is there for so long after it was last heard of: one that
+ * reports once a day, or not at weekends, is to be reached, and one that is gone not for ever. */
+#define PRESENCE_SEEN_MS (7 * INT64_C(86400000))
 
 enum known { KNOWN_NOT, KNOWN_FALSE, KNOWN_TRUE };
 
@@ -29,10 +35,21 @@ bool presences_set_alarm(struct presences *t, const char *device, bool active, s
  * nothing is known of the device. */
 void presences_put_state(const struct presences *t, const char *device, struct buf *out);
 
-bool presences_is_online(const struct presences *t, const char *device);
-/* The next device that is online, from *pos on (first: zeroed), in no order; NULL: no more.  Borrowed until
+/* The device said something, at this time.  It is noted by the day, to keep rows from being written for each
+ * message: what is new is handed out by presences_next_seen(). */
+void presences_see(struct presences *t, const char *device, int64_t at_ms);
+/* A device of which that is to be written; borrowed.  NULL: none. */
+const char *presences_next_seen(const struct presences *t);
+/* Put out its row. */
+void presences_put_seen(struct presences *t, const char *device, struct changes *out);
+/* Has anything ever been heard of the device?  (If it is told to presences_see(), or what else there is.) */
+bool presences_is_known(const struct presences *t, const char *device);
+
+/* Is the device there: said to be online, or never said to be or not to be, and heard of lately? */
+bool presences_is_there(const struct presences *t, const char *device, int64_t now_ms);
+/* The next device that is, from *pos on (first: zeroed), in no order; NULL: no more.  Borrowed until
  * the table changes. */
-const char *presences_next_online(const struct presences *t, struct map_pos *pos);
+const char *presences_next_there(const struct presences *t, struct map_pos *pos, int64_t now_ms);
 
 /* The device is gone. */
 void presences_forget(struct presences *t, const char *device, struct changes *out);

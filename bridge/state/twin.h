@@ -32,7 +32,8 @@ void twins_free(struct twins *t);
 /* A configuration that came down. */
 struct twin_said {
 	/* Of a `config`, with `changed` and `deleted` (either may be missing), or `full`; maybe `version`
-	 * and `updated`. */
+	 * and `updated`.  `unread`, an array of names: they are in `full`, too, with values that could not be
+	 * read; they are neither changed nor gone. */
 	struct jslice body;
 	int64_t at_ms; /* when it came */
 	bool waits;    /* its sender expects a confirmation */

@@ -103,6 +103,9 @@ bool twin_read_news(struct news *n, struct jslice body, struct err *e)
 		wrong = "deleted is no array of strings";
 	else if (!read_piece(n->tree, "full", json_type_object, &n->full))
 		wrong = "full is no object";
+	else if (!read_piece(n->tree, "unread", json_type_array, &n->unread) ||
+		 (n->unread && !is_strings(n->unread)))
+		wrong = "unread is no array of strings";
 	else if (!twin_read_scalar(body, "version", &n->version))
 		wrong = "version is an array or object";
 	else if (!twin_read_scalar(body, "updated", &n->updated))
@@ -135,17 +138,29 @@ static void compare_values(struct news *n, const struct twin *w, json_object *va
 	}
 }
 
+/* Does the whole document have this key?  With a value that could not be read, it stays as it was. */
+static bool full_has(const struct news *n, const char *key)
+{
+	if (has(n->full, key))
+		return true;
+	for (size_t i = 0; n->unread && i < json_object_array_length(n->unread); i++)
+		if (strcmp(json_object_get_string(json_object_array_get_idx(n->unread, i)), key) ==
+		    0)
+			return true;
+	return false;
+}
+
 /* What the document has not: names that are held, and such whose deletion has not got there. */
 static void compare_names(struct news *n, const struct twin *w)
 {
 	json_object_object_foreach (w->doc, key, value) {
 		(void)value;
-		if (!has(n->full, key))
+		if (!full_has(n, key))
 			set_bool(n->gone, key, true);
 	}
 	json_object_object_foreach (w->keys, name, array) {
 		(void)array;
-		if (!has(w->doc, name) && !has(n->full, name) &&
+		if (!has(w->doc, name) && !full_has(n, name) &&
 		    twin_is_failed(twin_key_of(w, name).stage))
 			set_bool(n->gone, name, true);
 	}
@@ -246,7 +261,7 @@ static void compare(struct news *n, const struct twin *w, bool may_add)
 		compare_key(n, w, key, value, may_add);
 	json_object_object_foreach (w->doc, held, ignored) {
 		(void)ignored;
-		if (!has(n->full, held) && twin_key_of(w, held).at_ms < w->asked_ms)
+		if (!full_has(n, held) && twin_key_of(w, held).at_ms < w->asked_ms)
 			set_bool(n->gone, held, true);
 	}
 }

@@ -79,9 +79,11 @@ struct twins {
 struct news {
 	json_object *tree;
 	json_object *changed, *deleted, *full; /* pieces of the tree; NULL: not there */
-	char *version, *updated;	       /* JSON text; NULL: not there */
-	json_object *differs;		       /* key -> value */
-	json_object *gone;		       /* name -> true */
+	json_object *
+		unread; /* names that `full` has, too, with values that could not be read; NULL: none */
+	char *version, *updated; /* JSON text; NULL: not there */
+	json_object *differs;	 /* key -> value */
+	json_object *gone;	 /* name -> true */
 };
 
 static inline bool twin_is_failed(enum twin_stage stage)

@@ -237,6 +237,9 @@ void job_codec_put_results(struct buf *out, const struct plan *plan, const struc
 		case ITEM_REFUSED:
 			pack_u8(out, item->reason);
 			put_text(out, item->text);
+			pack_u8(out, item->plain.kind != KIND_NONE);
+			if (item->plain.kind != KIND_NONE)
+				put_canonical(out, &item->plain);
 			break;
 		}
 	}
@@ -297,6 +300,8 @@ static void get_item(struct unpack *u, const struct job *job, struct results *r)
 		else
 			item->reason = (enum outcome)reason;
 		item->text = mem_strdup(borrow_text(u));
+		if (unpack_u8(u))
+			get_canonical(u, &item->plain);
 		break;
 	}
 }

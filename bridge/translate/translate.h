@@ -28,9 +28,11 @@ struct item {
 	enum item_type type;
 	size_t row;		/* READ: which of the job's readers gave it */
 	struct message message; /* of MESSAGE: ready to publish */
-	struct canonical plain; /* of PLAIN and MESSAGE: what it is; device is the name here */
-	enum outcome reason;	/* of REFUSED */
-	char *text;		/* of REFUSED: for people; no payload, no secret */
+	/* Of PLAIN and MESSAGE: what it is; device is the name here.  Of REFUSED: what would have come, without
+	 * its body; KIND_NONE: that is not known. */
+	struct canonical plain;
+	enum outcome reason; /* of REFUSED */
+	char *text;	     /* of REFUSED: for people; no payload, no secret */
 };
 
 /* What a job gave, in order (READ: of its readers). */

@@ -1,5 +1,5 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_through.c, translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
+ * translate_through.c, translate_wide.c, translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 
@@ -43,6 +43,21 @@ typedef void translate_passed(void *ctx, struct canonical *p);
  * `out`. */
 void translate_through(const struct plan *plan, struct canonical *p, struct results *out,
 		       translate_passed *passed, void *ctx);
+
+/* --- translate_wide.c */
+
+/* Append `text` (JSON) with other numbers in the place of those that jq would change: such that it keeps, and
+ * smaller ones than these (or larger ones: is_high).  False: there are too many, or some are too large for that. */
+bool translate_stand_in(struct jslice text, bool is_high, struct buf *out);
+enum common {
+	COMMON_ALL,
+	COMMON_PART,  /* some keys differ, and are taken out of `a` */
+	COMMON_LABEL, /* kind, device, id and time */
+	COMMON_NOTHING
+};
+/* What do these have in common, which a function made of one message with a smaller and a larger number in it?  What
+ * differs depends on that number. */
+enum common translate_common(struct canonical *a, const struct canonical *b);
 
 /* --- translate_read.c, translate_write.c */
 

@@ -12,6 +12,12 @@
 #include "message/kind.h"
 #include "translate/translate_inside.h"
 
+/* Plain messages that a function put out. */
+struct plains {
+	struct canonical *items;
+	size_t n;
+};
+
 /* State of one READ job. */
 struct reading {
 	const struct job *job;
@@ -22,6 +28,7 @@ struct reading {
 	const struct row *seen; /* by whose format the payload is there; NULL: it is not */
 	struct buf payload, value, limits, request;
 	struct mapping_input in; /* made of these */
+	struct plains *kept;	 /* what functions put out goes here; NULL: it is given at once */
 	/* Of the row in hand: */
 	const struct row *row;
 	char *id; /* by the topic, JSON text */
@@ -369,26 +376,110 @@ static bool on_read_output(void *ctx, struct jslice output)
 		return false;
 	}
 	add_value(rd, &p);
-	give_stamped(rd, &p);
+	if (!rd->kept) {
+		give_stamped(rd, &p);
+		return true;
+	}
+	rd->kept->items = mem_grow(rd->kept->items, rd->kept->n, sizeof p);
+	rd->kept->items[rd->kept->n++] = p;
 	return true;
+}
+
+static struct mapping *mapping_of(const struct reading *rd)
+{
+	return rd->job->plan->side[rd->job->side].mapping;
+}
+
+static bool call_function(struct reading *rd)
+{
+	see_message(rd);
+	if (!mapping_call(mapping_of(rd), rd->row->read_fn, &rd->in, on_read_output, rd,
+			  &rd->err) &&
+	    rd->reason == CARRIED)
+		rd->reason = translate_call_outcome(&rd->err);
+	return rd->reason == CARRIED;
 }
 
 static void read_by_function(struct reading *rd)
 {
-	const struct job *job = rd->job;
-	const struct row *row = rd->row;
-	struct mapping *m = job->plan->side[job->side].mapping;
 	size_t before = rd->out->n;
 
-	see_message(rd);
-	if (!mapping_call(m, row->read_fn, &rd->in, on_read_output, rd, &rd->err) &&
-	    rd->reason == CARRIED)
-		rd->reason = translate_call_outcome(&rd->err);
-	if (rd->reason != CARRIED) {
+	if (call_function(rd))
+		return;
+	results_cut(rd->out, before);
+	results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(mapping_of(rd)),
+		       rd->row->read, rd->err.text);
+}
+
+/* --- reading around numbers that jq would change -------------------------------------------
+ *
+ * The function is called twice, with smaller and with larger numbers in their place: what comes out the same does
+ * not depend on them. */
+
+static bool read_with(struct reading *rd, bool is_high, struct plains *out)
+{
+	struct jslice *seen = &rd->in.fields[SEEN_PAYLOAD].json, payload = *seen;
+	struct buf text = { 0 };
+	bool ok = translate_stand_in(payload, is_high, &text);
+
+	*seen = translate_slice(&text);
+	rd->kept = out;
+	ok = ok && call_function(rd);
+	rd->kept = NULL;
+	*seen = payload;
+	buf_fini(&text);
+	return ok;
+}
+
+/* What would have come is told without its body. */
+static void refuse_plain(struct reading *rd, struct canonical *p)
+{
+	results_refuse(rd->out, DEAD_WIDE_INTEGER, "a number would become another one in %s",
+		       rd->row->read);
+	free(p->body);
+	p->body = NULL;
+	p->body_len = 0;
+	rd->out->items[rd->out->n - 1].plain = *p;
+}
+
+/* Both are ended. */
+static bool give_common(struct reading *rd, struct canonical *low, struct canonical *high)
+{
+	enum common common = translate_common(low, high);
+
+	canonical_fini(high);
+	if (common == COMMON_NOTHING)
+		canonical_fini(low);
+	else if (common == COMMON_LABEL)
+		refuse_plain(rd, low);
+	else
+		give_stamped(rd, low);
+	if (common == COMMON_PART)
+		results_refuse(rd->out, DEAD_WIDE_INTEGER,
+			       "keys whose numbers would become others in %s are left out",
+			       rd->row->read);
+	return common != COMMON_NOTHING;
+}
+
+static void read_around(struct reading *rd)
+{
+	struct plains low = { 0 }, high = { 0 };
+	size_t before = rd->out->n, i = 0;
+	bool ok = read_with(rd, false, &low) && read_with(rd, true, &high) && low.n == high.n;
+
+	for (; ok && i < low.n; i++)
+		ok = give_common(rd, &low.items[i], &high.items[i]);
+	if (!ok) {
 		results_cut(rd->out, before);
-		results_refuse(rd->out, rd->reason, "%s: %s: %s", mapping_file(m), row->read,
-			       rd->err.text);
+		results_refuse(rd->out, DEAD_WIDE_INTEGER,
+			       "a number would become another one in %s", rd->row->read);
 	}
+	for (size_t k = i; k < low.n; k++)
+		canonical_fini(&low.items[k]);
+	for (size_t k = i; k < high.n; k++)
+		canonical_fini(&high.items[k]);
+	free(low.items);
+	free(high.items);
 }
 
 static void read_as_it_is(struct reading *rd)
@@ -420,8 +511,7 @@ static void read_row(struct reading *rd, size_t i)
 	else if (rd->row->read_fn < 0)
 		read_as_it_is(rd);
 	else if (translate_would_change(translate_slice(&rd->payload)))
-		results_refuse(rd->out, DEAD_WIDE_INTEGER,
-			       "a number would become another one in %s", rd->row->read);
+		read_around(rd);
 	else
 		read_by_function(rd);
 	for (; before < rd->out->n; before++)

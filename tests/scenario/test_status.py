@@ -54,7 +54,7 @@ def test_a_bridge_that_does_not_run_is_told_by_the_status(world):
     world.calque.stop()
     done = Verb(world.calque, "status")
     assert done.status == 1
-    assert done.out.splitlines() == ["not running", "dead letters 0 (0 bytes), in the journal 1 messages"]
+    assert done.out.splitlines() == ["not running", "dead letters 0 (0 bytes), in the journal 1 message"]
     assert status(world.calque)["running"] is False
 
 
@@ -111,7 +111,7 @@ def test_status_tells_of_one_link_and_of_those_with_dead_letters(world):
     told = wait_status(world.calque, lambda s: s["links"][0]["up"]["dead"] == 1)["links"][0]
     assert told["up"]["last_s"] >= 0
     out = Verb(world.calque, "status", "--bad").out
-    assert "1 link: 1 ready; 1 messages dead since the start" in out.splitlines()
+    assert "1 link: 1 ready; 1 message dead since the start" in out.splitlines()
     assert f"\nlink {world.LINK}\n" in out and "  up     last " in out
 
 

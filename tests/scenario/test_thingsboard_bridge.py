@@ -515,7 +515,9 @@ def test_who_is_online_behind_a_gateway_is_said_after_each_login(lab, tb):
     devices = lab.add(Client(south.port)).subscribe("messages/+/command")
     for name, is_online in (("silent", True), ("gone", True), ("gone", False)):
         devices.publish(f"messages/{name}/online", {"online": is_online})
+    devices.publish("messages/meter/attribute", {"kwh": 1})  # which never says that it is there
     tb.wait_event("gateway-device-gone", "gone")
+    tb.wait_event("gateway-device", "meter")
     for end in (tb.cut, calque.kill):
         mark = tb.mark()
         end()
@@ -523,6 +525,7 @@ def test_who_is_online_behind_a_gateway_is_said_after_each_login(lab, tb):
         if end == calque.kill:
             calque.start()
         tb.wait_event("gateway-device", "silent", mark)
+        tb.wait_event("gateway-device", "meter", mark)
         rpc = tb.devices["silent"].rpc("go")
         devices.publish("messages/silent/command_reply", {"id": devices.wait_for("messages/silent/command").json()["id"],
                                                           "status": "done", "result": {"gone": True}})

@@ -1860,6 +1860,37 @@ Test(link, an_asker_hears_that_an_integer_cannot_be_carried)
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
+#define N_PAYLOAD                                                                                  \
+	NORTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'command', topic: 'n/rpc', id: 'integer', read: 'c' },"                  \
+		 "{ kind: 'command_reply', topic: 'n/rpc/done', id: 'integer', write: 'done' },"   \
+		 "{ kind: 'config', topic: 'n/set', read: 'set' }",                                \
+		 "def c: .payload | {device: .d, id: .id, body: {name: 'go', params: .data}};"     \
+		 "def done: [.to.device, .id, .body.message];"                                     \
+		 "def set: .payload | to_entries[] | {device: .key, body: {full: .value}};")
+
+Test(link, a_wide_integer_costs_its_key_or_its_device_and_the_sender_of_a_command_hears_it)
+{
+	if (mapping_keeps_numbers())
+		return;
+	start(SOUTHERN("",
+		       "{ kind: 'command', topic: 's/{device}/do', id: 'integer' },"
+		       "{ kind: 'command_reply', topic: 's/{device}/done', id: 'integer' },"
+		       "{ kind: 'config', topic: 's/{device}/set', write: 'diff' }",
+		       "def diff: .body | [.changed, .deleted];"),
+	      N_PAYLOAD);
+	step(NORTH, "n/rpc", "{'d':'x','id':7,'data':[9007199254740993]}",
+	     "north n/rpc/done ['x',7,'a number that a double does not hold cannot be carried']\n"
+	     "= wide-integer\n");
+	step(NORTH, "n/rpc", "{'d':'x','data':[9007199254740993]}", "= wide-integer\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX, "none is open");
+	step(NORTH, "n/set", "{'x':{'rate':1,'big':2},'y':{'rate':3}}",
+	     "south s/x/set [{'rate':1,'big':2},[]]\nsouth s/y/set [{'rate':3},[]]\n= carried\n");
+	step(NORTH, "n/set", "{'x':{'rate':4,'big':9007199254740993},'y':{'rate':5}}",
+	     "south s/x/set [{'rate':4},[]]\nsouth s/y/set [{'rate':5},[]]\n= wide-integer\n");
+	step(NORTH, "n/set", "{'x':{}}", "south s/x/set [{},['rate','big']]\n= carried\n");
+}
+
 Test(link, an_asker_hears_that_there_is_no_counterpart)
 {
 	start(SOUTHERN("",
@@ -1925,12 +1956,18 @@ Test(link, who_asks_a_silent_platform_gets_what_is_held_if_that_is_all)
 	after(30000, "= own\n");
 	step(SOUTH, "s/d/ask", "{}", "north n/d/ask {}\n= carried\n");
 	after(30000, "south s/d/told {'client':{'serial':'S'},'shared':{'rate':5}}\n= own\n");
+	cr_expect_eq(link_counters(l, FLOW_UP)->unanswered, 3, "who heard nothing is counted");
+	cr_expect_eq(link_counters(l, FLOW_DOWN)->unanswered, 0);
 }
 
 Test(link, a_name_that_another_device_has_is_given_to_none)
 {
-	start(SOUTHERN("", "{ kind: 'presence', topic: 's/{device}/online' }", ""),
+	start(SOUTHERN("",
+		       "{ kind: 'presence', topic: 's/{device}/online' },"
+		       "{ kind: 'telemetry', topic: 's/{device}/t' }",
+		       ""),
 	      NORTHERN("",
+		       "{ kind: 'telemetry', topic: 'n/{device}/t' },"
 		       "{ kind: 'presence', topic: 'n/{device}/online' },"
 		       "{ kind: 'device_change', topic: 'n/renamed' }",
 		       ""));
@@ -1946,6 +1983,15 @@ Test(link, a_name_that_another_device_has_is_given_to_none)
 	     "= other-device\n");
 	step(NORTH, "n/renamed", "{'operation':'renamed','name':'c','new_name':'c'}",
 	     "= carried\n");
+	/* One that has only been heard of. */
+	step(SOUTH, "s/e/t", "1", "= wrong-shape\n");
+	step(SOUTH, "s/d/t", "{}", "north n/d/t {}\n= carried\n");
+	restart();
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'b','new_name':'d'}",
+	     "= other-device\n");
+	step(NORTH, "n/renamed", "{'operation':'renamed','name':'d','new_name':'e'}",
+	     "= carried\n");
+	step(SOUTH, "s/d/t", "{}", "north n/e/t {}\n= carried\n");
 	step(SOUTH, "s/a/online", "{'online':false}",
 	     "north n/c/online {'online':false}\n= carried\n");
 	step(SOUTH, "s/b/online", "{'online':false}",

@@ -1163,6 +1163,35 @@ Test(live_link, who_is_online_is_said_again_after_each_login)
 	turn("north n/d/there {\"online\":true}\n");
 }
 
+Test(live_link, who_never_says_that_it_is_online_is_said_to_be_if_heard_of_lately)
+{
+	start(S_THERE, N_GREETED("'presence'"));
+	turn("");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	sends("south", "s/e/there", "{'online':false}");
+	turn("south acks 3\nnorth n/d/t {\"a\":1}\nnorth n/e/t {\"a\":1}\n"
+	     "north n/e/there {\"online\":false}\n");
+	takes("north");
+	takes("north");
+	takes("north");
+	turn(""); /* what was heard of is written now */
+	goes("north");
+	comes("north");
+	turn("north n/d/there {\"online\":true}\n");
+	takes("north");
+	restart();
+	turn("north n/d/there {\"online\":true}\n");
+	takes("north");
+	pass(8 * 86400000);
+	goes("north");
+	buf_reset(&said);
+	comes("north");
+	turn("");
+	sends("south", "s/d/there", "{'online':true}"); /* is news all the same */
+	turn("south acks 1\nnorth n/d/there {\"online\":true}\n");
+}
+
 Test(live_link, a_session_is_greeted_about_its_own_device)
 {
 	start(S_THERE, N_GREETED("'presence', 'hello'"));

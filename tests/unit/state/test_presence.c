@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "state/change.h"
+#include "state/machine.h"
 #include "state/presence.h"
 
 static struct changes changed;
@@ -99,6 +100,8 @@ Test(presence, bad_rows_change_nothing)
 		"{\"online\":true}",
 		"{\"online\":1,\"alarm\":null}",
 		"{\"online\":true,\"alarm\":\"no\"}",
+		"{\"online\":true,\"alarm\":null,\"seen\":-1}",
+		"{\"online\":true,\"alarm\":null,\"seen\":[]}",
 	};
 	struct presences *t = presences_new();
 
@@ -112,24 +115,65 @@ Test(presence, bad_rows_change_nothing)
 	presences_free(t);
 }
 
-Test(presence, those_that_are_online_are_listed)
+#define DAY INT64_C(86400000)
+#define NOW (20000 * DAY + 5)
+
+static void expect_there(struct presences *t, int64_t now_ms, const char *only)
 {
 	struct map_pos pos = { 0 };
-	const char *device;
+	const char *device = presences_next_there(t, &pos, now_ms);
+
+	cr_assert_not_null(device);
+	cr_expect_str_eq(device, only);
+	cr_expect(presences_is_there(t, only, now_ms));
+	cr_expect_null(presences_next_there(t, &pos, now_ms));
+}
+
+Test(presence, those_that_are_online_are_listed)
+{
 	struct presences *table = presences_new();
 
 	presences_set_online(table, "a", true, &changed);
 	presences_set_online(table, "b", false, &changed);
 	presences_set_alarm(table, "c", true, &changed);
-	device = presences_next_online(table, &pos);
-	cr_assert_not_null(device);
-	cr_expect_str_eq(device, "a");
-	cr_expect_null(presences_next_online(table, &pos));
-	cr_expect(presences_is_online(table, "a"));
-	cr_expect_not(presences_is_online(table, "b"));
-	cr_expect_not(presences_is_online(table, "c"));
-	cr_expect_not(presences_is_online(table, "d"));
+	presences_see(table, "b", NOW);
+	expect_there(table, NOW, "a");
+	cr_expect_not(presences_is_there(table, "b", NOW));
+	cr_expect_not(presences_is_there(table, "c", NOW));
+	cr_expect_not(presences_is_there(table, "d", NOW));
 	presences_free(table);
+	changes_fini(&changed);
+}
+
+Test(presence, who_never_says_whether_it_is_online_is_there_for_a_week)
+{
+	struct presences *t = presences_new();
+	struct err e = { 0 };
+
+	presences_see(t, "d", NOW);
+	cr_expect_str_eq(presences_next_seen(t), "d");
+	cr_expect_eq(presence_machine.next_deadline(t), 0, "it is to be written soon");
+	presences_put_seen(t, "d", &changed);
+	expect_change("d", "{\"online\":null,\"alarm\":null,\"seen\":20000}");
+	presences_see(t, "d", NOW + DAY - 6);
+	cr_expect_null(presences_next_seen(t), "once a day is enough");
+	cr_expect_eq(presence_machine.next_deadline(t), INT64_MAX);
+	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
+	expect_there(t, NOW + 7 * DAY - 6, "d");
+	cr_expect_not(presences_is_there(t, "d", NOW + 7 * DAY));
+	presences_see(t, "d", NOW + 8 * DAY);
+	cr_expect(presences_set_online(t, "d", true, &changed), "that is the first word");
+	expect_change("d", "{\"online\":true,\"alarm\":null,\"seen\":20008}");
+	presences_free(t);
+	t = presences_new();
+	cr_assert(presences_restore(t, "d", "{\"online\":null,\"alarm\":null,\"seen\":20000}", &e));
+	expect_there(t, NOW, "d");
+	presences_see(t, "e", NOW);
+	presences_forget(t, "e", &changed);
+	cr_expect_null(presences_next_seen(t));
+	cr_expect(presences_is_known(t, "d"));
+	cr_expect_not(presences_is_known(t, "e"));
+	presences_free(t);
 	changes_fini(&changed);
 }
 

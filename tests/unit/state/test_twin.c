@@ -176,6 +176,14 @@ Test(twin, whole_document_becomes_a_diff)
 		    "\"full\":{\"b\":20,\"c\":3,\"d\":4},\"version\":2,\"updated\":5000}");
 }
 
+Test(twin, what_could_not_be_read_of_a_document_stays_as_it_was)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
+	expect_push("{\"full\":{\"b\":20},\"unread\":[\"a\",\"x\"]}",
+		    "config {\"changed\":{\"b\":20},\"deleted\":[\"c\"],"
+		    "\"full\":{\"a\":1,\"b\":20},\"version\":2,\"updated\":5000}");
+}
+
 Test(twin, key_that_is_both_changed_and_deleted_is_changed)
 {
 	push("{\"changed\":{\"a\":1}}");

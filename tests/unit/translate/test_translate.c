@@ -299,6 +299,80 @@ Test(translate, a_wide_integer_is_never_a_wrong_number)
 		expect(SOUTH, "text/d", WIDE, "!wide-integer\n");
 }
 
+#define PUSHES                                                                                     \
+	NORTHERN("device: 'payload',",                                                             \
+		 "{ kind: 'config', topic: 'd/{who}', read: 'd' },"                                \
+		 "{ kind: 'config', topic: 'f', read: 'f' },"                                      \
+		 "{ kind: 'space_info', topic: 'f', read: 's' },"                                  \
+		 "{ kind: 'license', topic: 'f', only: 'read', read: 'l' }",                       \
+		 "def d: {device: 'd', body: {changed: .payload, version: 4}};"                    \
+		 "def f: {device: 'd', body: {full: .payload}};"                                   \
+		 "def s: select(.payload.name) | {device: 'd', body: {name: .payload.name}};"      \
+		 "def l: .payload.l // empty | {device: 'd', body: .};")
+
+Test(translate, a_wide_integer_costs_its_key_and_what_is_made_of_it)
+{
+	if (mapping_keeps_numbers())
+		return;
+	world_plan(&w,
+		   SOUTHERN("",
+			    "{ kind: 'telemetry', topic: 's/{device}', read: 'f' },"
+			    "{ kind: 'config', topic: 'c/{device}' },"
+			    "{ kind: 'space_info', topic: 'i/{device}' }",
+			    "def f: .payload | {body: (. + {last: (.a % 10), is: (.a > 7), up: (.a "
+			    "> 1e17)})};"),
+		   PUSHES);
+	expect(NORTH, "d/x",
+	       "{'rate':10,'big':" WIDE ",'in':{'x':[" WIDE "],'y':1},'t':'" WIDE "'}",
+	       "+{'kind':'config','device':'d','body':{'changed':{'rate':10,'t':'" WIDE "'},"
+	       "'version':4,'unread':['big','in']}}\n!wide-integer\n");
+	expect(NORTH, "d/x", "{'big':-" WIDE "}",
+	       "+{'kind':'config','device':'d','body':{'changed':{},'version':4,'unread':['big']}}"
+	       "\n"
+	       "!wide-integer\n");
+	/* A row that has no use for it does not mind; nor does one for which it is no number. */
+	expect(NORTH, "f", "{'rate':10,'l':" WIDE ",'name':'n'}",
+	       "+{'kind':'config','device':'d','body':{'full':{'rate':10,'name':'n'},'unread':['l']"
+	       "}}\n"
+	       "!wide-integer\n+{'kind':'space_info','device':'d','body':{'name':'n'}}\n"
+	       "!wide-integer\n");
+	/* No number of which a double has no idea. */
+	expect(NORTH, "d/x", "{'rate':10,'big':1e400}", "!wide-integer\n");
+}
+
+Test(translate, what_is_computed_of_a_wide_integer_is_not_said)
+{
+	if (mapping_keeps_numbers())
+		return;
+	world_plan(&w,
+		   SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}', read: 'f' }",
+			    "def f: .payload | {body: (. + {last: (.a % 10), is: (.a > 7), up: (.a "
+			    "> 1e17)})};"),
+		   N_ALL);
+	expect(SOUTH, "s/d", "{'a':" WIDE ",'b':2}", "t/d {'b':2,'is':true}\n!wide-integer\n");
+	expect(SOUTH, "s/d", "{'a':12,'b':2}",
+	       "t/d {'a':12,'b':2,'last':2,'is':true,'up':false}\n");
+}
+
+Test(translate, a_wide_integer_in_a_batch_costs_its_devices_part)
+{
+	if (mapping_keeps_numbers())
+		return;
+	world_plan(&w,
+		   SOUTHERN("device: 'payload',",
+			    "{ kind: 'telemetry', topic: 's', read: 't' },"
+			    "{ kind: 'event', topic: 'e', read: 'e' }",
+			    "def t: .payload | to_entries[] | {device: .key, body: .value};"
+			    "def e: .payload | to_entries[]"
+			    "  | {device: .key, body: {name: 'e', params: .value}};"),
+		   N_ALL);
+	expect(SOUTH, "s", "{'d':{'a':" WIDE ",'b':1},'e':{'a':" WIDE "},'f':{'b':2}}",
+	       "+{'kind':'telemetry','device':'d','body':{'b':1}}\n!wide-integer\n!wide-integer\n"
+	       "+{'kind':'telemetry','device':'f','body':{'b':2}}\n");
+	expect(SOUTH, "e", "{'d':{'a':" WIDE ",'b':1},'f':{'b':2}}",
+	       "!wide-integer\n+{'kind':'event','device':'f','body':{'name':'e','params':{'b':2}}}\n");
+}
+
 Test(translate, a_number_in_a_text_is_never_a_wrong_number)
 {
 	bool keeps = mapping_keeps_numbers();
