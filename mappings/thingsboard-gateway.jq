@@ -10,6 +10,7 @@ module {
   credentials: ["token"],
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
+  echoes_publishes: false,
   # With the connection the server forgets which devices are there
   on_connect: ["limits_request", "presence"],
   up: { lenient: true },

@@ -9,6 +9,7 @@ module {
   credentials: ["token"],
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
+  echoes_publishes: false,
   on_connect: ["limits_request", "snapshot_request"],
   # A device profile may rename these three
   vars: { telemetry_topic: "v1/devices/me/telemetry", attributes_topic: "v1/devices/me/attributes",

@@ -59,7 +59,7 @@ def innoway(lab):
     for payload in ("no json", [1], b"\xff"):
         device.publish("attribute", payload)
     device.publish("license_reply", {"id": "L1", "state": "inuse"})
-    settle(world.calque, 13, 8)  # with our questions for limits and a snapshot
+    settle(world.calque, 13, 4)  # with our questions for limits and a snapshot
     yield from all_of("innoway, after messages", world.calque)
     world.calque.stop()
     yield from all_of("innoway, stopped", world.calque)

@@ -230,6 +230,15 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms)
 	drop_ended(e, now_ms);
 }
 
+/* Nothing is to come back from it by its own word, and not by No Local either. */
+static void forget_all(struct echo *e)
+{
+	struct entry *it;
+
+	while ((it = oldest(e)) != NULL)
+		forget(e, it);
+}
+
 void echo_set_mode(struct echo *e, enum echo_mode mode)
 {
 	bool had_none = e->mode == ECHO_WATCH;
@@ -237,8 +246,10 @@ void echo_set_mode(struct echo *e, enum echo_mode mode)
 	struct map_pos pos = { 0 };
 	struct entry *it;
 
+	if (had_none && mode == ECHO_OFF)
+		forget_all(e);
 	e->mode = is_known ? ECHO_ON : mode;
-	while (had_none && e->mode != ECHO_WATCH && (it = map_next(&e->by_number, &pos)) != NULL)
+	while (had_none && e->mode == ECHO_ON && (it = map_next(&e->by_number, &pos)) != NULL)
 		note(e, it, true);
 }
 

@@ -36,7 +36,7 @@ enum echo_mode {
 /* Its mode is ECHO_ON.  `name` (a string constant) stands in the keys of its rows; NULL: it keeps none. */
 struct echo *echo_new(const char *name);
 void echo_free(struct echo *e);
-/* ECHO_WATCH is ECHO_ON once it was found that it does give back. */
+/* ECHO_WATCH is ECHO_ON once it was found that it does give back.  ECHO_OFF after ECHO_WATCH forgets what was sent. */
 void echo_set_mode(struct echo *e, enum echo_mode mode);
 enum echo_mode echo_mode(const struct echo *e);
 /* Since the last time: it was ECHO_WATCH, and what was sent came back. */

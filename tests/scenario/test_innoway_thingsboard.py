@@ -45,8 +45,8 @@ def test_everything_crosses(world):
     device.reply(command["id"], result={"ok": True})
     assert_json(tb.reply(number), {"ok": True})
 
-    users = {(user, version) for _, user, version in world.north.logins() if user == InnowayThingsBoard.TB_TOKEN}
-    assert users == {(InnowayThingsBoard.TB_TOKEN, f"p{2 if world.mqtt == 4 else 5}")}
+    for broker, user, version in ((world.south, "calque", world.mqtt), (world.north, world.TB_TOKEN, 5)):
+        assert {v for _, u, v in broker.logins() if u == user} == {"p2" if version == 4 else "p5"}
 
 
 def test_free_subtopics_arrive_as_telemetry(plain):

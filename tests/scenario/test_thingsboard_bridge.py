@@ -50,8 +50,8 @@ def test_both_ways_between_a_device_and_the_server(lab, tb, mqtt):
     world.device.event("leak", zone=2)
     assert_json(cloud.next_telemetry(), {"leak": {"zone": 2}})
 
-    cloud.push(rate=10)
-    assert_json(world.device.next("config"), {"rate": 10})
+    cloud.push(on=True)  # the device has just said so, and the cloud wants it
+    assert_json(world.device.next("config"), {"on": True})
 
     rpc = cloud.rpc("setFan", {"rpm": 900})
     command = world.device.next("command")

@@ -307,6 +307,22 @@ Test(echo, what_stands_in_for_such_a_platform_is_found_out_by_what_nobody_else_s
 	echo_free(e);
 }
 
+Test(echo, what_was_sent_to_such_a_platform_is_no_echo_after_a_login_with_no_local_either)
+{
+	struct echo *e = watching();
+	struct changes rows = { 0 };
+
+	sent(e, "t", "1");
+	echo_acked(e, sent(e, "t", "2"), 0);
+	echo_set_mode(e, ECHO_OFF);
+	cr_expect_not(take(e, "t", "1", 0));
+	cr_expect_not(take(e, "t", "2", 0));
+	cr_expect_eq(echo_size(e), 0);
+	write_rows(e, &rows);
+	cr_expect_eq(rows.n, 0);
+	echo_free(e);
+}
+
 Test(echo, a_row_of_another_side_is_left_alone)
 {
 	struct echo *e = echo_new("north");
