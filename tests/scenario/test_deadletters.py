@@ -160,6 +160,24 @@ def test_the_payload_is_shown_only_when_asked_for(world):
     assert "12345" not in Verb(world.calque, "deadletters", "list", "--json").out
 
 
+def test_a_letter_gives_a_terminal_nothing_to_obey(world):
+    """Controls of the second set, and marks that turn the direction of writing."""
+    obeyed = "\x7f\u009b31m\u202e\u2066"
+    escaped = "\\u007f\\u009b31m\\u202e\\u2066"
+    world.machine.publish("factory/l1/temp", f'{{"v": 101, "s": "{obeyed}"}}')
+    wait_letters(world.calque, 0, 1)
+    world.machine.publish("factory/l1/\u202egpj.exe", {})
+    wait_letters(world.calque, 0, 2)
+    calls = [("list",), ("list", "--json"), ("show", "1", "--payload"), ("show", "1", "--payload", "--json"),
+             ("show", "2", "--payload")]
+    outputs = [Verb(world.calque, "deadletters", *call).out for call in calls]
+    for output in outputs:
+        assert not set(obeyed).difference("31m").intersection(output), output
+    assert "factory/l1/\\u202egpj.exe" in outputs[0] and escaped in outputs[2]
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json").items()[0]
+    assert_json(shown["message"]["payload"], {"v": 101, "s": obeyed})
+
+
 def test_after_the_mapping_is_mended_all_go_out_in_order(world):
     world.die(*range(101, 141))
     world.machine.publish("factory/l1/about", {"by": "us"})
