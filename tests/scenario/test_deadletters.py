@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from harness import Client, assert_json, conf_text, find_secret
+from harness import MQTT5, Client, assert_json, conf_text, find_secret
 from verbs import Verb, ask_until, letters, wait_letters, wait_status
 from worlds import InnowayThingsBoard
 
@@ -33,7 +33,7 @@ class Factory:
 
     LINK = "line-1"
 
-    def __init__(self, lab, state="@state@"):
+    def __init__(self, lab, state="@state@", south=None):
         self.south, self.north = lab.broker("south"), lab.broker("north")
         self.mappings = os.path.join(lab.directory, "mappings")
         os.makedirs(self.mappings, exist_ok=True)
@@ -49,7 +49,7 @@ class Factory:
             "links": [{
                 "name": self.LINK,
                 "south": {"dialect": "factory", "url": self.south.url, "client_id": "bridge",
-                          "vars": {"device": "l1", "token": "env:FACTORY_TOKEN"}},
+                          "vars": {"device": "l1", "token": "env:FACTORY_TOKEN"}, **(south or {})},
                 "north": {"dialect": "thingsboard", "url": self.north.url, "vars": {"token": "t"}}}]}),
             env={"FACTORY_TOKEN": TOKEN})
         self.wait_up()
@@ -176,6 +176,20 @@ def test_a_letter_gives_a_terminal_nothing_to_obey(world):
     assert "factory/l1/\\u202egpj.exe" in outputs[0] and escaped in outputs[2]
     shown = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json").items()[0]
     assert_json(shown["message"]["payload"], {"v": 101, "s": obeyed})
+
+
+def test_a_user_property_that_is_a_secret_is_not_shown(lab):
+    """By its name, or because the link keeps its value secret; what else came is."""
+    world = Factory(lab, south={"mqtt": 5})
+    device = lab.add(Client(world.south.port, "with-properties", mqtt=MQTT5))
+    device.publish("factory/l1/temp", {"v": 101}, properties={"X-Api-Key": "canary-of-a-key", "who": "me",
+                                                               "note": f"I am {TOKEN}"})
+    wait_letters(world.calque, 0, 1)
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json")
+    assert shown.items()[0]["message"]["properties"] == {"X-Api-Key": "***", "who": "me", "note": "I am ***"}
+    world.calque.stop()
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload")
+    assert '"X-Api-Key":"***"' in shown.out and "canary-of-a-key" not in shown.out
 
 
 def test_after_the_mapping_is_mended_all_go_out_in_order(world):
