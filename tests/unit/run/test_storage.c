@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "store/db_inside.h"
+#include "store/reserve.h"
 #include "unit/run/small_bridge.h"
 
 #define S_BOTH                                                                                     \
@@ -68,6 +69,25 @@ Test(storage, messages_are_taken_and_translated_while_commits_are_in_flight)
 	bridge_let_out();
 	expect("south acks 1\nsouth acks 1\nsouth s/d/do/1 {\"name\":\"x\"}\n"
 	       "north n/d/t {\"a\":1}\nnorth acks 1\nnorth n/d/t {\"a\":2}\n");
+}
+
+Test(storage, a_reserve_that_cannot_be_made_is_no_full_disk)
+{
+	char *reserve = mem_printf("%s/reserve", db_dir(parts.db));
+
+	cr_assert(reserve_release(parts.db));
+	cr_assert_eq(symlink("elsewhere", reserve), 0);
+	storage_start(&storage, now_ms);
+	cr_expect_not(storage.is_full);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	cr_assert_eq(unlink(reserve), 0);
+	storage_step(&storage, now_ms + 59999);
+	cr_expect_eq(access(reserve, F_OK), -1);
+	storage_step(&storage, now_ms + 60000);
+	cr_expect_eq(access(reserve, F_OK), 0);
+	cr_expect_not(storage.is_full);
+	free(reserve);
 }
 
 /* --- a database that takes no more --------------------------------------------------------- */
