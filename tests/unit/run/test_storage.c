@@ -71,6 +71,22 @@ Test(storage, messages_are_taken_and_translated_while_commits_are_in_flight)
 	       "north n/d/t {\"a\":1}\nnorth acks 1\nnorth n/d/t {\"a\":2}\n");
 }
 
+/* So that a flood of one device's pushes out its own. */
+Test(storage, a_letter_knows_whose_it_is_by_its_topic)
+{
+	struct err e = { 0 };
+	sqlite3_stmt *stmt;
+
+	sends("south", "s/d/t", "no JSON");
+	turn("south acks 1\n");
+	hand_over();
+	stmt = db_statement(parts.db, "SELECT device FROM deadletter", &e);
+	cr_assert(stmt, "%s", e.text);
+	cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+	cr_expect_str_eq((const char *)sqlite3_column_text(stmt, 0), "d");
+	db_release(stmt);
+}
+
 Test(storage, a_reserve_that_cannot_be_made_is_no_full_disk)
 {
 	char *reserve = mem_printf("%s/reserve", db_dir(parts.db));
