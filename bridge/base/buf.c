@@ -44,6 +44,58 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	va_end(ap);
 }
 
+#define NO_CHARACTER 0xfffdu
+
+/* The bytes of the character at `p`; 1 and NO_CHARACTER for what is no UTF-8. */
+static size_t take_character(const unsigned char *p, size_t n, unsigned *code)
+{
+	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+	unsigned c = len == 1 ? *p : *p & (0x7fu >> len);
+
+	*code = NO_CHARACTER;
+	if (len > n || (*p >= 0x80 && *p < 0xc0) || *p >= 0xf8)
+		return 1;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 1;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < least[len])
+		return 1;
+	*code = c;
+	return len;
+}
+
+/* (U+FFFD itself may be spelled likewise.)  Beside the controls, Unicode's Bidi_Control. */
+static bool is_obeyed(unsigned c)
+{
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || c == 0x200e || c == 0x200f ||
+	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == NO_CHARACTER;
+}
+
+size_t buf_character(const char *p, size_t n, bool *obeyed)
+{
+	unsigned code;
+	size_t len = take_character((const unsigned char *)p, n, &code);
+
+	*obeyed = is_obeyed(code);
+	return len;
+}
+
+void buf_put_shown(struct buf *b, const char *text, size_t n, bool keeps_lines)
+{
+	for (size_t i = 0, len; i < n; i += len) {
+		unsigned code;
+
+		len = take_character((const unsigned char *)text + i, n - i, &code);
+		if (is_obeyed(code) && !(keeps_lines && (code == '\n' || code == '\t')))
+			buf_printf(b, "\\u%04x", code);
+		else
+			buf_append(b, text + i, len);
+	}
+}
+
 bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e)
 {
 	size_t begin = b->len, n;

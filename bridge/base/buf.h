@@ -48,6 +48,12 @@ static inline void buf_putc(struct buf *b, char c)
 
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+/* Bytes of the character at `p`, of which `n` are there, at least 1.  *is_obeyed: a terminal would obey it rather than
+ * show it.  It is a control (U+0000 to U+001F, U+007F to U+009F), turns the direction of writing, or is no UTF-8. */
+size_t buf_character(const char *p, size_t n, bool *is_obeyed);
+/* Append text for a terminal: those characters as \u001b, which leaves JSON the same, and a byte that is no UTF-8 as
+ * \ufffd.  With keeps_lines, line ends and tabs stay what they are. */
+void buf_put_shown(struct buf *b, const char *text, size_t n, bool keeps_lines);
 /* Append a file.  False sets *e: ERR_IO, or ERR_LIMIT (it has more than `most` bytes); something of it may be
  * there then. */
 bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e);

@@ -104,12 +104,18 @@ void log_limited(enum log_level level, int64_t now_ms, const char *subject, cons
 	s->suppressed = 0;
 }
 
-static bool is_plain(const char *text)
+static bool is_plain(const char *text, size_t n)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		if (*p <= ' ' || *p == 0x7f || strchr("\"\\=", *p))
+	bool is_obeyed;
+
+	for (size_t i = 0; i < n;) {
+		if (strchr(" \"\\=", text[i]))
 			return false;
-	return *text;
+		i += buf_character(text + i, n - i, &is_obeyed);
+		if (is_obeyed)
+			return false;
+	}
+	return n > 0;
 }
 
 const char *log_value(const char *text)
@@ -117,20 +123,19 @@ const char *log_value(const char *text)
 	static struct buf ring[4];
 	static size_t turn;
 	struct buf *b = &ring[turn++ % 4];
+	size_t n = text ? strlen(text) : 0;
 
 	if (!text)
 		return "-";
-	if (is_plain(text))
+	if (is_plain(text, n))
 		return text;
 	buf_reset(b);
 	buf_putc(b, '"');
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			buf_printf(b, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			buf_printf(b, "\\u%04x", *p);
-		else
-			buf_putc(b, (char)*p);
+	for (size_t i = 0, len; i < n; i += len) {
+		len = strcspn(text + i, "\"\\");
+		buf_put_shown(b, text + i, len, false);
+		if (i + len < n)
+			buf_printf(b, "\\%c", text[i + len++]);
 	}
 	buf_putc(b, '"');
 	return b->data;

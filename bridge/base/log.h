@@ -22,7 +22,7 @@ void log_limited(enum log_level level, int64_t now_ms, const char *subject, cons
 void log_least(enum log_level level);
 
 /* `text` fit for a value: as it is, or as a JSON string where it is empty or has blanks, quotes, = or
- * control characters; NULL is "-".  Borrowed; good until the fourth call after this one. */
+ * what a terminal would obey (buf_character()); NULL is "-".  Borrowed; good until the fourth call after this one. */
 const char *log_value(const char *text);
 
 #endif

@@ -32,7 +32,8 @@ struct question {
 
 static void fail(struct question *q, int status, const char *text)
 {
-	fprintf(stderr, "calque %s: %s\n", q->verb, text);
+	fprintf(stderr, "calque %s: ", q->verb);
+	cli_print_line(stderr, text, strlen(text));
 	q->is_over = true;
 	q->status = status;
 }
@@ -195,17 +196,14 @@ char *ask_text(struct jslice object, const char *key)
 	return text.len ? buf_take(&text) : mem_strdup("");
 }
 
-/* C0, DEL, and C1 as UTF-8 spells them (C2 80 to C2 9F): what a terminal would obey. */
 char *ask_shown(struct jslice object, const char *key)
 {
 	char *text = ask_text(object, key);
+	struct buf shown = { 0 };
 
-	for (unsigned char *p = (unsigned char *)text; *p; p++)
-		if (*p < ' ' || *p == 0x7f)
-			*p = '?';
-		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-			*p = p[1] = '?';
-	return text;
+	buf_put_shown(&shown, text, strlen(text), false);
+	free(text);
+	return shown.len ? buf_take(&shown) : mem_strdup("");
 }
 
 int64_t ask_number(struct jslice object, const char *key)

@@ -19,7 +19,7 @@ int ask(const char *verb, const char *conf_path, const struct buf *request,
 
 /* A string of an object, caller frees; "" if it is not there. */
 char *ask_text(struct jslice object, const char *key);
-/* The same, fit for a terminal: control characters are question marks. */
+/* The same, fit for a terminal (buf_put_shown()). */
 char *ask_shown(struct jslice object, const char *key);
 /* A number of an object; 0 if it is not there. */
 int64_t ask_number(struct jslice object, const char *key);

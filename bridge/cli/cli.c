@@ -10,6 +10,7 @@
 #include "args/bench.h"
 #include "args/duration.h"
 #include "args/options.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -276,11 +277,27 @@ static const struct option_row options[] = {
 #define N_VERBS	  (sizeof verbs / sizeof verbs[0])
 #define N_OPTIONS (sizeof options / sizeof options[0])
 
+void cli_print_line(FILE *f, const char *text, size_t len)
+{
+	struct buf line = { 0 };
+
+	buf_put_shown(&line, text, len, true);
+	buf_putc(&line, '\n');
+	fwrite(line.data, 1, line.len, f);
+	buf_fini(&line);
+}
+
 void cli_print_report(const struct report *r)
 {
-	for (size_t i = 0; i < r->n_lines; i++)
-		fprintf(stderr, "%s%s\n", r->lines[i].text,
-			r->lines[i].is_warning ? " (warning)" : "");
+	struct buf line = { 0 };
+
+	for (size_t i = 0; i < r->n_lines; i++) {
+		buf_reset(&line);
+		buf_printf(&line, "%s%s", r->lines[i].text,
+			   r->lines[i].is_warning ? " (warning)" : "");
+		cli_print_line(stderr, line.data, line.len);
+	}
+	buf_fini(&line);
 }
 
 static void usage(FILE *f)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/exit_status.h"
 #include "jq/mapping.h"
@@ -37,6 +38,8 @@ struct cli {
 /* Run `calque ARGS`; returns the exit status. */
 int cli_main(int argc, char **argv);
 
+/* Print text and a line end; what a terminal would obey is escaped, but for line ends in it. */
+void cli_print_line(FILE *f, const char *text, size_t len);
 /* Print a report's lines on stderr, warnings marked as such. */
 void cli_print_report(const struct report *r);
 

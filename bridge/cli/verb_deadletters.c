@@ -177,8 +177,10 @@ static void print_letter(struct listing *p, struct jslice item)
 		free(text);
 	}
 	print_meaning(item);
-	if (jtext_field(item, "message", &message))
-		printf("%-8s %.*s\n", "message", (int)message.len, message.text);
+	if (!jtext_field(item, "message", &message))
+		return;
+	printf("%-8s ", "message");
+	cli_print_line(stdout, message.text, message.len);
 }
 
 static void print_nothing(struct listing *p, struct jslice item)
@@ -207,7 +209,7 @@ static void on_item(void *ctx, struct jslice item)
 	} else {
 		p->n++;
 		if (p->cli->is_json)
-			printf("%.*s\n", (int)item.len, item.text);
+			cli_print_line(stdout, item.text, item.len);
 		else
 			p->action->item(p, item);
 	}

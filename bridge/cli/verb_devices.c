@@ -20,7 +20,7 @@ static void on_item(void *ctx, struct jslice item)
 
 	f->n++;
 	if (f->cli->is_json)
-		printf("%.*s\n", (int)item.len, item.text);
+		cli_print_line(stdout, item.text, item.len);
 	else
 		printf("link %s has forgotten %s: it is free for the next device\n", link, name);
 	free(link);

@@ -123,9 +123,21 @@ static void print_json(const struct route_line *lines, size_t n, const char *lin
 		if (!l->route->to)
 			buf_printf(&out, ",\"no_counterpart\":\"%s\"", route_fate(l->route));
 		buf_putc(&out, '}');
-		puts(out.data);
+		cli_print_line(stdout, out.data, out.len);
 	}
 	buf_fini(&out);
+}
+
+/* For a terminal, which obeys some characters. */
+static void escape(char **topic)
+{
+	struct buf shown = { 0 };
+
+	if (!*topic)
+		return;
+	buf_put_shown(&shown, *topic, strlen(*topic), false);
+	free(*topic);
+	*topic = buf_take(&shown);
 }
 
 static void print_routes(const struct cli *cli, const char *link, const struct wanted *w)
@@ -142,6 +154,9 @@ static void print_routes(const struct cli *cli, const char *link, const struct w
 	if (cli->is_json) {
 		print_json(lines, n, link, south->name, north->name);
 	} else {
+		for (size_t i = 0; i < n; i++)
+			for (int s = 0; s < SIDES; s++)
+				escape(&lines[i].topic[s]);
 		if (link)
 			printf("link %s\n", link);
 		print_pair(lines, n, south->name, north->name, cli->has_color);

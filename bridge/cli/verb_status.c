@@ -221,7 +221,7 @@ static void on_item(void *ctx, struct jslice item)
 		return;
 	if (cli->is_json) {
 		buf_puts(&p->links, p->links.len ? "," : "");
-		buf_append(&p->links, item.text, item.len);
+		buf_put_shown(&p->links, item.text, item.len, false);
 	} else if (!cli->is_ready) {
 		put_link(&p->links, item);
 	}
@@ -316,7 +316,7 @@ static void on_aside(void *ctx, struct jslice item)
 	struct buf age = { 0 };
 
 	if (p->is_json) {
-		printf("%.*s\n", (int)item.len, item.text);
+		cli_print_line(stdout, item.text, item.len);
 		return;
 	}
 	for (size_t i = 0; i < N_ASIDE && p->table.n_cells < N_ASIDE; i++)

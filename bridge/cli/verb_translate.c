@@ -58,7 +58,7 @@ static const struct offline_step *translate_message(struct offline *o, bool is_t
 
 	if (is_traced) {
 		offline_trace(o, flow, m, &trace);
-		fputs(trace.data, stderr);
+		cli_print_line(stderr, trace.data, trace.len - 1); /* it ends its last line */
 	}
 	buf_fini(&trace);
 	return offline_message(o, flow, m);
@@ -66,10 +66,15 @@ static const struct offline_step *translate_message(struct offline *o, bool is_t
 
 static void say_why(const char *who, const struct offline_step *s)
 {
-	if (s->reason != CARRIED)
-		fprintf(stderr, "%s: %s%s%s%s\n", who,
-			outcome_is_dead(s->reason) ? "" : "filtered: ", outcome_word(s->reason),
-			s->text ? ": " : "", s->text ? s->text : "");
+	struct buf line = { 0 };
+
+	if (s->reason == CARRIED)
+		return;
+	buf_printf(&line, "%s: %s%s%s%s", who,
+		   outcome_is_dead(s->reason) ? "" : "filtered: ", outcome_word(s->reason),
+		   s->text ? ": " : "", s->text ? s->text : "");
+	cli_print_line(stderr, line.data, line.len);
+	buf_fini(&line);
 }
 
 /* `argv`: up|down TOPIC [FILE|-] */
@@ -92,7 +97,7 @@ static int translate_one(struct cli *cli, int argc, char **argv, struct offline 
 		s = translate_message(o, cli->is_trace, flow, &m);
 		print_outputs(s, "\n", &line);
 		if (s->n)
-			puts(line.data);
+			cli_print_line(stdout, line.data, line.len);
 		say_why("calque translate", s);
 		if (s->reason == DEAD_UNKNOWN_TOPIC || s->reason == FILTERED_NOT_READ)
 			status = EXIT_MISUSED; /* nothing matched */
@@ -156,7 +161,7 @@ static int translate_lines(struct offline *o, bool is_traced)
 			fprintf(stderr, "%s: unreadable: %s\n", who, e.text);
 		}
 		buf_putc(&out, ']');
-		puts(out.data);
+		cli_print_line(stdout, out.data, out.len);
 		fflush(stdout);
 		if (!s || outcome_is_dead(s->reason))
 			status = EXIT_FAILED;

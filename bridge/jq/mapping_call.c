@@ -147,13 +147,19 @@ void mapping_show_payloads(struct mapping *m)
 void mapping_tell(const struct mapping *m, const char *text, size_t len, struct buf *out)
 {
 	size_t n = len < MAX_SHOWN ? len : MAX_SHOWN;
+	bool is_obeyed;
 
 	if (!m->shows_payloads) {
 		scrub_text(m->scrub, text, len, out);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) /* it may go to a terminal */
-		buf_putc(out, (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
+	for (size_t i = 0, bytes; i < n; i += bytes) { /* it may go to a terminal */
+		bytes = buf_character(text + i, n - i, &is_obeyed);
+		if (is_obeyed)
+			buf_putc(out, '?');
+		else
+			buf_append(out, text + i, bytes);
+	}
 	if (n < len)
 		buf_puts(out, "...");
 }

@@ -2,8 +2,8 @@
  *
  * libmosquitto can make one itself (mosquitto_tls_set), and then compares names itself: up to 2.0.22 it
  * takes a certificate for "localhost\0.elsewhere", and 2.0.11 one for "*.localhost".  With OpenSSL's own check
- * (set1_host, set1_ip_asc) both are refused, whatever the library; so are another host's and a
- * self-signed one.  Without a name OpenSSL accepts any host's, and without SSL_VERIFY_PEER, which is off
+ * (set1_host, set1_ip_asc) both are refused, whatever the library; so are another host's, a
+ * self-signed one, and one whose only name is its subject's (CN), which OpenSSL takes unless it is told not to.  Without a name OpenSSL accepts any host's, and without SSL_VERIFY_PEER, which is off
  * by default, anybody's: both are set here, and never left to a setting.  Pre-shared keys are not
  * offered: 2.0.11 connects to any server with a certificate then, without looking at it.
  *
@@ -99,7 +99,8 @@ static bool set_name(SSL_CTX *tls, const char *name, struct err *e)
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls);
 	bool ok;
 
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	ok = *name && (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1 ||
 		       X509_VERIFY_PARAM_set1_host(param, name, 0) == 1);
 	if (!ok)
@@ -108,21 +109,35 @@ static bool set_name(SSL_CTX *tls, const char *name, struct err *e)
 	return ok;
 }
 
-static _Thread_local int refusal = X509_V_OK;
+static _Thread_local const char *refusal;
+
+static bool has_no_names(X509_STORE_CTX *store)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+
+	return cert && X509_get_ext_by_NID(cert, NID_subject_alt_name, -1) < 0;
+}
 
 static int on_verified(int ok, X509_STORE_CTX *store)
 {
-	if (!ok)
-		refusal = X509_STORE_CTX_get_error(store);
+	int why = X509_STORE_CTX_get_error(store);
+
+	if (ok)
+		return ok;
+	if ((why == X509_V_ERR_HOSTNAME_MISMATCH || why == X509_V_ERR_IP_ADDRESS_MISMATCH) &&
+	    has_no_names(store))
+		refusal = "it has no subjectAltName, and a common name (CN) is no host's";
+	else
+		refusal = X509_verify_cert_error_string(why);
 	return ok;
 }
 
 const char *tls_take_refusal(void)
 {
-	int why = refusal;
+	const char *why = refusal;
 
-	refusal = X509_V_OK;
-	return why == X509_V_OK ? NULL : X509_verify_cert_error_string(why);
+	refusal = NULL;
+	return why;
 }
 
 SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e)

@@ -427,7 +427,11 @@ static void run_case(struct build *b, const char *file, json_object *c,
 			buf_puts(&r.diff, "  a mapping has mistakes (see above)\n");
 	}
 	if (r.diff.len) {
-		printf("FAIL %s: %s\n%s", file, name ? name : "?", r.diff.data);
+		struct buf shown = { 0 };
+
+		buf_put_shown(&shown, r.diff.data, r.diff.len, true);
+		printf("FAIL %s: %s\n%s", file, name ? name : "?", shown.data);
+		buf_fini(&shown);
 		counts->failed++;
 	} else {
 		counts->passed++;

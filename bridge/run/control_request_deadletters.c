@@ -87,9 +87,38 @@ static void hide_values(struct vars *properties)
 	*properties = hidden;
 }
 
+/* Does it sound as if its value were one? */
+static bool names_secret(const char *name)
+{
+	static const char *const words[] = { "auth",	 "credential", "key",	 "passphrase",
+					     "password", "passwd",     "secret", "token" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasestr(name, words[i]))
+			return true;
+	return false;
+}
+
+/* A client may say in any property what it should not, by its name or with a value that the link keeps secret
+ * (`live` NULL: no bridge runs, and nobody knows those). */
+static void hide_secret_values(struct vars *properties, const struct live_link *live)
+{
+	struct vars told = { 0 };
+
+	for (size_t i = 0; i < properties->n; i++) {
+		const struct var *p = &properties->items[i];
+		char *value = live ? live_link_tellable(live, p->value) : mem_strdup(p->value);
+
+		vars_add(&told, p->name, names_secret(p->name) ? "***" : value);
+		free(value);
+	}
+	vars_fini(properties);
+	*properties = told;
+}
+
 /* Payloads of handshakes are never shown.  Properties that are credentials were taken out where a row
  * says which they are; a message that no row reads has them all. */
-static void hide_secrets(struct deadletter *l)
+static void hide_secrets(struct deadletter *l, const struct live_link *live)
 {
 	static const char hidden[] = "\"***\"";
 	enum kind kind = kind_of(l->kind);
@@ -97,10 +126,20 @@ static void hide_secrets(struct deadletter *l)
 
 	if (kind == KIND_NONE || kind_table[kind].has_secrets)
 		hide_values(&m->properties);
+	else
+		hide_secret_values(&m->properties, live);
 	if (kind != KIND_NONE && kind_table[kind].has_secrets)
 		message_set_payload(m, hidden, strlen(hidden));
 	free(m->topic);
 	m->topic = mem_strdup(l->topic);
+}
+
+static struct live_link *find_live(const struct control_request_parts *parts, const char *link)
+{
+	for (size_t i = 0; i < parts->n_links; i++)
+		if (strcmp(live_link_name(parts->links[i]), link) == 0)
+			return parts->links[i];
+	return NULL;
 }
 
 static bool show_letter(struct work *w, struct deadletter *l, struct buf *out, struct err *e)
@@ -109,7 +148,7 @@ static bool show_letter(struct work *w, struct deadletter *l, struct buf *out, s
 	buf_puts(out, "{\"item\":");
 	put_letter(l, out);
 	if (w->shows_payload && l->has_message) {
-		hide_secrets(l);
+		hide_secrets(l, find_live(w->parts, l->link));
 		buf_puts(out, ",\"message\":");
 		wire_json_put(out, l->from, &l->message);
 	}
@@ -123,14 +162,6 @@ static bool drop_letter(struct work *w, struct deadletter *l, struct buf *out, s
 	if (!deadletters_remove(w->stored, l->id, e))
 		return false;
 	return list_letter(w, l, out, e);
-}
-
-static struct live_link *find_live(const struct control_request_parts *parts, const char *link)
-{
-	for (size_t i = 0; i < parts->n_links; i++)
-		if (strcmp(live_link_name(parts->links[i]), link) == 0)
-			return parts->links[i];
-	return NULL;
 }
 
 static bool has_link(const struct conf *conf, const char *link)

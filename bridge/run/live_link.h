@@ -123,6 +123,9 @@ bool live_link_is_drained(const struct live_link *live);
 void live_link_log_counters(const struct live_link *live);
 
 const char *live_link_name(const struct live_link *live);
+/* A copy of a text that may be told: without the credentials that this link knows (a dialect may have them in
+ * topics).  NULL gives "".  Caller frees. */
+char *live_link_tellable(const struct live_link *live, const char *text);
 /* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
  * settled, and may wait as long as a new one.  Copied. */
 void live_link_retry(struct live_link *live, enum side from, const struct message *m,

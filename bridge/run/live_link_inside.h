@@ -170,10 +170,6 @@ void live_link_stamp_sent(struct port *p, struct parcel *sent, int64_t now_ms);
 /* Open the port of handshakes and start it, unless that was done. */
 void live_link_ask(struct port *p);
 
-/* A copy of a text that may be told: without the credentials that this link knows (a dialect may have them in
- * topics).  NULL gives "".  Caller frees. */
-char *live_link_tellable(const struct live_link *live, const char *text);
-
 extern const struct link_ops live_link_link_ops;
 
 /* --- live_link.c */

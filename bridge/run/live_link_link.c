@@ -9,6 +9,7 @@
 #include "conf/login.h"
 #include "delivery/delivery.h"
 #include "net/loop.h"
+#include "plan/plan.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
 #include "run/roster.h"
@@ -17,6 +18,7 @@
 #include "store/deadletter_live.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
+#include "translate/translate.h"
 
 void live_link_ask(struct port *p)
 {
@@ -135,6 +137,17 @@ static void log_letter(const struct verdict *v, const struct deadletter *l, int6
 		    log_value(*l->text ? l->text : NULL));
 }
 
+/* Whose it is, by its topic; NULL: that does not say.  Caller frees. */
+static char *device_of(const struct live_link *live, const struct verdict *v)
+{
+	struct match match;
+
+	if (!v->message)
+		return NULL;
+	plan_match(live->plan, flow_source(v->flow), v->message->topic, &match);
+	return match.n ? translate_topic_device(match.readers[0], v->message->topic) : NULL;
+}
+
 static void bury(struct live_link *live, const struct verdict *v)
 {
 	int64_t now_ms = loop_now_ms(live->parts->loop);
@@ -147,6 +160,7 @@ static void bury(struct live_link *live, const struct verdict *v)
 		.reason = (char *)outcome_word(v->reason),
 		.text = text,
 		.topic = topic,
+		.device = device_of(live, v),
 		.received_ms = v->received_ms,
 		.has_message = v->message,
 	};
@@ -155,6 +169,7 @@ static void bury(struct live_link *live, const struct verdict *v)
 		l.message = *v->message; /* borrowed, like all of it */
 	deadletter_live_bury(live->parts->letters, &l, now_ms);
 	log_letter(v, &l, now_ms);
+	free(l.device);
 	free(text);
 	free(topic);
 }

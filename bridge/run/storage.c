@@ -8,7 +8,8 @@
 #include "store/journal_live.h"
 #include "store/reserve.h"
 
-#define PROBE_MS 1000
+#define PROBE_MS	 1000
+#define RESERVE_AGAIN_MS 60000 /* after it could not be made for another reason than a full disk */
 
 static void set_full(struct storage *s, int64_t now_ms, const char *reason)
 {
@@ -17,6 +18,21 @@ static void set_full(struct storage *s, int64_t now_ms, const char *reason)
 	log_event(LOG_ERROR, "disk-full", "reason=%s", log_value(reason));
 	s->is_full = true;
 	s->probe_ms = now_ms + PROBE_MS;
+}
+
+/* Make the reserve.  False: the disk is full.  If something else is wrong, that is no reason to take nothing in:
+ * a disk that gets full then is borne all the same, only with less of what was read. */
+static bool make_reserve(struct storage *s, int64_t now_ms, struct err *e)
+{
+	s->reserve_ms = INT64_MAX;
+	if (reserve_make(s->db, e))
+		return true;
+	if (e->code == ERR_FULL)
+		return false;
+	log_limited(LOG_WARNING, now_ms, "reserve-failed", "reserve-failed", "reason=%s",
+		    log_value(e->text));
+	s->reserve_ms = now_ms + RESERVE_AGAIN_MS;
+	return true;
 }
 
 static void hold(struct storage *s, int64_t now_ms)
@@ -35,7 +51,7 @@ void storage_start(struct storage *s, int64_t now_ms)
 	struct err e = { 0 };
 
 	s->rollbacks = db_rollbacks(s->db);
-	if (!reserve_make(s->db, &e))
+	if (!make_reserve(s, now_ms, &e))
 		set_full(s, now_ms, e.text);
 	storage_step(s, now_ms);
 }
@@ -207,7 +223,7 @@ static void probe(struct storage *s, int64_t now_ms)
 	s->probe_ms = now_ms + PROBE_MS;
 	if (commits_deadline(s->commits) == INT64_MAX) /* else a transaction is open */
 		db_give_back(s->db);
-	if (!reserve_make(s->db, &e))
+	if (!make_reserve(s, now_ms, &e))
 		return;
 	s->is_full = false;
 	log_event(LOG_INFO, "disk-free", "bytes=%llu",
@@ -229,9 +245,12 @@ static void step_limit(struct storage *s)
 void storage_step(struct storage *s, int64_t now_ms)
 {
 	bool was_waiting = s->is_full || s->is_over;
+	struct err e = { 0 };
 
 	if (s->is_full && now_ms >= s->probe_ms)
 		probe(s, now_ms);
+	else if (!s->is_full && now_ms >= s->reserve_ms && !make_reserve(s, now_ms, &e))
+		set_full(s, now_ms, e.text);
 	step_limit(s);
 	if (was_waiting || s->is_full || s->is_over)
 		hold(s, now_ms);

@@ -24,7 +24,8 @@
  * (The short-lived session of a handshake is not a source: its broker keeps nothing, and the state asks
  * again until it has the answer.)
  *
- * Once a second it is tried to make the reserve again; with it, the sources are released.  Any other
+ * Once a second it is tried to make the reserve again; with it, the sources are released.  If it cannot be made
+ * though there is room (a link stands in its place, say), it goes without, which is said.  Any other
  * failure of the disk is final: nothing leaves any more, and the caller stops.
  *
  * When the journal holds `max_bytes`, the links that hold their share of it, or come to, wait in the
@@ -65,6 +66,7 @@ struct storage {
 	bool is_handed_again;	 /* since it was last asked what has become of it */
 	unsigned long rollbacks; /* of the database, that are known here */
 	int64_t now_ms, probe_ms;
+	int64_t reserve_ms; /* when to try again to make the reserve; INT64_MAX: it is there, or the disk full */
 	struct err failure; /* for good */
 };
 

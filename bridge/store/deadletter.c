@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "message/message_codec.h"
 #include "store/db_inside.h"
+#include "store/fair_share.h"
 
 #define SPARE	    32 /* the part of a bound that is freed beyond it */
 #define AGE_LOOK_MS INT64_C(60000)
@@ -17,10 +18,12 @@ static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'de
 static const char totals_sql[] = "SELECT count(*), coalesce(sum(size), 0) FROM deadletter";
 static const char add_sql[] = "INSERT INTO deadletter (id, link, side, kind, reason, text, topic, "
 			      "received_ms, died_ms, size,"
-			      " message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+			      " message, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char size_sql[] = "SELECT size FROM deadletter WHERE id = ?";
 static const char remove_sql[] = "DELETE FROM deadletter WHERE id = ?";
 static const char oldest_sql[] = "SELECT id, size, died_ms FROM deadletter ORDER BY id";
+static const char shares_sql[] = "SELECT link, reason, device, id, size FROM deadletter ORDER BY "
+				 "link, reason, device, id";
 static const char remove_to_sql[] = "DELETE FROM deadletter WHERE id <= ?";
 static const char find_sql[] =
 	"SELECT id FROM deadletter WHERE (?1 IS NULL OR link = ?1) AND (?2 IS NULL OR instr(',' || "
@@ -47,6 +50,7 @@ void deadletter_fini(struct deadletter *l)
 	free(l->reason);
 	free(l->text);
 	free(l->topic);
+	free(l->device);
 	message_fini(&l->message);
 	*l = (struct deadletter){ 0 };
 }
@@ -167,6 +171,7 @@ static bool bind_letter(sqlite3_stmt *stmt, const struct deadletter *l, const st
 	       bind_text(stmt, 5, l->reason) && bind_text(stmt, 6, l->text ? l->text : "") &&
 	       bind_text(stmt, 7, l->topic) && bind_number(stmt, 8, l->received_ms) &&
 	       bind_number(stmt, 9, l->died_ms) && bind_number(stmt, 10, (int64_t)size) &&
+	       bind_text(stmt, 12, l->device ? l->device : "") &&
 	       (!sealed->len || sqlite3_bind_blob64(stmt, 11, sealed->data, sealed->len,
 						    SQLITE_STATIC) == SQLITE_OK);
 }
@@ -243,47 +248,92 @@ static bool is_over(const struct deadletters *all, size_t count, int64_t bytes)
 	return all->totals.count > count || all->totals.bytes > bytes;
 }
 
-/* Take out the oldest: those that died before `before_ms`, and if there is too much, some more than
- * need be, so that not each new letter must do it again. */
-static bool remove_oldest(struct deadletters *all, bool is_too_much, int64_t before_ms,
-			  struct err *e)
+static void count_out(struct deadletters *all, int64_t bytes)
 {
-	const struct deadletter_bounds *max = &all->bounds;
-	struct deadletter_totals *left = &all->totals;
+	all->totals.count--;
+	all->totals.bytes -= bytes;
+	all->totals.evicted++;
+}
+
+static bool remove_old(struct deadletters *all, int64_t before_ms, struct err *e)
+{
 	sqlite3_stmt *stmt = db_statement(all->db, oldest_sql, e);
 	uint64_t last = 0;
 	bool ok = stmt, found = true;
 
-	while (ok && (ok = step_row(all->db, stmt, &found, e)) && found) {
-		bool is_wanted =
-			is_too_much && is_over(all, max->max_count - max->max_count / SPARE,
-					       max->max_bytes - max->max_bytes / SPARE);
-
-		if (!is_wanted && sqlite3_column_int64(stmt, 2) >= before_ms)
-			break;
+	while (ok && (ok = step_row(all->db, stmt, &found, e)) && found &&
+	       sqlite3_column_int64(stmt, 2) < before_ms) {
 		last = (uint64_t)sqlite3_column_int64(stmt, 0);
-		left->count--;
-		left->bytes -= sqlite3_column_int64(stmt, 1);
-		left->evicted++;
+		count_out(all, sqlite3_column_int64(stmt, 1));
 	}
 	if (stmt)
 		db_release(stmt);
 	return ok && (!last || run_for(all->db, remove_to_sql, last, e));
 }
 
+static const char *borrow_text(sqlite3_stmt *stmt, int i)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, i);
+
+	return text ? text : "";
+}
+
+/* NULL sets *e. */
+static struct fair_share *read_shares(struct deadletters *all, struct err *e)
+{
+	const struct deadletter_bounds *max = &all->bounds;
+	struct fair_share *shares = fair_share_new(1 + max->max_bytes / (int64_t)max->max_count);
+	sqlite3_stmt *stmt = db_statement(all->db, shares_sql, e);
+	bool ok = stmt, found = true;
+
+	while (ok && (ok = step_row(all->db, stmt, &found, e)) && found) {
+		const struct fair_share_letter letter = { (uint64_t)sqlite3_column_int64(stmt, 3),
+							  sqlite3_column_int64(stmt, 4) };
+
+		fair_share_add(shares, borrow_text(stmt, 0), borrow_text(stmt, 1),
+			       borrow_text(stmt, 2), &letter);
+	}
+	if (stmt)
+		db_release(stmt);
+	if (ok)
+		return shares;
+	fair_share_free(shares);
+	return NULL;
+}
+
+/* Some more than need be, so that not each new letter must do it again. */
+static bool remove_too_many(struct deadletters *all, struct err *e)
+{
+	const struct deadletter_bounds *max = &all->bounds;
+	struct fair_share *shares = read_shares(all, e);
+	struct fair_share_letter letter;
+	bool ok = shares;
+
+	while (ok &&
+	       is_over(all, max->max_count - max->max_count / SPARE,
+		       max->max_bytes - max->max_bytes / SPARE) &&
+	       fair_share_take(shares, &letter)) {
+		ok = run_for(all->db, remove_sql, letter.id, e);
+		count_out(all, letter.bytes);
+	}
+	fair_share_free(shares);
+	return ok;
+}
+
 bool deadletters_evict(struct deadletters *all, int64_t now_ms, struct err *e)
 {
 	bool ok = count_if_stale(all, e);
-	bool is_too_much = is_over(all, all->bounds.max_count, all->bounds.max_bytes);
 	/* A clock that was set back must not keep us from looking. */
 	bool looks_at_age =
 		now_ms < all->age_looked_ms || now_ms - all->age_looked_ms >= AGE_LOOK_MS;
 
 	all->evicted = all->totals.evicted; /* else they would have been counted anew */
-	if (!ok || (!is_too_much && !looks_at_age))
-		return ok;
-	all->age_looked_ms = now_ms;
-	return remove_oldest(all, is_too_much, now_ms - all->bounds.max_age_ms, e);
+	if (ok && looks_at_age) {
+		all->age_looked_ms = now_ms;
+		ok = remove_old(all, now_ms - all->bounds.max_age_ms, e);
+	}
+	return ok && (!is_over(all, all->bounds.max_count, all->bounds.max_bytes) ||
+		      remove_too_many(all, e));
 }
 
 /* --- reading ------------------------------------------------------------------------------- */

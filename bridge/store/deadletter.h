@@ -4,8 +4,8 @@
  * and number): payloads may hold credentials.  Topic and text are not: they are what the log tells of
  * a letter, and whoever adds one takes known credentials out of them.
  *
- * Bounded in number, bytes and age: the oldest go, many at a time, and are counted.  How much there is
- * is kept in memory, and counted anew after a roll-back.
+ * Bounded in number, bytes and age: what is too old goes, and of too many those of who has most (fair_share.h), many
+ * at a time; they are counted.  How much there is is kept in memory, and counted anew after a roll-back.
  *
  * Rows are written into the open transaction of the database; durable is what db_commit() has returned
  * true for.  After a false, the transaction is rolled back and the next commit is false. */
@@ -39,6 +39,7 @@ struct deadletter {
 	char *reason; /* "mapping-error" */
 	char *text;   /* for people; may be empty */
 	char *topic;
+	char *device; /* whose, as its topic calls it; NULL: not known.  It is not read back */
 	int64_t received_ms, died_ms;
 	size_t bytes;	  /* of the message as it is stored; 0: it is not kept */
 	bool has_message; /* `message` is set */

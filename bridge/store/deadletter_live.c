@@ -123,6 +123,7 @@ void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *
 		.reason = mem_strdup(from->reason),
 		.text = mem_strdup(from->text),
 		.topic = mem_strdup(from->topic),
+		.device = mem_strdup(from->device),
 		.received_ms = from->received_ms,
 		.died_ms = now_ms,
 		.has_message =

@@ -54,14 +54,47 @@ static bool make_dir(const char *dir, struct err *e)
 	return false;
 }
 
+/* Is it a group of this process? */
+static bool is_own_group(gid_t group)
+{
+	gid_t groups[64];
+	int n = getgroups((int)(sizeof groups / sizeof groups[0]), groups);
+
+	for (int i = 0; i < n; i++)
+		if (groups[i] == group)
+			return true;
+	return group == getegid();
+}
+
+/* Rights of the group are those of a volume that has a group of its own: Kubernetes gives all that is in it the
+ * fsGroup and its rights, at each mount, directories as 2770 and files as 0660.  The volume's group is one of ours then,
+ * and the bit by which a directory gives its group on is how that is told from a directory that was opened to a group. */
+static bool is_of_volume(const struct stat *st)
+{
+	return (st->st_mode & S_ISGID) && is_own_group(st->st_gid);
+}
+
+/* Whoever owns it may read it, and what another user makes in it, its owner cannot open later. */
+static bool is_ours(const char *dir, const struct stat *st, struct err *e)
+{
+	if (st->st_uid == geteuid())
+		return true;
+	err_set(e, ERR_INVALID,
+		"state directory %s belongs to another user, number %lu, and this is number %lu "
+		"(run calque as that one, or chown -R)",
+		dir, (unsigned long)st->st_uid, (unsigned long)geteuid());
+	return false;
+}
+
 static bool is_private(const char *dir, const struct stat *st, struct err *e)
 {
-	if (!(st->st_mode & (S_IRWXG | S_IRWXO)))
+	if (!is_ours(dir, st, e))
+		return false;
+	if (!(st->st_mode & S_IRWXO) && (!(st->st_mode & S_IRWXG) || is_of_volume(st)))
 		return true;
 	err_set(e, ERR_INVALID,
 		"state directory %s is open to others (chmod 700 %s; in a volume, name a directory "
-		"in it "
-		"that is not there yet)",
+		"in it that is not there yet)",
 		dir, dir);
 	return false;
 }
@@ -243,7 +276,20 @@ static bool write_all(int fd, const void *from, size_t n)
 	return true;
 }
 
-static bool read_key(int fd, const char *shown, uint8_t key[CRYPTO_KEY_BYTES], struct err *e)
+/* May others read the key, or exchange it?  A group may read it; where it lies in a volume of ours (is_of_volume()), its
+ * right to write is the volume's. */
+static bool is_open_key(int dir_fd, const struct stat *st)
+{
+	struct stat dir;
+	bool is_volumes = st->st_uid == geteuid() && dir_fd != AT_FDCWD &&
+			  fstat(dir_fd, &dir) == 0 && is_of_volume(&dir) &&
+			  st->st_gid == dir.st_gid;
+
+	return st->st_mode & (S_IXGRP | S_IRWXO | (is_volumes ? 0 : S_IWGRP));
+}
+
+static bool read_key(int dir_fd, int fd, const char *shown, uint8_t key[CRYPTO_KEY_BYTES],
+		     struct err *e)
 {
 	char text[HEX_CHARS + 2]; /* one more than fits, to see that it is too long */
 	struct stat st;
@@ -254,7 +300,7 @@ static bool read_key(int fd, const char *shown, uint8_t key[CRYPTO_KEY_BYTES], s
 		err_errno(e, "look at the key file %s", shown);
 	else if (!S_ISREG(st.st_mode))
 		err_set(e, ERR_INVALID, "key file %s is no regular file", shown);
-	else if (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))
+	else if (is_open_key(dir_fd, &st))
 		err_set(e, ERR_INVALID,
 			"key file %s is open to others (chmod 600 %s; a secret of Kubernetes: "
 			"defaultMode: 0440 and securityContext.fsGroup)",
@@ -286,7 +332,7 @@ bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[C
 			e->code = ERR_NOT_FOUND;
 		return false;
 	}
-	ok = read_key(fd, shown, key, e);
+	ok = read_key(dir_fd, fd, shown, key, e);
 	close(fd);
 	return ok;
 }
@@ -294,13 +340,16 @@ bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[C
 bool keyfile_check(const char *dir, const char *file, struct err *e)
 {
 	char *path = file ? mem_strdup(file) : mem_printf("%s/key", dir);
+	int dir_fd = file ? AT_FDCWD : open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	uint8_t key[CRYPTO_KEY_BYTES];
 	bool ok = true;
 
 	/* Whoever may not look into the directory cannot tell. */
-	if (file || access(path, R_OK) == 0)
-		ok = keyfile_read(AT_FDCWD, path, path, key, e);
+	if (file || (dir_fd >= 0 && access(path, R_OK) == 0))
+		ok = keyfile_read(dir_fd, file ? file : "key", path, key, e);
 	explicit_bzero(key, sizeof key);
+	if (dir_fd >= 0)
+		close(dir_fd);
 	free(path);
 	return ok;
 }

@@ -1,9 +1,10 @@
-/* directory.h -- the state directory: made (0700) where it is missing, refused if others may look into
- * it, and locked: one process per directory, which has it open once.
+/* directory.h -- the state directory: made (0700) where it is missing, refused if it is another user's or others
+ * may look into it, and locked: one process per directory, which has it open once.  A volume's group is no other
+ * (the fsGroup of Kubernetes: the directory comes back as 2770).
  *
  * And the file with the key that encrypts secrets at rest: 32 bytes, or 64 hexadecimal digits and maybe a
- * newline, and others may have no right to it; a group may read it (a secret that Kubernetes mounts).  No text of an error has anything of its
- * content. */
+ * newline, and others may have no right to it; a group may read it (a secret that Kubernetes mounts).  No text of an
+ * error has anything of its content. */
 #ifndef BRIDGE_DIRECTORY_H
 #define BRIDGE_DIRECTORY_H
 
@@ -28,11 +29,11 @@ struct directory {
 };
 
 /* `d` may not move while it is open.  Caller ends it with directory_close(), also after a failure.
- * False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others;
- * ERR_IO. */
+ * False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others, or
+ * another user's; ERR_IO. */
 bool directory_open(struct directory *d, const char *path, struct err *e);
 /* Could it be opened, as far as can be told without touching it?  Whether somebody has it is not asked.  False
- * sets *e: ERR_INVALID no directory, or open to others; ERR_IO. */
+ * sets *e: ERR_INVALID no directory, open to others, or another user's; ERR_IO. */
 bool directory_check(const char *path, struct err *e);
 /* Gives up the lock, so what is in the directory must be closed before. */
 void directory_close(struct directory *d);

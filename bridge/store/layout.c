@@ -28,8 +28,8 @@ static const char tables[] =
 	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, settled BLOB);"
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
-	" topic TEXT NOT NULL, received_ms INTEGER NOT NULL, died_ms INTEGER NOT NULL,"
-	" size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT;
+	" topic TEXT NOT NULL, device TEXT NOT NULL DEFAULT '', received_ms INTEGER NOT NULL,"
+	" died_ms INTEGER NOT NULL, size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT;
 
 /* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
 static const struct layout_step steps[] = {
@@ -38,8 +38,10 @@ static const struct layout_step steps[] = {
 	 * read as they are; but a calque that does not know of it would write it away. */
 	{ .sql = NULL },
 	{ .sql = "ALTER TABLE mark DROP COLUMN starts;" SUSPECT },
+	/* 8: whose a letter is. */
+	{ .sql = "ALTER TABLE deadletter ADD COLUMN device TEXT NOT NULL DEFAULT '';" },
 };
-const struct layout layout_calque = { 7, tables, steps, sizeof steps / sizeof steps[0] };
+const struct layout layout_calque = { 8, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {

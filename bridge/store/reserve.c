@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -16,32 +17,49 @@ static bool is_there(int dir_fd)
 	       st.st_size == RESERVE_BYTES && st.st_blocks * 512 >= RESERVE_BYTES;
 }
 
-/* A number of errno. */
+/* A number of errno; nothing is left behind. */
 static int make(int dir_fd)
 {
 	int fd = openat(dir_fd, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int error = fd < 0 ? errno : posix_fallocate(fd, 0, 2 * (off_t)RESERVE_BYTES);
+	int error;
 
+	if (fd < 0)
+		return errno;
+	error = posix_fallocate(fd, 0, 2 * (off_t)RESERVE_BYTES);
 	if (error == 0 && ftruncate(fd, RESERVE_BYTES) != 0)
 		error = errno;
-	if (fd >= 0)
-		close(fd);
+	close(fd);
+	if (error)
+		unlinkat(dir_fd, "reserve", 0);
 	return error;
+}
+
+/* (Nobody can tell: there is.) */
+static bool has_room(int dir_fd)
+{
+	struct statvfs fs;
+
+	return fstatvfs(dir_fd, &fs) != 0 ||
+	       fs.f_bavail >= 2 * (fsblkcnt_t)RESERVE_BYTES / fs.f_frsize;
 }
 
 bool reserve_make(struct db *db, struct err *e)
 {
-	int dir_fd = db_dir_fd(db);
+	int dir_fd = db_dir_fd(db), error;
 
 	if (is_there(dir_fd))
 		return true;
-	errno = make(dir_fd);
-	if (errno == 0)
+	error = make(dir_fd);
+	if (error == 0)
 		return true;
-	err_errno(e, "%s/reserve", db_dir(db));
-	if (e && errno == ENOSPC)
+	if (error == ELOOP) {
+		err_set(e, ERR_IO, "%s/reserve is a symbolic link", db_dir(db));
+	} else {
+		errno = error;
+		err_errno(e, "%s/reserve", db_dir(db));
+	}
+	if (e && (error == ENOSPC || error == EDQUOT || !has_room(dir_fd)))
 		e->code = ERR_FULL;
-	unlinkat(dir_fd, "reserve", 0);
 	return false;
 }
 

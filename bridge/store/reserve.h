@@ -13,8 +13,9 @@ struct err;
  * and there is room for the settled after that. */
 #define RESERVE_BYTES (4 << 20)
 
-/* Make the file, if there is room for twice its size.  True, too, if it is there.  False sets *e:
- * ERR_FULL, ERR_IO; it is not there. */
+/* Make the file, if there is room for twice its size.  True, too, if it is there.  False sets *e, and it is
+ * not there: ERR_FULL there is not that much room; ERR_IO there is, and something else is wrong.  What stands in its
+ * place (a link, a directory) is left alone. */
 bool reserve_make(struct db *db, struct err *e);
 /* Give it up.  False: it was not there. */
 bool reserve_release(struct db *db);

@@ -66,6 +66,21 @@ static bool limit(__rlimit_resource_t resource, rlim_t most, struct err *e)
 	return setrlimit(resource, &r) == 0 || failed("setrlimit", errno, e);
 }
 
+/* A process that may have less than it needs would end with its first large message. */
+static bool limit_memory(size_t wanted, struct err *e)
+{
+	struct rlimit r = { RLIM_INFINITY, RLIM_INFINITY };
+
+	getrlimit(RLIMIT_AS, &r);
+	if (r.rlim_max == RLIM_INFINITY || r.rlim_max >= wanted || geteuid() == 0)
+		return limit(RLIMIT_AS, wanted, e);
+	err_set(e, ERR_IO,
+		"sandbox: the limit on address space (ulimit -v) is %llu KiB, and a process that "
+		"translates needs %zu",
+		(unsigned long long)r.rlim_max >> 10, wanted >> 10);
+	return false;
+}
+
 /* Calls that compute needs: memory, time, signals within the process, and what is open. */
 static const int allowed[] = {
 	SCMP_SYS(read),
@@ -129,5 +144,5 @@ bool sandbox_enter(size_t memory, struct err *e)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return failed("prctl", errno, e);
 	return limit(RLIMIT_CORE, 0, e) &&
-	       (!LIMITS_MEMORY || limit(RLIMIT_AS, address_space() + memory, e)) && load_filter(e);
+	       (!LIMITS_MEMORY || limit_memory(address_space() + memory, e)) && load_filter(e);
 }

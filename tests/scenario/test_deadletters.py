@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from harness import Client, assert_json, conf_text, find_secret
+from harness import MQTT5, Client, assert_json, conf_text, find_secret
 from verbs import Verb, ask_until, letters, wait_letters, wait_status
 from worlds import InnowayThingsBoard
 
@@ -33,7 +33,7 @@ class Factory:
 
     LINK = "line-1"
 
-    def __init__(self, lab, state="@state@"):
+    def __init__(self, lab, state="@state@", south=None):
         self.south, self.north = lab.broker("south"), lab.broker("north")
         self.mappings = os.path.join(lab.directory, "mappings")
         os.makedirs(self.mappings, exist_ok=True)
@@ -49,7 +49,7 @@ class Factory:
             "links": [{
                 "name": self.LINK,
                 "south": {"dialect": "factory", "url": self.south.url, "client_id": "bridge",
-                          "vars": {"device": "l1", "token": "env:FACTORY_TOKEN"}},
+                          "vars": {"device": "l1", "token": "env:FACTORY_TOKEN"}, **(south or {})},
                 "north": {"dialect": "thingsboard", "url": self.north.url, "vars": {"token": "t"}}}]}),
             env={"FACTORY_TOKEN": TOKEN})
         self.wait_up()
@@ -158,6 +158,38 @@ def test_the_payload_is_shown_only_when_asked_for(world):
     assert_json(message, {"side": "south", "topic": "factory/l1/temp", "qos": 1, "retain": False,
                           "payload": {"v": 12345}})
     assert "12345" not in Verb(world.calque, "deadletters", "list", "--json").out
+
+
+def test_a_letter_gives_a_terminal_nothing_to_obey(world):
+    """Controls of the second set, and marks that turn the direction of writing."""
+    obeyed = "\x7f\u009b31m\u202e\u2066"
+    escaped = "\\u007f\\u009b31m\\u202e\\u2066"
+    world.machine.publish("factory/l1/temp", f'{{"v": 101, "s": "{obeyed}"}}')
+    wait_letters(world.calque, 0, 1)
+    world.machine.publish("factory/l1/\u202egpj.exe", {})
+    wait_letters(world.calque, 0, 2)
+    calls = [("list",), ("list", "--json"), ("show", "1", "--payload"), ("show", "1", "--payload", "--json"),
+             ("show", "2", "--payload")]
+    outputs = [Verb(world.calque, "deadletters", *call).out for call in calls]
+    for output in outputs:
+        assert not set(obeyed).difference("31m").intersection(output), output
+    assert "factory/l1/\\u202egpj.exe" in outputs[0] and escaped in outputs[2]
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json").items()[0]
+    assert_json(shown["message"]["payload"], {"v": 101, "s": obeyed})
+
+
+def test_a_user_property_that_is_a_secret_is_not_shown(lab):
+    """By its name, or because the link keeps its value secret; what else came is."""
+    world = Factory(lab, south={"mqtt": 5})
+    device = lab.add(Client(world.south.port, "with-properties", mqtt=MQTT5))
+    device.publish("factory/l1/temp", {"v": 101}, properties={"X-Api-Key": "canary-of-a-key", "who": "me",
+                                                               "note": f"I am {TOKEN}"})
+    wait_letters(world.calque, 0, 1)
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload", "--json")
+    assert shown.items()[0]["message"]["properties"] == {"X-Api-Key": "***", "who": "me", "note": "I am ***"}
+    world.calque.stop()
+    shown = Verb(world.calque, "deadletters", "show", "1", "--payload")
+    assert '"X-Api-Key":"***"' in shown.out and "canary-of-a-key" not in shown.out
 
 
 def test_after_the_mapping_is_mended_all_go_out_in_order(world):

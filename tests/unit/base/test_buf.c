@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,50 @@ Test(buf, it_holds_any_bytes)
 	buf_puts(&b, "c");
 	cr_expect_eq(b.len, 4);
 	cr_expect_eq(memcmp(b.data, "a\0bc", 5), 0);
+	buf_fini(&b);
+}
+
+struct shown {
+	char text[24], shown[40];
+};
+
+ParameterizedTestParameters(buf, a_terminal_has_nothing_to_obey)
+{
+	static struct shown cases[] = {
+		{ "caf\u00e9 \u4e2d \U0001f600", "caf\u00e9 \u4e2d \U0001f600" },
+		{ "\x1b[2J", "\\u001b[2J" },
+		{ "a\x7f\xc2\x80\xc2\x9f\u00a0", "a\\u007f\\u0080\\u009f\u00a0" },
+		{ "\u061c\u200d\u200e\u200f", "\\u061c\u200d\\u200e\\u200f" },
+		{ "\u2029\u202a\u202e\u202f", "\u2029\\u202a\\u202e\u202f" },
+		{ "\u2065\u2066\u2069\u206a", "\u2065\\u2066\\u2069\u206a" },
+		{ "\x9b"
+		  "1m",
+		  "\\ufffd1m" },       /* no UTF-8 */
+		{ "\xc2", "\\ufffd" }, /* the end is missing */
+		{ "\xc0\x9b"
+		  "m",
+		  "\\ufffd\\ufffdm" }, /* longer than need be */
+		{ "\xf8\x80\x80", "\\ufffd\\ufffd\\ufffd" },
+		{ "a\nb\tc\r", "a\nb\tc\\u000d" },
+	};
+	return cr_make_param_array(struct shown, cases, sizeof cases / sizeof cases[0]);
+}
+
+ParameterizedTest(struct shown *c, buf, a_terminal_has_nothing_to_obey)
+{
+	struct buf b = { 0 };
+
+	buf_put_shown(&b, c->text, strlen(c->text), true);
+	cr_expect_str_eq(buf_str(&b), c->shown);
+	buf_fini(&b);
+}
+
+Test(buf, a_line_is_one_line)
+{
+	struct buf b = { 0 };
+
+	buf_put_shown(&b, "a\nb\0c\t", 6, false);
+	cr_expect_str_eq(buf_str(&b), "a\\u000ab\\u0000c\\u0009");
 	buf_fini(&b);
 }
 

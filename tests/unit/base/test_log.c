@@ -119,6 +119,11 @@ Test(log, a_value_is_quoted_where_it_must_be)
 		{ "a\x1b[31m", "\"a\\u001b[31m\"" }, /* not only where it comes first */
 		{ "\x01", "\"\\u0001\"" },
 		{ "a\x7f", "\"a\\u007f\"" },
+		{ "\xc2\x9b"
+		  "1m",
+		  "\"\\u009b1m\"" },
+		{ "\u202etxt.exe\u2066", "\"\\u202etxt.exe\\u2066\"" },
+		{ "a\x9b", "\"a\\ufffd\"" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)

@@ -1790,6 +1790,27 @@ Test(session, refuses_a_certificate_for_another_host)
 			   "reason=\"certificate verify failed: hostname mismatch\"");
 }
 
+/* `openssl req` makes such ones, and OpenSSL takes them. */
+Test(session, refuses_a_certificate_whose_only_name_is_a_common_name)
+{
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	run(&b, "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+		"-subj /CN=localhost -keyout server.key -out server.crt");
+	configure_broker(&b, tls_listener);
+	start_broker(&b);
+	conf = tls_conf_for(&b, "localhost", "server.crt", 4);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	cr_expect_eq(c->ups, 0);
+	expect_log(&b, "reason=\"certificate verify failed: it has no subjectAltName, and a "
+		       "common name (CN) is no host's\"");
+	bench_fini(&b);
+}
+
 Test(session, refuses_a_certificate_of_an_unknown_ca)
 {
 	expect_tls_refusal("DNS:localhost", "other.crt",

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "store/db_inside.h"
+#include "store/reserve.h"
 #include "unit/run/small_bridge.h"
 
 #define S_BOTH                                                                                     \
@@ -68,6 +69,41 @@ Test(storage, messages_are_taken_and_translated_while_commits_are_in_flight)
 	bridge_let_out();
 	expect("south acks 1\nsouth acks 1\nsouth s/d/do/1 {\"name\":\"x\"}\n"
 	       "north n/d/t {\"a\":1}\nnorth acks 1\nnorth n/d/t {\"a\":2}\n");
+}
+
+/* So that a flood of one device's pushes out its own. */
+Test(storage, a_letter_knows_whose_it_is_by_its_topic)
+{
+	struct err e = { 0 };
+	sqlite3_stmt *stmt;
+
+	sends("south", "s/d/t", "no JSON");
+	turn("south acks 1\n");
+	hand_over();
+	stmt = db_statement(parts.db, "SELECT device FROM deadletter", &e);
+	cr_assert(stmt, "%s", e.text);
+	cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+	cr_expect_str_eq((const char *)sqlite3_column_text(stmt, 0), "d");
+	db_release(stmt);
+}
+
+Test(storage, a_reserve_that_cannot_be_made_is_no_full_disk)
+{
+	char *reserve = mem_printf("%s/reserve", db_dir(parts.db));
+
+	cr_assert(reserve_release(parts.db));
+	cr_assert_eq(symlink("elsewhere", reserve), 0);
+	storage_start(&storage, now_ms);
+	cr_expect_not(storage.is_full);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
+	cr_assert_eq(unlink(reserve), 0);
+	storage_step(&storage, now_ms + 59999);
+	cr_expect_eq(access(reserve, F_OK), -1);
+	storage_step(&storage, now_ms + 60000);
+	cr_expect_eq(access(reserve, F_OK), 0);
+	cr_expect_not(storage.is_full);
+	free(reserve);
 }
 
 /* --- a database that takes no more --------------------------------------------------------- */

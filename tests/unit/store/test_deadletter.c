@@ -363,6 +363,47 @@ Test(deadletter, that_is_too_old_goes)
 	expect_found(&(struct deadletter_filter){ 0 }, "3");
 }
 
+static uint64_t put_of(const char *link, const char *reason, const char *device)
+{
+	struct deadletter l = letter("x", 1);
+	uint64_t id = l.id;
+
+	free(l.link);
+	free(l.reason);
+	l.link = mem_strdup(link);
+	l.reason = mem_strdup(reason);
+	l.device = mem_strdup(device);
+	put(&l);
+	return id;
+}
+
+/* 25,000 bad messages, and the letters that were there. */
+Test(deadletter, a_flood_pushes_out_its_own_only)
+{
+	static const char *const rows[][3] = {
+		{ "other", "unreadable-payload", "bad" },
+		{ "pump", "mapping-error", "bad" },
+		{ "pump", "unreadable-payload", "good" },
+		{ "pump", "unreadable-payload", NULL },
+	};
+	uint64_t first = deadletters_next_id(all) + 1;
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < 4; i++)
+		put_of(rows[i][0], rows[i][1], rows[i][2]);
+	for (int i = 0; i < 25000; i++) {
+		last = put_of("pump", "unreadable-payload", "bad");
+		cr_assert(deadletters_evict(all, NOW, NULL));
+	}
+	commit();
+	cr_expect_leq(expect_true_totals().count, DEADLETTER_MAX_COUNT);
+	cr_expect_geq(expect_true_totals().count, DEADLETTER_MAX_COUNT / 32 * 31);
+	expect_gone(first + 4);
+	for (uint64_t id = first; id < first + 4; id++)
+		cr_expect(deadletters_remove(all, id, NULL), "%llu", (unsigned long long)id);
+	cr_expect(deadletters_remove(all, last, NULL));
+}
+
 static void put_as(const char *link, const char *reason, const char *kind, int64_t received_ms,
 		   int64_t died_ms)
 {

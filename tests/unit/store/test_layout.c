@@ -114,6 +114,7 @@ Test(layout, a_state_of_version_5_is_as_it_was_but_for_the_number)
 	int found;
 
 	sql("ALTER TABLE mark ADD COLUMN starts INTEGER; DROP TABLE suspect;" /* as it was */
+	    "ALTER TABLE deadletter DROP COLUMN device;"
 	    "INSERT INTO state (link, machine, key, value, is_secret)"
 	    " VALUES ('l', 'twin', 'd', '{}', 0); PRAGMA user_version = 5");
 	cr_assert(layout_bring_up(db, &layout_calque, 5, &e), "%s", e.text);

@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +65,58 @@ Test(reserve, it_can_be_given_up_once_and_made_again)
 	cr_expect_not(reserve_release(db));
 	cr_expect(reserve_make(db, &e), "%s", e.text);
 	expect_there();
+}
+
+/* A full disk is another thing. */
+Test(reserve, what_stands_in_its_place_is_named_and_left_alone)
+{
+	struct err e = { 0 };
+	struct stat st;
+
+	cr_assert_eq(symlink("elsewhere", "dir/reserve"), 0);
+	cr_expect_not(reserve_make(db, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_str_eq(e.text, "dir/reserve is a symbolic link");
+	cr_expect_eq(lstat("dir/reserve", &st), 0);
+	cr_expect_neq(access("elsewhere", F_OK), 0);
+	cr_expect_not(reserve_release(db));
+	cr_assert_eq(unlink("dir/reserve"), 0);
+
+	cr_assert_eq(mkdir("dir/reserve", 0700), 0);
+	cr_expect_not(reserve_make(db, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_str_eq(e.text, "dir/reserve: Is a directory");
+}
+
+Test(reserve, a_process_that_may_open_no_more_files_is_told_so)
+{
+	struct rlimit r, none = { 0 };
+	struct err e = { 0 };
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &r), 0);
+	none.rlim_max = r.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_expect_not(reserve_make(db, &e));
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &r), 0);
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_str_eq(e.text, "dir/reserve: Too many open files");
+	cr_expect(reserve_make(db, &e));
+}
+
+Test(reserve, a_limit_on_the_size_of_files_is_no_full_disk)
+{
+	struct rlimit r, small = { RESERVE_BYTES, 0 };
+	struct err e = { 0 };
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &r), 0);
+	small.rlim_max = r.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	cr_expect_not(reserve_make(db, &e));
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &r), 0);
+	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_str_eq(e.text, "dir/reserve: File too large");
+	cr_expect_neq(access("dir/reserve", F_OK), 0);
 }
 
 Test(reserve, a_file_without_space_behind_it_is_none)

@@ -17,6 +17,7 @@
 #include "state/change.h"
 #include "store/aside.h"
 #include "store/db.h"
+#include "store/directory.h"
 #include "store/db_inside.h"
 #include "store/layout.h"
 #include "store/state.h"
@@ -445,6 +446,55 @@ Test(state, an_open_directory_is_refused)
 	cr_expect_neq(access("dir/calque.db", F_OK), 0);
 	cr_assert_eq(chmod("dir", 0700), 0);
 	db_close(open_good(NULL));
+}
+
+Test(state, the_directory_of_another_user_is_refused)
+{
+	struct err e = { 0 };
+
+	cr_assert_eq(mkdir("dir", 0700), 0);
+	if (chown("dir", 4711, (gid_t)-1) != 0)
+		return; /* only root may give it away */
+	expect_refused("dir", NULL, ERR_INVALID,
+		       "dir belongs to another user, number 4711, and this is number 0");
+	cr_expect_not(directory_check("dir", &e));
+	cr_expect_neq(access("dir/calque.db", F_OK), 0);
+}
+
+/* Kubernetes gives what is in a volume to the fsGroup, at each mount. */
+Test(state, a_directory_that_a_volume_gave_to_its_group_goes_on)
+{
+	struct err e = { 0 };
+	struct stat st;
+
+	db_close(open_good(NULL));
+	cr_assert_eq(chmod("dir", 02770), 0);
+	cr_assert_eq(chmod("dir/key", 0660), 0);
+	cr_assert_eq(chmod("dir/calque.db", 0660), 0);
+	cr_expect(directory_check("dir", &e) && keyfile_check("dir", NULL, &e), "%s", e.text);
+	db_close(open_good(NULL));
+	cr_assert_eq(stat("dir/calque.db", &st), 0);
+	cr_expect_eq(st.st_mode & 0777, 0600);
+}
+
+Test(state, a_directory_that_is_open_in_any_other_way_is_refused)
+{
+	static const mode_t modes[] = { 0770, 0750, 0701, 02771, 02775, 02777, 01777 };
+	struct err e = { 0 };
+
+	db_close(open_good(NULL));
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+		cr_assert_eq(chmod("dir", modes[i]), 0);
+		expect_refused("dir", NULL, ERR_INVALID, "is open to others");
+	}
+	if (chown("dir", (uid_t)-1, 4711) == 0) { /* a group that we are not in */
+		cr_assert_eq(chmod("dir", 02770), 0);
+		expect_refused("dir", NULL, ERR_INVALID, "is open to others");
+		cr_assert_eq(chown("dir", (uid_t)-1, getegid()), 0);
+	}
+	cr_assert_eq(chmod("dir", 0700) | chmod("dir/key", 0660), 0);
+	expect_refused("dir", NULL, ERR_INVALID, "key file dir/key is open to others");
+	cr_expect_not(keyfile_check("dir", NULL, &e));
 }
 
 /* The root of a volume may be open to all, or give its group on; what is made in it is not. */

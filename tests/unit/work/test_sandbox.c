@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,6 +94,37 @@ static int try_memory(void)
 	return !little || much;
 }
 
+/* As a user who may not raise limits.  What it says, over `fd`. */
+static _Noreturn void enter_with_little(int fd)
+{
+	const struct rlimit few = { 256u << 20, 256u << 20 };
+	struct err e = { 0 };
+	bool is_ready = (geteuid() != 0 || setresuid(65534, 65534, 65534) == 0) &&
+			setrlimit(RLIMIT_AS, &few) == 0;
+
+	if (is_ready && sandbox_enter(256u << 20, &e))
+		_exit(1);
+	dprintf(fd, "%s", e.text);
+	_exit(0);
+}
+
+static void expect_little_is_told(void)
+{
+	char said[300] = "";
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	if (fork() == 0)
+		enter_with_little(ends[1]);
+	cr_expect_gt(read(ends[0], said, sizeof said - 1), 0);
+	cr_expect_eq(strncmp(said,
+			     "sandbox: the limit on address space (ulimit -v) is 262144 KiB, and "
+			     "a process that translates needs ",
+			     97),
+		     0, "%s", said);
+	cr_expect_gt(atol(strrchr(said, ' ')), 262144, "%s", said);
+}
+
 static void set_up(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -127,9 +162,15 @@ Test(sandbox, has_little_memory)
 {
 	cr_expect_eq(inside(try_memory), 0);
 }
+
+Test(sandbox, says_how_much_memory_it_needs)
+{
+	expect_little_is_told();
+}
 #else
 Test(sandbox, has_little_memory, .disabled = true) /* reserves terabytes itself */
 {
 	(void)try_memory;
+	(void)expect_little_is_told;
 }
 #endif
