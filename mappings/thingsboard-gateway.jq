@@ -11,8 +11,9 @@ module {
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise
   echoes_publishes: false,
-  # With the connection the server forgets which devices are there
-  on_connect: ["limits_request", "presence"],
+  # With the connection the server forgets which devices are there, and changes that it could push to nobody
+  # are asked for
+  on_connect: ["limits_request", "presence", "snapshot_request"],
   up: { lenient: true },
   messages: [
     # Telemetry of devices, and what else goes there
@@ -43,6 +44,8 @@ module {
       read: "read_attributes_request", write: "write_attributes_request" },
     { kind: "attributes_reply", topic: "v1/gateway/attributes/response", id: "integer",
       read: "read_attributes_reply", write: "write_attributes_reply" },
+    { kind: "snapshot_request", topic: "v1/gateway/attributes/request", id: "integer",
+      only: "write", write: "write_snapshot_request" },
 
     # RPC from the server
     { kind: "command",        topic: "v1/gateway/rpc", id: "integer", read: "read_command", write: "write_command" },
@@ -73,6 +76,8 @@ module {
       read: "read_own_attributes_request", write: "write_own_attributes_request" },
     { kind: "attributes_reply", topic: "v1/devices/me/attributes/response/{id}", id: "integer",
       read: "read_own_attributes_reply", write: "write_own_attributes_reply" },
+    { kind: "snapshot_request", topic: "v1/devices/me/attributes/request/{id}", id: "integer",
+      only: "write", write: "write_own_snapshot_request" },
     { kind: "command",        topic: "v1/devices/me/rpc/request/{id}", id: "integer",
       read: "read_own_command", write: "write_own_command" },
     { kind: "command_reply",  topic: "v1/devices/me/rpc/response/{id}", id: "integer", format: "text",
@@ -147,16 +152,26 @@ def write_attributes_request: (.body | to_entries | map(select(.value != []))) a
   | {id, device: .to.device, client: ($scopes[0].key == "client")}
     + ($scopes[0].value | if length == 1 then {key: .[0]} else {keys: .} end);
 
+# A snapshot can be asked for by name only: of a device, the names that are known (which only the bridge itself
+# says after a login; a device that asks is told what the bridge holds) and those of firmware notices.
+def write_snapshot_request: select((.body | has("shared")) and (is_gateway | not))
+  | {id, device: .to.device, client: false, keys: (.body.shared + [("fw_", "sw_") + tb::fields])};
+def write_own_snapshot_request: of_gateway(tb::write_snapshot_request);
+
 # {"id": 3, "device": "D1", "values": {"rate": 5, "unit": "C"}}, and {"id": 4, "device": "D1", "value": 5} if one
 # key was asked for; neither if there is nothing of that name.  Only the request says of which scope.
 def asked: .request.body // {} | [(.client // [])[], (.shared // [])[]];
-def read_attributes_reply: asked as $keys | (.request.body // {} | if .client then "client" else "shared" end) as $scope
+def read_attributes_reply: (.request.kind == "snapshot_request") as $all
+  | asked as $keys | (.request.body // {} | if .client then "client" else "shared" end) as $scope
   | .payload
   | (if .values then .values
      elif (has("value") | not) or $keys == [] then {}
      elif ($keys | length) == 1 then {($keys[0]): .value}
      else error("one value for several keys") end) as $values
-  | {id, device: device, body: ({client: {}, shared: {}} + {($scope): $values})};
+  | {id, device: device} as $of
+  | (select($all) | {payload: {shared: $values}} | tb::snapshot | .device = $of.device),
+    ($of + {body: ({client: {}, shared: {}}
+                   + {($scope): ($values | if $all then tb::without_packages else . end)})});
 def write_attributes_reply: select(is_gateway | not) | asked as $keys
   | {id, device: .to.device} + (.body | ((.client // {}) + (.shared // {}))
     | if . == {} then {} elif ($keys | length) == 1 then {value: .[$keys[0]]} else {values: .} end);

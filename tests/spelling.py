@@ -57,7 +57,7 @@ EXAMPLES = {
     "space_info": [{"name": "Hall"}],
     "device_info": [{"name": "d7", "firmware_version": "1.2"}],
     "setting": [{"property": "name", "value": "d7"}],
-    "snapshot_request": [{}],
+    "snapshot_request": [{}, {"shared": ["rate", "unit"]}],
     "limits_request": [{}],
     "limits": [{"packet_bytes": 65536, "in_flight": 100, "messages_per_second": 20}],
     "hello": [{}],

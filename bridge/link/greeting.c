@@ -3,11 +3,13 @@
  *
  * It is said for that login only: the next one says it anew, and so does a restart, so nothing of it is kept.
  * Nobody waits for the answers, so a question stays open until the next login asks again. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/jtext.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "link/link_inside.h"
 #include "state/presence.h"
 #include "state/reported.h"
@@ -15,6 +17,9 @@
 #include "translate/executor.h"
 
 #define ANSWER_MS 30000 /* what comes later is no answer to a snapshot request */
+/* Where one session speaks for many devices, it is asked about so many of them at a time. */
+#define ASKED_AT_ONCE 20
+#define ASK_MS	      1000
 
 /* --- saying and asking --------------------------------------------------------------------- */
 
@@ -51,6 +56,35 @@ static void after_asking(struct task *t, size_t n_sent, size_t n_refused)
 		    : pairings_find(l->pairings, asked->device, asked->kind, SOUTH, asked->id);
 	if (p)
 		pairings_close(l->pairings, p, &l->changes);
+	if (n_sent == 0 && asked->kind == KIND_SNAPSHOT_REQUEST)
+		twins_end_question(l->twins, asked->device);
+}
+
+static bool asks(const struct link *l, enum kind kind)
+{
+	enum kind_greets greets = kind_table[kind].greets;
+
+	return (greets == GREETS_ASKING || greets == GREETS_ASKING_OF_DEVICE) &&
+	       is_paired(l->plan, kind);
+}
+
+/* {"shared": [names]}: a platform whose payloads name the device may have to be asked by name. */
+static void put_known_names(const struct link *l, const char *device, struct buf *out)
+{
+	struct buf held = { 0 };
+	struct jfield f;
+	size_t pos = 0;
+	char before = '[';
+
+	twins_document(l->twins, device, &held);
+	buf_puts(out, "{\"shared\":");
+	while (jtext_next_field((struct jslice){ held.data, held.len }, &pos, &f)) {
+		buf_putc(out, before);
+		buf_append(out, f.key.text, f.key.len);
+		before = ',';
+	}
+	buf_puts(out, before == '[' ? "[]}" : "]}");
+	buf_fini(&held);
 }
 
 static void greet_of(const struct greeting *g, const char *device, const char *body)
@@ -60,21 +94,21 @@ static void greet_of(const struct greeting *g, const char *device, const char *b
 			       .device = (char *)device,
 			       .body = (char *)body,
 			       .body_len = strlen(body) };
-	bool asks = kind_table[g->kind].greets == GREETS_ASKING && is_paired(l->plan, g->kind);
+	bool waits = asks(l, g->kind);
 	struct intake *in;
 
 	link_begin_own(l, sequence_of_device(l, device), l->now_ms);
 	in = link_own_intake(l, FLOW_UP);
 	in->greets = g->login;
 	if (g->kind == KIND_SNAPSHOT_REQUEST)
-		twins_ask(l->twins, device, asks, l->now_ms, l->now_ms + ANSWER_MS);
-	if (asks)
+		twins_ask(l->twins, device, waits, l->now_ms, l->now_ms + ANSWER_MS);
+	if (waits)
 		p.id = pairings_ask(l->pairings, &p, plan_writer(l->plan, NORTH, g->kind)->id,
 				    INT64_MAX, &l->changes)
 			       ->far_id;
 	link_write(l, in,
 		   &(struct link_write){
-			   .to = NORTH, .plain = &p, .after = asks ? after_asking : NULL });
+			   .to = NORTH, .plain = &p, .after = waits ? after_asking : NULL });
 	link_end_own(l, in);
 }
 
@@ -87,6 +121,67 @@ static void greet_of_online(const struct greeting *g, const char *body)
 		greet_of(g, device, body);
 }
 
+static void ask_about(const struct greeting *g, const char *device)
+{
+	struct buf body = { 0 };
+
+	put_known_names(g->link, device, &body);
+	greet_of(g, device, buf_str(&body));
+	buf_fini(&body);
+}
+
+void greeting_free(struct link *l)
+{
+	struct to_ask *q = &l->to_ask;
+
+	for (size_t i = q->at; i < q->n; i++)
+		free(q->devices[i]);
+	free(q->devices);
+	*q = (struct to_ask){ 0 };
+}
+
+int64_t greeting_next_deadline(const struct link *l)
+{
+	return l->to_ask.at < l->to_ask.n ? l->to_ask.due_ms : INT64_MAX;
+}
+
+void greeting_tick(struct link *l)
+{
+	struct to_ask *q = &l->to_ask;
+	const struct greeting g = { l, KIND_SNAPSHOT_REQUEST, q->login };
+
+	if (greeting_next_deadline(l) > l->now_ms)
+		return;
+	for (int i = 0; i < ASKED_AT_ONCE && q->at < q->n; i++) {
+		char *device = q->devices[q->at++];
+
+		ask_about(&g, device);
+		free(device);
+	}
+	q->due_ms = l->now_ms + ASK_MS;
+}
+
+/* One that this session speaks for, and the gateway itself, if anybody here knows it. */
+static void ask_about_all(const struct greeting *g)
+{
+	struct link *l = g->link;
+	struct to_ask *q = &l->to_ask;
+	struct map_pos pos = { 0 };
+	const char *device;
+
+	greeting_free(l);
+	q->login = g->login;
+	q->due_ms = l->now_ms;
+	while ((device = presences_next_there(l->presences, &pos, l->now_ms)) != NULL) {
+		if (strcmp(device, l->plan->device) == 0)
+			continue;
+		q->devices = mem_grow(q->devices, q->n, sizeof *q->devices);
+		q->devices[q->n++] = mem_strdup(device);
+	}
+	if (plan_named_gateway(l->plan, NORTH))
+		greet_of(g, l->plan->device, "{}");
+}
+
 /* On a session of any devices: of each, or of the one that it belongs to itself? */
 static bool names_device(const struct plan *p, enum kind kind)
 {
@@ -97,11 +192,17 @@ static void greet(const struct greeting *g, const char *device)
 {
 	static const char is_online[] = "{\"online\":true}";
 	const struct link *l = g->link;
-	bool is_of_online = kind_table[g->kind].greets == GREETS_OF_ONLINE;
+	enum kind_greets greets = kind_table[g->kind].greets;
+	bool is_of_online = greets == GREETS_OF_ONLINE,
+	     is_of_device = greets == GREETS_ASKING_OF_DEVICE;
 	const char *body = is_of_online ? is_online : "{}";
 
-	if (!device && (is_of_online || names_device(l->plan, g->kind)))
+	if (!device && is_of_device && plan_gateway(l->plan, NORTH))
+		ask_about_all(g);
+	else if (!device && (is_of_online || names_device(l->plan, g->kind)))
 		greet_of_online(g, body);
+	else if (is_of_device && l->plan->side[NORTH].dialect->device == DEVICE_IN_PAYLOAD)
+		ask_about(g, device ? device : l->plan->device);
 	else if (!is_of_online || presences_is_there(l->presences, device, l->now_ms))
 		greet_of(g, device ? device : l->plan->device, body);
 }

@@ -505,6 +505,7 @@ void link_free(struct link *l)
 		return;
 	l->is_ending = true;
 	link_drop_ended(l);
+	greeting_free(l);
 	for (int s = 0; s < SIDES; s++)
 		free(l->retained[s]);
 	free(l->mark);

@@ -71,7 +71,14 @@ struct link {
 	struct changes changes;		  /* of the state, not written yet */
 	size_t n_step;			  /* of these: from before the event in hand */
 	size_t n_told;			  /* of these: the executor knows of them */
-	struct ended_config *ended;	  /* to be noted in the next tick */
+	/* After a login: devices about which the north is asked, from `at` on, some at a time. */
+	struct to_ask {
+		char **devices;
+		size_t n, at;
+		uint64_t login;
+		int64_t due_ms;
+	} to_ask;
+	struct ended_config *ended; /* to be noted in the next tick */
 	size_t n_ended;
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
@@ -329,6 +336,12 @@ void logic_send_failed(struct link *l, struct intake *in, const char *device);
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
 
 /* --- greeting.c */
+
+/* When greeting_tick() has something to ask; INT64_MAX: never. */
+int64_t greeting_next_deadline(const struct link *l);
+/* Ask about the next devices. */
+void greeting_tick(struct link *l);
+void greeting_free(struct link *l);
 
 /* `p`, read by `t`, answers what the bridge asked by itself, a request of this kind.  False: not what it asked
  * for. */

@@ -109,7 +109,7 @@ void machines_device_gone(struct link *l, const char *device)
 
 int64_t link_next_deadline(const struct link *l)
 {
-	int64_t earliest = l->n_ended ? 0 : INT64_MAX;
+	int64_t earliest = l->n_ended ? 0 : greeting_next_deadline(l);
 
 	for (size_t i = 0; i < N_ROWS; i++) {
 		const struct machine *m = table[i].machine;
@@ -128,6 +128,7 @@ void link_tick(struct link *l, int64_t now_ms)
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].expire)
 			table[i].expire(l);
+	greeting_tick(l);
 }
 
 void link_resume(struct link *l, int64_t now_ms)

@@ -47,9 +47,10 @@ enum kind_unmatched {
 
 /* What the bridge may say of it by itself after a login, where the dialect wants that (`on_connect`). */
 enum kind_greets {
-	GREETS_NOT,	 /* nothing */
-	GREETS_SAYING,	 /* an empty one */
-	GREETS_ASKING,	 /* an empty one, and it looks at what is answered */
+	GREETS_NOT,		 /* nothing */
+	GREETS_SAYING,		 /* an empty one */
+	GREETS_ASKING,		 /* an empty one, and it looks at what is answered */
+	GREETS_ASKING_OF_DEVICE, /* the same, about a device: where a session speaks for many, one for each */
 	GREETS_OF_ONLINE /* one for each device that is online */
 };
 

@@ -257,14 +257,14 @@ static bool speaks_for_many(const struct plan *p, enum side side)
 	       !vars_get(&ps->vars, "device");
 }
 
-static const char *named_gateway(const struct plan *p, enum side side)
+const char *plan_named_gateway(const struct plan *p, enum side side)
 {
 	return speaks_for_many(p, side) ? vars_get(&p->side[side].vars, "gateway") : NULL;
 }
 
 const char *plan_gateway(const struct plan *p, enum side side)
 {
-	const char *named = named_gateway(p, side);
+	const char *named = plan_named_gateway(p, side);
 
 	return named || !speaks_for_many(p, side) ? named : p->device;
 }
@@ -278,8 +278,8 @@ static void choose_device(struct plan *p)
 	size_t i = 0;
 
 	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
-	names[2] = named_gateway(p, SOUTH);
-	names[3] = named_gateway(p, NORTH);
+	names[2] = plan_named_gateway(p, SOUTH);
+	names[3] = plan_named_gateway(p, NORTH);
 	while (!names[i])
 		i++;
 	p->device = mem_strdup(names[i]);

@@ -167,6 +167,8 @@ bool plan_is_made_of(const struct plan *p, enum side side, const char *variable)
 /* What a side that speaks for many devices is called itself, which its payloads do not say: as its variable
  * `gateway` says, else as what names no device is called here.  NULL: it is no such side. */
 const char *plan_gateway(const struct plan *p, enum side side);
+/* The same, if it has such a variable: else nobody here knows it. */
+const char *plan_named_gateway(const struct plan *p, enum side side);
 /* The device's name here for the name that a side's topic or payload gave; NULL: none of this
  * link's.  Borrowed from the plan or from `native`. */
 const char *plan_device_here(const struct plan *p, enum side side, const char *native);

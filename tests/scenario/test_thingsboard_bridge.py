@@ -470,12 +470,12 @@ def test_what_the_server_was_told_while_nobody_listened_is_asked_for(lab, tb):
     world.calque.stop()
 
 
-def fleet(lab, south, tb):
+def fleet(lab, south, tb, **gateway):
     """Any Innoway devices behind one gateway session."""
     calque = lab.calque(conf_text({"state": "@state@", "links": [{
         "name": "fleet",
         "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
-        "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"}}}]}))
+        "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"} | gateway}}]}))
     calque.wait_up("fleet", count=2)
     return calque
 
@@ -531,4 +531,33 @@ def test_who_is_online_behind_a_gateway_is_said_after_each_login(lab, tb):
                                                           "status": "done", "result": {"gone": True}})
         assert_json(rpc.result(), {"gone": True})
         assert not tb.find_events("gateway-device", "gone", mark)
+    calque.stop()
+
+
+def test_a_gateway_asks_what_it_and_its_devices_were_told_while_it_was_away(lab, tb):
+    gate = tb.device("gate", token="g", gateway=True)
+    south = lab.broker("south")
+    calque = fleet(lab, south, tb, gateway="gate")
+    devices = lab.add(Client(south.port)).subscribe("messages/+/config", "messages/+/fota_request")
+    devices.publish("messages/d1/online", {"online": True})
+    tb.wait_event("gateway-device", "d1")
+    one = tb.devices["d1"]
+    gate.wait_ready()
+    gate.push(level=1)
+    devices.expect("messages/gate/config", {"level": 1})
+    one.push(rate=10, unit="C")
+    devices.expect("messages/d1/config", {"rate": 10, "unit": "C"})
+
+    calque.stop()
+    assert one.push(rate=11) == gate.push(level=2) == 0
+    one.delete("unit")
+    calque.start()
+    devices.expect("messages/gate/config", {"level": 2})
+    devices.expect("messages/d1/config", {"rate": 11, "deleted": ["unit"]})
+    calque.stop()
+    one.push(fw_title="pump", fw_version="2.0", fw_url="https://host/pump-2.0")
+    calque.start()
+    assert devices.wait_for("messages/d1/fota_request").json()["version"] == "2.0"
+    one.push(rate=12)
+    devices.expect("messages/d1/config", {"rate": 12})
     calque.stop()

@@ -1407,6 +1407,101 @@ Test(live_link, of_a_snapshot_only_what_was_said_since_is_sent)
 	expect_letters(0);
 }
 
+#define S_MANY                                                                                     \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'presence', topic: 's/{device}/there' },"                                \
+		 "{ kind: 'config', topic: 's/{device}/c', write: 'w' }",                          \
+		 "def w: .body | {changed, deleted};")
+#define N_GATEWAY(vars)                                                                            \
+	NORTHERN("device: 'payload', " vars " on_connect: ['presence', 'snapshot_request'],",      \
+		 "{ kind: 'presence', topic: 'n/there', write: 'p' },"                             \
+		 "{ kind: 'snapshot_request', topic: 'n/get', id: 'integer', write: 'g' },"        \
+		 "{ kind: 'snapshot_request', topic: 'n/own/{id}', id: 'integer', write: 'o' },"   \
+		 "{ kind: 'attributes_reply', topic: 'n/all', id: 'integer', read: 'a' },"         \
+		 "{ kind: 'attributes_reply', topic: 'n/all/{id}', id: 'integer', read: 'r' },"    \
+		 "{ kind: 'config', topic: 'n/set', read: 's' }",                                  \
+		 "def own: .to.device == .to.gateway;"                                             \
+		 "def p: [.to.device, .body.online];"                                              \
+		 "def g: select((own | not) and .body.shared != [])"                               \
+		 "  | [.to.device, .id, .body.shared];"                                            \
+		 "def o: select(own) | .body; def r: {body: {shared: .payload}};"                  \
+		 "def a: .payload | {id: .id, device: .d, body: {shared: .v}};"                    \
+		 "def s: .payload | {device: .d, body: {changed: .v}};")
+
+Test(live_link, a_gateway_asks_for_itself_and_for_what_it_knows_of_each_device)
+{
+	start(S_MANY, N_GATEWAY("vars: {gateway: 'gate'},"));
+	turn("north n/own/1 {}\n");
+	takes("north");
+	sends("north", "n/all/1", "{'old':1}");
+	sends("south", "s/d/there", "{'online':true}");
+	turn("south acks 1\nnorth acks 1\nnorth n/there [\"d\",true]\n");
+	takes("north");
+	goes("north");
+	comes("north");
+	turn("north n/own/2 {}\nnorth n/there [\"d\",true]\n"); /* of d nothing is known */
+	takes("north");
+	takes("north");
+	turn("");
+	sends("north", "n/set", "{'d':'d','v':{'rate':5,'unit':'C'}}");
+	turn("south s/d/c {\"changed\":{\"rate\":5,\"unit\":\"C\"},\"deleted\":[]}\nnorth acks "
+	     "1\n");
+	takes("south");
+	now_ms += 1000;
+	goes("north");
+	comes("north");
+	turn("north n/own/3 {}\nnorth n/there [\"d\",true]\n");
+	turn("north n/get [\"d\",2,[\"rate\",\"unit\"]]\n");
+	sends("north", "n/all/3", "{'old':2}");
+	sends("north", "n/all", "{'id':2,'d':'d','v':{'rate':6}}");
+	turn("south s/gate/c {\"changed\":{\"old\":2},\"deleted\":[]}\n"
+	     "south s/d/c {\"changed\":{\"rate\":6},\"deleted\":[\"unit\"]}\nnorth acks 2\n");
+	expect_letters(0);
+}
+
+Test(live_link, a_gateway_that_nobody_knows_asks_for_its_devices_some_at_a_time)
+{
+	start(S_MANY, N_GATEWAY(""));
+	turn("");
+	for (int i = 0; i < 45; i++) {
+		char *topic = mem_printf("s/d%d/there", i),
+		     *set = mem_printf("{'d':'d%d','v':{'a':1}}", i);
+
+		sends("south", topic, "{'online':true}");
+		sends("north", "n/set", set);
+		free(topic);
+		free(set);
+	}
+	commit();
+	bridge_let_out();
+	for (int i = 0; i < 45; i++) {
+		takes("north");
+		takes("south");
+	}
+	goes("north");
+	comes("north");
+	commit();
+	bridge_let_out();
+	for (int i = 0; i < 45; i++)
+		takes("north");
+	for (int left = 45; left > 0; left -= 20) {
+		size_t n = 0;
+
+		buf_reset(&said);
+		commit();
+		bridge_let_out();
+		for (const char *p = buf_str(&said); (p = strstr(p, "n/get")) != NULL; p++)
+			n++;
+		cr_expect_eq(n, left < 20 ? (size_t)left : 20, "%zu", n);
+		while (n-- > 0)
+			takes("north");
+		buf_reset(&said);
+		turn("");
+		now_ms += 1000;
+	}
+	turn("");
+}
+
 Test(live_link, what_is_said_after_the_question_counts_more_than_its_answer)
 {
 	start_of_one("", N_ANSWERS);
