@@ -262,6 +262,17 @@ static void check_second(const struct conf_link *link, const char *where, struct
 			where, key);
 }
 
+/* What is sent on, or learnt, is an answer: where nothing is asked, none comes. */
+static void check_first_snapshot(const struct plan *plan, const char *where, struct report *report)
+{
+	if (plan->pushes_first && !plan_greets(plan, KIND_SNAPSHOT_REQUEST))
+		report_warning(report,
+			       "%s: first_snapshot = \"push\" does nothing: %s is asked for no "
+			       "snapshot after a login%s",
+			       where, plan->side[NORTH].dialect->name,
+			       plan->is_mirror ? " of a mirror" : "");
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -299,6 +310,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
 	if (plan && !is_offline) {
+		check_first_snapshot(plan, where[NORTH], report);
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
 		check_credentials(link, plan, where, report);

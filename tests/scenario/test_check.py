@@ -359,3 +359,14 @@ def test_settings_that_are_not_acted_on_are_said(lab):
     assert status == 0
     assert_lines(text, *(rf"calque\.conf:\d+: {key}: this version does not act on it yet \(warning\)$"
                          for key in ("admin", r"south\.connections")), NO_MISTAKES)
+
+
+@pytest.mark.parametrize("north, more, is_told", [
+    ("eztcloud", {"first_snapshot": "push"}, True), ("thingsboard", {"first_snapshot": "push", "mode": "mirror"}, True),
+    ("thingsboard", {"first_snapshot": "push"}, False), ("thingsboard-gateway", {"first_snapshot": "push"}, False),
+    ("eztcloud", {"first_snapshot": "learn"}, False)])
+def test_a_first_snapshot_that_nobody_asks_for_is_told(lab, north, more, is_told):
+    status, said = finish(lab, [{**link("x", session("innoway", "south"), session(north, "north")), **more}])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES,
+                 *[rf'north: first_snapshot = "push" does nothing: {north} is asked for no snapshot .*\(warning\)$'] * is_told)
