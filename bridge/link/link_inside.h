@@ -146,6 +146,7 @@ struct intake {
 	size_t n_bytes;
 	int64_t at_ms;
 	uint64_t login; /* struct arrival's; UINT64_MAX: an earlier run's */
+	bool is_dup;	/* its message had DUP set */
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */

@@ -228,7 +228,8 @@ static const struct pairing *find_repeated(struct task *t, const struct canonica
 {
 	struct pairings *pairings = t->link->pairings;
 	uint64_t login = t->intake->login;
-	const struct pairing *found = pairings_repeated(pairings, p, source(t), login);
+	const struct pairing *found =
+		pairings_repeated(pairings, p, source(t), login, t->intake->is_dup);
 
 	if (found)
 		pairings_asked(pairings, found, login);

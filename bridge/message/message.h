@@ -23,6 +23,8 @@ struct message {
 	uint32_t expiry_s;
 	/* The payload is only the beginning of what came, the rest was not kept: to be shown, and no more. */
 	bool is_cut;
+	/* A broker handed it on once more (DUP): it may have been here before.  Of what came in. */
+	bool is_dup;
 };
 
 void message_set_payload(struct message *m, const void *p, size_t n); /* copied */

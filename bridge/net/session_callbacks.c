@@ -297,7 +297,10 @@ static void take_message(struct session *s, const struct mosquitto_message *from
 		refuse(s, from, &note);
 		return;
 	}
-	*in = (struct message){ .topic = from->topic, .qos = from->qos, .retain = from->retain };
+	*in = (struct message){ .topic = from->topic,
+				.qos = from->qos,
+				.retain = from->retain,
+				.is_dup = sieve_was_dup(&s->attempt->sieve, from->mid) };
 	if (from->payloadlen > 0) {
 		buf_reset_above(&s->payload, KEEP_BYTES);
 		buf_append(&s->payload, from->payload, (size_t)from->payloadlen);

@@ -5,17 +5,21 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <mosquitto.h>
 
 #include "base/crypto.h"
+#include "base/mem.h"
 #include "base/pack.h"
 
 #define WHOLE_BYTES ((size_t)1 << 20) /* of a packet that is no PUBLISH */
 #define PROPERTY_BYTES                                                                             \
 	((size_t)64 << 10) /* of a PUBLISH that is too large: beyond, its payload is not shown */
 #define MAX_LENGTH 4	   /* bytes of a length (MQTT 1.5.5) */
+#define FLAG_DUP   8	   /* of a PUBLISH (MQTT 3.3.1.1) */
+#define MAX_MID	   65535
 
 enum type { CONNACK = 2, PUBLISH = 3, DISCONNECT = 14, TYPES = 16 };
 
@@ -88,6 +92,8 @@ void sieve_init(struct sieve *s, int mqtt, size_t max_packet)
 void sieve_fini(struct sieve *s)
 {
 	buf_fini(&s->instead);
+	free(s->dups);
+	s->dups = NULL;
 }
 
 __attribute__((format(printf, 2, 3))) static enum sieve_step end(struct sieve *s, const char *fmt,
@@ -377,6 +383,31 @@ static enum sieve_step replace(struct sieve *s, const struct packet *k,
 	return SIEVE_DROP;
 }
 
+static void note_dup(struct sieve *s, const struct packet *k, const struct publish *publish)
+{
+	unsigned char bit = (unsigned char)(1 << publish->mid % 8), *at;
+	bool is_dup = publish->qos && k->flags & FLAG_DUP;
+
+	if (is_dup && !s->dups)
+		s->dups = mem_zalloc((MAX_MID + 1) / 8);
+	if (!s->dups || !publish->qos)
+		return;
+	at = &s->dups[publish->mid / 8];
+	*at = (unsigned char)(is_dup ? *at | bit : *at & ~bit);
+}
+
+bool sieve_was_dup(const struct sieve *s, int mid)
+{
+	return s->dups && mid > 0 && mid <= MAX_MID && s->dups[mid / 8] >> mid % 8 & 1;
+}
+
+static enum sieve_step pass_publish(struct sieve *s, const struct packet *k,
+				    const struct publish *publish, size_t *used)
+{
+	note_dup(s, k, publish);
+	return pass(s, k, used);
+}
+
 static enum sieve_step look_at_publish(struct sieve *s, const struct packet *k, size_t *used,
 				       struct buf *made)
 {
@@ -391,14 +422,14 @@ static enum sieve_step look_at_publish(struct sieve *s, const struct packet *k, 
 	if (publish.topic.n == 0 || !is_text(&publish.topic))
 		return replace(s, k, &publish, SIEVE_BAD_TOPIC, used, made);
 	if (publish.payload_at == publish.properties_at)
-		return pass(s, k, used);
+		return pass_publish(s, k, &publish, used);
 	if (k->n < publish.payload_at)
 		return SIEVE_SHORT;
 	texts = (struct look){ k->body + publish.properties_at,
 			       publish.payload_at - publish.properties_at };
 	switch (check_properties(texts, PUBLISH)) {
 	case FINE:
-		return pass(s, k, used);
+		return pass_publish(s, k, &publish, used);
 	case BAD_TEXT:
 		return replace(s, k, &publish, SIEVE_BAD_TEXT, used, made);
 	case MALFORMED:

@@ -13,6 +13,8 @@
  *		is the end: sieve_look() refuses from then on.
  *   all else passes as it is: packets of a few bytes as a whole, the body of a PUBLISH as it comes.
  *
+ * And the library does not tell whether a message came with DUP: sieve_was_dup() does.
+ *
  * No socket, no clock.  For a connection; any thread, one at a time. */
 #ifndef BRIDGE_SIEVE_H
 #define BRIDGE_SIEVE_H
@@ -34,6 +36,8 @@ struct sieve {
 	char fault[120];     /* why it is the end; "": it is not */
 	bool is_malformed_5; /* and that the reason is a property of MQTT 5 */
 	unsigned char mark[SIEVE_MARK_BYTES];
+	/* A bit for each packet identifier: the last PUBLISH that passed with it had DUP.  NULL: none had. */
+	unsigned char *dups;
 };
 
 void sieve_init(struct sieve *s, int mqtt, size_t max_packet);
@@ -49,6 +53,10 @@ enum sieve_step {
  * SHORT asks for no more than 1 MiB, or a packet that is within max_packet. */
 enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *used,
 			   struct buf *made);
+
+/* Had the message with this packet identifier, which the library hands on now, DUP set?  (A broker does not use an
+ * identifier again before it is acknowledged, so it is that message of which this is known.) */
+bool sieve_was_dup(const struct sieve *s, int mid);
 
 enum sieve_cause { SIEVE_TOO_LARGE, SIEVE_BAD_TOPIC, SIEVE_BAD_TEXT };
 /* Of a message that was replaced; borrowed from the payload in its stead. */

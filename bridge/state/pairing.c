@@ -281,7 +281,7 @@ static bool is_repeated(const struct canonical *a, const struct canonical *b)
 }
 
 const struct pairing *pairings_repeated(const struct pairings *t, const struct canonical *request,
-					enum side caller, uint64_t login)
+					enum side caller, uint64_t login, bool is_dup)
 {
 	const struct group *g = find_group(t, request->kind, caller, device_of(request));
 	const struct entry *it;
@@ -289,7 +289,8 @@ const struct pairing *pairings_repeated(const struct pairings *t, const struct c
 	if (!g || !request->id || keeps_its_id(request))
 		return NULL;
 	TAILQ_FOREACH (it, &g->entries, link)
-		if (it->pairing.login != login && is_repeated(&it->pairing.request, request))
+		if ((is_dup || it->pairing.login != login) &&
+		    is_repeated(&it->pairing.request, request))
 			return &it->pairing;
 	return NULL;
 }

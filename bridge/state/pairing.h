@@ -48,9 +48,10 @@ const struct pairing *pairings_open(struct pairings *t, const struct canonical *
 				    struct changes *out);
 
 /* The open pairing that `request` repeats: caller, device, near id and body are the same, and it came over another
- * login than the last time.  The oldest such; NULL: none, it is another request. */
+ * login than the last time, or its broker says that it may have been here (is_dup).  The oldest such; NULL: none, it
+ * is another request. */
 const struct pairing *pairings_repeated(const struct pairings *t, const struct canonical *request,
-					enum side caller, uint64_t login);
+					enum side caller, uint64_t login, bool is_dup);
 /* It was asked (again) over this login of its caller's session. */
 void pairings_asked(struct pairings *t, const struct pairing *p, uint64_t login);
 /* The bridge asks the north by itself: a pairing as above, but in memory only, for after a restart it asks

@@ -13,7 +13,7 @@ import pytest
 
 from faulty import (CONNACK, CONNECT, DISCONNECT, PINGRESP, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, FakeBroker, make_connack,
                     make_packet, make_publish, make_suback, split_packets, text)
-from harness import LIMIT, MQTT3, MQTT5
+from harness import LIMIT, MQTT3, MQTT5, Client, conf_text
 from verbs import Verb
 from worlds import Plains
 
@@ -59,6 +59,26 @@ def test_an_unknown_property_costs_one_connection(lab, where):
     assert world.hear("bad", 1) == [7]
     assert not world.calque.matching("library-failed"), "the library has not seen it"
     world.calque.stop()
+
+
+def test_a_command_that_a_broker_redelivers_is_the_same(lab):
+    """With DUP, and on the same connection, as a broker may that misses the acknowledgement."""
+    def rpc(number):
+        return make_publish(f"v1/devices/me/rpc/request/{number}", b'{"method": "go", "params": 1}', mid=number)
+    fake, south = lab.add(FakeBroker()), lab.broker("south")
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "x", "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t", "device": "d"}},
+        "north": {"dialect": "thingsboard", "url": fake.url, "mqtt": MQTT3, "vars": {"token": "t"}}}]}))
+    calque.wait_up("x", count=2)
+    device = lab.add(Client(south.port)).subscribe("messages/+/command")
+    fake.open[-1].send(rpc(1))
+    first = device.wait_for("messages/d/command").json()["id"]
+    fake.wait_count(PUBACK, 1)
+    fake.open[-1].send(bytes([rpc(1)[0] | 8]) + rpc(1)[1:])
+    assert device.wait_for("messages/d/command").json()["id"] == first
+    fake.open[-1].send(rpc(1))  # its caller asks once more
+    assert device.wait_for("messages/d/command").json()["id"] != first
+    calque.stop()
 
 
 @pytest.mark.parametrize("mqtt", [MQTT3, MQTT5])

@@ -291,6 +291,18 @@ static void step_retained(enum side from, const char *topic, const char *payload
 	expect_at(wanted, 0);
 }
 
+static void step_dup_at(enum side from, const char *topic, const char *payload, const char *wanted,
+			int line)
+{
+	struct message m = make(topic, payload);
+
+	m.is_dup = true;
+	receive(from, &m, NULL);
+	message_fini(&m);
+	expect_at(wanted, line);
+}
+#define step_dup(from, topic, payload, wanted) step_dup_at(from, topic, payload, wanted, __LINE__)
+
 static void after_at(int64_t ms, const char *wanted, int line)
 {
 	now_ms += ms;
@@ -792,6 +804,26 @@ Test(link, a_request_that_comes_again_keeps_its_far_id)
 	step(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':7,'do':'a'}\n= carried\n");
 	restart();
 	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':2,'do':'a'}\n= carried\n");
+}
+
+/* Its broker says so. */
+Test(link, a_request_that_is_redelivered_keeps_its_far_id)
+{
+	login = 1;
+	start_asks();
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step_dup(NORTH, "n/d/do", "{'id':7,'do':'a'}",
+		 "south s/d/do {'id':1,'do':'a'}\n= carried\n");
+	step_dup(NORTH, "n/d/do", "{'id':7,'do':'b'}",
+		 "south s/d/do {'id':2,'do':'b'}\n= carried\n");
+	step(NORTH, "n/d/do", "{'id':7,'do':'a'}", "south s/d/do {'id':3,'do':'a'}\n= carried\n");
+	step_dup(NORTH, "n/d/do", "{'do':'a'}", "south s/d/do {'id':4,'do':'a'}\n= carried\n");
+	holds = true;
+	step(NORTH, "n/d/do", "{'id':8,'do':'a'}", "south s/d/do {'id':5,'do':'a'}\n");
+	step_dup(NORTH, "n/d/do", "{'id':8,'do':'a'}", "= repeated\n");
+	holds = false;
+	delivered(held[--n_held], last_output.order);
+	expect("= carried\n");
 }
 
 Test(link, a_request_that_comes_again_while_the_first_is_on_its_way_is_not_sent_twice)

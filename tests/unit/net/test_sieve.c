@@ -215,6 +215,39 @@ Test(sieve, lets_pass_what_is_just_not_too_large)
 	sieve_fini(&s);
 }
 
+static void pour_dup(struct sieve *s, int first_byte, int mid)
+{
+	const unsigned char bytes[] = {
+		(unsigned char)first_byte, 6,  0, 1, 't', (unsigned char)(mid >> 8),
+		(unsigned char)mid,	   'a'
+	};
+	struct buf got = { 0 };
+
+	pour(s, bytes, sizeof bytes, 1, &got);
+	cr_expect(got.len == sizeof bytes && memcmp(got.data, bytes, got.len) == 0);
+	buf_fini(&got);
+}
+
+Test(sieve, knows_what_came_with_dup)
+{
+	struct sieve s;
+
+	sieve_init(&s, 4, MAX_PACKET);
+	pour_dup(&s, 0x32, 9);
+	cr_expect_not(sieve_was_dup(&s, 9));
+	pour_dup(&s, 0x3a, 65535);
+	pour_dup(&s, 0x3a, 9);
+	pour_dup(&s, 0x32, 10);
+	cr_expect(sieve_was_dup(&s, 9));
+	cr_expect(sieve_was_dup(&s, 65535));
+	cr_expect_not(sieve_was_dup(&s, 8));
+	cr_expect_not(sieve_was_dup(&s, 10));
+	cr_expect_not(sieve_was_dup(&s, 0), "of QoS 0");
+	pour_dup(&s, 0x32, 9); /* another message */
+	cr_expect_not(sieve_was_dup(&s, 9));
+	sieve_fini(&s);
+}
+
 struct text {
 	char topic[20], properties[20];
 	size_t n_properties;
