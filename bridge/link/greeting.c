@@ -27,6 +27,7 @@ struct greeting {
 	struct link *link;
 	enum kind kind;
 	uint64_t login;
+	bool is_in_turn; /* behind what waits */
 };
 
 static bool answers(enum kind reply, enum kind request)
@@ -100,6 +101,7 @@ static void greet_of(const struct greeting *g, const char *device, const char *b
 	link_begin_own(l, sequence_of_device(l, device), l->now_ms);
 	in = link_own_intake(l, FLOW_UP);
 	in->greets = g->login;
+	in->is_in_turn = g->is_in_turn;
 	if (g->kind == KIND_SNAPSHOT_REQUEST)
 		twins_ask(l->twins, device, waits, l->now_ms, l->now_ms + ANSWER_MS);
 	if (waits)
@@ -148,7 +150,7 @@ int64_t greeting_next_deadline(const struct link *l)
 void greeting_tick(struct link *l)
 {
 	struct to_ask *q = &l->to_ask;
-	const struct greeting g = { l, KIND_SNAPSHOT_REQUEST, q->login };
+	const struct greeting g = { l, KIND_SNAPSHOT_REQUEST, q->login, true };
 
 	if (greeting_next_deadline(l) > l->now_ms)
 		return;
@@ -158,26 +160,40 @@ void greeting_tick(struct link *l)
 		ask_about(&g, device);
 		free(device);
 	}
+	if (q->at == q->n)
+		q->at = q->n = 0;
 	q->due_ms = l->now_ms + ASK_MS;
 }
 
-/* One that this session speaks for, and the gateway itself, if anybody here knows it. */
+/* About the gateway itself is asked otherwise. */
+static void ask_later(struct link *l, const char *device)
+{
+	struct to_ask *q = &l->to_ask;
+
+	if (strcmp(device, l->plan->device) == 0)
+		return;
+	q->devices = mem_grow(q->devices, q->n, sizeof *q->devices);
+	q->devices[q->n++] = mem_strdup(device);
+}
+
+void greeting_came_online(struct link *l, const char *device)
+{
+	if (l->to_ask.login)
+		ask_later(l, device);
+}
+
+/* Of each that this session speaks for, and of the gateway itself, if anybody here knows it. */
 static void ask_about_all(const struct greeting *g)
 {
 	struct link *l = g->link;
-	struct to_ask *q = &l->to_ask;
 	struct map_pos pos = { 0 };
 	const char *device;
 
 	greeting_free(l);
-	q->login = g->login;
-	q->due_ms = l->now_ms;
-	while ((device = presences_next_there(l->presences, &pos, l->now_ms)) != NULL) {
-		if (strcmp(device, l->plan->device) == 0)
-			continue;
-		q->devices = mem_grow(q->devices, q->n, sizeof *q->devices);
-		q->devices[q->n++] = mem_strdup(device);
-	}
+	l->to_ask.login = g->login;
+	l->to_ask.due_ms = l->now_ms;
+	while ((device = presences_next_there(l->presences, &pos, l->now_ms)) != NULL)
+		ask_later(l, device);
 	if (plan_named_gateway(l->plan, NORTH))
 		greet_of(g, l->plan->device, "{}");
 }
@@ -215,7 +231,10 @@ void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_
 	/* Each goes before all that waits in its sequence, so the last one is ordered first. */
 	for (size_t i = d->n_on_connect; i-- > 0;)
 		if (plan_greets(l->plan, d->on_connect[i]))
-			greet(&(struct greeting){ l, d->on_connect[i], login }, device);
+			greet(&(struct greeting){ .link = l,
+						  .kind = d->on_connect[i],
+						  .login = login },
+			      device);
 }
 
 /* --- answers ------------------------------------------------------------------------------- */

@@ -135,7 +135,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (item->plain.kind == KIND_PROVISION)
 		provisions_written(l->provisions, (struct jslice){ item->message.payload,
 								   item->message.payload_len });
-	if (in->greets)
+	if (in->greets && !in->is_in_turn)
 		o.lane = LANE_EXCHANGE; /* what waits may need it */
 	item->message = (struct message){ 0 };
 	item->plain.device = NULL;

@@ -71,7 +71,8 @@ struct link {
 	struct changes changes;		  /* of the state, not written yet */
 	size_t n_step;			  /* of these: from before the event in hand */
 	size_t n_told;			  /* of these: the executor knows of them */
-	/* After a login: devices about which the north is asked, from `at` on, some at a time. */
+	/* After a login, and when they come online: devices about which the north is asked, from `at` on, some at
+	 * a time. */
 	struct to_ask {
 		char **devices;
 		size_t n, at;
@@ -131,6 +132,7 @@ struct intake {
 	enum flow flow;
 	enum intake_origin origin;
 	uint64_t greets;	 /* the login that it greets; 0: none */
+	bool is_in_turn;	 /* and does not go before all that waits */
 	enum intake_stage stage; /* set by intake_move() */
 	unsigned refs;		 /* the event in hand, jobs, outputs on their way, a decision */
 	unsigned n_jobs;	 /* of these */
@@ -343,6 +345,8 @@ int64_t greeting_next_deadline(const struct link *l);
 /* Ask about the next devices. */
 void greeting_tick(struct link *l);
 void greeting_free(struct link *l);
+/* The device has come online: what the platform could push to nobody meanwhile is asked for, once it is told. */
+void greeting_came_online(struct link *l, const char *device);
 
 /* `p`, read by `t`, answers what the bridge asked by itself, a request of this kind.  False: not what it asked
  * for. */

@@ -57,10 +57,15 @@ static void on_presence(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 
-	if (presences_set_online(l->presences, p->device, body_true(p, "online"), &l->changes))
+	bool is_online = body_true(p, "online");
+
+	if (presences_set_online(l->presences, p->device, is_online, &l->changes)) {
 		link_write_canonical(l, t->intake, NORTH, p);
-	else
+		if (is_online)
+			greeting_came_online(l, p->device);
+	} else {
 		filtered(t, FILTERED_NO_CHANGE);
+	}
 }
 
 /* An alarm that is read from a message beside other things is a state, of which only a change is a

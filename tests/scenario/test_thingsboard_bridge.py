@@ -558,6 +558,12 @@ def test_a_gateway_asks_what_it_and_its_devices_were_told_while_it_was_away(lab,
     one.push(fw_title="pump", fw_version="2.0", fw_url="https://host/pump-2.0")
     calque.start()
     assert devices.wait_for("messages/d1/fota_request").json()["version"] == "2.0"
+    mark = tb.mark()
+    devices.publish("messages/d1/online", {"online": False})
+    tb.wait_event("gateway-device-gone", "d1", mark)
+    assert one.push(rate=13) == 0
+    devices.publish("messages/d1/online", {"online": True})
+    devices.expect("messages/d1/config", {"rate": 13})
     one.push(rate=12)
     devices.expect("messages/d1/config", {"rate": 12})
     calque.stop()

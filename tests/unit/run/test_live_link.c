@@ -1437,9 +1437,10 @@ Test(live_link, a_gateway_asks_for_itself_and_for_what_it_knows_of_each_device)
 	sends("south", "s/d/there", "{'online':true}");
 	turn("south acks 1\nnorth acks 1\nnorth n/there [\"d\",true]\n");
 	takes("north");
+	turn(""); /* of d nothing is known that could be asked for */
 	goes("north");
 	comes("north");
-	turn("north n/own/2 {}\nnorth n/there [\"d\",true]\n"); /* of d nothing is known */
+	turn("north n/own/2 {}\nnorth n/there [\"d\",true]\n");
 	takes("north");
 	takes("north");
 	turn("");
@@ -1451,11 +1452,20 @@ Test(live_link, a_gateway_asks_for_itself_and_for_what_it_knows_of_each_device)
 	goes("north");
 	comes("north");
 	turn("north n/own/3 {}\nnorth n/there [\"d\",true]\n");
-	turn("north n/get [\"d\",2,[\"rate\",\"unit\"]]\n");
+	turn("north n/get [\"d\",3,[\"rate\",\"unit\"]]\n");
+	takes("north");
+	takes("north");
+	takes("north");
 	sends("north", "n/all/3", "{'old':2}");
-	sends("north", "n/all", "{'id':2,'d':'d','v':{'rate':6}}");
+	sends("north", "n/all", "{'id':3,'d':'d','v':{'rate':6}}");
 	turn("south s/gate/c {\"changed\":{\"old\":2},\"deleted\":[]}\n"
 	     "south s/d/c {\"changed\":{\"rate\":6},\"deleted\":[\"unit\"]}\nnorth acks 2\n");
+	/* What was away by itself missed as much. */
+	sends("south", "s/d/there", "{'online':false}");
+	sends("south", "s/d/there", "{'online':true}");
+	turn("south acks 2\nnorth n/there [\"d\",false]\nnorth n/there [\"d\",true]\n");
+	now_ms += 1000;
+	turn("north n/get [\"d\",4,[\"rate\"]]\n");
 	expect_letters(0);
 }
 
