@@ -88,7 +88,8 @@ static const struct {
 	{ -1, 0x8e, false, "session taken over, another client uses this client id" },
 	{ 0x80, -1, false, "refused" }, /* SUBACK of 3.1.1 */
 };
-#define N_CODES (sizeof codes / sizeof codes[0])
+#define N_CODES	    (sizeof codes / sizeof codes[0])
+#define LAST_CODE_4 5 /* of a CONNACK */
 
 static const struct {
 	int rc;
@@ -101,6 +102,7 @@ static const struct {
 	{ MOSQ_ERR_MALFORMED_PACKET, "the broker sent a malformed packet" },
 	{ MOSQ_ERR_MALFORMED_UTF8, "the broker sent text that is no UTF-8" },
 	{ MOSQ_ERR_TLS, "TLS failed" },
+	{ MOSQ_ERR_NOMEM, "the broker sent a malformed packet" }, /* 1: one that is too short */
 };
 
 /* Reachable to the end: what the library was in the middle of can neither be used nor freed. */
@@ -120,15 +122,28 @@ const char *attempt_code_words(int mqtt, int code)
 	return mosquitto_reason_string(code);
 }
 
+/* Servers answer in the codes of the other version too. */
+static int version_of(int connack_code)
+{
+	return connack_code < 0x80 ? 4 : 5;
+}
+
+const char *attempt_connack_words(int code)
+{
+	if (version_of(code) == 4 && code > LAST_CODE_4)
+		return "a code that MQTT does not have";
+	return attempt_code_words(version_of(code), code);
+}
+
 bool attempt_is_version_fault(int code)
 {
 	return code == codes[0].v4 || code == codes[0].v5;
 }
 
-bool attempt_is_login_fault(int mqtt, int code)
+bool attempt_is_login_fault(int code)
 {
 	for (size_t i = 0; i < N_CODES; i++)
-		if (code_is(i, mqtt, code))
+		if (code_is(i, version_of(code), code))
 			return codes[i].is_login_fault;
 	return false;
 }

@@ -118,13 +118,15 @@ void attempt_settle(struct attempt *a);
 
 /* Why it ended, in words, after a call that returned `rc`.  Borrowed. */
 const char *attempt_words(struct attempt *a, int rc);
-/* The words for a reason code of CONNACK, SUBACK, PUBACK or DISCONNECT. */
+/* The words for a reason code of SUBACK, PUBACK or DISCONNECT. */
 const char *attempt_code_words(int mqtt, int code);
+/* For one of a CONNACK, of either version. */
+const char *attempt_connack_words(int code);
 /* Does this CONNACK code say that the server does not speak the version?  (One that knows 3.1.1 only says it in its
  * own way.) */
 bool attempt_is_version_fault(int code);
 /* Is this CONNACK code the fault of the login (rather than of the server)? */
-bool attempt_is_login_fault(int mqtt, int code);
+bool attempt_is_login_fault(int code);
 /* How many attempts of this process had to be abandoned; each keeps its memory and two descriptors. */
 unsigned attempt_n_abandoned(void);
 /* An IPv6 address was tried and did not answer. */

@@ -66,6 +66,9 @@ struct session_ops {
 	void (*on_stir)(void *ctx);
 	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
 	void (*on_login)(void *ctx);
+	/* May be NULL: a copy of what the server says, without what is secret in it, to be freed; its login is left out
+	 * already. */
+	char *(*tellable)(void *ctx, const char *text);
 	/* CONNACK was good and every filter was answered, granted or not (session_status.degraded). */
 	void (*on_up)(void *ctx);
 	/* The connection ended or could not be made; it is tried again by itself. */

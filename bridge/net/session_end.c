@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "net/session_inside.h"
 
+#define SAID_BYTES  120	 /* of what the server says, at most */
 #define STABLE_MS   5000 /* up for less, and the next try waits longer still */
 #define SHORT_LIVES 3	 /* that many in a row look like a second client with our id */
 
@@ -21,7 +22,7 @@ struct ending {
 	const char *event;
 	enum backoff_class class;
 	enum session_end end;
-	char details[400]; /* key=value pairs for the log */
+	char details[SESSION_WHY_BYTES]; /* key=value pairs for the log */
 };
 
 void session_close_attempt(struct session *s, bool is_goodbye)
@@ -51,6 +52,51 @@ static void set_details(struct ending *end, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(end->details, sizeof end->details, fmt, ap);
 	va_end(ap);
+}
+
+/* Without what is secret in it: a server may quote our login. */
+static char *tellable(const struct session *s, const char *text)
+{
+	struct var login[2];
+	struct vars hidden = { login, 0 };
+	char *told, *more;
+
+	if (s->conf.username)
+		login[hidden.n++] =
+			(struct var){ .value = (char *)s->conf.username, .is_secret = true };
+	if (s->conf.password)
+		login[hidden.n++] =
+			(struct var){ .value = (char *)s->conf.password, .is_secret = true };
+	told = vars_hide(&hidden, text);
+	if (!s->ops.tellable)
+		return told;
+	more = s->ops.tellable(s->ctx, told);
+	free(told);
+	return more;
+}
+
+static void put_said(struct ending *end, const struct session *s, const char *key, const char *text)
+{
+	size_t len = strlen(end->details), n;
+	char *told;
+
+	if (!text)
+		return;
+	told = tellable(s, text);
+	n = strlen(told);
+	if (n > SAID_BYTES)
+		for (n = SAID_BYTES; n > 0 && (told[n] & 0xc0) == 0x80; n--)
+			;
+	told[n] = '\0';
+	snprintf(end->details + len, sizeof end->details - len, " %s=%s", key, log_value(told));
+	free(told);
+}
+
+/* The server's own words go behind ours. */
+static void put_all_said(struct ending *end, const struct session *s)
+{
+	put_said(end, s, "said", s->attempt->sieve.reason_string);
+	put_said(end, s, "other_server", s->attempt->sieve.server_reference);
 }
 
 /* One line for the first ending of its kind, and for each that ended a session that was up. */
@@ -114,12 +160,12 @@ void session_end_login_refused(struct session *s)
 		mqtt_version_refused(s->version);
 	else
 		mqtt_version_answered(s->version);
-	if (attempt_is_login_fault(s->conf.mqtt, code)) {
+	if (attempt_is_login_fault(code)) {
 		end.class = BACKOFF_REFUSED;
 		end.end = SESSION_END_REFUSED;
 	}
-	set_details(&end, "code=%d reason=%s", code,
-		    log_value(attempt_code_words(s->conf.mqtt, code)));
+	set_details(&end, "code=%d reason=%s", code, log_value(attempt_connack_words(code)));
+	put_all_said(&end, s);
 	end_attempt(s, &end);
 }
 
@@ -146,7 +192,18 @@ static const char *short_life_hint(struct session *s, enum session_end end)
 /* Codes of a DISCONNECT that have nothing to do with what was sent. */
 static bool is_elsewhere(int code)
 {
-	return code == MQTT_RC_SESSION_TAKEN_OVER || code == MQTT_RC_KEEP_ALIVE_TIMEOUT;
+	switch (code) {
+	case MQTT_RC_SERVER_SHUTTING_DOWN:
+	case MQTT_RC_KEEP_ALIVE_TIMEOUT:
+	case MQTT_RC_SESSION_TAKEN_OVER:
+	case MQTT_RC_ADMINISTRATIVE_ACTION:
+	case MQTT_RC_USE_ANOTHER_SERVER:
+	case MQTT_RC_SERVER_MOVED:
+	case MQTT_RC_MAXIMUM_CONNECT_TIME:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static enum session_end how_it_ended(const struct session *s, int rc)
@@ -168,9 +225,11 @@ static const char *early_loss_hint(const struct session *s)
 		return "";
 	if (!attempt_is_tls_ready(s->attempt))
 		return ", in the TLS handshake";
-	return s->tls && !SSL_CTX_get0_certificate(s->tls)
-		       ? ", login not answered: does the broker want a client certificate?"
-		       : ", login not answered";
+	if (!s->tls)
+		return ", login not answered: does this port want TLS (mqtts)?";
+	return SSL_CTX_get0_certificate(s->tls)
+		       ? ", login not answered"
+		       : ", login not answered: does the broker want a client certificate?";
 }
 
 /* Say it each time, and come back slowly if it comes again: each time costs memory. */
@@ -222,6 +281,7 @@ void session_end_lost(struct session *s, int rc)
 	snprintf(reason, sizeof reason, "%s%s%s", words, early_loss_hint(s),
 		 short_life_hint(s, end.end));
 	set_details(&end, "reason=%s", log_value(reason));
+	put_all_said(&end, s);
 	end_attempt(s, &end);
 }
 

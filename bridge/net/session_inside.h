@@ -11,8 +11,9 @@
 #include "message/mqtt_version.h"
 #include "net/session.h"
 
-#define LOGIN_MS 15000 /* from the socket to the last SUBACK */
-#define VISIT_MS 60000 /* without progress */
+#define SESSION_WHY_BYTES 800
+#define LOGIN_MS	  15000 /* from the socket to the last SUBACK */
+#define VISIT_MS	  60000 /* without progress */
 
 #define UNSUBSCRIBED (-1)
 
@@ -68,8 +69,8 @@ struct session {
 	struct buf degraded; /* what was not granted, for the status */
 	int64_t deadline_ms, up_since_ms; /* clock_mono_ms() */
 	int64_t down_since_ms;
-	unsigned n_in_vain; /* attempts since it was last up */
-	char why[320];	    /* of the last ending */
+	unsigned n_in_vain;	     /* attempts since it was last up */
+	char why[SESSION_WHY_BYTES]; /* of the last ending */
 
 	struct backoff backoff;
 	unsigned n_short_lives, n_abandoned;

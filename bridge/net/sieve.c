@@ -21,7 +21,7 @@
 #define FLAG_DUP   8	   /* of a PUBLISH (MQTT 3.3.1.1) */
 #define MAX_MID	   65535
 
-enum type { CONNACK = 2, PUBLISH = 3, DISCONNECT = 14, TYPES = 16 };
+enum type { CONNACK = 2, PUBLISH = 3, DISCONNECT = 14, AUTH = 15, TYPES = 16 };
 
 /* What a server may send, but for PUBLISH, and after how many bytes of it its properties begin (MQTT 5; ones that
  * end before have none). */
@@ -29,22 +29,17 @@ static const struct {
 	const char *name;
 	size_t properties_at;
 } packets[TYPES] = {
-	[CONNACK] = { "CONNACK", 2 },
-	[PUBLISH] = { "PUBLISH", 0 },
-	[4] = { "PUBACK", 3 },
-	[5] = { "PUBREC", 3 },
-	[6] = { "PUBREL", 3 },
-	[7] = { "PUBCOMP", 3 },
-	[9] = { "SUBACK", 2 },
-	[11] = { "UNSUBACK", 2 },
-	[13] = { "PINGRESP", SIZE_MAX },
-	[DISCONNECT] = { "DISCONNECT", 1 },
-	[15] = { "AUTH", 1 },
+	[CONNACK] = { "CONNACK", 2 },	 [PUBLISH] = { "PUBLISH", 0 },
+	[4] = { "PUBACK", 3 },		 [5] = { "PUBREC", 3 },
+	[6] = { "PUBREL", 3 },		 [7] = { "PUBCOMP", 3 },
+	[9] = { "SUBACK", 2 },		 [11] = { "UNSUBACK", 2 },
+	[13] = { "PINGRESP", SIZE_MAX }, [DISCONNECT] = { "DISCONNECT", 1 },
+	[AUTH] = { "AUTH", 1 },
 };
 
 #define IN(type) (1u << (type))
 #define IN_ACKS	 (IN(4) | IN(5) | IN(6) | IN(7) | IN(9) | IN(11))
-#define IN_ALL	 (IN_ACKS | IN(CONNACK) | IN(PUBLISH) | IN(DISCONNECT) | IN(15))
+#define IN_ALL	 (IN_ACKS | IN(CONNACK) | IN(PUBLISH) | IN(DISCONNECT) | IN(AUTH))
 
 enum form { NUMBER, TEXT, BINARY, PAIR, VARIABLE };
 
@@ -66,8 +61,8 @@ static const struct property {
 	[0x11] = { NUMBER, IN(CONNACK) | IN(DISCONNECT), 4, 0, true, false },
 	[0x12] = { TEXT, IN(CONNACK), 0, 0, false, false },
 	[0x13] = { NUMBER, IN(CONNACK), 2, 0, true, false },
-	[0x15] = { TEXT, IN(CONNACK) | IN(15), 0, 0, false, false },
-	[0x16] = { BINARY, IN(CONNACK) | IN(15), 0, 0, false, false },
+	[0x15] = { TEXT, IN(CONNACK) | IN(AUTH), 0, 0, false, false },
+	[0x16] = { BINARY, IN(CONNACK) | IN(AUTH), 0, 0, false, false },
 	[0x1a] = { TEXT, IN(CONNACK), 0, 0, false, false },
 	[0x1c] = { TEXT, IN(CONNACK) | IN(DISCONNECT), 0, 0, false, false },
 	[0x1f] = { TEXT, IN_ALL & ~IN(PUBLISH), 0, 0, false, false },
@@ -81,7 +76,9 @@ static const struct property {
 	[0x29] = { NUMBER, IN(CONNACK), 1, 1, true, false },
 	[0x2a] = { NUMBER, IN(CONNACK), 1, 1, true, false },
 };
-#define RESPONSE_TOPIC 0x08
+#define RESPONSE_TOPIC	 0x08
+#define SERVER_REFERENCE 0x1c
+#define REASON_STRING	 0x1f
 
 void sieve_init(struct sieve *s, int mqtt, size_t max_packet)
 {
@@ -94,6 +91,9 @@ void sieve_fini(struct sieve *s)
 	buf_fini(&s->instead);
 	free(s->dups);
 	s->dups = NULL;
+	free(s->reason_string);
+	free(s->server_reference);
+	s->reason_string = s->server_reference = NULL;
 }
 
 __attribute__((format(printf, 2, 3))) static enum sieve_step end(struct sieve *s, const char *fmt,
@@ -245,6 +245,23 @@ static enum verdict check_properties(struct look l, unsigned type)
 	return worst;
 }
 
+/* Of properties that are fine. */
+static char *find_text(struct look l, unsigned id)
+{
+	struct look text;
+
+	while (l.n > 0) {
+		unsigned is = l.p[0];
+
+		l.p++;
+		l.n--;
+		if (is == id && get_bytes(&l, &text))
+			return mem_strndup((const char *)text.p, text.n);
+		check_value(&properties[is], is, &l);
+	}
+	return NULL;
+}
+
 /* --- packets ------------------------------------------------------------------------------- */
 
 struct packet {
@@ -261,9 +278,19 @@ static enum sieve_step pass(struct sieve *s, const struct packet *k, size_t *use
 	return SIEVE_PASS;
 }
 
+/* What the server says in its own words of why, and of where else to go. */
+static void note_said(struct sieve *s, struct look list)
+{
+	free(s->reason_string);
+	free(s->server_reference);
+	s->reason_string = find_text(list, REASON_STRING);
+	s->server_reference = find_text(list, SERVER_REFERENCE);
+}
+
 static enum sieve_step look_at_other(struct sieve *s, const struct packet *k, size_t *used)
 {
 	size_t at = packets[k->type].properties_at, length;
+	struct look list;
 	int n;
 
 	if (k->length > WHOLE_BYTES)
@@ -274,9 +301,13 @@ static enum sieve_step look_at_other(struct sieve *s, const struct packet *k, si
 	if (s->mqtt != 5 || k->length <= at)
 		return pass(s, k, used);
 	n = get_length(k->body + at, k->length - at, &length);
-	if (n <= 0 || length > k->length - at - (size_t)n ||
-	    check_properties((struct look){ k->body + at + n, length }, k->type) != FINE)
+	if (n <= 0 || length > k->length - at - (size_t)n)
 		return end_malformed_5(s, k->type);
+	list = (struct look){ k->body + at + n, length };
+	if (check_properties(list, k->type) != FINE)
+		return end_malformed_5(s, k->type);
+	if (k->type == DISCONNECT || (k->type == CONNACK && k->body[1] != 0))
+		note_said(s, list);
 	return pass(s, k, used);
 }
 
@@ -452,10 +483,29 @@ static enum sieve_step skip(struct sieve *s, size_t n, size_t *used, struct buf 
 	return SIEVE_DROP;
 }
 
+/* What does not speak MQTT at all, by how it begins, which no packet of a broker does. */
+static const char *other_protocol(const unsigned char *p, size_t n)
+{
+	static const struct {
+		const char *begins;
+		size_t n;
+		const char *words;
+	} others[] = {
+		{ "\x15\3", 2, "speaks TLS: its URL begins with mqtts" }, /* an alert */
+		{ "HTTP/", 5, "speaks HTTP: this is not its port for MQTT" },
+	};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (n >= others[i].n && memcmp(p, others[i].begins, others[i].n) == 0)
+			return others[i].words;
+	return NULL;
+}
+
 enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *used, struct buf *made)
 {
 	const unsigned char *bytes = (const unsigned char *)p;
 	struct packet k = { .type = bytes[0] >> 4, .flags = bytes[0] & 15 };
+	const char *other;
 	int n_length;
 
 	*used = 0;
@@ -468,8 +518,15 @@ enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *use
 		s->pass_left -= *used;
 		return SIEVE_PASS;
 	}
-	if (!packets[k.type].name)
+	if (n < 2)
+		return SIEVE_SHORT;
+	other = other_protocol(bytes, n);
+	if (other)
+		return end(s, "the broker %s", other);
+	if (!packets[k.type].name || (s->mqtt != 5 && k.type >= DISCONNECT))
 		return end(s, "the broker sent what is no packet of a broker (type %u)", k.type);
+	if (k.type == AUTH)
+		return end(s, "the broker sent AUTH: it wants another way to log in");
 	n_length = get_length(bytes + 1, n - 1, &k.length);
 	if (n_length < 0)
 		return end(s, "the broker sent a malformed packet: its length");

@@ -35,6 +35,9 @@ struct sieve {
 	struct buf instead;  /* of what is being dropped, when that is done */
 	char fault[120];     /* why it is the end; "": it is not */
 	bool is_malformed_5; /* and that the reason is a property of MQTT 5 */
+	char *reason_string,
+		*server_reference; /* of a refusing CONNACK, or a DISCONNECT (the library drops
+						 * these); NULL: none */
 	unsigned char mark[SIEVE_MARK_BYTES];
 	/* A bit for each packet identifier: the last PUBLISH that passed with it had DUP.  NULL: none had. */
 	unsigned char *dups;

@@ -310,6 +310,11 @@ static void on_refused(void *port, const struct message *m, bool is_too_large, c
 	link_turn_away(p->live->link, &a, is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE, reason);
 }
 
+static char *tellable(void *port, const char *text)
+{
+	return live_link_tellable(((const struct port *)port)->live, text);
+}
+
 static void on_unsubscribed(void *port, size_t old)
 {
 	struct port *p = woken(port);
@@ -325,7 +330,8 @@ static const struct port_events events = { .stirred = on_stirred,
 					   .message = on_message,
 					   .acked = on_acked,
 					   .unsubscribed = on_unsubscribed,
-					   .refused = on_refused };
+					   .refused = on_refused,
+					   .tellable = tellable };
 
 /* --- opening and closing ------------------------------------------------------------------- */
 

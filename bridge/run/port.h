@@ -70,6 +70,8 @@ struct port_events {
 	/* A message came in that is not taken, and is acknowledged all the same: it is too large, or no message.
 	 * `m` (borrowed): what is known of it (message.h: is_cut); NULL: nothing, and it comes again. */
 	void (*refused)(void *port, const struct message *m, bool is_too_large, const char *reason);
+	/* A copy of a text of the far end's, without what is secret in it; to be freed. */
+	char *(*tellable)(void *port, const char *text);
 };
 
 /* How it is with a carrier; texts are borrowed. */

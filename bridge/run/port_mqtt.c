@@ -21,7 +21,8 @@ static void *open_session(void *loop, const struct port_conf *conf,
 					 .on_message = events->message,
 					 .on_acked = events->acked,
 					 .on_unsubscribed = events->unsubscribed,
-					 .on_refused = events->refused };
+					 .on_refused = events->refused,
+					 .tellable = events->tellable };
 	struct session_filter *filters = mem_zalloc((conf->n_filters + 1) * sizeof *filters);
 	struct session_conf session = {
 		.name = conf->name,

@@ -958,9 +958,9 @@ Test(session, reports_a_refused_publish_with_5)
 struct fake {
 	int listener;
 	pthread_t thread;
-	unsigned char connack[8], suback_code;
+	unsigned char connack[80], suback_code;
 	size_t connack_len;
-	unsigned char at_last[8]; /* sent after the SUBACK */
+	unsigned char at_last[80]; /* sent after the SUBACK */
 	size_t at_last_len;
 	const struct buf *says; /* after that, or after the burst; NULL: nothing */
 	bool is_5;
@@ -2257,4 +2257,122 @@ Test(session, stays_with_5_whatever_else_a_server_refuses)
 	expect_no_older("\x20\3\0\x87\0", 5, 0);
 	expect_no_older("\x20\3\0\x88\0", 5, 0);
 	expect_no_older("\x20\3\0\x84\0", 5, 5); /* it was told to */
+}
+
+static void expect_refused_login(int mqtt, int code, bool refused, const char *words)
+{
+	struct fake f = fake_for(mqtt, NULL);
+	char *line = mem_printf(
+		"login-refused link=test side=north code=%d reason=%s retry_ms=", code, words);
+
+	f.connack[3] = (unsigned char)code;
+	expect_ending(&f, refused, line);
+	free(line);
+}
+
+/* Servers are not always true to the version. */
+static void expect_refused_logins(int mqtt)
+{
+	expect_refused_login(mqtt, 1, false, "\"unacceptable protocol version\"");
+	expect_refused_login(mqtt, 2, true, "\"client id rejected\"");
+	expect_refused_login(mqtt, 3, false, "\"server unavailable\"");
+	expect_refused_login(mqtt, 4, true, "\"bad user name or password\"");
+	expect_refused_login(mqtt, 5, true, "\"not authorised\"");
+	expect_refused_login(mqtt, 6, false, "\"a code that MQTT does not have\"");
+	expect_refused_login(mqtt, 0x86, true, "\"bad user name or password\"");
+	expect_refused_login(mqtt, 0x8a, true, "banned");
+	expect_refused_login(mqtt, 0x9f, false, "\"Connection rate exceeded\"");
+}
+
+Test(session, says_in_words_why_a_login_with_3_1_1_is_refused)
+{
+	expect_refused_logins(4);
+}
+
+Test(session, says_in_words_why_a_login_with_5_is_refused)
+{
+	expect_refused_logins(5);
+}
+
+static void put_text(unsigned char *packet, size_t *n, unsigned char id, const char *text)
+{
+	size_t len = strlen(text);
+
+	packet[(*n)++] = id;
+	packet[(*n)++] = 0;
+	packet[(*n)++] = (unsigned char)len;
+	memcpy(packet + *n, text, len);
+	*n += len;
+}
+
+#define REASON_STRING	 0x1f
+#define SERVER_REFERENCE 0x1c
+
+/* `says` and `server` come with it; `line` is what is logged. */
+static void expect_said(unsigned char type, unsigned char code, const char *says,
+			const char *server, const char *line)
+{
+	struct fake f = fake_for(5, NULL);
+	unsigned char *packet = type == 0x20 ? f.connack : f.at_last;
+	size_t head = type == 0x20 ? 5 : 4, n = head;
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	put_text(packet, &n, REASON_STRING, says);
+	put_text(packet, &n, SERVER_REFERENCE, server);
+	packet[0] = type;
+	packet[1] = (unsigned char)(n - 2);
+	packet[2] = 0;
+	packet[head - 2] = code;
+	packet[head - 1] = (unsigned char)(n - head);
+	*(type == 0x20 ? &f.connack_len : &f.at_last_len) = n;
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 5);
+	conf.username = "t0ken";
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	expect_log(&b, line);
+	without_fake(&b, &f);
+}
+
+Test(session, shows_what_the_server_says_itself)
+{
+	if (!gather_collects())
+		return;
+	expect_said(0x20, 0x87, "who is t0ken?", "b.example:1884",
+		    "code=135 reason=\"not authorised\" said=\"who is ***?\" "
+		    "other_server=b.example:1884 retry_ms=");
+	expect_said(0xe0, 0x9d, "a \"way\"", "b.example",
+		    "session-down link=test side=north reason=\"Server moved\" "
+		    "said=\"a \\\"way\\\"\" other_server=b.example retry_ms=");
+}
+
+Test(session, says_that_a_port_wants_tls)
+{
+	struct fake alert = { .connack = { 0x15, 3, 3, 0, 2, 2, 40 }, .connack_len = 7 };
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	with_tls_broker(&b, "DNS:localhost", ""); /* it closes */
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->downs, 1);
+	expect_log(&b, "login not answered: does this port want TLS (mqtts)?");
+	bench_fini(&b);
+	if (gather_collects())
+		expect_ending(&alert, false,
+			      "reason=\"the broker speaks TLS: its URL begins with mqtts\"");
+}
+
+Test(session, says_that_a_server_wants_another_way_to_log_in)
+{
+	struct fake f = fake_for(5, NULL);
+
+	memcpy(f.connack, "\xf0\0", f.connack_len = 2);
+	expect_ending(&f, false,
+		      gather_collects() ? "reason=\"the broker sent AUTH: it wants another way"
+					: "reason=\"the broker sent a malformed packet");
 }

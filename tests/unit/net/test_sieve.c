@@ -92,6 +92,13 @@ static struct packet packets[] = {
 	  false },
 	{ "what only clients send", 4, BYTES(0x82, 3, 0, 1, 't'), "no packet of a broker (type 8)",
 	  false },
+	{ "DISCONNECT in 3.1.1", 4, BYTES(0xe0, 0), "no packet of a broker (type 14)", false },
+	{ "AUTH in 3.1.1", 4, BYTES(0xf0, 0), "no packet of a broker (type 15)", false },
+	{ "AUTH", 5, BYTES(0xf0, 0), "AUTH: it wants another way to log in", false },
+	{ "AUTH with a reason", 5, BYTES(0xf0, 2, 0x18, 0), "AUTH: it wants another", false },
+	{ "an alert of TLS", 5, BYTES(0x15, 3, 3, 0, 2, 2, 40), "speaks TLS: its URL begins with",
+	  false },
+	{ "HTTP", 4, BYTES('H', 'T', 'T', 'P', '/', '1', '.', '1'), "speaks HTTP", false },
 	{ "no packet at all", 4, BYTES(0x00, 0), "no packet of a broker (type 0)", false },
 };
 

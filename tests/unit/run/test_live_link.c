@@ -1115,6 +1115,20 @@ Test(live_link, a_credential_in_a_filter_is_not_told)
 	turn("south acks 1\nnorth n/d/t {\"a\":1}\n");
 }
 
+Test(live_link, a_credential_in_what_a_server_says_is_not_told)
+{
+	const struct carrier *c;
+	char *told;
+
+	start(SOUTHERN("credentials: ['key'], vars: {key: 'k-4711'},",
+		       "{ kind: 'telemetry', topic: 's/{key}/{device}/t' }", ""),
+	      NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	c = find("north");
+	told = c->events->tellable(c->port, "no s/k-4711/d/t here");
+	cr_expect_str_eq(told, "no s/***/d/t here");
+	free(told);
+}
+
 /* --- what follows a login */
 
 #define S_THERE                                                                                    \
