@@ -641,6 +641,12 @@ static bool is_named(const struct task *t, const struct canonical *p)
 	return t->device || t->job.device || strcmp(p->device, t->link->plan->device) != 0;
 }
 
+/* Whose topic or session it came on; NULL: those of any device. */
+static const char *asker_of(const struct task *t)
+{
+	return t->device ? t->device : t->job.device;
+}
+
 static void on_provision(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -659,6 +665,7 @@ static void on_provision(struct task *t, struct canonical *p)
 		provisions_request(l->provisions, &terms,
 				   &(struct provision_question){ .request = p,
 								 .is_named = is_named(t, p),
+								 .asker = asker_of(t),
 								 .reply_topic = answer_topic,
 								 .south_device_id = buf_str(&id) },
 				   &l->changes, &acts);

@@ -13,6 +13,7 @@
 #include "message/state_json.h"
 
 #define MAX_WAITING 1000
+#define MAX_EACH    10	 /* of those, of one asker: who asks again, or for several names */
 #define MAX_ASKED   1000 /* questions without an answer that are remembered */
 
 /* Knowing a name must not be enough to be given its credentials: whoever asks again with other keys
@@ -38,6 +39,7 @@ void provision_fini_canonical(struct canonical *p)
 void provision_free_asker(struct asker *a)
 {
 	free(a->name);
+	free(a->asker);
 	free_secret_text(a->proof);
 	provision_fini_canonical(&a->request);
 	free(a->reply_topic);
@@ -559,11 +561,56 @@ struct asker *provision_new_asker(const struct provision_question *q, const char
 	a->name = mem_strdup(name);
 	a->proof = proof_of(q->request);
 	a->is_named = q->is_named;
+	a->asker = mem_strdup(q->asker ? q->asker : name);
 	canonical_copy(&a->request, q->request);
 	a->reply_topic = mem_strdup(q->reply_topic);
 	a->south_device_id = mem_strdup(q->south_device_id);
 	return a;
 }
+
+static bool is_in_hand(const struct provisions *t, const struct asker *a)
+{
+	return t->is_asking && a == TAILQ_FIRST(&t->queue);
+}
+
+void provision_enqueue(struct provisions *t, struct asker *a)
+{
+	struct asker *before = TAILQ_LAST(&t->queue, askers);
+
+	while (before && !is_in_hand(t, before) &&
+	       (before->is_known == a->is_known ? before->number > a->number : a->is_known))
+		before = TAILQ_PREV(before, askers, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&t->queue, before, a, link);
+	else
+		TAILQ_INSERT_HEAD(&t->queue, a, link);
+	t->n_queue++;
+}
+
+static bool has_its_share(const struct provisions *t, const struct asker *a)
+{
+	const struct asker *other;
+	size_t n = 0;
+
+	TAILQ_FOREACH (other, &t->queue, link)
+		n += !is_in_hand(t, other) && strcmp(other->asker, a->asker) == 0;
+	return n >= MAX_EACH;
+}
+
+static bool is_full(const struct provisions *t)
+{
+	return t->n_queue - t->is_asking >= MAX_WAITING;
+}
+
+/* Who gives way to a known name; NULL: nobody. */
+static struct asker *last_stranger(const struct provisions *t)
+{
+	struct asker *last = TAILQ_LAST(&t->queue, askers);
+
+	return last && !last->is_known && !is_in_hand(t, last) ? last : NULL;
+}
+
+static const char too_many[] = "{\"status\":\"FAILURE\",\"message\":\"too many devices wait\"}";
 
 /* The answer that `a` would get without asking the north; NULL: none. */
 static const char *answer_at_hand(const struct provisions *t, const struct asker *a)
@@ -572,8 +619,11 @@ static const char *answer_at_hand(const struct provisions *t, const struct asker
 
 	if (is && !is->is_refused && crypto_text_equal(is->proof, a->proof))
 		return is->reply;
-	if (t->n_queue - t->is_asking >= MAX_WAITING)
-		return "{\"status\":\"FAILURE\",\"message\":\"too many devices wait\"}";
+	if (has_its_share(t, a))
+		return "{\"status\":\"FAILURE\",\"message\":\"too many requests of this device "
+		       "wait\"}";
+	if (is_full(t) && !(a->is_known && last_stranger(t)))
+		return too_many;
 	return NULL;
 }
 
@@ -600,13 +650,15 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 
 	free(name);
 	adopt(t, terms, out);
+	a->is_known = map_get_str(&t->issued, a->name);
 	if (answer_now(t, terms, a, acts)) {
 		provision_free_asker(a);
 		return;
 	}
+	if (is_full(t))
+		answer_asker(t, last_stranger(t), text_of(too_many), out, acts);
 	t->last_number++;
-	TAILQ_INSERT_TAIL(&t->queue, a, link);
-	t->n_queue++;
+	provision_enqueue(t, a);
 	provision_put_asker(a, out);
 	go_on(t, terms, out, acts);
 }

@@ -1,8 +1,7 @@
 /* provision.h -- provisioning handshakes of one link: step(event) -> actions.
  *
  * The device asks on the south's main session; the north issues credentials on a provisioning
- * session that the bridge opens.  Neither side correlates, so one handshake at a time, in the order
- * asked.  Credentials are stored before the device is told.  Asked again for the same device_name:
+ * session that the bridge opens.  Neither side correlates, so one handshake at a time.  Credentials are stored before the device is told.  Asked again for the same device_name:
  * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
  * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
  * to be given credentials, so that is a handshake of its own.)
@@ -72,11 +71,15 @@ struct provision_question {
 	 * link of one device) the configured one.  Two that do not say it are two devices: the second is
 	 * refused, for it would be given what the first got. */
 	bool is_named;
+	const char *
+		asker; /* whose topic or session it came on; NULL: that does not say, and its name has to do */
 	const char *reply_topic;
 	const char
 		*south_device_id; /* what the reply says as device_id where the north gives none */
 };
-/* At most 1000 may wait; beyond that the answer is FAILURE at once. */
+/* Names that were issued credentials before have their turn first, the others in the order asked.  At most 1000 may
+ * wait, and 10 of an asker; beyond that the answer is FAILURE at once, but for a known name that finds others
+ * waiting: the last of these gets it instead. */
 void provisions_request(struct provisions *t, const struct provision_terms *terms,
 			const struct provision_question *q, struct changes *out,
 			struct provision_actions *acts);

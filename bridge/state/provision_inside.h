@@ -17,6 +17,8 @@ struct asker {
 	uint64_t number; /* grows by 1 */
 	char *name, *proof;
 	bool is_named; /* see provisions_request() */
+	bool is_known; /* the name was issued credentials before it asked */
+	char *asker;
 	struct canonical request;
 	char *reply_topic;
 	char *south_device_id;
@@ -45,7 +47,7 @@ TAILQ_HEAD(askeds, asked);
 enum provision_trial { TRIAL_NONE, TRIAL_OUT, TRIAL_LET_IN, TRIAL_REFUSED };
 
 struct provisions {
-	struct askers queue; /* by number */
+	struct askers queue; /* what is in hand, known names by number, the others by number */
 	size_t n_queue;
 	bool is_asking;	     /* the first of the queue was asked: the question in hand */
 	int64_t deadline_ms; /* of that */
@@ -70,6 +72,7 @@ void provision_fini_canonical(struct canonical *p); /* its body is a secret */
 /* Copies; end it with provision_free_asker(). */
 struct asker *provision_new_asker(const struct provision_question *q, const char *name,
 				  uint64_t number);
+void provision_enqueue(struct provisions *t, struct asker *a); /* taken */
 /* The device_name of a request, or NULL.  Caller frees. */
 char *provision_said_name(const struct canonical *request);
 void provision_free_asker(struct asker *a);

@@ -30,7 +30,9 @@ void provision_put_asker(const struct asker *a, struct changes *out)
 	canonical_put(&row, &a->request);
 	buf_puts(&row, ",\"name\":");
 	state_json_put_text(&row, a->name);
-	buf_printf(&row, ",\"named\":%s", a->is_named ? "true" : "false");
+	buf_printf(&row, ",\"named\":%s,\"known\":%s,\"asker\":", a->is_named ? "true" : "false",
+		   a->is_known ? "true" : "false");
+	state_json_put_text(&row, a->asker);
 	buf_puts(&row, ",\"reply_topic\":");
 	state_json_put_text(&row, a->reply_topic);
 	buf_puts(&row, ",\"south_device_id\":");
@@ -121,17 +123,12 @@ static void raise_number(struct provisions *t, uint64_t number)
 
 static bool insert_asker(struct provisions *t, struct asker *a)
 {
-	struct asker *before = TAILQ_LAST(&t->queue, askers);
+	const struct asker *other;
 
-	while (before && before->number > a->number)
-		before = TAILQ_PREV(before, askers, link);
-	if (before && before->number == a->number)
-		return false;
-	if (before)
-		TAILQ_INSERT_AFTER(&t->queue, before, a, link);
-	else
-		TAILQ_INSERT_HEAD(&t->queue, a, link);
-	t->n_queue++;
+	TAILQ_FOREACH (other, &t->queue, link)
+		if (other->number == a->number)
+			return false;
+	provision_enqueue(t, a);
 	raise_number(t, a->number);
 	return true;
 }
@@ -139,7 +136,7 @@ static bool insert_asker(struct provisions *t, struct asker *a)
 static bool restore_asker(struct provisions *t, const char *number, const char *value)
 {
 	struct canonical request = { .kind = KIND_NONE };
-	char *name = NULL, *reply_topic = NULL, *south_device_id = NULL, *end;
+	char *name = NULL, *asker = NULL, *reply_topic = NULL, *south_device_id = NULL, *end;
 	struct provision_question q = { .request = &request };
 	uint64_t n = strtoull(number, &end, 10);
 	struct buf text = { 0 };
@@ -163,13 +160,18 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 		name = provision_said_name(&request);
 		q.is_named = name;
 	}
+	/* Neither is in a row of before there were shares. */
+	if (state_json_text(row, "asker", &asker))
+		q.asker = asker;
 	a = provision_new_asker(&q, name ? name : request.device, n);
+	state_json_bool(row, "known", &a->is_known);
 	ok = insert_asker(t, a);
 	if (!ok)
 		provision_free_asker(a);
 out:
 	provision_fini_canonical(&request);
 	free(name);
+	free(asker);
 	free(reply_topic);
 	free(south_device_id);
 	fini_secret_buf(&text);

@@ -193,9 +193,10 @@ Test(provision, answer_carries_the_request_and_its_topic)
 			       .body = (char *)"{}",
 			       .body_len = 2 };
 
-	provisions_request(table, &terms,
-			   &(struct provision_question){ &p, true, "/provision/response", NULL },
-			   &changed, &acts);
+	provisions_request(
+		table, &terms,
+		&(struct provision_question){ &p, true, NULL, "/provision/response", NULL },
+		&changed, &acts);
 	provision_actions_fini(&acts);
 	reply_token("T");
 	cr_assert_eq(acts.n, 3);
@@ -452,6 +453,93 @@ Test(provision, more_than_a_thousand_do_not_wait)
 	cr_expect_eq(rows("open/"), 1001);
 }
 
+static const char *asker; /* of the next ask_as() */
+
+static void ask_as(const char *name, int id)
+{
+	char *text = mem_printf("%d", id), *body = mem_printf("{\"device_name\":\"%s\"}", name);
+	struct canonical p = {
+		.kind = KIND_PROVISION,
+		.device = (char *)"d",
+		.id = text,
+		.body = body,
+		.body_len = strlen(body),
+	};
+
+	terms.timeout_ms = 100;
+	provisions_request(
+		table, &terms,
+		&(struct provision_question){ .request = &p, .is_named = true, .asker = asker },
+		&changed, &acts);
+	free(text);
+	free(body);
+}
+
+/* Under as many names as it likes. */
+Test(provision, one_asker_does_not_fill_the_queue)
+{
+	char name[16];
+
+	asker = "flood";
+	for (int i = 0; i < 20000; i++) { /* one in hand, ten wait */
+		snprintf(name, sizeof name, "N%d", i);
+		ask_as(name, i);
+		if (i == 0)
+			expect_acts("ASK d 0");
+		else if (i > 10)
+			cr_assert_eq(acts.n, 1);
+		provision_actions_fini(&acts);
+	}
+	cr_expect_eq(rows("open/"), 11);
+	asker = "other";
+	ask_as("O", 1);
+	expect_acts("");
+	cr_expect_eq(rows("open/"), 12);
+}
+
+Test(provision, nor_does_one_name)
+{
+	asker = NULL;
+	for (int i = 0; i < 11; i++)
+		ask_as("A", i);
+	expect_acts("ASK d 0");
+	ask_as("A", 11);
+	expect_acts("ANSWER d FAILURE 11");
+	ask_as("B", 12);
+	expect_acts("");
+	reply_token("t"); /* all who wait for it have it */
+	cr_expect_eq(acts.n, 13);
+	cr_expect_eq(rows("open/"), 1);
+	provision_actions_fini(&acts);
+}
+
+/* 20,000 strangers, each under a name of its own; the device that was here before needs new credentials. */
+Test(provision, who_was_here_before_does_not_wait_behind_strangers)
+{
+	char name[16];
+
+	asker = NULL;
+	ask_as("known", 1);
+	reply_token("t");
+	provision_actions_fini(&acts);
+	terms.device = "d";
+	provisions_refused(table, &terms, &changed);
+	for (int i = 0; i < 20000; i++) {
+		snprintf(name, sizeof name, "N%d", i);
+		ask_as(name, i);
+		provision_actions_fini(&acts);
+	}
+	cr_expect_eq(rows("open/"), 1001);
+	ask_as("known", 7);
+	expect_acts("ANSWER d FAILURE 1000"); /* to the stranger that came last */
+	cr_expect_eq(rows("open/"), 1001);
+	restart();
+	resume(1000);
+	expect_acts("ASK d 7");
+	reply_token("t2");
+	expect_acts("LOGIN d, ANSWER d SUCCESS 7, ASK d 0");
+}
+
 Test(provision, restart_asks_again_in_order_and_answers)
 {
 	struct canonical p = { .kind = KIND_PROVISION,
@@ -463,7 +551,8 @@ Test(provision, restart_asks_again_in_order_and_answers)
 	ask("z", "Z", 1, 100);
 	reply_token("z");
 	ask("a", "A", 1, 100);
-	provisions_request(table, &terms, &(struct provision_question){ &p, true, "topic", "b-id" },
+	provisions_request(table, &terms,
+			   &(struct provision_question){ &p, true, NULL, "topic", "b-id" },
 			   &changed, &acts);
 	ask("a", "A", 3, 100);
 	provision_actions_fini(&acts);
