@@ -141,7 +141,7 @@ static void free_memory(void *ctx)
 	free((char *)s->conf.name);
 	free((char *)s->conf.host);
 	free_login(&s->conf);
-	SSL_CTX_free(s->tls);
+	tls_release(s->tls);
 	buf_fini(&s->payload);
 	buf_fini(&s->last.bytes);
 	free(s);

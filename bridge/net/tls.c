@@ -7,18 +7,31 @@
  * by default, anybody's: both are set here, and never left to a setting.  Pre-shared keys are not
  * offered: 2.0.11 connects to any server with a certificate then, without looking at it.
  *
- * One context serves all connects of a session: it holds the CA's certificates, 0.9 MB with Debian's
- * bundle.  The library takes a reference with each handle and gives it back with the handle (tried:
+ * One context serves all connects of all sessions with an endpoint: it holds the CA's certificates, 0.9 MB with
+ * Debian's bundle.  The library takes a reference with each handle and gives it back with the handle (tried:
  * 2.0.11, 2.0.21), which is why nothing is freed in attempt.c. */
 #include "net/tls.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
+
+/* A context that somebody uses. */
+struct shared {
+	SLIST_ENTRY(shared) entry;
+	SSL_CTX *tls;
+	char *made_of;
+	unsigned n_users;
+};
+static SLIST_HEAD(, shared) all_shared = SLIST_HEAD_INITIALIZER(all_shared);
 
 /* Set *e to "WHAT: reason" from the first error in OpenSSL's queue (later ones only say who was
  * told), and empty the queue. */
@@ -140,9 +153,8 @@ const char *tls_take_refusal(void)
 	return why;
 }
 
-SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e)
+static SSL_CTX *make(const struct tls_conf *conf, const char *name, struct err *e)
 {
-	const char *name = conf->server_name ? conf->server_name : host;
 	SSL_CTX *tls;
 
 	ERR_clear_error();
@@ -161,4 +173,69 @@ SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *
 		return tls;
 	SSL_CTX_free(tls);
 	return NULL;
+}
+
+/* Which file it is, as it is now. */
+static void put_file(struct buf *out, const char *file)
+{
+	struct stat st = { 0 };
+
+	if (!file)
+		buf_puts(out, "\n-");
+	else if (stat(file, &st) == 0)
+		buf_printf(out, "\n%s %llu %llu %lld %lld %ld", file, (unsigned long long)st.st_dev,
+			   (unsigned long long)st.st_ino, (long long)st.st_size,
+			   (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	else
+		buf_printf(out, "\n%s ?", file);
+}
+
+/* All that a context depends on, so that what has changed on the disk gets one of its own. */
+static char *what_it_is_made_of(const struct tls_conf *conf, const char *name)
+{
+	const char *system = getenv(X509_get_default_cert_file_env());
+	struct buf out = { 0 };
+
+	buf_puts(&out, name);
+	put_file(&out, conf->ca ? conf->ca : system ? system : X509_get_default_cert_file());
+	put_file(&out, conf->cert);
+	put_file(&out, conf->key);
+	return buf_take(&out);
+}
+
+SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e)
+{
+	const char *name = conf->server_name ? conf->server_name : host;
+	char *made_of = what_it_is_made_of(conf, name);
+	struct shared *s;
+	SSL_CTX *tls;
+
+	SLIST_FOREACH (s, &all_shared, entry)
+		if (strcmp(s->made_of, made_of) == 0)
+			break;
+	if (s || !(tls = make(conf, name, e))) {
+		free(made_of);
+		if (s)
+			s->n_users++;
+		return s ? s->tls : NULL;
+	}
+	s = mem_zalloc(sizeof *s);
+	*s = (struct shared){ .tls = tls, .made_of = made_of, .n_users = 1 };
+	SLIST_INSERT_HEAD(&all_shared, s, entry);
+	return tls;
+}
+
+void tls_release(SSL_CTX *tls)
+{
+	struct shared *s;
+
+	SLIST_FOREACH (s, &all_shared, entry)
+		if (s->tls == tls)
+			break;
+	if (!s || --s->n_users > 0)
+		return;
+	SLIST_REMOVE(&all_shared, s, shared, entry);
+	SSL_CTX_free(tls);
+	free(s->made_of);
+	free(s);
 }

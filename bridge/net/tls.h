@@ -1,4 +1,4 @@
-/* tls.h -- one verifying SSL_CTX per endpoint, shared by its connects.
+/* tls.h -- one verifying SSL_CTX per endpoint, shared by all sessions with it.  Loop thread only.
  *
  * The peer's certificate must chain to the CA and carry the host's name.  TLS 1.2 at least. */
 #ifndef BRIDGE_TLS_H
@@ -14,9 +14,11 @@ struct tls_conf {
 	const char *server_name; /* the name the certificate must carry; NULL: the url's host */
 };
 
-/* Build the context for `host` (a name or an IP address).  NULL sets *e with the file and OpenSSL's
- * reason.  A world-readable key file is ERR_INVALID.  Caller ends it with SSL_CTX_free(). */
+/* The context for `host` (a name or an IP address): one that is in use, if that was made of the same files as they
+ * are now, else a new one.  NULL sets *e with the file and OpenSSL's reason.  A world-readable key file is
+ * ERR_INVALID.  Caller ends it with tls_release(). */
 SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e);
+void tls_release(SSL_CTX *tls); /* NULL is allowed */
 
 /* Why OpenSSL refused a peer's certificate in this thread since the last call, in its words; NULL:
  * it refused none.  (Whoever drives the handshake may free its SSL before it can be asked.) */

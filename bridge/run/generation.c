@@ -35,7 +35,7 @@ static void check_tls(const struct conf_session *c, enum side side, struct repor
 	context = tls_context(&tls, c->host, &e);
 	if (!context)
 		report_lack(report, "%s:%u: %s.tls: %s", c->file, c->line, side_name(side), e.text);
-	SSL_CTX_free(context);
+	tls_release(context);
 }
 
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,

@@ -1868,6 +1868,33 @@ Test(session, shows_its_client_certificate)
 	bench_fini(&b);
 }
 
+/* 0.9 MB each with the certificates of Debian. */
+Test(session, shares_its_tls_context_with_all_sessions_of_its_endpoint)
+{
+	struct tls_conf tls = { 0 };
+	SSL_CTX *one, *other, *named, *renewed;
+	struct err e = { 0 };
+	struct bench b;
+
+	bench_init(&b);
+	make_ca(&b, "ca");
+	tls.ca = path_of(&b, "ca.crt");
+	one = tls_context(&tls, "localhost", &e);
+	other = tls_context(&tls, "localhost", &e);
+	named = tls_context(&tls, "127.0.0.1", &e);
+	cr_assert(one && named, "%s", e.text);
+	cr_expect_eq(one, other);
+	cr_expect_neq(one, named);
+	make_ca(&b, "ca");
+	renewed = tls_context(&tls, "localhost", &e);
+	cr_expect_neq(one, renewed, "the file is another one now");
+	tls_release(one);
+	tls_release(other);
+	tls_release(named);
+	tls_release(renewed);
+	bench_fini(&b);
+}
+
 Test(session, says_which_tls_file_is_wrong)
 {
 	static const struct {
