@@ -46,6 +46,8 @@ void translate_through(const struct plan *plan, struct canonical *p, struct resu
 
 /* --- translate_wide.c */
 
+#define TRANSLATE_LEFT_OUT "keys whose numbers would become others in %s are left out"
+
 /* Append `text` (JSON) with other numbers in the place of those that jq would change: such that it keeps, and
  * smaller ones than these (or larger ones: is_high).  False: there are too many, or some are too large for that. */
 bool translate_stand_in(struct jslice text, bool is_high, struct buf *out);
@@ -58,6 +60,9 @@ enum common {
 /* What do these have in common, which a function made of one message with a smaller and a larger number in it?  What
  * differs depends on that number. */
 enum common translate_common(struct canonical *a, const struct canonical *b);
+/* Take the keys whose numbers jq would change out of the body, where its kind has such keys.  False: nothing would
+ * be left, or something else would change; then the body means nothing any more. */
+bool translate_leave_out(struct canonical *p);
 
 /* --- translate_read.c, translate_write.c */
 

@@ -455,9 +455,7 @@ static bool give_common(struct reading *rd, struct canonical *low, struct canoni
 	else
 		give_stamped(rd, low);
 	if (common == COMMON_PART)
-		results_refuse(rd->out, DEAD_WIDE_INTEGER,
-			       "keys whose numbers would become others in %s are left out",
-			       rd->row->read);
+		results_refuse(rd->out, DEAD_WIDE_INTEGER, TRANSLATE_LEFT_OUT, rd->row->read);
 	return common != COMMON_NOTHING;
 }
 
@@ -482,13 +480,43 @@ static void read_around(struct reading *rd)
 	free(high.items);
 }
 
+/* The function that writes it, where each row that does has one; else NULL. */
+static const char *will_be_written_by(const struct reading *rd, enum kind kind)
+{
+	const struct dialect *d = rd->job->plan->side[flow_target(kind_table[kind].flow)].dialect;
+	const char *by = NULL;
+
+	for (size_t i = 0; i < d->n_rows; i++) {
+		const struct row *row = &d->rows[i];
+
+		if (row->kind != kind || !row->can_write)
+			continue;
+		by = row->publish ? row->publish : row->write;
+		if (!by)
+			return NULL;
+	}
+	return by;
+}
+
+/* What the state will be about must not be what cannot be written. */
 static void read_as_it_is(struct reading *rd)
 {
 	struct canonical p = { .kind = KIND_NONE };
+	enum kind kind = rd->job->plan->remap[rd->row->kind];
+	bool may_come_apart = kind_table[kind].keyed[0] && kind_table[kind].logic == LOGIC_ALWAYS;
+	const char *by = may_come_apart ? will_be_written_by(rd, kind) : NULL;
 
 	canonical_set_body(&p, buf_str(&rd->payload), rd->payload.len);
 	if (complete_canonical(rd, &p)) {
-		give_stamped(rd, &p);
+		bool is_wide = by && translate_would_change(canonical_body(&p)),
+		     is_some = !is_wide || translate_leave_out(&p);
+
+		if (is_some)
+			give_stamped(rd, &p);
+		else
+			canonical_fini(&p);
+		if (is_wide)
+			results_refuse(rd->out, DEAD_WIDE_INTEGER, TRANSLATE_LEFT_OUT, by);
 		return;
 	}
 	canonical_fini(&p);

@@ -222,3 +222,21 @@ enum common translate_common(struct canonical *a, const struct canonical *b)
 	buf_fini(&c.names);
 	return common;
 }
+
+bool translate_leave_out(struct canonical *p)
+{
+	struct canonical high = *p;
+	struct buf a = { 0 }, b = { 0 };
+	bool ok = translate_stand_in(canonical_body(p), false, &a) &&
+		  translate_stand_in(canonical_body(p), true, &b);
+
+	if (ok) {
+		high.body = b.data;
+		high.body_len = b.len;
+		canonical_set_body(p, a.data, a.len);
+		ok = translate_common(p, &high) == COMMON_PART;
+	}
+	buf_fini(&a);
+	buf_fini(&b);
+	return ok;
+}

@@ -330,26 +330,42 @@ static void see_job(struct mapping_input *in, const struct job *job, struct part
 	translate_see_request(in, job->request, &parts->request);
 }
 
+static bool id_would_change(const struct writing *w)
+{
+	const char *id = w->job->plain.id;
+
+	return id && !topic_template_has(&w->row->topic, "id") &&
+	       translate_would_change((struct jslice){ id, strlen(id) });
+}
+
 static bool would_change(const struct writing *w)
 {
-	const struct canonical *p = &w->job->plain;
+	return translate_would_change(canonical_body(&w->job->plain)) || id_would_change(w);
+}
 
-	return translate_would_change(canonical_body(p)) ||
-	       (p->id && !topic_template_has(&w->row->topic, "id") &&
-		translate_would_change((struct jslice){ p->id, strlen(p->id) }));
+/* Reports come apart here, if they did not when they were read; what the state is about comes whole. */
+static bool leave_out(struct canonical *p)
+{
+	return kind_table[p->kind].logic != LOGIC_ALWAYS && translate_leave_out(p);
 }
 
 static void write_by_function(struct writing *w)
 {
 	const struct row *row = w->row;
 	struct mapping *m = w->job->plan->side[w->job->side].mapping;
-	bool publishes = row->publish_fn >= 0;
+	bool publishes = row->publish_fn >= 0, is_wide = would_change(w);
 	size_t before = w->out->n;
 	struct mapping_input in = { 0 };
 	struct parts parts = { 0 };
+	struct canonical rest = { .kind = KIND_NONE };
 
 	see_job(&in, w->job, &parts);
-	if (would_change(w)) {
+	if (is_wide) {
+		canonical_copy(&rest, &w->job->plain);
+		is_wide = id_would_change(w) || !leave_out(&rest);
+		in.fields[SEEN_BODY].json = canonical_body(&rest);
+	}
+	if (is_wide) {
 		err_set(&w->err, ERR_INVALID, "a number would become another one");
 		w->reason = DEAD_WIDE_INTEGER;
 	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
@@ -359,6 +375,10 @@ static void write_by_function(struct writing *w)
 	}
 	if (w->reason != CARRIED)
 		results_cut(w->out, before);
+	else if (rest.kind != KIND_NONE)
+		results_refuse(w->out, DEAD_WIDE_INTEGER, TRANSLATE_LEFT_OUT,
+			       publishes ? row->publish : row->write);
+	canonical_fini(&rest);
 	buf_fini(&parts.to);
 	buf_fini(&parts.request);
 }

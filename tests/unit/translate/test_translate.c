@@ -354,6 +354,29 @@ Test(translate, what_is_computed_of_a_wide_integer_is_not_said)
 	       "t/d {'a':12,'b':2,'last':2,'is':true,'up':false}\n");
 }
 
+Test(translate, a_wide_integer_that_no_function_reads_costs_its_key_where_one_writes)
+{
+	if (mapping_keeps_numbers())
+		return;
+	world_plan(&w,
+		   SOUTHERN("",
+			    "{ kind: 'telemetry', topic: 's/{device}' },"
+			    "{ kind: 'event', topic: 'e/{device}' },"
+			    "{ kind: 'config', topic: 'c/{device}', write: 'f' }",
+			    "def f: .body.changed;"),
+		   NORTHERN("",
+			    "{ kind: 'telemetry', topic: 't/{device}', write: 'f' },"
+			    "{ kind: 'event', topic: 'v/{device}', write: 'f' },"
+			    "{ kind: 'config', topic: 'c/{device}' }",
+			    "def f: .body;"));
+	expect(SOUTH, "s/d", "{'a':" WIDE ",'b':1}", "t/d {'b':1}\n!wide-integer\n");
+	expect(SOUTH, "s/d", "{'a':" WIDE "}", "!wide-integer\n");
+	expect(SOUTH, "e/d", "{'name':'e','params':{'a':" WIDE ",'b':1}}", "!wide-integer\n");
+	expect(NORTH, "c/d", "{'full':{'a':" WIDE ",'b':1}}",
+	       "+{'kind':'config','device':'d','body':{'full':{'b':1},'unread':['a']}}\n"
+	       "!wide-integer\n");
+}
+
 Test(translate, a_wide_integer_in_a_batch_costs_its_devices_part)
 {
 	if (mapping_keeps_numbers())
@@ -370,7 +393,8 @@ Test(translate, a_wide_integer_in_a_batch_costs_its_devices_part)
 	       "+{'kind':'telemetry','device':'d','body':{'b':1}}\n!wide-integer\n!wide-integer\n"
 	       "+{'kind':'telemetry','device':'f','body':{'b':2}}\n");
 	expect(SOUTH, "e", "{'d':{'a':" WIDE ",'b':1},'f':{'b':2}}",
-	       "!wide-integer\n+{'kind':'event','device':'f','body':{'name':'e','params':{'b':2}}}\n");
+	       "!wide-integer\n+{'kind':'event','device':'f','body':{'name':'e','params':{'b':2}}}"
+	       "\n");
 }
 
 Test(translate, a_number_in_a_text_is_never_a_wrong_number)
