@@ -201,9 +201,9 @@ int verb_translate(struct cli *cli)
 		return EXIT_FAILED;
 	build_init(&build, &cli->mappings, chosen.conf);
 	if (chosen.link)
-		o = offline_new_link(&build, chosen.link, cli->vars, &report);
+		o = offline_new_link(&build, chosen.link, cli->vars, NULL, &report);
 	else
-		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
+		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, NULL, &report);
 	cli_print_report(&report);
 	if (o)
 		status = cli->is_lines ? translate_lines(o, cli->is_trace)
