@@ -370,7 +370,8 @@ Test(translate, a_wide_integer_in_a_batch_costs_its_devices_part)
 	       "+{'kind':'telemetry','device':'d','body':{'b':1}}\n!wide-integer\n!wide-integer\n"
 	       "+{'kind':'telemetry','device':'f','body':{'b':2}}\n");
 	expect(SOUTH, "e", "{'d':{'a':" WIDE ",'b':1},'f':{'b':2}}",
-	       "!wide-integer\n+{'kind':'event','device':'f','body':{'name':'e','params':{'b':2}}}\n");
+	       "!wide-integer\n+{'kind':'event','device':'f','body':{'name':'e','params':{'b':2}}}"
+	       "\n");
 }
 
 Test(translate, a_number_in_a_text_is_never_a_wrong_number)
