@@ -158,7 +158,8 @@ static int translate_lines(struct offline *o, bool is_traced)
 			print_outputs(s, ",", &out);
 			say_why(who, s);
 		} else {
-			fprintf(stderr, "%s: unreadable: %s\n", who, e.text);
+			fprintf(stderr, "%s: unreadable: ", who);
+			cli_print_line(stderr, e.text, strlen(e.text));
 		}
 		buf_putc(&out, ']');
 		cli_print_line(stdout, out.data, out.len);

@@ -427,6 +427,18 @@ static void open_case(struct case_run *r, struct build *b, json_object *c,
 		r->link = open_link(r, b, link, worker);
 }
 
+/* `what` of the file, and lines of why.  They may have payloads in them. */
+static void print_failure(const char *file, const char *what, const char *lines)
+{
+	struct buf text = { 0 }, shown = { 0 };
+
+	buf_printf(&text, "FAIL %s: %s\n%s", file, what, lines);
+	buf_put_shown(&shown, text.data, text.len, true);
+	fputs(shown.data, stdout);
+	buf_fini(&text);
+	buf_fini(&shown);
+}
+
 static void run_case(struct case_run *r, const char *file, struct case_counts *counts)
 {
 	const char *name = string_of(r->what, "name");
@@ -437,11 +449,7 @@ static void run_case(struct case_run *r, const char *file, struct case_counts *c
 	else if (!r->report.n_errors && !r->diff.len)
 		buf_puts(&r->diff, "  a mapping has mistakes (see above)\n");
 	if (r->diff.len) {
-		struct buf shown = { 0 };
-
-		buf_put_shown(&shown, r->diff.data, r->diff.len, true);
-		printf("FAIL %s: %s\n%s", file, name ? name : "?", shown.data);
-		buf_fini(&shown);
+		print_failure(file, name ? name : "?", r->diff.data);
 		counts->failed++;
 	} else {
 		counts->passed++;
@@ -493,7 +501,7 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 			err_set(&e, ERR_INVALID, "an array of cases was expected");
 	}
 	if (e.code != ERR_NONE || !run_cases(b, file, list, link, counts, &e)) {
-		printf("FAIL %s: %s\n", file, e.text);
+		print_failure(file, e.text, "");
 		counts->failed++;
 	}
 	json_object_put(list);
