@@ -133,11 +133,14 @@ def make_configurations(directory):
     """Copies of ours, with modes that Git does not keep, and of the examples, with files that are here."""
     shutil.copytree(GOLDEN / "check", directory, dirs_exist_ok=True)
     for path in directory.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o600 if path.name == "closed.secret" else 0o644)
+        is_closed = path.suffix == ".conf" or path.name == "closed.secret"
+        path.chmod(0o755 if path.is_dir() else 0o600 if is_closed else 0o644)
     for path in sorted((ROOT / "examples").glob("*/*.conf")):
         text = re.sub(r'"file:/(run|etc)/[^"]*"', '"file:closed.secret"', path.read_text(encoding="utf-8"))
         text = re.sub(r'"/(run|etc)/[^"]*"', '"ca.crt"', text)
-        (directory / f"example-{path.parent.name}-{path.name}").write_text(text, encoding="utf-8")
+        copy = directory / f"example-{path.parent.name}-{path.name}"
+        copy.write_text(text, encoding="utf-8")
+        copy.chmod(0o600)
 
 
 def configuration(directory, name, verb, *options, secrets=None):

@@ -38,8 +38,8 @@ static void print_json(const char *path, size_t n_links, const struct report *r)
 		jtext_put_string(&out, l->text, strlen(l->text));
 		buf_putc(&out, '}');
 	}
-	buf_puts(&out, "]}\n");
-	fputs(buf_str(&out), stdout);
+	buf_puts(&out, "]}");
+	cli_print_line(stdout, out.data, out.len);
 	buf_fini(&out);
 }
 

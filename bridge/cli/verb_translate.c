@@ -158,7 +158,8 @@ static int translate_lines(struct offline *o, bool is_traced)
 			print_outputs(s, ",", &out);
 			say_why(who, s);
 		} else {
-			fprintf(stderr, "%s: unreadable: %s\n", who, e.text);
+			fprintf(stderr, "%s: unreadable: ", who);
+			cli_print_line(stderr, e.text, strlen(e.text));
 		}
 		buf_putc(&out, ']');
 		cli_print_line(stdout, out.data, out.len);
@@ -201,9 +202,9 @@ int verb_translate(struct cli *cli)
 		return EXIT_FAILED;
 	build_init(&build, &cli->mappings, chosen.conf);
 	if (chosen.link)
-		o = offline_new_link(&build, chosen.link, cli->vars, &report);
+		o = offline_new_link(&build, chosen.link, cli->vars, NULL, &report);
 	else
-		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, &report);
+		o = offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, NULL, &report);
 	cli_print_report(&report);
 	if (o)
 		status = cli->is_lines ? translate_lines(o, cli->is_trace)

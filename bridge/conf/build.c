@@ -439,6 +439,36 @@ static void check_together(const struct conf *conf, struct plan *const *plans,
 	free(links);
 }
 
+static const struct open_value *open_secret(const struct conf_session *c, const struct dialect *d)
+{
+	for (size_t i = 0; i < c->secrets.n_open; i++)
+		if (!c->secrets.open[i].variable ||
+		    dialect_is_credential(d, c->secrets.open[i].variable))
+			return &c->secrets.open[i];
+	return NULL;
+}
+
+/* Once for all that stand in one file, or a fleet would be told of each link. */
+static void check_open_secrets(const struct conf *conf, struct plan *const *plans,
+			       struct report *report)
+{
+	const char *told = NULL;
+
+	for (size_t i = 0; i < conf->n_links; i++)
+		for (int s = 0; s < SIDES && plans[i]; s++) {
+			const struct open_value *o =
+				open_secret(&conf->links[i].side[s], plans[i]->side[s].dialect);
+
+			if (!o || (told && strcmp(o->file, told) == 0))
+				continue;
+			told = o->file;
+			report_warning(report,
+				       "%s: is a secret, and everyone may read %s (chmod 640 %s, "
+				       "or env:NAME, or file:PATH)",
+				       o->place, o->file, o->file);
+		}
+}
+
 struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whole,
 			  struct report *report)
 {
@@ -448,6 +478,7 @@ struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whol
 	for (size_t i = 0; i < conf->n_links; i++)
 		plans[i] = build_plan(b, &conf->links[i], is_whole, report);
 	check_together(conf, plans, report);
+	check_open_secrets(conf, plans, report);
 	return plans;
 }
 

@@ -184,9 +184,9 @@ static const struct schema_key tls_keys[] = {
 };
 static const struct schema tls_schema = SCHEMA_OF(tls_keys);
 static const struct schema_key provision_keys[] = {
-	{ "key", SCHEMA_SECRET, AT(provision.key),
+	{ "key", SCHEMA_SECRET, AT(provision.key), .is_secret = true,
 	  .about = "of the device profile (default: what the device says)" },
-	{ "secret", SCHEMA_SECRET, AT(provision.secret), .about = "the same" },
+	{ "secret", SCHEMA_SECRET, AT(provision.secret), .is_secret = true, .about = "the same" },
 	{ "name", SCHEMA_SECRET, AT(provision.name), .about = "the device whose link it is" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
@@ -220,7 +220,8 @@ static const struct schema_key session_keys[] = {
 	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars,
 	  .about = "variables of the dialect, NAME = VALUE" },
 	{ "username", SCHEMA_SECRET, AT(username), .about = "instead of what the dialect says" },
-	{ "password", SCHEMA_SECRET, AT(password), .about = "instead of what the dialect says" },
+	{ "password", SCHEMA_SECRET, AT(password), .is_secret = true,
+	  .about = "instead of what the dialect says" },
 	{ "client_id", SCHEMA_SECRET, AT(client_id), .about = "instead of what the dialect says" },
 	/* libmosquitto takes no keepalive below 5, and without one a dead peer is never noticed */
 	{ "keepalive", SCHEMA_INTEGER, AT(keepalive_s), CONF_RANGE(5, 65535, 60),

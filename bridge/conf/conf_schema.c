@@ -96,7 +96,9 @@ static bool set_text(struct conf_reader *r, const struct schema_key *key, void *
 	conf_value_free_secret(*at);
 	*at = NULL;
 	if (key->type == SCHEMA_SECRET)
-		*at = conf_value_resolve(r, s, &(struct conf_target){ .field = at }, &is_secret);
+		*at = conf_value_resolve(
+			r, s, &(struct conf_target){ .field = at, .is_secret = key->is_secret },
+			&is_secret);
 	else if (key->type == SCHEMA_NAME)
 		*at = conf_value_name(r, s);
 	else if ((text = conf_value_filled_text(r, s)))

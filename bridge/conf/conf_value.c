@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -338,6 +339,23 @@ static void note_secret(struct conf_reader *r, const config_setting_t *s, const 
 	buf_fini(&place);
 }
 
+/* It is written down here: may everyone read it? */
+static void note_open(struct conf_reader *r, const config_setting_t *s,
+		      const struct conf_target *to)
+{
+	char *file = conf_value_file(r, s);
+	struct buf place = { 0 };
+	struct stat st;
+
+	if (r->secrets && (to->variable || to->is_secret) && stat(file, &st) == 0 &&
+	    (st.st_mode & S_IROTH)) {
+		put_place(r, s, NULL, &place);
+		secrets_add_open(r->secrets, buf_str(&place), file, to->variable);
+	}
+	buf_fini(&place);
+	free(file);
+}
+
 char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 			 const struct conf_target *to, bool *is_secret)
 {
@@ -354,6 +372,8 @@ char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 		path = conf_value_path(r, text + 5);
 		value = secret_from_file(path, &e);
 	} else {
+		if (*text)
+			note_open(r, s, to);
 		return mem_strdup(text);
 	}
 	*is_secret = true;

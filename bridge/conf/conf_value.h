@@ -62,6 +62,7 @@ char *conf_value_name(struct conf_reader *r, const config_setting_t *s);
 struct conf_target {
 	char **field;
 	const char *variable;
+	bool is_secret; /* of a field: nobody else may know what is in it */
 };
 /* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content (secret_read()), and
  * then *is_secret is true, also if there is none.  Caller ends it with conf_value_free_secret(). */

@@ -99,8 +99,22 @@ struct secret *secrets_add(struct secrets *s, const char *place, const char *pat
 	return &s->items[s->n++];
 }
 
+void secrets_add_open(struct secrets *s, const char *place, const char *file, const char *variable)
+{
+	s->open = mem_grow(s->open, s->n_open, sizeof *s->open);
+	s->open[s->n_open++] = (struct open_value){ .place = mem_strdup(place),
+						    .file = mem_strdup(file),
+						    .variable = mem_strdup(variable) };
+}
+
 void secrets_fini(struct secrets *s)
 {
+	for (size_t i = 0; i < s->n_open; i++) {
+		free(s->open[i].place);
+		free(s->open[i].file);
+		free(s->open[i].variable);
+	}
+	free(s->open);
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->items[i].place);
 		free(s->items[i].path);

@@ -17,9 +17,18 @@ struct secret {
 	char *variable;
 };
 
+/* A value that stands in the text of the configuration, in a file that everyone may read.  Not all are secrets: of a
+ * variable its dialect knows. */
+struct open_value {
+	char *place, *file;
+	char *variable; /* NULL: a key that is a secret */
+};
+
 struct secrets {
 	struct secret *items;
 	size_t n;
+	struct open_value *open;
+	size_t n_open;
 };
 
 /* The content of a file, less one newline at its end; caller ends it with mem_free_secret().  NULL sets *e:
@@ -32,6 +41,7 @@ bool secret_is_private(const char *path, unsigned mode, struct err *e);
 /* A new one at the end; its texts are copied, where it goes is still open. */
 struct secret *secrets_add(struct secrets *s, const char *place, const char *path,
 			   const char *wrong);
+void secrets_add_open(struct secrets *s, const char *place, const char *file, const char *variable);
 void secrets_fini(struct secrets *s);
 
 #endif

@@ -68,6 +68,8 @@ struct schema_key {
 	/* Of SCHEMA_OWN, for those who describe it: with `group` too, an object of that is as good. */
 	enum schema_type like;
 	bool is_list; /* of `min` elements at least */
+	/* Of SCHEMA_SECRET: nobody else may know it (of the others somebody may want that). */
+	bool is_secret;
 };
 
 /* Where `key` is, `other` must not be; with a `value`, it must not be that. */

@@ -17,12 +17,15 @@
 #include "message/wire_json.h"
 #include "offline/case_match.h"
 #include "offline/offline.h"
+#include "offline/solo_worker.h"
 
 #define MAX_FILE_BYTES (256u << 20) /* of cases: more is a mistake */
 #define JSON_FORM      (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* One case at work. */
 struct case_run {
+	json_object *what; /* borrowed */
+	struct report report;
 	struct offline *link;
 	struct case_match match; /* placeholders, and how to compare */
 	struct buf diff;	 /* what is wrong; empty: nothing */
@@ -369,8 +372,10 @@ static void run_steps(struct case_run *r, json_object *c)
 	}
 }
 
-static void take_report(struct case_run *r, const struct report *report, struct case_counts *counts)
+static void take_report(struct case_run *r, struct case_counts *counts)
 {
+	const struct report *report = &r->report;
+
 	counts->hints.wants_hints = true;
 	for (size_t i = 0; i < report->n_lines; i++) {
 		if (report->lines[i].is_warning)
@@ -381,9 +386,10 @@ static void take_report(struct case_run *r, const struct report *report, struct 
 }
 
 /* The link of the case; NULL: told. */
-static struct offline *open_link(struct case_run *r, struct build *b, json_object *c,
-				 const struct conf_link *link, struct report *report)
+static struct offline *open_link(struct case_run *r, struct build *b, const struct conf_link *link,
+				 struct solo_worker *worker)
 {
+	json_object *c = r->what;
 	const char *names[SIDES] = { string_of(c, "south"), string_of(c, "north") };
 	struct vars vars[SIDES] = { 0 };
 	struct offline *o = NULL;
@@ -397,50 +403,88 @@ static struct offline *open_link(struct case_run *r, struct build *b, json_objec
 					   side_name((enum side)s), names[s], link->name,
 					   link->side[s].dialect);
 		if (!r->diff.len)
-			o = offline_new_link(b, link, vars, report);
+			o = offline_new_link(b, link, vars, worker, &r->report);
 	} else if (names[SOUTH] && names[NORTH]) {
-		o = offline_new(b, names[SOUTH], names[NORTH], vars, report);
+		o = offline_new(b, names[SOUTH], names[NORTH], vars, worker, &r->report);
 	}
 	vars_fini(&vars[SOUTH]);
 	vars_fini(&vars[NORTH]);
 	return o;
 }
 
-static void run_case(struct build *b, const char *file, json_object *c,
-		     const struct conf_link *link, struct case_counts *counts)
+static void open_case(struct case_run *r, struct build *b, json_object *c,
+		      const struct conf_link *link, struct solo_worker *worker)
 {
-	struct case_run r = { .match.bound = json_object_new_object() };
-	const char *name = string_of(c, "name");
-	struct report report = { .wants_hints = true };
-
-	r.match.diff = &r.diff;
-	if (!name || (!link && (!string_of(c, "south") || !string_of(c, "north")))) {
-		buf_puts(&r.diff,
+	r->what = c;
+	r->match.bound = json_object_new_object();
+	r->match.diff = &r->diff;
+	r->report.wants_hints = true;
+	if (!string_of(c, "name") || (!link && (!string_of(c, "south") || !string_of(c, "north"))))
+		buf_puts(&r->diff,
 			 "  a case needs name, south and north: {\"name\": \"what is meant\", "
 			 "\"south\": \"DIALECT\", \"north\": \"DIALECT\", ...}\n");
-	} else {
-		r.link = open_link(&r, b, c, link, &report);
-		take_report(&r, &report, counts);
-		if (r.link)
-			run_steps(&r, c);
-		else if (!report.n_errors && !r.diff.len)
-			buf_puts(&r.diff, "  a mapping has mistakes (see above)\n");
-	}
-	if (r.diff.len) {
-		struct buf shown = { 0 };
+	else
+		r->link = open_link(r, b, link, worker);
+}
 
-		buf_put_shown(&shown, r.diff.data, r.diff.len, true);
-		printf("FAIL %s: %s\n%s", file, name ? name : "?", shown.data);
-		buf_fini(&shown);
+/* `what` of the file, and lines of why.  They may have payloads in them. */
+static void print_failure(const char *file, const char *what, const char *lines)
+{
+	struct buf text = { 0 }, shown = { 0 };
+
+	buf_printf(&text, "FAIL %s: %s\n%s", file, what, lines);
+	buf_put_shown(&shown, text.data, text.len, true);
+	fputs(shown.data, stdout);
+	buf_fini(&text);
+	buf_fini(&shown);
+}
+
+static void run_case(struct case_run *r, const char *file, struct case_counts *counts)
+{
+	const char *name = string_of(r->what, "name");
+
+	take_report(r, counts);
+	if (r->link)
+		run_steps(r, r->what);
+	else if (!r->report.n_errors && !r->diff.len)
+		buf_puts(&r->diff, "  a mapping has mistakes (see above)\n");
+	if (r->diff.len) {
+		print_failure(file, name ? name : "?", r->diff.data);
 		counts->failed++;
 	} else {
 		counts->passed++;
 	}
-	offline_free(r.link);
-	report_fini(&report);
-	buf_fini(&r.diff);
-	case_match_fini(&r.match);
-	json_object_put(r.match.bound);
+}
+
+static void close_case(struct case_run *r)
+{
+	offline_free(r->link);
+	report_fini(&r->report);
+	buf_fini(&r->diff);
+	case_match_fini(&r->match);
+	json_object_put(r->match.bound);
+}
+
+/* One process does the jobs of all of them, so it is forked when all links are there.  False sets *e: it is not to be
+ * had. */
+static bool run_cases(struct build *b, const char *file, json_object *list,
+		      const struct conf_link *link, struct case_counts *counts, struct err *e)
+{
+	size_t n = json_object_array_length(list);
+	struct case_run *runs = mem_zalloc((n + 1) * sizeof *runs);
+	struct solo_worker *worker = solo_worker_new(e);
+	bool ok;
+
+	for (size_t i = 0; worker && i < n; i++)
+		open_case(&runs[i], b, json_object_array_get_idx(list, i), link, worker);
+	ok = worker && solo_worker_start(worker, e);
+	for (size_t i = 0; ok && i < n; i++)
+		run_case(&runs[i], file, counts);
+	for (size_t i = 0; worker && i < n; i++)
+		close_case(&runs[i]);
+	solo_worker_free(worker);
+	free(runs);
+	return ok;
 }
 
 void cases_run_file(struct build *b, const char *file, const struct conf_link *link,
@@ -456,12 +500,9 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 		if (e.code == ERR_NONE && !json_object_is_type(list, json_type_array))
 			err_set(&e, ERR_INVALID, "an array of cases was expected");
 	}
-	if (e.code != ERR_NONE) {
-		printf("FAIL %s: %s\n", file, e.text);
+	if (e.code != ERR_NONE || !run_cases(b, file, list, link, counts, &e)) {
+		print_failure(file, e.text, "");
 		counts->failed++;
-	} else {
-		for (size_t i = 0; i < json_object_array_length(list); i++)
-			run_case(b, file, json_object_array_get_idx(list, i), link, counts);
 	}
 	json_object_put(list);
 	buf_fini(&text);

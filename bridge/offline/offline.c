@@ -16,7 +16,7 @@
 
 struct offline {
 	struct plan *plan;
-	struct solo_worker *worker;
+	struct solo_worker *own_worker; /* NULL: somebody else's is used */
 	struct executor *executor;
 	struct link *link;
 	int64_t now_ms;
@@ -77,8 +77,22 @@ static void show_payloads(struct plan *plan)
 		mapping_show_payloads(plan->through[i].mapping);
 }
 
+/* NULL: there is none, reported. */
+static struct solo_worker *make_worker(struct report *report)
+{
+	struct err e = { 0 };
+	struct solo_worker *worker = solo_worker_new(&e);
+
+	if (worker && solo_worker_start(worker, &e))
+		return worker;
+	report_error(report, "%s", e.text);
+	solo_worker_free(worker);
+	return NULL;
+}
+
 /* Takes the plan; NULL: there is none, or no process. */
-static struct offline *open_link(struct plan *plan, struct report *report)
+static struct offline *open_link(struct plan *plan, struct solo_worker *worker,
+				 struct report *report)
 {
 	static const struct link_ops ops = { .send = on_send,
 					     .settled = on_settled,
@@ -86,22 +100,21 @@ static struct offline *open_link(struct plan *plan, struct report *report)
 					     .try_login = on_login,
 					     .end_provisioning = on_end_provisioning };
 	static const enum echo_mode echoes[SIDES] = { ECHO_OFF, ECHO_OFF };
-	struct solo_worker *worker;
-	struct err e = { 0 };
+	struct solo_worker *own = NULL;
 	struct offline *o;
 
 	if (!plan)
 		return NULL;
 	show_payloads(plan);
-	worker = solo_worker_new(&e);
+	if (!worker)
+		worker = own = make_worker(report);
 	if (!worker) {
-		report_error(report, "%s", e.text);
 		plan_free(plan);
 		return NULL;
 	}
 	o = mem_zalloc(sizeof *o);
 	o->plan = plan;
-	o->worker = worker;
+	o->own_worker = own;
 	o->executor = executor_new(solo_worker_pool(worker));
 	o->link = link_new(plan, o->executor, &ops, o, echoes);
 	o->now_ms = clock_now_ms();
@@ -109,7 +122,8 @@ static struct offline *open_link(struct plan *plan, struct report *report)
 }
 
 struct offline *offline_new(struct build *b, const char *south, const char *north,
-			    const struct vars *vars, struct report *report)
+			    const struct vars *vars, struct solo_worker *worker,
+			    struct report *report)
 {
 	struct plan_spec spec = {
 		.name = "link",
@@ -123,13 +137,14 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 
 	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
 		return NULL;
-	return open_link(plan_new(&spec, report), report);
+	return open_link(plan_new(&spec, report), worker, report);
 }
 
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,
-				 const struct vars *vars, struct report *report)
+				 const struct vars *vars, struct solo_worker *worker,
+				 struct report *report)
 {
-	return open_link(build_offline_plan(b, link, vars, report), report);
+	return open_link(build_offline_plan(b, link, vars, report), worker, report);
 }
 
 void offline_free(struct offline *o)
@@ -139,7 +154,7 @@ void offline_free(struct offline *o)
 	step_reset(&o->step);
 	link_free(o->link);
 	executor_free(o->executor);
-	solo_worker_free(o->worker);
+	solo_worker_free(o->own_worker);
 	plan_free(o->plan);
 	free(o);
 }

@@ -17,6 +17,7 @@ struct build;
 struct conf_link;
 struct offline;
 struct report;
+struct solo_worker;
 
 struct offline_output {
 	enum side side; /* where it goes */
@@ -31,14 +32,17 @@ struct offline_step {
 	char *text;	     /* why not, for people; may be NULL */
 };
 
-/* A link between two dialects, state in memory only.  Credentials are written as ***.  `vars` has
+/* A link between two dialects, state in memory only.  `worker` is who runs its mappings, not started yet (borrowed); NULL:
+ * one of its own, started.  Credentials are written as ***.  `vars` has
  * SIDES lists.  NULL: mistakes, reported; or no process can be had for the mappings, reported likewise. */
 struct offline *offline_new(struct build *b, const char *south, const char *north,
-			    const struct vars *vars, struct report *report);
+			    const struct vars *vars, struct solo_worker *worker,
+			    struct report *report);
 /* The same between the sides of a configured link, with all that it says of messages: variables (but for those in
  * `vars`), `remap`, `through`, `mode`, limits. */
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,
-				 const struct vars *vars, struct report *report);
+				 const struct vars *vars, struct solo_worker *worker,
+				 struct report *report);
 void offline_free(struct offline *o);
 
 /* The results are good until the next step. */

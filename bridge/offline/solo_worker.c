@@ -88,12 +88,17 @@ struct solo_worker *solo_worker_new(struct err *e)
 	s->loop = make_loop(e);
 	if (s->loop)
 		s->workers = workers_new(s->loop, 1, e);
-	if (!s->workers || !workers_start(s->workers, e)) {
+	if (!s->workers) {
 		solo_worker_free(s);
 		return NULL;
 	}
 	loop_before_sleep(s->loop, before_sleep, s);
 	return s;
+}
+
+bool solo_worker_start(struct solo_worker *s, struct err *e)
+{
+	return workers_start(s->workers, e);
 }
 
 void solo_worker_free(struct solo_worker *s)

@@ -7,13 +7,17 @@
 #ifndef BRIDGE_SOLO_WORKER_H
 #define BRIDGE_SOLO_WORKER_H
 
+#include <stdbool.h>
+
 struct err;
 struct solo_worker;
 struct worker_pool;
 
-/* The process is forked with the plans and device tables as they are now.  NULL sets *e (ERR_IO): it cannot be had, or
- * not be sandboxed. */
+/* NULL sets *e (ERR_IO). */
 struct solo_worker *solo_worker_new(struct err *e);
+/* Fork the process, once, before the first job: with the plans and device tables as they are now, of however many links.
+ * False sets *e (ERR_IO): it cannot be had, or not be sandboxed. */
+bool solo_worker_start(struct solo_worker *s, struct err *e);
 void solo_worker_free(struct solo_worker *s); /* NULL is allowed */
 
 const struct worker_pool *solo_worker_pool(struct solo_worker *s);

@@ -573,8 +573,8 @@ class Calque(Process):
             self.start()
 
     def configure(self, conf):
-        """Write the configuration; @state@ in it is the state directory."""
-        with open(self.conf_path, "w", encoding="utf-8") as file:
+        """Write the configuration; @state@ in it is the state directory. There may be secrets in it."""
+        with open(os.open(self.conf_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(conf.replace("@state@", self.state))
 
     def start(self):

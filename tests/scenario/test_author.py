@@ -466,6 +466,23 @@ def test_a_program_that_wants_no_more_lines_ends_it(hard):
         assert process.wait(timeout=LIMIT) == -signal.SIGPIPE
 
 
+# --- terminals ---------------------------------------------------------------------------------------------------
+
+def test_a_terminal_has_nothing_to_obey(hard):
+    """Neither in what is translated nor in what fails; results are the same JSON."""
+    obeyed = "\x7f\x9b31m\u202e"
+    call = [find_bridge(), "translate", "hard", "innoway", "up", "hard/d/ok", "-", "--trace", "--mappings", hard]
+    done = subprocess.run(call, input=json.dumps({"text": obeyed}, ensure_ascii=False), capture_output=True, text=True)
+    assert json.loads(done.stdout)["payload"] == {"text": obeyed}
+    (hard / "hard.cases.json").write_text(json.dumps([
+        {"name": "x\x9b", "south": "hard", "north": "innoway", "flow": "up", "topic": "hard/d/ok",
+         "payload": {"text": obeyed}, "expect": [{"payload": {"text": "other"}}]}]))
+    failed = calque("test", hard)
+    for output in done.stdout, done.stderr, failed.stdout:
+        assert r"\u009b" in output
+        assert not set("\x7f\x9b\u202e").intersection(output), output
+
+
 # --- what is shown of what was given by hand -----------------------------------------------------------------------
 
 WRONG = """module {

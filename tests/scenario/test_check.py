@@ -118,6 +118,30 @@ def test_a_login_that_nothing_will_bring(lab):
     assert_lines(said, NO_MISTAKES)
 
 
+OPEN = r"is a secret, and everyone may read .*/calque\.conf \(chmod 640 .*/calque\.conf, or env:NAME, or file:PATH\) \(warning\)$"
+PASSWORD = {"username": "u", "password": "p"}
+
+
+@pytest.mark.parametrize("north, mode, said", [
+    ({"vars": {"token": "t"}}, 0o644, [r"north\.vars\.token: " + OPEN]),
+    ({"vars": {"token": "t"}}, 0o604, [r"north\.vars\.token: " + OPEN]),
+    ({"vars": {"token": "t"}}, 0o640, []),
+    ({"vars": {"token": "env:OPEN_TOKEN"}}, 0o644, []),
+    (PASSWORD, 0o644, [r"north\.password: " + OPEN]),
+    ({**PASSWORD, "password": "env:OPEN_TOKEN"}, 0o644, []),
+])
+def test_a_secret_that_everyone_may_read_is_a_warning(lab, north, mode, said):
+    """Once for a file, however many stand in it; what is no secret may be read."""
+    links = [link(f"l{n}", session("innoway", "south", device=f"d{n}", token="env:OPEN_TOKEN"),
+                  {"dialect": "thingsboard", "url": f"mqtt://north{n}", **north}) for n in (1, 2)]
+    calque = lab.calque(conf_text({"state": "@state@", "links": links}), verb="check", start=False,
+                        env={"OPEN_TOKEN": "t"})
+    os.chmod(calque.conf_path, mode)
+    calque.start()
+    assert calque.wait_end() == 0
+    assert_lines("\n".join(calque.lines), NO_MISTAKES, *said)
+
+
 def test_a_dialect_that_is_nearly_there(lab):
     status, said = finish(lab, [link("a", session("inoway", "south", device="d"), session("thingsboard", "north"))])
     assert status == 1, said
