@@ -98,10 +98,11 @@ void twins_echo(struct twins *t, const char *device, struct jslice attributes, i
 bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
 		   struct changes *out, struct buf *reply, struct err *e);
 
-/* The far dialect could not say any of this push (no output): it cannot be confirmed by the device
- * either.  Closes it; `reply` gets the body of the config_reply to give to a sender that waits. */
-void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
-		      struct buf *reply);
+/* The far dialect could not say any of what was to be sent on with `version` (0: it is not known with which): the
+ * device cannot confirm it either, so it counts as done.  If nothing else of the push is open, that closes, and
+ * `reply` gets the body of the config_reply to give to a sender that waits. */
+void twins_unsendable(struct twins *t, const char *device, int64_t version, int64_t now_ms,
+		      struct changes *out, struct buf *reply);
 
 /* The bridge asks the platform by itself for all that it has to say of `device`: until then what comes may be
  * the answer.  `is_told`: the answer will be known as one; else a first one may be news just as well.
