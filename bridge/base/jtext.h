@@ -88,7 +88,8 @@ bool jtext_number_is_kept(struct jslice number);
  * found or all calls returned true. */
 bool jtext_each_lost_number(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx);
 /* False if something made of `in` a text `out` that has, in the place of a number, what a double makes of
- * it.  Numbers in strings count; those that became infinite do not. */
+ * it.  Numbers in strings count; those that became infinite do not, nor those that became zero and are parts of
+ * a word with hyphens. */
 bool jtext_keeps_numbers(struct jslice in, struct jslice out);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
