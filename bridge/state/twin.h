@@ -123,10 +123,10 @@ bool twins_is_as_said(const struct twins *t, const char *device);
 /* Whatever else comes is no answer any more. */
 void twins_end_question(struct twins *t, const char *device);
 /* A thing beside the configuration came down, called `what` among those of the device.  It is remembered by its
- * hash.  Is it to be sent on?  Not if it answers the bridge, and is the same as the last one, or the first one
- * of all (unless `pushes_first`). */
+ * hash.  Is it to be sent on?  Not if it may answer the bridge (`is_answer`), and is the same as the last one, or the
+ * first one of all (unless `pushes_first`). */
 bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
-		       bool pushes_first, int64_t now_ms, struct changes *out);
+		       bool is_answer, bool pushes_first, int64_t now_ms, struct changes *out);
 
 /* Append the merged document of `device`, "{}" if there is none. */
 void twins_document(const struct twins *t, const char *device, struct buf *out);

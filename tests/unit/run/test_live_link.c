@@ -1352,6 +1352,7 @@ Test(live_link, a_mirror_greets_nobody)
 		 "{ kind: 'attributes_reply', topic: 'n/{device}/all/{id}', id: 'integer',"        \
 		 "  read: 'r' },"                                                                  \
 		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'firmware', topic: 'n/{device}/fw' },"                                   \
 		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
 		 "def none: empty;"                                                                \
 		 "def r: (select(.payload.fw) | {kind: 'firmware', body: .payload.fw}),"           \
@@ -1419,6 +1420,20 @@ Test(live_link, what_is_said_after_the_question_counts_more_than_its_answer)
 	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
 	sends("north", "n/d/all/2", "{'c':{'rate':5,'unit':'F'}}");
 	turn("south s/d/c {'changed':{'unit':'F'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, a_notice_is_no_answer_where_answers_are_replies)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	for (int i = 0; i < 2; i++) { /* also the first of all, and the same again */
+		sends("north", "n/d/fw", "{'version':'1'}");
+		turn("south s/d/fw {'version':'1'}\nnorth acks 1\n");
+		takes("south");
+	}
+	sends("north", "n/d/all/1", "{'c':{},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
 }
 
 Test(live_link, what_was_learnt_is_known_after_a_restart)
