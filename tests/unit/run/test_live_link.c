@@ -1299,6 +1299,34 @@ Test(live_link, a_greeting_that_ends_the_connection_each_time_is_given_up_for_a_
 	}
 }
 
+Test(live_link, a_greeting_that_was_given_up_is_tried_again_after_an_hour)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	for (int i = 2; i <= 3; i++) {
+		ends("north", SESSION_END_CLOSED);
+		comes("north");
+		commit();
+		bridge_let_out();
+	}
+	ends("north", SESSION_END_CLOSED);
+	buf_reset(&said);
+	comes("north");
+	now_ms += 3600 * 1000 - 1;
+	goes("north");
+	comes("north");
+	turn("");
+	now_ms++;
+	turn(""); /* with a login only */
+	goes("north");
+	comes("north");
+	turn("north ask/4 {}\n");
+	takes("north");
+	sends("north", "told/4", "{'in_flight':1}");
+	turn("north acks 1\n");
+	expect_letters(0);
+}
+
 Test(live_link, a_greeting_that_was_put_aside_ends_with_its_connection)
 {
 	start(S_THERE, N_GREETED("'limits_request'"));
