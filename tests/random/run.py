@@ -107,7 +107,7 @@ class Run:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default=os.environ.get("CALQUE_RANDOM_SEED", random.SystemRandom().randrange(1 << 32)))
-    parser.add_argument("--messages", type=int, default=int(os.environ.get("CALQUE_RANDOM", "3000")))
+    parser.add_argument("--messages", type=int, default=int(os.environ.get("CALQUE_RANDOM", "1500")))
     options = parser.parse_args()
     print(f"seed={options.seed} messages={options.messages}", flush=True)
     ok = True
