@@ -618,8 +618,9 @@ void twins_unsendable(struct twins *t, const char *device, int64_t version, int6
 	twin_move_sent(w, version, TWIN_CONFIRMED);
 	if (w->push)
 		close_keys(w);
-	if (!w->push || is_all_confirmed(w->push)) {
-		put_word(reply, w, push_keys(w->push), now_ms);
+	if (w->push && is_all_confirmed(w->push)) {
+		if (w->push->waits)
+			put_word(reply, w, push_keys(w->push), now_ms);
 		close_push(w);
 	}
 	twin_put_row(device, w, out);

@@ -23,7 +23,7 @@ from says import SPEAKERS, line  # noqa: E402
 MANY = ("d1", "d2", "d3", "pump é")
 PAIRS = [(Innoway, ThingsBoard), (EZtCloud, ThingsBoard), (EZtCloud, DeviceEvents), (Innoway, DeviceEvents),
          (EZtCloud, Gateway), (Innoway, Gateway)]
-SHOWN = 12  # messages of a device before the one that came out otherwise
+SHOWN = int(os.environ.get("SHOWN", "12"))  # messages of a device before the one that came out otherwise
 
 
 class Translate:

@@ -837,6 +837,21 @@ Test(twin, a_key_that_is_set_anew_ends_the_echo_of_our_word)
 		    "\"version\":4,\"updated\":5000}");
 }
 
+Test(twin, what_is_not_said_ends_no_echo)
+{
+	struct buf reply = { 0 }, text = { 0 };
+
+	push("{\"changed\":{\"a\":1}}");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	say_of("d", "{\"deleted\":[\"b\"]}", false, &text);
+	buf_fini(&text);
+	twins_unsendable(table, "d", 2, now_ms, &changed, &reply);
+	cr_expect_eq(reply.len, 0);
+	cr_expect_not(is_open());
+	expect_push("{\"changed\":{\"a\":1}}", "echo");
+	buf_fini(&reply);
+}
+
 Test(twin, a_version_that_was_only_answered_is_filled_in)
 {
 	struct buf reply = { 0 };
