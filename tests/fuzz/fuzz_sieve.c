@@ -64,6 +64,33 @@ static void trickle(struct sieve *s, const char *p, size_t n, unsigned seed, str
 	close(fds[1]);
 }
 
+/* While a body is dropped, the library gets one with each piece, as a sign of life. */
+static void drop_pings(struct buf *b)
+{
+	struct buf rest = { 0 };
+	size_t at = 0;
+
+	while (at < b->len) {
+		size_t n = 0, head = 1;
+		bool is_ping;
+
+		for (unsigned shift = 0; at + head < b->len && head <= 4; shift += 7, head++) {
+			unsigned char c = (unsigned char)b->data[at + head];
+
+			n |= (size_t)(c & 0x7f) << shift;
+			if (c < 0x80)
+				break;
+		}
+		n = n + head + 1 < b->len - at ? n + head + 1 : b->len - at;
+		is_ping = n == 2 && (unsigned char)b->data[at] == 0xd0;
+		if (!is_ping)
+			buf_append(&rest, b->data + at, n);
+		at += n;
+	}
+	buf_fini(b);
+	*b = rest;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct input in = { (const char *)data, n };
@@ -81,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	pour(&whole, in.p, in.left, &model);
 	trickle(&cut, in.p, in.left, seed, &got);
 	assert(strcmp(whole.fault, cut.fault) == 0);
+	drop_pings(&model);
+	drop_pings(&got);
 	/* Of a packet that is not here as a whole, as much passes as there is. */
 	assert(got.len == model.len &&
 	       (got.len == 0 || memcmp(got.data, model.data, got.len) == 0));
