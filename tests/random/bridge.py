@@ -75,8 +75,9 @@ class Said:
         """Does a broker give us back what we confirmed a moment ago? Our word serves once."""
         if twin.echo is None or now >= twin.echo[0] or self.deleted or not equal(twin.echo[1], self.changed):
             return False
-        if any(k not in twin.document or not equal(twin.has.get(k), v) for k, v in self.changed.items()):
-            return False  # the device has changed it since
+        if any(k not in twin.document or not equal(twin.document[k], v) or not equal(twin.has.get(k), v)
+               for k, v in self.changed.items()):
+            return False  # somebody has changed it since
         twin.echo = None
         return True
 
