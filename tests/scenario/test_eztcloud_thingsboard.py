@@ -23,7 +23,7 @@ class World:
             self.come()
             self.spies = [lab.add(Client(broker.port)).subscribe("#") for broker in (self.south, self.north)]
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
-            "name": self.LINK,
+            "name": self.LINK, "request_timeout": 86400,  # nobody answers the calls of a soak
             "south": {"dialect": "eztcloud", "url": self.south.url, "mqtt": south,
                       "vars": {"project": self.PROJECT, "device": self.DEVICE, "secret": "s"}},
             "north": {"dialect": "thingsboard", "url": self.north.url, "mqtt": 4, "vars": {"token": "t"}}}]}))
