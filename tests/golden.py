@@ -83,7 +83,7 @@ def talk(title, arguments, steps, neutral):
                 break
             bind(step.get("expect", []), json.loads(answer), bound)
             out += answer
-        rest, err = process.communicate(timeout=120)
+        rest, err = process.communicate(timeout=300)
     return shown(title, arguments, out + rest, err, process.returncode, neutral)
 
 

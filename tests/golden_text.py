@@ -63,7 +63,7 @@ def shown(title, arguments, out, err, status, neutral):
 
 
 def run(title, *arguments, stdin="", neutral=None, **more):
-    done = subprocess.run([find_bridge(), *arguments], input=stdin.encode(), capture_output=True, timeout=120,
+    done = subprocess.run([find_bridge(), *arguments], input=stdin.encode(), capture_output=True, timeout=300,
                           check=False, **{"cwd": ROOT, "env": ENVIRONMENT, **more})
     out, err = (b.decode(errors="backslashreplace") for b in (done.stdout, done.stderr))
     return shown(title, arguments, out, err, done.returncode, neutral or Neutral())

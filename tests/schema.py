@@ -91,7 +91,7 @@ def loads(directory, metadata):
         f'state = "{directory}/state";\nlinks = ( {{ name = "l"; {through}'
         f'south = {side % names[0]} north = {side % names[1]} }} );\n')
     done = subprocess.run([CALQUE, "check", "-c", directory / "x.conf", "--mappings", directory],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=300)
     about_it = [line for line in done.stderr.splitlines() if line.startswith(str(directory / "x.jq"))
                 and not line.endswith("(warning)")]
     assert done.returncode in (0, 1), done.stderr

@@ -97,7 +97,7 @@ def kinds_in_guide(text):
 
 
 def run(command, text=""):
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=300)
 
 
 def metadata(name):

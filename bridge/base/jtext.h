@@ -88,11 +88,13 @@ bool jtext_number_is_kept(struct jslice number);
  * found or all calls returned true. */
 bool jtext_each_lost_number(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx);
 /* False if something made of `in` a text `out` that has, in the place of a number, what a double makes of
- * it.  Numbers in strings count; those that became infinite do not. */
+ * it.  Numbers in strings count; those that became infinite do not, nor those that became zero and are parts of
+ * a word with hyphens. */
 bool jtext_keeps_numbers(struct jslice in, struct jslice out);
 
 /* Trees.  Caller ends them with json_object_put().  NULL and ERR_INVALID where the text is not JSON
- * or holds what json-c would change: an integer beyond uint64 (int64 if negative), a key with a NUL
+ * or holds what json-c would change: an integer beyond uint64 (int64 if negative) that a double
+ * does not keep either (one that it does gets a fraction, 1e20 is 100000000000000000000.0), a key with a NUL
  * character.  JSON null is NULL too, and leaves *e alone. */
 json_object *jtext_tree(const char *text, size_t len, struct err *e);
 /* Append a tree as text without white space; doubles read from text keep their spelling. */

@@ -201,6 +201,17 @@ static bool has_changed(const struct decimal *d, struct jslice in, struct jslice
 	return false;
 }
 
+/* Of words with hyphens, as UUIDs are (…-125e-4123-…), nobody makes a number. */
+static bool is_in_a_name(struct jslice text, struct jslice number)
+{
+	const char *p = number.text, *end = p + number.len;
+
+	while (p > text.text && is_digit(p[-1]))
+		p--;
+	return (end < text.text + text.len && *end == '-') ||
+	       (p - text.text >= 2 && p[-1] == '-' && is_word(p[-2]));
+}
+
 bool jtext_keeps_numbers(struct jslice in, struct jslice out)
 {
 	struct jslice rest = in, number;
@@ -209,6 +220,9 @@ bool jtext_keeps_numbers(struct jslice in, struct jslice out)
 	while (next_number(&rest, &number)) {
 		if (is_short(number) || !decimal_read(&d, number) || d.n == 0 || isinf(d.value) ||
 		    (d.exponent < 0 && is_kept(&d)) || (d.n <= SURE_DIGITS && d.value >= DBL_MIN))
+			continue;
+		/* A zero is found everywhere. */
+		if (d.value < DBL_MIN && is_in_a_name(in, number))
 			continue;
 		if (has_changed(&d, in, out))
 			return false;

@@ -7,15 +7,37 @@
 #include "base/jtext_inside.h"
 
 /* json-c clamps what fits neither int64 nor uint64. */
-static bool fits_json_c(void *ctx, struct jslice number)
+static bool fits_json_c(struct jslice number)
 {
 	static const char lowest[] = "9223372036854775808", highest[] = "18446744073709551615";
 	bool is_negative = number.text[0] == '-';
 	const char *limit = is_negative ? lowest : highest;
 	size_t n = number.len - is_negative, max = strlen(limit);
 
-	(void)ctx;
 	return n < max || (n == max && memcmp(number.text + is_negative, limit, n) <= 0);
+}
+
+/* A text of which json-c makes the same, where it would clamp integers: those that a double keeps get a
+ * fraction. */
+struct widened {
+	struct buf text; /* up to `rest`; empty: nothing was to be done */
+	const char *rest;
+};
+
+/* False: a double does not keep it either. */
+static bool widen(void *ctx, struct jslice number)
+{
+	struct widened *w = ctx;
+	const char *end = number.text + number.len;
+
+	if (fits_json_c(number))
+		return true;
+	if (!jtext_number_is_kept(number))
+		return false;
+	buf_append(&w->text, w->rest, (size_t)(end - w->rest));
+	buf_puts(&w->text, ".0");
+	w->rest = end;
+	return true;
 }
 
 /* json-c's keys end at a NUL character. */
@@ -59,26 +81,31 @@ static json_object *parse_tree(const char *text, size_t len)
 
 json_object *jtext_tree(const char *text, size_t len, struct err *e)
 {
+	struct widened wide = { 0 };
+	json_object *tree = NULL;
 	struct jslice value;
-	json_object *tree;
 
-	if (len > INT_MAX - 1) {
+	if (len > INT_MAX / 2) {
 		err_set(e, ERR_INVALID, "the text is too long");
 		return NULL;
 	}
 	if (!jtext_check(text, len, &value, e))
 		return NULL;
-	if (!jtext_each_integer(value, fits_json_c, NULL)) {
+	wide.rest = value.text;
+	if (!jtext_each_integer(value, widen, &wide)) {
 		err_set(e, ERR_INVALID, "an integer of more than 64 bits");
-		return NULL;
-	}
-	if (has_nul_in_key(value)) {
+	} else if (has_nul_in_key(value)) {
 		err_set(e, ERR_INVALID, "a key with a NUL character");
-		return NULL;
+	} else {
+		if (wide.text.len)
+			buf_append(&wide.text, wide.rest,
+				   (size_t)(value.text + value.len - wide.rest));
+		tree = wide.text.len ? parse_tree(wide.text.data, wide.text.len)
+				     : parse_tree(value.text, value.len);
+		if (!tree && jtext_type_of(value) != JTEXT_NULL)
+			err_set(e, ERR_INVALID, "json-c does not take the text");
 	}
-	tree = parse_tree(value.text, value.len);
-	if (!tree && jtext_type_of(value) != JTEXT_NULL)
-		err_set(e, ERR_INVALID, "json-c does not take the text");
+	buf_fini(&wide.text);
 	return tree;
 }
 

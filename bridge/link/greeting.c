@@ -326,18 +326,27 @@ static void put_notice_name(struct buf *out, const struct canonical *p)
 	buf_append(out, value.text, value.len);
 }
 
+/* Where snapshots are replies, what comes otherwise was said by the platform itself. */
+static bool may_answer(const struct task *t)
+{
+	return !plan_reader(t->link->plan, NORTH, KIND_ATTRIBUTES_REPLY) ||
+	       t->reader->row->kind == KIND_ATTRIBUTES_REPLY;
+}
+
 void greeting_take_notice(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct buf name = { 0 };
-	bool is_asked = twins_is_asked(l->twins, p->device, l->now_ms), is_news = true;
+	bool is_answer = may_answer(t) && twins_is_asked(l->twins, p->device, l->now_ms);
+	bool is_news = true;
 
 	put_notice_name(&name, p);
 	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST))
-		is_news = twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
-					    l->plan->pushes_first, l->now_ms, &l->changes);
+		is_news =
+			twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
+					  is_answer, l->plan->pushes_first, l->now_ms, &l->changes);
 	buf_fini(&name);
-	if (!is_news || (is_asked && !plan_writer(l->plan, SOUTH, p->kind)))
+	if (!is_news || (is_answer && !plan_writer(l->plan, SOUTH, p->kind)))
 		link_refuse(t->intake, FILTERED_NO_CHANGE, NULL);
 	else
 		link_write_canonical(l, t->intake, SOUTH, p);

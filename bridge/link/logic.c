@@ -395,14 +395,14 @@ static void after_config(struct task *t, size_t n_sent, size_t n_refused)
 {
 	struct link *l = t->link;
 	const char *device = t->job.plain.device;
+	int64_t version = link_config_version(&t->job.plain);
 	struct buf reply = { 0 };
 
 	if (n_refused > 0)
-		twins_failed(l->twins, device, link_config_version(&t->job.plain), false, l->now_ms,
-			     &l->changes);
+		twins_failed(l->twins, device, version, false, l->now_ms, &l->changes);
 	if (n_sent > 0 || n_refused > 0)
 		return;
-	twins_unsendable(l->twins, device, l->now_ms, &l->changes, &reply);
+	twins_unsendable(l->twins, device, version, l->now_ms, &l->changes, &reply);
 	if (t->waits && reply.len)
 		logic_confirm(l, t->intake, device, NULL, &reply);
 	buf_fini(&reply);

@@ -540,11 +540,12 @@ enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *use
 
 bool sieve_read_note(const struct sieve *s, const void *payload, size_t n, struct sieve_note *out)
 {
-	struct unpack u = { .p = (const char *)payload + sizeof s->mark };
+	struct unpack u;
 
 	if (n < sizeof s->mark || memcmp(payload, s->mark, sizeof s->mark) != 0)
 		return false;
-	u.left = n - sizeof s->mark;
+	u = (struct unpack){ .p = (const char *)payload + sizeof s->mark,
+			     .left = n - sizeof s->mark };
 	out->cause = (enum sieve_cause)unpack_u8(&u);
 	out->packet_len = (size_t)unpack_u64(&u);
 	out->topic = unpack_bytes(&u, &out->topic_len);

@@ -452,15 +452,7 @@ static bool finish(struct bridge *b)
 
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_acknowledge(b->links[i], commit);
-	if (storage_hear(&b->storage, now_ms, true, &e) && storage_durable(&b->storage) < commit)
-		err_set(&e, ERR_FULL,
-			"the disk is full: the last changes of state are not written");
-	/* What was settled while its row was on its way to the disk is due only now. */
-	if (e.code == ERR_NONE) {
-		storage_hand_over(&b->storage, now_ms, true);
-		storage_hear(&b->storage, now_ms, true, &e);
-	}
-	if (e.code != ERR_NONE) {
+	if (!storage_finish(&b->storage, now_ms, commit, &e)) {
 		bridge_fail(b, &e);
 		return false;
 	}

@@ -53,7 +53,7 @@ struct port {
 	uint64_t login;	  /* the number of this one among all of the link; 0: it is not up */
 	bool is_to_greet; /* it has just logged in */
 	unsigned n_lost_greetings; /* logins in a row that ended with one in flight */
-	int64_t greets_ms;	   /* not before that, after too many of these */
+	int64_t greets_mono_ms;	   /* not before that, after too many of these */
 	char *told_unset;	   /* what its login lacked when it was last told; NULL: nothing */
 	struct map stamped;	   /* what live_link_stamp.c knows of devices and topics */
 	struct buf stamp_key;
@@ -155,6 +155,8 @@ int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
 
 /* --- live_link_stamp.c */
 
+/* A clock that only grows. */
+int64_t live_link_mono_ms(const struct port *p);
 /* A parcel waits from now on; `stamp` as its output has it. */
 void live_link_stamp_init(struct port *p, struct parcel *parcel, const struct stamp *stamp,
 			  int64_t now_ms);

@@ -175,8 +175,8 @@ static void begin_greetings(struct port *p)
 	if (p->side != NORTH || p->is_provisioning || live->backpressure.is_held[p->side])
 		return;
 	p->login = ++live->n_logins;
-	p->is_to_greet =
-		live->plan->side[p->side].dialect->n_on_connect > 0 && now(p) >= p->greets_ms;
+	p->is_to_greet = live->plan->side[p->side].dialect->n_on_connect > 0 &&
+			 live_link_mono_ms(p) >= p->greets_mono_ms;
 }
 
 /* They are no messages that could be to blame for the end of a connection, nor a measure of what the far side
@@ -199,7 +199,7 @@ static void end_greetings(struct port *p, enum session_end end)
 	if (p->n_lost_greetings < MOST_LOST_GREETINGS)
 		return;
 	p->n_lost_greetings = 0;
-	p->greets_ms = now(p) + NO_GREETING_MS;
+	p->greets_mono_ms = live_link_mono_ms(p) + NO_GREETING_MS;
 	log_event(LOG_WARNING, "greeting-given-up",
 		  "%s reason=\"the far side ends the connection each time it is asked or told what "
 		  "its "

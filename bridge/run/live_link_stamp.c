@@ -24,7 +24,7 @@ struct stamped {
 	int64_t last_ms; /* of the topic: when the last one left there that could have said a time */
 };
 
-static int64_t mono_ms(const struct port *p)
+int64_t live_link_mono_ms(const struct port *p)
 {
 	return p->live->parts->mono_ms ? p->live->parts->mono_ms() : clock_mono_ms();
 }
@@ -33,7 +33,7 @@ void live_link_stamp_init(struct port *p, struct parcel *parcel, const struct st
 			  int64_t now_ms)
 {
 	parcel->stamp = *stamp;
-	parcel->stamp.from_ms = mono_ms(p);
+	parcel->stamp.from_ms = live_link_mono_ms(p);
 	parcel->stamp.age_ms = now_ms > stamp->at_ms ? now_ms - stamp->at_ms : 0;
 }
 
@@ -74,7 +74,7 @@ static bool wants(struct port *p, const struct parcel *parcel, int64_t now_ms)
 		return false;
 	device = map_get_str(&p->stamped, put_key(p, parcel->device, NULL));
 	return (device && device->is_stamping) ||
-	       s->age_ms + mono_ms(p) - s->from_ms >= STAMP_AFTER_MS;
+	       s->age_ms + live_link_mono_ms(p) - s->from_ms >= STAMP_AFTER_MS;
 }
 
 static void ask(struct port *p, struct parcel *parcel)

@@ -1,5 +1,6 @@
 #include "run/storage.h"
 
+#include "base/err.h"
 #include "base/log.h"
 #include "run/live_link.h"
 #include "store/commit.h"
@@ -207,6 +208,19 @@ bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err
 	if (s->failure.code != ERR_NONE)
 		*e = s->failure;
 	return s->failure.code == ERR_NONE;
+}
+
+bool storage_finish(struct storage *s, int64_t now_ms, uint64_t commit, struct err *e)
+{
+	if (!storage_hear(s, now_ms, true, e))
+		return false;
+	if (storage_durable(s) < commit) {
+		err_set(e, ERR_FULL, "the disk is full: the last changes of state are not written");
+		return false;
+	}
+	/* What was settled while its row was on its way to the disk is due only now. */
+	storage_hand_over(s, now_ms, true);
+	return storage_hear(s, now_ms, true, e);
 }
 
 uint64_t storage_durable(const struct storage *s)

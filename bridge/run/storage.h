@@ -79,6 +79,9 @@ uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last);
 /* What has become of what was handed over?  `is_waiting`: wait until that is known.  False: nothing may ever
  * leave; *e is set. */
 bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err *e);
+/* The end, after a hand-over with `is_last` that gave `commit`: wait until all is durable, and what was settled as
+ * well.  False: as above, and ERR_FULL: the last changes are not written. */
+bool storage_finish(struct storage *s, int64_t now_ms, uint64_t commit, struct err *e);
 /* What waits for this commit or one before it may leave. */
 uint64_t storage_durable(const struct storage *s);
 /* At the end of the turn: hold or release sources. */

@@ -155,8 +155,26 @@ static void forget_gone(struct twin *w, int64_t now_ms)
 	}
 }
 
+/* Of a key that is set anew, our last word says nothing any more. */
+static void forget_word(struct twin *w, const struct news *n)
+{
+	json_object *values = NULL;
+
+	if (!w->word || !json_object_object_get_ex(w->word, "values", &values))
+		return;
+	json_object_object_foreach (values, key, value) {
+		(void)value;
+		if (!has(n->differs, key) && !has(n->gone, key))
+			continue;
+		json_object_put(w->word);
+		w->word = NULL;
+		return;
+	}
+}
+
 static void merge(const struct twins *t, struct twin *w, const struct news *n, int64_t at_ms)
 {
+	forget_word(w, n);
 	w->version = twin_next_version(t, w, integer_version(n->version), at_ms);
 	if (at_ms > w->updated_ms)
 		w->updated_ms = at_ms;
@@ -293,6 +311,34 @@ static bool is_any(const struct news *n)
 	return count(n->differs) + count(n->gone) > 0;
 }
 
+static bool is_open(const struct twin *w, const char *key)
+{
+	return w->push && json_object_get_boolean(json_object_object_get(w->push->keys, key));
+}
+
+/* What the device has changed by itself is there, now that a whole document says it, too.  (Of what is open, it may
+ * have been said before the push got there.)  True if there is any. */
+static bool adopt_reported(struct twin *w, json_object *full, int64_t at_ms)
+{
+	bool any = false;
+
+	json_object_object_foreach (full, key, value) {
+		json_object *reported;
+
+		if (is_open(w, key) || !json_object_object_get_ex(w->reported, key, &reported) ||
+		    !twin_is_equal(reported, value))
+			continue;
+		set(w->doc, key, value);
+		twin_set_key(w, key,
+			     (struct twin_key){ .at_ms = at_ms,
+						.version = w->version,
+						.stage = TWIN_CONFIRMED });
+		json_object_object_del(w->reported, key);
+		any = true;
+	}
+	return any;
+}
+
 static enum twin_outcome take_news(const struct twins *t, struct twin *w, struct news *n,
 				   const struct twin_said *said)
 {
@@ -324,7 +370,7 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e)
 {
 	struct news n = { 0 };
-	bool ok = false, is_news, is_latest_said;
+	bool ok = false, is_news, is_latest_said, is_adopted;
 	struct twin *w;
 
 	*outcome = TWIN_SAME;
@@ -332,6 +378,7 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		goto out;
 	w = twin_of(t, device, said->at_ms);
 	is_latest_said = is_latest(w, said);
+	is_adopted = n.full && !said->is_again && adopt_reported(w, n.full, said->at_ms);
 	*outcome =
 		take_news(t, w, &n, said); /* which reads the version, so the next comes after it */
 	is_news = *outcome != TWIN_ECHO && is_latest_said && take_source(w, &n);
@@ -339,7 +386,7 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		twin_put_config(text, w, &n);
 	if (*outcome == TWIN_ANSWER)
 		confirm_at_once(w, &n, text, said->at_ms);
-	if (*outcome == TWIN_CHANGES || is_news)
+	if (*outcome == TWIN_CHANGES || is_news || is_adopted)
 		twin_put_row(device, w, out);
 	ok = true;
 out:
@@ -348,11 +395,6 @@ out:
 }
 
 /* Confirmations. */
-
-static bool is_open(const struct twin *w, const char *key)
-{
-	return w->push && json_object_get_boolean(json_object_object_get(w->push->keys, key));
-}
 
 static bool is_all_confirmed(const struct push *p)
 {
@@ -506,7 +548,8 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 	}
 	w = twin_of(t, device, now_ms);
 	is_news = note_version(w, body);
-	if (w->version == 0) { /* the device's own idea: there is nothing to fill in */
+	/* The device's own idea: there is nothing to fill in. */
+	if (w->version == 0 && !w->source_version && !w->source_updated) {
 		buf_append(reply, body.text, body.len);
 		if (is_news)
 			twin_put_row(device, w, out);
@@ -565,18 +608,21 @@ void twins_delivered(struct twins *t, const char *device, int64_t version, bool 
 	twin_put_row(device, w, out);
 }
 
-void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
-		      struct buf *reply)
+void twins_unsendable(struct twins *t, const char *device, int64_t version, int64_t now_ms,
+		      struct changes *out, struct buf *reply)
 {
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w)
 		return;
-	put_word(reply, w, push_keys(w->push), now_ms);
-	if (!w->push)
-		return;
-	twin_set_push_stage(w, TWIN_CONFIRMED);
-	close_push(w);
+	twin_move_sent(w, version, TWIN_CONFIRMED);
+	if (w->push)
+		close_keys(w);
+	if (w->push && is_all_confirmed(w->push)) {
+		if (w->push->waits)
+			put_word(reply, w, push_keys(w->push), now_ms);
+		close_push(w);
+	}
 	twin_put_row(device, w, out);
 }
 

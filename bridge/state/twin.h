@@ -98,10 +98,11 @@ void twins_echo(struct twins *t, const char *device, struct jslice attributes, i
 bool twins_confirm(struct twins *t, const char *device, struct jslice body, int64_t now_ms,
 		   struct changes *out, struct buf *reply, struct err *e);
 
-/* The far dialect could not say any of this push (no output): it cannot be confirmed by the device
- * either.  Closes it; `reply` gets the body of the config_reply to give to a sender that waits. */
-void twins_unsendable(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
-		      struct buf *reply);
+/* The far dialect could not say any of what was to be sent on with `version` (0: it is not known with which): the
+ * device cannot confirm it either, so it counts as done.  If nothing else of the push is open, that closes, and
+ * `reply` gets the body of the config_reply to give to a sender that waits. */
+void twins_unsendable(struct twins *t, const char *device, int64_t version, int64_t now_ms,
+		      struct changes *out, struct buf *reply);
 
 /* The bridge asks the platform by itself for all that it has to say of `device`: until then what comes may be
  * the answer.  `is_told`: the answer will be known as one; else a first one may be news just as well.
@@ -122,10 +123,10 @@ bool twins_is_as_said(const struct twins *t, const char *device);
 /* Whatever else comes is no answer any more. */
 void twins_end_question(struct twins *t, const char *device);
 /* A thing beside the configuration came down, called `what` among those of the device.  It is remembered by its
- * hash.  Is it to be sent on?  Not if it answers the bridge, and is the same as the last one, or the first one
- * of all (unless `pushes_first`). */
+ * hash.  Is it to be sent on?  Not if it may answer the bridge (`is_answer`), and is the same as the last one, or the
+ * first one of all (unless `pushes_first`). */
 bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
-		       bool pushes_first, int64_t now_ms, struct changes *out);
+		       bool is_answer, bool pushes_first, int64_t now_ms, struct changes *out);
 
 /* Append the merged document of `device`, "{}" if there is none. */
 void twins_document(const struct twins *t, const char *device, struct buf *out);

@@ -335,7 +335,7 @@ static void put_hash(char text[17], struct jslice body)
 }
 
 bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
-		       bool pushes_first, int64_t now_ms, struct changes *out)
+		       bool is_answer, bool pushes_first, int64_t now_ms, struct changes *out)
 {
 	struct twin *w = twin_of(t, device, now_ms);
 	json_object *last = NULL;
@@ -348,7 +348,7 @@ bool twins_take_notice(struct twins *t, const char *device, const char *what, st
 		json_object_object_add(w->notices, what, json_object_new_string(hash));
 		twin_put_row(device, w, out);
 	}
-	if (!is_asked(w, now_ms))
+	if (!is_answer)
 		return true;
 	return !is_same && (is_known || pushes_first || !w->asks_first);
 }

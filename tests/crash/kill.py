@@ -73,6 +73,8 @@ def report(victim, load, took_s):
     duplicates = sum(f.duplicates for f in flows)
     for f in flows:
         print(f"{f.name}: messages={f.sent} lost={f.missing} duplicates={f.duplicates} inversions={f.inversions}")
+    for lane in load.lanes.values():
+        print(f"all {lane.name} of the device: messages={lane.sent} inversions={lane.inversions}")
     dead = [re.search(r"flow=(\S+) reason=(\S+)", line).groups() for line in victim.calque.matching("dead-letter")]
     for flow, reason in sorted(set(dead)):
         print(f"dead letters: flow={flow} reason={reason} (lines of the log: {dead.count((flow, reason))})")
@@ -99,7 +101,7 @@ def run(lab, options):
     lab.assert_clean()
     if not is_complete:
         print(victim.calque.log(50))
-    return is_complete and not any(f.inversions for f in load.flows.values())
+    return is_complete and load.is_in_order()
 
 
 def main():

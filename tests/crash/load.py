@@ -20,6 +20,9 @@ ISSUED = "credentials-0.issued"  # what a handshake brings
 # What each flow is: where it ends.
 TARGET = {"event": "north", "attributes": "north", "command": "south", "reply": "north", "config": "south"}
 SOURCE = {"event": "south", "attributes": "south", "command": "north", "reply": "south", "config": "north"}
+# What keeps its order among all kinds of a device: its reports, and what it is told.
+LANE = {"event": "reports", "attributes": "reports", "command": "orders", "config": "orders"}
+LANE_TARGET = {"reports": "north", "orders": "south"}
 
 # For thousands of messages: wide, and not telling of every packet.
 BROKER = "max_inflight_messages 200\nlog_type none\nlog_type information\n"
@@ -89,6 +92,7 @@ class Load:
         self.client = {"south": self.device.client, "north": self.tb.client}
         self.conf = conf_between(self.broker["south"].url, self.broker["north"].url, login, mqtt)
         self.flows = {name: Flow(name) for name in TARGET}
+        self.lanes = {name: Flow(name) for name in LANE.values()}
         self.strays = collections.Counter()
         self._changed = threading.Condition()
         self._limit = {name: 0 for name in TARGET}  # of numbers, exclusive
@@ -96,6 +100,7 @@ class Load:
         self._accepted = collections.Counter()
         self._is_paused = set()
         self._is_closing = False
+        self._in_order = {side: threading.Lock() for side in self.client}
         self._watch()
         self._feeders = [threading.Thread(target=self._feed, args=(flow,), daemon=True)
                          for name, flow in self.flows.items() if name != "reply"]
@@ -118,6 +123,8 @@ class Load:
     def _on_message(self, side, message):
         del self.client[side].inbox[:], self.client[side].received[:]  # thousands, and nobody asks for them
         for name, number in tokens(message.payload):
+            if name in self.lanes and LANE_TARGET[name] == side:
+                self.lanes[name].arrived(number)
             if name not in self.flows:
                 continue
             with self._changed:
@@ -144,7 +151,9 @@ class Load:
     # --- the sources
 
     def _send(self, name, number):
-        text = f"{name}-{number}.{self.pad}"
+        lane = self.lanes[LANE[name]]
+        text = f"{name}-{number}.{lane.name}-{lane.sent}.{self.pad}"
+        lane.sent += 1
         if name == "event":
             self._publish("south", self.device.topic("event"), {"name": "e", "params": {"text": text}})
         elif name == "attributes":
@@ -166,7 +175,8 @@ class Load:
                     return
                 number = flow.sent
                 flow.sent += 1
-            self._send(flow.name, number)
+            with self._in_order[SOURCE[flow.name]]:
+                self._send(flow.name, number)
 
     # --- what a test does
 
@@ -223,6 +233,10 @@ class Load:
         with self._changed:
             self._is_paused.discard(side)
             self._changed.notify_all()
+
+    def is_in_order(self):
+        """Within each flow, and among all kinds of the device."""
+        return not any(f.inversions for f in (*self.flows.values(), *self.lanes.values()))
 
     def missing(self):
         return sum(flow.missing for flow in self.flows.values())

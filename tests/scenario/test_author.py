@@ -14,8 +14,9 @@ MAPPINGS = os.path.join(REPOSITORY, "mappings")
 
 
 def calque(*arguments, cwd=None):
-    """Run it to its end; the result has returncode, stdout, stderr."""
-    return subprocess.run([find_bridge(), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=LIMIT)
+    """Run it to its end; the result has returncode, stdout, stderr. (All mappings take seconds of processor time.)"""
+    return subprocess.run([find_bridge(), *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
+                          timeout=5 * LIMIT)
 
 
 @pytest.fixture
@@ -426,7 +427,7 @@ def test_what_a_mapping_does_to_jq_costs_one_line(hard):
     lines = [{"side": "south", "flow": "up", "topic": f"hard/d/{end}", "payload": {"n": 1e18}}
              for overrun in ("loop", "eat", "crash") for end in (overrun, "ok")]
     done = subprocess.run([find_bridge(), "translate", "hard", "innoway", "--lines", "--mappings", hard],
-                          input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=LIMIT)
+                          input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=5 * LIMIT)
     outputs = [json.loads(line) for line in done.stdout.splitlines()]
     assert [len(output) for output in outputs] == [0, 1, 0, 1, len(outputs[4]), 1]
     said = done.stderr.splitlines()

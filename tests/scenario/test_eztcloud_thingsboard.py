@@ -23,7 +23,7 @@ class World:
             self.come()
             self.spies = [lab.add(Client(broker.port)).subscribe("#") for broker in (self.south, self.north)]
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
-            "name": self.LINK,
+            "name": self.LINK, "request_timeout": 86400,  # nobody answers the calls of a soak
             "south": {"dialect": "eztcloud", "url": self.south.url, "mqtt": south,
                       "vars": {"project": self.PROJECT, "device": self.DEVICE, "secret": "s"}},
             "north": {"dialect": "thingsboard", "url": self.north.url, "mqtt": 4, "vars": {"token": "t"}}}]}))
@@ -76,9 +76,11 @@ def test_a_push_takes_back_what_the_device_changed_and_nothing_circles(world):
     assert_json(world.ez.pushed(), {"rate": 10})
     confirmed(world, rate=10)
     before = world.said()
-    end = time.monotonic() + SOAK_S
+    end, n = time.monotonic() + SOAK_S, 0
     while time.monotonic() < end:
         assert world.said() == before
+        n += 2 * ROUNDS
+    print(f"{n} messages in {SOAK_S:.0f} s, and nothing that comes of none")
     assert world.said() == before
     # Twice a push and its echo, or the confirmation of it, and what the device said.
     assert [len(said) for said in before] == [5, 5], before

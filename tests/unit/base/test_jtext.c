@@ -586,6 +586,11 @@ Test(jtext, numbers_that_became_what_a_double_makes_of_them_are_found)
 		{ "\"1E-999\"", "[1]", true },
 		{ "\"0.123456789012345678\"", "[0.12345678901234568]", true },
 		{ "\"550e8400-e29b-41d4-a716-446655440000\"", "[0,1]", true },
+		{ "\"0123456e-4123-4123-8123-446655440000\"", "[0,1]", true },
+		{ "\"550e8400-125e-4123-a716-446655440000\"", "[0,1]", true },
+		{ "\"550e8400-e29b-4d12-812e-446655440000\"", "[0,1]", true },
+		{ "\"-1e-4123\"", "[0,1]", false },
+		{ "\"1,-1e-4123\"", "[1,0]", false },
 		{ "\"1e400\"", "[0,1]", true },
 		{ "\"1.0\"", "[1]", true },
 		{ "", "", true },
@@ -638,6 +643,24 @@ Test(jtext, trees_keep_spelling)
 	}
 }
 
+Test(jtext, trees_hold_wide_integers_that_a_double_keeps)
+{
+	static const char text[] =
+		"{\"a\":[100000000000000000000,18446744073709551615],\"b\":-9223372036854775808,"
+		"\"c\":-36893488147419103232}";
+	struct err e = { 0 };
+	struct buf out = { 0 };
+	json_object *tree = jtext_tree(text, strlen(text), &e);
+
+	cr_assert(tree, "%s", e.text);
+	jtext_tree_put(&out, tree);
+	cr_expect_str_eq(buf_str(&out),
+			 "{\"a\":[100000000000000000000.0,18446744073709551615],"
+			 "\"b\":-9223372036854775808,\"c\":-36893488147419103232.0}");
+	json_object_put(tree);
+	buf_fini(&out);
+}
+
 Test(jtext, a_null_tree_is_json_null)
 {
 	struct err e = { 0 };
@@ -653,9 +676,9 @@ Test(jtext, a_null_tree_is_json_null)
 Test(jtext, no_tree_of_what_json_c_would_change)
 {
 	static const char *const texts[] = {
-		"18446744073709551616",
+		"18446744073709551617",
 		"[-9223372036854775809]",
-		"{\"a\":100000000000000000000}",
+		"{\"a\":100000000000000000001}",
 		"{\"a\\u0000b\":1}",
 		"[{\"\\u0000\" : 1}]",
 		"{\"a\":1,}",

@@ -1313,6 +1313,34 @@ Test(live_link, a_greeting_that_ends_the_connection_each_time_is_given_up_for_a_
 	}
 }
 
+Test(live_link, a_greeting_that_was_given_up_is_tried_again_after_an_hour)
+{
+	start(S_THERE, N_GREETED("'limits_request'"));
+	turn("north ask/1 {}\n");
+	for (int i = 2; i <= 3; i++) {
+		ends("north", SESSION_END_CLOSED);
+		comes("north");
+		commit();
+		bridge_let_out();
+	}
+	ends("north", SESSION_END_CLOSED);
+	buf_reset(&said);
+	comes("north");
+	now_ms += 3600 * 1000 - 1;
+	goes("north");
+	comes("north");
+	turn("");
+	now_ms++;
+	turn(""); /* with a login only */
+	goes("north");
+	comes("north");
+	turn("north ask/4 {}\n");
+	takes("north");
+	sends("north", "told/4", "{'in_flight':1}");
+	turn("north acks 1\n");
+	expect_letters(0);
+}
+
 Test(live_link, a_greeting_that_was_put_aside_ends_with_its_connection)
 {
 	start(S_THERE, N_GREETED("'limits_request'"));
@@ -1366,6 +1394,7 @@ Test(live_link, a_mirror_greets_nobody)
 		 "{ kind: 'attributes_reply', topic: 'n/{device}/all/{id}', id: 'integer',"        \
 		 "  read: 'r' },"                                                                  \
 		 "{ kind: 'config_reply', topic: 'n/{device}/set', write: 'none' },"               \
+		 "{ kind: 'firmware', topic: 'n/{device}/fw' },"                                   \
 		 "{ kind: 'config', topic: 'n/{device}/c' }",                                      \
 		 "def none: empty;"                                                                \
 		 "def r: (select(.payload.fw) | {kind: 'firmware', body: .payload.fw}),"           \
@@ -1538,6 +1567,20 @@ Test(live_link, what_is_said_after_the_question_counts_more_than_its_answer)
 	turn("south s/d/c {'changed':{'rate':6},'deleted':[]}\nnorth acks 1\n");
 	sends("north", "n/d/all/2", "{'c':{'rate':5,'unit':'F'}}");
 	turn("south s/d/c {'changed':{'unit':'F'},'deleted':[]}\nnorth acks 1\n");
+}
+
+Test(live_link, a_notice_is_no_answer_where_answers_are_replies)
+{
+	start_of_one("", N_ANSWERS);
+	turn("north n/d/get/1 {}\n");
+	takes("north");
+	for (int i = 0; i < 2; i++) { /* also the first of all, and the same again */
+		sends("north", "n/d/fw", "{'version':'1'}");
+		turn("south s/d/fw {'version':'1'}\nnorth acks 1\n");
+		takes("south");
+	}
+	sends("north", "n/d/all/1", "{'c':{},'fw':{'version':'1'}}");
+	turn("north acks 1\n");
 }
 
 Test(live_link, what_was_learnt_is_known_after_a_restart)

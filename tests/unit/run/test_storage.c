@@ -106,6 +106,50 @@ Test(storage, a_reserve_that_cannot_be_made_is_no_full_disk)
 	free(reserve);
 }
 
+/* The end of this run, and a next one. */
+static void restart(void)
+{
+	parts.is_closing = true;
+	live_link_free(lives[0]);
+	bridge_free_parts();
+	bridge_make_parts();
+	bridge_start_link(g);
+	bridge_resume();
+	storage_start(&storage, now_ms);
+	buf_reset(&said);
+}
+
+/* It can only be noted while an earlier one of the same row is on its way to the disk. */
+Test(storage, what_is_acknowledged_late_is_settled_at_the_end)
+{
+	struct err e = { 0 };
+
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth n/d/t {\"a\":1}\nnorth n/d/t {\"a\":2}\n");
+	takes("north");
+	hand_over();
+	takes("north");
+	cr_assert(storage_finish(&storage, now_ms, bridge_hand_over(), &e), "%s", e.text);
+	restart();
+	turn("");
+	cr_expect_eq(journal_live_bytes(parts.journal), 0);
+}
+
+Test(storage, what_is_not_acknowledged_at_the_end_is_sent_again)
+{
+	struct err e = { 0 };
+
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	hand_over();
+	bridge_let_out();
+	takes("north");
+	cr_assert(storage_finish(&storage, now_ms, bridge_hand_over(), &e), "%s", e.text);
+	restart();
+	turn("north n/d/t {\"a\":2}\n");
+}
+
 /* --- a database that takes no more --------------------------------------------------------- */
 
 /* It may grow by this many pages from now on, of 4096 bytes each. */

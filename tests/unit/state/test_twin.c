@@ -783,11 +783,85 @@ Test(twin, unsendable_push_is_closed_and_confirmed)
 	push("{\"changed\":{\"a\":1}}");
 	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
 	push("{\"deleted\":[\"a\"]}");
-	twins_unsendable(table, "d", now_ms, &changed, &reply);
+	twins_unsendable(table, "d", 2, now_ms, &changed, &reply);
 	cr_expect_str_eq(buf_str(&reply), "{\"version\":2,\"updated\":5000,\"values\":{}}");
 	cr_expect_not(is_open());
 	restart();
 	cr_expect_not(is_open());
+	buf_fini(&reply);
+}
+
+Test(twin, unsendable_part_leaves_the_rest_of_a_push_open)
+{
+	struct buf reply = { 0 };
+
+	push("{\"changed\":{\"a\":1,\"b\":2}}");
+	push("{\"deleted\":[\"c\",\"b\"]}");
+	twins_unsendable(table, "d", 2, now_ms, &changed, &reply);
+	cr_expect_eq(reply.len, 0);
+	cr_expect(is_open());
+	restart();
+	expect_echo("{\"a\":1,\"b\":2}", "{\"b\":2}",
+		    "{\"version\":2,\"updated\":5000,\"values\":{\"a\":1}}");
+	cr_expect_not(is_open());
+	buf_fini(&reply);
+}
+
+Test(twin, a_document_that_says_what_the_device_says_sends_nothing)
+{
+	push("{\"full\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":1,\"b\":2}", "{}",
+		    "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":7}", "{\"a\":7}", NULL);
+	restart();
+	expect_push("{\"full\":{\"a\":7,\"b\":2}}",
+		    "reply {\"version\":1,\"updated\":5000,\"values\":{\"a\":7,\"b\":2}}");
+	restart();
+	expect_document("d", "{\"a\":7,\"b\":2}");
+	/* What it said while the push was underway may have been before it came. */
+	push("{\"full\":{\"a\":8,\"b\":2}}");
+	expect_echo("{\"a\":7}", "{\"a\":7}", NULL);
+	expect_push("{\"full\":{\"a\":7,\"b\":2}}",
+		    "config {\"changed\":{\"a\":7},\"deleted\":[],\"full\":{\"a\":7,\"b\":2},"
+		    "\"version\":3,\"updated\":5000}");
+}
+
+Test(twin, a_key_that_is_set_anew_ends_the_echo_of_our_word)
+{
+	push("{\"changed\":{\"a\":1}}");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	push("{\"changed\":{\"a\":2}}");
+	push("{\"changed\":{\"a\":1}}");
+	expect_push("{\"changed\":{\"a\":1}}",
+		    "config {\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
+		    "\"version\":4,\"updated\":5000}");
+}
+
+Test(twin, what_is_not_said_ends_no_echo)
+{
+	struct buf reply = { 0 }, text = { 0 };
+
+	push("{\"changed\":{\"a\":1}}");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":1,\"updated\":5000,\"values\":{\"a\":1}}");
+	say_of("d", "{\"deleted\":[\"b\"]}", false, &text);
+	buf_fini(&text);
+	twins_unsendable(table, "d", 2, now_ms, &changed, &reply);
+	cr_expect_eq(reply.len, 0);
+	cr_expect_not(is_open());
+	expect_push("{\"changed\":{\"a\":1}}", "echo");
+	buf_fini(&reply);
+}
+
+Test(twin, a_version_that_was_only_answered_is_filled_in)
+{
+	struct buf reply = { 0 };
+
+	expect_push("{\"full\":{},\"version\":\"19\"}",
+		    "reply {\"version\":\"19\",\"updated\":5000,\"values\":{}}");
+	cr_assert(twins_confirm(table, "d", text_of("{\"values\":{\"a\":1}}"), now_ms, &changed,
+				&reply, NULL));
+	cr_expect_str_eq(buf_str(&reply),
+			 "{\"values\":{\"a\":1},\"version\":\"19\",\"updated\":5000}");
 	buf_fini(&reply);
 }
 
