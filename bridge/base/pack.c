@@ -117,6 +117,13 @@ void pack_frame_end(struct buf *out, size_t begin)
 	memcpy(out->data + begin - sizeof len, &len, sizeof len);
 }
 
+bool unpack_frame_is_over(const struct unpack *u, size_t most)
+{
+	struct unpack rest = *u;
+
+	return unpack_u32(&rest) > most;
+}
+
 bool unpack_frame(struct unpack *u, struct unpack *frame)
 {
 	struct unpack rest = *u;

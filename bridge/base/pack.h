@@ -36,6 +36,8 @@ char *unpack_text(struct unpack *u);
  * end is in it. */
 size_t pack_frame_begin(struct buf *out); /* for pack_frame_end() */
 void pack_frame_end(struct buf *out, size_t begin);
+/* Is the next frame, of which the rest may still be to come, of more than `most` bytes? */
+bool unpack_frame_is_over(const struct unpack *u, size_t most);
 /* The next frame, and step over it.  False: it is not there as a whole; *u is as before. */
 bool unpack_frame(struct unpack *u, struct unpack *frame);
 

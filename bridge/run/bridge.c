@@ -293,6 +293,7 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.n_links = b->n_links,
 		.journal = b->parts.journal,
 		.is_running = true,
+		.generation = b->generation,
 		.started_ms = clock_mono_ms(),
 	};
 	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);

@@ -187,6 +187,13 @@ void generation_end_workers(struct generation *g)
 	g->workers = NULL;
 }
 
+void generation_count_workers(const struct generation *g, struct workers_counters *out)
+{
+	*out = (struct workers_counters){ 0 };
+	if (g->workers)
+		workers_count(g->workers, out);
+}
+
 void generation_run(struct generation *g)
 {
 	executor_run(g->executor);

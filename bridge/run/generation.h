@@ -24,6 +24,7 @@ struct loop;
 struct mapping_path;
 struct plan;
 struct report;
+struct workers_counters;
 
 /* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
  * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
@@ -46,6 +47,7 @@ bool generation_make_executor(struct generation *g, struct loop *loop, struct er
 bool generation_start_workers(struct generation *g, struct err *e);
 /* End them; jobs stay undone until their links drop them. */
 void generation_end_workers(struct generation *g);
+void generation_count_workers(const struct generation *g, struct workers_counters *out);
 
 /* Once per turn: complete what is done, and hand on what can be. */
 void generation_run(struct generation *g);

@@ -31,9 +31,10 @@ void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...
 	item->text = buf_take(&text);
 }
 
-static void item_fini(struct item *item)
+void item_fini(struct item *item)
 {
 	message_fini(&item->message);
+	vars_fini(&item->said);
 	canonical_fini(&item->plain);
 	free(item->text);
 }

@@ -1,8 +1,9 @@
 /* worker.h -- the processes that translate, as a worker pool of the executor.
  *
- * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
- * takes too long or too much memory, is replaced: at once, or after a pause if several in a row have done no
- * job.  The job it had in hand gets a second attempt; if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).
+ * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too long or
+ * too much memory, or answers what its job cannot have led to (job_codec.h), is replaced: at once, or after a pause if
+ * several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process; if that
+ * ends so too, it is refused (DEAD_MAPPING_OVERRUN).
  * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
@@ -20,6 +21,7 @@ struct loop;
 struct workers;
 
 #define WORKER_JOB_MS	    250 /* processor time for one job; with several to check, up to 50 more */
+#define WORKER_WALL_MS	    30000	 /* by the clock, for an answer */
 #define WORKER_MEMORY_BYTES (256u << 20) /* on top of what the bridge had when it forked */
 
 /* Bytes of a job: it is in a process's memory some eight times (as a frame, a message, a text of jq, its result,
@@ -37,5 +39,11 @@ void workers_free(struct workers *w); /* NULL is allowed; ends the processes, jo
 const struct worker_pool *workers_pool(struct workers *w);
 /* Send what was taken since the last time. */
 void workers_flush(struct workers *w);
+
+struct workers_counters {
+	size_t processes;	 /* that are up */
+	uint64_t replaced, lied; /* of them for what they answered */
+};
+void workers_count(const struct workers *w, struct workers_counters *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -20,14 +21,25 @@
 #define READ_BYTES (64u << 10)
 #define TYPE_AT	   4u	      /* in a frame, behind its length */
 #define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
-#define WRITE_BYTES                                                                                \
-	(64u << 10) /* results are sent when there are that many, or nothing is left to do */
+/* Results are sent when there are that many, the oldest is that old, or nothing is left to do. */
+#define WRITE_BYTES (64u << 10)
+#define WRITE_MS    20
 
 struct child {
 	struct worker_progress *progress;
 	struct buf in, out;
 	bool is_marked; /* the job that comes in is started */
+	int64_t sent_ms;
 };
+
+/* By a clock that costs nothing, and is exact enough. */
+static int64_t coarse_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
 
 /* The frames end with the bridge, and then there is nothing left to do. */
 static void need(bool ok)
@@ -46,6 +58,7 @@ static void send_results(struct child *c)
 			sent += (size_t)n;
 	}
 	buf_reset_above(&c->out, KEEP_BYTES);
+	c->sent_ms = coarse_ms();
 }
 
 static void mark(struct child *c)
@@ -95,7 +108,7 @@ static void take_frame(struct child *c, struct unpack *u)
 		do_job(c, u);
 	else
 		take_device(u);
-	if (c->out.len >= WRITE_BYTES)
+	if (c->out.len >= WRITE_BYTES || coarse_ms() - c->sent_ms >= WRITE_MS)
 		send_results(c);
 }
 
@@ -128,6 +141,7 @@ _Noreturn void worker_child(struct worker_progress *progress)
 		if (n < 0)
 			continue;
 		c.in.len += (size_t)n;
+		c.sent_ms = coarse_ms(); /* nothing waits now */
 		take_frames(&c);
 		send_results(&c);
 	}
