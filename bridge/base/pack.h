@@ -14,6 +14,7 @@
 
 void pack_u8(struct buf *out, unsigned n);
 void pack_u32(struct buf *out, uint32_t n);
+void pack_u32_at(struct buf *out, size_t at, uint32_t n); /* over what was put there */
 void pack_u64(struct buf *out, uint64_t n);
 void pack_bytes(struct buf *out, const void *p, size_t n);
 void pack_text(struct buf *out, const char *s); /* NULL is another thing than "" */

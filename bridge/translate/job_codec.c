@@ -16,14 +16,14 @@
 
 /* --- pieces -------------------------------------------------------------------------------- */
 
-static void put_address(struct buf *out, const void *p)
+uint64_t job_codec_plan(const struct plan *plan)
 {
-	pack_u64(out, (uint64_t)(uintptr_t)p);
+	return plan->there ? plan->there : (uint64_t)(uintptr_t)plan;
 }
 
-static const void *get_address(struct unpack *u)
+static const struct plan *get_plan(struct unpack *u)
 {
-	return (const void *)(uintptr_t)unpack_u64(u);
+	return (const struct plan *)(uintptr_t)unpack_u64(u);
 }
 
 /* Bytes and texts travel with a NUL behind, so that they can be borrowed as they are. */
@@ -83,29 +83,41 @@ static void borrow_vars(struct unpack *u, struct vars *v)
 	}
 }
 
-static void put_message(struct buf *out, const struct message *m)
+static void put_capture(void *ctx, const char *name, const char *value, size_t len)
 {
-	put_text(out, m->topic);
-	put_bytes(out, m->payload, m->payload_len);
-	pack_u8(out, (unsigned)m->qos);
-	pack_u8(out, m->retain);
-	put_vars(out, &m->properties);
-	put_text(out, m->response_topic);
-	put_bytes(out, m->correlation, m->correlation_len);
+	struct buf *out = ctx;
+
+	put_text(out, name);
+	pack_u32(out, (uint32_t)len + 1);
+	buf_append(out, value, len);
+	pack_u8(out, 0);
 }
 
-/* All is borrowed but the array of properties, which the caller frees. */
-static void borrow_message(struct unpack *u, struct message *m)
+static void put_captures(struct buf *out, const struct topic_template *t, const char *topic)
 {
-	m->topic = borrow_text(u);
+	size_t at = out->len, n;
+
+	pack_u32(out, 0);
+	n = topic_template_captures(t, topic, put_capture, out);
+	pack_u32_at(out, at, (uint32_t)n);
+}
+
+/* What a job is told of a message: all else is not for functions. */
+static void put_message(struct buf *out, const struct job *job)
+{
+	const struct message *m = job->message;
+
+	put_captures(out, &job->readers[0]->topic, m->topic);
+	put_bytes(out, m->payload, m->payload_len);
+	put_vars(out, &m->properties);
+}
+
+/* All is borrowed but the arrays of variables, which the caller frees. */
+static void borrow_message(struct unpack *u, struct message *m, struct vars *topic)
+{
+	borrow_vars(u, topic);
 	m->payload = borrow_bytes(u, &m->payload_len);
-	m->qos = (int)unpack_u8(u);
-	m->retain = unpack_u8(u) != 0;
 	borrow_vars(u, &m->properties);
-	m->response_topic = borrow_text(u);
-	m->correlation = borrow_bytes(u, &m->correlation_len);
-	if (!m->topic || m->qos > 1)
-		u->is_bad = true;
 }
 
 static void put_canonical(struct buf *out, const struct canonical *p)
@@ -137,25 +149,33 @@ static void put_readers(struct buf *out, const struct job *job)
 {
 	pack_u8(out, (unsigned)job->n_readers);
 	for (size_t i = 0; i < job->n_readers; i++)
-		put_address(out, job->readers[i]);
+		pack_u32(out, (uint32_t)(job->readers[i] - job->plan->side[job->side].readers));
 }
 
 static void get_readers(struct unpack *u, struct job_codec *f)
 {
+	const struct plan_side *ps = &f->job.plan->side[f->job.side];
+
 	f->job.n_readers = unpack_u8(u);
 	if (f->job.n_readers == 0 || f->job.n_readers > MATCH_MAX) {
 		u->is_bad = true;
 		return;
 	}
-	for (size_t i = 0; i < f->job.n_readers; i++)
-		f->readers[i] = get_address(u);
+	for (size_t i = 0; i < f->job.n_readers; i++) {
+		uint32_t number = unpack_u32(u);
+
+		if (number >= ps->n_readers)
+			u->is_bad = true;
+		else
+			f->readers[i] = &ps->readers[number];
+	}
 	f->job.readers = f->readers;
 }
 
 void job_codec_put_job(struct buf *out, const struct job *job)
 {
 	pack_u8(out, job->type);
-	put_address(out, job->plan);
+	pack_u64(out, job_codec_plan(job->plan));
 	pack_u8(out, job->side);
 	put_text(out, job->state);
 	pack_u8(out, job->request != NULL);
@@ -167,7 +187,7 @@ void job_codec_put_job(struct buf *out, const struct job *job)
 		pack_u64(out, (uint64_t)job->stamp_ms);
 		pack_u8(out, job->awaits_echo);
 		put_text(out, job->device);
-		put_message(out, job->message);
+		put_message(out, job);
 	} else {
 		put_canonical(out, &job->plain);
 		put_text(out, job->reply_topic);
@@ -181,8 +201,11 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 	*job = (struct job){ .type = (enum job_type)unpack_u8(u) };
 	f->message = (struct message){ 0 };
 	f->request = (struct canonical){ .kind = KIND_NONE };
-	job->plan = get_address(u);
+	f->topic = (struct vars){ 0 };
+	job->plan = get_plan(u);
 	job->side = (enum side)unpack_u8(u);
+	if (u->is_bad || !job->plan || job->side >= SIDES)
+		return false;
 	job->state = borrow_text(u);
 	if (unpack_u8(u)) {
 		borrow_canonical(u, &f->request);
@@ -194,8 +217,9 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 		job->stamp_ms = (int64_t)unpack_u64(u);
 		job->awaits_echo = unpack_u8(u) != 0;
 		job->device = borrow_text(u);
-		borrow_message(u, &f->message);
+		borrow_message(u, &f->message, &f->topic);
 		job->message = &f->message;
+		job->topic = &f->topic;
 	} else {
 		borrow_canonical(u, &job->plain);
 		job->reply_topic = borrow_text(u);
@@ -206,6 +230,7 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 void job_codec_fini(struct job_codec *f)
 {
 	free(f->message.properties.items);
+	free(f->topic.items);
 }
 
 /* --- results ------------------------------------------------------------------------------- */

@@ -1,20 +1,23 @@
 /* job_codec.h -- jobs and their results as bytes, to be done by another process.
  *
- * That process is a fork of this one: plans and their readers are where they were, so they travel as
- * addresses.  What comes back is believed only as far as the job could have led to it. */
+ * Plans travel as the address that they have in that process (plan->there; if it is a fork of this one: as here), readers
+ * as their number in the plan, topics as what they say: their variables, since the rest may have a credential in it.  What comes back is believed only as far as the job could have led to it. */
 #ifndef BRIDGE_JOB_CODEC_H
 #define BRIDGE_JOB_CODEC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/pack.h"
 #include "translate/translate.h"
 
+uint64_t job_codec_plan(const struct plan *plan);
 void job_codec_put_job(struct buf *out, const struct job *job);
 /* A job that has arrived, and what it borrows. */
 struct job_codec {
 	struct job job;
-	struct message message;
+	struct message message; /* without a topic */
+	struct vars topic;
 	struct canonical request;
 	const struct reader *readers[MATCH_MAX];
 };

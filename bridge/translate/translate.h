@@ -64,6 +64,7 @@ struct job {
 	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
 	size_t n_readers;
 	const struct message *message; /* borrowed; credentials already checked and taken out */
+	const struct vars *topic;      /* borrowed: what its topic says; NULL: see there */
 	const char *device; /* borrowed: whose session it came on, by its name here; NULL: it may be
 			     * any device's */
 	const char
@@ -97,6 +98,8 @@ struct job {
 };
 
 void job_fini(struct job *job);
+/* Are there credentials in what it reads or writes, by its kind? */
+bool job_has_secrets(const struct job *job);
 
 /* Results are added to *out, which the caller ends with results_fini().  Their messages have no address yet: that is
  * for who made the job, since what does jobs need not be trusted, nor know a credential. */

@@ -531,7 +531,10 @@ void translate_read(const struct job *job, struct results *out)
 {
 	struct reading rd = { .job = job, .out = out };
 
-	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
+	if (job->topic)
+		vars_copy(&rd.topic, job->topic);
+	else
+		topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
 	rd.device =
 		translate_device(job->plan, job->side, job->device, vars_get(&rd.topic, "device"));
 	rd.topic_id = vars_get(&rd.topic, "id");

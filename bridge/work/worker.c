@@ -25,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,7 +36,8 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "translate/job_codec.h"
-#include "work/sandbox.h"
+#include "work/compiler.h"
+#include "work/worker_begin.h"
 #include "work/worker_child.h"
 
 #define MAX_JOBS    1024u      /* of one worker: a queue, not a store */
@@ -54,6 +54,7 @@
 #define MAX_ENDS                                                                                   \
 	8 /* of processes that had this job alone, and say that they did not have it in hand */
 #define SLOW_JOB_MS (WORKER_JOB_MS / 4)
+#define N_PRIVATE   2 /* processes at a time for jobs with credentials */
 
 TAILQ_HEAD(jobs, job);
 
@@ -65,7 +66,8 @@ struct worker {
 	int64_t again_ms, deadline_ms; /* clock_mono_ms(): not started before; to be up by then */
 	struct loop_watch watch;
 	struct worker_progress *progress; /* shared with the process */
-	struct jobs jobs;		  /* that are not back, oldest first */
+	int progress_fd;
+	struct jobs jobs; /* that are not back, oldest first */
 	size_t n_jobs;
 	struct job *next; /* the first of them that the process was not given; NULL: it has all */
 	size_t n_given;
@@ -85,10 +87,15 @@ struct workers {
 	struct loop *loop;
 	struct worker_pool pool;
 	struct worker *items;
-	size_t n;
+	size_t n;		 /* that are there all the time */
+	size_t n_all;		 /* and behind those, that are there for a job */
 	struct worker *slow;	 /* that has a slow job; NULL: none */
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
+	struct compiler *compiler; /* NULL: this process forks */
+	struct loop_watch compiler_watch;
+	void (*gone)(void *ctx);
+	void *gone_ctx;
 	struct buf scratch;
 	struct workers_counters counters;
 };
@@ -172,6 +179,7 @@ static struct worker *choose_for_slow(struct workers *all)
 }
 
 static void set_check(struct workers *all);
+static void start_missing(struct workers *all);
 
 static size_t job_bytes(const struct job *job)
 {
@@ -188,6 +196,31 @@ static void refuse_large(struct job *job)
 	executor_back(job, &results);
 }
 
+static bool is_private(const struct worker *w)
+{
+	return w >= w->all->items + w->all->n;
+}
+
+static struct worker *choose_private(struct workers *all)
+{
+	for (size_t i = all->n; i < all->n_all; i++)
+		if (!all->items[i].pid && all->items[i].n_jobs == 0)
+			return &all->items[i];
+	return NULL;
+}
+
+static struct worker *choose_for(struct workers *all, struct job *job)
+{
+	struct worker *w;
+
+	if (job_has_secrets(job))
+		return choose_private(all);
+	w = job->is_slow ? choose_for_slow(all) : choose(all);
+	if (w && job->is_slow)
+		all->slow = w;
+	return w;
+}
+
 static bool take(void *ctx, struct job *job)
 {
 	struct workers *all = ctx;
@@ -197,19 +230,20 @@ static bool take(void *ctx, struct job *job)
 		refuse_large(job);
 		return true;
 	}
-	w = job->is_slow ? choose_for_slow(all) : choose(all);
+	w = choose_for(all, job);
 	if (!w)
 		return false;
-	if (job->is_slow)
-		all->slow = w;
-	job->was_slow = job->is_slow;
+	job->was_slow = w == all->slow && job->is_slow;
 	job->attempts = job->ends = 0;
 	job->is_alone = false;
 	TAILQ_INSERT_TAIL(&w->jobs, job, hand_entry);
 	w->n_jobs++;
 	if (!w->next)
 		w->next = job;
-	give_more(w);
+	if (is_private(w))
+		start_missing(all);
+	else
+		give_more(w);
 	set_check(all);
 	return true;
 }
@@ -218,14 +252,16 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 {
 	struct workers *all = ctx;
 
-	for (size_t i = 0; i < all->n; i++) {
+	if (all->compiler)
+		compiler_tell(all->compiler, plan, key, value);
+	for (size_t i = 0; i < all->n_all; i++) {
 		struct worker *w = &all->items[i];
 		size_t begin;
 
 		if (!w->pid)
 			continue; /* it will begin with the table as it is then */
 		begin = begin_frame(w, FRAME_DEVICE);
-		pack_u64(&w->out, (uint64_t)(uintptr_t)plan);
+		pack_u64(&w->out, job_codec_plan(plan));
 		pack_text(&w->out, key);
 		pack_text(&w->out, value);
 		pack_frame_end(&w->out, begin);
@@ -233,6 +269,7 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 }
 
 static void greet(struct worker *w);
+static void dismiss(struct worker *w);
 static void lost(struct worker *w);
 
 /* Write what the socket takes.  False: the process is gone. */
@@ -263,7 +300,7 @@ static bool send_out(struct worker *w)
 /* A process that is gone is seen to by its socket's end. */
 void workers_flush(struct workers *all)
 {
-	for (size_t i = 0; i < all->n; i++)
+	for (size_t i = 0; i < all->n_all; i++)
 		if (all->items[i].is_up && all->items[i].out.len > 0)
 			send_out(&all->items[i]);
 }
@@ -345,17 +382,20 @@ static void on_ready(void *ctx, bool readable, bool writable)
 		greet(w);
 	else if ((readable && !receive(w)) || (writable && !send_out(w)))
 		lost(w);
+	else if (is_private(w) && w->n_jobs == 0)
+		dismiss(w);
 }
 
 /* --- checking ------------------------------------------------------------------------------ */
 
 static void on_check(void *ctx);
+static void check_end(struct workers *all);
 
 /* Is there something to look after? */
 static bool has_work(const struct workers *all)
 {
-	for (size_t i = 0; i < all->n; i++)
-		if (all->items[i].n_jobs > 0 || !all->items[i].is_up)
+	for (size_t i = 0; i < all->n_all; i++)
+		if (all->items[i].n_jobs > 0 || (i < all->n && !all->items[i].is_up))
 			return true;
 	return false;
 }
@@ -477,6 +517,17 @@ static int end_process(struct worker *w)
 	return status;
 }
 
+/* It has done what it was made for; what it has seen goes with it. */
+static void dismiss(struct worker *w)
+{
+	end_process(w);
+	w->n_vain = 0;
+	if (w->in.data)
+		explicit_bzero(w->in.data, w->in.cap);
+	if (w->out.data)
+		explicit_bzero(w->out.data, w->out.cap);
+}
+
 static bool start(struct worker *w, struct err *e);
 
 /* A process has ended, or there was none: when may there be another one? */
@@ -506,10 +557,11 @@ static void start_missing(struct workers *all)
 {
 	struct err e = { 0 };
 
-	for (size_t i = 0; i < all->n; i++) {
+	for (size_t i = 0; i < all->n_all; i++) {
 		struct worker *w = &all->items[i];
+		bool is_wanted = i < all->n || w->n_jobs > 0;
 
-		if (!w->pid && clock_mono_ms() >= w->again_ms && !start(w, &e))
+		if (is_wanted && !w->pid && clock_mono_ms() >= w->again_ms && !start(w, &e))
 			start_failed(w, &e);
 	}
 }
@@ -525,16 +577,36 @@ static void check_start(struct worker *w)
 	start_failed(w, &e);
 }
 
+static bool has_process(const struct workers *all)
+{
+	for (size_t i = 0; i < all->n_all; i++)
+		if (all->items[i].pid)
+			return true;
+	return false;
+}
+
+/* With nobody to fork from, those that are there go on, and with the last of them all ends. */
+static void check_end(struct workers *all)
+{
+	void (*gone)(void *ctx) = all->gone;
+
+	if (!gone || has_process(all) || !compiler_is_lost(all->compiler))
+		return;
+	all->gone = NULL;
+	gone(all->gone_ctx);
+}
+
 static void on_check(void *ctx)
 {
 	struct workers *all = ctx;
 
 	all->is_checking = false;
-	for (size_t i = 0; i < all->n; i++) {
+	for (size_t i = 0; i < all->n_all; i++) {
 		check(&all->items[i]);
 		check_start(&all->items[i]);
 	}
 	start_missing(all);
+	check_end(all);
 	if (has_work(all))
 		set_check(all);
 }
@@ -594,6 +666,7 @@ static void lost(struct worker *w)
 		set_apart(w, job);
 	}
 	pause_starts(w, w->n_back == 0 && !is_done);
+	check_end(all);
 	start_missing(all);
 	set_check(all);
 }
@@ -603,26 +676,6 @@ static unsigned count_cores(void)
 	cpu_set_t set;
 
 	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
-static _Noreturn void become_worker(struct worker *w, int fd, pid_t parent)
-{
-	static const int reset[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGCHLD };
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2 };
-	struct err e = { 0 };
-
-	for (size_t i = 0; i < sizeof reset / sizeof reset[0]; i++)
-		signal(reset[i], SIG_DFL);
-	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
-		signal(ignored[i], SIG_IGN); /* it ends with its socket */
-	prctl(PR_SET_NAME, "calque-worker");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	if (sandbox_close_files(fd, &e) && sandbox_enter(WORKER_MEMORY_BYTES, &e))
-		worker_child(w->progress);
-	write(SANDBOX_FD, e.text, strlen(e.text));
-	_exit(1);
 }
 
 /* It says that it is ready, or why not. */
@@ -652,10 +705,23 @@ static void greet(struct worker *w)
 	}
 }
 
+static pid_t fork_process(struct worker *w, int fd, struct err *e)
+{
+	pid_t parent = getpid(), pid;
+
+	if (w->all->compiler)
+		return compiler_fork(w->all->compiler, fd, w->progress_fd, e);
+	pid = fork();
+	if (pid == 0)
+		worker_begin(fd, w->progress, parent);
+	if (pid < 0)
+		err_errno(e, "fork");
+	return pid;
+}
+
 /* Fork one, which is not up yet. */
 static bool start(struct worker *w, struct err *e)
 {
-	pid_t parent = getpid();
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -664,14 +730,12 @@ static bool start(struct worker *w, struct err *e)
 	}
 	atomic_store(&w->progress->started, 0);
 	atomic_store(&w->progress->done, 0);
-	w->pid = fork();
-	if (w->pid == 0)
-		become_worker(w, ends[1], parent);
+	w->pid = fork_process(w, ends[1], e);
 	close(ends[1]);
 	if (w->pid < 0) {
 		w->pid = 0;
 		close(ends[0]);
-		err_set(e, ERR_IO, "worker: fork: %s", strerror(errno));
+		err_prefix(e, "worker");
 		return false;
 	}
 	w->deadline_ms = clock_mono_ms() + READY_MS;
@@ -690,16 +754,16 @@ static bool start(struct worker *w, struct err *e)
 	return true;
 }
 
+/* (A file in memory, since the process may be no fork of this one.  It has no name and no other descriptor.) */
 static bool init_worker(struct workers *all, struct worker *w, struct err *e)
 {
 	*w = (struct worker){ .all = all };
 	TAILQ_INIT(&w->jobs);
-	w->progress = mmap(NULL, sizeof *w->progress, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (w->progress == MAP_FAILED) {
-		w->progress = NULL;
-		err_set(e, ERR_IO, "worker: mmap: %s", strerror(errno));
-	}
+	w->progress_fd = memfd_create("calque-worker", MFD_CLOEXEC);
+	if (w->progress_fd >= 0 && ftruncate(w->progress_fd, sizeof *w->progress) == 0)
+		w->progress = worker_progress_map(w->progress_fd);
+	if (!w->progress)
+		err_errno(e, "worker: memory to share");
 	return w->progress != NULL;
 }
 
@@ -710,13 +774,34 @@ struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
 
 	all->loop = l;
 	all->pool = (struct worker_pool){ take, tell, all };
-	all->items = mem_zalloc(wanted * sizeof *all->items);
-	while (all->n < wanted)
-		if (!init_worker(all, &all->items[all->n++], e)) {
+	all->n = wanted;
+	all->items = mem_zalloc((wanted + N_PRIVATE) * sizeof *all->items);
+	while (all->n_all < wanted + N_PRIVATE)
+		if (!init_worker(all, &all->items[all->n_all++], e)) {
 			workers_free(all);
 			return NULL;
 		}
 	return all;
+}
+
+static void on_compiler(void *ctx, bool readable, bool writable)
+{
+	struct workers *all = ctx;
+
+	(void)readable;
+	(void)writable;
+	loop_watch(all->loop, &all->compiler_watch, all->compiler_watch.fd, false, false);
+	log_event(LOG_ERROR, "compiler-lost", "consequence=%s",
+		  log_value("workers that end are not replaced; without any, calque ends"));
+}
+
+void workers_fork_from(struct workers *all, struct compiler *c, void (*gone)(void *ctx), void *ctx)
+{
+	all->compiler = c;
+	all->gone = gone;
+	all->gone_ctx = ctx;
+	all->compiler_watch = (struct loop_watch){ .on_ready = on_compiler, .ctx = all };
+	loop_watch(all->loop, &all->compiler_watch, compiler_fd(c), true, false);
 }
 
 static bool wait_until_up(struct worker *w, struct err *e)
@@ -754,17 +839,21 @@ void workers_free(struct workers *all)
 {
 	if (!all)
 		return;
-	for (size_t i = 0; i < all->n; i++) {
+	for (size_t i = 0; i < all->n_all; i++) {
 		struct worker *w = &all->items[i];
 
 		if (w->pid)
 			end_process(w);
 		if (w->progress)
 			munmap(w->progress, sizeof *w->progress);
+		if (w->progress_fd >= 0)
+			close(w->progress_fd);
 		buf_fini(&w->in);
 		buf_fini(&w->out);
 	}
 	free(all->items);
+	if (all->compiler_watch.is_active)
+		loop_watch(all->loop, &all->compiler_watch, all->compiler_watch.fd, false, false);
 	buf_fini(&all->scratch);
 	all->check.ctx = all;
 	loop_timer_close(&all->check, free_memory);
@@ -779,6 +868,6 @@ void workers_count(const struct workers *all, struct workers_counters *out)
 {
 	*out = all->counters;
 	out->processes = 0;
-	for (size_t i = 0; i < all->n; i++)
+	for (size_t i = 0; i < all->n_all; i++)
 		out->processes += all->items[i].is_up;
 }

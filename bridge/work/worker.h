@@ -1,10 +1,11 @@
 /* worker.h -- the processes that translate, as a worker pool of the executor.
  *
- * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too long or
+ * Forked from where the programs are compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too long or
  * too much memory, or answers what its job cannot have led to (job_codec.h), is replaced: at once, or after a pause if
  * several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process; if that
  * ends so too, it is refused (DEAD_MAPPING_OVERRUN).
- * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
+ * A job with credentials in it (job_has_secrets()) has a process of its own, that ends with it, so that no other one
+ * ever saw them.  All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
 #ifndef BRIDGE_WORKER_H
@@ -16,6 +17,7 @@
 
 #include "translate/executor.h"
 
+struct compiler;
 struct err;
 struct loop;
 struct workers;
@@ -31,6 +33,9 @@ struct workers;
 /* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
  * sets *e (ERR_IO). */
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
+/* Have them forked by that compiler (compiler.h; borrowed), not by this process.  When it has ended and so has the last
+ * of them, `gone` is called, once. */
+void workers_fork_from(struct workers *w, struct compiler *c, void (*gone)(void *ctx), void *ctx);
 /* Fork them, with the plans and device tables as they are now.  False sets *e (ERR_IO): they cannot be
  * had, or not be sandboxed. */
 bool workers_start(struct workers *w, struct err *e);

@@ -86,20 +86,21 @@ static void do_job(struct child *c, struct unpack *u)
 	c->is_marked = false;
 }
 
-static void take_device(struct unpack *u)
+bool worker_take_device(struct unpack *u)
 {
 	const struct plan *plan = (const struct plan *)(uintptr_t)unpack_u64(u);
 	char *key = unpack_text(u), *value = unpack_text(u);
 	struct changes none = { 0 };
+	bool ok = !u->is_bad && plan && key;
 
-	need(!u->is_bad);
-	if (value)
+	if (ok && value)
 		devices_restore(plan->devices, key, value, NULL);
-	else
+	else if (ok)
 		devices_forget(plan->devices, key, &none);
 	changes_fini(&none);
 	free(key);
 	free(value);
+	return ok;
 }
 
 static void take_frame(struct child *c, struct unpack *u)
@@ -107,7 +108,7 @@ static void take_frame(struct child *c, struct unpack *u)
 	if (unpack_u8(u) == FRAME_JOB)
 		do_job(c, u);
 	else
-		take_device(u);
+		need(worker_take_device(u));
 	if (c->out.len >= WRITE_BYTES || coarse_ms() - c->sent_ms >= WRITE_MS)
 		send_results(c);
 }

@@ -44,7 +44,7 @@ static void make_message(struct message *m)
 static void pack_read(void)
 {
 	struct message m;
-	struct job job = { .type = JOB_READ, .plan = w.plan, .side = NORTH, .at_ms = 42 };
+	struct job job = { .type = JOB_READ, .plan = w.plan, .side = SOUTH, .at_ms = 42 };
 	struct canonical request = { .kind = KIND_COMMAND, .device = (char[]){ "d" } };
 
 	make_message(&m);
@@ -72,7 +72,7 @@ Test(job_codec, a_job_that_reads_arrives_as_it_was)
 	cr_expect_eq(u.left, 0);
 	cr_expect_eq(f.job.type, JOB_READ);
 	cr_expect_eq(f.job.plan, w.plan);
-	cr_expect_eq(f.job.side, NORTH);
+	cr_expect_eq(f.job.side, SOUTH);
 	cr_assert_eq(f.job.n_readers, 2);
 	cr_expect_eq(f.job.readers[0], match.readers[0]);
 	cr_expect_eq(f.job.readers[1], match.readers[1]);
@@ -82,7 +82,10 @@ Test(job_codec, a_job_that_reads_arrives_as_it_was)
 	cr_expect_eq(f.job.request->kind, KIND_COMMAND);
 	cr_expect_str_eq(f.job.request->device, "d");
 	cr_expect_null(f.job.request->id);
-	cr_expect_str_eq(f.message.topic, "s/d");
+	cr_expect_null(f.message.topic);
+	cr_assert_eq(f.topic.n, 1);
+	cr_expect_str_eq(f.topic.items[0].name, "device");
+	cr_expect_str_eq(f.topic.items[0].value, "d");
 	cr_expect_eq(f.message.payload_len, 3);
 	cr_expect_arr_eq(f.message.payload, "a\0b", 4, "with a NUL behind");
 	cr_expect_eq(f.message.properties.n, 2);
