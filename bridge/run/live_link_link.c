@@ -137,12 +137,13 @@ static void log_letter(const struct verdict *v, const struct deadletter *l, int6
 		    log_value(*l->text ? l->text : NULL));
 }
 
-/* Whose it is, by its topic; NULL: that does not say.  Caller frees. */
+/* Whose it is, by its topic; NULL: that does not say, or it has ended calque and is not looked at again.  Caller
+ * frees. */
 static char *device_of(const struct live_link *live, const struct verdict *v)
 {
 	struct match match;
 
-	if (!v->message)
+	if (!v->message || v->reason == DEAD_CRASH)
 		return NULL;
 	plan_match(live->plan, flow_source(v->flow), v->message->topic, &match);
 	return match.n ? translate_topic_device(match.readers[0], v->message->topic) : NULL;
