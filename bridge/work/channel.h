@@ -10,6 +10,8 @@
 
 #include "base/buf.h"
 
+struct err;
+
 #define CHANNEL_FDS 2
 
 struct channel_message {
@@ -18,7 +20,6 @@ struct channel_message {
 };
 
 /* Two ends; false sets *e (ERR_IO). */
-struct err;
 bool channel_open(int ends[2], struct err *e);
 /* At most CHANNEL_FDS descriptors, which stay the sender's.  False: the other end is gone. */
 bool channel_send(int fd, const struct buf *bytes, const int *fds, size_t n_fds);
