@@ -196,8 +196,15 @@ static void set_up(void)
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	world_init(&w);
-	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
-		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""));
+	world_plan(&w,
+		   SOUTHERN("",
+			    "{ kind: 'telemetry', topic: 's/{device}' },"
+			    "{ kind: 'claim', topic: 'c/{device}' }",
+			    ""),
+		   NORTHERN("",
+			    "{ kind: 'telemetry', topic: 't/{device}' },"
+			    "{ kind: 'claim', topic: 'claim/{device}' }",
+			    ""));
 	loop = loop_new(&e);
 	loop_before_sleep(loop, before_sleep, NULL);
 	loop_timer_set(loop, &guard, GUARD_MS, on_guard, NULL);
@@ -227,7 +234,8 @@ static void on_done(struct job *job, struct results *results)
 
 static void submit(int i, const char *payload, size_t n)
 {
-	messages[i] = (struct message){ .topic = mem_strdup("s/d") };
+	if (!messages[i].topic)
+		messages[i].topic = mem_strdup("s/d");
 	message_set_payload(&messages[i], payload, n);
 	jobs[i] = (struct job){ .type = JOB_READ,
 				.plan = w.plan,
@@ -412,4 +420,27 @@ Test(worker, that_accuses_another_job_costs_its_own)
 	cr_expect_eq(outcomes[0], DEAD_MAPPING_OVERRUN);
 	cr_expect_eq(outcomes[1], DEAD_WRONG_SHAPE, "as the process answered");
 	cr_expect_eq(outcomes[2], CARRIED);
+}
+
+Test(worker, that_saw_a_credential_ends_with_its_job)
+{
+	pid_t usual;
+
+	start(WORKS, 0);
+	submit(0, "{\"a\":1}", 7);
+	run_until(1, 1, 0);
+	usual = shared->last;
+	messages[1].topic = mem_strdup("c/d");
+	plan_match(w.plan, SOUTH, "c/d", &match);
+	submit(1, "{\"key\":1}", 9);
+	run_until(2, 2, 0);
+	cr_expect_eq(outcomes[1], CARRIED);
+	cr_expect_neq(shared->last, usual);
+	cr_expect_neq(kill(shared->last, 0), 0, "it has ended");
+	cr_expect_eq(kill(usual, 0), 0);
+	plan_match(w.plan, SOUTH, "s/d", &match);
+	submit(2, "{\"a\":2}", 7);
+	run_until(3, 2, 0);
+	cr_expect_eq(outcomes[2], CARRIED);
+	cr_expect_eq(shared->n_processes, 2);
 }
