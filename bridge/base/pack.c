@@ -18,6 +18,12 @@ void pack_u32(struct buf *out, uint32_t n)
 	buf_append(out, &n, sizeof n);
 }
 
+void pack_u32_at(struct buf *out, size_t at, uint32_t n)
+{
+	n = htole32(n);
+	memcpy(out->data + at, &n, sizeof n);
+}
+
 void pack_u64(struct buf *out, uint64_t n)
 {
 	n = htole64(n);
@@ -112,9 +118,14 @@ size_t pack_frame_begin(struct buf *out)
 
 void pack_frame_end(struct buf *out, size_t begin)
 {
-	uint32_t len = htole32((uint32_t)(out->len - begin));
+	pack_u32_at(out, begin - sizeof(uint32_t), (uint32_t)(out->len - begin));
+}
 
-	memcpy(out->data + begin - sizeof len, &len, sizeof len);
+bool unpack_frame_is_over(const struct unpack *u, size_t most)
+{
+	struct unpack rest = *u;
+
+	return unpack_u32(&rest) > most;
 }
 
 bool unpack_frame(struct unpack *u, struct unpack *frame)

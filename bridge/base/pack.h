@@ -14,6 +14,7 @@
 
 void pack_u8(struct buf *out, unsigned n);
 void pack_u32(struct buf *out, uint32_t n);
+void pack_u32_at(struct buf *out, size_t at, uint32_t n); /* over what was put there */
 void pack_u64(struct buf *out, uint64_t n);
 void pack_bytes(struct buf *out, const void *p, size_t n);
 void pack_text(struct buf *out, const char *s); /* NULL is another thing than "" */
@@ -36,6 +37,8 @@ char *unpack_text(struct unpack *u);
  * end is in it. */
 size_t pack_frame_begin(struct buf *out); /* for pack_frame_end() */
 void pack_frame_end(struct buf *out, size_t begin);
+/* Is the next frame, of which the rest may still be to come, of more than `most` bytes? */
+bool unpack_frame_is_over(const struct unpack *u, size_t most);
 /* The next frame, and step over it.  False: it is not there as a whole; *u is as before. */
 bool unpack_frame(struct unpack *u, struct unpack *frame);
 

@@ -46,7 +46,8 @@ static void print_json(const char *path, size_t n_links, const struct report *r)
 static int check_all(struct cli *cli)
 {
 	struct report report = { .wants_hints = true };
-	struct generation *g = generation_read(cli->conf_path, &cli->mappings, &report);
+	struct generation *g =
+		generation_read(cli->conf_path, &cli->mappings, GENERATION_APART, &report);
 	size_t n = g ? generation_conf(g)->n_links : 0;
 	bool ok;
 

@@ -9,6 +9,9 @@
 
 static int run_bridge(struct generation *g)
 {
+	static const int ends[] = { [BRIDGE_DONE] = EXIT_DONE,
+				    [BRIDGE_STATE_FAILED] = EXIT_STORAGE,
+				    [BRIDGE_WITHOUT_WORKERS] = EXIT_FAILED };
 	struct err e = { 0 };
 	struct bridge *b = bridge_new(g, &e);
 	int status;
@@ -17,7 +20,7 @@ static int run_bridge(struct generation *g)
 		fprintf(stderr, "calque run: %s\n", e.text);
 		return e.code == ERR_IO || e.code == ERR_CORRUPT ? EXIT_STORAGE : EXIT_FAILED;
 	}
-	status = bridge_run(b) ? EXIT_DONE : EXIT_STORAGE;
+	status = ends[bridge_run(b)];
 	bridge_free(b);
 	return status;
 }
@@ -30,7 +33,7 @@ int verb_run(struct cli *cli)
 	struct generation *g;
 
 	signal(SIGHUP, SIG_IGN); /* until the bridge hears it, and never an end */
-	g = generation_read(cli->conf_path, &cli->mappings, &report);
+	g = generation_read(cli->conf_path, &cli->mappings, GENERATION_APART, &report);
 
 	cli_print_report(&report);
 	if (g && cli->is_strict && report.n_lacks) {

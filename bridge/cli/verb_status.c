@@ -252,6 +252,11 @@ static void print_stored(struct jslice done)
 	if (has(done, "journal_bytes"))
 		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
 	putchar('\n');
+	if (ask_number(done, "workers_replaced"))
+		printf("worker processes replaced since the start %lld, of them for what they "
+		       "answered %lld\n",
+		       (long long)ask_number(done, "workers_replaced"),
+		       (long long)ask_number(done, "workers_lied"));
 	if (ask_number(done, "set_aside"))
 		printf("%lld row%s of the state directory could not be read, and set aside "
 		       "(calque status --aside)\n",

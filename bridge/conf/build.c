@@ -10,6 +10,7 @@
 #include "base/guess.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "conf/environment.h"
 #include "conf/login.h"
 #include "dialect/dialect.h"
 #include "jq/mapping.h"
@@ -48,7 +49,7 @@ void build_init(struct build *b, const struct mapping_path *first, const struct 
 		mapping_path_add(&b->path, first->dirs[i]);
 	for (size_t i = 0; conf && i < conf->mappings.n; i++)
 		mapping_path_add(&b->path, conf->mappings.dirs[i]);
-	add_list(&b->path, getenv("CALQUE_MAPPINGS"));
+	add_list(&b->path, environment_get("CALQUE_MAPPINGS"));
 	mapping_path_add(&b->path,
 			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
 }
@@ -106,7 +107,9 @@ struct mapping *build_mapping(struct build *b, const char *name, const char *whe
 	item = &b->items[b->n++];
 	*item = (struct loaded){ .name = mem_strdup(name) };
 	file = mapping_path_find(&b->path, name);
-	if (file)
+	if (file && b->ops)
+		item->mapping = b->ops->load(b->ops->ctx, &b->path, name, report);
+	else if (file)
 		item->mapping = mapping_load(&b->path, name, report);
 	else
 		report_no_mapping(b, name, where, report);
@@ -295,6 +298,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	};
 	char *where[SIDES];
 	struct plan *plan = NULL;
+	struct err e = { 0 };
 	bool ok;
 
 	for (int s = 0; s < SIDES; s++) {
@@ -309,6 +313,8 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
+	if (plan && b->ops && !b->ops->plan(b->ops->ctx, plan, &spec, &e))
+		report_error(report, "%s: %s", where[SOUTH], e.text);
 	if (plan && !is_offline) {
 		check_first_snapshot(plan, where[NORTH], report);
 		check_handshakes(link, plan, where[NORTH], report);

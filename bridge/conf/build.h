@@ -11,12 +11,25 @@
 struct conf;
 struct conf_link;
 struct mapping;
+struct err;
 struct plan;
+struct plan_spec;
 struct report;
 struct vars;
 
+/* Who loads mappings, and hears of plans that were made of them: another process.  As compiler_load() and
+ * compiler_plan() (work/compiler.h). */
+struct build_ops {
+	struct mapping *(*load)(void *ctx, const struct mapping_path *path, const char *name,
+				struct report *report);
+	bool (*plan)(void *ctx, struct plan *plan, const struct plan_spec *spec, struct err *e);
+	void *ctx;
+};
+
 struct build {
 	struct mapping_path path;
+	const struct build_ops
+		*ops; /* borrowed, set by the caller after build_init(); NULL: it loads here */
 	struct loaded {
 		char *name;
 		struct mapping *mapping; /* NULL: it has mistakes, and they are reported */

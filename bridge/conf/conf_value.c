@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
+#include "conf/environment.h"
 #include "conf/secret.h"
 
 /* ---- Mistakes and their place ---- */
@@ -262,7 +263,7 @@ const char *conf_value_text(struct conf_reader *r, const config_setting_t *s)
 	const char *text = text_as_written(r, s), *value = text;
 
 	if (text && strncmp(text, "env:", 4) == 0) {
-		value = getenv(text + 4);
+		value = environment_get(text + 4);
 		if (!value)
 			conf_value_mistake(r, s, "the environment variable %s is not set",
 					   text[4] ? text + 4 : "\"\"");
@@ -315,7 +316,7 @@ static char *secret_from_file(const char *path, struct err *e)
 
 static char *secret_from_env(const char *name, struct err *e)
 {
-	const char *value = getenv(name);
+	const char *value = environment_get(name);
 
 	if (!value)
 		err_set(e, ERR_NOT_FOUND, "the environment variable %s is not set",

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/pack.h"
 #include "dialect/dialect.h"
 #include "dialect/through.h"
 #include "jq/imports.h"
@@ -208,12 +209,24 @@ static void number_rows(struct mapping *m)
 	}
 }
 
+static void make_table(struct mapping *m, bool is_dialect, uint64_t also_gives,
+		       struct report *report)
+{
+	if (is_dialect)
+		m->dialect = dialect_new(m->file, m->metadata.data, m->metadata.len, report);
+	else
+		m->through = through_new(m->file, m->metadata.data, m->metadata.len, report);
+	if (m->dialect) {
+		number_rows(m);
+		m->dialect->also_gives = also_gives;
+	}
+}
+
 static void read_table(struct loader *ld, json_object *metadata)
 {
 	bool is_dialect = json_object_object_get_ex(metadata, "dialect", NULL);
 	bool is_through = json_object_object_get_ex(metadata, "through", NULL);
 	struct mapping *m = ld->m;
-	struct buf text = { 0 };
 
 	if (is_dialect == is_through) {
 		report_error(
@@ -228,16 +241,8 @@ static void read_table(struct loader *ld, json_object *metadata)
 	json_object_object_del(metadata, "deps");
 	json_object_object_del(metadata, "defs");   /* from 1.7 on */
 	json_object_object_del(metadata, "search"); /* reported */
-	jtext_tree_put(&text, metadata);
-	if (is_dialect)
-		m->dialect = dialect_new(m->file, text.data, text.len, ld->report);
-	else
-		m->through = through_new(m->file, text.data, text.len, ld->report);
-	if (m->dialect) {
-		number_rows(m);
-		m->dialect->also_gives = imports_kinds(ld->modules);
-	}
-	buf_fini(&text);
+	jtext_tree_put(&m->metadata, metadata);
+	make_table(m, is_dialect, imports_kinds(ld->modules), ld->report);
 }
 
 /* The program */
@@ -397,8 +402,66 @@ void mapping_free(struct mapping *m)
 	through_free(m->through);
 	mapping_symbols_fini(&m->functions);
 	scrub_free(m->scrub);
+	buf_fini(&m->metadata);
 	free(m->file);
 	free(m);
+}
+
+void mapping_put(struct buf *out, const struct mapping *m, uint32_t number)
+{
+	pack_u32(out, number);
+	pack_text(out, m->file);
+	pack_u8(out, m->dialect != NULL);
+	pack_u64(out, m->dialect ? m->dialect->also_gives : 0);
+	pack_bytes(out, m->metadata.data, m->metadata.len);
+	pack_text(out, scrub_learnt(m->scrub));
+}
+
+/* All of it was checked where it was put. */
+static bool get(struct unpack *u, struct mapping *m)
+{
+	bool is_dialect;
+	uint64_t also_gives;
+	const char *text;
+	size_t len;
+	char *learnt;
+	json_object *metadata;
+	struct report report = { 0 };
+
+	m->number = unpack_u32(u);
+	m->file = unpack_text(u);
+	is_dialect = unpack_u8(u) != 0;
+	also_gives = unpack_u64(u);
+	text = unpack_bytes(u, &len);
+	learnt = unpack_text(u);
+	metadata = text && !u->is_bad ? jtext_tree(text, len, NULL) : NULL;
+	if (metadata && m->file && learnt) {
+		scrub_learn(m->scrub, learnt, strlen(learnt));
+		buf_append(&m->metadata, text, len);
+		mapping_symbols_collect(&m->functions, metadata);
+		make_table(m, is_dialect, also_gives, &report);
+	}
+	free(learnt);
+	json_object_put(metadata);
+	report_fini(&report);
+	return m->dialect || m->through;
+}
+
+struct mapping *mapping_get(struct unpack *u)
+{
+	struct mapping *m = mem_zalloc(sizeof *m);
+
+	mapping_input_init(m);
+	m->scrub = scrub_new();
+	if (get(u, m))
+		return m;
+	mapping_free(m);
+	return NULL;
+}
+
+uint32_t mapping_number(const struct mapping *m)
+{
+	return m->number;
 }
 
 const char *mapping_file(const struct mapping *m)

@@ -19,6 +19,7 @@ struct dialect;
 struct err;
 struct mapping;
 struct report;
+struct unpack;
 struct vars;
 
 /* Load NAME.jq: a dialect, or a through file.  Checks everything and puts every mistake into the
@@ -27,6 +28,13 @@ struct vars;
  * stop the program (jq_lint.c has the list).  Caller ends it with mapping_free(). */
 struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report);
 void mapping_free(struct mapping *m);
+
+/* One that was loaded, for another process (base/pack.h): all but its program, which stays where it was compiled and is
+ * number `number` there. */
+void mapping_put(struct buf *out, const struct mapping *m, uint32_t number);
+/* It cannot be called.  NULL: these are no such bytes.  Caller ends it with mapping_free(). */
+struct mapping *mapping_get(struct unpack *u);
+uint32_t mapping_number(const struct mapping *m);
 
 const char *mapping_file(const struct mapping *m);
 /* The table of a dialect; NULL if the file is a through file or library.  Borrowed. */

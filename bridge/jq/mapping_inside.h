@@ -47,9 +47,11 @@ struct mapping {
 	struct dialect *dialect; /* NULL: a through file */
 	struct through *through;
 	struct mapping_symbols functions;
+	struct buf metadata; /* the table, as text, without what jq itself put there */
+	uint32_t number;     /* mapping_put() */
 	bool shows_payloads;
 	struct scrub *scrub; /* knows the words of the file and of what it imports */
-	jq_state *jq;
+	jq_state *jq;	     /* NULL: it is in another process */
 	/* What inputs are made of: */
 	jv keys[MAPPING_KEYS];
 	struct steady {

@@ -9,7 +9,8 @@
 #include "base/mem.h"
 
 struct scrub {
-	struct map words; /* the values say nothing */
+	struct map words;  /* the values say nothing */
+	struct buf learnt; /* each once, with a blank behind */
 };
 
 /* The words of the messages that libjq 1.6 to 1.8 make (execute.c, builtin.c, jv_aux.c, jv_parse.c). */
@@ -49,6 +50,14 @@ static bool is_known(const struct scrub *s, const char *word, size_t len)
 	return map_get(&s->words, word, len) != NULL;
 }
 
+static void learn(struct scrub *s, const char *word, size_t len)
+{
+	if (map_set(&s->words, word, len, s))
+		return;
+	buf_append(&s->learnt, word, len);
+	buf_putc(&s->learnt, ' ');
+}
+
 static size_t word_length(const char *p, const char *end)
 {
 	const char *q = p;
@@ -66,9 +75,14 @@ void scrub_learn(struct scrub *s, const char *text, size_t len)
 		size_t n = word_length(p, end);
 
 		if (may_learn(p, n))
-			map_set(&s->words, p, n, s);
+			learn(s, p, n);
 		p += n ? n : 1;
 	}
+}
+
+const char *scrub_learnt(const struct scrub *s)
+{
+	return buf_str(&s->learnt);
 }
 
 bool scrub_knows(const struct scrub *s, const char *word)
@@ -81,14 +95,17 @@ struct scrub *scrub_new(void)
 	struct scrub *s = mem_zalloc(sizeof *s);
 
 	scrub_learn(s, jq_words, strlen(jq_words));
+	buf_reset(&s->learnt);
 	map_set_str(&s->words, "a", s); /* an article too */
 	return s;
 }
 
 void scrub_free(struct scrub *s)
 {
-	if (s)
-		map_fini(&s->words, NULL);
+	if (!s)
+		return;
+	map_fini(&s->words, NULL);
+	buf_fini(&s->learnt);
 	free(s);
 }
 

@@ -18,6 +18,8 @@ struct scrub *scrub_new(void);
 void scrub_free(struct scrub *s); /* NULL is allowed */
 /* Words of `text` are known from now on; copied. */
 void scrub_learn(struct scrub *s, const char *text, size_t len);
+/* All that was learnt so, as a text to be learnt again; borrowed. */
+const char *scrub_learnt(const struct scrub *s);
 /* Is it one of them?  Shorter than two characters: none is. */
 bool scrub_knows(const struct scrub *s, const char *word);
 /* Append what may be shown of `text`. */

@@ -233,23 +233,42 @@ static bool matches(const struct topic_template *t, const char *topic)
 	return !at;
 }
 
-bool topic_template_match(const struct topic_template *t, const char *topic, struct vars *captures)
+size_t topic_template_captures(const struct topic_template *t, const char *topic,
+			       void (*f)(void *ctx, const char *name, const char *value,
+					 size_t len),
+			       void *ctx)
 {
 	const char *at = topic;
 	struct piece p;
+	size_t n = 0;
 
 	if (!matches(t, topic))
-		return false;
-	for (size_t i = 0; captures && i < t->n_levels && next_piece(&at, &p); i++) {
+		return 0;
+	for (size_t i = 0; i < t->n_levels && next_piece(&at, &p); i++) {
 		const struct topic_level *l = &t->levels[i];
-		char *value;
 
 		if (l->type == LEVEL_LITERAL)
 			continue;
-		value = mem_strndup(p.text, l->type == LEVEL_REST ? strlen(p.text) : p.len);
-		vars_add(captures, l->text, value);
-		free(value);
+		f(ctx, l->text, p.text, l->type == LEVEL_REST ? strlen(p.text) : p.len);
+		n++;
 	}
+	return n;
+}
+
+static void add_capture(void *ctx, const char *name, const char *text, size_t len)
+{
+	char *value = mem_strndup(text, len);
+
+	vars_add(ctx, name, value);
+	free(value);
+}
+
+bool topic_template_match(const struct topic_template *t, const char *topic, struct vars *captures)
+{
+	if (!matches(t, topic))
+		return false;
+	if (captures)
+		topic_template_captures(t, topic, add_capture, captures);
 	return true;
 }
 

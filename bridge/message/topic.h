@@ -42,6 +42,12 @@ void topic_template_filter(const struct topic_template *t, struct buf *out);
 /* Does the topic match?  If so the captures are added to *captures (may be NULL). */
 bool topic_template_match(const struct topic_template *t, const char *topic, struct vars *captures);
 
+/* The same, each capture as it stands in the topic; how many there are.  0 if it does not match. */
+size_t topic_template_captures(const struct topic_template *t, const char *topic,
+			       void (*f)(void *ctx, const char *name, const char *value,
+					 size_t len),
+			       void *ctx);
+
 /* Append the topic, with each variable from `lookup` (NULL result: unknown).  ERR_NOT_FOUND: the
  * text is the name of the unknown variable; ERR_INVALID: a value that cannot be a level (at the start
  * of a topic also one with a leading $), or a topic of more than 65535 bytes. `out` is then as

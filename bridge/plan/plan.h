@@ -89,6 +89,8 @@ struct plan {
 	int64_t command_max_age_ms;
 	bool has_epoch_versions;
 	char *provision_key, *provision_secret, *provision_name;
+	uint64_t
+		there; /* its address in the process that workers are forked from; 0: that is this one */
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;
 	 * NULL: it outlives its users anyway. */
 	struct refs *users;

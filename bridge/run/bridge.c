@@ -26,6 +26,7 @@
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
 #include "store/state.h"
+#include "work/nursery.h"
 
 #define BUSY_TRIES	       40 /* for the state: two seconds ... */
 #define BUSY_WAIT_US	       50000
@@ -51,7 +52,8 @@ struct bridge {
 	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
 	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
 	unsigned long rollbacks; /* of the database, before the first that was not let out */
-	bool is_stopping, has_failed;
+	struct loop_watch nursery;
+	bool is_stopping, has_failed, is_without_workers;
 };
 
 /* --- the turn of the loop ------------------------------------------------------------------ */
@@ -61,6 +63,35 @@ static void bridge_fail(struct bridge *b, const struct err *e)
 	log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e->text));
 	b->has_failed = true;
 	loop_stop(b->parts.loop);
+}
+
+static void on_workers_gone(void *ctx)
+{
+	struct bridge *b = ctx;
+
+	log_event(LOG_ERROR, "workers-gone", "reason=%s",
+		  log_value("the last has ended, and there are no new ones"));
+	b->is_without_workers = true;
+	loop_stop(b->parts.loop);
+}
+
+/* What came from it goes on. */
+static void on_nursery(void *ctx, bool readable, bool writable)
+{
+	struct bridge *b = ctx;
+
+	(void)readable;
+	(void)writable;
+	loop_watch(b->parts.loop, &b->nursery, b->nursery.fd, false, false);
+	log_event(LOG_WARNING, "nursery-lost", "consequence=%s",
+		  log_value("no other configuration can be loaded until calque is started anew"));
+}
+
+static void watch_nursery(struct bridge *b)
+{
+	b->nursery = (struct loop_watch){ .on_ready = on_nursery, .ctx = b };
+	if (nursery_fd() >= 0)
+		loop_watch(b->parts.loop, &b->nursery, nursery_fd(), true, false);
 }
 
 /* The timer only wakes the loop; what is due is found before it sleeps. */
@@ -293,6 +324,7 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.n_links = b->n_links,
 		.journal = b->parts.journal,
 		.is_running = true,
+		.generation = b->generation,
 		.started_ms = clock_mono_ms(),
 	};
 	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);
@@ -330,7 +362,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	    !(parts->suspects = suspects_new(parts->db, b->conf->state, clock_now_ms(), e)) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||
 	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
-	    !generation_make_executor(b->generation, parts->loop, e))
+	    !generation_make_executor(b->generation, parts->loop, on_workers_gone, b, e))
 		return false;
 	parts->port = &port_mqtt_ops;
 	parts->port_ctx = parts->loop;
@@ -461,7 +493,7 @@ static bool finish(struct bridge *b)
 	return true;
 }
 
-bool bridge_run(struct bridge *b)
+enum bridge_end bridge_run(struct bridge *b)
 {
 	bool ok;
 
@@ -469,7 +501,8 @@ bool bridge_run(struct bridge *b)
 		if (live_link_is_open(b->links[i]))
 			live_link_start(b->links[i]);
 	if (!resume(b))
-		return false;
+		return BRIDGE_STATE_FAILED;
+	watch_nursery(b);
 	storage_start(&b->storage, loop_now_ms(b->parts.loop));
 	loop_before_sleep(b->parts.loop, before_sleep, b);
 	log_event(LOG_INFO, "started", "links=%zu", b->n_links);
@@ -477,7 +510,11 @@ bool bridge_run(struct bridge *b)
 	ok = !b->has_failed && finish(b);
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_log_counters(b->links[i]);
-	return ok;
+	if (b->nursery.is_active)
+		loop_watch(b->parts.loop, &b->nursery, b->nursery.fd, false, false);
+	return !ok		       ? BRIDGE_STATE_FAILED
+	       : b->is_without_workers ? BRIDGE_WITHOUT_WORKERS
+				       : BRIDGE_DONE;
 }
 
 /* What came with QoS 0 and waited in vain. */

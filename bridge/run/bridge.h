@@ -18,8 +18,13 @@ struct generation;
  * yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
  * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID). */
 struct bridge *bridge_new(struct generation *g, struct err *e);
-/* Connect and carry messages until SIGTERM or SIGINT.  False: the state can no longer be written. */
-bool bridge_run(struct bridge *b);
+enum bridge_end {
+	BRIDGE_DONE,
+	BRIDGE_STATE_FAILED,   /* it can no longer be written */
+	BRIDGE_WITHOUT_WORKERS /* the last has ended, and there is nothing to fork another one from */
+};
+/* Connect and carry messages until SIGTERM or SIGINT, or what ends it before. */
+enum bridge_end bridge_run(struct bridge *b);
 void bridge_free(struct bridge *b);
 
 #endif

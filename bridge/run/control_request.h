@@ -16,6 +16,7 @@ struct conf;
 struct db;
 struct err;
 struct deadletter_live;
+struct generation;
 struct live_link;
 struct journal_live;
 struct request;
@@ -29,6 +30,7 @@ struct control_request_parts {
 	struct live_link *const *links;
 	size_t n_links;
 	const struct journal_live *journal;
+	const struct generation *generation;
 	int64_t started_ms; /* clock_mono_ms() */
 };
 

@@ -10,12 +10,14 @@
 #include "link/link.h"
 #include "message/side.h"
 #include "run/control_request_table.h"
+#include "run/generation.h"
 #include "run/live_link.h"
 #include "store/aside.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
 #include "store/journal.h"
 #include "store/journal_live.h"
+#include "work/worker.h"
 
 #define PIECE_BYTES (64u << 10) /* so much of an answer is made in one turn of the loop */
 
@@ -118,9 +120,15 @@ static void put_link(const struct live_link *live, struct buf *out)
 
 static void put_running(const struct control_request_parts *parts, struct buf *out)
 {
+	struct workers_counters workers;
+
 	put_number(out, "pid", (uint64_t)getpid());
 	put_number(out, "uptime_s", (uint64_t)(clock_mono_ms() - parts->started_ms) / 1000);
 	put_number(out, "journal_bytes", journal_live_bytes(parts->journal));
+	generation_count_workers(parts->generation, &workers);
+	put_number(out, "workers", workers.processes);
+	put_number(out, "workers_replaced", workers.replaced);
+	put_number(out, "workers_lied", workers.lied);
 }
 
 static bool put_end(const struct control_request_parts *parts, struct buf *out, struct err *e)

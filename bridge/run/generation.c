@@ -9,13 +9,20 @@
 #include "base/refs.h"
 #include "conf/build.h"
 #include "conf/conf.h"
+#include "conf/environment.h"
 #include "net/tls.h"
 #include "plan/plan.h"
+#include "state/change.h"
+#include "state/devices.h"
 #include "translate/executor.h"
+#include "work/compiler.h"
+#include "work/nursery.h"
 #include "work/worker.h"
 
 struct generation {
 	struct conf *conf;
+	struct compiler *compiler;
+	struct build_ops ops;
 	struct build build;  /* of the mappings that plans point into */
 	struct plan **plans; /* one per link */
 	struct workers *workers;
@@ -38,15 +45,45 @@ static void check_tls(const struct conf_session *c, enum side side, struct repor
 	tls_release(context);
 }
 
+static struct mapping *load(void *ctx, const struct mapping_path *path, const char *name,
+			    struct report *report)
+{
+	return compiler_load(ctx, path, name, report);
+}
+
+static bool plan(void *ctx, struct plan *made, const struct plan_spec *spec, struct err *e)
+{
+	return compiler_plan(ctx, made, spec, e);
+}
+
+static bool begin_apart(struct generation *g, struct report *report)
+{
+	struct err e = { 0 };
+
+	if (nursery_start(environment_wipe, &e)) {
+		environment_keep();
+		g->compiler = compiler_new(&e);
+	}
+	if (!g->compiler)
+		report_error(report, "%s", e.text);
+	g->ops = (struct build_ops){ load, plan, g->compiler };
+	return g->compiler != NULL;
+}
+
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
-				   struct report *report)
+				   enum generation_place place, struct report *report)
 {
 	struct generation *g = mem_zalloc(sizeof *g);
 	bool is_whole;
 
+	if (place == GENERATION_APART && !begin_apart(g, report)) {
+		generation_free(g);
+		return NULL;
+	}
 	g->conf = conf_read(conf_path, report);
 	is_whole = report->n_errors == 0;
 	build_init(&g->build, mappings, g->conf);
+	g->build.ops = g->compiler ? &g->ops : NULL;
 	if (g->conf)
 		g->plans = build_plans(&g->build, g->conf, is_whole, report);
 	if (!g->conf || report->n_errors > 0) {
@@ -164,20 +201,37 @@ void generation_free(struct generation *g)
 	if (g->conf)
 		build_plans_free(g->plans, g->conf->n_links);
 	build_fini(&g->build);
+	compiler_free(g->compiler);
 	conf_free(g->conf);
 	free(g);
 }
 
-bool generation_make_executor(struct generation *g, struct loop *loop, struct err *e)
+bool generation_make_executor(struct generation *g, struct loop *loop, void (*gone)(void *ctx),
+			      void *ctx, struct err *e)
 {
 	if (loop && !(g->workers = workers_new(loop, (unsigned)g->conf->workers, e)))
 		return false;
+	if (loop && g->compiler)
+		workers_fork_from(g->workers, g->compiler, gone, ctx);
 	g->executor = executor_new(g->workers ? workers_pool(g->workers) : NULL);
 	return true;
 }
 
+/* The compiler made its plans before the state of earlier runs was restored. */
+static void tell_devices(struct generation *g, const struct plan *p)
+{
+	struct changes rows = { 0 };
+
+	devices_put_rows(p->devices, &rows);
+	for (size_t i = 0; i < rows.n; i++)
+		compiler_tell(g->compiler, p, rows.items[i].key, rows.items[i].value);
+	changes_fini(&rows);
+}
+
 bool generation_start_workers(struct generation *g, struct err *e)
 {
+	for (size_t i = 0; g->compiler && i < g->conf->n_links; i++)
+		tell_devices(g, g->plans[i]);
 	return workers_start(g->workers, e);
 }
 
@@ -185,6 +239,13 @@ void generation_end_workers(struct generation *g)
 {
 	workers_free(g->workers);
 	g->workers = NULL;
+}
+
+void generation_count_workers(const struct generation *g, struct workers_counters *out)
+{
+	*out = (struct workers_counters){ 0 };
+	if (g->workers)
+		workers_count(g->workers, out);
 }
 
 void generation_run(struct generation *g)

@@ -1,7 +1,7 @@
 /* generation.h -- a configuration at work: what was read from files, and the processes that translate by it.
  *
  * Configuration, mappings and plans are immutable once read, but for the values of secrets, and belong
- * together: a plan points into its mappings, a message into its plan, a worker process has the programs as they were when it was forked.  So
+ * together: a plan points into its mappings, a message into its plan, a worker process has the programs as they were when it was forked, and none is in this process.  So
  * they are one object.  Another generation never changes this one; it takes over what comes from then on,
  * while this one goes on until what it has in hand is settled.
  *
@@ -24,13 +24,22 @@ struct loop;
 struct mapping_path;
 struct plan;
 struct report;
+struct workers_counters;
+
+/* Where mappings are compiled, and run. */
+enum generation_place {
+	/* In processes that know no secret, under limits (work/nursery.h): the first of them is forked before the
+	 * configuration is read, and this process keeps the environment to itself (conf/environment.h). */
+	GENERATION_APART,
+	GENERATION_HERE /* in this process */
+};
 
 /* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
  * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
  * is a mistake.  What this machine lacks of what a link needs (secrets, TLS files) is in it, too, and no
  * mistake: such links cannot be opened yet (live_link_open()).  Nothing runs yet. */
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
-				   struct report *report);
+				   enum generation_place place, struct report *report);
 /* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used,
  * and stays as it was; the others are read.  New values are in the configuration (whose n_renewed tells) and in the
  * plan; in topics and for functions of mappings they count from the next start. */
@@ -38,14 +47,16 @@ bool generation_renew(struct generation *g, size_t link, enum side side, struct 
 /* There must be no users, and no jobs.  NULL is allowed. */
 void generation_free(struct generation *g);
 
-/* Make what does the jobs of its links: workers of this loop, not forked yet; without a loop (NULL) jobs are
- * done in place.  False sets *e (ERR_IO). */
-bool generation_make_executor(struct generation *g, struct loop *loop, struct err *e);
+/* Make what does the jobs of its links: workers of this loop, not forked yet; without a loop (NULL) nobody does any.
+ * `gone` is called when there are none any more, and can be none.  False sets *e (ERR_IO). */
+bool generation_make_executor(struct generation *g, struct loop *loop, void (*gone)(void *ctx),
+			      void *ctx, struct err *e);
 /* Fork the workers, with the device tables as they are now: after the state of earlier runs was restored.
  * False sets *e, see workers_start(). */
 bool generation_start_workers(struct generation *g, struct err *e);
 /* End them; jobs stay undone until their links drop them. */
 void generation_end_workers(struct generation *g);
+void generation_count_workers(const struct generation *g, struct workers_counters *out);
 
 /* Once per turn: complete what is done, and hand on what can be. */
 void generation_run(struct generation *g);

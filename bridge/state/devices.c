@@ -127,6 +127,15 @@ void devices_forget(struct devices *t, const char *name, struct changes *out)
 	end_device(d);
 }
 
+void devices_put_rows(const struct devices *t, struct changes *out)
+{
+	struct map_pos pos = { 0 };
+	const struct device *d;
+
+	while ((d = map_next(&t->by_name, &pos)) != NULL)
+		put_row(d, out);
+}
+
 bool devices_restore(struct devices *t, const char *key, const char *value, struct err *e)
 {
 	char *native[SIDES] = { NULL, NULL };

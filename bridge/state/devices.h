@@ -30,6 +30,8 @@ void devices_set(struct devices *t, enum side side, const char *name, const char
 /* The device is gone. */
 void devices_forget(struct devices *t, const char *name, struct changes *out);
 
+/* The whole table, as rows. */
+void devices_put_rows(const struct devices *t, struct changes *out);
 bool devices_restore(struct devices *t, const char *key, const char *value, struct err *e);
 
 extern const struct machine devices_machine; /* state/machine.h */

@@ -244,6 +244,8 @@ static void complete(struct strand *s, struct job *job)
 	leave(s, job);
 	job->results = (struct results){ 0 };
 	set_ahead(s, &results);
+	if (job->type != JOB_NOTHING)
+		translate_address(job, &results);
 	strand_begin(s);
 	job->done(job, &results);
 	strand_end(s);

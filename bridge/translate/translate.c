@@ -31,9 +31,10 @@ void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...
 	item->text = buf_take(&text);
 }
 
-static void item_fini(struct item *item)
+void item_fini(struct item *item)
 {
 	message_fini(&item->message);
+	vars_fini(&item->said);
 	canonical_fini(&item->plain);
 	free(item->text);
 }
@@ -175,6 +176,19 @@ void translate(const struct job *job, struct results *out)
 		translate_read(job, out);
 	else
 		translate_write(job, out);
+}
+
+bool job_has_secrets(const struct job *job)
+{
+	bool has = job->type == JOB_WRITE && kind_table[job->plain.kind].has_secrets;
+
+	for (size_t i = 0; job->type == JOB_READ && i < job->n_readers; i++) {
+		enum kind kind = job->readers[i]->row->kind;
+
+		has = has || kind_table[kind].has_secrets ||
+		      kind_table[job->plan->remap[kind]].has_secrets;
+	}
+	return has || (job->request && kind_table[job->request->kind].has_secrets);
 }
 
 void job_fini(struct job *job)

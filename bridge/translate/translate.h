@@ -26,8 +26,12 @@ struct strand;
 
 struct item {
 	enum item_type type;
-	size_t row;		/* READ: which of the job's readers gave it */
-	struct message message; /* of MESSAGE: ready to publish */
+	size_t row;	  /* READ: which of the job's readers gave it */
+	size_t writer;	  /* of MESSAGE: which row of the far dialect wrote it, */
+	bool is_first;	  /* and is it the first of those that the row gave at once? */
+	struct vars said; /* of MESSAGE: what a `publish` function said of its topic */
+	/* Of MESSAGE: payload and such properties, until it is addressed; then ready to publish. */
+	struct message message;
 	/* Of PLAIN and MESSAGE: what it is; device is the name here.  Of REFUSED: what would have come, without
 	 * its body; KIND_NONE: that is not known. */
 	struct canonical plain;
@@ -60,8 +64,12 @@ struct job {
 	const struct reader *const *readers; /* borrowed; they read alike (plan_reads_alike()) */
 	size_t n_readers;
 	const struct message *message; /* borrowed; credentials already checked and taken out */
+	const struct vars *topic;      /* borrowed: what its topic says; NULL: see there */
 	const char *device; /* borrowed: whose session it came on, by its name here; NULL: it may be
 			     * any device's */
+	const char
+		*topic_device; /* borrowed: what its topic calls the device, by which the answer of
+				   * another process is looked at; NULL: nothing */
 	int64_t at_ms;
 	int64_t stamp_ms; /* the time of what says none itself; 0: it gets none */
 	bool awaits_echo; /* something that the bridge sent may come back with it */
@@ -84,13 +92,20 @@ struct job {
 	bool is_slow;
 	bool was_slow;	   /* when it was taken */
 	unsigned attempts; /* that ended badly */
+	unsigned ends;	   /* of processes that had it alone */
+	bool is_alone;	   /* another process that had it has ended */
 	struct results results;
 };
 
 void job_fini(struct job *job);
+/* Are there credentials in what it reads or writes, by its kind? */
+bool job_has_secrets(const struct job *job);
 
-/* Results are added to *out, which the caller ends with results_fini(). */
+/* Results are added to *out, which the caller ends with results_fini().  Their messages have no address yet: that is
+ * for who made the job, since what does jobs need not be trusted, nor know a credential. */
 void translate(const struct job *job, struct results *out);
+/* Give them their topics, QoS, properties and all.  What cannot be sent is refused then. */
+void translate_address(const struct job *job, struct results *r);
 void results_fini(struct results *r);
 void results_refuse(struct results *r, enum outcome reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

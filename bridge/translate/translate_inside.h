@@ -1,5 +1,5 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_through.c, translate_wide.c, translate_read.c, translate_write.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
+ * translate_through.c, translate_wide.c, translate_read.c, translate_write.c, translate_address.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 
@@ -11,6 +11,7 @@
 struct item *results_add(struct results *r, enum item_type type);
 /* Take back the items from `n` on: what a function put out before it failed counts for nothing. */
 void results_cut(struct results *r, size_t n);
+void item_fini(struct item *item);
 
 static inline struct jslice translate_slice(const struct buf *b)
 {
@@ -34,6 +35,14 @@ enum outcome translate_call_outcome(const struct err *e);
 /* A function made what is no plain message, as *e says: if it has a key too many, that is named there, as far
  * as it may be. */
 void translate_name_key(const struct mapping *m, struct jslice made, struct err *e);
+
+/* --- translate_address.c */
+
+/* What the row (of this mapping) was to write is refused. */
+void translate_refuse_row(struct results *out, const struct mapping *m, const struct row *row,
+			  enum outcome reason, const char *text);
+/* The side to which the job's message of this kind goes. */
+enum side translate_target(const struct job *job, enum kind kind);
 
 /* --- translate_through.c */
 
@@ -67,6 +76,14 @@ bool translate_leave_out(struct canonical *p);
 /* --- translate_read.c, translate_write.c */
 
 void translate_read(const struct job *job, struct results *out);
+/* Is a plain message of this kind, which this row read as the job's device's, written at once, since the bridge's own
+ * logic has nothing to say to it? */
+bool translate_is_direct(const struct job *job, const struct row *row, enum kind kind);
+/* Are its plain messages of this kind about the device that topic and session say, and no other? */
+bool translate_names_device(const struct job *job, enum kind kind);
+/* A name that is written into a payload, or that the session says, may be any; one for a topic must be a level
+ * of it. */
+bool translate_can_be_named(const struct plan *plan, const struct canonical *p);
 void translate_write(const struct job *job, struct results *out);
 /* The same, less what the messages are (item->plain): the caller sets it. */
 void translate_write_rows(const struct job *job, struct results *out);

@@ -216,23 +216,24 @@ static void write_now(const struct reading *rd, struct canonical *p)
 	}
 }
 
-/* Is there nothing that the bridge's own logic has to say?  (What goes back to the side it came from
- * may have a reply topic, and the state at hand is that of the topic's device.) */
-static bool is_written_now(const struct reading *rd, const struct canonical *p)
+/* (What goes back to the side it came from may have a reply topic, and the state at hand is that of the topic's
+ * device.) */
+bool translate_is_direct(const struct job *job, const struct row *row, enum kind k)
 {
-	const struct job *job = rd->job;
-	const struct kind_info *kind = &kind_table[p->kind];
+	const struct kind_info *kind = &kind_table[k];
 
 	return kind->logic != LOGIC_ALWAYS &&
-	       !(kind->logic == LOGIC_ON_ECHO && rd->row->echoes != KIND_NONE &&
-		 job->awaits_echo) &&
-	       flow_target(kind->flow) != job->side && strcmp(p->device, rd->device) == 0 &&
+	       !(kind->logic == LOGIC_ON_ECHO && row->echoes != KIND_NONE && job->awaits_echo) &&
+	       flow_target(kind->flow) != job->side &&
 	       !(job->plan->is_mirror && kind->flow == FLOW_DOWN);
 }
 
-/* A name that is written into a payload, or that the session says, may be any; one for a topic must be a level
- * of it. */
-static bool can_be_named(const struct plan *plan, const struct canonical *p)
+static bool is_written_now(const struct reading *rd, const struct canonical *p)
+{
+	return translate_is_direct(rd->job, rd->row, p->kind) && strcmp(p->device, rd->device) == 0;
+}
+
+bool translate_can_be_named(const struct plan *plan, const struct canonical *p)
 {
 	enum side to = flow_target(kind_table[p->kind].flow);
 
@@ -244,7 +245,7 @@ static bool check_canonical(struct reading *rd, const struct canonical *p)
 {
 	struct err e = { 0 };
 
-	if (!can_be_named(rd->job->plan, p))
+	if (!translate_can_be_named(rd->job->plan, p))
 		results_refuse(rd->out, DEAD_BAD_TOPIC, "the device's name has one of / + # in it");
 	else if (!canonical_check_body(p, &e))
 		results_refuse(rd->out, DEAD_WRONG_SHAPE, "%s", e.text);
@@ -310,6 +311,13 @@ static bool names_device(const struct job *job)
 {
 	return topic_template_has(&job->readers[0]->topic, "device") &&
 	       job->plan->side[job->side].dialect->device == DEVICE_IN_TOPIC;
+}
+
+bool translate_names_device(const struct job *job, enum kind kind)
+{
+	/* A through file may give another one its part. */
+	return (job->device || names_device(job)) &&
+	       !(kind_table[kind].flow == FLOW_UP && job->plan->n_through > 0);
 }
 
 /* The device that the function named, by its name here. */
@@ -551,7 +559,10 @@ void translate_read(const struct job *job, struct results *out)
 {
 	struct reading rd = { .job = job, .out = out };
 
-	topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
+	if (job->topic)
+		vars_copy(&rd.topic, job->topic);
+	else
+		topic_template_match(&job->readers[0]->topic, job->message->topic, &rd.topic);
 	rd.device =
 		translate_device(job->plan, job->side, job->device, vars_get(&rd.topic, "device"));
 	rd.topic_id = vars_get(&rd.topic, "id");

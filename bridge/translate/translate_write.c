@@ -1,4 +1,5 @@
-/* translate_write.c -- WRITE jobs: a plain message to all rows of the dialect that write its kind. */
+/* translate_write.c -- WRITE jobs: a plain message to all rows of the dialect that write its kind.  What a message
+ * says is made here; to whom, by what the row, the configuration and the job say, translate_address.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,143 +13,10 @@ struct writing {
 	const struct job *job;
 	const struct row *row;
 	struct results *out;
-	struct vars said; /* topic variables of a `publish` output */
-	struct buf id;	  /* the message's id as text */
-	bool has_nul;	  /* a text for MQTT, which can carry none */
+	size_t begin; /* of what the row gives */
 	enum outcome reason;
 	struct err err;
 };
-
-/* Keep why it cannot be written.  Where a variable is missing, err has its name. */
-static bool fail(struct writing *w, enum outcome reason, const char *what)
-{
-	const char *side = side_name(w->job->side);
-	char name[sizeof w->err.text];
-
-	if (w->err.code == ERR_NOT_FOUND) {
-		memcpy(name, w->err.text, sizeof name);
-		err_set(&w->err, ERR_INVALID,
-			"%s: {%s} is not set and the message does not say it (set %s.vars.%s)",
-			what, name, side, name);
-	} else {
-		err_prefix(&w->err, "%s", what);
-	}
-	w->reason = reason;
-	return false;
-}
-
-/* --- topic and fields ---------------------------------------------------------------------- */
-
-static const char *lookup(void *ctx, const char *name)
-{
-	struct writing *w = ctx;
-	const struct job *job = w->job;
-	const struct plan_side *ps = &job->plan->side[job->side];
-	const char *value = vars_get(&w->said, name);
-	const struct var *found;
-
-	if (value)
-		return value;
-	if (strcmp(name, "device") == 0)
-		return plan_device_there(job->plan, job->side, job->plain.device);
-	if (strcmp(name, "id") == 0) {
-		w->has_nul = w->has_nul || strlen(buf_str(&w->id)) != w->id.len;
-		return job->plain.id ? buf_str(&w->id) : NULL;
-	}
-	found = vars_find(&ps->vars, name);
-	if (job->plan->hides_secrets &&
-	    (found ? found->is_secret : dialect_is_credential(ps->dialect, name)))
-		return "***";
-	return found ? found->value : NULL;
-}
-
-static bool set_text(struct writing *w, const char *text, const char *what, struct buf *out)
-{
-	return text_template_expand(text, lookup, w, out, &w->err) || fail(w, DEAD_BAD_TOPIC, what);
-}
-
-/* A topic with a name from a payload in it (a stream called "command") must not be taken for another
- * message. */
-static bool check_topic(struct writing *w, const char *topic)
-{
-	const struct job *job = w->job;
-
-	if (!topic_name_is_valid(topic))
-		err_set(&w->err, ERR_INVALID, "no valid topic name");
-	else if (w->row->publish && !job->reply_topic &&
-		 !plan_is_topic_of(job->plan, job->side, w->row, topic))
-		err_set(&w->err, ERR_INVALID, "it belongs to another message of the dialect");
-	else
-		return true;
-	return false;
-}
-
-static bool set_topic(struct writing *w, struct message *m)
-{
-	struct buf topic = { 0 };
-	bool ok = true;
-
-	if (w->job->reply_topic)
-		buf_puts(&topic, w->job->reply_topic);
-	else
-		ok = topic_template_expand(&w->row->topic, lookup, w, &topic, &w->err);
-	if (ok && check_topic(w, buf_str(&topic))) {
-		m->topic = buf_take(&topic);
-		return true;
-	}
-	buf_fini(&topic);
-	return fail(w, DEAD_BAD_TOPIC, "topic");
-}
-
-/* What a `publish` function said counts more than what the row says. */
-static bool set_properties(struct writing *w, struct message *m)
-{
-	const struct vars *properties = &w->row->properties;
-	struct buf text = { 0 };
-	bool ok = true;
-
-	for (size_t i = 0; ok && i < properties->n; i++) {
-		const struct var *p = &properties->items[i];
-
-		if (vars_find(&m->properties, p->name))
-			continue;
-		buf_reset(&text);
-		ok = set_text(w, p->value, p->name, &text);
-		if (ok)
-			vars_add(&m->properties, p->name, buf_str(&text));
-	}
-	buf_fini(&text);
-	return ok;
-}
-
-static bool set_response_topic(struct writing *w, struct message *m)
-{
-	struct buf text = { 0 };
-
-	if (!w->row->response_topic)
-		return true;
-	if (!set_text(w, w->row->response_topic, "response_topic", &text)) {
-		buf_fini(&text);
-		return false;
-	}
-	m->response_topic = buf_take(&text);
-	return check_topic(w, m->response_topic) || fail(w, DEAD_BAD_TOPIC, "response_topic");
-}
-
-static bool set_correlation(struct writing *w, struct message *m)
-{
-	struct buf text = { 0 };
-
-	if (!w->row->correlation)
-		return true;
-	if (!set_text(w, w->row->correlation, "correlation", &text)) {
-		buf_fini(&text);
-		return false;
-	}
-	m->correlation_len = text.len;
-	m->correlation = buf_take(&text);
-	return true;
-}
 
 /* --- payload ------------------------------------------------------------------------------- */
 
@@ -184,103 +52,70 @@ static bool set_payload(struct writing *w, struct message *m, struct jslice v)
 	return ok;
 }
 
-static bool is_within(struct writing *w, size_t bytes, int64_t most, const char *what)
-{
-	const struct plan *plan = w->job->plan;
-
-	if (!most || bytes <= (size_t)most)
-		return true;
-	err_set(&w->err, ERR_LIMIT, "%zu bytes%s, and %s takes %lld", bytes, what,
-		plan->side[w->job->side].dialect->name, (long long)most);
-	w->reason = DEAD_TOO_LARGE;
-	return false;
-}
-
-/* Cut off at a NUL, a name would be another one. */
-static bool has_whole_texts(struct writing *w)
-{
-	if (!w->has_nul)
-		return true;
-	err_set(&w->err, ERR_INVALID, "a text for MQTT holds a NUL character");
-	w->reason = DEAD_BAD_TOPIC;
-	return false;
-}
-
-/* What no version of MQTT gets through is told here, where an asker can be.  What properties add is known
- * when it leaves (session_publish()). */
-static bool is_small_enough(struct writing *w, const struct message *m)
-{
-	const struct limits *limits = &w->job->plan->limits[w->job->side];
-
-	return is_within(w, m->payload_len, limits->payload_bytes, "") &&
-	       is_within(w, message_packet_bytes(m, 4), limits->packet_bytes, " as a packet");
-}
-
 /* --- outputs ------------------------------------------------------------------------------- */
 
-static bool give_message(struct writing *w, struct message *m, struct jslice payload)
+/* Another message of the row, with this payload; NULL: it is none. */
+static struct item *give_message(struct writing *w, struct jslice payload)
 {
+	struct message m = { 0 };
 	struct item *item;
 
-	m->qos = w->row->qos;
-	m->retain = w->row->retain;
-	if (!set_payload(w, m, payload) || !set_topic(w, m) || !set_properties(w, m) ||
-	    !set_response_topic(w, m) || !set_correlation(w, m) || !has_whole_texts(w) ||
-	    !is_small_enough(w, m)) {
-		message_fini(m);
-		return false;
-	}
+	if (!set_payload(w, &m, payload))
+		return NULL;
 	item = results_add(w->out, ITEM_MESSAGE);
-	item->message = *m;
-	return true;
+	item->message = m;
+	item->writer = (size_t)(w->row - w->job->plan->side[w->job->side].dialect->rows);
+	item->is_first = w->out->n - 1 == w->begin;
+	return item;
 }
 
 static bool on_write_output(void *ctx, struct jslice output)
 {
-	struct message m = { 0 };
-
-	return give_message(ctx, &m, output);
+	return give_message(ctx, output) != NULL;
 }
 
-/* Add the fields of a JSON object of scalars as texts. */
-static void take_texts(struct writing *w, struct jslice object, struct vars *out)
+/* Add the fields of a JSON object of scalars as texts.  Cut off at a NUL, a name would be another one. */
+static bool take_texts(struct writing *w, struct jslice object, struct vars *out)
 {
 	struct buf key = { 0 }, value = { 0 };
 	struct jfield f;
 	size_t pos = 0;
+	bool ok = true;
 
-	while (jtext_next_field(object, &pos, &f)) {
+	while (ok && jtext_next_field(object, &pos, &f)) {
 		buf_reset(&key);
 		buf_reset(&value);
 		jtext_string_decode(f.key, &key);
 		if (!jtext_string_decode(f.value, &value))
 			buf_append(&value, f.value.text, f.value.len);
-		w->has_nul = w->has_nul || strlen(buf_str(&key)) != key.len ||
-			     strlen(buf_str(&value)) != value.len;
+		ok = strlen(buf_str(&key)) == key.len && strlen(buf_str(&value)) == value.len;
 		vars_add(out, buf_str(&key), buf_str(&value));
 	}
 	buf_fini(&key);
 	buf_fini(&value);
+	if (!ok) {
+		err_set(&w->err, ERR_INVALID, "a text for MQTT holds a NUL character");
+		w->reason = DEAD_BAD_TOPIC;
+	}
+	return ok;
 }
 
 static bool on_publish_output(void *ctx, struct jslice output)
 {
 	struct writing *w = ctx;
 	struct jslice payload, texts;
-	struct message m = { 0 };
+	struct item *item;
 
 	if (!jtext_field(output, "payload", &payload)) {
 		err_set(&w->err, ERR_INVALID, "the output has no payload");
 		w->reason = DEAD_MAPPING_ERROR;
 		return false;
 	}
-	vars_fini(&w->said);
-	w->has_nul = false;
-	if (jtext_field(output, "topic", &texts))
-		take_texts(w, texts, &w->said);
-	if (jtext_field(output, "properties", &texts))
-		take_texts(w, texts, &m.properties);
-	return give_message(w, &m, payload);
+	item = give_message(w, payload);
+	return item &&
+	       (!jtext_field(output, "topic", &texts) || take_texts(w, texts, &item->said)) &&
+	       (!jtext_field(output, "properties", &texts) ||
+		take_texts(w, texts, &item->message.properties));
 }
 
 /* --- rows ---------------------------------------------------------------------------------- */
@@ -354,7 +189,6 @@ static void write_by_function(struct writing *w)
 	const struct row *row = w->row;
 	struct mapping *m = w->job->plan->side[w->job->side].mapping;
 	bool publishes = row->publish_fn >= 0, is_wide = would_change(w);
-	size_t before = w->out->n;
 	struct mapping_input in = { 0 };
 	struct parts parts = { 0 };
 	struct canonical rest = { .kind = KIND_NONE };
@@ -374,7 +208,7 @@ static void write_by_function(struct writing *w)
 		w->reason = translate_call_outcome(&w->err);
 	}
 	if (w->reason != CARRIED)
-		results_cut(w->out, before);
+		results_cut(w->out, w->begin);
 	else if (rest.kind != KIND_NONE)
 		results_refuse(w->out, DEAD_WIDE_INTEGER, TRANSLATE_LEFT_OUT,
 			       publishes ? row->publish : row->write);
@@ -385,24 +219,17 @@ static void write_by_function(struct writing *w)
 
 static void write_row(const struct job *job, const struct row *row, struct results *out)
 {
-	struct writing w = { .job = job, .row = row, .out = out, .reason = CARRIED };
-	const char *fn = row->publish ? row->publish : row->write;
+	struct writing w = {
+		.job = job, .row = row, .out = out, .begin = out->n, .reason = CARRIED
+	};
 
-	if (job->plain.id)
-		translate_put_id(&w.id, job->plain.id);
-	if (fn) {
+	if (row->publish || row->write)
 		write_by_function(&w);
-	} else {
-		struct message m = { 0 };
-
-		give_message(&w, &m, canonical_body(&job->plain));
-	}
+	else
+		give_message(&w, canonical_body(&job->plain));
 	if (w.reason != CARRIED)
-		results_refuse(out, w.reason, "%s: %s%s%s",
-			       mapping_file(job->plan->side[job->side].mapping), fn ? fn : "",
-			       fn ? ": " : "", w.err.text);
-	vars_fini(&w.said);
-	buf_fini(&w.id);
+		translate_refuse_row(out, job->plan->side[job->side].mapping, row, w.reason,
+				     w.err.text);
 }
 
 void translate_write_rows(const struct job *job, struct results *out)
@@ -438,10 +265,12 @@ static void write_passed(void *ctx, struct canonical *p)
 	struct err e = { 0 };
 
 	job.plain = *p;
-	if (canonical_check_body(p, &e))
-		translate_write_rows(&job, out);
-	else
+	if (strcmp(p->device, passing->job->plain.device) != 0)
+		results_refuse(out, DEAD_OTHER_DEVICE, "a through file names another device");
+	else if (!canonical_check_body(p, &e))
 		results_refuse(out, DEAD_WRONG_SHAPE, "%s", e.text);
+	else
+		translate_write_rows(&job, out);
 	for (size_t i = before; i < out->n; i++)
 		if (out->items[i].type == ITEM_MESSAGE)
 			canonical_copy(&out->items[i].plain, p);

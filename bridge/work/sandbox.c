@@ -81,6 +81,18 @@ static bool limit_memory(size_t wanted, struct err *e)
 	return false;
 }
 
+bool sandbox_limit_memory(size_t memory, struct err *e)
+{
+	struct rlimit r;
+
+	if (!LIMITS_MEMORY)
+		return true;
+	if (getrlimit(RLIMIT_AS, &r) == 0)
+		r.rlim_cur = address_space() + memory < r.rlim_max ? address_space() + memory
+								   : r.rlim_max;
+	return setrlimit(RLIMIT_AS, &r) == 0 || failed("setrlimit", errno, e);
+}
+
 /* Calls that compute needs: memory, time, signals within the process, and what is open. */
 static const int allowed[] = {
 	SCMP_SYS(read),

@@ -18,5 +18,7 @@ bool sandbox_close_files(int keep, struct err *e);
  * reserves terabytes).  Opens the time zone first, since mappings may ask for it.  False sets *e
  * (ERR_IO): the process must end. */
 bool sandbox_enter(size_t memory, struct err *e);
+/* The limit on memory alone, and until the process sets another one. */
+bool sandbox_limit_memory(size_t memory, struct err *e);
 
 #endif

@@ -1,9 +1,11 @@
 /* worker.h -- the processes that translate, as a worker pool of the executor.
  *
- * Forked with the programs compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, or
- * takes too long or too much memory, is replaced: at once, or after a pause if several in a row have done no
- * job.  The job it had in hand gets a second attempt; if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).
- * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
+ * Forked from where the programs are compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too long or
+ * too much memory, or answers what its job cannot have led to (job_codec.h), is replaced: at once, or after a pause if
+ * several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process; if that
+ * ends so too, it is refused (DEAD_MAPPING_OVERRUN).
+ * A job with credentials in it (job_has_secrets()) has a process of its own, that ends with it, so that no other one
+ * ever saw them.  All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
 #ifndef BRIDGE_WORKER_H
@@ -15,11 +17,13 @@
 
 #include "translate/executor.h"
 
+struct compiler;
 struct err;
 struct loop;
 struct workers;
 
 #define WORKER_JOB_MS	    250 /* processor time for one job; with several to check, up to 50 more */
+#define WORKER_WALL_MS	    30000	 /* by the clock, for an answer */
 #define WORKER_MEMORY_BYTES (256u << 20) /* on top of what the bridge had when it forked */
 
 /* Bytes of a job: it is in a process's memory some eight times (as a frame, a message, a text of jq, its result,
@@ -29,6 +33,9 @@ struct workers;
 /* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
  * sets *e (ERR_IO). */
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
+/* Have them forked by that compiler (compiler.h; borrowed), not by this process.  When it has ended and so has the last
+ * of them, `gone` is called, once. */
+void workers_fork_from(struct workers *w, struct compiler *c, void (*gone)(void *ctx), void *ctx);
 /* Fork them, with the plans and device tables as they are now.  False sets *e (ERR_IO): they cannot be
  * had, or not be sandboxed. */
 bool workers_start(struct workers *w, struct err *e);
@@ -37,5 +44,11 @@ void workers_free(struct workers *w); /* NULL is allowed; ends the processes, jo
 const struct worker_pool *workers_pool(struct workers *w);
 /* Send what was taken since the last time. */
 void workers_flush(struct workers *w);
+
+struct workers_counters {
+	size_t processes;	 /* that are up */
+	uint64_t replaced, lied; /* of them for what they answered */
+};
+void workers_count(const struct workers *w, struct workers_counters *out);
 
 #endif

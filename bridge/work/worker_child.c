@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -20,14 +21,25 @@
 #define READ_BYTES (64u << 10)
 #define TYPE_AT	   4u	      /* in a frame, behind its length */
 #define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
-#define WRITE_BYTES                                                                                \
-	(64u << 10) /* results are sent when there are that many, or nothing is left to do */
+/* Results are sent when there are that many, the oldest is that old, or nothing is left to do. */
+#define WRITE_BYTES (64u << 10)
+#define WRITE_MS    20
 
 struct child {
 	struct worker_progress *progress;
 	struct buf in, out;
 	bool is_marked; /* the job that comes in is started */
+	int64_t sent_ms;
 };
+
+/* By a clock that costs nothing, and is exact enough. */
+static int64_t coarse_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
 
 /* The frames end with the bridge, and then there is nothing left to do. */
 static void need(bool ok)
@@ -46,6 +58,7 @@ static void send_results(struct child *c)
 			sent += (size_t)n;
 	}
 	buf_reset_above(&c->out, KEEP_BYTES);
+	c->sent_ms = coarse_ms();
 }
 
 static void mark(struct child *c)
@@ -73,20 +86,21 @@ static void do_job(struct child *c, struct unpack *u)
 	c->is_marked = false;
 }
 
-static void take_device(struct unpack *u)
+bool worker_take_device(struct unpack *u)
 {
 	const struct plan *plan = (const struct plan *)(uintptr_t)unpack_u64(u);
 	char *key = unpack_text(u), *value = unpack_text(u);
 	struct changes none = { 0 };
+	bool ok = !u->is_bad && plan && key;
 
-	need(!u->is_bad);
-	if (value)
+	if (ok && value)
 		devices_restore(plan->devices, key, value, NULL);
-	else
+	else if (ok)
 		devices_forget(plan->devices, key, &none);
 	changes_fini(&none);
 	free(key);
 	free(value);
+	return ok;
 }
 
 static void take_frame(struct child *c, struct unpack *u)
@@ -94,8 +108,8 @@ static void take_frame(struct child *c, struct unpack *u)
 	if (unpack_u8(u) == FRAME_JOB)
 		do_job(c, u);
 	else
-		take_device(u);
-	if (c->out.len >= WRITE_BYTES)
+		need(worker_take_device(u));
+	if (c->out.len >= WRITE_BYTES || coarse_ms() - c->sent_ms >= WRITE_MS)
 		send_results(c);
 }
 
@@ -128,6 +142,7 @@ _Noreturn void worker_child(struct worker_progress *progress)
 		if (n < 0)
 			continue;
 		c.in.len += (size_t)n;
+		c.sent_ms = coarse_ms(); /* nothing waits now */
 		take_frames(&c);
 		send_results(&c);
 	}

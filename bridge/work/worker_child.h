@@ -4,7 +4,10 @@
 #define BRIDGE_WORKER_CHILD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+struct unpack;
 
 /* Frames (base/pack.h): to a worker a type and what follows it, from a worker the results of the next
  * job. */
@@ -17,6 +20,9 @@ enum frame { FRAME_JOB, FRAME_DEVICE };
 struct worker_progress {
 	atomic_uint_fast64_t started, done;
 };
+
+/* Take a row of a plan's device table, behind the type of FRAME_DEVICE.  False: it is none. */
+bool worker_take_device(struct unpack *u);
 
 /* The life of the child; its end of the socket is SANDBOX_FD. */
 _Noreturn void worker_child(struct worker_progress *progress);

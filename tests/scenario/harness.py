@@ -1,6 +1,7 @@
 """What the scenario tests stand on: the laboratory of examples/demo, and certificates, examples and fixtures."""
 
 import base64
+import contextlib
 import os
 import re
 import subprocess
@@ -139,6 +140,31 @@ def find_secret(directory, secret):
             if any(s in content for s in spellings(secret)):
                 found.append(path)
     return found
+
+
+def children(calque, name=""):
+    """The process ids of those of its processes that are called so."""
+    def name_of(pid):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+            return comm.read().strip()
+        return None
+
+    with open(f"/proc/{calque.pid}/task/{calque.pid}/children", encoding="ascii") as file:
+        return [int(pid) for pid in file.read().split() if name in (name_of(pid) or ())]
+
+
+def memory(pid):
+    """What a process can write to, and has written; for root.  What is too large to be its own is a sanitizer's."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        areas = [[int(n, 16) for n in line.split()[0].split("-")] for line in maps if line.split()[1].startswith("rw")]
+    found = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for begin, end in areas:
+            if end - begin < 256 << 20:
+                with contextlib.suppress(OSError, OverflowError):
+                    file.seek(begin)
+                    found.append(file.read(end - begin))
+    return b"".join(found)
 
 
 def dead_letter(link, flow, reason=r"\S+"):

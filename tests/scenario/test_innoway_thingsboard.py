@@ -1,10 +1,11 @@
 """Innoway devices on ThingsBoard, with the configuration of examples/innoway-to-thingsboard."""
 
 import os
+import signal
 
 import pytest
 
-from harness import assert_json
+from harness import assert_json, children, memory
 from verbs import Verb, link_of
 from worlds import InnowayThingsBoard
 
@@ -265,3 +266,36 @@ def test_a_question_that_could_not_be_put_is_settled_with_its_handshake(lab):
     world.calque.stop()
     counters = world.calque.counters(world.LINK, "up")
     assert (counters["received"], counters["delivered"], counters["pending"]) == (1, 1, 0), counters
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------
+
+def test_what_runs_mappings_knows_no_secret(fresh):
+    """After a handshake, which carries them through mappings, and with workers that came after it."""
+    assert_success(fresh.device.provision("pump seven", token=fresh.IW_TOKEN))
+    fresh.calque.wait_up(fresh.LINK, "north")
+    old = children(fresh.calque, "calque-worker")
+    os.kill(old[0], signal.SIGKILL)
+    for n in range(20):
+        fresh.device.attributes(n=n)
+        assert_json(fresh.tb.attributes(), {"n": n})
+    fresh.calque.wait_log("worker-replaced")
+    with open(os.path.join(fresh.calque.state, "key"), "rb") as file:
+        key = file.read()
+    canaries = [text.encode() for text in (fresh.IW_TOKEN, fresh.ISSUED, fresh.KEY, fresh.SECRET)] + [key]
+    try:
+        of_bridge = memory(fresh.calque.pid)
+    except PermissionError:
+        pytest.skip("another process's memory is for root")
+    assert all(canary in of_bridge for canary in canaries), "or they would not be found in others, either"
+    with open(f"/proc/{fresh.calque.pid}/maps", encoding="utf-8") as maps:
+        if "libasan" in maps.read():  # which keeps a copy of the environment
+            canaries = [fresh.ISSUED.encode(), key]
+    with open(f"/proc/{fresh.calque.pid}/environ", "rb") as file:
+        assert not file.read().strip(b"\0")
+    others = children(fresh.calque)
+    assert len(others) >= 3 and set(others) - set(old)
+    for pid in others:
+        held = memory(pid)
+        with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+            assert not [canary for canary in canaries if canary in held], comm.read()

@@ -70,6 +70,7 @@ def test_a_session_that_is_down_is_told_with_its_reason_and_what_waits(world):
     assert (north["waiting"], north["in_flight"]) == (1, 0) and north["bytes"] > 0
     text = Verb(world.calque, "status").out
     assert "reason=" in text and "waiting 1, in flight 0" in text
+    assert told["workers"] > 0 and told["workers_replaced"] == told["workers_lied"] == 0
     assert told["journal_bytes"] > 0 and f"in the journal {told['journal_bytes']} bytes" in text
     world.north.start()
     wait_status(world.calque, lambda s: s["links"][0]["up"]["delivered"] == 1)

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from harness import LIMIT, Client, conf_text
+from harness import LIMIT, Client, children, conf_text
 from verbs import letters
 
 KILLERS = {
@@ -76,8 +76,7 @@ class World:
 
     def workers(self):
         """The process ids of the workers."""
-        with open(f"/proc/{self.calque.pid}/task/{self.calque.pid}/children", encoding="ascii") as file:
-            return [int(pid) for pid in file.read().split()]
+        return children(self.calque, "calque-worker")
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +158,31 @@ def test_what_no_worker_has_the_memory_for_is_not_given_to_one(lab):
     assert world.counters()["dead"] == 1
 
 
-def test_a_worker_ends_with_its_bridge(lab):
+def test_what_runs_mappings_ends_with_its_bridge(lab):
     world = World(lab, {"echo": "."}, workers=3)
-    workers = world.workers()
-    assert len(workers) == 3
-    ends = [os.pidfd_open(pid) for pid in workers]
+    assert len(world.workers()) == 3
+    ends = [os.pidfd_open(pid) for pid in children(world.calque)]
+    assert len(ends) == 5, "and the first of them, and the one that compiles"
     world.calque.kill()
     for end in ends:
         assert select.select([end], [], [], LIMIT)[0], "it still runs"
         os.close(end)
+
+
+def test_without_what_it_forks_from_a_bridge_goes_on_while_it_has_a_worker(lab):
+    world = World(lab, {"echo": "."}, workers=2)
+    first, second = world.workers()
+    for name in "nursery", "compiler":
+        pid, = children(world.calque, f"calque-{name}")
+        os.kill(pid, signal.SIGKILL)
+        world.calque.wait_log(f"{name}-lost")
+    os.kill(first, signal.SIGKILL)
+    world.calque.wait_log("worker-failed")
+    world.device.publish("near/d1/echo", {"n": 1})
+    world.cloud.expect("far/d1/e", {"name": '{"n":1}'})
+    os.kill(second, signal.SIGKILL)
+    world.calque.wait_log("workers-gone")
+    assert world.calque.wait_end() == 1
 
 
 def test_functions_cannot_see_the_environment_or_files(lab):

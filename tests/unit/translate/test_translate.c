@@ -87,6 +87,7 @@ static void read_message(enum side from, const struct message *m, struct results
 	job.readers = match.readers;
 	job.n_readers = match.n;
 	translate(&job, r);
+	translate_address(&job, r);
 	job_fini(&job);
 }
 
@@ -133,6 +134,7 @@ static void expect_written_at(enum side to, const char *plain, const char *reply
 		free(q);
 	}
 	translate(&job, &r);
+	translate_address(&job, &r);
 	expect_results(&r, wanted, line);
 	job_fini(&job);
 }
@@ -514,6 +516,7 @@ Test(translate, a_function_that_reads_a_reply_sees_its_request)
 	job.request = mem_zalloc(sizeof *job.request);
 	canonical_copy(job.request, &request);
 	translate(&job, &r);
+	translate_address(&job, &r);
 	expect_results(&r,
 		       "+{'kind':'request_reply','device':'d','id':7,"
 		       "'body':{'kind':'request','device':'d','body':{'name':'q'}}}\n",
@@ -968,4 +971,24 @@ Test(translate, offline_no_credential_is_shown)
 			    "  properties: { key: 'k={key}', pin: '{pin}' } }",
 			    ""));
 	expect(SOUTH, "s/d", "{'name':'x'}", "Z/***/d {'name':'x'} key=k=*** pin=***\n");
+}
+
+Test(translate, a_function_does_not_say_whose_a_message_is)
+{
+	world_plan(&w, SOUTHERN("", "{ kind: 'event', topic: 's/{device}' }", ""),
+		   NORTHERN("", "{ kind: 'event', topic: 't/{device}/{what}', publish: 'f' }",
+			    "def f: {payload: 1, topic: {what: 'x', device: 'another'}};"));
+	expect(SOUTH, "s/d", "{'name':'e'}", "!bad-topic\n");
+	cr_expect(strstr(last_text, "the function says {device}"), "%s", last_text);
+}
+
+Test(translate, a_through_file_does_not_give_a_command_to_another)
+{
+	world_through(&w, "t",
+		      "module { through: 't', down: 'f' };"
+		      "def f: .device = 'another';");
+	world_plan(&w, SOUTHERN("", "{ kind: 'command', topic: 's/{device}' }", ""),
+		   NORTHERN("", "{ kind: 'command', topic: 'c/{device}' }", ""));
+	expect_written(SOUTH, "{'kind':'command','device':'d','id':1,'body':{'name':'n'}}",
+		       "!other-device\n");
 }

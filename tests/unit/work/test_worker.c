@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "net/loop.h"
 #include "translate/executor.h"
+#include "translate/job_codec.h"
+#include "translate/translate_inside.h"
 #include "unit/dialects.h"
 #include "work/sandbox.h"
 #include "work/worker_child.h"
@@ -27,7 +29,13 @@ enum behaviour {
 	DIES,	      /* at once */
 	DIES_READING, /* when the first bytes of a job are there */
 	DIES_BETWEEN, /* when it has done a job, of which nothing came back */
-	SAYS_NOTHING
+	SAYS_NOTHING,
+	/* And when a job is there: */
+	SAYS_A_HUGE_FRAME,
+	SAYS_MORE_THAN_WAS_ASKED,
+	SAYS_NONSENSE,
+	ACCUSES_ANOTHER, /* dies of job 0, and says that it was the one behind */
+	BEGINS_ON_AND_ON
 };
 
 /* Seen by all processes. */
@@ -38,21 +46,102 @@ static struct {
 	pid_t last;
 } * shared;
 
+static char job_bytes[4096]; /* of the process that has read them */
+static size_t n_job_bytes;
+
+static void say(const struct buf *b)
+{
+	for (size_t sent = 0; sent < b->len;) {
+		ssize_t n = write(SANDBOX_FD, b->data + sent, b->len - sent);
+
+		if (n <= 0)
+			_exit(0); /* nobody listens */
+		sent += (size_t)n;
+	}
+}
+
+/* A refusal, as the answer to a job. */
+static void put_answer(struct buf *b)
+{
+	struct results r = { 0 };
+	size_t begin = pack_frame_begin(b);
+
+	results_refuse(&r, DEAD_WRONG_SHAPE, "x");
+	job_codec_put_results(b, NULL, &r);
+	pack_frame_end(b, begin);
+	results_fini(&r);
+}
+
+/* Jobs come alone but in the first process. */
+static _Noreturn void accuse(struct worker_progress *progress)
+{
+	struct buf b = { 0 };
+	uint64_t n = atomic_load(&progress->started);
+
+	while (!memmem(job_bytes, n_job_bytes, "{\"a\":1}", 7)) {
+		put_answer(&b);
+		atomic_store(&progress->started, ++n);
+		atomic_store(&progress->done, n);
+		say(&b);
+		buf_reset(&b);
+		n_job_bytes = (size_t)read(SANDBOX_FD, job_bytes, sizeof job_bytes);
+	}
+	atomic_store(&progress->started, n + 2);
+	atomic_store(&progress->done, n + 1);
+	abort();
+}
+
+static _Noreturn void lie(enum behaviour behaviour, struct worker_progress *progress)
+{
+	static char zeros[1 << 20];
+	struct buf b = { 0 };
+
+	switch (behaviour) {
+	case SAYS_A_HUGE_FRAME:
+		pack_u32(&b, 0xfffffff0);
+		for (int i = 0; i < 200; i++) {
+			buf_append(&b, zeros, sizeof zeros);
+			say(&b);
+			buf_reset(&b);
+		}
+		break;
+	case SAYS_MORE_THAN_WAS_ASKED:
+		for (int i = 0; i < 10; i++)
+			put_answer(&b);
+		break;
+	case SAYS_NONSENSE:
+		pack_bytes(&b, "nonsense", 8);
+		break;
+	case ACCUSES_ANOTHER:
+		accuse(progress);
+	default:
+		for (;;)
+			atomic_fetch_add(&progress->started, 1);
+	}
+	say(&b);
+	for (;;)
+		pause();
+}
+
 _Noreturn void __wrap_worker_child(struct worker_progress *progress)
 {
 	static const char ready[] = { WORKER_READY };
-	char bytes[100];
+	char byte;
 
 	shared->last = getpid();
 	if (shared->n_processes++ >= shared->n_bad)
 		__real_worker_child(progress);
 	if (shared->behaviour == SAYS_NOTHING)
-		while (read(SANDBOX_FD, bytes, 1) != 0)
+		while (read(SANDBOX_FD, &byte, 1) != 0)
 			;
 	if (write(SANDBOX_FD, ready, 1) != 1 || shared->behaviour == DIES)
 		abort();
-	if (read(SANDBOX_FD, bytes, sizeof bytes) > 0)
+	n_job_bytes = (size_t)read(SANDBOX_FD, job_bytes, sizeof job_bytes);
+	if (n_job_bytes > 0) {
+		if (shared->behaviour > SAYS_NOTHING)
+			lie(shared->behaviour, progress);
 		atomic_store(&progress->started, 1);
+	}
 	if (shared->behaviour == DIES_BETWEEN)
 		atomic_store(&progress->done, 1);
 	abort();
@@ -107,8 +196,15 @@ static void set_up(void)
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	world_init(&w);
-	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
-		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""));
+	world_plan(&w,
+		   SOUTHERN("",
+			    "{ kind: 'telemetry', topic: 's/{device}' },"
+			    "{ kind: 'claim', topic: 'c/{device}' }",
+			    ""),
+		   NORTHERN("",
+			    "{ kind: 'telemetry', topic: 't/{device}' },"
+			    "{ kind: 'claim', topic: 'claim/{device}' }",
+			    ""));
 	loop = loop_new(&e);
 	loop_before_sleep(loop, before_sleep, NULL);
 	loop_timer_set(loop, &guard, GUARD_MS, on_guard, NULL);
@@ -138,7 +234,8 @@ static void on_done(struct job *job, struct results *results)
 
 static void submit(int i, const char *payload, size_t n)
 {
-	messages[i] = (struct message){ .topic = mem_strdup("s/d") };
+	if (!messages[i].topic)
+		messages[i].topic = mem_strdup("s/d");
 	message_set_payload(&messages[i], payload, n);
 	jobs[i] = (struct job){ .type = JOB_READ,
 				.plan = w.plan,
@@ -242,4 +339,108 @@ Test(worker, that_starts_keeps_nobody_waiting)
 	kill(shared->last, SIGKILL);
 	run_until(1, 3, 0);
 	cr_expect_eq(outcomes[0], CARRIED);
+}
+
+static void expect_lies(uint64_t n)
+{
+	struct workers_counters c;
+
+	workers_count(workers, &c);
+	cr_expect_eq(c.lied, n, "%llu", (unsigned long long)c.lied);
+}
+
+static size_t memory_kb(void)
+{
+	unsigned long total = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	cr_assert_eq(fscanf(f, "%lu %lu", &total, &resident), 2);
+	fclose(f);
+	return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+/* The fault may be another's: it gets a second attempt, and so do those behind it. */
+static void expect_one_lie(enum behaviour behaviour)
+{
+	start(behaviour, 1);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{\"a\":2}", 7);
+	run_until(2, 2, 0);
+	cr_expect_eq(outcomes[0], CARRIED);
+	cr_expect_eq(outcomes[1], CARRIED);
+	expect_lies(1);
+}
+
+Test(worker, that_says_how_long_a_frame_is_does_not_decide_about_memory)
+{
+	size_t before_kb = memory_kb();
+
+	expect_one_lie(SAYS_A_HUGE_FRAME);
+	cr_expect_lt(memory_kb() - before_kb, 64u << 10);
+}
+
+Test(worker, that_answers_nonsense_is_replaced)
+{
+	expect_one_lie(SAYS_NONSENSE);
+}
+
+Test(worker, that_answers_nonsense_again_and_again_costs_the_job_it_had)
+{
+	start(SAYS_NONSENSE, 2);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{\"a\":2}", 7);
+	run_until(2, 3, 0);
+	cr_expect_eq(outcomes[0], DEAD_MAPPING_OVERRUN);
+	cr_expect_eq(outcomes[1], CARRIED);
+	expect_lies(2);
+}
+
+Test(worker, that_answers_what_nobody_asked_is_replaced)
+{
+	start(SAYS_MORE_THAN_WAS_ASKED, 1);
+	submit(0, "{\"a\":1}", 7);
+	run_until(1, 2, 0);
+	cr_expect_eq(outcomes[0], DEAD_WRONG_SHAPE);
+	expect_lies(1);
+}
+
+Test(worker, that_says_that_it_begins_job_after_job_is_found_out)
+{
+	expect_one_lie(BEGINS_ON_AND_ON);
+}
+
+/* It may say that it is the next one's fault as often as it likes. */
+Test(worker, that_accuses_another_job_costs_its_own)
+{
+	start(ACCUSES_ANOTHER, 3);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{\"a\":2}", 7);
+	submit(2, "{\"a\":3}", 7);
+	run_until(3, 4, 0);
+	cr_expect_eq(outcomes[0], DEAD_MAPPING_OVERRUN);
+	cr_expect_eq(outcomes[1], DEAD_WRONG_SHAPE, "as the process answered");
+	cr_expect_eq(outcomes[2], CARRIED);
+}
+
+Test(worker, that_saw_a_credential_ends_with_its_job)
+{
+	pid_t usual;
+
+	start(WORKS, 0);
+	submit(0, "{\"a\":1}", 7);
+	run_until(1, 1, 0);
+	usual = shared->last;
+	messages[1].topic = mem_strdup("c/d");
+	plan_match(w.plan, SOUTH, "c/d", &match);
+	submit(1, "{\"key\":1}", 9);
+	run_until(2, 2, 0);
+	cr_expect_eq(outcomes[1], CARRIED);
+	cr_expect_neq(shared->last, usual);
+	cr_expect_neq(kill(shared->last, 0), 0, "it has ended");
+	cr_expect_eq(kill(usual, 0), 0);
+	plan_match(w.plan, SOUTH, "s/d", &match);
+	submit(2, "{\"a\":2}", 7);
+	run_until(3, 2, 0);
+	cr_expect_eq(outcomes[2], CARRIED);
+	cr_expect_eq(shared->n_processes, 2);
 }

@@ -1,0 +1,65 @@
+#include "conf/environment.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+extern char **environ;
+
+static char *
+	kept; /* "NAME=VALUE" and a NUL, one after the other, and an empty one; NULL: nothing is kept */
+
+void environment_wipe(void)
+{
+	static char *nothing[] = { NULL };
+
+	for (char **v = environ; v && *v; v++)
+		explicit_bzero(*v, strlen(*v));
+	/* clearenv() would leave NULL there, on which jq's `env` crashes (1.6 to 1.8.2). */
+	environ = nothing;
+}
+
+static size_t size_of(char *const *env)
+{
+	size_t n = 1;
+
+	for (; env && *env; env++)
+		n += strlen(*env) + 1;
+	return n;
+}
+
+void environment_keep(void)
+{
+	size_t size = size_of(environ);
+	char *at;
+
+	if (kept)
+		return;
+	kept = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (kept == MAP_FAILED) {
+		kept = NULL;
+		return;
+	}
+	prctl(PR_SET_DUMPABLE, 0);
+	mlock(kept, size);
+	madvise(kept, size, MADV_DONTDUMP);
+	madvise(kept, size, MADV_WIPEONFORK);
+	at = kept;
+	for (char **v = environ; v && *v; v++)
+		at = stpcpy(at, *v) + 1;
+	environment_wipe();
+}
+
+const char *environment_get(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!kept)
+		return getenv(name);
+	for (const char *at = kept; *at; at += strlen(at) + 1)
+		if (strncmp(at, name, len) == 0 && at[len] == '=')
+			return at + len + 1;
+	return NULL;
+}
