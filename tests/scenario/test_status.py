@@ -63,7 +63,8 @@ def test_a_session_that_is_down_is_told_with_its_reason_and_what_waits(world):
     world.north.stop()
     world.calque.wait_down(world.LINK, "north", mark)
     world.device.attributes(n=1)
-    told = wait_status(world.calque, lambda s: s["links"][0]["up"]["pending"] == 1)
+    told = wait_status(world.calque, lambda s: s["links"][0]["sessions"][1]["waiting"] == 1)  # it is translated
+    assert told["links"][0]["up"]["pending"] == 1
     south, north = told["links"][0]["sessions"]
     assert south["state"] == "up" and "why" not in south
     assert north["state"] != "up" and north["attempts"] >= 1 and "reason=" in north["why"]
