@@ -1,6 +1,7 @@
 /* What a worker process says: frames, each with the results of a job.  It runs jq, and may lie. */
 #include "conf/build.h"
 #include "fuzz.h"
+#include "message/topic.h"
 #include "message/vars.h"
 #include "plan/plan.h"
 #include "translate/job_codec.h"
@@ -37,13 +38,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+	static struct buf scratch;
 	struct unpack u = { .p = (const char *)data, .left = n }, frame;
 	struct job job = { .type = JOB_READ,
 			   .plan = plan,
 			   .side = SOUTH,
 			   .readers = match.readers,
 			   .n_readers = match.n,
-			   .message = &message };
+			   .message = &message,
+			   .plain = { .kind = KIND_EVENT, .device = (char[]){ "d" } } };
 
 	if (!unpack_frame(&u, &frame))
 		frame = (struct unpack){ .p = (const char *)data, .left = n };
@@ -53,9 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 		job.type = (enum job_type)type;
 		job.side = type == JOB_READ ? SOUTH : NORTH;
-		if (job_codec_get_results(&results, &job, &r))
+		if (job_codec_get_results(&results, &job, &scratch, &r))
 			for (size_t i = 0; i < r.n; i++)
-				assert(r.items[i].type != ITEM_MESSAGE || r.items[i].message.topic);
+				assert(r.items[i].type != ITEM_MESSAGE ||
+				       topic_name_is_valid(r.items[i].message.topic));
 		results_fini(&r);
 	}
 	return 0;
