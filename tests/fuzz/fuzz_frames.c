@@ -56,10 +56,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 		job.type = (enum job_type)type;
 		job.side = type == JOB_READ ? SOUTH : NORTH;
-		if (job_codec_get_results(&results, &job, &scratch, &r))
+		if (job_codec_get_results(&results, &job, &scratch, &r)) {
+			translate_address(&job, &r);
 			for (size_t i = 0; i < r.n; i++)
 				assert(r.items[i].type != ITEM_MESSAGE ||
 				       topic_name_is_valid(r.items[i].message.topic));
+		}
 		results_fini(&r);
 	}
 	return 0;
