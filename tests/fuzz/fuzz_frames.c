@@ -9,6 +9,7 @@ static struct build build;
 static struct plan *plan;
 static struct match match;
 static struct message message;
+static struct buf scratch;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -53,9 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 		job.type = (enum job_type)type;
 		job.side = type == JOB_READ ? SOUTH : NORTH;
-		if (job_codec_get_results(&results, &job, &r))
+		if (job_codec_get_results(&results, &job, &scratch, &r)) {
+			translate_address(&job, &r);
 			for (size_t i = 0; i < r.n; i++)
 				assert(r.items[i].type != ITEM_MESSAGE || r.items[i].message.topic);
+		}
 		results_fini(&r);
 	}
 	return 0;
