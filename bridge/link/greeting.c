@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/jtext.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -277,7 +278,7 @@ static void take_snapshot(struct task *t, const struct canonical *p)
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && logic_put_full(p, &full) &&
 	    !twins_compare(l->twins, p->device, (struct jslice){ full.data, full.len },
 			   l->plan->pushes_first, l->now_ms, &l->changes, &diff, &e))
-		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
 	twins_end_question(l->twins, p->device);
 	if (diff.len)
 		logic_push(t, p, (struct jslice){ diff.data, diff.len });

@@ -21,6 +21,7 @@
 struct devices;
 struct echo;
 struct echoes;
+struct err;
 struct presences;
 struct provision_actions;
 struct provision_terms;
@@ -333,6 +334,8 @@ void logic_send_answer(struct link *l, struct intake *in, enum side caller,
 /* Tell the north that its configuration holds: the body of a config_reply. */
 void logic_confirm(struct link *l, struct intake *in, const char *device, const char *id,
 		   const struct buf *body);
+/* Why a twin took no configuration: what that makes of the message. */
+enum outcome logic_twin_reason(const struct err *e);
 /* Send again what has failed of a device's configuration. */
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */

@@ -443,13 +443,20 @@ void logic_push(struct task *t, const struct canonical *p, struct jslice body)
 	struct canonical config = { .kind = KIND_CONFIG, .device = p->device };
 	enum twin_outcome outcome;
 	struct buf text = { 0 };
+	struct err e = { 0 };
 
-	if (twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, NULL) &&
-	    outcome == TWIN_CHANGES)
+	if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
+	else if (outcome == TWIN_CHANGES)
 		push(t, &config, &text, false);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 	buf_fini(&text);
+}
+
+enum outcome logic_twin_reason(const struct err *e)
+{
+	return e->code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_WRONG_SHAPE;
 }
 
 static void on_config(struct task *t, struct canonical *p)
@@ -475,7 +482,7 @@ static void on_config(struct task *t, struct canonical *p)
 	else if (greeting_is_known(t, p))
 		filtered(t, FILTERED_NO_CHANGE);
 	else if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
-		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
 	else if (outcome == TWIN_CHANGES)
 		push(t, p, &text, said.waits);
 	else if (outcome == TWIN_ANSWER)

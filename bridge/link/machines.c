@@ -36,6 +36,7 @@ static const struct machine_row {
 	  .resume = resume_provisions },
 	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true,
 	  .expire = expire_twins },
+	{ &twin_key_machine, offsetof(struct link, twins), .is_borrowed = true },
 	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
 	  .expire = note_seen },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },

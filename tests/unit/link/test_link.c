@@ -2,6 +2,7 @@
 #include <ctype.h>
 
 #include "link/link.h"
+#include "state/twin.h"
 #include "translate/executor.h"
 #include "unit/dialects.h"
 
@@ -326,6 +327,26 @@ static size_t take_changes(void)
 }
 
 /* End the link and start it again from what it wanted remembered. */
+static bool is_same_row(const struct change *a, const struct change *b)
+{
+	return strcmp(a->machine, b->machine) == 0 && strcmp(a->key, b->key) == 0;
+}
+
+/* What the row that begins with this change says in the end; NULL: none begins here.  A row keeps its place. */
+static const struct change *last_of_row(const struct changes *c, size_t i)
+{
+	const struct change *first = &c->items[i], *last = first;
+	bool is_there = false;
+
+	for (size_t k = 0; k < i; k++)
+		if (is_same_row(&c->items[k], first))
+			is_there = c->items[k].value;
+	for (size_t k = i; k < c->n && last->value; k++)
+		if (is_same_row(&c->items[k], first))
+			last = &c->items[k];
+	return is_there || !last->value ? NULL : last;
+}
+
 static void restart(void)
 {
 	struct changes c = { 0 }, all = { 0 };
@@ -338,16 +359,11 @@ static void restart(void)
 	link_free(l);
 	l = link_new(w.plan, executor, &ops, NULL, echoes);
 	for (size_t i = 0; i < c.n; i++) {
-		bool is_last = c.items[i].value;
+		const struct change *last = last_of_row(&c, i);
 
-		for (size_t k = i + 1; k < c.n; k++)
-			if (strcmp(c.items[k].machine, c.items[i].machine) == 0 &&
-			    strcmp(c.items[k].key, c.items[i].key) == 0)
-				is_last = false;
-		if (is_last)
-			cr_assert(link_restore(l, c.items[i].machine, c.items[i].key,
-					       c.items[i].value, &e),
-				  "%s", e.text);
+		if (last)
+			cr_assert(link_restore(l, last->machine, last->key, last->value, &e), "%s",
+				  e.text);
 	}
 	changes_fini(&c);
 	changes_fini(&all);
@@ -1654,8 +1670,8 @@ Test(link, no_row_of_an_unknown_machine_is_taken)
 	"'reply_topic':null,'south_device_id':null}"
 #define ISSUED_TO(device, number)                                                                  \
 	"{'device':'" device "','number':" number ",'refused':false,'proof':{},'reply':{}}"
-#define TWIN                                                                                       \
-	"{'version':1,'updated_ms':1,'source_version':null,'source_updated':null,'doc':{'a':1}}"
+#define TWIN	 "{'version':1,'updated_ms':1,'source_version':null,'source_updated':null}"
+#define TWIN_KEY "{'key':[1,1,2],'value':1}"
 #define PRESENCE "{'online':true,'alarm':null}"
 
 /* A row of each machine for each of two devices. */
@@ -1670,6 +1686,8 @@ static const char *const rows_of_two[][3] = {
 	{ "provision", "issued/B", ISSUED_TO("b", "2") },
 	{ "twin", "a", TWIN },
 	{ "twin", "b", TWIN },
+	{ "twin-key", "[\"a\",\"x\"]", TWIN_KEY },
+	{ "twin-key", "[\"b\",\"x\"]", TWIN_KEY },
 	{ "presence", "a", PRESENCE },
 	{ "presence", "b", PRESENCE },
 	{ "reported", "a", "{'x':1}" },
@@ -1707,12 +1725,13 @@ Test(link, of_a_device_that_is_forgotten_no_row_is_left_and_of_others_all)
 	}
 	link_forget(l, "a");
 	expect_deleted("pairing command/a/1\npairing counter/a\nprovision open/8\n"
-		       "provision issued/A\ntwin a\npresence a\nreported a\ndevice a\n");
+		       "provision issued/A\ntwin a\ntwin-key [\"a\",\"x\"]\npresence a\nreported "
+		       "a\ndevice a\n");
 	link_forget(l, "a");
 	link_forget(l, "stranger");
 	expect_deleted("");
 	link_forget(l, "b");
-	cr_expect_eq(take_changes(), 8);
+	cr_expect_eq(take_changes(), 9);
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
@@ -2368,6 +2387,28 @@ static void shows_up_at(const char *then, int line)
 	expect_at(then, line);
 }
 #define shows_up(then) shows_up_at(then, __LINE__)
+
+Test(link, a_configuration_that_would_grow_too_large_is_a_dead_letter_and_changes_nothing)
+{
+	struct buf most = { 0 };
+	char *body;
+
+	buf_puts(&most, "{\"changed\":{\"k0\":0");
+	for (int i = 1; i < TWIN_MAX_KEYS; i++)
+		buf_printf(&most, ",\"k%d\":0", i);
+	buf_puts(&most, "}}");
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	body = mem_strdup(buf_str(&most));
+	receive_tagged(NORTH, "n/d/set", body);
+	buf_reset(&said);
+	ends(CARRIED, "= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'k9':1,'new':1}}", "= too-large\n");
+	step(NORTH, "n/d/set", "{'changed':{'k9':1,'new':1},'deleted':['k8']}",
+	     "south s/d/set {'k9':1,'new':1,'deleted':['k8']}\n");
+	free(body);
+	buf_fini(&most);
+}
 
 Test(link, a_configuration_that_nobody_heard_is_sent_when_the_device_shows_up)
 {
