@@ -273,6 +273,7 @@ static void take_snapshot(struct task *t, const struct canonical *p)
 	struct jslice part;
 	struct err e = { 0 };
 
+	roster_note(l, p->device);
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && logic_put_full(p, &full) &&
@@ -342,7 +343,7 @@ void greeting_take_notice(struct task *t, struct canonical *p)
 	bool is_news = true;
 
 	put_notice_name(&name, p);
-	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST))
+	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST) && roster_admit(l, p->device))
 		is_news =
 			twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
 					  is_answer, l->plan->pushes_first, l->now_ms, &l->changes);

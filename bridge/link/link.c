@@ -482,6 +482,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	rosters_new(l);
 	if (plan->has_epoch_versions)
 		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
@@ -512,6 +513,7 @@ void link_free(struct link *l)
 	sequences_free(l);
 	slow_free(l);
 	machines_free(l);
+	rosters_free(l);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
 	changes_fini(&l->changes);

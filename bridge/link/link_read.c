@@ -158,6 +158,8 @@ static void note_presence(const struct task *t, const struct canonical *p)
 	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
 					  jtext_type_of(online) == JTEXT_TRUE)))
 		show_up(t->link, p->device, t->intake->at_ms);
+	if (t->job.side == SOUTH && p->device)
+		roster_see(t->link, p->device, t->intake->at_ms);
 }
 
 /* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty

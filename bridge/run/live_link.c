@@ -313,6 +313,11 @@ const struct link_counters *live_link_counters(const struct live_link *live, enu
 	return link_counters(live->link, flow);
 }
 
+void live_link_devices(const struct live_link *live, struct link_devices *out)
+{
+	link_devices(live->link, out);
+}
+
 bool live_link_has_room(const struct live_link *live, enum side from)
 {
 	return live_link_held_bytes(live, from) < BACKPRESSURE_HIGH_BYTES;

@@ -21,6 +21,7 @@ struct journal_output;
 struct deadletter_live;
 struct live_link;
 struct link_counters;
+struct link_devices;
 struct loop;
 struct message;
 struct port;
@@ -157,5 +158,6 @@ struct live_link_port {
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after);
 void live_link_look_at_port(const struct port *p, struct live_link_port *out);
 const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow);
+void live_link_devices(const struct live_link *live, struct link_devices *out);
 
 #endif

@@ -2388,6 +2388,135 @@ static void shows_up_at(const char *then, int line)
 }
 #define shows_up(then) shows_up_at(then, __LINE__)
 
+/* --- of how many devices something is remembered ------------------------------------------- */
+
+static void expect_devices(size_t n, uint64_t forgotten, uint64_t unremembered, int line)
+{
+	struct link_devices d;
+
+	link_devices(l, &d);
+	cr_expect_eq(d.n, n, "line %d: %zu", line, d.n);
+	cr_expect_eq(d.forgotten, forgotten, "line %d: %d", line, (int)d.forgotten);
+	cr_expect_eq(d.unremembered, unremembered, "line %d: %d", line, (int)d.unremembered);
+}
+
+static void online_at(const char *device, bool is_news, int line)
+{
+	char *topic = mem_printf("s/%s/online", device);
+	char *wanted = mem_printf(is_news ? "north n/%s/online {\"online\":true}\n= carried\n"
+					  : "= no-change\n",
+				  device);
+
+	step_at(SOUTH, topic, "{'online':true}", wanted, line);
+	free(topic);
+	free(wanted);
+}
+#define comes_online(device)	online_at(device, true, __LINE__)
+#define is_known_online(device) online_at(device, false, __LINE__)
+
+static void start_for_three(void)
+{
+	world_plan(&w, S_REACHED, N_REACHED);
+	w.plan->max_devices = 3;
+	l = link_new(w.plan, executor, &ops, NULL, echoes);
+}
+
+Test(link, a_new_device_takes_the_place_of_the_youngest_that_was_seen_once)
+{
+	start_for_three();
+	comes_online("old");
+	now_ms += 60000;
+	step(SOUTH, "s/old/t", "{'v':1}", "north n/old/t {'v':1}\n= carried\n");
+	comes_online("first");
+	comes_online("second");
+	expect_devices(3, 0, 0, __LINE__);
+	take_changes();
+	comes_online("third");
+	expect_deleted("presence second\n! presence third\n");
+	expect_devices(3, 1, 0, __LINE__);
+	is_known_online("old");
+	is_known_online("first");
+	is_known_online("third");
+	comes_online("second"); /* which is new again */
+	expect_devices(3, 2, 0, __LINE__);
+	expect_deleted("presence third\n! presence second\n");
+}
+
+Test(link, a_device_that_came_back_is_forgotten_after_those_seen_once)
+{
+	start_for_three();
+	comes_online("a");
+	comes_online("b");
+	comes_online("c");
+	now_ms += 60000;
+	step(SOUTH, "s/c/t", "{'v':1}", "north n/c/t {'v':1}\n= carried\n");
+	comes_online("d");
+	is_known_online("c");
+	is_known_online("a");
+	is_known_online("d");
+	expect_devices(3, 1, 0, __LINE__); /* b */
+}
+
+Test(link, what_is_configured_or_asked_is_forgotten_for_nobody)
+{
+	char *done;
+
+	start_for_three();
+	step(NORTH, "n/a/set", "{'changed':{'x':1}}", "south s/a/set {'x':1}\n= carried\n");
+	comes_online("a");
+	comes_online("b");
+	step(NORTH, "n/b/do", "{'id':7,'do':'it'}",
+	     "south s/b/do/<uuid> {'name':'it','params':{}}\n= carried\n");
+	step(NORTH, "n/c/set", "{'changed':{'x':1}}", "south s/c/set {'x':1}\n= carried\n");
+	expect_devices(3, 0, 0, __LINE__);
+	comes_online("stranger");
+	comes_online("stranger"); /* nothing is remembered of it, so it is news each time */
+	expect_devices(3, 0, 2, __LINE__);
+	is_known_online("b");
+	step(NORTH, "n/new/set", "{'changed':{'x':1}}", "south s/new/set {'x':1}\n= carried\n");
+	expect_devices(4, 0, 2, __LINE__);
+	done = mem_printf("s/b/did/%s", uuid);
+	step(SOUTH, done, "{'status':'done'}",
+	     "north n/b/did {'status':'done'}\n= carried\n");
+	free(done);
+	now_ms += 1000;
+	comes_online("stranger");
+	expect_devices(4, 1, 2, __LINE__); /* b, of whom nobody waits for anything any more */
+	is_known_online("a");
+	is_known_online("stranger");
+}
+
+Test(link, what_an_unremembered_device_has_set_goes_on_as_it_came)
+{
+	start_for_three();
+	w.plan->max_devices = 1;
+	step(NORTH, "n/a/set", "{'changed':{'x':1}}", "south s/a/set {'x':1}\n= carried\n");
+	take_changes();
+	for (int i = 0; i < 2; i++)
+		step(SOUTH, "s/b/isset", "{'version':4,'values':{'x':1}}", "= no-counterpart\n");
+	expect_devices(1, 0, 2, __LINE__);
+	expect_deleted("");
+}
+
+Test(link, too_many_of_an_earlier_run_are_forgotten_at_the_start)
+{
+	start_for_three();
+	w.plan->max_devices = 100;
+	step(NORTH, "n/b/set", "{'changed':{'x':1}}", "south s/b/set {'x':1}\n= carried\n");
+	comes_online("a");
+	comes_online("b");
+	comes_online("c");
+	comes_online("d");
+	w.plan->max_devices = 2;
+	restart();
+	expect_devices(2, 2, 0, __LINE__);
+	expect_deleted("presence d\npresence c\n");
+	is_known_online("a");
+	is_known_online("b");
+	comes_online("e");
+	expect_devices(2, 3, 0, __LINE__);
+}
+
 Test(link, a_configuration_that_would_grow_too_large_is_a_dead_letter_and_changes_nothing)
 {
 	struct buf most = { 0 };
