@@ -360,7 +360,7 @@ static void on_asides(void *ctx, struct jslice done)
 static int show_aside(const struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_aside, .done = on_asides };
-	struct aside_printer p = { .is_json = cli->is_json, .now_ms = clock_now_ms() };
+	struct aside_printer p = { .is_json = cli->is_json, .now_ms = clock_wall_ms() };
 	struct buf request = { 0 };
 	int status;
 

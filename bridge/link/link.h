@@ -145,6 +145,12 @@ void link_set_echoes(struct link *l, enum side side, enum echo_mode mode);
 /* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
  * it; without it there is no trail. */
 void link_set_mark(struct link *l, const char *mark);
+/* Times that are handed in are for ages.  The time of day, which messages say, is so much more; 0 until this is
+ * called. */
+void link_set_ahead(struct link *l, int64_t ahead_ms);
+/* Nobody knows how long ago an earlier run received its commands: they are too old.  To be called before they are
+ * received again. */
+void link_void_commands(struct link *l);
 void link_free(struct link *l); /* after the executor's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */

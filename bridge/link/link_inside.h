@@ -33,6 +33,8 @@ struct twins;
 
 TAILQ_HEAD(intakes, intake);
 
+#define EXPIRED_MS 1 /* before all times: too old from the start */
+
 /* Of a device, a session or the handshakes: sequence.c. */
 struct sequence {
 	char *device; /* by its name here; NULL: not a device's */
@@ -61,6 +63,8 @@ struct link {
 	struct sequence *stamps; /* what is translated once more, with a time */
 	struct sequence *at;	 /* in which the event in hand is */
 	struct map slow;	 /* slow.c */
+	int64_t ahead_ms;	 /* link_set_ahead() */
+	bool voids_commands;	 /* link_void_commands() */
 	int64_t latest_ms;	 /* of all times that were handed in */
 	struct link_ops ops;
 	void *ctx;

@@ -392,7 +392,7 @@ static void submit_read(struct link *l, struct sequence *q, struct intake *in, e
 	t->job.device = in->device;
 	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
 	t->job.topic_device = t->device;
-	t->job.at_ms = in->at_ms;
+	t->job.at_ms = in->at_ms + l->ahead_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
 	if (is_fit_to_answer(in->message.response_topic))
@@ -434,8 +434,8 @@ void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp
 	t->job.device = origin->device;
 	t->device = translate_topic_device(stamp->reader, origin->message.topic);
 	t->job.topic_device = t->device;
-	t->job.at_ms = origin->at_ms;
-	t->job.stamp_ms = stamp->at_ms;
+	t->job.at_ms = origin->at_ms + l->ahead_ms;
+	t->job.stamp_ms = stamp->at_ms + l->ahead_ms;
 	t->job.start = before_read;
 	t->job.done = on_stamped;
 	t->nth = stamp->nth;

@@ -203,14 +203,16 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 /* From when on a command is too old to be obeyed; 0: it is none. */
 static int64_t expiry(const struct task *t, const struct canonical *p)
 {
-	double ts = p->ts ? strtod(p->ts, NULL) : 0;
 	const struct intake *in = t->intake;
+	double ts = p->ts ? strtod(p->ts, NULL) - (double)t->link->ahead_ms : 0;
 	int64_t born_ms = in->since_ms;
 	bool is_tried_again =
 		in->since_ms > in->at_ms; /* somebody wants it now, whatever its time */
 
 	if (p->kind != KIND_COMMAND)
 		return 0;
+	if (t->link->voids_commands && in->origin == ORIGIN_AGAIN)
+		return EXPIRED_MS;
 	if (p->ts && !is_tried_again &&
 	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
 		born_ms = ts > 0 ? (int64_t)ts : 0;

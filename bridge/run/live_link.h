@@ -54,6 +54,11 @@ void live_link_free(struct live_link *live);
 
 #define LIVE_LINK_RETRY_MS 60000 /* after which a link may be tried that could not be opened */
 
+/* The time of day less the times that are handed in. */
+void live_link_set_ahead(struct live_link *live, int64_t ahead_ms);
+/* Nobody knows how long ago the last run was: its commands are too old.  Before live_link_resume(). */
+void live_link_void_commands(struct live_link *live);
+
 /* Open the ports of both sides, with the secrets and TLS files that are there now; nothing is sent yet.  False
  * after logging why: this machine lacks something, and all is as before.  The link keeps what it has, its
  * messages wait, and it may be tried again. */

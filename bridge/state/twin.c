@@ -43,10 +43,11 @@ static void free_push(struct push *p)
 	free(p);
 }
 
-struct twin *twin_new(const char *device)
+struct twin *twin_new(const struct twins *of, const char *device)
 {
 	struct twin *w = mem_zalloc(sizeof *w);
 
+	w->of = of;
 	w->device = mem_strdup(device);
 	w->doc = twin_nothing();
 	w->keys = twin_nothing();
@@ -84,6 +85,11 @@ struct twins *twins_new(void)
 void twins_start_at_epoch(struct twins *t)
 {
 	t->from_epoch = true;
+}
+
+void twins_set_ahead(struct twins *t, int64_t ahead_ms)
+{
+	t->ahead_ms = ahead_ms;
 }
 
 void twins_free(struct twins *t)
@@ -157,9 +163,10 @@ int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t t
 			  int64_t now_ms)
 {
 	int64_t next = greater(w->version, w->said_version) + 1;
+	int64_t wall_s = (now_ms + t->ahead_ms) / 1000;
 
-	if (w->version == 0 && t->from_epoch && now_ms / 1000 <= MAX_VERSION)
-		next = greater(next, now_ms / 1000);
+	if (w->version == 0 && t->from_epoch && wall_s <= MAX_VERSION)
+		next = greater(next, wall_s);
 	return greater(next, theirs);
 }
 
@@ -343,7 +350,7 @@ struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w) {
-		w = twin_new(device);
+		w = twin_new(t, device);
 		w->updated_ms = now_ms;
 		map_set_str(&t->twins, device, w);
 	}

@@ -32,6 +32,8 @@ struct twins *twins_new(void);
 /* From now on it is the time in seconds, if that is more: devices that have a version of a former cloud, or
  * from before the state was lost, take nothing older. */
 void twins_start_at_epoch(struct twins *t);
+/* The time of day, which configurations and first versions say, less the times that are handed in. */
+void twins_set_ahead(struct twins *t, int64_t ahead_ms);
 void twins_free(struct twins *t);
 
 /* A configuration that came down. */

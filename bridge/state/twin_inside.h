@@ -42,6 +42,7 @@ struct twin_key {
 /* Its objects are twin_nothing() until something is put into them. */
 struct twin {
 	char *device;
+	const struct twins *of;
 	json_object *doc;
 	json_object *keys; /* name -> [at_ms, version, stage]; of one that is not there nothing is
 				* known to be wrong */
@@ -80,6 +81,7 @@ struct twins {
 	struct map twins; /* device -> struct twin */
 	struct due_twins due;
 	bool from_epoch;
+	int64_t ahead_ms; /* twins_set_ahead() */
 };
 
 /* What a config body says, and what of it is to be sent. */
@@ -124,7 +126,7 @@ static inline void set_bool(json_object *object, const char *key, bool value)
 json_object *twin_nothing(void);
 /* Before something is put into an object of a twin. */
 void twin_own(json_object **object);
-struct twin *twin_new(const char *device);
+struct twin *twin_new(const struct twins *of, const char *device);
 void twin_free(void *twin);
 /* It is not due any more. */
 void twin_leave(struct twins *t, struct twin *w);

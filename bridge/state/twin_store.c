@@ -286,7 +286,7 @@ static void replace(struct twins *t, struct twin *w)
 bool twins_restore(struct twins *t, const char *key, const char *value, struct changes *out,
 		   struct err *e)
 {
-	struct twin *read = twin_new(key), *w = map_get_str(&t->twins, key);
+	struct twin *read = twin_new(t, key), *w = map_get_str(&t->twins, key);
 	struct buf text = { 0 };
 	struct jslice row, doc;
 	bool ok = state_json_read(value, &text, &row);

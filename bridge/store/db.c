@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -60,6 +61,8 @@ struct db {
 	bool in_transaction;
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
 	unsigned long rollbacks;
+	bool knows_time;
+	int64_t noted_ms; /* when the time was last noted; 0: not by this run */
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
 };
 
@@ -291,6 +294,107 @@ static bool take_over(struct db *db, const char *key_file, int version, struct e
 	return true;
 }
 
+/* ---- The time ---- */
+
+#define NOTE_MS 10000
+
+/* "BOOT BOOT_MS WALL_MS NOW_MS " and a hash of that. */
+static void put_time(const struct clock_reading *r, struct buf *out)
+{
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct crypto_piece piece;
+
+	buf_printf(out, "%s %lld %lld %lld ", r->boot[0] ? r->boot : "-", (long long)r->boot_ms,
+		   (long long)r->wall_ms, (long long)r->now_ms);
+	piece = (struct crypto_piece){ out->data, out->len };
+	crypto_hash(&piece, 1, hash);
+	for (size_t i = 0; i < 8; i++)
+		buf_printf(out, "%02x", hash[i]);
+}
+
+static bool read_time(const struct buf *row, struct clock_reading *out)
+{
+	long long boot_ms, wall_ms, now_ms;
+	struct buf again = { 0 };
+	bool ok = sscanf(row->data, "%36s %lld %lld %lld ", out->boot, &boot_ms, &wall_ms,
+			 &now_ms) == 4;
+
+	if (ok) {
+		out->boot_ms = boot_ms;
+		out->wall_ms = wall_ms;
+		out->now_ms = now_ms;
+		put_time(out, &again);
+		ok = strcmp(buf_str(&again), row->data) == 0;
+	}
+	buf_fini(&again);
+	return ok;
+}
+
+/* Of before the time was noted, or if the note is damaged: the latest that anything says. */
+static bool guess_time(struct db *db, struct clock_reading *out, bool *found, struct err *e)
+{
+	static const char sql[] =
+		"SELECT CAST(max(t) AS TEXT) FROM (SELECT max(received_ms) AS t FROM pending"
+		" UNION ALL SELECT max(died_ms) FROM deadletter)";
+	struct buf latest = { 0 };
+	bool ok = query(db, sql, NULL, &latest, found, e);
+
+	*found = ok && *found && latest.len > 0;
+	*out = (struct clock_reading){ .wall_ms = *found ? atoll(latest.data) : 0 };
+	out->now_ms = out->wall_ms;
+	buf_fini(&latest);
+	return ok;
+}
+
+static bool take_up_time(struct db *db, struct err *e)
+{
+	struct clock_reading last = { 0 }, here;
+	struct buf row = { 0 };
+	bool found,
+		ok = query(db, "SELECT value FROM meta WHERE key = 'clock'", NULL, &row, &found, e);
+	int64_t now_ms;
+
+	if (ok && !(found && row.len && read_time(&row, &last)))
+		ok = guess_time(db, &last, &found, e);
+	buf_fini(&row);
+	db->knows_time = true;
+	if (!ok || !found)
+		return ok;
+	clock_look(&here);
+	db->knows_time = clock_go_on(&last, &here, &now_ms);
+	clock_set(now_ms);
+	return true;
+}
+
+bool db_knows_time(const struct db *db)
+{
+	return db->knows_time;
+}
+
+bool db_note_time(struct db *db, bool in_any_case, struct err *e)
+{
+	static const char sql[] = "INSERT OR REPLACE INTO meta (key, value) VALUES ('clock', ?)";
+	int64_t now_ms = clock_now_ms();
+	struct clock_reading here;
+	struct buf row = { 0 };
+	sqlite3_stmt *stmt;
+	bool ok;
+
+	if (!in_any_case &&
+	    (!db->in_transaction || (db->noted_ms && now_ms < db->noted_ms + NOTE_MS)))
+		return true;
+	clock_look(&here);
+	put_time(&here, &row);
+	stmt = db_begin(db, e) ? db_statement(db, sql, e) : NULL;
+	ok = stmt &&
+	     db_run(db, stmt,
+		    sqlite3_bind_text(stmt, 1, row.data, (int)row.len, SQLITE_STATIC) == SQLITE_OK,
+		    "note the time", e);
+	db->noted_ms = ok ? now_ms : 0;
+	buf_fini(&row);
+	return ok || db_break(db);
+}
+
 static bool open_all(struct db *db, const char *dir, const char *key_file, struct err *e)
 {
 	int version;
@@ -303,7 +407,8 @@ static bool open_all(struct db *db, const char *dir, const char *key_file, struc
 		return false;
 	}
 	return set_up(db, e) && load_key(db, key_file, version == 0, e) &&
-	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e));
+	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e)) &&
+	       take_up_time(db, e);
 }
 
 struct db *db_open(const char *dir, const char *key_file, struct err *e)
@@ -358,6 +463,7 @@ const char *db_instance(const struct db *db)
 /* SQLite may have rolled back by itself (a full disk, an I/O error). */
 static void roll_back(struct db *db)
 {
+	db->noted_ms = 0;
 	if (!sqlite3_get_autocommit(db->sqlite))
 		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 	db->in_transaction = false;

@@ -9,6 +9,7 @@
 #define BRIDGE_DB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct db;
 struct err;
@@ -25,6 +26,13 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e);
  * log was last taken into the database.  A crash of calque alone loses nothing.  On by default. */
 bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
+
+/* The time goes on as it was noted here last (base/clock.h), which opening sees to.  False: nobody knows how long
+ * ago that was. */
+bool db_knows_time(const struct db *db);
+/* Note it in the open transaction, if there is one and the last note is old, or in any case.  False: ERR_IO as
+ * db_commit(). */
+bool db_note_time(struct db *db, bool in_any_case, struct err *e);
 
 /* A short random name of this installation, made once; borrowed.  Part of default client ids. */
 const char *db_instance(const struct db *db);

@@ -2388,6 +2388,66 @@ static void shows_up_at(const char *then, int line)
 }
 #define shows_up(then) shows_up_at(then, __LINE__)
 
+/* --- two clocks ------------------------------------------------------------------------------ */
+
+/* Times that are handed in are an hour behind the time of day. */
+#define AHEAD_MS INT64_C(3600000)
+#define S_TIMES                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/set', write: 'w' },"                        \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' },"                        \
+		 "{ kind: 'telemetry', topic: 's/{device}/t', read: 'r' }",                        \
+		 "def w: .body.updated; def r: {body: {at}};")
+#define N_TIMES                                                                                    \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' },"                      \
+		 "{ kind: 'command', topic: 'n/{device}/do', read: 'order' },"                     \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did' },"                             \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' }",                                   \
+		 "def diff: {body: .payload};"                                                     \
+		 "def order: .payload | {id, ts, body: {name: .do, params: {}}};")
+
+static void command_of(int64_t ts, const char *wanted, int line)
+{
+	char *payload = mem_printf("{'id':7,'do':'it','ts':%lld}", (long long)ts);
+
+	step_at(NORTH, "n/d/do", payload, wanted, line);
+	free(payload);
+}
+
+#define IT_IS_DONE    "south s/d/do/<uuid> {'name':'it','params':{}}\n= carried\n"
+#define IT_IS_TOO_OLD "north n/d/did {'status':'error','message':'expired'}\n= carried\n"
+
+Test(link, messages_say_the_time_of_day_and_ages_are_counted_by_the_other_clock)
+{
+	w.spec.command_max_age_ms = 10000;
+	start(S_TIMES, N_TIMES);
+	link_set_ahead(l, AHEAD_MS);
+	step(NORTH, "n/d/set", "{'changed':{'x':1}}", "south s/d/set 1700003600000\n= carried\n");
+	step(SOUTH, "s/d/t", "{}", "north n/d/t {'at':1700003600000}\n= carried\n");
+	command_of(now_ms + AHEAD_MS - 1000, IT_IS_DONE, __LINE__);
+	cr_expect_eq(last_output.expires_ms, now_ms + 9000);
+	command_of(now_ms + AHEAD_MS + 5000, IT_IS_DONE, __LINE__); /* its clock is ahead */
+	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
+	command_of(now_ms + AHEAD_MS - 10000, IT_IS_TOO_OLD, __LINE__);
+	link_set_ahead(l, 0); /* the clock of the machine was set back */
+	step(NORTH, "n/d/set", "{'changed':{'x':2}}", "south s/d/set 1700000000000\n= carried\n");
+}
+
+Test(link, commands_of_before_are_too_old_if_nobody_knows_how_long_ago_that_was)
+{
+	struct message m = make("n/d/do", "{'id':7,'do':'it'}");
+	struct arrival a = { .from = NORTH, .message = &m, .at_ms = now_ms };
+
+	start(S_TIMES, N_TIMES);
+	link_void_commands(l);
+	link_receive_again(l, &a);
+	expect(IT_IS_TOO_OLD);
+	step(NORTH, "n/d/do", "{'id':8,'do':'it'}", IT_IS_DONE);
+	message_fini(&m);
+}
+
 /* --- of how many devices something is remembered ------------------------------------------- */
 
 static void expect_devices(size_t n, uint64_t forgotten, uint64_t unremembered, int line)
@@ -2476,8 +2536,7 @@ Test(link, what_is_configured_or_asked_is_forgotten_for_nobody)
 	step(NORTH, "n/new/set", "{'changed':{'x':1}}", "south s/new/set {'x':1}\n= carried\n");
 	expect_devices(4, 0, 2, __LINE__);
 	done = mem_printf("s/b/did/%s", uuid);
-	step(SOUTH, done, "{'status':'done'}",
-	     "north n/b/did {'status':'done'}\n= carried\n");
+	step(SOUTH, done, "{'status':'done'}", "north n/b/did {'status':'done'}\n= carried\n");
 	free(done);
 	now_ms += 1000;
 	comes_online("stranger");

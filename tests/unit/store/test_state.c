@@ -12,6 +12,8 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
@@ -730,4 +732,88 @@ Test(state, thousands_of_rows_fit_one_commit)
 	expect_rows(s, "a", buf_str(&want));
 	buf_fini(&want);
 	db_close(s);
+}
+
+/* --- the time ------------------------------------------------------------------------------- */
+
+#define DAY INT64_C(86400000)
+
+/* What the last run noted, with a sum that fits. */
+static void note(struct db *s, const char *boot, int64_t boot_ms, int64_t wall_ms, int64_t now)
+{
+	char *text = mem_printf("%s %lld %lld %lld ", boot, (long long)boot_ms, (long long)wall_ms,
+				(long long)now);
+	struct crypto_piece piece = { text, strlen(text) };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct buf sql = { 0 };
+	struct err e = { 0 };
+
+	crypto_hash(&piece, 1, hash);
+	buf_printf(&sql, "INSERT OR REPLACE INTO meta VALUES ('clock', '%s", text);
+	for (int i = 0; i < 8; i++)
+		buf_printf(&sql, "%02x", hash[i]);
+	buf_puts(&sql, "')");
+	cr_assert(db_exec(s, sql.data, "test", &e), "%s", e.text);
+	buf_fini(&sql);
+	free(text);
+}
+
+static void expect_time(int64_t wanted_ms, bool is_known, int line)
+{
+	struct db *s = open_good(NULL);
+
+	cr_expect_eq(db_knows_time(s), is_known, "line %d", line);
+	cr_expect(llabs(clock_now_ms() - wanted_ms) < 60000, "line %d: %lld days off", line,
+		  (long long)(clock_now_ms() - wanted_ms) / DAY);
+	db_close(s);
+}
+
+Test(state, time_goes_on_from_where_it_was_noted)
+{
+	int64_t wall_ms = clock_wall_ms();
+	struct err e = { 0 };
+	struct db *s = open_good(NULL);
+
+	cr_expect(db_knows_time(s), "there was no time before");
+	clock_set(5 * DAY); /* the machine's clock was set after the start */
+	cr_assert(db_note_time(s, true, &e) && db_commit(s, &e), "%s", e.text);
+	db_close(s);
+	clock_set(wall_ms);
+	expect_time(5 * DAY, true, __LINE__);
+	s = open_good(NULL);
+	note(s, "another-boot", 1, wall_ms - 2 * DAY, 5 * DAY);
+	db_close(s);
+	expect_time(7 * DAY, true, __LINE__);
+	s = open_good(NULL);
+	note(s, "another-boot", 1, wall_ms + 2 * DAY, 5 * DAY);
+	db_close(s);
+	expect_time(5 * DAY, false, __LINE__);
+}
+
+Test(state, time_that_was_not_noted_is_not_before_anything_that_is_there)
+{
+	int64_t wall_ms = clock_wall_ms();
+	static const char letter[] = "INSERT INTO deadletter (link, side, kind, reason, text, "
+				     "topic, received_ms, died_ms, size)"
+				     " VALUES ('l', 0, '', 'expired', '', 't', 1, %lld, 0);"
+				     "DELETE FROM meta WHERE key = 'clock'";
+	struct err e = { 0 };
+	struct db *s = open_good(NULL);
+	char *sql = mem_printf(letter, (long long)(wall_ms - DAY));
+
+	cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+	db_close(s);
+	expect_time(wall_ms, true, __LINE__);
+	free(sql);
+	s = open_good(NULL);
+	sql = mem_printf(letter, (long long)(wall_ms + DAY));
+	cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+	db_close(s);
+	free(sql);
+	expect_time(wall_ms + DAY, false, __LINE__);
+	s = open_good(NULL);
+	cr_assert(db_exec(s, "INSERT INTO meta VALUES ('clock', 'x 1 2 3 0123456789abcdef')",
+			  "test", &e));
+	db_close(s);
+	expect_time(wall_ms + DAY, false, __LINE__);
 }
