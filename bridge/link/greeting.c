@@ -273,7 +273,7 @@ static void take_snapshot(struct task *t, const struct canonical *p)
 	struct jslice part;
 	struct err e = { 0 };
 
-	roster_note(l, p->device);
+	registry_note(l, p->device);
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && logic_put_full(p, &full) &&

@@ -484,7 +484,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
-	rosters_new(l);
+	registry_new(l);
 	if (plan->has_epoch_versions)
 		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
@@ -515,7 +515,7 @@ void link_free(struct link *l)
 	sequences_free(l);
 	slow_free(l);
 	machines_free(l);
-	rosters_free(l);
+	registry_free(l);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
 	changes_fini(&l->changes);

@@ -44,13 +44,13 @@ struct sequence {
 };
 TAILQ_HEAD(sequences, sequence);
 
-TAILQ_HEAD(roster, rostered);
-/* Of which devices the state holds something: roster.c.  Oldest first. */
-struct rosters {
+TAILQ_HEAD(registered_list, registered);
+/* Of which devices the state holds something: registry.c.  Oldest first. */
+struct registry {
 	struct map of_device;
-	struct roster strangers, familiars;
-	struct roster kept; /* as they were looked at, they were in use */
-	int64_t again_ms;   /* when to look at these again */
+	struct registered_list strangers, familiars;
+	struct registered_list kept; /* as they were looked at, they were in use */
+	int64_t again_ms;	     /* when to look at these again */
 	uint64_t n_forgotten, n_unremembered;
 };
 
@@ -75,7 +75,7 @@ struct link {
 	struct provisions *provisions;
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
-	struct rosters rosters;
+	struct registry registry;
 	struct echoes *echoes; /* sides that give our messages back */
 	struct subscriptions *subscriptions;
 	bool keeps_reported; /* the south can ask for its attributes */
@@ -253,23 +253,23 @@ bool slow_is(const struct task *t);
 void slow_note(struct task *t, const struct results *results);
 void slow_free(struct link *l);
 
-/* --- roster.c */
+/* --- registry.c */
 
-void rosters_new(struct link *l);
-void rosters_free(struct link *l);
+void registry_new(struct link *l);
+void registry_free(struct link *l);
 /* May something be remembered of the device?  If it is new, and there are as many as may be, for that of another.
  * False: nothing is to be. */
-bool roster_admit(struct link *l, const char *device);
+bool registry_admit(struct link *l, const char *device);
 /* Something is remembered of it in any case. */
-void roster_note(struct link *l, const char *device);
+void registry_note(struct link *l, const char *device);
 /* An earlier run did so. */
-void roster_restored(struct link *l, const char *device);
+void registry_restored(struct link *l, const char *device);
 /* The device has said something. */
-void roster_see(struct link *l, const char *device, int64_t now_ms);
+void registry_see(struct link *l, const char *device, int64_t now_ms);
 /* Nothing is remembered of it any more. */
-void roster_gone(struct link *l, const char *device);
+void registry_gone(struct link *l, const char *device);
 /* All are restored: there may be more than there should be. */
-void rosters_prune(struct link *l);
+void registry_prune(struct link *l);
 
 /* --- decision.c */
 

@@ -145,7 +145,7 @@ static bool may_decide(const struct task *t, const struct results *results)
 static void show_up(struct link *l, const char *device, int64_t at_ms)
 {
 	twins_show_up(l->twins, device, at_ms);
-	if (l->notes_seen)
+	if (l->notes_seen && registry_admit(l, device))
 		presences_see(l->presences, device, at_ms);
 }
 
@@ -159,7 +159,7 @@ static void note_presence(const struct task *t, const struct canonical *p)
 					  jtext_type_of(online) == JTEXT_TRUE)))
 		show_up(t->link, p->device, t->intake->at_ms);
 	if (t->job.side == SOUTH && p->device)
-		roster_see(t->link, p->device, t->intake->at_ms);
+		registry_see(t->link, p->device, t->intake->at_ms);
 }
 
 /* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty

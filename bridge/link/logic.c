@@ -56,8 +56,7 @@ static void filtered(struct task *t, enum outcome reason)
 static void on_presence(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
-
-	bool is_online = body_true(p, "online"), is_remembered = roster_admit(l, p->device);
+	bool is_online = body_true(p, "online"), is_remembered = registry_admit(l, p->device);
 
 	/* Of one that is not remembered it is always news. */
 	if (!is_remembered ||
@@ -76,7 +75,7 @@ static void on_alarm(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	bool active = body_true(p, "active");
-	bool is_change = roster_admit(l, p->device)
+	bool is_change = registry_admit(l, p->device)
 				 ? presences_set_alarm(l->presences, p->device, active, &l->changes)
 				 : active;
 
@@ -446,7 +445,7 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 static bool take_push(struct link *l, const char *device, const struct twin_said *said,
 		      enum twin_outcome *outcome, struct buf *text, struct err *e)
 {
-	roster_note(l, device);
+	registry_note(l, device);
 	return twins_push(l->twins, device, said, &l->changes, outcome, text, e);
 }
 
@@ -509,7 +508,7 @@ static void on_config(struct task *t, struct canonical *p)
 static void on_config_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
-	bool is_remembered = roster_admit(l, p->device);
+	bool is_remembered = registry_admit(l, p->device);
 	struct changes none = { 0 };
 	struct buf reply = { 0 };
 	struct err e = { 0 };

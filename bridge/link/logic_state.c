@@ -104,7 +104,7 @@ bool logic_answer_held(struct link *l, struct intake *in, enum side caller,
 
 void logic_note_attributes(struct link *l, const struct canonical *p)
 {
-	if (l->keeps_reported && roster_admit(l, p->device))
+	if (l->keeps_reported && registry_admit(l, p->device))
 		reporteds_merge(l->reporteds, p->device, canonical_body(p), &l->changes);
 }
 
@@ -215,7 +215,7 @@ void logic_take_snapshot(struct task *t, const struct canonical *p)
 	struct jslice part;
 	struct err e = { 0 };
 
-	roster_note(l, p->device); /* the north says it */
+	registry_note(l, p->device); /* the north says it */
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
 	if (logic_put_full(p, &full)) {

@@ -81,7 +81,7 @@ static bool restore(struct link *l, const struct machine_row *row, const char *k
 	bool ok = row->machine->restore(get(l, row), key, value, &l->changes, e);
 
 	if (ok && row->goes_with_device)
-		roster_restored(l, key);
+		registry_restored(l, key);
 	return ok;
 }
 
@@ -105,7 +105,7 @@ void link_forget(struct link *l, const char *device)
 {
 	for (size_t i = 0; i < N_ROWS; i++)
 		forget(l, &table[i], device);
-	roster_gone(l, device);
+	registry_gone(l, device);
 	link_tell_devices(l);
 }
 
@@ -114,7 +114,7 @@ void machines_device_gone(struct link *l, const char *device)
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].goes_with_device)
 			forget(l, &table[i], device);
-	roster_gone(l, device);
+	registry_gone(l, device);
 }
 
 /* --- time ---------------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ void link_tick(struct link *l, int64_t now_ms)
 void link_resume(struct link *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
-	rosters_prune(l);
+	registry_prune(l);
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
 			table[i].resume(l);

@@ -1,4 +1,4 @@
-/* roster.c -- of which devices the state holds something, so that strangers cannot make it grow without end.
+/* registry.c -- of which devices the state holds something, so that strangers cannot make it grow without end.
  *
  * Anybody may publish under any name.  At the bound a new name takes the place of one that nobody would miss:
  * first of those that were seen once, then of the others, and always the youngest, for a flood is young.  Whose
@@ -19,93 +19,93 @@
 #define ONCE_MS	 60000 /* all that a device says within this is one visit */
 #define AGAIN_MS 1000  /* nobody could be forgotten: look once more */
 
-struct rostered {
+struct registered {
 	char *device;
 	int64_t first_ms;
-	bool is_familiar;  /* seen more than once, or by an earlier run */
-	struct roster *at; /* the list that it is in */
-	TAILQ_ENTRY(rostered) entry;
+	bool is_familiar;	    /* seen more than once, or by an earlier run */
+	struct registered_list *at; /* the list that it is in */
+	TAILQ_ENTRY(registered) entry;
 };
 
-static void list_add(struct rostered *r, struct roster *list)
+static void list_add(struct registered *r, struct registered_list *list)
 {
 	r->at = list;
 	TAILQ_INSERT_TAIL(list, r, entry);
 }
 
-static void list_remove(struct rostered *r)
+static void list_remove(struct registered *r)
 {
 	TAILQ_REMOVE(r->at, r, entry);
 }
 
-void rosters_new(struct link *l)
+void registry_new(struct link *l)
 {
-	TAILQ_INIT(&l->rosters.strangers);
-	TAILQ_INIT(&l->rosters.familiars);
-	TAILQ_INIT(&l->rosters.kept);
+	TAILQ_INIT(&l->registry.strangers);
+	TAILQ_INIT(&l->registry.familiars);
+	TAILQ_INIT(&l->registry.kept);
 }
 
-static void rostered_free(void *value)
+static void registered_free(void *value)
 {
-	struct rostered *r = value;
+	struct registered *r = value;
 
 	free(r->device);
 	free(r);
 }
 
-void rosters_free(struct link *l)
+void registry_free(struct link *l)
 {
-	map_fini(&l->rosters.of_device, rostered_free);
+	map_fini(&l->registry.of_device, registered_free);
 }
 
-static struct rostered *add(struct link *l, const char *device)
+static struct registered *add(struct link *l, const char *device)
 {
-	struct rostered *r = mem_zalloc(sizeof *r);
+	struct registered *r = mem_zalloc(sizeof *r);
 
 	r->device = mem_strdup(device);
 	r->first_ms = l->now_ms;
-	map_set_str(&l->rosters.of_device, device, r);
+	map_set_str(&l->registry.of_device, device, r);
 	return r;
 }
 
-void roster_note(struct link *l, const char *device)
+void registry_note(struct link *l, const char *device)
 {
-	if (!map_get_str(&l->rosters.of_device, device))
-		list_add(add(l, device), &l->rosters.strangers);
+	if (!map_get_str(&l->registry.of_device, device))
+		list_add(add(l, device), &l->registry.strangers);
 }
 
-void roster_restored(struct link *l, const char *device)
+void registry_restored(struct link *l, const char *device)
 {
-	struct rostered *r;
+	struct registered *r;
 
-	if (map_get_str(&l->rosters.of_device, device))
+	if (map_get_str(&l->registry.of_device, device))
 		return;
 	r = add(l, device);
 	r->is_familiar = true;
-	list_add(r, &l->rosters.familiars);
+	list_add(r, &l->registry.familiars);
 }
 
-void roster_see(struct link *l, const char *device, int64_t now_ms)
+void registry_see(struct link *l, const char *device, int64_t now_ms)
 {
-	struct rostered *r = map_get_str(&l->rosters.of_device, device);
+	struct registered *r = map_get_str(&l->registry.of_device, device);
 
 	if (!r || r->is_familiar || now_ms < r->first_ms + ONCE_MS)
 		return;
 	r->is_familiar = true;
-	if (r->at == &l->rosters.kept)
+	if (r->at == &l->registry.kept)
 		return;
 	list_remove(r);
-	list_add(r, &l->rosters.familiars);
+	list_add(r, &l->registry.familiars);
 }
 
-void roster_gone(struct link *l, const char *device)
+void registry_gone(struct link *l, const char *device)
 {
-	struct rostered *r = map_remove_str(&l->rosters.of_device, device);
+	struct registered *r = map_remove_str(&l->registry.of_device, device);
 
 	if (!r)
 		return;
 	list_remove(r);
-	rostered_free(r);
+	registered_free(r);
 }
 
 /* --- making room */
@@ -130,38 +130,38 @@ static bool is_missed(const struct link *l, const char *device)
 	       pairings_has_open(l->pairings, device) || is_in_hand(l, device);
 }
 
-static struct rostered *youngest(struct link *l, struct roster *list)
+static struct registered *youngest(struct link *l, struct registered_list *list)
 {
-	struct rostered *r;
+	struct registered *r;
 
-	while ((r = TAILQ_LAST(list, roster)) != NULL && is_missed(l, r->device)) {
+	while ((r = TAILQ_LAST(list, registered_list)) != NULL && is_missed(l, r->device)) {
 		list_remove(r);
-		list_add(r, &l->rosters.kept);
+		list_add(r, &l->registry.kept);
 	}
 	return r;
 }
 
-static struct rostered *least_missed(struct link *l)
+static struct registered *least_missed(struct link *l)
 {
-	struct rostered *r = youngest(l, &l->rosters.strangers);
+	struct registered *r = youngest(l, &l->registry.strangers);
 
-	return r ? r : youngest(l, &l->rosters.familiars);
+	return r ? r : youngest(l, &l->registry.familiars);
 }
 
 /* What was in use when it was looked at may not be any more. */
 static void reconsider(struct link *l)
 {
-	struct rostered *r;
+	struct registered *r;
 
-	while ((r = TAILQ_FIRST(&l->rosters.kept)) != NULL) {
+	while ((r = TAILQ_FIRST(&l->registry.kept)) != NULL) {
 		list_remove(r);
-		list_add(r, r->is_familiar ? &l->rosters.familiars : &l->rosters.strangers);
+		list_add(r, r->is_familiar ? &l->registry.familiars : &l->registry.strangers);
 	}
-	l->rosters.again_ms = l->latest_ms + AGAIN_MS;
+	l->registry.again_ms = l->latest_ms + AGAIN_MS;
 }
 
 /* It is nothing that the event in hand does: what is deleted counts as done before it. */
-static void forget(struct link *l, struct rostered *r)
+static void forget(struct link *l, struct registered *r)
 {
 	struct changes rest = { 0 }, *c = &l->changes;
 	size_t n = c->n - l->n_step;
@@ -171,7 +171,7 @@ static void forget(struct link *l, struct rostered *r)
 		rest.n = n;
 		c->n = l->n_step;
 	}
-	l->rosters.n_forgotten++;
+	l->registry.n_forgotten++;
 	machines_device_gone(l, r->device);
 	l->n_step = c->n;
 	changes_move(c, &rest, rest.n);
@@ -179,9 +179,9 @@ static void forget(struct link *l, struct rostered *r)
 
 static bool make_room(struct link *l)
 {
-	struct rostered *r = least_missed(l);
+	struct registered *r = least_missed(l);
 
-	if (!r && l->latest_ms >= l->rosters.again_ms) {
+	if (!r && l->latest_ms >= l->registry.again_ms) {
 		reconsider(l);
 		r = least_missed(l);
 	}
@@ -192,40 +192,40 @@ static bool make_room(struct link *l)
 
 static bool is_full(const struct link *l)
 {
-	return l->rosters.of_device.n >= l->plan->max_devices;
+	return l->registry.of_device.n >= l->plan->max_devices;
 }
 
-bool roster_admit(struct link *l, const char *device)
+bool registry_admit(struct link *l, const char *device)
 {
 	bool was_full = is_full(l), has_room;
 
-	if (map_get_str(&l->rosters.of_device, device))
+	if (map_get_str(&l->registry.of_device, device))
 		return true;
 	has_room = !was_full || make_room(l);
 	if (has_room)
-		roster_note(l, device);
+		registry_note(l, device);
 	else
-		l->rosters.n_unremembered++;
+		l->registry.n_unremembered++;
 	if (was_full && l->ops.crowded)
 		l->ops.crowded(l->ctx, device, has_room);
 	return has_room;
 }
 
-void rosters_prune(struct link *l)
+void registry_prune(struct link *l)
 {
-	uint64_t before = l->rosters.n_forgotten;
+	uint64_t before = l->registry.n_forgotten;
 
 	l->n_step = l->changes.n;
-	while (l->rosters.of_device.n > l->plan->max_devices && make_room(l))
+	while (l->registry.of_device.n > l->plan->max_devices && make_room(l))
 		continue;
-	if (l->rosters.n_forgotten > before && l->ops.crowded)
+	if (l->registry.n_forgotten > before && l->ops.crowded)
 		l->ops.crowded(l->ctx, "", true);
 }
 
 void link_devices(const struct link *l, struct link_devices *out)
 {
-	*out = (struct link_devices){ .n = l->rosters.of_device.n,
+	*out = (struct link_devices){ .n = l->registry.of_device.n,
 				      .most = l->plan->max_devices,
-				      .forgotten = l->rosters.n_forgotten,
-				      .unremembered = l->rosters.n_unremembered };
+				      .forgotten = l->registry.n_forgotten,
+				      .unremembered = l->registry.n_unremembered };
 }
