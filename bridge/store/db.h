@@ -50,4 +50,13 @@ bool db_commit(struct db *db, struct err *e);
  * in a moment. */
 void db_give_back(struct db *db);
 
+/* Call `each` with each thing that is wrong, in one line: pages and indexes, and rows whose sum is of something else, by
+ * their link.  All of it is read.  False: ERR_IO, ERR_CORRUPT. */
+bool db_check(struct db *db, void (*each)(void *ctx, const char *what), void *ctx, struct err *e);
+
+/* Copy what is committed to a new file `path` (0600), and the key, if it is the one of the directory, to `path`.key.
+ * Both are on the disk then.  It takes as long as reading and writing all of it.
+ * False: ERR_INVALID one of them is there already; ERR_IO, ERR_FULL: nothing is left of them. */
+bool db_backup(struct db *db, const char *path, struct err *e);
+
 #endif

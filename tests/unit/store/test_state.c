@@ -676,7 +676,7 @@ Test(state, a_step_that_cannot_be_written_takes_its_transaction_along)
 	changes_put(&c, "m", "2", "2", false);
 	changes_put(&c, "m", "bad", "\"c4nary\"", false);
 	cr_expect_not(state_apply(s, "a", &c, &e));
-	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_eq(e.code, ERR_CORRUPT);
 	cr_expect_null(strstr(e.text, "c4nary"), "%s", e.text);
 	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
 	cr_expect_not(db_commit(s, &e), "what was applied before is gone, too");
@@ -816,4 +816,166 @@ Test(state, time_that_was_not_noted_is_not_before_anything_that_is_there)
 			  "test", &e));
 	db_close(s);
 	expect_time(wall_ms + DAY, false, __LINE__);
+}
+
+/* --- damage --------------------------------------------------------------------------------- */
+
+#define N_ROWS	500
+#define N_FLIPS 400
+
+struct seen {
+	bool is_there[N_ROWS];
+	unsigned n_aside;
+};
+
+static bool see(void *ctx, const char *machine, const char *key, const char *value, struct err *e)
+{
+	struct seen *s = ctx;
+	int i = atoi(key);
+	char *wanted = mem_printf("{\"value\":%d}", i * 7);
+
+	(void)e;
+	cr_expect_str_eq(machine, i % 3 ? "presence" : "provision");
+	cr_expect_str_eq(value, wanted, "row %s says %s", key, value);
+	free(wanted);
+	s->is_there[i] = true;
+	return true;
+}
+
+static void see_aside(void *ctx, const char *machine, const char *key, const char *why)
+{
+	(void)machine;
+	(void)key;
+	cr_expect_null(strchr(why, '\n'), "%s", why);
+	((struct seen *)ctx)->n_aside++;
+}
+
+static void fill(void)
+{
+	struct db *s = open_good(NULL);
+	struct changes c = { 0 };
+	struct err e = { 0 };
+
+	for (int i = 0; i < N_ROWS; i++) {
+		char key[16], *value = mem_printf("{\"value\":%d}", i * 7);
+
+		snprintf(key, sizeof key, "%d", i);
+		changes_put(&c, i % 3 ? "presence" : "provision", key, value, i % 3 == 0);
+		free(value);
+	}
+	cr_assert(state_apply(s, "plant", &c, &e) && db_commit(s, &e), "%s", e.text);
+	changes_fini(&c);
+	db_close(s);
+}
+
+static void flip(const struct buf *good, size_t at, int bit)
+{
+	FILE *f = fopen("dir/calque.db", "r+b");
+
+	cr_assert(f && fwrite(good->data, 1, good->len, f) == good->len);
+	cr_assert_eq(fseek(f, (long)at, SEEK_SET), 0);
+	fputc((unsigned char)good->data[at] ^ (1 << bit), f);
+	cr_assert_eq(ftruncate(fileno(f), (off_t)good->len), 0);
+	cr_assert_eq(fclose(f), 0);
+	unlink("dir/calque.db-wal");
+}
+
+static void count_orphans(void *ctx, const char *link, size_t n)
+{
+	if (strcmp(link, "plant") != 0)
+		*(unsigned *)ctx += (unsigned)n;
+}
+
+/* It starts with all rows but those that it says are damaged, or says in one line what is and what to do. */
+static bool start_on(size_t at, const char *instance)
+{
+	static const struct state_reader seer = { .each = see, .aside = see_aside };
+	struct seen seen = { .n_aside = 0 };
+	struct err e = { 0 };
+	struct db *s = db_open("dir", NULL, &e);
+	bool ok = s && state_load(s, "plant", &seer, &seen, &e);
+	unsigned n = 0;
+
+	if (ok) {
+		for (int i = 0; i < N_ROWS; i++)
+			n += seen.is_there[i];
+		/* Whose link is damaged is another link's, and told as such. */
+		cr_assert(state_count(s, count_orphans, &n, &e), "%s", e.text);
+		cr_expect_eq(n + seen.n_aside, N_ROWS, "byte %zu: %u rows and %u aside", at, n,
+			     seen.n_aside);
+		cr_expect_str_eq(db_instance(s), instance, "byte %zu", at);
+	} else {
+		cr_expect(strstr(e.text, "dir/calque.db"), "byte %zu: %s", at, e.text);
+		cr_expect(strstr(e.text, "backup") || strstr(e.text, "newer") ||
+				  strstr(e.text, "older") || strstr(e.text, "another key"),
+			  "byte %zu: %s", at, e.text);
+		cr_expect_null(strchr(e.text, '\n'), "byte %zu: %s", at, e.text);
+	}
+	db_close(s);
+	return ok;
+}
+
+Test(state, a_bit_that_was_flipped_is_found_or_costs_its_row, .timeout = 120)
+{
+	unsigned n_started = 0;
+	struct buf good = { 0 };
+	char instance[9];
+	struct db *s;
+	FILE *f;
+	int c;
+
+	fill();
+	s = open_good(NULL);
+	snprintf(instance, sizeof instance, "%s", db_instance(s));
+	db_close(s);
+	f = fopen("dir/calque.db", "rb");
+	cr_assert(f);
+	while ((c = fgetc(f)) != EOF)
+		buf_putc(&good, (char)c);
+	fclose(f);
+	srandom(20261127);
+	for (int i = 0; i < N_FLIPS; i++) {
+		size_t at = (size_t)random() % good.len;
+
+		flip(&good, at, (int)(random() % 8));
+		n_started += start_on(at, instance);
+	}
+	cr_expect_gt(n_started, N_FLIPS / 2, "%u started", n_started);
+	printf("%u of %d started\n", n_started, N_FLIPS);
+	buf_fini(&good);
+}
+
+static void reset_version(void)
+{
+	sqlite3 *raw;
+	char *sql = mem_printf("PRAGMA user_version = %d", layout_calque.version);
+
+	cr_assert_eq(sqlite3_open("dir/calque.db", &raw), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(raw, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(raw);
+	free(sql);
+}
+
+Test(state, a_version_that_was_changed_is_told_as_damage)
+{
+	static const int versions[] = { 0, 4, 5, 6, 7, 8, 9, 99 };
+
+	fill();
+	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+		struct db *s = open_good(NULL);
+		char *sql = mem_printf("PRAGMA user_version = %d", versions[i]);
+		struct err e = { 0 };
+
+		cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+		free(sql);
+		db_close(s);
+		s = db_open("dir", NULL, &e);
+		cr_expect_null(s, "version %d", versions[i]);
+		cr_expect(strstr(e.text, versions[i] == 99 ? "newer" : "is damaged"),
+			  "version %d: %s", versions[i], e.text);
+		cr_expect(strstr(e.text, versions[i] == 99 ? "newer" : "backup"), "version %d: %s",
+			  versions[i], e.text);
+		db_close(s);
+		reset_version();
+	}
 }
