@@ -9,6 +9,7 @@
 
 #include <sys/queue.h>
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "link/link.h"
 #include "message/canonical.h"
@@ -62,7 +63,9 @@ struct link {
 	struct sequence *sessions[SIDES], *handshakes;
 	struct sequence *stamps; /* what is translated once more, with a time */
 	struct sequence *at;	 /* in which the event in hand is */
-	struct map slow;	 /* slow.c */
+	struct map slow;	 /* slow.c, as are: */
+	struct buf slow_key;	 /* used again */
+	int64_t slow_sweep_ms;	 /* when those that are not slow any more leave */
 	int64_t ahead_ms;	 /* link_set_ahead() */
 	bool voids_commands;	 /* link_void_commands() */
 	int64_t latest_ms;	 /* of all times that were handed in */

@@ -1533,18 +1533,25 @@ static void on_slowed(void *ctx, const char *device, enum kind kind)
 }
 
 /* Its worker took too long. */
-static void overrun(void)
+static void overrun_of(int device)
 {
 	struct results r = { 0 };
+	char topic[16];
 
-	receive_tagged(SOUTH, "s/d/t", "{}");
+	snprintf(topic, sizeof topic, device ? "s/d%d/t" : "s/d/t", device);
+	receive_tagged(SOUTH, topic, "{}");
 	results_refuse(&r, DEAD_MAPPING_OVERRUN, "too long");
 	executor_back(taken[n_taken - 1], &r);
 	executor_run(executor);
 	n_taken = 0;
 }
 
-Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minute)
+static void overrun(void)
+{
+	overrun_of(0);
+}
+
+static void start_slow(void)
 {
 	struct link_ops with_slowed = ops;
 
@@ -1555,6 +1562,38 @@ Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minut
 			    "def f: .payload;"),
 		   NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
 	l = link_new(w.plan, executor, &with_slowed, NULL, echoes);
+}
+
+Test(link, of_so_many_only_it_is_remembered_that_they_took_too_long)
+{
+	start_slow();
+	overrun();
+	overrun();
+	for (int i = 1; i <= 256; i++) {
+		now_ms++;
+		overrun_of(i);
+	}
+	overrun();
+	cr_expect_str_eq(slowed, "", "it was the one that was so the longest ago");
+	overrun();
+	overrun();
+	cr_expect_str_eq(slowed, "d telemetry");
+}
+
+Test(link, that_something_took_too_long_is_forgotten_in_time)
+{
+	start_slow();
+	overrun();
+	overrun();
+	now_ms += LINK_SLOW_MS;
+	overrun_of(1);
+	overrun();
+	cr_expect_str_eq(slowed, "");
+}
+
+Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minute)
+{
+	start_slow();
 	overrun();
 	overrun();
 	receive_tagged(SOUTH, "s/d/t", "{}");
