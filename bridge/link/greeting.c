@@ -343,7 +343,7 @@ void greeting_take_notice(struct task *t, struct canonical *p)
 	bool is_news = true;
 
 	put_notice_name(&name, p);
-	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST) && roster_admit(l, p->device))
+	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST) && registry_admit(l, p->device))
 		is_news =
 			twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
 					  is_answer, l->plan->pushes_first, l->now_ms, &l->changes);
