@@ -34,7 +34,7 @@ void log_least(enum log_level level)
 
 static void put_time(struct buf *line)
 {
-	int64_t ms = clock_now_ms();
+	int64_t ms = clock_wall_ms();
 	time_t s = (time_t)(ms / 1000);
 	struct tm tm;
 	char text[40];

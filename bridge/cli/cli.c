@@ -113,6 +113,9 @@ static const struct verb_row {
 	{ { "devices", "forget NAME", "what handshakes brought: forget a device, and free its link",
 	    2, 2, OPT_CONFIG | OPT_JSON | OPT_LINK },
 	  verb_devices },
+	{ { "state", "check | backup FILE", "what the bridge remembers: look for damage, copy it",
+	    1, 2, OPT_CONFIG | OPT_JSON },
+	  verb_state },
 	{ { "bench", "", BENCH_HELP, 0, 0, OPT_ELSEWHERE }, verb_bench },
 };
 

@@ -52,6 +52,7 @@ int verb_test(struct cli *cli);
 int verb_new(struct cli *cli);
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
+int verb_state(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);
 

@@ -242,7 +242,7 @@ static int conclude(const struct listing *p, int status)
 int verb_deadletters(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
-	struct listing p = { .cli = cli, .now_ms = clock_now_ms() };
+	struct listing p = { .cli = cli, .now_ms = clock_wall_ms() };
 	struct buf request = { 0 };
 	int status;
 

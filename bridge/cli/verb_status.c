@@ -125,6 +125,22 @@ static void put_owner(struct buf *out, struct jslice link)
 	buf_puts(out, strcmp(key, "promised_to") == 0 ? ", which has not logged in yet" : "");
 }
 
+/* Of whom something is remembered, once there are too many. */
+static void put_devices(struct buf *out, struct jslice link)
+{
+	struct jslice devices;
+
+	if (!jtext_field(link, "devices", &devices) ||
+	    ask_number(devices, "forgotten") + ask_number(devices, "unremembered") == 0)
+		return;
+	buf_printf(
+		out,
+		"  devices  remembered %lld of at most %lld, forgotten %lld, not remembered %lld\n",
+		(long long)ask_number(devices, "remembered"), (long long)ask_number(devices, "max"),
+		(long long)ask_number(devices, "forgotten"),
+		(long long)ask_number(devices, "unremembered"));
+}
+
 static void put_link(struct buf *out, struct jslice link)
 {
 	struct jslice sessions, one;
@@ -140,6 +156,7 @@ static void put_link(struct buf *out, struct jslice link)
 	for (int f = 0; f < FLOWS; f++)
 		if (jtext_field(link, flow_name((enum flow)f), &one))
 			put_flow(out, flow_name((enum flow)f), one);
+	put_devices(out, link);
 }
 
 static bool has_text(struct jslice object, const char *key, const char *wanted)
@@ -343,7 +360,7 @@ static void on_asides(void *ctx, struct jslice done)
 static int show_aside(const struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_aside, .done = on_asides };
-	struct aside_printer p = { .is_json = cli->is_json, .now_ms = clock_now_ms() };
+	struct aside_printer p = { .is_json = cli->is_json, .now_ms = clock_wall_ms() };
 	struct buf request = { 0 };
 	int status;
 

@@ -367,6 +367,8 @@ static const struct schema_key link_keys[] = {
 	  .about = "s after which a command is not obeyed" },
 	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0),
 	  .about = "s for an answer (default: the dialect's, or 30)" },
+	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),
+	  .about = "of so many devices something is remembered" },
 };
 static const struct schema link_schema = SCHEMA_OF(link_keys);
 #undef AT

@@ -82,6 +82,7 @@ struct conf_link {
 	bool pushes_first_snapshot;
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* 0: not said */
+	int max_devices;       /* of which something is remembered; default 10000 */
 	unsigned line;
 };
 

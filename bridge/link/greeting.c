@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/jtext.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -272,12 +273,13 @@ static void take_snapshot(struct task *t, const struct canonical *p)
 	struct jslice part;
 	struct err e = { 0 };
 
+	registry_note(l, p->device);
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
 	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && logic_put_full(p, &full) &&
 	    !twins_compare(l->twins, p->device, (struct jslice){ full.data, full.len },
 			   l->plan->pushes_first, l->now_ms, &l->changes, &diff, &e))
-		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
 	twins_end_question(l->twins, p->device);
 	if (diff.len)
 		logic_push(t, p, (struct jslice){ diff.data, diff.len });
@@ -341,7 +343,7 @@ void greeting_take_notice(struct task *t, struct canonical *p)
 	bool is_news = true;
 
 	put_notice_name(&name, p);
-	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST))
+	if (plan_greets(l->plan, KIND_SNAPSHOT_REQUEST) && registry_admit(l, p->device))
 		is_news =
 			twins_take_notice(l->twins, p->device, buf_str(&name), canonical_body(p),
 					  is_answer, l->plan->pushes_first, l->now_ms, &l->changes);

@@ -157,7 +157,9 @@ static void take_order_up(struct link *l, struct intake *in, struct output *o)
 			       .far_id = (char *)o->far_id,
 			       .answered = command ? command->answered : NULL };
 
-	if (o->expires_ms == 0)
+	if (l->voids_commands && (command || order.far_id))
+		o->expires_ms = EXPIRED_MS;
+	else if (o->expires_ms == 0)
 		o->expires_ms = command ? in->at_ms + l->plan->command_max_age_ms : INT64_MAX;
 	o->far_id = NULL;
 	if (!command && o->to == SOUTH && !order.far_id &&
@@ -482,6 +484,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	registry_new(l);
 	if (plan->has_epoch_versions)
 		twins_start_at_epoch(l->twins);
 	if (plan_has_echoes(plan, SOUTH))
@@ -512,10 +515,22 @@ void link_free(struct link *l)
 	sequences_free(l);
 	slow_free(l);
 	machines_free(l);
+	registry_free(l);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
 	changes_fini(&l->changes);
 	free(l);
+}
+
+void link_set_ahead(struct link *l, int64_t ahead_ms)
+{
+	l->ahead_ms = ahead_ms;
+	twins_set_ahead(l->twins, ahead_ms);
+}
+
+void link_void_commands(struct link *l)
+{
+	l->voids_commands = true;
 }
 
 void link_set_echoes(struct link *l, enum side side, enum echo_mode mode)

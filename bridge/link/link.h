@@ -108,12 +108,21 @@ struct link_ops {
 	/* May be NULL.  What is done with messages of this kind for this device ("": before it is known whose they
 	 * are) has taken too long, again and again: for a while it is done beside all else, in less time. */
 	void (*slowed)(void *ctx, const char *device, enum kind kind);
+	/* May be NULL.  As many devices are remembered as may be (plan->max_devices), and this one is new: another was
+	 * forgotten for it, or else it is not remembered.  "": some were at the start. */
+	void (*crowded)(void *ctx, const char *device, bool is_for_another);
 	/* May be NULL, if link_stamp() is never called.  The payload with the time (borrowed); NULL: it says none. */
 	void (*stamped)(void *ctx, void *asked, uint64_t number, const struct message *m);
 	/* May be NULL.  Something of this link was done that the executor had: its next turn is due. */
 	void (*worked)(void *ctx);
 	/* May be NULL.  The north has answered what its limits for this device's session are. */
 	void (*limits)(void *ctx, const char *device, const struct limits *limits);
+};
+
+/* Of which devices the state holds something. */
+struct link_devices {
+	size_t n, most;
+	uint64_t forgotten, unremembered; /* as new ones came, since the start */
 };
 
 /* received + resumed = delivered + filtered + dead + pending */
@@ -136,6 +145,12 @@ void link_set_echoes(struct link *l, enum side side, enum echo_mode mode);
 /* Leave this mark (a word, copied) on the trail of what is sent by MQTT 5, and take in nothing that bears
  * it; without it there is no trail. */
 void link_set_mark(struct link *l, const char *mark);
+/* Times that are handed in are for ages.  The time of day, which messages say, is so much more; 0 until this is
+ * called. */
+void link_set_ahead(struct link *l, int64_t ahead_ms);
+/* Nobody knows how long ago an earlier run received its commands: they are too old.  To be called before they are
+ * received again. */
+void link_void_commands(struct link *l);
 void link_free(struct link *l); /* after the executor's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */
@@ -143,6 +158,8 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 		  struct err *e);
 /* After the last link_restore(): go on with what was in hand. */
 void link_resume(struct link *l, int64_t now_ms);
+
+void link_devices(const struct link *l, struct link_devices *out);
 
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
  * north was asked, messages on their way.  Who waits for a reply to it gets none. */

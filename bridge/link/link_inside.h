@@ -9,6 +9,7 @@
 
 #include <sys/queue.h>
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "link/link.h"
 #include "message/canonical.h"
@@ -21,6 +22,7 @@
 struct devices;
 struct echo;
 struct echoes;
+struct err;
 struct presences;
 struct provision_actions;
 struct provision_terms;
@@ -32,6 +34,8 @@ struct twins;
 
 TAILQ_HEAD(intakes, intake);
 
+#define EXPIRED_MS 1 /* before all times: too old from the start */
+
 /* Of a device, a session or the handshakes: sequence.c. */
 struct sequence {
 	char *device; /* by its name here; NULL: not a device's */
@@ -41,6 +45,16 @@ struct sequence {
 };
 TAILQ_HEAD(sequences, sequence);
 
+TAILQ_HEAD(registered_list, registered);
+/* Of which devices the state holds something: registry.c.  Oldest first. */
+struct registry {
+	struct map of_device;
+	struct registered_list strangers, familiars;
+	struct registered_list kept; /* as they were looked at, they were in use */
+	int64_t again_ms;	     /* when to look at these again */
+	uint64_t n_forgotten, n_unremembered;
+};
+
 struct link {
 	const struct plan *plan;
 	struct executor *executor;
@@ -49,7 +63,11 @@ struct link {
 	struct sequence *sessions[SIDES], *handshakes;
 	struct sequence *stamps; /* what is translated once more, with a time */
 	struct sequence *at;	 /* in which the event in hand is */
-	struct map slow;	 /* slow.c */
+	struct map slow;	 /* slow.c, as are: */
+	struct buf slow_key;	 /* used again */
+	int64_t slow_sweep_ms;	 /* when those that are not slow any more leave */
+	int64_t ahead_ms;	 /* link_set_ahead() */
+	bool voids_commands;	 /* link_void_commands() */
 	int64_t latest_ms;	 /* of all times that were handed in */
 	struct link_ops ops;
 	void *ctx;
@@ -60,7 +78,8 @@ struct link {
 	struct provisions *provisions;
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
-	struct echoes *echoes;	 /* sides that give our messages back */
+	struct registry registry;
+	struct echoes *echoes; /* sides that give our messages back */
 	struct subscriptions *subscriptions;
 	bool keeps_reported; /* the south can ask for its attributes */
 	bool notes_seen; /* it matters which devices there are: a login in the north is told, or names change */
@@ -237,6 +256,24 @@ bool slow_is(const struct task *t);
 void slow_note(struct task *t, const struct results *results);
 void slow_free(struct link *l);
 
+/* --- registry.c */
+
+void registry_new(struct link *l);
+void registry_free(struct link *l);
+/* May something be remembered of the device?  If it is new, and there are as many as may be, for that of another.
+ * False: nothing is to be. */
+bool registry_admit(struct link *l, const char *device);
+/* Something is remembered of it in any case. */
+void registry_note(struct link *l, const char *device);
+/* An earlier run did so. */
+void registry_restored(struct link *l, const char *device);
+/* The device has said something. */
+void registry_see(struct link *l, const char *device, int64_t now_ms);
+/* Nothing is remembered of it any more. */
+void registry_gone(struct link *l, const char *device);
+/* All are restored: there may be more than there should be. */
+void registry_prune(struct link *l);
+
 /* --- decision.c */
 
 /* The step of `in` (NULL: of none) in `q` ends, which leaves it `n_jobs`: does it decide something?  Then what has changed is held
@@ -333,6 +370,8 @@ void logic_send_answer(struct link *l, struct intake *in, enum side caller,
 /* Tell the north that its configuration holds: the body of a config_reply. */
 void logic_confirm(struct link *l, struct intake *in, const char *device, const char *id,
 		   const struct buf *body);
+/* Why a twin took no configuration: what that makes of the message. */
+enum outcome logic_twin_reason(const struct err *e);
 /* Send again what has failed of a device's configuration. */
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */

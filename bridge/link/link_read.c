@@ -145,7 +145,7 @@ static bool may_decide(const struct task *t, const struct results *results)
 static void show_up(struct link *l, const char *device, int64_t at_ms)
 {
 	twins_show_up(l->twins, device, at_ms);
-	if (l->notes_seen)
+	if (l->notes_seen && registry_admit(l, device))
 		presences_see(l->presences, device, at_ms);
 }
 
@@ -158,6 +158,8 @@ static void note_presence(const struct task *t, const struct canonical *p)
 	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
 					  jtext_type_of(online) == JTEXT_TRUE)))
 		show_up(t->link, p->device, t->intake->at_ms);
+	if (t->job.side == SOUTH && p->device)
+		registry_see(t->link, p->device, t->intake->at_ms);
 }
 
 /* What a row cannot read of a message that only clears a retained one is no mistake of anybody's.  Where empty
@@ -390,7 +392,7 @@ static void submit_read(struct link *l, struct sequence *q, struct intake *in, e
 	t->job.device = in->device;
 	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
 	t->job.topic_device = t->device;
-	t->job.at_ms = in->at_ms;
+	t->job.at_ms = in->at_ms + l->ahead_ms;
 	t->job.start = before_read;
 	t->job.done = on_read;
 	if (is_fit_to_answer(in->message.response_topic))
@@ -432,8 +434,8 @@ void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp
 	t->job.device = origin->device;
 	t->device = translate_topic_device(stamp->reader, origin->message.topic);
 	t->job.topic_device = t->device;
-	t->job.at_ms = origin->at_ms;
-	t->job.stamp_ms = stamp->at_ms;
+	t->job.at_ms = origin->at_ms + l->ahead_ms;
+	t->job.stamp_ms = stamp->at_ms + l->ahead_ms;
 	t->job.start = before_read;
 	t->job.done = on_stamped;
 	t->nth = stamp->nth;

@@ -56,12 +56,13 @@ static void filtered(struct task *t, enum outcome reason)
 static void on_presence(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
+	bool is_online = body_true(p, "online"), is_remembered = registry_admit(l, p->device);
 
-	bool is_online = body_true(p, "online");
-
-	if (presences_set_online(l->presences, p->device, is_online, &l->changes)) {
+	/* Of one that is not remembered it is always news. */
+	if (!is_remembered ||
+	    presences_set_online(l->presences, p->device, is_online, &l->changes)) {
 		link_write_canonical(l, t->intake, NORTH, p);
-		if (is_online)
+		if (is_online && is_remembered)
 			greeting_came_online(l, p->device);
 	} else {
 		filtered(t, FILTERED_NO_CHANGE);
@@ -73,8 +74,10 @@ static void on_presence(struct task *t, struct canonical *p)
 static void on_alarm(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
-	bool is_change =
-		presences_set_alarm(l->presences, p->device, body_true(p, "active"), &l->changes);
+	bool active = body_true(p, "active");
+	bool is_change = registry_admit(l, p->device)
+				 ? presences_set_alarm(l->presences, p->device, active, &l->changes)
+				 : active;
 
 	if (is_change || t->intake->n_readers == 1)
 		link_write_canonical(l, t->intake, NORTH, p);
@@ -199,14 +202,16 @@ static void after_answered(struct task *t, size_t n_sent, size_t n_refused)
 /* From when on a command is too old to be obeyed; 0: it is none. */
 static int64_t expiry(const struct task *t, const struct canonical *p)
 {
-	double ts = p->ts ? strtod(p->ts, NULL) : 0;
 	const struct intake *in = t->intake;
+	double ts = p->ts ? strtod(p->ts, NULL) - (double)t->link->ahead_ms : 0;
 	int64_t born_ms = in->since_ms;
 	bool is_tried_again =
 		in->since_ms > in->at_ms; /* somebody wants it now, whatever its time */
 
 	if (p->kind != KIND_COMMAND)
 		return 0;
+	if (t->link->voids_commands && in->origin == ORIGIN_AGAIN)
+		return EXPIRED_MS;
 	if (p->ts && !is_tried_again &&
 	    ts < (double)born_ms) /* a sender's clock that is ahead makes nothing younger */
 		born_ms = ts > 0 ? (int64_t)ts : 0;
@@ -436,6 +441,14 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
 }
 
+/* What the platform says of a device is held, however many there are. */
+static bool take_push(struct link *l, const char *device, const struct twin_said *said,
+		      enum twin_outcome *outcome, struct buf *text, struct err *e)
+{
+	registry_note(l, device);
+	return twins_push(l->twins, device, said, &l->changes, outcome, text, e);
+}
+
 void logic_push(struct task *t, const struct canonical *p, struct jslice body)
 {
 	struct link *l = t->link;
@@ -443,13 +456,20 @@ void logic_push(struct task *t, const struct canonical *p, struct jslice body)
 	struct canonical config = { .kind = KIND_CONFIG, .device = p->device };
 	enum twin_outcome outcome;
 	struct buf text = { 0 };
+	struct err e = { 0 };
 
-	if (twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, NULL) &&
-	    outcome == TWIN_CHANGES)
+	if (!take_push(l, p->device, &said, &outcome, &text, &e))
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
+	else if (outcome == TWIN_CHANGES)
 		push(t, &config, &text, false);
 	else
 		filtered(t, FILTERED_NO_CHANGE);
 	buf_fini(&text);
+}
+
+enum outcome logic_twin_reason(const struct err *e)
+{
+	return e->code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_WRONG_SHAPE;
 }
 
 static void on_config(struct task *t, struct canonical *p)
@@ -474,8 +494,8 @@ static void on_config(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 	else if (greeting_is_known(t, p))
 		filtered(t, FILTERED_NO_CHANGE);
-	else if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &text, &e))
-		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
+	else if (!take_push(l, p->device, &said, &outcome, &text, &e))
+		link_refuse(t->intake, logic_twin_reason(&e), e.text);
 	else if (outcome == TWIN_CHANGES)
 		push(t, p, &text, said.waits);
 	else if (outcome == TWIN_ANSWER)
@@ -488,14 +508,19 @@ static void on_config(struct task *t, struct canonical *p)
 static void on_config_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
+	bool is_remembered = registry_admit(l, p->device);
+	struct changes none = { 0 };
 	struct buf reply = { 0 };
 	struct err e = { 0 };
 
-	if (!twins_confirm(l->twins, p->device, canonical_body(p), l->now_ms, &l->changes, &reply,
-			   &e))
+	if (!twins_confirm(l->twins, p->device, canonical_body(p), l->now_ms,
+			   is_remembered ? &l->changes : &none, &reply, &e))
 		link_refuse(t->intake, DEAD_WRONG_SHAPE, e.text);
 	else
 		logic_confirm(l, t->intake, p->device, p->id, &reply);
+	if (!is_remembered)
+		twins_forget(l->twins, p->device, &none);
+	changes_fini(&none);
 	buf_fini(&reply);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/jtext.h"
 #include "link/link_inside.h"
 #include "state/devices.h"
@@ -103,7 +104,7 @@ bool logic_answer_held(struct link *l, struct intake *in, enum side caller,
 
 void logic_note_attributes(struct link *l, const struct canonical *p)
 {
-	if (l->keeps_reported)
+	if (l->keeps_reported && registry_admit(l, p->device))
 		reporteds_merge(l->reporteds, p->device, canonical_body(p), &l->changes);
 }
 
@@ -212,12 +213,15 @@ void logic_take_snapshot(struct task *t, const struct canonical *p)
 	struct buf full = { 0 }, config = { 0 };
 	enum twin_outcome outcome;
 	struct jslice part;
+	struct err e = { 0 };
 
+	registry_note(l, p->device); /* the north says it */
 	if (jtext_field(canonical_body(p), "client", &part) && l->keeps_reported)
 		reporteds_merge(l->reporteds, p->device, part, &l->changes);
 	if (logic_put_full(p, &full)) {
 		said.body = (struct jslice){ full.data, full.len };
-		twins_push(l->twins, p->device, &said, &l->changes, &outcome, &config, NULL);
+		if (!twins_push(l->twins, p->device, &said, &l->changes, &outcome, &config, &e))
+			link_refuse(t->intake, logic_twin_reason(&e), e.text);
 	}
 	logic_send_snapshot(l, t->intake, p->device);
 	buf_fini(&full);

@@ -36,6 +36,7 @@ static const struct machine_row {
 	  .resume = resume_provisions },
 	{ &twin_machine, offsetof(struct link, twins), .goes_with_device = true,
 	  .expire = expire_twins },
+	{ &twin_key_machine, offsetof(struct link, twins), .is_borrowed = true },
 	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
 	  .expire = note_seen },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
@@ -74,13 +75,22 @@ void machines_free(struct link *l)
 			table[i].machine->free(get(l, &table[i]));
 }
 
+static bool restore(struct link *l, const struct machine_row *row, const char *key,
+		    const char *value, struct err *e)
+{
+	bool ok = row->machine->restore(get(l, row), key, value, &l->changes, e);
+
+	if (ok && row->goes_with_device)
+		registry_restored(l, key);
+	return ok;
+}
+
 bool link_restore(struct link *l, const char *machine, const char *key, const char *value,
 		  struct err *e)
 {
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (strcmp(table[i].machine->name, machine) == 0)
-			return table[i].machine->restore(get(l, &table[i]), key, value, &l->changes,
-							 e);
+			return restore(l, &table[i], key, value, e);
 	err_set(e, ERR_CORRUPT, "no machine is called %s", machine);
 	return false;
 }
@@ -95,6 +105,7 @@ void link_forget(struct link *l, const char *device)
 {
 	for (size_t i = 0; i < N_ROWS; i++)
 		forget(l, &table[i], device);
+	registry_gone(l, device);
 	link_tell_devices(l);
 }
 
@@ -103,6 +114,7 @@ void machines_device_gone(struct link *l, const char *device)
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].goes_with_device)
 			forget(l, &table[i], device);
+	registry_gone(l, device);
 }
 
 /* --- time ---------------------------------------------------------------------------------- */
@@ -134,6 +146,7 @@ void link_tick(struct link *l, int64_t now_ms)
 void link_resume(struct link *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
+	registry_prune(l);
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
 			table[i].resume(l);

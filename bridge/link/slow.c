@@ -1,43 +1,48 @@
 /* slow.c -- rows that take too long for a device, again and again: for a while their jobs go to the slow lane of the
  * executor, so that they hold up nobody else.  Each is still tried.
  *
- * Kept is what overran the last time it was done: few, so that all else costs nothing. */
+ * Kept is what overran the last time it was done: few, so that all else costs nothing.  What has not been done for as long
+ * as the slow lane takes leaves, and of what a hostile south could make there are never more than MOST. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "link/link_inside.h"
 
 #define OVERRUNS 3 /* in a row */
+#define MOST	 256
 
 struct slow {
 	unsigned n; /* overruns in a row */
 	int64_t until_ms;
+	int64_t last_ms; /* when it last overran */
+	size_t key_len;
+	char key[];
 };
 
-/* What is done, and for whom. */
-static void put_key(const struct task *t, struct buf *out)
+/* What is done, and for whom: in a buffer of the link's, which is used again. */
+static const struct buf *key_of(const struct task *t)
 {
 	const char *device = t->sequence->device ? t->sequence->device : "";
+	const void *what = t->job.type == JOB_READ ? (const void *)t->job.readers[0]->row
+						   : (const void *)&kind_table[t->job.plain.kind];
+	struct buf *key = &t->link->slow_key;
 
-	if (t->job.type == JOB_READ)
-		buf_printf(out, "read/%d/%p/%s", (int)t->job.side,
-			   (const void *)t->job.readers[0]->row, device);
-	else
-		buf_printf(out, "write/%d/%d/%s", (int)t->job.side, (int)t->job.plain.kind, device);
+	buf_reset(key);
+	buf_append(key, &what, sizeof what);
+	buf_putc(key, t->job.side == SOUTH ? 's' : 'n');
+	buf_puts(key, device);
+	return key;
 }
 
 static struct slow *find(const struct task *t)
 {
-	struct buf key = { 0 };
-	struct slow *found;
+	const struct buf *key;
 
 	if (t->link->slow.n == 0)
 		return NULL;
-	put_key(t, &key);
-	found = map_get_str(&t->link->slow, key.data);
-	buf_fini(&key);
-	return found;
+	key = key_of(t);
+	return map_get(&t->link->slow, key->data, key->len);
 }
 
 bool slow_is(const struct task *t)
@@ -56,19 +61,54 @@ static bool has_overrun(const struct results *results)
 	return false;
 }
 
+static void leave(struct link *l, struct slow *s)
+{
+	map_remove(&l->slow, s->key, s->key_len);
+	free(s);
+}
+
+/* Those that have not been done for long; and if there are too many all the same, the one that is so the longest. */
+static void make_room(struct link *l)
+{
+	struct map_pos pos = { 0 };
+	struct slow *s, *oldest = NULL;
+
+	while ((s = map_next(&l->slow, &pos)) != NULL)
+		if (s->last_ms + LINK_SLOW_MS <= l->latest_ms && s->until_ms <= l->latest_ms)
+			leave(l, s);
+		else if (!oldest || s->last_ms < oldest->last_ms)
+			oldest = s;
+	if (l->slow.n >= MOST)
+		leave(l, oldest);
+}
+
+static struct slow *add(const struct task *t)
+{
+	struct link *l = t->link;
+	const struct buf *key;
+	struct slow *s;
+
+	if (l->slow.n >= MOST || l->latest_ms >= l->slow_sweep_ms) {
+		make_room(l);
+		l->slow_sweep_ms = l->latest_ms + LINK_SLOW_MS;
+	}
+	key = key_of(t);
+	s = mem_zalloc(sizeof *s + key->len);
+	s->key_len = key->len;
+	memcpy(s->key, key->data, key->len);
+	map_set(&l->slow, s->key, s->key_len, s);
+	return s;
+}
+
 static void note_overrun(struct task *t)
 {
 	struct link *l = t->link;
 	enum kind kind = t->job.type == JOB_READ ? t->job.readers[0]->row->kind : t->job.plain.kind;
 	struct slow *s = find(t);
-	struct buf key = { 0 };
 
-	if (!s) {
-		s = mem_zalloc(sizeof *s);
-		put_key(t, &key);
-		map_set_str(&l->slow, key.data, s);
-		buf_fini(&key);
-	}
+	if (!s)
+		s = add(t);
+	s->last_ms = l->latest_ms;
 	if (++s->n < OVERRUNS || s->until_ms > l->latest_ms)
 		return;
 	s->until_ms = l->latest_ms + LINK_SLOW_MS;
@@ -78,21 +118,18 @@ static void note_overrun(struct task *t)
 
 void slow_note(struct task *t, const struct results *results)
 {
-	struct buf key = { 0 };
 	struct slow *s;
 
-	if (has_overrun(results)) {
+	if (has_overrun(results))
 		note_overrun(t);
-	} else if ((s = find(t)) != NULL && s->until_ms > t->link->latest_ms) {
+	else if ((s = find(t)) != NULL && s->until_ms > t->link->latest_ms)
 		s->n = 0;
-	} else if (s) {
-		put_key(t, &key);
-		free(map_remove_str(&t->link->slow, key.data));
-		buf_fini(&key);
-	}
+	else if (s)
+		leave(t->link, s);
 }
 
 void slow_free(struct link *l)
 {
 	map_fini(&l->slow, free);
+	buf_fini(&l->slow_key);
 }

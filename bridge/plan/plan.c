@@ -357,6 +357,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
 	p->command_max_age_ms = spec->command_max_age_ms;
+	p->max_devices = spec->max_devices ? spec->max_devices : PLAN_DEFAULT_MAX_DEVICES;
 	p->has_epoch_versions = spec->has_epoch_versions;
 	p->provision_key = mem_strdup(spec->provision_key);
 	p->provision_secret = mem_strdup(spec->provision_secret);

@@ -25,6 +25,7 @@ struct report;
 
 #define PLAN_DEFAULT_REQUEST_TIMEOUT_MS 30000
 #define PLAN_DEFAULT_COMMAND_MAX_AGE_MS 60000
+#define PLAN_DEFAULT_MAX_DEVICES	10000
 
 /* What a plan is made of.  Everything is borrowed while plan_new() runs, the mappings for as long as
  * the plan lives. */
@@ -47,6 +48,7 @@ struct plan_spec {
 	struct limits limits[SIDES]; /* what counts more than the dialect's; 0: nothing does */
 	int64_t request_timeout_ms;  /* 0: what the asker's dialect says, else the default */
 	int64_t command_max_age_ms;
+	size_t max_devices;	 /* of which the state holds something; 0: the default */
 	bool has_epoch_versions; /* a device's first configuration has the time as its version, not 1 */
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 };
@@ -87,6 +89,7 @@ struct plan {
 	struct limits limits[SIDES];
 	int64_t request_timeout_ms[SIDES]; /* by who asks */
 	int64_t command_max_age_ms;
+	size_t max_devices;
 	bool has_epoch_versions;
 	char *provision_key, *provision_secret, *provision_name;
 	uint64_t

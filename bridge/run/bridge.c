@@ -49,6 +49,7 @@ struct bridge {
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
 	int64_t reopen_ms;	 /* when links are tried that are not open; INT64_MAX: all are */
+	int64_t ahead_ms;	 /* clock_ahead_ms(), as the links know it */
 	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
 	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
 	unsigned long rollbacks; /* of the database, before the first that was not let out */
@@ -216,6 +217,30 @@ static void wake_up(struct bridge *b, int64_t now_ms)
 	b->suspect_bytes = held;
 }
 
+/* --- the clock of the machine */
+
+#define STEP_MS	 1000
+#define DRIFT_MS 10
+
+static void set_ahead(struct bridge *b, int64_t ahead_ms)
+{
+	b->ahead_ms = ahead_ms;
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_set_ahead(b->links[i], ahead_ms);
+}
+
+/* Somebody may set it; ages do not follow (base/clock.h), what messages say of the time does. */
+static void look_at_clock(struct bridge *b)
+{
+	int64_t ahead_ms = clock_ahead_ms(), by_ms = ahead_ms - b->ahead_ms;
+
+	if (llabs(by_ms) < DRIFT_MS)
+		return;
+	if (llabs(by_ms) >= STEP_MS)
+		log_event(LOG_WARNING, "clock-stepped", "by_s=%+lld", (long long)by_ms / 1000);
+	set_ahead(b, ahead_ms);
+}
+
 /* Links that are awake, and only these: a turn costs what happens in it. */
 static void before_sleep(void *ctx, int64_t now_ms)
 {
@@ -227,6 +252,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 
 	if (b->has_failed)
 		return;
+	look_at_clock(b);
 	if (now_ms >= b->reopen_ms)
 		reopen_links(b, now_ms);
 	wake_up(b, now_ms);
@@ -404,6 +430,18 @@ static void check_descriptors(const struct conf *c)
 			  log_value("ulimit -n, or LimitNOFILE of systemd"));
 }
 
+/* The machine was started anew, and says a time that cannot be. */
+static void void_commands(struct bridge *b)
+{
+	log_event(
+		LOG_WARNING, "clock-unknown", "reason=%s",
+		log_value(
+			"the clock is behind the last run, or was not set: what waits is as old as "
+			"it was then, and commands of before are expired"));
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_void_commands(b->links[i]);
+}
+
 struct bridge *bridge_new(struct generation *g, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
@@ -414,6 +452,9 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 	check_descriptors(b->conf);
 	if (!make_parts(b, e) || !make_links(b, e))
 		goto fail;
+	set_ahead(b, clock_ahead_ms());
+	if (!db_knows_time(b->parts.db))
+		void_commands(b);
 	b->storage = (struct storage){
 		.db = b->parts.db,
 		.commits = b->commits,

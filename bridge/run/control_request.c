@@ -9,10 +9,10 @@
 #include "base/mem.h"
 #include "run/control_request_table.h"
 
-static const struct control_request_row *const rows[] = { &control_request_aside,
-							  &control_request_deadletters,
-							  &control_request_devices,
-							  &control_request_status };
+static const struct control_request_row *const rows[] = {
+	&control_request_aside, &control_request_deadletters, &control_request_devices,
+	&control_request_state, &control_request_status
+};
 
 void control_request_put_text(struct buf *out, const char *key, const char *text)
 {

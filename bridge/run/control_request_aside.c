@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "run/control_request_table.h"
 #include "store/aside.h"
 
@@ -15,8 +16,8 @@ static bool put_row(void *ctx, const struct aside_row *row)
 	control_request_put_text(out, "part", row->part);
 	control_request_put_text(out, "key", row->key);
 	control_request_put_text(out, "reason", row->reason);
-	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n", (long long)row->at_ms,
-		   (long long)row->bytes);
+	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n",
+		   (long long)(row->at_ms + clock_ahead_ms()), (long long)row->bytes);
 	return true;
 }
 

@@ -49,6 +49,8 @@ struct work {
 
 static void put_letter(const struct deadletter *l, struct buf *out)
 {
+	int64_t ahead_ms = clock_ahead_ms();
+
 	buf_printf(out, "{\"id\":%llu", (unsigned long long)l->id);
 	control_request_put_text(out, "link", l->link);
 	control_request_put_text(out, "flow", flow_name(flow_from(l->from)));
@@ -57,7 +59,8 @@ static void put_letter(const struct deadletter *l, struct buf *out)
 	control_request_put_text(out, "topic", l->topic);
 	control_request_put_text(out, "text", l->text);
 	buf_printf(out, ",\"received_ms\":%lld,\"died_ms\":%lld,\"has_message\":%s",
-		   (long long)l->received_ms, (long long)l->died_ms, l->bytes ? "true" : "false");
+		   (long long)(l->received_ms + ahead_ms), (long long)(l->died_ms + ahead_ms),
+		   l->bytes ? "true" : "false");
 }
 
 static void put_problem(const struct deadletter *l, const char *problem, struct buf *out)
@@ -252,6 +255,14 @@ static int64_t number_of(struct jslice asked, const char *key)
 	return jtext_field(asked, key, &v) && jtext_integer(v, &n) ? n : 0;
 }
 
+/* Letters have the bridge's time; who asks has the time of day. */
+static int64_t time_of(struct jslice asked, const char *key)
+{
+	int64_t wall_ms = number_of(asked, key);
+
+	return wall_ms ? wall_ms - clock_ahead_ms() : 0;
+}
+
 static bool find_action(struct work *w, struct jslice asked, struct err *e)
 {
 	struct jslice word;
@@ -318,8 +329,8 @@ static bool find(struct work *w, struct jslice asked, struct err *e)
 		.link = link,
 		.reason = known ? known : reason,
 		.kind = route,
-		.since_ms = number_of(asked, "since_ms"),
-		.until_ms = number_of(asked, "until_ms"),
+		.since_ms = time_of(asked, "since_ms"),
+		.until_ms = time_of(asked, "until_ms"),
 	};
 	int64_t limit = number_of(asked, "limit");
 	struct jslice ids;

@@ -94,6 +94,7 @@ static void put_link(const struct live_link *live, struct buf *out)
 	const char *comma = "";
 	const struct port *p = NULL;
 	struct live_link_port s;
+	struct link_devices devices;
 	bool is_proved;
 	const char *owner = live_link_owner(live, &is_proved);
 
@@ -115,7 +116,12 @@ static void put_link(const struct live_link *live, struct buf *out)
 		buf_printf(out, ",\"%s\":", flow_name((enum flow)f));
 		put_counters(live_link_counters(live, (enum flow)f), out);
 	}
-	buf_puts(out, "}}\n");
+	live_link_devices(live, &devices);
+	buf_printf(out, ",\"devices\":{\"remembered\":%zu", devices.n);
+	put_number(out, "max", devices.most);
+	put_number(out, "forgotten", devices.forgotten);
+	put_number(out, "unremembered", devices.unremembered);
+	buf_puts(out, "}}}\n");
 }
 
 static void put_running(const struct control_request_parts *parts, struct buf *out)

@@ -313,6 +313,22 @@ const struct link_counters *live_link_counters(const struct live_link *live, enu
 	return link_counters(live->link, flow);
 }
 
+void live_link_devices(const struct live_link *live, struct link_devices *out)
+{
+	link_devices(live->link, out);
+}
+
+void live_link_set_ahead(struct live_link *live, int64_t ahead_ms)
+{
+	live->ahead_ms = ahead_ms;
+	link_set_ahead(live->link, ahead_ms);
+}
+
+void live_link_void_commands(struct live_link *live)
+{
+	link_void_commands(live->link);
+}
+
 bool live_link_has_room(const struct live_link *live, enum side from)
 {
 	return live_link_held_bytes(live, from) < BACKPRESSURE_HIGH_BYTES;

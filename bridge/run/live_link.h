@@ -21,6 +21,7 @@ struct journal_output;
 struct deadletter_live;
 struct live_link;
 struct link_counters;
+struct link_devices;
 struct loop;
 struct message;
 struct port;
@@ -52,6 +53,11 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 void live_link_free(struct live_link *live);
 
 #define LIVE_LINK_RETRY_MS 60000 /* after which a link may be tried that could not be opened */
+
+/* The time of day less the times that are handed in. */
+void live_link_set_ahead(struct live_link *live, int64_t ahead_ms);
+/* Nobody knows how long ago the last run was: its commands are too old.  Before live_link_resume(). */
+void live_link_void_commands(struct live_link *live);
 
 /* Open the ports of both sides, with the secrets and TLS files that are there now; nothing is sent yet.  False
  * after logging why: this machine lacks something, and all is as before.  The link keeps what it has, its
@@ -157,5 +163,6 @@ struct live_link_port {
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after);
 void live_link_look_at_port(const struct port *p, struct live_link_port *out);
 const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow);
+void live_link_devices(const struct live_link *live, struct link_devices *out);
 
 #endif

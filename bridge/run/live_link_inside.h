@@ -79,7 +79,8 @@ struct live_link {
 	 * were added, in this order. */
 	struct ports ports;
 	struct backpressure backpressure;
-	bool overfills; /* the journal: live_link_overfills() */
+	bool overfills;	  /* the journal: live_link_overfills() */
+	int64_t ahead_ms; /* live_link_set_ahead() */
 	size_t n_resumed;
 	uint64_t n_logins;
 	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */

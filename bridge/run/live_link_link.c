@@ -220,6 +220,18 @@ static void on_slowed(void *ctx, const char *device, enum kind kind)
 		  live->plan->name, log_value(device), kind_name(kind), LINK_SLOW_MS / 1000);
 }
 
+static void on_crowded(void *ctx, const char *device, bool is_for_another)
+{
+	const struct live_link *live = ctx;
+	const char *event = is_for_another ? "device-forgotten" : "device-unremembered";
+	char *subject = mem_printf("%s %s", live->plan->name, event);
+
+	log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), subject, event,
+		    "link=%s max_devices=%zu new=%s", live->plan->name, live->plan->max_devices,
+		    log_value(device));
+	free(subject);
+}
+
 static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
@@ -330,6 +342,7 @@ const struct link_ops live_link_link_ops = {
 	.handshake_refused = on_handshake_refused,
 	.echoes = on_echoes,
 	.slowed = on_slowed,
+	.crowded = on_crowded,
 	.stamped = live_link_stamped,
 	.limits = on_limits,
 };

@@ -58,10 +58,10 @@ static struct stamped *get(struct port *p, const char *key)
 	return known;
 }
 
-/* A clock that says a time before this program was built was not set. */
-static bool is_plausible(int64_t ms)
+/* Does the clock of the machine say a time of day of this? */
+static bool is_plausible(const struct port *p, int64_t ms)
 {
-	return ms / 1000 >= CALQUE_BUILT_S;
+	return clock_is_plausible(ms + p->live->ahead_ms);
 }
 
 static bool wants(struct port *p, const struct parcel *parcel, int64_t now_ms)
@@ -69,8 +69,8 @@ static bool wants(struct port *p, const struct parcel *parcel, int64_t now_ms)
 	const struct stamp *s = &parcel->stamp;
 	const struct stamped *device;
 
-	if (!s->reader || s->is_asked || !parcel->device || !is_plausible(now_ms) ||
-	    !is_plausible(s->at_ms))
+	if (!s->reader || s->is_asked || !parcel->device || !is_plausible(p, now_ms) ||
+	    !is_plausible(p, s->at_ms))
 		return false;
 	device = map_get_str(&p->stamped, put_key(p, parcel->device, NULL));
 	return (device && device->is_stamping) ||

@@ -68,7 +68,8 @@ static bool write_all(struct storage *s, struct err *e)
 		if (!live_link_save(live, commit, e))
 			return false;
 	return deadletter_live_write(s->letters, commit, s->now_ms, e) &&
-	       journal_live_write(s->journal, commit, s->is_last ? INT64_MAX : s->now_ms, e);
+	       journal_live_write(s->journal, commit, s->is_last ? INT64_MAX : s->now_ms, e) &&
+	       db_note_time(s->db, s->is_last && !s->is_full, e);
 }
 
 /* What was in flight is rolled back: all of it is to be written again. */

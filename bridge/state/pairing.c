@@ -14,8 +14,9 @@
 #include "state/machine.h"
 #include "message/state_json.h"
 
-#define MACHINE "pairing"
-#define COUNTER "counter/" /* before the device: no kind is called that */
+#define MACHINE	     "pairing"
+#define MAX_COUNTERS 10000
+#define COUNTER	     "counter/" /* before the device: no kind is called that */
 
 struct group;
 
@@ -160,22 +161,32 @@ static void put_row(const struct entry *it, struct changes *out)
 	buf_fini(&row);
 }
 
-static struct counter *counter_of(struct pairings *t, const char *device)
+/* The name of the counter that counts for the device: its own, or when there are too many, one that those
+ * without one share, so that strangers cannot make more and more of them.  Its ids grow as well. */
+static const char *counted_by(const struct pairings *t, const char *device)
 {
-	struct counter *c = map_get_str(&t->counters, device);
+	bool has_own = map_get_str(&t->counters, device) || t->counters.n < MAX_COUNTERS;
+
+	return has_own ? device : "";
+}
+
+static struct counter *counter_of(struct pairings *t, const char *name)
+{
+	struct counter *c = map_get_str(&t->counters, name);
 
 	if (!c) {
 		c = mem_zalloc(sizeof *c);
-		map_set_str(&t->counters, device, c);
+		map_set_str(&t->counters, name, c);
 	}
 	return c;
 }
 
 static char *next_integer(struct pairings *t, const char *device, struct changes *out)
 {
-	struct counter *c = counter_of(t, device);
+	const char *name = counted_by(t, device);
+	struct counter *c = counter_of(t, name);
 	char *id = mem_printf("%" PRId64, ++c->last);
-	char *key = mem_printf(COUNTER "%s", device);
+	char *key = mem_printf(COUNTER "%s", name);
 
 	if (out)
 		changes_put(out, MACHINE, key, id, false);
@@ -272,6 +283,16 @@ static struct group *find_group(const struct pairings *t, enum kind kind, enum s
 	g = map_get(&t->groups, key.data, key.len);
 	buf_fini(&key);
 	return g;
+}
+
+bool pairings_has_open(const struct pairings *t, const char *device)
+{
+	for (int k = 0; k < KINDS; k++)
+		for (int s = 0; s < SIDES; s++)
+			if (kind_table[k].asks != ASKS_NOTHING &&
+			    find_group(t, (enum kind)k, (enum side)s, device))
+				return true;
+	return false;
 }
 
 static bool is_repeated(const struct canonical *a, const struct canonical *b)
@@ -434,9 +455,9 @@ int64_t pairings_next_deadline(const struct pairings *t)
 
 /* Restoring. */
 
-static void raise_counter(struct pairings *t, const char *device, int64_t last)
+static void raise_counter(struct pairings *t, const char *name, int64_t last)
 {
-	struct counter *c = counter_of(t, device);
+	struct counter *c = counter_of(t, name);
 
 	if (last > c->last)
 		c->last = last;
@@ -502,7 +523,7 @@ static bool restore_pairing(struct pairings *t, const char *key, const char *val
 	add(t, &p);
 	if (p.far_id[0] != '"' &&
 	    jtext_integer((struct jslice){ p.far_id, strlen(p.far_id) }, &number))
-		raise_counter(t, device_of(&p.request), number);
+		raise_counter(t, counted_by(t, device_of(&p.request)), number);
 	ok = true;
 out:
 	if (!ok) {

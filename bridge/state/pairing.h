@@ -40,7 +40,8 @@ void pairings_free(struct pairings *t);
 
 /* Open a pairing.  `request` and `reply_topic` (NULL allowed) are copied.  Never fails: two open
  * requests with the same near id are two pairings.  Result borrowed until the next call that changes
- * the table.  Integer far ids start at 1 per device; a request for a chunk of firmware keeps its
+ * the table.  Integer far ids start at 1 per device (with ten thousand of these, all
+ * others are counted together); a request for a chunk of firmware keeps its
  * own id, and asked again while it is open it is the same pairing. */
 const struct pairing *pairings_open(struct pairings *t, const struct canonical *request,
 				    enum side caller, enum id_type far_type,
@@ -79,6 +80,9 @@ void pairings_close(struct pairings *t, const struct pairing *p, struct changes 
 
 /* The device is gone: close what it asked, or was asked, without a word.  Its integer ids start at 1 again. */
 void pairings_forget(struct pairings *t, const char *device, struct changes *out);
+
+/* Is a request open that the device has asked, or was asked? */
+bool pairings_has_open(const struct pairings *t, const char *device);
 
 /* A pairing whose deadline is at or before now, the earliest first; NULL: none.  Close it to get
  * the next. */

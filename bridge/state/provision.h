@@ -118,6 +118,8 @@ const char *provisions_owner(const struct provisions *t, const struct provision_
 bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
 			    const char *name, struct changes *out);
 
+/* Was the device issued credentials that are held? */
+bool provisions_is_issued(const struct provisions *t, const char *device);
 /* The device is gone: drop what it was issued, and its requests that wait, without an answer.  A handshake in
  * hand is not taken back: the north has its question, and its answer must not be taken for that to
  * another one. */

@@ -261,6 +261,11 @@ static bool restore_owner(struct provisions *t, const char *value)
 	return ok;
 }
 
+bool provisions_is_issued(const struct provisions *t, const char *device)
+{
+	return map_get_str(&t->by_device, device);
+}
+
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e)
 {
 	bool ok = false;

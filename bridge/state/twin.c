@@ -10,8 +10,29 @@
 #include "state/twin_inside.h"
 
 #define FORGET_GONE_MS (31 * INT64_C(86400000)) /* letters are kept for 30 days */
+#define SWEEP_GONE_MS  3600000
 /* Devices may hold a version in 32 bits.  Nobody's word takes ours so far that the rest is used up. */
 #define MAX_VERSION (INT32_MAX - (INT32_C(1) << 20))
+
+json_object *twin_nothing(void)
+{
+	static json_object *nothing;
+
+	if (!nothing)
+		nothing = json_object_new_object();
+	return json_object_get(nothing);
+}
+
+void twin_own(json_object **object)
+{
+	json_object *nothing = twin_nothing();
+
+	if (*object == nothing) {
+		json_object_put(nothing); /* the twin's */
+		*object = json_object_new_object();
+	}
+	json_object_put(nothing);
+}
 
 static void free_push(struct push *p)
 {
@@ -22,15 +43,17 @@ static void free_push(struct push *p)
 	free(p);
 }
 
-struct twin *twin_new(const char *device)
+struct twin *twin_new(const struct twins *of, const char *device)
 {
 	struct twin *w = mem_zalloc(sizeof *w);
 
+	w->of = of;
 	w->device = mem_strdup(device);
-	w->doc = json_object_new_object();
-	w->keys = json_object_new_object();
-	w->reported = json_object_new_object();
-	w->notices = json_object_new_object();
+	w->doc = twin_nothing();
+	w->keys = twin_nothing();
+	w->reported = twin_nothing();
+	w->notices = twin_nothing();
+	w->unsaved = twin_nothing();
 	return w;
 }
 
@@ -43,6 +66,7 @@ void twin_free(void *value)
 	json_object_put(w->keys);
 	json_object_put(w->reported);
 	json_object_put(w->notices);
+	json_object_put(w->unsaved);
 	json_object_put(w->word);
 	free(w->source_version);
 	free(w->source_updated);
@@ -63,6 +87,11 @@ void twins_start_at_epoch(struct twins *t)
 	t->from_epoch = true;
 }
 
+void twins_set_ahead(struct twins *t, int64_t ahead_ms)
+{
+	t->ahead_ms = ahead_ms;
+}
+
 void twins_free(struct twins *t)
 {
 	if (!t)
@@ -76,8 +105,20 @@ static json_object *push_keys(const struct push *p)
 	return p && !p->is_full ? p->keys : NULL;
 }
 
+static void touch_all(struct twin *w, json_object *names)
+{
+	json_object_object_foreach (names, name, ignored) {
+		(void)ignored;
+		twin_touch(w, name);
+	}
+}
+
 static void close_push(struct twin *w)
 {
+	if (!w->push)
+		return;
+	touch_all(w, w->push->keys);
+	touch_all(w, w->push->deleted);
 	free_push(w->push);
 	w->push = NULL;
 }
@@ -122,9 +163,10 @@ int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t t
 			  int64_t now_ms)
 {
 	int64_t next = greater(w->version, w->said_version) + 1;
+	int64_t wall_s = (now_ms + t->ahead_ms) / 1000;
 
-	if (w->version == 0 && t->from_epoch && now_ms / 1000 <= MAX_VERSION)
-		next = greater(next, now_ms / 1000);
+	if (w->version == 0 && t->from_epoch && wall_s <= MAX_VERSION)
+		next = greater(next, wall_s);
 	return greater(next, theirs);
 }
 
@@ -140,18 +182,27 @@ static void note_sent(struct twin *w, const char *name, int64_t at_ms)
 	json_object_object_del(w->reported, name);
 }
 
-/* Of names that are gone, this is known for as long as a letter may say them again. */
+/* Of names that are gone, this is known for as long as a letter may say them again, and of no more than there
+ * may be keys. */
 static void forget_gone(struct twin *w, int64_t now_ms)
 {
-	if (count(w->keys) == count(w->doc))
+	size_t n_gone = count(w->keys) - count(w->doc);
+	bool are_many = n_gone > TWIN_MAX_KEYS;
+
+	if (n_gone == 0 ||
+	    (!are_many && now_ms < w->swept_ms + SWEEP_GONE_MS && now_ms >= w->swept_ms))
 		return;
+	w->swept_ms = now_ms;
 	json_object_object_foreach (w->keys, name, array) {
 		struct twin_key k = twin_key_of(w, name);
 
 		(void)array;
-		if (!has(w->doc, name) && k.stage == TWIN_CONFIRMED &&
-		    k.at_ms < now_ms - FORGET_GONE_MS)
+		if (has(w->doc, name) || k.stage == TWIN_SENT || k.stage == TWIN_FAILED)
+			continue;
+		if (are_many || (k.stage == TWIN_CONFIRMED && k.at_ms < now_ms - FORGET_GONE_MS)) {
+			twin_touch(w, name);
 			json_object_object_del(w->keys, name);
+		}
 	}
 }
 
@@ -179,12 +230,12 @@ static void merge(const struct twins *t, struct twin *w, const struct news *n, i
 	if (at_ms > w->updated_ms)
 		w->updated_ms = at_ms;
 	json_object_object_foreach (n->differs, key, value) {
-		set(w->doc, key, value);
+		twin_put_value(w, key, value);
 		note_sent(w, key, at_ms);
 	}
 	json_object_object_foreach (n->gone, name, ignored) {
 		(void)ignored;
-		json_object_object_del(w->doc, name);
+		twin_drop_value(w, name);
 		note_sent(w, name, at_ms);
 	}
 	forget_gone(w, at_ms);
@@ -299,7 +350,7 @@ struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 	struct twin *w = map_get_str(&t->twins, device);
 
 	if (!w) {
-		w = twin_new(device);
+		w = twin_new(t, device);
 		w->updated_ms = now_ms;
 		map_set_str(&t->twins, device, w);
 	}
@@ -323,12 +374,9 @@ static bool adopt_reported(struct twin *w, json_object *full, int64_t at_ms)
 	bool any = false;
 
 	json_object_object_foreach (full, key, value) {
-		json_object *reported;
-
-		if (is_open(w, key) || !json_object_object_get_ex(w->reported, key, &reported) ||
-		    !twin_is_equal(reported, value))
+		if (is_open(w, key) || !twin_has_reported(w, key, value))
 			continue;
-		set(w->doc, key, value);
+		twin_put_value(w, key, value);
 		twin_set_key(w, key,
 			     (struct twin_key){ .at_ms = at_ms,
 						.version = w->version,
@@ -339,25 +387,45 @@ static bool adopt_reported(struct twin *w, json_object *full, int64_t at_ms)
 	return any;
 }
 
-static enum twin_outcome take_news(const struct twins *t, struct twin *w, struct news *n,
-				   const struct twin_said *said)
+static bool take_news(const struct twins *t, struct twin *w, struct news *n,
+		      const struct twin_said *said, enum twin_outcome *outcome, struct err *e)
 {
 	bool was_any;
 
-	if (!said->is_again && take_word(w, n, said->at_ms))
-		return TWIN_ECHO;
+	if (!said->is_again && take_word(w, n, said->at_ms)) {
+		*outcome = TWIN_ECHO;
+		return true;
+	}
 	twin_compare_news(n, w);
 	was_any = is_any(n);
 	if (said->is_again)
 		twin_drop_superseded(n, w, said->at_ms);
 	if (is_any(n)) {
+		if (!twin_fits(w, n->differs, n->gone, e))
+			return false;
 		merge(t, w, n, said->at_ms);
 		open_push(w, n, said->waits);
-		return TWIN_CHANGES;
+		*outcome = TWIN_CHANGES;
+	} else if (was_any) {
+		*outcome = TWIN_SUPERSEDED;
+	} else {
+		*outcome = said->waits && !is_pending(w, n) ? TWIN_ANSWER : TWIN_SAME;
 	}
-	if (was_any)
-		return TWIN_SUPERSEDED;
-	return said->waits && !is_pending(w, n) ? TWIN_ANSWER : TWIN_SAME;
+	return true;
+}
+
+bool twin_is_blank(const struct twin *w)
+{
+	return w->version == 0 && w->said_version == 0 && !w->source_version &&
+	       !w->source_updated && !w->push && !w->is_learnt && w->asked_until_ms == 0 &&
+	       !w->word && !w->is_due && count(w->keys) + count(w->notices) == 0;
+}
+
+/* Of whom there is nothing to be kept, nothing is. */
+static void drop_blank(struct twins *t, struct twin *w)
+{
+	if (twin_is_blank(w))
+		twin_free(map_remove_str(&t->twins, w->device));
 }
 
 /* What is said again may be an older version than what was said since. */
@@ -371,7 +439,7 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 {
 	struct news n = { 0 };
 	bool ok = false, is_news, is_latest_said, is_adopted;
-	struct twin *w;
+	struct twin *w = NULL;
 
 	*outcome = TWIN_SAME;
 	if (!twin_read_news(&n, said->body, e))
@@ -379,8 +447,9 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 	w = twin_of(t, device, said->at_ms);
 	is_latest_said = is_latest(w, said);
 	is_adopted = n.full && !said->is_again && adopt_reported(w, n.full, said->at_ms);
-	*outcome =
-		take_news(t, w, &n, said); /* which reads the version, so the next comes after it */
+	if (!take_news(t, w, &n, said, outcome,
+		       e)) /* which reads the version, so the next comes after it */
+		goto out;
 	is_news = *outcome != TWIN_ECHO && is_latest_said && take_source(w, &n);
 	if (*outcome == TWIN_CHANGES)
 		twin_put_config(text, w, &n);
@@ -390,6 +459,8 @@ bool twins_push(struct twins *t, const char *device, const struct twin_said *sai
 		twin_put_row(device, w, out);
 	ok = true;
 out:
+	if (w)
+		drop_blank(t, w);
 	twin_fini_news(&n);
 	return ok;
 }
@@ -435,6 +506,7 @@ static bool take_attribute(struct twin *w, const char *key, struct jslice value,
 	r->is_news = twin_note_reported(w, key, tree) || r->is_news;
 	if (confirms) {
 		set_bool(w->push->keys, key, false);
+		twin_touch(w, key);
 		r->n_confirmed++;
 		r->is_news = true;
 	}
@@ -553,6 +625,8 @@ bool twins_confirm(struct twins *t, const char *device, struct jslice body, int6
 		buf_append(reply, body.text, body.len);
 		if (is_news)
 			twin_put_row(device, w, out);
+		else
+			drop_blank(t, w);
 		return true;
 	}
 	closes = w->push && (!jtext_field(body, "version", &v) || jtext_type_of(v) == JTEXT_NULL ||
@@ -581,13 +655,17 @@ static void close_keys(struct twin *w)
 
 	json_object_object_foreach (p->keys, key, is_still_open) {
 		(void)is_still_open;
-		if (twin_key_of(w, key).stage == TWIN_CONFIRMED)
-			set_bool(p->keys, key, false);
+		if (twin_key_of(w, key).stage != TWIN_CONFIRMED)
+			continue;
+		set_bool(p->keys, key, false);
+		twin_touch(w, key);
 	}
 	json_object_object_foreach (p->deleted, name, ignored) {
 		(void)ignored;
-		if (twin_key_of(w, name).stage == TWIN_CONFIRMED)
-			json_object_object_del(p->deleted, name);
+		if (twin_key_of(w, name).stage != TWIN_CONFIRMED)
+			continue;
+		twin_touch(w, name);
+		json_object_object_del(p->deleted, name);
 	}
 }
 
@@ -657,11 +735,44 @@ void twins_forget(struct twins *t, const char *device, struct changes *out)
 	if (!w)
 		return;
 	twin_leave(t, w);
-	changes_delete(out, MACHINE, device);
+	twin_delete_rows(w, out);
 	twin_free(w);
 }
 
-MACHINE_FUNCTIONS(twins)
+bool twins_holds(const struct twins *t, const char *device)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+
+	return w && (w->push || count(w->keys) > 0);
+}
+
+static void *machine_new(void)
+{
+	return twins_new();
+}
+
+static void machine_free(void *t)
+{
+	twins_free(t);
+}
+
+static bool machine_restore(void *t, const char *key, const char *value, struct changes *out,
+			    struct err *e)
+{
+	return twins_restore(t, key, value, out, e);
+}
+
+static bool machine_restore_key(void *t, const char *key, const char *value, struct changes *out,
+				struct err *e)
+{
+	(void)out;
+	return twins_restore_key(t, key, value, e);
+}
+
+static void machine_forget(void *t, const char *device, struct changes *out)
+{
+	twins_forget(t, device, out);
+}
 
 static int64_t machine_next_deadline(const void *t)
 {
@@ -672,4 +783,11 @@ const struct machine twin_machine = {
 	.name = MACHINE,
 	MACHINE_FIELDS,
 	.next_deadline = machine_next_deadline,
+};
+
+/* Its rows belong to the twins, which make, end and forget them. */
+const struct machine twin_key_machine = {
+	.name = KEY_MACHINE,
+	.free = machine_free,
+	.restore = machine_restore_key,
 };

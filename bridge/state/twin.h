@@ -4,7 +4,8 @@
  * here one becomes the other.  The document is what the platform last said.  Of each key the twin knows
  * whether it was sent, delivered or confirmed, or failed to be, and what the device reported of it since.
  * The version of a twin only grows, across restarts too, and beyond what the device says.  A document's own version (any JSON scalar) is
- * kept beside it and used in the confirmation.  Machine name "twin".  Pure: no clock, no store. */
+ * kept beside it and used in the confirmation.  A twin is a row of the machine "twin", and each key of it
+ * one of the machine "twin-key", so that a change writes what it changes.  Pure: no clock, no store. */
 #ifndef BRIDGE_TWIN_H
 #define BRIDGE_TWIN_H
 
@@ -21,12 +22,18 @@ struct twins;
 
 /* For so long after a word of our own, the same that comes back as a push is its echo. */
 #define TWIN_ECHO_MS 10000
+/* A document has no more keys, and no more bytes (names, and values as text): what would make it larger is
+ * refused as a whole, and the document stays as it was. */
+#define TWIN_MAX_KEYS  4096
+#define TWIN_MAX_BYTES (1 << 20)
 
 /* The first version of a device is 1, or what its sender or the device itself has said. */
 struct twins *twins_new(void);
 /* From now on it is the time in seconds, if that is more: devices that have a version of a former cloud, or
  * from before the state was lost, take nothing older. */
 void twins_start_at_epoch(struct twins *t);
+/* The time of day, which configurations and first versions say, less the times that are handed in. */
+void twins_set_ahead(struct twins *t, int64_t ahead_ms);
 void twins_free(struct twins *t);
 
 /* A configuration that came down. */
@@ -56,7 +63,8 @@ enum twin_outcome {
  * open until confirmed, and takes over the keys of an older open one.  TWIN_ANSWER appends the body of
  * a config_reply.
  * What is said again sends what holds now of its keys: never an older value over a newer.
- * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; nothing changed. */
+ * ERR_INVALID: the body has neither changed, deleted nor full, or a wrong type; ERR_LIMIT: it would grow too
+ * large; nothing changed. */
 bool twins_push(struct twins *t, const char *device, const struct twin_said *said,
 		struct changes *out, enum twin_outcome *outcome, struct buf *text, struct err *e);
 
@@ -137,8 +145,15 @@ bool twins_current(const struct twins *t, const char *device, struct buf *out);
 /* The device is gone. */
 void twins_forget(struct twins *t, const char *device, struct changes *out);
 
-bool twins_restore(struct twins *t, const char *key, const char *value, struct err *e);
+/* Is something held of the device that somebody set or changed: a document, a push, failed keys? */
+bool twins_holds(const struct twins *t, const char *device);
 
-extern const struct machine twin_machine; /* state/machine.h */
+/* A row of the machine "twin".  One of before there were rows of keys says all; then they are put to `out`. */
+bool twins_restore(struct twins *t, const char *key, const char *value, struct changes *out,
+		   struct err *e);
+/* A row of the machine "twin-key". */
+bool twins_restore_key(struct twins *t, const char *key, const char *value, struct err *e);
+
+extern const struct machine twin_machine, twin_key_machine; /* state/machine.h */
 
 #endif

@@ -10,7 +10,7 @@ static void put_updated(struct buf *out, const struct twin *w)
 	if (w->source_updated)
 		buf_puts(out, w->source_updated);
 	else
-		buf_printf(out, "%" PRId64, w->updated_ms);
+		buf_printf(out, "%" PRId64, w->updated_ms + w->of->ahead_ms);
 }
 
 static void put_version(struct buf *out, const struct twin *w)

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "state/twin_inside.h"
 
+#define MAX_NOTICES 64
+
 /* Comparing. */
 
 static bool is_number(json_object *v)
@@ -278,7 +280,7 @@ static void learn(const struct twins *t, struct twin *w, const struct news *n)
 		if (!is_any)
 			w->version = twin_next_version(t, w, 0, w->asked_ms);
 		is_any = true;
-		set(w->doc, key, value);
+		twin_put_value(w, key, value);
 		twin_set_key(w, key,
 			     (struct twin_key){ w->asked_ms - 1, w->version, TWIN_CONFIRMED });
 	}
@@ -312,6 +314,9 @@ bool twins_compare(struct twins *t, const char *device, struct jslice full, bool
 	ok = twin_read_news(&n, full, e) && n.full;
 	if (ok && w->asks_config && is_asked(w, now_ms)) {
 		compare(&n, w, pushes_first || !w->asks_first);
+		ok = twin_fits(w, n.full, n.gone, e);
+	}
+	if (ok && n.differs) {
 		learn(t, w, &n);
 		put_diff(diff, &n);
 		w->is_learnt = true;
@@ -334,6 +339,17 @@ static void put_hash(char text[17], struct jslice body)
 		snprintf(text + 2 * i, 3, "%02x", hash[i]);
 }
 
+static void drop_oldest_notice(struct twin *w)
+{
+	if (count(w->notices) < MAX_NOTICES)
+		return;
+	json_object_object_foreach (w->notices, what, hash) {
+		(void)hash;
+		json_object_object_del(w->notices, what);
+		return;
+	}
+}
+
 bool twins_take_notice(struct twins *t, const char *device, const char *what, struct jslice body,
 		       bool is_answer, bool pushes_first, int64_t now_ms, struct changes *out)
 {
@@ -345,6 +361,8 @@ bool twins_take_notice(struct twins *t, const char *device, const char *what, st
 	put_hash(hash, body);
 	is_same = is_known && strcmp(json_object_get_string(last), hash) == 0;
 	if (!is_same) {
+		twin_own(&w->notices);
+		drop_oldest_notice(w);
 		json_object_object_add(w->notices, what, json_object_new_string(hash));
 		twin_put_row(device, w, out);
 	}

@@ -9,7 +9,8 @@
 #include "base/map.h"
 #include "state/twin.h"
 
-#define MACHINE "twin"
+#define MACHINE	    "twin"
+#define KEY_MACHINE "twin-key"
 
 /* What was sent on and is not confirmed yet.  A newer push takes over what an older one left open,
  * so there is one at most. */
@@ -38,19 +39,25 @@ struct twin_key {
 	enum twin_stage stage;
 };
 
+/* Its objects are twin_nothing() until something is put into them. */
 struct twin {
 	char *device;
+	const struct twins *of;
 	json_object *doc;
 	json_object *keys; /* name -> [at_ms, version, stage]; of one that is not there nothing is
 				* known to be wrong */
-	json_object *reported; /* key -> what the device has, where that is not in the document */
-	int64_t version;       /* 0: never changed */
-	int64_t said_version;  /* the greatest that the device has said; 0: none */
-	int64_t updated_ms;    /* when it was first heard of, then of the last change */
-	char *source_version;  /* the sender's own, JSON text; NULL: it has none */
+	json_object
+		*reported; /* key -> what the device has, where that is not in the document; a long
+				* value by its hash (twin_note_reported()) */
+	int64_t version;   /* 0: never changed */
+	int64_t said_version; /* the greatest that the device has said; 0: none */
+	int64_t updated_ms;   /* when it was first heard of, then of the last change */
+	char *source_version; /* the sender's own, JSON text; NULL: it has none */
 	char *source_updated;
 	struct push *push;    /* NULL: none is open */
 	json_object *notices; /* what of twins_take_notice() -> hash of the last one */
+	json_object *unsaved; /* names of which the row does not say what is here */
+	size_t doc_bytes;     /* of the document: names, and values as text */
 	bool is_learnt;	      /* the platform has answered the bridge once */
 	/* The question of the bridge; not stored. */
 	int64_t asked_ms, asked_until_ms; /* until 0: none is open */
@@ -60,7 +67,8 @@ struct twin {
 	json_object *word;
 	int64_t word_ms;
 	/* Sending again; not stored. */
-	bool has_failed;   /* maybe there are failed keys */
+	int64_t swept_ms; /* when names that are gone were last looked through; not stored, either */
+	bool has_failed;  /* maybe there are failed keys */
 	int64_t failed_ms; /* when it was last learnt that some had */
 	int64_t tried_ms;  /* when they were last sent again */
 	int64_t due_ms;	   /* the device has shown up: when to send them */
@@ -73,6 +81,7 @@ struct twins {
 	struct map twins; /* device -> struct twin */
 	struct due_twins due;
 	bool from_epoch;
+	int64_t ahead_ms; /* twins_set_ahead() */
 };
 
 /* What a config body says, and what of it is to be sent. */
@@ -113,7 +122,11 @@ static inline void set_bool(json_object *object, const char *key, bool value)
 
 /* --- twin.c */
 
-struct twin *twin_new(const char *device);
+/* An empty object that is shared, never written to.  A reference of the caller's. */
+json_object *twin_nothing(void);
+/* Before something is put into an object of a twin. */
+void twin_own(json_object **object);
+struct twin *twin_new(const struct twins *of, const char *device);
 void twin_free(void *twin);
 /* It is not due any more. */
 void twin_leave(struct twins *t, struct twin *w);
@@ -123,7 +136,19 @@ int64_t twin_next_version(const struct twins *t, const struct twin *w, int64_t t
 /* The twin of `device`, made if there is none. */
 struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms);
 
+/* Has nothing been learnt of the device that would have to be kept? */
+bool twin_is_blank(const struct twin *w);
+
 /* --- twin_keys.c */
+
+/* The row of `name` is to be written with the next twin_put_row(). */
+void twin_touch(struct twin *w, const char *name);
+/* Change the document; `value` gets a reference. */
+void twin_put_value(struct twin *w, const char *name, json_object *value);
+void twin_drop_value(struct twin *w, const char *name);
+/* May it be changed like this?  False sets *e: ERR_LIMIT, it would grow beyond TWIN_MAX_KEYS or
+ * TWIN_MAX_BYTES. */
+bool twin_fits(const struct twin *w, json_object *differs, json_object *gone, struct err *e);
 
 /* What is known of `name`; of one that nothing is known of: confirmed, long ago. */
 struct twin_key twin_key_of(const struct twin *w, const char *name);
@@ -133,6 +158,8 @@ void twin_set_stage(struct twin *w, const char *name, enum twin_stage stage);
 void twin_set_push_stage(struct twin *w, enum twin_stage stage);
 /* Is what the document says of it (that it is gone, maybe) what the device has, or on its way there? */
 bool twin_is_there(const struct twin *w, const char *key);
+/* Is this what the device said that it has, by itself? */
+bool twin_has_reported(const struct twin *w, const char *key, json_object *value);
 /* The device says that it has this.  True if that is news. */
 bool twin_note_reported(struct twin *w, const char *key, json_object *value);
 /* All keys that are on their way with this version (0: with any) are at this stage.  True if there are some. */
@@ -142,6 +169,8 @@ bool twin_move_sent(struct twin *w, int64_t version, enum twin_stage stage);
 void twin_drop_superseded(struct news *n, const struct twin *w, int64_t at_ms);
 /* Read a stored object of keys; false: it is none. */
 bool twin_are_keys(json_object *keys);
+/* The same of one key. */
+bool twin_is_key(json_object *array);
 
 /* --- twin_diff.c */
 
@@ -173,6 +202,9 @@ void twin_put_end(struct buf *out, size_t start);
 
 /* --- twin_store.c */
 
-void twin_put_row(const char *device, const struct twin *w, struct changes *out);
+/* Put what the rows do not say yet: the head, and each name that was touched. */
+void twin_put_row(const char *device, struct twin *w, struct changes *out);
+/* Delete all rows. */
+void twin_delete_rows(const struct twin *w, struct changes *out);
 
 #endif

@@ -1,12 +1,17 @@
 /* twin_keys.c -- what a twin knows of each key of its document: how far it got, what the device has, and what is
  * to be sent again. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
 #include "state/twin_inside.h"
 
 /* Between two tries of what has failed. */
 #define TRY_AGAIN_MS 60000
+#define LONG_BYTES   256 /* of a value */
 
 /* A key as a row has it: [at_ms, version, stage]. */
 enum { AT, SENT_WITH, STAGE, PARTS };
@@ -16,21 +21,95 @@ static int64_t part(json_object *array, size_t i)
 	return json_object_get_int64(json_object_array_get_idx(array, i));
 }
 
+static struct twin_key read_key(json_object *array)
+{
+	return (struct twin_key){ .at_ms = part(array, AT),
+				  .version = part(array, SENT_WITH),
+				  .stage = (enum twin_stage)part(array, STAGE) };
+}
+
 struct twin_key twin_key_of(const struct twin *w, const char *name)
 {
 	json_object *array;
 
 	if (!json_object_object_get_ex(w->keys, name, &array))
 		return (struct twin_key){ .stage = TWIN_CONFIRMED };
-	return (struct twin_key){ .at_ms = part(array, AT),
-				  .version = part(array, SENT_WITH),
-				  .stage = (enum twin_stage)part(array, STAGE) };
+	return read_key(array);
+}
+
+void twin_touch(struct twin *w, const char *name)
+{
+	twin_own(&w->unsaved);
+	set_bool(w->unsaved, name, true);
+}
+
+static size_t bytes_of(const char *name, json_object *value)
+{
+	struct buf text = { 0 };
+	size_t n;
+
+	jtext_tree_put(&text, value);
+	n = strlen(name) + text.len;
+	buf_fini(&text);
+	return n;
+}
+
+static size_t held_bytes(const struct twin *w, const char *name)
+{
+	json_object *held;
+
+	return json_object_object_get_ex(w->doc, name, &held) ? bytes_of(name, held) : 0;
+}
+
+void twin_put_value(struct twin *w, const char *name, json_object *value)
+{
+	w->doc_bytes += bytes_of(name, value);
+	w->doc_bytes -= held_bytes(w, name);
+	twin_own(&w->doc);
+	set(w->doc, name, value);
+	twin_touch(w, name);
+}
+
+void twin_drop_value(struct twin *w, const char *name)
+{
+	w->doc_bytes -= held_bytes(w, name);
+	json_object_object_del(w->doc, name);
+	twin_touch(w, name);
+}
+
+bool twin_fits(const struct twin *w, json_object *differs, json_object *gone, struct err *e)
+{
+	size_t n = count(w->doc), bytes = w->doc_bytes;
+
+	json_object_object_foreach (differs, key, value) {
+		n += !has(w->doc, key);
+		bytes += bytes_of(key, value);
+		bytes -= held_bytes(w, key);
+	}
+	json_object_object_foreach (gone, name, ignored) {
+		(void)ignored;
+		n -= has(w->doc, name);
+		bytes -= held_bytes(w, name);
+	}
+	if (n > TWIN_MAX_KEYS && n > count(w->doc))
+		err_set(e, ERR_LIMIT,
+			"the device's configuration would have %zu keys, more than %d", n,
+			TWIN_MAX_KEYS);
+	else if (bytes > TWIN_MAX_BYTES && bytes > w->doc_bytes)
+		err_set(e, ERR_LIMIT,
+			"the device's configuration would have %zu bytes, more than %d", bytes,
+			TWIN_MAX_BYTES);
+	else
+		return true;
+	return false;
 }
 
 void twin_set_key(struct twin *w, const char *name, struct twin_key k)
 {
 	json_object *array = json_object_new_array();
 
+	twin_own(&w->keys);
+	twin_touch(w, name);
 	json_object_array_add(array, json_object_new_int64(k.at_ms));
 	json_object_array_add(array, json_object_new_int64(k.version));
 	json_object_array_add(array, json_object_new_int64(k.stage));
@@ -65,9 +144,41 @@ bool twin_is_there(const struct twin *w, const char *key)
 	return !has(w->reported, key) && (stage == TWIN_SENT || stage == TWIN_CONFIRMED);
 }
 
+/* Of what the device has, all that matters is whether it is what it said before: a long value is kept by its
+ * hash.  A reference of the caller's. */
+static json_object *shortened(json_object *value)
+{
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char text[2 * CRYPTO_HASH_BYTES + 1];
+	struct crypto_piece piece;
+	struct buf whole = { 0 };
+	bool is_long;
+
+	jtext_tree_put(&whole, value);
+	is_long = whole.len > LONG_BYTES;
+	piece = (struct crypto_piece){ whole.data, whole.len };
+	if (is_long)
+		crypto_hash(&piece, 1, hash);
+	for (size_t i = 0; is_long && i < sizeof hash; i++)
+		snprintf(text + 2 * i, 3, "%02x", hash[i]);
+	buf_fini(&whole);
+	return is_long ? json_object_new_string(text) : json_object_get(value);
+}
+
+bool twin_has_reported(const struct twin *w, const char *key, json_object *value)
+{
+	json_object *reported, *shown = shortened(value);
+	bool is = json_object_object_get_ex(w->reported, key, &reported) &&
+		  twin_is_equal(reported, shown);
+
+	json_object_put(shown);
+	return is;
+}
+
 bool twin_note_reported(struct twin *w, const char *key, json_object *value)
 {
 	json_object *wanted, *before;
+	bool is_known;
 
 	if (!json_object_object_get_ex(w->doc, key, &wanted))
 		return false; /* it is no configuration */
@@ -79,24 +190,34 @@ bool twin_note_reported(struct twin *w, const char *key, json_object *value)
 			twin_set_stage(w, key, TWIN_CONFIRMED);
 		return is_news;
 	}
-	if (json_object_object_get_ex(w->reported, key, &before) && twin_is_equal(before, value))
+	value = shortened(value);
+	is_known = json_object_object_get_ex(w->reported, key, &before) &&
+		   twin_is_equal(before, value);
+	if (!is_known) {
+		twin_own(&w->reported);
+		set(w->reported, key, value);
+		twin_touch(w, key);
+	}
+	json_object_put(value);
+	return !is_known;
+}
+
+bool twin_is_key(json_object *array)
+{
+	if (!json_object_is_type(array, json_type_array) ||
+	    json_object_array_length(array) != PARTS)
 		return false;
-	set(w->reported, key, value);
-	return true;
+	for (size_t i = 0; i < PARTS; i++)
+		if (!json_object_is_type(json_object_array_get_idx(array, i), json_type_int))
+			return false;
+	return part(array, STAGE) >= 0 && part(array, STAGE) < TWIN_STAGES;
 }
 
 bool twin_are_keys(json_object *keys)
 {
 	json_object_object_foreach (keys, name, array) {
 		(void)name;
-		if (!json_object_is_type(array, json_type_array) ||
-		    json_object_array_length(array) != PARTS)
-			return false;
-		for (size_t i = 0; i < PARTS; i++)
-			if (!json_object_is_type(json_object_array_get_idx(array, i),
-						 json_type_int))
-				return false;
-		if (part(array, STAGE) < 0 || part(array, STAGE) >= TWIN_STAGES)
+		if (!twin_is_key(array))
 			return false;
 	}
 	return true;
@@ -161,10 +282,9 @@ bool twin_move_sent(struct twin *w, int64_t version, enum twin_stage stage)
 	bool any = false;
 
 	json_object_object_foreach (w->keys, name, array) {
-		struct twin_key k = twin_key_of(w, name);
+		struct twin_key k = read_key(array);
 		bool is_it = version ? k.version == version : k.stage == TWIN_SENT;
 
-		(void)array;
 		/* One of several messages may have failed, and what the device said is better known. */
 		if (!is_it ||
 		    (k.stage != TWIN_SENT && (k.stage != TWIN_DELIVERED || !twin_is_failed(stage))))

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -41,6 +42,7 @@
 #define CHECK_TEXT     "calque"
 #define INSTANCE_CHARS 8
 #define MAX_STATEMENTS 64
+#define MAX_SUMMED     8
 #define SCRATCH_BYTES  ((size_t)64 << 10) /* of the largest row, to be used again */
 
 /* A prepared statement; its text is a constant, told apart by its address. */
@@ -60,10 +62,30 @@ struct db {
 	bool in_transaction;
 	bool is_broken; /* a step could not be applied: this transaction cannot be committed */
 	unsigned long rollbacks;
+	bool knows_time;
+	int64_t noted_ms; /* when the time was last noted; 0: not by this run */
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
 };
 
 /* ---- Errors ---- */
+
+bool db_damaged(const struct db *db, const char *what, const char *how, struct err *e)
+{
+	err_set(e, ERR_CORRUPT,
+		"%s/calque.db is damaged (%s: %s): put a backup in its place (calque state "
+		"backup), or "
+		"move %s away to begin without what it holds",
+		db->dir.path, what, how, db->dir.path);
+	return false;
+}
+
+/* Statements are right for the tables that a calque makes. */
+static bool is_damage(int rc)
+{
+	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR ||
+	       rc == SQLITE_MISMATCH || rc == SQLITE_CONSTRAINT || rc == SQLITE_SCHEMA ||
+	       rc == SQLITE_TOOBIG || rc == SQLITE_FORMAT;
+}
 
 /* What SQLite said, never what was bound. */
 bool db_failed(struct db *db, const char *what, struct err *e)
@@ -72,9 +94,8 @@ bool db_failed(struct db *db, const char *what, struct err *e)
 
 	if (rc == SQLITE_IOERR || rc == SQLITE_CORRUPT)
 		db->is_failed = true;
-	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (%s: %s)", db->dir.path, what,
-			sqlite3_errmsg(db->sqlite));
+	if (is_damage(rc))
+		db_damaged(db, what, sqlite3_errmsg(db->sqlite), e);
 	else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
 		err_set(e, ERR_BUSY, "%s/calque.db is open in another program", db->dir.path);
 	else if (rc == SQLITE_FULL)
@@ -110,6 +131,36 @@ static bool load_key(struct db *db, const char *key_file, bool is_new, struct er
 out:
 	free(path);
 	return ok;
+}
+
+/* ---- Sums ---- */
+
+/* calque_sum(…) in statements: of all its arguments, so that a row that was changed by no calque is found out. */
+static void put_sum(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+	struct crypto_piece pieces[MAX_SUMMED];
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	uint64_t sum = 0;
+
+	assert(n <= MAX_SUMMED);
+	for (int i = 0; i < n; i++) {
+		pieces[i].p = sqlite3_value_blob(values[i]); /* a number as its text */
+		pieces[i].n = (size_t)sqlite3_value_bytes(values[i]);
+		if (!pieces[i].p)
+			pieces[i].p = "";
+	}
+	crypto_hash(pieces, (size_t)n, hash);
+	for (size_t i = 0; i < sizeof sum; i++)
+		sum = sum << 8 | hash[i];
+	sqlite3_result_int64(ctx, (int64_t)sum);
+}
+
+static bool make_functions(struct db *db, struct err *e)
+{
+	return sqlite3_create_function_v2(db->sqlite, "calque_sum", -1,
+					  SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+					  NULL, put_sum, NULL, NULL, NULL) == SQLITE_OK ||
+	       db_failed(db, "open", e);
 }
 
 /* ---- The database ---- */
@@ -167,8 +218,7 @@ static bool meta_get(struct db *db, const char *key, struct buf *out, struct err
 	if (!query(db, "SELECT value FROM meta WHERE key = ?", key, out, &found, e))
 		return false;
 	if (!found)
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (meta has no %s)", db->dir.path,
-			key);
+		db_damaged(db, key, "not there", e);
 	return found;
 }
 
@@ -177,7 +227,7 @@ static bool meta_put(struct db *db, const char *key, const void *value, size_t n
 	sqlite3_stmt *stmt = NULL;
 	bool ok;
 
-	if (!prepare(db, "INSERT INTO meta (key, value) VALUES (?, ?)", &stmt, e))
+	if (!prepare(db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &stmt, e))
 		return false;
 	ok = (sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC) == SQLITE_OK &&
 	      sqlite3_bind_blob64(stmt, 2, value, n, SQLITE_STATIC) == SQLITE_OK &&
@@ -218,7 +268,7 @@ static bool open_file(struct db *db, struct err *e)
 			    NULL) != SQLITE_OK)
 		ok = db_failed(db, "open", e);
 	free(path);
-	return ok && db_exec(db, open_sql, "open", e);
+	return ok && make_functions(db, e) && db_exec(db, open_sql, "open", e);
 }
 
 static bool set_up(struct db *db, struct err *e)
@@ -237,20 +287,31 @@ static bool set_up(struct db *db, struct err *e)
 	return ok;
 }
 
+/* That the key is the right one, and of the instance. */
+static bool put_check(struct db *db, struct err *e)
+{
+	struct buf text = { 0 }, sealed = { 0 };
+	bool ok;
+
+	buf_printf(&text, CHECK_TEXT " %s", db->instance);
+	ok = crypto_seal(db->key, CHECK_CONTEXT, text.data, text.len, &sealed, e) &&
+	     meta_put(db, "check", sealed.data, sealed.len, e);
+	buf_fini(&text);
+	buf_fini(&sealed);
+	return ok;
+}
+
 static bool fill_new(struct db *db, struct err *e)
 {
 	uint8_t random[INSTANCE_CHARS / 2];
-	struct buf sealed = { 0 };
 	bool ok;
 
 	crypto_random(random, sizeof random);
 	for (size_t i = 0; i < sizeof random; i++)
 		snprintf(db->instance + 2 * i, 3, "%02x", random[i]);
-	ok = crypto_seal(db->key, CHECK_CONTEXT, CHECK_TEXT, strlen(CHECK_TEXT), &sealed, e) &&
-	     layout_make(db, &layout_calque, e) &&
-	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
-	     meta_put(db, "check", sealed.data, sealed.len, e) && db_commit(db, e);
-	buf_fini(&sealed);
+	ok = layout_make(db, &layout_calque, e) &&
+	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) && put_check(db, e) &&
+	     db_commit(db, e);
 	return ok;
 }
 
@@ -267,8 +328,11 @@ static bool check_old(struct db *db, const char *key_file, struct err *e)
 			db->dir.path, key_file ? key_file : db->dir.path, key_file ? "" : "/key");
 		goto out;
 	}
-	if (instance.len != INSTANCE_CHARS) {
-		err_set(e, ERR_CORRUPT, "%s/calque.db is damaged (instance)", db->dir.path);
+	/* (Before version 10 it did not say which.) */
+	if (instance.len != INSTANCE_CHARS ||
+	    (strcmp(buf_str(&plain), CHECK_TEXT) != 0 &&
+	     strcmp(buf_str(&plain) + strlen(CHECK_TEXT " "), instance.data) != 0)) {
+		db_damaged(db, "instance", "another than at first", e);
 		goto out;
 	}
 	memcpy(db->instance, instance.data, INSTANCE_CHARS + 1);
@@ -280,15 +344,151 @@ out:
 	return ok;
 }
 
+/* The first that is wrong with the pages of this table and its index. */
+static bool check_table(struct db *db, const char *sql, struct buf *found, struct err *e)
+{
+	bool is_row;
+
+	buf_reset(found);
+	return query(db, sql, NULL, found, &is_row, e);
+}
+
+/* A row that an index has not is not found, and what a page has lost is missed by nobody: so this is looked at
+ * before anything is read.  An index can be made anew. */
+static bool check_pages(struct db *db, struct err *e)
+{
+	static const char state[] = "PRAGMA integrity_check('state')",
+			  pending[] = "PRAGMA integrity_check('pending')",
+			  mark[] = "PRAGMA integrity_check('mark')";
+	struct buf found = { 0 };
+	bool ok = check_table(db, state, &found, e);
+
+	if (ok && strcmp(buf_str(&found), "ok") != 0 &&
+	    sqlite3_exec(db->sqlite, "REINDEX state", NULL, NULL, NULL) == SQLITE_OK)
+		ok = check_table(db, state, &found, e);
+	if (ok && strcmp(buf_str(&found), "ok") == 0)
+		ok = check_table(db, pending, &found, e);
+	if (ok && strcmp(buf_str(&found), "ok") == 0)
+		ok = check_table(db, mark, &found, e);
+	if (ok && strcmp(buf_str(&found), "ok") != 0) {
+		found.data[strcspn(found.data, "\n")] = '\0';
+		ok = db_damaged(db, "check", buf_str(&found), e);
+	}
+	buf_fini(&found);
+	return ok;
+}
+
 /* A database with tables; `version`: of these. */
 static bool take_over(struct db *db, const char *key_file, int version, struct err *e)
 {
 	if (!check_old(db, key_file, e) || !layout_bring_up(db, &layout_calque, version, e))
 		return false;
+	if (version == layout_calque.version)
+		return check_pages(db, e);
 	/* For auto_vacuum; without the room for it, files only grow. */
-	if (version != layout_calque.version)
-		sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
+	sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
+	return check_pages(db, e) && db_begin(db, e) && put_check(db, e) && db_commit(db, e);
+}
+
+/* ---- The time ---- */
+
+#define NOTE_MS 10000
+
+/* "BOOT BOOT_MS WALL_MS NOW_MS " and a hash of that. */
+static void put_time(const struct clock_reading *r, struct buf *out)
+{
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct crypto_piece piece;
+
+	buf_printf(out, "%s %lld %lld %lld ", r->boot[0] ? r->boot : "-", (long long)r->boot_ms,
+		   (long long)r->wall_ms, (long long)r->now_ms);
+	piece = (struct crypto_piece){ out->data, out->len };
+	crypto_hash(&piece, 1, hash);
+	for (size_t i = 0; i < 8; i++)
+		buf_printf(out, "%02x", hash[i]);
+}
+
+static bool read_time(const struct buf *row, struct clock_reading *out)
+{
+	long long boot_ms, wall_ms, now_ms;
+	struct buf again = { 0 };
+	bool ok = sscanf(row->data, "%36s %lld %lld %lld ", out->boot, &boot_ms, &wall_ms,
+			 &now_ms) == 4;
+
+	if (ok) {
+		out->boot_ms = boot_ms;
+		out->wall_ms = wall_ms;
+		out->now_ms = now_ms;
+		put_time(out, &again);
+		ok = strcmp(buf_str(&again), row->data) == 0;
+	}
+	buf_fini(&again);
+	return ok;
+}
+
+/* Of before the time was noted, or if the note is damaged: the latest that anything says. */
+static bool guess_time(struct db *db, struct clock_reading *out, bool *found, struct err *e)
+{
+	static const char sql[] =
+		"SELECT CAST(max(t) AS TEXT) FROM (SELECT max(received_ms) AS t FROM pending"
+		" UNION ALL SELECT max(died_ms) FROM deadletter)";
+	struct buf latest = { 0 };
+	bool ok = query(db, sql, NULL, &latest, found, e);
+
+	*found = ok && *found && latest.len > 0;
+	*out = (struct clock_reading){ .wall_ms = *found ? atoll(latest.data) : 0 };
+	out->now_ms = out->wall_ms;
+	buf_fini(&latest);
+	return ok;
+}
+
+static bool take_up_time(struct db *db, struct err *e)
+{
+	struct clock_reading last = { 0 }, here;
+	struct buf row = { 0 };
+	bool found,
+		ok = query(db, "SELECT value FROM meta WHERE key = 'clock'", NULL, &row, &found, e);
+	int64_t now_ms;
+
+	if (ok && !(found && row.len && read_time(&row, &last)))
+		ok = guess_time(db, &last, &found, e);
+	buf_fini(&row);
+	db->knows_time = true;
+	if (!ok || !found)
+		return ok;
+	clock_look(&here);
+	db->knows_time = clock_go_on(&last, &here, &now_ms);
+	clock_set(now_ms);
 	return true;
+}
+
+bool db_knows_time(const struct db *db)
+{
+	return db->knows_time;
+}
+
+bool db_note_time(struct db *db, bool in_any_case, struct err *e)
+{
+	static const char sql[] = "INSERT OR REPLACE INTO meta (key, value) VALUES ('clock', ?)";
+	int64_t now_ms = clock_now_ms();
+	struct clock_reading here;
+	struct buf row = { 0 };
+	sqlite3_stmt *stmt;
+	bool ok;
+
+	if (!in_any_case &&
+	    (!db->in_transaction || (db->noted_ms && now_ms < db->noted_ms + NOTE_MS)))
+		return true;
+	clock_look(&here);
+	put_time(&here, &row);
+	stmt = db_begin(db, e) ? db_statement(db, sql, e) : NULL;
+	ok = stmt &&
+	     db_run(db, stmt,
+		    sqlite3_bind_text(stmt, 1, row.data, (int)row.len, SQLITE_STATIC) == SQLITE_OK,
+		    "note the time", e);
+	db->noted_ms = ok ? now_ms : 0;
+	buf_fini(&row);
+	return ok || db_break(db);
 }
 
 static bool open_all(struct db *db, const char *dir, const char *key_file, struct err *e)
@@ -303,7 +503,8 @@ static bool open_all(struct db *db, const char *dir, const char *key_file, struc
 		return false;
 	}
 	return set_up(db, e) && load_key(db, key_file, version == 0, e) &&
-	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e));
+	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e)) &&
+	       take_up_time(db, e);
 }
 
 struct db *db_open(const char *dir, const char *key_file, struct err *e)
@@ -348,6 +549,11 @@ int db_dir_fd(const struct db *db)
 	return db->dir.fd;
 }
 
+sqlite3 *db_sqlite(const struct db *db)
+{
+	return db->sqlite;
+}
+
 const char *db_instance(const struct db *db)
 {
 	return db->instance;
@@ -358,6 +564,7 @@ const char *db_instance(const struct db *db)
 /* SQLite may have rolled back by itself (a full disk, an I/O error). */
 static void roll_back(struct db *db)
 {
+	db->noted_ms = 0;
 	if (!sqlite3_get_autocommit(db->sqlite))
 		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 	db->in_transaction = false;

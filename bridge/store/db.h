@@ -9,6 +9,7 @@
 #define BRIDGE_DB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct db;
 struct err;
@@ -26,6 +27,13 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e);
 bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
 
+/* The time goes on as it was noted here last (base/clock.h), which opening sees to.  False: nobody knows how long
+ * ago that was. */
+bool db_knows_time(const struct db *db);
+/* Note it in the open transaction, if there is one and the last note is old, or in any case.  False: ERR_IO as
+ * db_commit(). */
+bool db_note_time(struct db *db, bool in_any_case, struct err *e);
+
 /* A short random name of this installation, made once; borrowed.  Part of default client ids. */
 const char *db_instance(const struct db *db);
 
@@ -41,5 +49,14 @@ bool db_commit(struct db *db, struct err *e);
 /* Between two transactions: give space that is no longer used back to the disk, as far as can be done
  * in a moment. */
 void db_give_back(struct db *db);
+
+/* Call `each` with each thing that is wrong, in one line: pages and indexes, and rows whose sum is of something else, by
+ * their link.  All of it is read.  False: ERR_IO, ERR_CORRUPT. */
+bool db_check(struct db *db, void (*each)(void *ctx, const char *what), void *ctx, struct err *e);
+
+/* Copy what is committed to a new file `path` (0600), and the key, if it is the one of the directory, to `path`.key.
+ * Both are on the disk then.  It takes as long as reading and writing all of it.
+ * False: ERR_INVALID one of them is there already; ERR_IO, ERR_FULL: nothing is left of them. */
+bool db_backup(struct db *db, const char *path, struct err *e);
 
 #endif

@@ -12,6 +12,7 @@ struct buf;
 
 const char *db_dir(const struct db *db);
 int db_dir_fd(const struct db *db);
+sqlite3 *db_sqlite(const struct db *db); /* to copy it */
 
 /* False: an earlier write failed. */
 bool db_usable(const struct db *db, struct err *e);
@@ -31,6 +32,9 @@ void db_release(sqlite3_stmt *stmt);
 bool db_run(struct db *db, sqlite3_stmt *stmt, bool is_bound, const char *what, struct err *e);
 /* What SQLite said, never what was bound.  Returns false. */
 bool db_failed(struct db *db, const char *what, struct err *e);
+/* The file says what no calque has written: which, and how; and what is to be done.  Returns false. */
+bool db_damaged(const struct db *db, const char *what, const char *how, struct err *e);
+/* (Statements have a function calque_sum(…), of all its arguments.) */
 
 /* crypto_seal() and crypto_open() with the key of the directory. */
 bool db_seal(struct db *db, const char *context, const void *plain, size_t n, struct buf *out,

@@ -12,14 +12,16 @@
 #include "message/message_codec.h"
 #include "store/aside.h"
 #include "store/db_inside.h"
+#include "store/layout.h"
 
 static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'";
 static const char put_sql[] =
-	"INSERT INTO pending (seq, link, side, n, is_own, received_ms, content)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?)"
+	"INSERT INTO pending (seq, link, side, n, is_own, received_ms, content, sum)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, calque_sum(?1, ?2, ?3, ?4, ?5, ?6))"
 	" ON CONFLICT (seq) DO UPDATE SET content = excluded.content";
-static const char mark_sql[] = "INSERT INTO mark (seq, settled) VALUES (?, ?)"
-			       " ON CONFLICT (seq) DO UPDATE SET settled = excluded.settled";
+static const char mark_sql[] = "INSERT INTO mark (seq, settled, sum)"
+			       " VALUES (?1, ?2, calque_sum(?1, ?2)) ON CONFLICT (seq) DO UPDATE"
+			       " SET settled = excluded.settled, sum = excluded.sum";
 static const char remove_mark_sql[] = "DELETE FROM mark WHERE seq = ?";
 static const char remove_sql[] = "DELETE FROM pending WHERE seq = ?";
 static const char blame_sql[] = "INSERT INTO suspect (seq, crashes) VALUES (?, 1)"
@@ -29,12 +31,25 @@ static const char acquit_sql[] = "DELETE FROM suspect WHERE seq = ?";
 static const char get_sql[] = "SELECT content FROM pending WHERE seq = ?";
 static const char left_sql[] = "SELECT n, is_own, settled FROM pending LEFT JOIN mark USING (seq)";
 static const char load_batches_sql[] =
-	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, settled"
-	" FROM pending LEFT JOIN mark USING (seq) WHERE n > 0 ORDER BY seq";
+	"SELECT pending.seq, link, side, n, is_own, received_ms, length(content), content, settled,"
+	" pending.sum IS " LAYOUT_PENDING_SUM ", mark.seq IS NULL OR mark.sum IS " LAYOUT_MARK_SUM
+	" FROM pending LEFT JOIN mark USING (seq) WHERE n IS NOT 0 ORDER BY pending.seq";
 static const char load_decided_sql[] =
-	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, NULL"
-	" FROM pending WHERE n = 0 ORDER BY seq";
-enum column { SEQ, LINK, SIDE, N, IS_OWN, RECEIVED, SIZE, CONTENT, SETTLED };
+	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, NULL,"
+	" sum IS " LAYOUT_PENDING_SUM ", 1 FROM pending WHERE n = 0 ORDER BY seq";
+enum column {
+	SEQ,
+	LINK,
+	SIDE,
+	N,
+	IS_OWN,
+	RECEIVED,
+	SIZE,
+	CONTENT,
+	SETTLED,
+	IS_WHOLE,
+	IS_MARK_WHOLE
+};
 
 /* --- content ------------------------------------------------------------------------------- */
 
@@ -419,6 +434,10 @@ static bool read_row(struct cursor *c, struct err *e)
 	if (side < 0 || side >= SIDES || c->row.n > JOURNAL_BATCH ||
 	    c->row.n >= c->row.seq + !c->row.n)
 		return fail_row(&c->row, "side or number", e);
+	if (!sqlite3_column_int(stmt, IS_WHOLE))
+		return fail_row(&c->row, "its sum is of something else", e);
+	if (!sqlite3_column_int(stmt, IS_MARK_WHOLE)) /* rather twice than never */
+		c->settled = (struct journal_bits){ 0 };
 	return true;
 }
 

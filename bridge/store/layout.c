@@ -21,11 +21,11 @@ static const char tables[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);"
 	"CREATE TABLE state (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, machine TEXT NOT NULL,"
 	" key TEXT NOT NULL, value BLOB NOT NULL, is_secret INTEGER NOT NULL,"
-	" UNIQUE (link, machine, key));"
+	" sum INTEGER, UNIQUE (link, machine, key));"
 	"CREATE TABLE pending (seq INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, n INTEGER NOT NULL, is_own INTEGER NOT NULL,"
-	" received_ms INTEGER NOT NULL, content BLOB NOT NULL);"
-	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, settled BLOB);"
+	" received_ms INTEGER NOT NULL, content BLOB NOT NULL, sum INTEGER);"
+	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, settled BLOB, sum INTEGER);"
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
 	" topic TEXT NOT NULL, device TEXT NOT NULL DEFAULT '', received_ms INTEGER NOT NULL,"
@@ -40,17 +40,38 @@ static const struct layout_step steps[] = {
 	{ .sql = "ALTER TABLE mark DROP COLUMN starts;" SUSPECT },
 	/* 8: whose a letter is. */
 	{ .sql = "ALTER TABLE deadletter ADD COLUMN device TEXT NOT NULL DEFAULT '';" },
+	/* 9: a twin has a row for each key (state/twin_store.c), and takes one that says all apart when it is read. */
+	{ .sql = NULL },
+	/* 10: what is not sealed has a sum. */
+	{ .sql = "ALTER TABLE state ADD COLUMN sum INTEGER;"
+		 "ALTER TABLE pending ADD COLUMN sum INTEGER;"
+		 "ALTER TABLE mark ADD COLUMN sum INTEGER;"
+		 "UPDATE state SET sum = " LAYOUT_STATE_SUM ";"
+		 "UPDATE pending SET sum = " LAYOUT_PENDING_SUM ";"
+		 "UPDATE mark SET sum = " LAYOUT_MARK_SUM ";" },
 };
-const struct layout layout_calque = { 8, tables, steps, sizeof steps / sizeof steps[0] };
+const struct layout layout_calque = { 10, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {
 	return l->version - l->n_steps;
 }
 
+static bool is_empty(struct db *db, bool *has_none, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, "SELECT count(*) FROM sqlite_master", e);
+	bool ok = stmt && (sqlite3_step(stmt) == SQLITE_ROW || db_failed(db, "read", e));
+
+	*has_none = ok && sqlite3_column_int(stmt, 0) == 0;
+	if (stmt)
+		db_release(stmt);
+	return ok;
+}
+
 bool layout_read(struct db *db, const struct layout *l, int *version, struct err *e)
 {
 	sqlite3_stmt *stmt = db_statement(db, "PRAGMA user_version", e);
+	bool has_none;
 
 	if (!stmt)
 		return false;
@@ -61,6 +82,10 @@ bool layout_read(struct db *db, const struct layout *l, int *version, struct err
 	}
 	*version = sqlite3_column_int(stmt, 0);
 	db_release(stmt);
+	if (*version == 0 && !is_empty(db, &has_none, e))
+		return false;
+	if (*version == 0 && !has_none)
+		return db_damaged(db, "version", "none, and there are tables", e);
 	if (*version == 0 || (*version >= oldest(l) && *version <= l->version))
 		return true;
 	if (*version > l->version)

@@ -8,6 +8,11 @@
 struct db;
 struct err;
 
+/* What the sums of rows that are not sealed are of; in a statement over the table. */
+#define LAYOUT_STATE_SUM   "calque_sum(link, machine, key, value, is_secret)"
+#define LAYOUT_PENDING_SUM "calque_sum(pending.seq, link, side, n, is_own, received_ms)"
+#define LAYOUT_MARK_SUM	   "calque_sum(mark.seq, settled)"
+
 /* From one version to the next. */
 struct layout_step {
 	const char *sql;			       /* first; NULL: none */

@@ -9,15 +9,18 @@
 #include "state/change.h"
 #include "store/aside.h"
 #include "store/db_inside.h"
+#include "store/layout.h"
 
 /* An update keeps the row's place in the order of state_load(). */
 static const char put_sql[] =
-	"INSERT INTO state (link, machine, key, value, is_secret) VALUES (?, ?, ?, ?, ?)"
+	"INSERT INTO state (link, machine, key, value, is_secret, sum)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, calque_sum(?1, ?2, ?3, ?4, ?5))"
 	" ON CONFLICT (link, machine, key) DO UPDATE"
-	" SET value = excluded.value, is_secret = excluded.is_secret";
+	" SET value = excluded.value, is_secret = excluded.is_secret, sum = excluded.sum";
 static const char delete_sql[] = "DELETE FROM state WHERE link = ? AND machine = ? AND key = ?";
 static const char load_sql[] =
-	"SELECT machine, key, value, is_secret, seq FROM state WHERE link = ? ORDER BY seq";
+	"SELECT machine, key, value, is_secret, seq, sum IS " LAYOUT_STATE_SUM
+	" FROM state WHERE link = ? ORDER BY seq";
 
 static const char count_sql[] = "SELECT link, count(*) FROM state GROUP BY link";
 
@@ -45,7 +48,10 @@ static bool row_value(struct db *db, sqlite3_stmt *load, const char *link, struc
 
 	if (!sqlite3_column_int(load, 3)) {
 		buf_append(out, value, n);
-		return true;
+		if (!sqlite3_column_int(load, 5))
+			err_set(e, ERR_CORRUPT, "%s of '%s': its sum is of something else",
+				column_text(load, 0), column_text(load, 1));
+		return sqlite3_column_int(load, 5);
 	}
 	context = row_context(link, column_text(load, 0), column_text(load, 1));
 	ok = db_unseal(db, context, value, n, out, e);

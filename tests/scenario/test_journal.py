@@ -1,14 +1,20 @@
 """What was acknowledged is not lost: kill -9, stops, brokers that are away, a disk that takes no more."""
 
 import contextlib
+import hashlib
 import os
 import random
+import re
 import resource
+import shutil
 import sqlite3
+import subprocess
+import sys
+import time
 
 import pytest
 
-from harness import assert_json, same_json
+from harness import Ended, assert_json, same_json
 from verbs import Verb, ask_until, status
 from worlds import InnowayThingsBoard
 
@@ -165,7 +171,7 @@ def test_what_cannot_be_read_back_is_set_aside(world):
     assert status(world.calque)["set_aside"] == 2
     assert sorted(row["part"] for row in Verb(world.calque, "status", "--aside", "--json").items()) == [
         "journal", "pairing"]
-    assert "pairing 'odd' is no pairing" in Verb(world.calque, "status", "--aside").out
+    assert "pairing of 'odd': its sum is of something else" in Verb(world.calque, "status", "--aside").out
     world.calque.stop()
     mark = world.calque.mark()
     world.calque.start()
@@ -233,3 +239,144 @@ def test_a_commit_that_fails_lets_no_acknowledgement_out(world):
     if numbers[0] == 0:  # that it was delivered could not be written any more
         numbers = numbers[1:] + [world.tb.attributes()["n"]]
     assert numbers == list(range(1, 6))
+
+
+class ClockShim:
+    """The time of day that a bridge is told (clock_shim.c)."""
+
+    def __init__(self, lab):
+        self.path, library = (os.path.join(lab.directory, name) for name in ("clock", "clock_shim.so"))
+        self.set(0)
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shim.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        self.env = {"LD_PRELOAD": library, "CLOCK_SHIM": self.path, "ASAN_OPTIONS": asan}
+
+    def set(self, more_s):
+        with open(self.path, "r+b" if os.path.exists(self.path) else "wb") as file:
+            file.write(int(more_s).to_bytes(8, sys.byteorder, signed=True))
+
+
+def test_nothing_gets_older_by_a_clock_that_is_set(lab):
+    """1970, then now, then three days back: what waits is delivered, and nothing is dead."""
+    world, shim = InnowayThingsBoard(lab, start=False), ClockShim(lab)
+    world.calque.env.update(shim.env)
+    shim.set(-int(time.time()))
+    world.calque.start()
+    world.wait_up()
+    assert re.search(r"1970-01-01T\S+ info started", world.calque.log())
+    take_in(world, range(3))
+    shim.set(0)
+    world.device.attributes(n=3)
+    world.calque.wait_log(r"clock-stepped by_s=\+\d{10}\b")
+    shim.set(-3 * 86400)
+    world.device.attributes(n=4)
+    world.calque.wait_log(r"clock-stepped by_s=-2592\d\d\b|clock-stepped by_s=-2591\d\d\b")
+    world.calque.kill()
+    shim.set(0)  # the same boot, so that it is known how long that was
+    mark = world.calque.mark()
+    world.calque.start()
+    world.north.start()
+    assert [world.tb.attributes()["n"] for _ in range(5)] == list(range(5))
+    assert "clock-unknown" not in world.calque.log(mark)
+    world.calque.stop()
+    assert world.calque.counters(world.LINK, "up")["dead"] == 0
+
+
+def test_after_another_boot_with_a_clock_that_is_behind_reports_wait_and_commands_are_expired(lab):
+    world = InnowayThingsBoard(lab)
+    mark = world.calque.mark()
+    world.south.stop()
+    world.calque.wait_down(world.LINK, "south", mark)
+    mark = world.north.mark()
+    number = world.tb.call("setFan", {"rpm": 900})
+    world.north.wait_log(PUBACK, mark)
+    world.calque.kill()
+    wall_ms = int(time.time() * 1000)
+    text = f"another-boot 1 {wall_ms + 3 * 3600 * 1000} {wall_ms} ".encode()
+    text += hashlib.sha256(len(text).to_bytes(8, "big") + text).hexdigest()[:16].encode()
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db:
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (text.decode(),))
+        db.commit()
+    world.calque.start()
+    world.calque.wait_log("clock-unknown")
+    assert world.tb.reply(number) == {"error": "expired"}
+    mark, up = world.south.mark(), world.calque.mark()
+    world.south.start()
+    world.calque.wait_up(world.LINK, "south", up)
+    world.south.wait_log("Sending SUBACK to (?!calque)", mark)
+    world.device.attributes(n=1)
+    assert world.tb.attributes()["n"] == 1
+    assert not world.device.client.waiting(world.device.topic("command"))
+    world.calque.stop()
+
+
+def test_a_state_is_copied_beside_a_running_bridge_and_put_back(world):
+    """What waited at that moment is delivered by the copy, and what came later is not known to it."""
+    take_in(world, range(3))
+    copy = os.path.join(world.lab.directory, "copy")
+    done = Verb(world.calque, "state", "backup", copy)
+    assert (done.status, done.out) == (0, ""), done.err
+    assert [os.stat(path).st_mode & 0o777 for path in (copy, copy + ".key")] == [0o600, 0o600]
+    again = Verb(world.calque, "state", "backup", copy)
+    assert again.status != 0 and "is there already" in again.err
+    assert (Verb(world.calque, "state", "check").status, Verb(world.calque, "state", "check").out) == (
+        0, "all is well\n")
+    mark = world.south.mark()
+    world.device.attributes(n=3)
+    world.south.wait_log(PUBACK, mark)
+    world.calque.kill()
+    for name in os.listdir(world.calque.state):
+        if name.startswith("calque.db"):
+            os.remove(os.path.join(world.calque.state, name))
+    shutil.copy(copy, os.path.join(world.calque.state, "calque.db"))
+    shutil.copy(copy + ".key", os.path.join(world.calque.state, "key"))
+    assert Verb(world.calque, "state", "check").status == 0  # no bridge runs
+    forget(world)
+    world.calque.start()
+    world.north.start()
+    assert [world.tb.attributes()["n"] for _ in range(3)] == list(range(3))
+    world.calque.stop()
+    assert world.calque.counters(world.LINK, "up")["resumed"] == 3
+
+
+def test_damage_is_named_by_its_link(world):
+    take_in(world, [1])
+    world.calque.kill()
+    with contextlib.closing(sqlite3.connect(os.path.join(world.calque.state, "calque.db"))) as db:
+        db.execute("UPDATE pending SET received_ms = received_ms + 1")
+        db.commit()
+    done = Verb(world.calque, "state", "check")
+    assert (done.status, done.out) == (
+        1, f"rows of the journal of link {world.LINK} whose sum is of something else: 1\n")
+
+
+def test_a_bridge_on_a_damaged_state_starts_or_says_why(world):
+    """Bits flipped at random places; what is not started has said what is damaged and what to do, in its last line."""
+    take_in(world, range(3))
+    world.calque.kill()
+    path, chance = os.path.join(world.calque.state, "calque.db"), random.Random(2026)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(path, "rb") as file:
+        good = file.read()
+    n_started = 0
+    for _ in range(10):
+        bad, at = bytearray(good), chance.randrange(len(good))
+        bad[at] ^= 1 << chance.randrange(8)
+        for name in os.listdir(world.calque.state):
+            if name.startswith("calque.db-"):
+                os.remove(os.path.join(world.calque.state, name))
+        with open(path, "wb") as file:
+            file.write(bad)
+        mark = world.calque.mark()
+        world.calque.start()
+        try:
+            world.calque.wait_log("info started", mark)
+        except Ended:
+            last = world.calque.log(mark).splitlines()[-1]
+            assert "calque.db" in last and "backup" in last, (at, last)
+        else:
+            n_started += 1
+            world.calque.kill()
+    assert n_started >= 5

@@ -2,6 +2,7 @@
 #include <ctype.h>
 
 #include "link/link.h"
+#include "state/twin.h"
 #include "translate/executor.h"
 #include "unit/dialects.h"
 
@@ -326,6 +327,26 @@ static size_t take_changes(void)
 }
 
 /* End the link and start it again from what it wanted remembered. */
+static bool is_same_row(const struct change *a, const struct change *b)
+{
+	return strcmp(a->machine, b->machine) == 0 && strcmp(a->key, b->key) == 0;
+}
+
+/* What the row that begins with this change says in the end; NULL: none begins here.  A row keeps its place. */
+static const struct change *last_of_row(const struct changes *c, size_t i)
+{
+	const struct change *first = &c->items[i], *last = first;
+	bool is_there = false;
+
+	for (size_t k = 0; k < i; k++)
+		if (is_same_row(&c->items[k], first))
+			is_there = c->items[k].value;
+	for (size_t k = i; k < c->n && last->value; k++)
+		if (is_same_row(&c->items[k], first))
+			last = &c->items[k];
+	return is_there || !last->value ? NULL : last;
+}
+
 static void restart(void)
 {
 	struct changes c = { 0 }, all = { 0 };
@@ -338,16 +359,11 @@ static void restart(void)
 	link_free(l);
 	l = link_new(w.plan, executor, &ops, NULL, echoes);
 	for (size_t i = 0; i < c.n; i++) {
-		bool is_last = c.items[i].value;
+		const struct change *last = last_of_row(&c, i);
 
-		for (size_t k = i + 1; k < c.n; k++)
-			if (strcmp(c.items[k].machine, c.items[i].machine) == 0 &&
-			    strcmp(c.items[k].key, c.items[i].key) == 0)
-				is_last = false;
-		if (is_last)
-			cr_assert(link_restore(l, c.items[i].machine, c.items[i].key,
-					       c.items[i].value, &e),
-				  "%s", e.text);
+		if (last)
+			cr_assert(link_restore(l, last->machine, last->key, last->value, &e), "%s",
+				  e.text);
 	}
 	changes_fini(&c);
 	changes_fini(&all);
@@ -1517,18 +1533,25 @@ static void on_slowed(void *ctx, const char *device, enum kind kind)
 }
 
 /* Its worker took too long. */
-static void overrun(void)
+static void overrun_of(int device)
 {
 	struct results r = { 0 };
+	char topic[16];
 
-	receive_tagged(SOUTH, "s/d/t", "{}");
+	snprintf(topic, sizeof topic, device ? "s/d%d/t" : "s/d/t", device);
+	receive_tagged(SOUTH, topic, "{}");
 	results_refuse(&r, DEAD_MAPPING_OVERRUN, "too long");
 	executor_back(taken[n_taken - 1], &r);
 	executor_run(executor);
 	n_taken = 0;
 }
 
-Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minute)
+static void overrun(void)
+{
+	overrun_of(0);
+}
+
+static void start_slow(void)
 {
 	struct link_ops with_slowed = ops;
 
@@ -1539,6 +1562,38 @@ Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minut
 			    "def f: .payload;"),
 		   NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
 	l = link_new(w.plan, executor, &with_slowed, NULL, echoes);
+}
+
+Test(link, of_so_many_only_it_is_remembered_that_they_took_too_long)
+{
+	start_slow();
+	overrun();
+	overrun();
+	for (int i = 1; i <= 256; i++) {
+		now_ms++;
+		overrun_of(i);
+	}
+	overrun();
+	cr_expect_str_eq(slowed, "", "it was the one that was so the longest ago");
+	overrun();
+	overrun();
+	cr_expect_str_eq(slowed, "d telemetry");
+}
+
+Test(link, that_something_took_too_long_is_forgotten_in_time)
+{
+	start_slow();
+	overrun();
+	overrun();
+	now_ms += LINK_SLOW_MS;
+	overrun_of(1);
+	overrun();
+	cr_expect_str_eq(slowed, "");
+}
+
+Test(link, what_takes_too_long_again_and_again_goes_to_the_slow_lane_for_a_minute)
+{
+	start_slow();
 	overrun();
 	overrun();
 	receive_tagged(SOUTH, "s/d/t", "{}");
@@ -1654,8 +1709,8 @@ Test(link, no_row_of_an_unknown_machine_is_taken)
 	"'reply_topic':null,'south_device_id':null}"
 #define ISSUED_TO(device, number)                                                                  \
 	"{'device':'" device "','number':" number ",'refused':false,'proof':{},'reply':{}}"
-#define TWIN                                                                                       \
-	"{'version':1,'updated_ms':1,'source_version':null,'source_updated':null,'doc':{'a':1}}"
+#define TWIN	 "{'version':1,'updated_ms':1,'source_version':null,'source_updated':null}"
+#define TWIN_KEY "{'key':[1,1,2],'value':1}"
 #define PRESENCE "{'online':true,'alarm':null}"
 
 /* A row of each machine for each of two devices. */
@@ -1670,6 +1725,8 @@ static const char *const rows_of_two[][3] = {
 	{ "provision", "issued/B", ISSUED_TO("b", "2") },
 	{ "twin", "a", TWIN },
 	{ "twin", "b", TWIN },
+	{ "twin-key", "[\"a\",\"x\"]", TWIN_KEY },
+	{ "twin-key", "[\"b\",\"x\"]", TWIN_KEY },
 	{ "presence", "a", PRESENCE },
 	{ "presence", "b", PRESENCE },
 	{ "reported", "a", "{'x':1}" },
@@ -1707,12 +1764,13 @@ Test(link, of_a_device_that_is_forgotten_no_row_is_left_and_of_others_all)
 	}
 	link_forget(l, "a");
 	expect_deleted("pairing command/a/1\npairing counter/a\nprovision open/8\n"
-		       "provision issued/A\ntwin a\npresence a\nreported a\ndevice a\n");
+		       "provision issued/A\ntwin a\ntwin-key [\"a\",\"x\"]\npresence a\nreported "
+		       "a\ndevice a\n");
 	link_forget(l, "a");
 	link_forget(l, "stranger");
 	expect_deleted("");
 	link_forget(l, "b");
-	cr_expect_eq(take_changes(), 8);
+	cr_expect_eq(take_changes(), 9);
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 }
 
@@ -2368,6 +2426,216 @@ static void shows_up_at(const char *then, int line)
 	expect_at(then, line);
 }
 #define shows_up(then) shows_up_at(then, __LINE__)
+
+/* --- two clocks ------------------------------------------------------------------------------ */
+
+/* Times that are handed in are an hour behind the time of day. */
+#define AHEAD_MS INT64_C(3600000)
+#define S_TIMES                                                                                    \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 's/{device}/set', write: 'w' },"                        \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}' },"                               \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}' },"                        \
+		 "{ kind: 'telemetry', topic: 's/{device}/t', read: 'r' }",                        \
+		 "def w: .body.updated; def r: {body: {at}};")
+#define N_TIMES                                                                                    \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'config', topic: 'n/{device}/set', read: 'diff' },"                      \
+		 "{ kind: 'command', topic: 'n/{device}/do', read: 'order' },"                     \
+		 "{ kind: 'command_reply', topic: 'n/{device}/did' },"                             \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' }",                                   \
+		 "def diff: {body: .payload};"                                                     \
+		 "def order: .payload | {id, ts, body: {name: .do, params: {}}};")
+
+static void command_of(int64_t ts, const char *wanted, int line)
+{
+	char *payload = mem_printf("{'id':7,'do':'it','ts':%lld}", (long long)ts);
+
+	step_at(NORTH, "n/d/do", payload, wanted, line);
+	free(payload);
+}
+
+#define IT_IS_DONE    "south s/d/do/<uuid> {'name':'it','params':{}}\n= carried\n"
+#define IT_IS_TOO_OLD "north n/d/did {'status':'error','message':'expired'}\n= carried\n"
+
+Test(link, messages_say_the_time_of_day_and_ages_are_counted_by_the_other_clock)
+{
+	w.spec.command_max_age_ms = 10000;
+	start(S_TIMES, N_TIMES);
+	link_set_ahead(l, AHEAD_MS);
+	step(NORTH, "n/d/set", "{'changed':{'x':1}}", "south s/d/set 1700003600000\n= carried\n");
+	step(SOUTH, "s/d/t", "{}", "north n/d/t {'at':1700003600000}\n= carried\n");
+	command_of(now_ms + AHEAD_MS - 1000, IT_IS_DONE, __LINE__);
+	cr_expect_eq(last_output.expires_ms, now_ms + 9000);
+	command_of(now_ms + AHEAD_MS + 5000, IT_IS_DONE, __LINE__); /* its clock is ahead */
+	cr_expect_eq(last_output.expires_ms, now_ms + 10000);
+	command_of(now_ms + AHEAD_MS - 10000, IT_IS_TOO_OLD, __LINE__);
+	link_set_ahead(l, 0); /* the clock of the machine was set back */
+	step(NORTH, "n/d/set", "{'changed':{'x':2}}", "south s/d/set 1700000000000\n= carried\n");
+}
+
+Test(link, commands_of_before_are_too_old_if_nobody_knows_how_long_ago_that_was)
+{
+	struct message m = make("n/d/do", "{'id':7,'do':'it'}");
+	struct arrival a = { .from = NORTH, .message = &m, .at_ms = now_ms };
+
+	start(S_TIMES, N_TIMES);
+	link_void_commands(l);
+	link_receive_again(l, &a);
+	expect(IT_IS_TOO_OLD);
+	step(NORTH, "n/d/do", "{'id':8,'do':'it'}", IT_IS_DONE);
+	message_fini(&m);
+}
+
+/* --- of how many devices something is remembered ------------------------------------------- */
+
+static void expect_devices(size_t n, uint64_t forgotten, uint64_t unremembered, int line)
+{
+	struct link_devices d;
+
+	link_devices(l, &d);
+	cr_expect_eq(d.n, n, "line %d: %zu", line, d.n);
+	cr_expect_eq(d.forgotten, forgotten, "line %d: %d", line, (int)d.forgotten);
+	cr_expect_eq(d.unremembered, unremembered, "line %d: %d", line, (int)d.unremembered);
+}
+
+static void online_at(const char *device, bool is_news, int line)
+{
+	char *topic = mem_printf("s/%s/online", device);
+	char *wanted = mem_printf(is_news ? "north n/%s/online {\"online\":true}\n= carried\n"
+					  : "= no-change\n",
+				  device);
+
+	step_at(SOUTH, topic, "{'online':true}", wanted, line);
+	free(topic);
+	free(wanted);
+}
+#define comes_online(device)	online_at(device, true, __LINE__)
+#define is_known_online(device) online_at(device, false, __LINE__)
+
+static void start_for_three(void)
+{
+	world_plan(&w, S_REACHED, N_REACHED);
+	w.plan->max_devices = 3;
+	l = link_new(w.plan, executor, &ops, NULL, echoes);
+}
+
+Test(link, a_new_device_takes_the_place_of_the_youngest_that_was_seen_once)
+{
+	start_for_three();
+	comes_online("old");
+	now_ms += 60000;
+	step(SOUTH, "s/old/t", "{'v':1}", "north n/old/t {'v':1}\n= carried\n");
+	comes_online("first");
+	comes_online("second");
+	expect_devices(3, 0, 0, __LINE__);
+	take_changes();
+	comes_online("third");
+	expect_deleted("presence second\n! presence third\n");
+	expect_devices(3, 1, 0, __LINE__);
+	is_known_online("old");
+	is_known_online("first");
+	is_known_online("third");
+	comes_online("second"); /* which is new again */
+	expect_devices(3, 2, 0, __LINE__);
+	expect_deleted("presence third\n! presence second\n");
+}
+
+Test(link, a_device_that_came_back_is_forgotten_after_those_seen_once)
+{
+	start_for_three();
+	comes_online("a");
+	comes_online("b");
+	comes_online("c");
+	now_ms += 60000;
+	step(SOUTH, "s/c/t", "{'v':1}", "north n/c/t {'v':1}\n= carried\n");
+	comes_online("d");
+	is_known_online("c");
+	is_known_online("a");
+	is_known_online("d");
+	expect_devices(3, 1, 0, __LINE__); /* b */
+}
+
+Test(link, what_is_configured_or_asked_is_forgotten_for_nobody)
+{
+	char *done;
+
+	start_for_three();
+	step(NORTH, "n/a/set", "{'changed':{'x':1}}", "south s/a/set {'x':1}\n= carried\n");
+	comes_online("a");
+	comes_online("b");
+	step(NORTH, "n/b/do", "{'id':7,'do':'it'}",
+	     "south s/b/do/<uuid> {'name':'it','params':{}}\n= carried\n");
+	step(NORTH, "n/c/set", "{'changed':{'x':1}}", "south s/c/set {'x':1}\n= carried\n");
+	expect_devices(3, 0, 0, __LINE__);
+	comes_online("stranger");
+	comes_online("stranger"); /* nothing is remembered of it, so it is news each time */
+	expect_devices(3, 0, 2, __LINE__);
+	is_known_online("b");
+	step(NORTH, "n/new/set", "{'changed':{'x':1}}", "south s/new/set {'x':1}\n= carried\n");
+	expect_devices(4, 0, 2, __LINE__);
+	done = mem_printf("s/b/did/%s", uuid);
+	step(SOUTH, done, "{'status':'done'}", "north n/b/did {'status':'done'}\n= carried\n");
+	free(done);
+	now_ms += 1000;
+	comes_online("stranger");
+	expect_devices(4, 1, 2, __LINE__); /* b, of whom nobody waits for anything any more */
+	is_known_online("a");
+	is_known_online("stranger");
+}
+
+Test(link, what_an_unremembered_device_has_set_goes_on_as_it_came)
+{
+	start_for_three();
+	w.plan->max_devices = 1;
+	step(NORTH, "n/a/set", "{'changed':{'x':1}}", "south s/a/set {'x':1}\n= carried\n");
+	take_changes();
+	for (int i = 0; i < 2; i++)
+		step(SOUTH, "s/b/isset", "{'version':4,'values':{'x':1}}", "= no-counterpart\n");
+	expect_devices(1, 0, 2, __LINE__);
+	expect_deleted("");
+}
+
+Test(link, too_many_of_an_earlier_run_are_forgotten_at_the_start)
+{
+	start_for_three();
+	w.plan->max_devices = 100;
+	step(NORTH, "n/b/set", "{'changed':{'x':1}}", "south s/b/set {'x':1}\n= carried\n");
+	comes_online("a");
+	comes_online("b");
+	comes_online("c");
+	comes_online("d");
+	w.plan->max_devices = 2;
+	restart();
+	expect_devices(2, 2, 0, __LINE__);
+	expect_deleted("presence d\npresence c\n");
+	is_known_online("a");
+	is_known_online("b");
+	comes_online("e");
+	expect_devices(2, 3, 0, __LINE__);
+}
+
+Test(link, a_configuration_that_would_grow_too_large_is_a_dead_letter_and_changes_nothing)
+{
+	struct buf most = { 0 };
+	char *body;
+
+	buf_puts(&most, "{\"changed\":{\"k0\":0");
+	for (int i = 1; i < TWIN_MAX_KEYS; i++)
+		buf_printf(&most, ",\"k%d\":0", i);
+	buf_puts(&most, "}}");
+	start(S_REACHED, N_REACHED);
+	holds = true;
+	body = mem_strdup(buf_str(&most));
+	receive_tagged(NORTH, "n/d/set", body);
+	buf_reset(&said);
+	ends(CARRIED, "= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'k9':1,'new':1}}", "= too-large\n");
+	step(NORTH, "n/d/set", "{'changed':{'k9':1,'new':1},'deleted':['k8']}",
+	     "south s/d/set {'k9':1,'new':1,'deleted':['k8']}\n");
+	free(body);
+	buf_fini(&most);
+}
 
 Test(link, a_configuration_that_nobody_heard_is_sent_when_the_device_shows_up)
 {

@@ -349,6 +349,30 @@ Test(live_link, what_waited_across_a_restart_says_when_it_came)
 	expect_history();
 }
 
+/* --- another boot, of which nobody knows how long ago the last one was */
+
+Test(live_link, a_command_of_before_is_not_obeyed_then_and_what_was_reported_is_told)
+{
+	start(S_ASKS, N_ASKS);
+	goes("south");
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	turn("north acks 1\n");
+	end_link();
+	buf_reset(&said);
+	bridge_make_parts();
+	bridge_start_link(generation);
+	live = lives[0];
+	live_link_void_commands(live);
+	bridge_resume();
+	buf_reset(&said);
+	turn("");
+	turn("north n/d/did/7 {\"status\":\"error\",\"message\":\"expired\"}\n");
+	sends("north", "n/d/do/8", "{'name':'x'}");
+	commit();
+	bridge_let_out();
+	cr_expect(strstr(buf_str(&said), "{\"name\":\"x\"}"), "a new one is: %s", buf_str(&said));
+}
+
 /* --- after a crash */
 
 /* The run ends by a fault, with message `seq` in hand (0: none was marked); the next one is careful. */

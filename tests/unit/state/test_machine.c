@@ -18,7 +18,8 @@
 static const struct machine *const all[] = { &pairing_machine,	&twin_machine,
 					     &presence_machine, &provision_machine,
 					     &reported_machine, &devices_machine,
-					     &echo_machine,	&subscription_machine };
+					     &echo_machine,	&subscription_machine,
+					     &twin_key_machine };
 #define N_MACHINES (sizeof all / sizeof all[0])
 
 Test(machine, each_has_a_name_of_its_own_and_can_be_ended_and_restored)
@@ -28,7 +29,7 @@ Test(machine, each_has_a_name_of_its_own_and_can_be_ended_and_restored)
 		cr_expect_not_null(all[i]->free, "%s", all[i]->name);
 		cr_expect_not_null(all[i]->restore, "%s", all[i]->name);
 		cr_expect(all[i]->forget || all[i] == &echo_machine ||
-				  all[i] == &subscription_machine,
+				  all[i] == &subscription_machine || all[i] == &twin_key_machine,
 			  "%s", all[i]->name);
 		for (size_t k = 0; k < i; k++)
 			cr_expect_str_neq(all[i]->name, all[k]->name);

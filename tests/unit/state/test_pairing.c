@@ -378,3 +378,20 @@ Test(pairing, of_a_device_that_is_forgotten_nothing_is_left)
 	expect_near(find("b", "1"), "7");
 	cr_expect_str_eq(ask("a", "9", ID_INTEGER, 10), "1");
 }
+
+Test(pairing, beyond_ten_thousand_devices_all_others_are_counted_together)
+{
+	char device[16];
+
+	for (int i = 0; i < 10000; i++) {
+		snprintf(device, sizeof device, "d%d", i);
+		cr_expect_str_eq(ask(device, "7", ID_INTEGER, 10), "1");
+	}
+	cr_expect_str_eq(ask("a", "7", ID_INTEGER, 10), "1");
+	cr_expect_str_eq(ask("b", "7", ID_INTEGER, 10), "2");
+	cr_expect_str_eq(ask("d5", "8", ID_INTEGER, 10), "2");
+	cr_expect_str_eq(changed.items[changed.n - 2].key, "counter/d5");
+	cr_expect_not_null(find("b", "2"));
+	cr_expect(pairings_has_open(table, "b"));
+	cr_expect_not(pairings_has_open(table, "c"));
+}

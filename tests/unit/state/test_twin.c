@@ -34,21 +34,47 @@ static struct jslice text_of(const char *s)
 	return (struct jslice){ s, strlen(s) };
 }
 
+static bool restore(const char *machine, const char *key, const char *value, struct err *e)
+{
+	struct changes out = { 0 };
+	bool ok = strcmp(machine, "twin") == 0 ? twins_restore(table, key, value, &out, e)
+					       : twins_restore_key(table, key, value, e);
+
+	cr_expect(strcmp(machine, "twin") == 0 || strcmp(machine, "twin-key") == 0);
+	changes_fini(&out);
+	return ok;
+}
+
+static bool is_same_row(const struct change *a, const struct change *b)
+{
+	return strcmp(a->machine, b->machine) == 0 && strcmp(a->key, b->key) == 0;
+}
+
+/* What the row that begins with this change says in the end; NULL: none begins here.  A row keeps its place. */
+static const struct change *last_of_row(size_t i)
+{
+	const struct change *first = &changed.items[i], *last = first;
+	bool is_there = false;
+
+	for (size_t k = 0; k < i; k++)
+		if (is_same_row(&changed.items[k], first))
+			is_there = changed.items[k].value;
+	for (size_t k = i; k < changed.n && last->value; k++)
+		if (is_same_row(&changed.items[k], first))
+			last = &changed.items[k];
+	return is_there || !last->value ? NULL : last;
+}
+
 static void restart(void)
 {
 	twins_free(table);
 	table = twins_new();
 	for (size_t i = 0; i < changed.n; i++) {
+		const struct change *last = last_of_row(i);
 		struct err e = { 0 };
-		bool is_last = true;
 
-		cr_expect_str_eq(changed.items[i].machine, "twin");
-		for (size_t k = i + 1; k < changed.n; k++)
-			is_last &= strcmp(changed.items[k].key, changed.items[i].key) != 0;
-		if (is_last)
-			cr_assert(twins_restore(table, changed.items[i].key, changed.items[i].value,
-						&e),
-				  "%s", e.text);
+		if (last)
+			cr_assert(restore(last->machine, last->key, last->value, &e), "%s", e.text);
 	}
 }
 
@@ -548,12 +574,17 @@ Test(twin, confirmation_of_what_failed_is_that_of_the_push)
 
 Test(twin, what_was_deleted_long_ago_is_forgotten)
 {
+	size_t n_deleted = 0;
+
 	push("{\"changed\":{\"a\":1}}");
 	push("{\"deleted\":[\"a\"]}");
 	expect_confirm("{}", "{\"version\":2,\"updated\":5000,\"values\":{}}");
 	now_ms += 32 * INT64_C(86400000);
 	push("{\"changed\":{\"b\":1}}");
-	cr_expect_null(strstr(changed.items[changed.n - 1].value, "\"a\""));
+	for (size_t i = 0; i < changed.n; i++)
+		n_deleted += !changed.items[i].value &&
+			     strcmp(changed.items[i].key, "[\"d\",\"a\"]") == 0;
+	cr_expect_eq(n_deleted, 1);
 }
 
 /* Our own word, come back */
@@ -882,6 +913,191 @@ Test(twin, restart_keeps_document_version_and_open_push)
 		    "\"version\":2,\"updated\":5000}");
 }
 
+Test(twin, a_change_writes_what_it_changes)
+{
+	size_t before;
+
+	push("{\"changed\":{\"a\":1,\"b\":2,\"c\":3}}");
+	cr_expect_eq(changed.n, 4, "the head and three keys");
+	before = changed.n;
+	push("{\"changed\":{\"b\":5}}");
+	cr_assert_eq(changed.n, before + 2, "the head and a key");
+	cr_expect_str_eq(changed.items[before + 1].machine, "twin-key");
+	cr_expect_str_eq(changed.items[before + 1].key, "[\"d\",\"b\"]");
+	cr_expect_str_eq(changed.items[before + 1].value,
+			 "{\"key\":[5000,2,0],\"value\":5,\"push\":\"open\"}");
+}
+
+Test(twin, restart_keeps_what_the_device_has_and_what_was_deleted)
+{
+	push("{\"changed\":{\"a\":1,\"b\":2}}");
+	expect_echo("{\"a\":7}", "{\"a\":7}", NULL);
+	push("{\"deleted\":[\"b\"]}");
+	restart();
+	expect_document("d", "{\"a\":1}");
+	expect_push("{\"full\":{\"a\":1}}",
+		    "config {\"changed\":{\"a\":1},\"deleted\":[],\"full\":{\"a\":1},"
+		    "\"version\":3,\"updated\":5000}");
+}
+
+/* {"changed":{"PREFIX0":VALUE,…}} */
+static char *many_keys(const char *prefix, int n, const char *value)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, "{\"changed\":{");
+	for (int i = 0; i < n; i++)
+		buf_printf(&b, "%s\"%s%d\":%s", i ? "," : "", prefix, i, value);
+	buf_puts(&b, "}}");
+	return buf_take(&b);
+}
+
+static void expect_too_large(const char *body, const char *why)
+{
+	struct twin_said said = { .body = text_of(body), .at_ms = now_ms };
+	enum twin_outcome outcome;
+	struct buf text = { 0 };
+	struct err e = { 0 };
+	size_t before = changed.n;
+
+	cr_expect_not(twins_push(table, "d", &said, &changed, &outcome, &text, &e));
+	cr_expect_eq(e.code, ERR_LIMIT);
+	cr_expect_str_eq(e.text, why);
+	cr_expect_eq(changed.n, before);
+	cr_expect_eq(text.len, 0);
+}
+
+Test(twin, document_has_no_more_keys_than_a_document_may_have)
+{
+	char *most = many_keys("k", TWIN_MAX_KEYS, "1");
+
+	push(most);
+	expect_too_large("{\"changed\":{\"one\":1}}",
+			 "the device's configuration would have 4097 keys, more than 4096");
+	push("{\"changed\":{\"k7\":2}}");
+	push("{\"changed\":{\"one\":1},\"deleted\":[\"k7\"]}");
+	restart();
+	expect_too_large("{\"changed\":{\"two\":1}}",
+			 "the device's configuration would have 4097 keys, more than 4096");
+	free(most);
+}
+
+Test(twin, document_has_no_more_bytes_than_a_document_may_have)
+{
+	struct buf long_value = { 0 };
+	char *body;
+
+	buf_putc(&long_value, '"');
+	for (int i = 0; i < TWIN_MAX_BYTES / 4; i++)
+		buf_putc(&long_value, 'x');
+	buf_putc(&long_value, '"');
+	body = many_keys("k", 4, buf_str(&long_value));
+	expect_too_large(body,
+			 "the device's configuration would have 1048592 bytes, more than 1048576");
+	expect_document("d", "{}");
+	free(body);
+	body = many_keys("k", 3, buf_str(&long_value));
+	push(body);
+	restart();
+	push(body);
+	free(body);
+	body = many_keys("other", 1, buf_str(&long_value));
+	expect_too_large(body,
+			 "the device's configuration would have 1048596 bytes, more than 1048576");
+	push("{\"changed\":{\"k1\":1}}");
+	push(body);
+	free(body);
+	buf_fini(&long_value);
+}
+
+Test(twin, of_names_that_are_gone_no_more_are_known_than_there_may_be_keys)
+{
+	char *two = many_keys("a", TWIN_MAX_KEYS, "1"), *three = many_keys("b", 2, "1");
+	struct buf reply = { 0 };
+	size_t n_deleted = 0;
+
+	push(two);
+	twins_delivered(table, "d", 0, true, now_ms, &changed, &reply);
+	push("{\"full\":{\"z\":1}}");
+	twins_delivered(table, "d", 0, true, now_ms, &changed, &reply);
+	push(three);
+	push("{\"full\":{\"y\":1}}");
+	twins_delivered(table, "d", 0, true, now_ms, &changed, &reply);
+	push("{\"changed\":{\"x\":1}}");
+	for (size_t i = 0; i < changed.n; i++)
+		n_deleted += !changed.items[i].value;
+	cr_expect_geq(n_deleted, TWIN_MAX_KEYS);
+	expect_document("d", "{\"y\":1,\"x\":1}");
+	free(two);
+	free(three);
+	buf_fini(&reply);
+}
+
+/* As version 7 of the database has it: all in one row. */
+Test(twin, row_of_before_there_were_rows_of_keys_is_taken_apart)
+{
+	static const char row[] =
+		"{\"version\":3,\"updated_ms\":1,\"source_version\":null,\"source_updated\":null,"
+		"\"doc\":{\"a\":1,\"b\":null},\"keys\":{\"a\":[1,3,0],\"b\":[1,2,2],"
+		"\"z\":[1,1,3]},\"said_version\":0,\"reported\":{\"b\":4},"
+		"\"push\":{\"version\":3,\"full\":false,\"waits\":true,\"keys\":{\"a\":true},"
+		"\"deleted\":{\"z\":true}}}";
+	static const char *const rows[][2] = {
+		{ "d", "{\"version\":3,\"updated_ms\":1,\"source_version\":null,"
+		       "\"source_updated\":null,\"said_version\":0,"
+		       "\"push\":{\"version\":3,\"full\":false,\"waits\":true}}" },
+		{ "[\"d\",\"a\"]", "{\"key\":[1,3,0],\"value\":1,\"push\":\"open\"}" },
+		{ "[\"d\",\"b\"]", "{\"key\":[1,2,2],\"value\":null,\"reported\":4}" },
+		{ "[\"d\",\"z\"]", "{\"key\":[1,1,3],\"push\":\"gone\"}" },
+	};
+
+	cr_assert(twins_restore(table, "d", row, &changed, NULL));
+	cr_assert_eq(changed.n, 4);
+	for (size_t i = 0; i < changed.n; i++) {
+		cr_expect_str_eq(changed.items[i].key, rows[i][0]);
+		cr_expect_str_eq(changed.items[i].value, rows[i][1]);
+	}
+	restart();
+	expect_document("d", "{\"a\":1,\"b\":null}");
+	expect_echo("{\"a\":1}", "{}", "{\"version\":3,\"updated\":1,\"values\":{\"a\":1}}");
+}
+
+Test(twin, bad_rows_of_keys_change_nothing)
+{
+	static const char *const rows[][2] = {
+		{ "d", "{\"key\":[1,1,0]}" },
+		{ "[\"d\"]", "{\"key\":[1,1,0]}" },
+		{ "[\"d\",7]", "{\"key\":[1,1,0]}" },
+		{ "[\"d\",\"a\",\"b\"]", "{\"key\":[1,1,0]}" },
+		{ "[\"d\",\"a\"]", "7" },
+		{ "[\"d\",\"a\"]", "{}" },
+		{ "[\"d\",\"a\"]", "{\"key\":[1,1]}" },
+		{ "[\"d\",\"a\"]", "{\"key\":[1,1,9]}" },
+		{ "[\"d\",\"a\"]", "{\"key\":[1,1,0],\"push\":\"other\"}" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct err e = { 0 };
+
+		cr_expect_not(twins_restore_key(table, rows[i][0], rows[i][1], &e), "%s",
+			      rows[i][1]);
+		cr_expect_eq(e.code, ERR_CORRUPT, "%s", rows[i][1]);
+	}
+	cr_expect_not(twins_holds(table, "d"));
+}
+
+/* The row that says how the push is was lost: what it is about is known all the same. */
+Test(twin, keys_without_their_head_are_taken)
+{
+	cr_assert(twins_restore_key(table, "[\"d\",\"a\"]",
+				    "{\"key\":[1,8,0],\"value\":1,\"push\":\"open\"}", NULL));
+	expect_push("{\"changed\":{\"b\":2}}",
+		    "config {\"changed\":{\"b\":2},\"deleted\":[],\"full\":{\"a\":1,\"b\":2},"
+		    "\"version\":9,\"updated\":5000}");
+	expect_echo("{\"a\":1,\"b\":2}", "{}",
+		    "{\"version\":9,\"updated\":5000,\"values\":{\"a\":1,\"b\":2}}");
+}
+
 /* As version 5 of the database has it. */
 Test(twin, row_that_says_nothing_of_keys_is_taken_as_confirmed_but_for_what_is_open)
 {
@@ -890,7 +1106,7 @@ Test(twin, row_that_says_nothing_of_keys_is_taken_as_confirmed_but_for_what_is_o
 		"\"doc\":{\"a\":1,\"b\":2},\"push\":{\"version\":3,\"full\":true,"
 		"\"keys\":{\"b\":true},\"deleted\":{}}}";
 
-	cr_assert(twins_restore(table, "d", row, NULL));
+	cr_assert(restore("twin", "d", row, NULL));
 	expect_push("{\"full\":{\"a\":1,\"b\":2}}",
 		    "config {\"changed\":{\"b\":2},\"deleted\":[],\"full\":{\"a\":1,\"b\":2},"
 		    "\"version\":4,\"updated\":5000}");
@@ -934,12 +1150,11 @@ Test(twin, bad_rows_change_nothing)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct err e = { 0 };
 
-		cr_expect_not(twins_restore(table, "d", rows[i], &e), "%s", rows[i]);
+		cr_expect_not(restore("twin", "d", rows[i], &e), "%s", rows[i]);
 		cr_expect_eq(e.code, ERR_CORRUPT, "%s", rows[i]);
 	}
 	expect_document("d", "{\"a\":1}");
-	cr_expect(
-		twins_restore(table, "d", ROW("1", "{\"z\":1}", PUSH("{\"z\":true}", "{}")), NULL));
+	cr_expect(restore("twin", "d", ROW("1", "{\"z\":1}", PUSH("{\"z\":true}", "{}")), NULL));
 	expect_document("d", "{\"z\":1}");
 }
 
@@ -963,5 +1178,8 @@ Test(twin, forgets_a_device_that_is_gone)
 	twins_forget(table, "d", &changed);
 	expect_document("d", "{}");
 	cr_expect_null(changed.items[changed.n - 1].value);
+	restart();
+	expect_document("d", "{}");
+	cr_expect_not(twins_holds(table, "d"));
 	twins_forget(table, "d", &changed);
 }

@@ -114,7 +114,8 @@ Test(layout, a_state_of_version_5_is_as_it_was_but_for_the_number)
 	int found;
 
 	sql("ALTER TABLE mark ADD COLUMN starts INTEGER; DROP TABLE suspect;" /* as it was */
-	    "ALTER TABLE deadletter DROP COLUMN device;"
+	    "ALTER TABLE deadletter DROP COLUMN device; ALTER TABLE state DROP COLUMN sum;"
+	    "ALTER TABLE pending DROP COLUMN sum; ALTER TABLE mark DROP COLUMN sum;"
 	    "INSERT INTO state (link, machine, key, value, is_secret)"
 	    " VALUES ('l', 'twin', 'd', '{}', 0); PRAGMA user_version = 5");
 	cr_assert(layout_bring_up(db, &layout_calque, 5, &e), "%s", e.text);
@@ -185,14 +186,15 @@ Test(layout, a_step_that_cannot_be_taken_leaves_it_as_it_was)
 	cr_expect_not(db_exec(db, "SELECT blue FROM color", "test", NULL));
 }
 
-Test(layout, one_without_tables_is_not_too_old)
+Test(layout, one_that_has_tables_says_which)
 {
 	struct err e = { 0 };
 	int found = -1;
 
 	sql("PRAGMA user_version = 0");
-	cr_expect(layout_read(db, &nine, &found, &e), "%s", e.text);
-	cr_expect_eq(found, 0);
+	cr_expect_not(layout_read(db, &nine, &found, &e));
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_expect(strstr(e.text, "is damaged (version: none, and there are tables)"), "%s", e.text);
 }
 
 Test(layout, older_and_newer_ones_are_refused)

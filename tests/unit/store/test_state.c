@@ -12,6 +12,8 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
@@ -674,7 +676,7 @@ Test(state, a_step_that_cannot_be_written_takes_its_transaction_along)
 	changes_put(&c, "m", "2", "2", false);
 	changes_put(&c, "m", "bad", "\"c4nary\"", false);
 	cr_expect_not(state_apply(s, "a", &c, &e));
-	cr_expect_eq(e.code, ERR_IO);
+	cr_expect_eq(e.code, ERR_CORRUPT);
 	cr_expect_null(strstr(e.text, "c4nary"), "%s", e.text);
 	cr_expect_not(state_apply(s, "a", &(struct changes){ 0 }, &e));
 	cr_expect_not(db_commit(s, &e), "what was applied before is gone, too");
@@ -730,4 +732,250 @@ Test(state, thousands_of_rows_fit_one_commit)
 	expect_rows(s, "a", buf_str(&want));
 	buf_fini(&want);
 	db_close(s);
+}
+
+/* --- the time ------------------------------------------------------------------------------- */
+
+#define DAY INT64_C(86400000)
+
+/* What the last run noted, with a sum that fits. */
+static void note(struct db *s, const char *boot, int64_t boot_ms, int64_t wall_ms, int64_t now)
+{
+	char *text = mem_printf("%s %lld %lld %lld ", boot, (long long)boot_ms, (long long)wall_ms,
+				(long long)now);
+	struct crypto_piece piece = { text, strlen(text) };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct buf sql = { 0 };
+	struct err e = { 0 };
+
+	crypto_hash(&piece, 1, hash);
+	buf_printf(&sql, "INSERT OR REPLACE INTO meta VALUES ('clock', '%s", text);
+	for (int i = 0; i < 8; i++)
+		buf_printf(&sql, "%02x", hash[i]);
+	buf_puts(&sql, "')");
+	cr_assert(db_exec(s, sql.data, "test", &e), "%s", e.text);
+	buf_fini(&sql);
+	free(text);
+}
+
+static void expect_time(int64_t wanted_ms, bool is_known, int line)
+{
+	struct db *s = open_good(NULL);
+
+	cr_expect_eq(db_knows_time(s), is_known, "line %d", line);
+	cr_expect(llabs(clock_now_ms() - wanted_ms) < 60000, "line %d: %lld days off", line,
+		  (long long)(clock_now_ms() - wanted_ms) / DAY);
+	db_close(s);
+}
+
+Test(state, time_goes_on_from_where_it_was_noted)
+{
+	int64_t wall_ms = clock_wall_ms();
+	struct err e = { 0 };
+	struct db *s = open_good(NULL);
+
+	cr_expect(db_knows_time(s), "there was no time before");
+	clock_set(5 * DAY); /* the machine's clock was set after the start */
+	cr_assert(db_note_time(s, true, &e) && db_commit(s, &e), "%s", e.text);
+	db_close(s);
+	clock_set(wall_ms);
+	expect_time(5 * DAY, true, __LINE__);
+	s = open_good(NULL);
+	note(s, "another-boot", 1, wall_ms - 2 * DAY, 5 * DAY);
+	db_close(s);
+	expect_time(7 * DAY, true, __LINE__);
+	s = open_good(NULL);
+	note(s, "another-boot", 1, wall_ms + 2 * DAY, 5 * DAY);
+	db_close(s);
+	expect_time(5 * DAY, false, __LINE__);
+}
+
+Test(state, time_that_was_not_noted_is_not_before_anything_that_is_there)
+{
+	int64_t wall_ms = clock_wall_ms();
+	static const char letter[] = "INSERT INTO deadletter (link, side, kind, reason, text, "
+				     "topic, received_ms, died_ms, size)"
+				     " VALUES ('l', 0, '', 'expired', '', 't', 1, %lld, 0);"
+				     "DELETE FROM meta WHERE key = 'clock'";
+	struct err e = { 0 };
+	struct db *s = open_good(NULL);
+	char *sql = mem_printf(letter, (long long)(wall_ms - DAY));
+
+	cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+	db_close(s);
+	expect_time(wall_ms, true, __LINE__);
+	free(sql);
+	s = open_good(NULL);
+	sql = mem_printf(letter, (long long)(wall_ms + DAY));
+	cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+	db_close(s);
+	free(sql);
+	expect_time(wall_ms + DAY, false, __LINE__);
+	s = open_good(NULL);
+	cr_assert(db_exec(s, "INSERT INTO meta VALUES ('clock', 'x 1 2 3 0123456789abcdef')",
+			  "test", &e));
+	db_close(s);
+	expect_time(wall_ms + DAY, false, __LINE__);
+}
+
+/* --- damage --------------------------------------------------------------------------------- */
+
+#define N_ROWS	500
+#define N_FLIPS 400
+
+struct seen {
+	bool is_there[N_ROWS];
+	unsigned n_aside;
+};
+
+static bool see(void *ctx, const char *machine, const char *key, const char *value, struct err *e)
+{
+	struct seen *s = ctx;
+	int i = atoi(key);
+	char *wanted = mem_printf("{\"value\":%d}", i * 7);
+
+	(void)e;
+	cr_expect_str_eq(machine, i % 3 ? "presence" : "provision");
+	cr_expect_str_eq(value, wanted, "row %s says %s", key, value);
+	free(wanted);
+	s->is_there[i] = true;
+	return true;
+}
+
+static void see_aside(void *ctx, const char *machine, const char *key, const char *why)
+{
+	(void)machine;
+	(void)key;
+	cr_expect_null(strchr(why, '\n'), "%s", why);
+	((struct seen *)ctx)->n_aside++;
+}
+
+static void fill(void)
+{
+	struct db *s = open_good(NULL);
+	struct changes c = { 0 };
+	struct err e = { 0 };
+
+	for (int i = 0; i < N_ROWS; i++) {
+		char key[16], *value = mem_printf("{\"value\":%d}", i * 7);
+
+		snprintf(key, sizeof key, "%d", i);
+		changes_put(&c, i % 3 ? "presence" : "provision", key, value, i % 3 == 0);
+		free(value);
+	}
+	cr_assert(state_apply(s, "plant", &c, &e) && db_commit(s, &e), "%s", e.text);
+	changes_fini(&c);
+	db_close(s);
+}
+
+static void flip(const struct buf *good, size_t at, int bit)
+{
+	FILE *f = fopen("dir/calque.db", "r+b");
+
+	cr_assert(f && fwrite(good->data, 1, good->len, f) == good->len);
+	cr_assert_eq(fseek(f, (long)at, SEEK_SET), 0);
+	fputc((unsigned char)good->data[at] ^ (1 << bit), f);
+	cr_assert_eq(ftruncate(fileno(f), (off_t)good->len), 0);
+	cr_assert_eq(fclose(f), 0);
+	unlink("dir/calque.db-wal");
+}
+
+static void count_orphans(void *ctx, const char *link, size_t n)
+{
+	if (strcmp(link, "plant") != 0)
+		*(unsigned *)ctx += (unsigned)n;
+}
+
+/* It starts with all rows but those that it says are damaged, or says in one line what is and what to do. */
+static bool start_on(size_t at, const char *instance)
+{
+	static const struct state_reader seer = { .each = see, .aside = see_aside };
+	struct seen seen = { .n_aside = 0 };
+	struct err e = { 0 };
+	struct db *s = db_open("dir", NULL, &e);
+	bool ok = s && state_load(s, "plant", &seer, &seen, &e);
+	unsigned n = 0;
+
+	if (ok) {
+		for (int i = 0; i < N_ROWS; i++)
+			n += seen.is_there[i];
+		/* Whose link is damaged is another link's, and told as such. */
+		cr_assert(state_count(s, count_orphans, &n, &e), "%s", e.text);
+		cr_expect_eq(n + seen.n_aside, N_ROWS, "byte %zu: %u rows and %u aside", at, n,
+			     seen.n_aside);
+		cr_expect_str_eq(db_instance(s), instance, "byte %zu", at);
+	} else {
+		cr_expect(strstr(e.text, "dir/calque.db"), "byte %zu: %s", at, e.text);
+		cr_expect(strstr(e.text, "backup") || strstr(e.text, "newer") ||
+				  strstr(e.text, "older") || strstr(e.text, "another key"),
+			  "byte %zu: %s", at, e.text);
+		cr_expect_null(strchr(e.text, '\n'), "byte %zu: %s", at, e.text);
+	}
+	db_close(s);
+	return ok;
+}
+
+Test(state, a_bit_that_was_flipped_is_found_or_costs_its_row, .timeout = 120)
+{
+	unsigned n_started = 0;
+	struct buf good = { 0 };
+	char instance[9];
+	struct db *s;
+	FILE *f;
+	int c;
+
+	fill();
+	s = open_good(NULL);
+	snprintf(instance, sizeof instance, "%s", db_instance(s));
+	db_close(s);
+	f = fopen("dir/calque.db", "rb");
+	cr_assert(f);
+	while ((c = fgetc(f)) != EOF)
+		buf_putc(&good, (char)c);
+	fclose(f);
+	srandom(20261127);
+	for (int i = 0; i < N_FLIPS; i++) {
+		size_t at = (size_t)random() % good.len;
+
+		flip(&good, at, (int)(random() % 8));
+		n_started += start_on(at, instance);
+	}
+	cr_expect_gt(n_started, N_FLIPS / 2, "%u started", n_started);
+	printf("%u of %d started\n", n_started, N_FLIPS);
+	buf_fini(&good);
+}
+
+static void reset_version(void)
+{
+	sqlite3 *raw;
+	char *sql = mem_printf("PRAGMA user_version = %d", layout_calque.version);
+
+	cr_assert_eq(sqlite3_open("dir/calque.db", &raw), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(raw, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(raw);
+	free(sql);
+}
+
+Test(state, a_version_that_was_changed_is_told_as_damage)
+{
+	static const int versions[] = { 0, 4, 5, 6, 7, 8, 9, 99 };
+
+	fill();
+	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+		struct db *s = open_good(NULL);
+		char *sql = mem_printf("PRAGMA user_version = %d", versions[i]);
+		struct err e = { 0 };
+
+		cr_assert(db_exec(s, sql, "test", &e), "%s", e.text);
+		free(sql);
+		db_close(s);
+		s = db_open("dir", NULL, &e);
+		cr_expect_null(s, "version %d", versions[i]);
+		cr_expect(strstr(e.text, versions[i] == 99 ? "newer" : "is damaged"),
+			  "version %d: %s", versions[i], e.text);
+		cr_expect(strstr(e.text, versions[i] == 99 ? "newer" : "backup"), "version %d: %s",
+			  versions[i], e.text);
+		db_close(s);
+		reset_version();
+	}
 }
