@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/jtext.h"
+#include "cli/apart.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "run/generation.h"
@@ -46,11 +47,15 @@ static void print_json(const char *path, size_t n_links, const struct report *r)
 static int check_all(struct cli *cli)
 {
 	struct report report = { .wants_hints = true };
-	struct generation *g =
-		generation_read(cli->conf_path, &cli->mappings, GENERATION_APART, &report);
-	size_t n = g ? generation_conf(g)->n_links : 0;
+	struct compiler *compiler = apart_begin("check");
+	struct generation *g;
+	size_t n;
 	bool ok;
 
+	if (!compiler)
+		return EXIT_FAILED;
+	g = generation_read(cli->conf_path, &cli->mappings, compiler, &report);
+	n = g ? generation_conf(g)->n_links : 0;
 	if (g)
 		check_state(generation_conf(g), &report);
 	ok = g && report.n_lacks == 0;

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "cli/apart.h"
 #include "cli/cli.h"
 #include "cli/route.h"
 #include "conf/build.h"
@@ -15,6 +16,7 @@
 #include "message/kind.h"
 #include "message/side.h"
 #include "plan/plan.h"
+#include "work/compiler.h"
 
 struct route_line {
 	const struct route *route;
@@ -169,13 +171,14 @@ static void print_routes(const struct cli *cli, const char *link, const struct w
 	free(routes);
 }
 
-static int routes_of_pair(struct cli *cli)
+static int routes_of_pair(struct cli *cli, struct compiler *compiler)
 {
 	struct report report = { 0 };
 	struct build build;
 	struct mapping *south, *north;
 
 	build_init(&build, &cli->mappings, NULL);
+	build.loader = compiler_loader(compiler);
 	south = build_dialect(&build, cli->argv[0], "calque routes", &report);
 	north = build_dialect(&build, cli->argv[1], "calque routes", &report);
 	cli_print_report(&report);
@@ -189,7 +192,7 @@ static int routes_of_pair(struct cli *cli)
 	return south && north ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int routes_of_conf(struct cli *cli)
+static int routes_of_conf(struct cli *cli, struct compiler *compiler)
 {
 	struct report report = { 0 };
 	struct conf *conf = conf_read(cli->conf_path, &report);
@@ -198,6 +201,7 @@ static int routes_of_conf(struct cli *cli)
 	int status;
 
 	build_init(&build, &cli->mappings, conf);
+	build.loader = compiler_loader(compiler);
 	for (size_t i = 0; conf && i < conf->n_links; i++) {
 		const struct conf_link *link = &conf->links[i];
 		struct plan *plan = build_plan(&build, link, is_whole, &report);
@@ -221,9 +225,16 @@ static int routes_of_conf(struct cli *cli)
 
 int verb_routes(struct cli *cli)
 {
-	if (cli->argc == 2 && !cli->has_conf)
-		return routes_of_pair(cli);
-	if (cli->argc == 0)
-		return routes_of_conf(cli);
-	return options_misused("routes", "it takes two dialects, or a configuration (-c FILE)");
+	bool is_pair = cli->argc == 2 && !cli->has_conf;
+	struct compiler *compiler;
+	int status = EXIT_FAILED;
+
+	if (!is_pair && cli->argc != 0)
+		return options_misused("routes",
+				       "it takes two dialects, or a configuration (-c FILE)");
+	compiler = apart_begin("routes");
+	if (compiler)
+		status = is_pair ? routes_of_pair(cli, compiler) : routes_of_conf(cli, compiler);
+	compiler_free(compiler);
+	return status;
 }

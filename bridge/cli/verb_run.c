@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "cli/apart.h"
 #include "cli/cli.h"
 #include "run/bridge.h"
 #include "run/generation.h"
@@ -30,10 +31,14 @@ static int run_bridge(struct generation *g)
 int verb_run(struct cli *cli)
 {
 	struct report report = { 0 };
+	struct compiler *compiler;
 	struct generation *g;
 
 	signal(SIGHUP, SIG_IGN); /* until the bridge hears it, and never an end */
-	g = generation_read(cli->conf_path, &cli->mappings, GENERATION_APART, &report);
+	compiler = apart_begin("run");
+	if (!compiler)
+		return EXIT_FAILED;
+	g = generation_read(cli->conf_path, &cli->mappings, compiler, &report);
 
 	cli_print_report(&report);
 	if (g && cli->is_strict && report.n_lacks) {

@@ -12,10 +12,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "offline/cases.h"
+#include "cli/apart.h"
 #include "cli/chosen_link.h"
 #include "cli/cli.h"
 #include "cli/watch.h"
 #include "conf/build.h"
+#include "work/compiler.h"
 
 #define SUFFIX ".cases.json"
 
@@ -94,7 +96,7 @@ static int run_again_and_again(struct build *build, const struct cli *cli,
 	struct buf file = { 0 }, time = { 0 };
 	struct err e = { 0 };
 
-	clock_put_local(&time); /* takes TZ from the environment, which the first mapping empties */
+	clock_put_local(&time);
 	w = watch_open(&build->path, &e);
 	if (w)
 		run_all(build, cli, link);
@@ -116,20 +118,29 @@ int verb_test(struct cli *cli)
 {
 	struct mapping_path path = { 0 };
 	struct chosen_link chosen;
+	struct compiler *compiler;
+	struct buf time = { 0 };
 	struct build build;
 	int status;
 
-	log_least(LOG_ERROR); /* what ends a mapping's process is said where it is not expected */
-	if (!chosen_link_read(&chosen, cli))
+	log_least(LOG_ERROR);	/* what ends a mapping's process is said where it is not expected */
+	clock_put_local(&time); /* takes TZ from the environment, while it is there */
+	buf_fini(&time);
+	compiler = apart_begin("test");
+	if (!compiler || !chosen_link_read(&chosen, cli)) {
+		compiler_free(compiler);
 		return EXIT_FAILED;
+	}
 	for (size_t i = 0; i < cli->mappings.n; i++)
 		mapping_path_add(&path, cli->mappings.dirs[i]);
 	for (int i = 0; i < cli->argc; i++)
 		add_directory_of(&path, cli->argv[i]);
 	build_init(&build, &path, chosen.conf);
+	build.loader = compiler_loader(compiler);
 	status = cli->is_watch ? run_again_and_again(&build, cli, chosen.link)
 			       : run_all(&build, cli, chosen.link);
 	build_fini(&build);
+	compiler_free(compiler);
 	chosen_link_fini(&chosen);
 	mapping_path_fini(&path);
 	return status;

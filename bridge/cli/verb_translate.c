@@ -9,9 +9,11 @@
 #include "base/jtext.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/apart.h"
 #include "cli/chosen_link.h"
 #include "cli/cli.h"
 #include "offline/offline.h"
+#include "work/compiler.h"
 #include "conf/build.h"
 #include "message/side.h"
 #include "message/wire_json.h"
@@ -189,6 +191,7 @@ int verb_translate(struct cli *cli)
 	char **argv = cli->argv + n;
 	struct report report = { 0 };
 	struct chosen_link chosen;
+	struct compiler *compiler;
 	struct offline *o = NULL;
 	struct build build;
 
@@ -198,9 +201,13 @@ int verb_translate(struct cli *cli)
 				     "with -c FILE no dialects");
 	log_least(
 		LOG_ERROR); /* what ends a mapping's process is told as what became of the message */
-	if (!chosen_link_read(&chosen, cli))
+	compiler = apart_begin("translate");
+	if (!compiler || !chosen_link_read(&chosen, cli)) {
+		compiler_free(compiler);
 		return EXIT_FAILED;
+	}
 	build_init(&build, &cli->mappings, chosen.conf);
+	build.loader = compiler_loader(compiler);
 	if (chosen.link)
 		o = offline_new_link(&build, chosen.link, cli->vars, NULL, &report);
 	else
@@ -211,6 +218,7 @@ int verb_translate(struct cli *cli)
 				       : translate_one(cli, argc, argv, o);
 	offline_free(o);
 	build_fini(&build);
+	compiler_free(compiler);
 	chosen_link_fini(&chosen);
 	report_fini(&report);
 	return status;

@@ -16,6 +16,7 @@
 #include "jq/mapping.h"
 #include "message/side.h"
 #include "plan/linkcheck.h"
+#include "plan/loader.h"
 #include "plan/plan.h"
 #include "plan/variables.h"
 
@@ -60,6 +61,8 @@ void build_forget(struct build *b)
 		free(b->items[i].name);
 		mapping_free(b->items[i].mapping);
 	}
+	if (b->n && b->loader)
+		b->loader->forget(b->loader->compiler);
 	free(b->items);
 	b->items = NULL;
 	b->n = 0;
@@ -67,6 +70,7 @@ void build_forget(struct build *b)
 
 void build_fini(struct build *b)
 {
+	b->loader = NULL; /* it may have ended */
 	build_forget(b);
 	mapping_path_fini(&b->path);
 	*b = (struct build){ 0 };
@@ -107,8 +111,8 @@ struct mapping *build_mapping(struct build *b, const char *name, const char *whe
 	item = &b->items[b->n++];
 	*item = (struct loaded){ .name = mem_strdup(name) };
 	file = mapping_path_find(&b->path, name);
-	if (file && b->ops)
-		item->mapping = b->ops->load(b->ops->ctx, &b->path, name, report);
+	if (file && b->loader)
+		item->mapping = b->loader->load(b->loader->compiler, &b->path, name, report);
 	else if (file)
 		item->mapping = mapping_load(&b->path, name, report);
 	else
@@ -276,6 +280,19 @@ static void check_first_snapshot(const struct plan *plan, const char *where, str
 			       plan->is_mirror ? " of a mirror" : "");
 }
 
+bool build_plan_there(struct build *b, struct plan *plan, const struct plan_spec *spec,
+		      struct report *report)
+{
+	const struct mapping_loader *l = b->loader;
+	struct err e = { 0 };
+
+	/* With a mistake nothing runs, and who loads may have begun anew since. */
+	if (!l || report->n_errors || l->plan(l->compiler, plan, spec, &e))
+		return true;
+	report_error(report, "%s: %s", spec->where[SOUTH], e.text);
+	return false;
+}
+
 /* `vars` has SIDES lists. */
 static struct plan *make_plan(struct build *b, const struct conf_link *link,
 			      const struct vars *const vars[SIDES], bool is_offline, bool is_whole,
@@ -299,7 +316,6 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	};
 	char *where[SIDES];
 	struct plan *plan = NULL;
-	struct err e = { 0 };
 	bool ok;
 
 	for (int s = 0; s < SIDES; s++) {
@@ -314,8 +330,8 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	ok = take_through(b, link, &spec, report);
 	if (ok && is_whole && spec.mapping[SOUTH] && spec.mapping[NORTH])
 		plan = plan_new(&spec, report);
-	if (plan && b->ops && !b->ops->plan(b->ops->ctx, plan, &spec, &e))
-		report_error(report, "%s: %s", where[SOUTH], e.text);
+	if (plan)
+		build_plan_there(b, plan, &spec, report);
 	if (plan && !is_offline) {
 		check_first_snapshot(plan, where[NORTH], report);
 		check_handshakes(link, plan, where[NORTH], report);

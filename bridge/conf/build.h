@@ -11,25 +11,16 @@
 struct conf;
 struct conf_link;
 struct mapping;
-struct err;
+struct mapping_loader;
 struct plan;
 struct plan_spec;
 struct report;
 struct vars;
 
-/* Who loads mappings, and hears of plans that were made of them: another process.  As compiler_load() and
- * compiler_plan() (work/compiler.h). */
-struct build_ops {
-	struct mapping *(*load)(void *ctx, const struct mapping_path *path, const char *name,
-				struct report *report);
-	bool (*plan)(void *ctx, struct plan *plan, const struct plan_spec *spec, struct err *e);
-	void *ctx;
-};
-
 struct build {
 	struct mapping_path path;
-	const struct build_ops
-		*ops; /* borrowed, set by the caller after build_init(); NULL: it loads here */
+	/* Borrowed, set by the caller after build_init(); NULL: mappings are loaded here. */
+	const struct mapping_loader *loader;
 	struct loaded {
 		char *name;
 		struct mapping *mapping; /* NULL: it has mistakes, and they are reported */
@@ -52,6 +43,10 @@ struct mapping *build_mapping(struct build *b, const char *name, const char *whe
 /* The same, and it must be a dialect. */
 struct mapping *build_dialect(struct build *b, const char *name, const char *where,
 			      struct report *report);
+
+/* Have a plan of such mappings made where they were loaded, too.  False: it cannot be, reported. */
+bool build_plan_there(struct build *b, struct plan *plan, const struct plan_spec *spec,
+		      struct report *report);
 
 /* The plan of a configured link; NULL: mistakes, reported.  `is_whole`: the configuration had
  * none; else only those of the link's mappings are looked for, since what depends on the values of the

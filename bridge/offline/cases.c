@@ -12,12 +12,14 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "conf/build.h"
 #include "conf/conf.h"
 #include "message/side.h"
 #include "message/wire_json.h"
 #include "offline/case_match.h"
 #include "offline/offline.h"
 #include "offline/solo_worker.h"
+#include "plan/loader.h"
 
 #define MAX_FILE_BYTES (256u << 20) /* of cases: more is a mistake */
 #define JSON_FORM      (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -472,7 +474,7 @@ static bool run_cases(struct build *b, const char *file, json_object *list,
 {
 	size_t n = json_object_array_length(list);
 	struct case_run *runs = mem_zalloc((n + 1) * sizeof *runs);
-	struct solo_worker *worker = solo_worker_new(e);
+	struct solo_worker *worker = solo_worker_new(b->loader ? b->loader->compiler : NULL, e);
 	bool ok;
 
 	for (size_t i = 0; worker && i < n; i++)

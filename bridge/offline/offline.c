@@ -11,6 +11,7 @@
 #include "link/link.h"
 #include "offline/solo_worker.h"
 #include "offline/trace.h"
+#include "plan/loader.h"
 #include "plan/plan.h"
 #include "translate/executor.h"
 
@@ -78,10 +79,10 @@ static void show_payloads(struct plan *plan)
 }
 
 /* NULL: there is none, reported. */
-static struct solo_worker *make_worker(struct report *report)
+static struct solo_worker *make_worker(struct build *b, struct report *report)
 {
 	struct err e = { 0 };
-	struct solo_worker *worker = solo_worker_new(&e);
+	struct solo_worker *worker = solo_worker_new(b->loader ? b->loader->compiler : NULL, &e);
 
 	if (worker && solo_worker_start(worker, &e))
 		return worker;
@@ -91,7 +92,7 @@ static struct solo_worker *make_worker(struct report *report)
 }
 
 /* Takes the plan; NULL: there is none, or no process. */
-static struct offline *open_link(struct plan *plan, struct solo_worker *worker,
+static struct offline *open_link(struct build *b, struct plan *plan, struct solo_worker *worker,
 				 struct report *report)
 {
 	static const struct link_ops ops = { .send = on_send,
@@ -107,7 +108,7 @@ static struct offline *open_link(struct plan *plan, struct solo_worker *worker,
 		return NULL;
 	show_payloads(plan);
 	if (!worker)
-		worker = own = make_worker(report);
+		worker = own = make_worker(b, report);
 	if (!worker) {
 		plan_free(plan);
 		return NULL;
@@ -134,17 +135,23 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 		.is_offline = true,
 		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
 	};
+	struct plan *plan;
 
 	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
 		return NULL;
-	return open_link(plan_new(&spec, report), worker, report);
+	plan = plan_new(&spec, report);
+	if (plan && !build_plan_there(b, plan, &spec, report)) {
+		plan_free(plan);
+		return NULL;
+	}
+	return open_link(b, plan, worker, report);
 }
 
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,
 				 const struct vars *vars, struct solo_worker *worker,
 				 struct report *report)
 {
-	return open_link(build_offline_plan(b, link, vars, report), worker, report);
+	return open_link(b, build_offline_plan(b, link, vars, report), worker, report);
 }
 
 void offline_free(struct offline *o)

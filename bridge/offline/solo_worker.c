@@ -80,7 +80,7 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 	pool->tell(pool->ctx, plan, key, value);
 }
 
-struct solo_worker *solo_worker_new(struct err *e)
+struct solo_worker *solo_worker_new(struct compiler *c, struct err *e)
 {
 	struct solo_worker *s = mem_zalloc(sizeof *s);
 
@@ -88,6 +88,8 @@ struct solo_worker *solo_worker_new(struct err *e)
 	s->loop = make_loop(e);
 	if (s->loop)
 		s->workers = workers_new(s->loop, 1, e);
+	if (s->workers && c)
+		workers_fork_from(s->workers, c, NULL, NULL);
 	if (!s->workers) {
 		solo_worker_free(s);
 		return NULL;

@@ -9,13 +9,14 @@
 
 #include <stdbool.h>
 
+struct compiler;
 struct err;
 struct solo_worker;
 struct worker_pool;
 
-/* NULL sets *e (ERR_IO). */
-struct solo_worker *solo_worker_new(struct err *e);
-/* Fork the process, once, before the first job: with the plans and device tables as they are now, of however many links.
+/* `c` (borrowed; NULL: this process) forks the process.  NULL sets *e (ERR_IO). */
+struct solo_worker *solo_worker_new(struct compiler *c, struct err *e);
+/* Fork it, once, before the first job: with the plans and device tables as they are now, of however many links.
  * False sets *e (ERR_IO): it cannot be had, or not be sandboxed. */
 bool solo_worker_start(struct solo_worker *s, struct err *e);
 void solo_worker_free(struct solo_worker *s); /* NULL is allowed */

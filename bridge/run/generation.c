@@ -9,20 +9,17 @@
 #include "base/refs.h"
 #include "conf/build.h"
 #include "conf/conf.h"
-#include "conf/environment.h"
 #include "net/tls.h"
 #include "plan/plan.h"
 #include "state/change.h"
 #include "state/devices.h"
 #include "translate/executor.h"
 #include "work/compiler.h"
-#include "work/nursery.h"
 #include "work/worker.h"
 
 struct generation {
 	struct conf *conf;
 	struct compiler *compiler;
-	struct build_ops ops;
 	struct build build;  /* of the mappings that plans point into */
 	struct plan **plans; /* one per link */
 	struct workers *workers;
@@ -45,45 +42,17 @@ static void check_tls(const struct conf_session *c, enum side side, struct repor
 	tls_release(context);
 }
 
-static struct mapping *load(void *ctx, const struct mapping_path *path, const char *name,
-			    struct report *report)
-{
-	return compiler_load(ctx, path, name, report);
-}
-
-static bool plan(void *ctx, struct plan *made, const struct plan_spec *spec, struct err *e)
-{
-	return compiler_plan(ctx, made, spec, e);
-}
-
-static bool begin_apart(struct generation *g, struct report *report)
-{
-	struct err e = { 0 };
-
-	if (nursery_start(environment_wipe, &e)) {
-		environment_keep();
-		g->compiler = compiler_new(&e);
-	}
-	if (!g->compiler)
-		report_error(report, "%s", e.text);
-	g->ops = (struct build_ops){ load, plan, g->compiler };
-	return g->compiler != NULL;
-}
-
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
-				   enum generation_place place, struct report *report)
+				   struct compiler *compiler, struct report *report)
 {
 	struct generation *g = mem_zalloc(sizeof *g);
 	bool is_whole;
 
-	if (place == GENERATION_APART && !begin_apart(g, report)) {
-		generation_free(g);
-		return NULL;
-	}
+	g->compiler = compiler;
 	g->conf = conf_read(conf_path, report);
 	is_whole = report->n_errors == 0;
 	build_init(&g->build, mappings, g->conf);
-	g->build.ops = g->compiler ? &g->ops : NULL;
+	g->build.loader = compiler ? compiler_loader(compiler) : NULL;
 	if (g->conf)
 		g->plans = build_plans(&g->build, g->conf, is_whole, report);
 	if (!g->conf || report->n_errors > 0) {

@@ -16,6 +16,7 @@
 
 #include "message/side.h"
 
+struct compiler;
 struct conf;
 struct err;
 struct executor;
@@ -26,20 +27,13 @@ struct plan;
 struct report;
 struct workers_counters;
 
-/* Where mappings are compiled, and run. */
-enum generation_place {
-	/* In processes that know no secret, under limits (work/nursery.h): the first of them is forked before the
-	 * configuration is read, and this process keeps the environment to itself (conf/environment.h). */
-	GENERATION_APART,
-	GENERATION_HERE /* in this process */
-};
-
 /* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
  * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
  * is a mistake.  What this machine lacks of what a link needs (secrets, TLS files) is in it, too, and no
- * mistake: such links cannot be opened yet (live_link_open()).  Nothing runs yet. */
+ * mistake: such links cannot be opened yet (live_link_open()).  `compiler`, which is taken, also on failure, compiles and
+ * forks; NULL: this process does.  Nothing runs yet. */
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
-				   enum generation_place place, struct report *report);
+				   struct compiler *compiler, struct report *report);
 /* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used,
  * and stays as it was; the others are read.  New values are in the configuration (whose n_renewed tells) and in the
  * plan; in topics and for functions of mappings they count from the next start. */

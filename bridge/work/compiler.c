@@ -16,6 +16,7 @@
 #include "base/pack.h"
 #include "dialect/dialect.h"
 #include "jq/mapping.h"
+#include "plan/loader.h"
 #include "plan/plan.h"
 #include "work/channel.h"
 #include "work/compiler_child.h"
@@ -28,6 +29,7 @@ struct compiler {
 	pid_t pid;
 	int fd; /* -1: it was ended */
 	struct buf ask;
+	struct mapping_loader loader;
 };
 
 static bool begin(struct compiler *c, struct err *e)
@@ -66,6 +68,7 @@ struct compiler *compiler_new(struct err *e)
 {
 	struct compiler *c = mem_zalloc(sizeof *c);
 
+	c->loader = (struct mapping_loader){ compiler_load, compiler_plan, compiler_forget, c };
 	if (begin(c, e))
 		return c;
 	free(c);
@@ -79,6 +82,19 @@ void compiler_free(struct compiler *c)
 	end(c);
 	buf_fini(&c->ask);
 	free(c);
+}
+
+void compiler_forget(struct compiler *c)
+{
+	struct err e = { 0 };
+
+	end(c);
+	begin(c, &e); /* if it cannot be had, that is told when it is asked */
+}
+
+const struct mapping_loader *compiler_loader(const struct compiler *c)
+{
+	return &c->loader;
 }
 
 int compiler_fd(const struct compiler *c)
@@ -168,10 +184,12 @@ static void take_lines(struct unpack *u, struct report *report)
 		char *text = unpack_text(u);
 
 		/* What several mappings import is told of once. */
-		if (!is_warning)
-			report_error(report, "%s", text ? text : "");
-		else if (!report_has(report, text ? text : ""))
-			report_warning(report, "%s", text ? text : "");
+		if (text && !report_has(report, text)) {
+			if (is_warning)
+				report_warning(report, "%s", text);
+			else
+				report_error(report, "%s", text);
+		}
 		free(text);
 	}
 }

@@ -13,6 +13,7 @@
 struct compiler;
 struct err;
 struct mapping;
+struct mapping_loader;
 struct mapping_path;
 struct plan;
 struct plan_spec;
@@ -34,6 +35,11 @@ bool compiler_plan(struct compiler *c, struct plan *plan, const struct plan_spec
 		   struct err *e);
 /* A row of the plan's device table; value NULL: it is gone. */
 void compiler_tell(struct compiler *c, const struct plan *plan, const char *key, const char *value);
+
+/* What was loaded is loaded anew from now on, by another process. */
+void compiler_forget(struct compiler *c);
+/* These, for who need not know what does it; borrowed. */
+const struct mapping_loader *compiler_loader(const struct compiler *c);
 
 /* Fork a worker with the end `fd` of its socket; `progress` is the memory that both see.  It is a child of this process.
  * -1 sets *e (ERR_IO). */

@@ -123,6 +123,15 @@ static void get_side(struct child *c, struct unpack *u, struct plan_spec *spec, 
 	l->messages_per_second = (int64_t)unpack_u64(u);
 }
 
+/* Who tries a message by hand may see what it has to do with a mistake. */
+static void show_payloads(const struct plan_spec *spec)
+{
+	for (int s = 0; s < SIDES; s++)
+		mapping_show_payloads(spec->mapping[s]);
+	for (size_t i = 0; i < spec->n_through; i++)
+		mapping_show_payloads(spec->through[i].mapping);
+}
+
 /* What of it is allocated stays, like the plan. */
 static struct plan *get_plan(struct child *c, struct unpack *u)
 {
@@ -146,6 +155,8 @@ static struct plan *get_plan(struct child *c, struct unpack *u)
 	spec.is_mirror = unpack_u8(u) != 0;
 	spec.is_offline = unpack_u8(u) != 0;
 	need(!u->is_bad);
+	if (spec.is_offline)
+		show_payloads(&spec);
 	return plan_new(&spec, &report);
 }
 

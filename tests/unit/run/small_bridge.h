@@ -409,7 +409,7 @@ static inline struct generation *bridge_generation_of(const char *name, const ch
 		fprintf(f, " vars = { device = \"%s\"; };", device);
 	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; }; } );\n");
 	fclose(f);
-	g = generation_read(file, &w.path, GENERATION_HERE, &w.report);
+	g = generation_read(file, &w.path, NULL, &w.report);
 	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");
 	cr_assert(generation_make_executor(g, NULL, NULL, NULL, &e), "%s", e.text);
 	report_fini(&w.report);

@@ -63,7 +63,7 @@ Test(generation, a_configuration_with_mistakes_is_none)
 {
 	char *file = mem_printf("%s/missing.conf", w.dir);
 
-	cr_expect_null(generation_read(file, &w.path, GENERATION_HERE, &w.report));
+	cr_expect_null(generation_read(file, &w.path, NULL, &w.report));
 	cr_expect_gt(w.report.n_errors, 0);
 	free(file);
 }
@@ -181,7 +181,7 @@ static void start_without_key(const char *north_keys, const char *north_rows)
 		   " north = { dialect = \"n\"; url = \"mqtt://n\";"
 		   " vars = { key = \"file:late\"; }; }; } );\n");
 	fclose(f);
-	g = generation_read(conf, &w.path, GENERATION_HERE, &w.report);
+	g = generation_read(conf, &w.path, NULL, &w.report);
 	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");
 	cr_expect_eq(w.report.n_lacks, 1);
 	report_fini(&w.report);

@@ -1,0 +1,22 @@
+#include "cli/apart.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "conf/environment.h"
+#include "work/compiler.h"
+#include "work/nursery.h"
+
+struct compiler *apart_begin(const char *verb)
+{
+	struct compiler *c = NULL;
+	struct err e = { 0 };
+
+	if (nursery_start(environment_wipe, &e)) {
+		environment_keep();
+		c = compiler_new(&e);
+	}
+	if (!c)
+		fprintf(stderr, "calque %s: %s\n", verb, e.text);
+	return c;
+}
