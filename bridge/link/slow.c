@@ -78,7 +78,7 @@ static void make_room(struct link *l)
 			leave(l, s);
 		else if (!oldest || s->last_ms < oldest->last_ms)
 			oldest = s;
-	if (l->slow.n >= MOST)
+	if (oldest && l->slow.n >= MOST)
 		leave(l, oldest);
 }
 

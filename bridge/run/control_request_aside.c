@@ -17,7 +17,7 @@ static bool put_row(void *ctx, const struct aside_row *row)
 	control_request_put_text(out, "key", row->key);
 	control_request_put_text(out, "reason", row->reason);
 	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n",
-		   (long long)(row->at_ms + clock_ahead_ms()), (long long)row->bytes);
+		   (long long)row->at_ms + clock_ahead_ms(), (long long)row->bytes);
 	return true;
 }
 

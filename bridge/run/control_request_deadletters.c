@@ -59,7 +59,7 @@ static void put_letter(const struct deadletter *l, struct buf *out)
 	control_request_put_text(out, "topic", l->topic);
 	control_request_put_text(out, "text", l->text);
 	buf_printf(out, ",\"received_ms\":%lld,\"died_ms\":%lld,\"has_message\":%s",
-		   (long long)(l->received_ms + ahead_ms), (long long)(l->died_ms + ahead_ms),
+		   (long long)l->received_ms + ahead_ms, (long long)l->died_ms + ahead_ms,
 		   l->bytes ? "true" : "false");
 }
 

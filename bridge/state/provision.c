@@ -577,6 +577,7 @@ void provision_enqueue(struct provisions *t, struct asker *a)
 {
 	struct asker *before = TAILQ_LAST(&t->queue, askers);
 
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE is not followed */
 	while (before && !is_in_hand(t, before) &&
 	       (before->is_known == a->is_known ? before->number > a->number : a->is_known))
 		before = TAILQ_PREV(before, askers, link);
