@@ -10,7 +10,6 @@ static struct build build;
 static struct plan *plan;
 static struct match match;
 static struct message message;
-static struct buf scratch;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
