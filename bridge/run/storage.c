@@ -69,7 +69,7 @@ static bool write_all(struct storage *s, struct err *e)
 			return false;
 	return deadletter_live_write(s->letters, commit, s->now_ms, e) &&
 	       journal_live_write(s->journal, commit, s->is_last ? INT64_MAX : s->now_ms, e) &&
-	       db_note_time(s->db, s->is_last && !s->is_full, e);
+	       db_note_time(s->db, s->is_ending && !s->is_full, e);
 }
 
 /* What was in flight is rolled back: all of it is to be written again. */
@@ -219,7 +219,8 @@ bool storage_finish(struct storage *s, int64_t now_ms, uint64_t commit, struct e
 		err_set(e, ERR_FULL, "the disk is full: the last changes of state are not written");
 		return false;
 	}
-	/* What was settled while its row was on its way to the disk is due only now. */
+	/* What was settled while its row was on its way to the disk is due only now, and the time of the end. */
+	s->is_ending = true;
 	storage_hand_over(s, now_ms, true);
 	return storage_hear(s, now_ms, true, e);
 }

@@ -63,6 +63,7 @@ struct storage {
 	bool is_full, is_over;
 	bool is_told;		 /* that it waits */
 	bool is_last;		 /* nothing may wait for a later commit */
+	bool is_ending;		 /* the time is noted in any case */
 	bool is_handed_again;	 /* since it was last asked what has become of it */
 	unsigned long rollbacks; /* of the database, that are known here */
 	int64_t now_ms, probe_ms;
