@@ -482,8 +482,8 @@ static void get_message(struct answer *a, struct item *item)
 		bad(a);
 }
 
-/* What the logic gets has all that it counts on. */
-static void get_plain(struct answer *a, struct item *item)
+/* What was read: the device that it names, borrowed. */
+static const char *get_said(struct answer *a, struct item *item)
 {
 	const char *device;
 
@@ -492,8 +492,17 @@ static void get_plain(struct answer *a, struct item *item)
 	item->plain.id = get_scalar(a, true);
 	item->plain.ts = get_scalar(a, false);
 	get_body(a, &item->plain);
-	if (a->job->type != JOB_READ || !device || !jtext_is_utf8(device, strlen(device)) ||
-	    !item->plain.body)
+	if (a->job->type != JOB_READ || !device || !jtext_is_utf8(device, strlen(device)))
+		bad(a);
+	return device;
+}
+
+/* What the logic gets has all that it counts on. */
+static void get_plain(struct answer *a, struct item *item)
+{
+	const char *device = get_said(a, item);
+
+	if (!item->plain.body)
 		bad(a);
 	if (a->u->is_bad)
 		return;
@@ -506,15 +515,8 @@ static void get_plain(struct answer *a, struct item *item)
 /* What would have come. */
 static void get_label(struct answer *a, struct item *item)
 {
-	const char *device;
+	const char *device = get_said(a, item);
 
-	item->plain.kind = get_kind(a);
-	device = borrow_text(a->u);
-	item->plain.id = get_scalar(a, true);
-	item->plain.ts = get_scalar(a, false);
-	get_body(a, &item->plain);
-	if (a->job->type != JOB_READ || !device || !jtext_is_utf8(device, strlen(device)))
-		bad(a);
 	if (a->u->is_bad)
 		return;
 	if (translate_names_device(a->job, item->plain.kind))
