@@ -102,14 +102,32 @@ static void on_disconnect(struct mosquitto *m, void *ctx, int code,
 	((struct attempt *)ctx)->disconnect_code = code;
 }
 
+/* Why in our words, and then in the server's own. */
+static void take_refusal(struct session *s, int mid, int code)
+{
+	const char *words = attempt_code_words(s->conf.mqtt, code),
+		   *said = sieve_puback_reason(&s->attempt->sieve, mid);
+	struct buf reason = { 0 };
+	char *told = said ? session_tellable(s, said) : NULL;
+
+	buf_puts(&reason, words);
+	if (told)
+		buf_printf(&reason, "; the server says: %s", told);
+	s->ops.on_acked(s->ctx, mid, code, buf_str(&reason));
+	free(told);
+	buf_fini(&reason);
+}
+
 static void take_puback(struct session *s, int mid, int code)
 {
 	s->n_unacked--;
 	s->has_progress = true;
 	if (s->is_held)
 		s->deadline_ms = clock_mono_ms() + VISIT_MS;
-	s->ops.on_acked(s->ctx, mid, code,
-			code >= 0x80 ? attempt_code_words(s->conf.mqtt, code) : "");
+	if (code < 0x80)
+		s->ops.on_acked(s->ctx, mid, code, "");
+	else
+		take_refusal(s, mid, code);
 }
 
 static void on_puback(struct mosquitto *m, void *ctx, int mid, int code,

@@ -54,8 +54,8 @@ static void set_details(struct ending *end, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Without what is secret in it: a server may quote our login. */
-static char *tellable(const struct session *s, const char *text)
+/* A server may quote our login. */
+static char *without_secrets(const struct session *s, const char *text)
 {
 	struct var login[2];
 	struct vars hidden = { login, 0 };
@@ -75,19 +75,26 @@ static char *tellable(const struct session *s, const char *text)
 	return more;
 }
 
-static void put_said(struct ending *end, const struct session *s, const char *key, const char *text)
+char *session_tellable(const struct session *s, const char *text)
 {
-	size_t len = strlen(end->details), n;
-	char *told;
+	char *told = without_secrets(s, text);
+	size_t n = strlen(told);
 
-	if (!text)
-		return;
-	told = tellable(s, text);
-	n = strlen(told);
 	if (n > SAID_BYTES)
 		for (n = SAID_BYTES; n > 0 && (told[n] & 0xc0) == 0x80; n--)
 			;
 	told[n] = '\0';
+	return told;
+}
+
+static void put_said(struct ending *end, const struct session *s, const char *key, const char *text)
+{
+	size_t len = strlen(end->details);
+	char *told;
+
+	if (!text)
+		return;
+	told = session_tellable(s, text);
 	snprintf(end->details + len, sizeof end->details - len, " %s=%s", key, log_value(told));
 	free(told);
 }

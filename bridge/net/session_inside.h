@@ -104,6 +104,8 @@ void session_wait(struct session *s, uint64_t ms);
 
 /* --- session_end.c */
 
+/* What a server says, with no secret in it and no longer than is good for a line.  For the caller to free. */
+char *session_tellable(const struct session *s, const char *text);
 /* Let go of the attempt; a thread that still has it leaves it to the attempt's `done`. */
 void session_close_attempt(struct session *s, bool is_goodbye);
 /* The attempt or connection is over: say so, and try again later.  Last thing in its caller. */

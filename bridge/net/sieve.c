@@ -21,7 +21,17 @@
 #define FLAG_DUP   8	   /* of a PUBLISH (MQTT 3.3.1.1) */
 #define MAX_MID	   65535
 
-enum type { CONNACK = 2, PUBLISH = 3, DISCONNECT = 14, AUTH = 15, TYPES = 16 };
+enum type {
+	CONNACK = 2,
+	PUBLISH = 3,
+	PUBACK = 4,
+	PUBREC = 5,
+	PUBREL = 6,
+	PUBCOMP = 7,
+	DISCONNECT = 14,
+	AUTH = 15,
+	TYPES = 16
+};
 
 /* What a server may send, but for PUBLISH, and after how many bytes of it its properties begin (MQTT 5; ones that
  * end before have none). */
@@ -30,15 +40,15 @@ static const struct {
 	size_t properties_at;
 } packets[TYPES] = {
 	[CONNACK] = { "CONNACK", 2 },	 [PUBLISH] = { "PUBLISH", 0 },
-	[4] = { "PUBACK", 3 },		 [5] = { "PUBREC", 3 },
-	[6] = { "PUBREL", 3 },		 [7] = { "PUBCOMP", 3 },
+	[PUBACK] = { "PUBACK", 3 },	 [PUBREC] = { "PUBREC", 3 },
+	[PUBREL] = { "PUBREL", 3 },	 [PUBCOMP] = { "PUBCOMP", 3 },
 	[9] = { "SUBACK", 2 },		 [11] = { "UNSUBACK", 2 },
 	[13] = { "PINGRESP", SIZE_MAX }, [DISCONNECT] = { "DISCONNECT", 1 },
 	[AUTH] = { "AUTH", 1 },
 };
 
 #define IN(type) (1u << (type))
-#define IN_ACKS	 (IN(4) | IN(5) | IN(6) | IN(7) | IN(9) | IN(11))
+#define IN_ACKS	 (IN(PUBACK) | IN(9) | IN(11))
 #define IN_ALL	 (IN_ACKS | IN(CONNACK) | IN(PUBLISH) | IN(DISCONNECT) | IN(AUTH))
 
 enum form { NUMBER, TEXT, BINARY, PAIR, VARIABLE };
@@ -93,7 +103,8 @@ void sieve_fini(struct sieve *s)
 	s->dups = NULL;
 	free(s->reason_string);
 	free(s->server_reference);
-	s->reason_string = s->server_reference = NULL;
+	free(s->puback_reason);
+	s->reason_string = s->server_reference = s->puback_reason = NULL;
 }
 
 __attribute__((format(printf, 2, 3))) static enum sieve_step end(struct sieve *s, const char *fmt,
@@ -287,17 +298,45 @@ static void note_said(struct sieve *s, struct look list)
 	s->server_reference = find_text(list, SERVER_REFERENCE);
 }
 
-static enum sieve_step look_at_other(struct sieve *s, const struct packet *k, size_t *used)
+/* The library keeps the properties of a PUBACK for ever if it does not know its message (2.0.11 to 2.0.22: a broker could
+ * fill the memory with them), so it gets one without. */
+static enum sieve_step replace_puback(struct sieve *s, const struct packet *k, struct look list,
+				      size_t *used, struct buf *made)
+{
+	const char plain[] = { PUBACK << 4, 3, (char)k->body[0], (char)k->body[1],
+			       (char)k->body[2] };
+
+	buf_append(made, plain, sizeof plain);
+	s->puback_mid = k->body[0] << 8 | k->body[1];
+	s->puback_reason = find_text(list, REASON_STRING);
+	*used = k->head + k->length;
+	return SIEVE_DROP;
+}
+
+const char *sieve_puback_reason(const struct sieve *s, int mid)
+{
+	return mid == s->puback_mid ? s->puback_reason : NULL;
+}
+
+static enum sieve_step look_at_other(struct sieve *s, const struct packet *k, size_t *used,
+				     struct buf *made)
 {
 	size_t at = packets[k->type].properties_at, length;
 	struct look list;
 	int n;
 
+	if (k->type >= PUBREC && k->type <= PUBCOMP)
+		return end(s, "the broker sent a %s, which is for QoS 2, never asked for",
+			   packets[k->type].name);
 	if (k->length > WHOLE_BYTES)
 		return end(s, "the broker sent a %s of %zu bytes", packets[k->type].name,
 			   k->length);
 	if (k->n < k->length)
 		return SIEVE_SHORT;
+	if (k->type == PUBACK) {
+		free(s->puback_reason);
+		s->puback_reason = NULL;
+	}
 	if (s->mqtt != 5 || k->length <= at)
 		return pass(s, k, used);
 	n = get_length(k->body + at, k->length - at, &length);
@@ -308,6 +347,8 @@ static enum sieve_step look_at_other(struct sieve *s, const struct packet *k, si
 		return end_malformed_5(s, k->type);
 	if (k->type == DISCONNECT || (k->type == CONNACK && k->body[1] != 0))
 		note_said(s, list);
+	if (k->type == PUBACK && length > 0)
+		return replace_puback(s, k, list, used, made);
 	return pass(s, k, used);
 }
 
@@ -535,7 +576,8 @@ enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *use
 	k.head = 1 + (size_t)n_length;
 	k.body = bytes + k.head;
 	k.n = n - k.head < k.length ? n - k.head : k.length;
-	return k.type == PUBLISH ? look_at_publish(s, &k, used, made) : look_at_other(s, &k, used);
+	return k.type == PUBLISH ? look_at_publish(s, &k, used, made)
+				 : look_at_other(s, &k, used, made);
 }
 
 bool sieve_read_note(const struct sieve *s, const void *payload, size_t n, struct sieve_note *out)

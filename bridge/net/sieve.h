@@ -9,7 +9,10 @@
  *		that says what was wrong with it and how it began (struct sieve_note).  So it is acknowledged
  *		like any other, and nothing of its body was kept.  Nobody but the sieve can make such a payload:
  *		it begins with random bytes that never leave the process.
- *   what cannot be a packet, a PUBLISH of QoS 2 (never asked for), properties that are malformed
+ *   a PUBACK with properties
+ *		is replaced by one without, which the library would not give back.  sieve_puback_reason() has what
+ *		the server said.
+ *   what cannot be a packet, QoS 2 (never asked for), properties that are malformed
  *		is the end: sieve_look() refuses from then on.
  *   all else passes as it is: packets of a few bytes as a whole, the body of a PUBLISH as it comes.
  *
@@ -38,6 +41,8 @@ struct sieve {
 	char *reason_string,
 		*server_reference; /* of a refusing CONNACK, or a DISCONNECT (the library drops
 						 * these); NULL: none */
+	char *puback_reason;	   /* see sieve_puback_reason() */
+	int puback_mid;
 	unsigned char mark[SIEVE_MARK_BYTES];
 	/* A bit for each packet identifier: the last PUBLISH that passed with it had DUP.  NULL: none had. */
 	unsigned char *dups;
@@ -60,6 +65,10 @@ enum sieve_step sieve_look(struct sieve *s, const char *p, size_t n, size_t *use
 /* Had the message with this packet identifier, which the library hands on now, DUP set?  (A broker does not use an
  * identifier again before it is acknowledged, so it is that message of which this is known.) */
 bool sieve_was_dup(const struct sieve *s, int mid);
+
+/* The server's own words of why, with the PUBACK of this packet identifier, which the library tells of now; borrowed;
+ * NULL: none. */
+const char *sieve_puback_reason(const struct sieve *s, int mid);
 
 enum sieve_cause { SIEVE_TOO_LARGE, SIEVE_BAD_TOPIC, SIEVE_BAD_TEXT };
 /* Of a message that was replaced; borrowed from the payload in its stead. */

@@ -2376,6 +2376,47 @@ Test(session, shows_what_the_server_says_itself)
 		    "said=\"a \\\"way\\\"\" other_server=b.example retry_ms=");
 }
 
+/* A refusal of whatever message has this identifier. */
+static void put_puback(struct buf *out, unsigned char mid, const char *says)
+{
+	size_t n = strlen(says);
+
+	buf_append(out,
+		   (char[]){ 0x40, (char)(n + 7), 0, (char)mid, (char)0x97, (char)(n + 3),
+			     REASON_STRING, 0, (char)n },
+		   9);
+	buf_puts(out, says);
+}
+
+/* The library would keep what is said of those that it does not know, until the memory is full. */
+Test(session, shows_what_the_server_says_of_a_message_and_keeps_none_of_it)
+{
+	struct fake f = fake_for(5, NULL);
+	struct buf says = { 0 };
+	struct client *c;
+	struct bench b;
+
+	if (!gather_collects())
+		return;
+	for (unsigned char mid = 1; mid < 10; mid++)
+		put_puback(&says, mid, "10 messages a second, t0ken");
+	f.burst_at = 1;
+	f.says = &says;
+	bench_init(&b);
+	start_fake(&b, &f);
+	struct session_conf conf = conf_for(&b, "one", 5);
+	conf.username = "t0ken";
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	publish(c, "t/1", "x", 1);
+	await(&b, &c->acks, 1);
+	cr_expect_eq(c->acked_code, 0x97);
+	cr_expect_str_eq(c->acked_reason,
+			 "Quota exceeded; the server says: 10 messages a second, ***");
+	without_fake(&b, &f);
+	buf_fini(&says);
+}
+
 Test(session, says_that_a_port_wants_tls)
 {
 	struct fake alert = { .connack = { 0x15, 3, 3, 0, 2, 2, 40 }, .connack_len = 7 };

@@ -66,6 +66,11 @@ static struct packet packets[] = {
 	{ "PUBACK", 5, BYTES(0x40, 2, 0, 1), "", false },
 	{ "PUBACK", 5, BYTES(0x40, 4, 0, 1, 0x10, 0), "", false },
 	{ "PUBACK with a bad property", 5, BYTES(0x40, 6, 0, 1, 0, 2, 0x2b, 0), "of PUBACK", true },
+	{ "PUBACK with no properties", 5, BYTES(0x40, 4, 0, 1, 0x97, 0), "", false },
+	{ "PUBREC", 5, BYTES(0x50, 2, 0, 1), "a PUBREC, which is for QoS 2, never asked for",
+	  false },
+	{ "PUBREL", 4, BYTES(0x62, 2, 0, 1), "a PUBREL, which is for QoS 2", false },
+	{ "PUBCOMP", 5, BYTES(0x70, 4, 0, 1, 0, 0), "a PUBCOMP, which is for QoS 2", false },
 	{ "PINGRESP", 4, BYTES(0xd0, 0), "", false },
 	{ "DISCONNECT", 5, BYTES(0xe0, 1, 0x8e), "", false },
 	{ "DISCONNECT with a bad property", 5, BYTES(0xe0, 4, 0x8e, 2, 0x2b, 0), "of DISCONNECT",
@@ -233,6 +238,31 @@ static void pour_dup(struct sieve *s, int first_byte, int mid)
 	pour(s, bytes, sizeof bytes, 1, &got);
 	cr_expect(got.len == sizeof bytes && memcmp(got.data, bytes, got.len) == 0);
 	buf_fini(&got);
+}
+
+Test(sieve, takes_the_properties_of_a_puback_for_itself)
+{
+	static const unsigned char sent[] = { 0x40, 9,	  1,   2,    0x97, 5, 0x1f, 0,
+					      2,    'n',  'o', 0x40, 11,   1, 3,    0,
+					      7,    0x26, 0,   1,    'a',  0, 1,    'b' },
+				   puback[] = { 0x40, 3, 1, 2, 0x97 };
+
+	for (size_t step = 1; step <= sizeof sent; step++) {
+		struct buf got = { 0 };
+		struct sieve s;
+
+		sieve_init(&s, 5, MAX_PACKET);
+		pour(&s, sent, 11, step, &got);
+		cr_expect(got.len == sizeof puback && memcmp(got.data, puback, got.len) == 0);
+		cr_expect_str_eq(sieve_puback_reason(&s, 0x102), "no");
+		cr_expect_null(sieve_puback_reason(&s, 0x103));
+		pour(&s, sent + 11, sizeof sent - 11, step, &got);
+		cr_expect_eq(got.len, 2 * sizeof puback);
+		cr_expect_null(sieve_puback_reason(&s, 0x103));
+		cr_expect_null(sieve_puback_reason(&s, 0x102));
+		buf_fini(&got);
+		sieve_fini(&s);
+	}
 }
 
 Test(sieve, knows_what_came_with_dup)
