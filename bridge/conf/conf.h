@@ -1,6 +1,6 @@
 /* conf.h -- the configuration file, read into one struct; conf.c has the table of its keys.
  *
- * Reading reports every mistake as "FILE:LINE: KEY: text".  Secrets ("env:NAME", "file:PATH") are
+ * Reading reports every mistake as "FILE:LINE: KEY: text".  Secrets ("env:NAME", "file:PATH", "cred:NAME") are
  * resolved while reading; those of files can be read again, and nothing else of it ever changes. */
 #ifndef BRIDGE_CONF_H
 #define BRIDGE_CONF_H

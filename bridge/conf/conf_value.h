@@ -64,8 +64,8 @@ struct conf_target {
 	const char *variable;
 	bool is_secret; /* of a field: nobody else may know what is in it */
 };
-/* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content (secret_read()), and
- * then *is_secret is true, also if there is none.  Caller ends it with conf_value_free_secret(). */
+/* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content (secret_read()), of
+ * "cred:NAME" that of $CREDENTIALS_DIRECTORY/NAME, and then *is_secret is true, also if there is none.  Caller ends it with conf_value_free_secret(). */
 char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 			 const struct conf_target *to, bool *is_secret);
 void conf_value_free_secret(char *text); /* NULL is allowed */

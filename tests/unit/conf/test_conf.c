@@ -607,6 +607,42 @@ Test(conf, secrets_that_are_not_safe_or_not_usable_are_refused)
 	free(longest);
 }
 
+/* As systemd leaves them: $CREDENTIALS_DIRECTORY/NAME. */
+Test(conf, a_credential_is_read_from_the_directory_of_the_service)
+{
+	static const char text[] =
+		SOUTH("password = \"cred:broker\"; vars = { t = \"cred:broker\"; };");
+	struct conf *c;
+
+	put_text("broker", "s3cret\n", 0440);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	c = read_good(text);
+	cr_expect_str_eq(c->links[0].side[SOUTH].password, "s3cret");
+	cr_expect_str_eq(vars_get(&c->links[0].side[SOUTH].vars, "t"), "s3cret");
+	conf_free(c);
+}
+
+Test(conf, a_credential_that_is_not_there_is_a_lack)
+{
+	char *lines[] = {
+		mem_strdup("1: south.password: cred:x: CREDENTIALS_DIRECTORY is not set (a service "
+			   "gets credentials by LoadCredential= in its unit)"),
+		mem_printf("1: south.password: cred:%s/x: No such file or directory", dir),
+		mem_strdup("1: south.password: cred:../x: the name of a credential is wanted, no "
+			   "path"),
+		mem_strdup("1: south.password: cred:: the name of a credential is wanted, no path"),
+	};
+
+	unsetenv("CREDENTIALS_DIRECTORY");
+	expect_lines(SOUTH("password = \"cred:x\";"), (const char *const *)&lines[0], 1);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	expect_lines(SOUTH("password = \"cred:x\";"), (const char *const *)&lines[1], 1);
+	expect_lines(SOUTH("password = \"cred:../x\";"), (const char *const *)&lines[2], 1);
+	expect_lines(SOUTH("password = \"cred:\";"), (const char *const *)&lines[3], 1);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		free(lines[i]);
+}
+
 Test(conf, an_empty_secret_and_an_absent_directory_are_warnings)
 {
 	struct report r = { 0 };
