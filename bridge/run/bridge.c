@@ -1,6 +1,7 @@
 #include "run/bridge.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +11,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/service.h"
 #include "conf/conf.h"
+#include "conf/environment.h"
 #include "net/control_server.h"
 #include "net/descriptors.h"
 #include "net/loop.h"
@@ -54,6 +57,7 @@ struct bridge {
 	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
 	unsigned long rollbacks; /* of the database, before the first that was not let out */
 	struct loop_watch nursery;
+	struct service *service;
 	bool is_stopping, has_failed, is_without_workers;
 };
 
@@ -112,6 +116,8 @@ static void set_deadline(struct bridge *b, int64_t now_ms)
 		earliest = roster_deadline(b->parts.roster);
 	if (b->reopen_ms < earliest)
 		earliest = b->reopen_ms;
+	if (service_deadline(b->service) < earliest)
+		earliest = service_deadline(b->service);
 	if (suspects_is_due(b->parts.suspects, b->generation))
 		earliest = now_ms;
 	if (earliest == b->deadline_ms)
@@ -241,6 +247,29 @@ static void look_at_clock(struct bridge *b)
 	set_ahead(b, ahead_ms);
 }
 
+/* The loop turned, or nobody would say so. */
+static void tell_service(struct bridge *b, int64_t now_ms)
+{
+	struct live_link_port look;
+	size_t n = 0, n_up = 0;
+	char status[100];
+
+	if (now_ms < service_deadline(b->service))
+		return;
+	for (size_t i = 0; i < b->n_links; i++)
+		for (const struct port *p = NULL; (p = live_link_next_port(b->links[i], p));) {
+			live_link_look_at_port(p, &look);
+			if (look.is_provisioning)
+				continue;
+			n++;
+			n_up += look.carrier.phase && strcmp(look.carrier.phase, "up") == 0;
+		}
+	snprintf(status, sizeof status, "%s%zu link%s, %zu of %zu sessions up",
+		 b->is_stopping ? "stopping: " : "", b->n_links, b->n_links == 1 ? "" : "s", n_up,
+		 n);
+	service_tell(b->service, status, now_ms);
+}
+
 /* Links that are awake, and only these: a turn costs what happens in it. */
 static void before_sleep(void *ctx, int64_t now_ms)
 {
@@ -279,6 +308,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	}
 	let_answers_out(b);
 	storage_step(&b->storage, now_ms);
+	tell_service(b, now_ms);
 	set_deadline(b, now_ms);
 	if (b->is_stopping && is_drained(b))
 		loop_stop(b->parts.loop);
@@ -298,6 +328,7 @@ static void on_signal(void *ctx, int signum)
 
 	log_event(LOG_INFO, "stopping", "signal=%s", signum == SIGTERM ? "SIGTERM" : "SIGINT");
 	b->is_stopping = true;
+	service_tell_stopping(b->service);
 	b->reopen_ms = INT64_MAX; /* or what is due for ever would wake the loop all the time */
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_stop(b->links[i]);
@@ -450,6 +481,8 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
 	check_descriptors(b->conf);
+	b->service = service_new(environment_get("NOTIFY_SOCKET"), environment_get("WATCHDOG_USEC"),
+				 environment_get("WATCHDOG_PID"));
 	if (!make_parts(b, e) || !make_links(b, e))
 		goto fail;
 	set_ahead(b, clock_ahead_ms());
@@ -593,6 +626,7 @@ void bridge_free(struct bridge *b)
 	deadletter_live_free(parts->letters);
 	journal_live_free(parts->journal);
 	db_close(parts->db);
+	service_free(b->service);
 	free(b->links);
 	free(b);
 }
