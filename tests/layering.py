@@ -11,16 +11,18 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench).
-ROOMS = ["base", "message", "dialect", "jq", "state", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "store", "run", "args", "cli", "bench"]
+ROOMS = ["base", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
+         "offline", "disk", "store", "run", "args", "cli", "bench"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
-    "delivery": {"dialect", "jq", "state", "plan", "translate"},
-    "net": {"dialect", "jq", "state", "plan", "translate", "delivery", "link"},
+    "fleet": {"dialect", "jq"},
+    "delivery": {"dialect", "jq", "state", "fleet", "plan", "translate"},
+    "net": {"dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link"},
     "work": {"delivery", "link"},
     "conf": {"delivery", "link", "net", "work"},
-    "store": {"dialect", "jq", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
+    "disk": set(ROOMS) - {"base", "disk"},
+    "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
     "run": {"offline"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},

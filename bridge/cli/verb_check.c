@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "run/generation.h"
-#include "store/directory.h"
+#include "disk/directory.h"
 
 /* Would run take the state directory, as far as can be told without touching it? */
 static void check_state(const struct conf *c, struct report *report)

@@ -20,6 +20,7 @@
 #include "translate/translate.h"
 
 struct devices;
+struct fleet;
 struct echo;
 struct echoes;
 struct err;
@@ -78,6 +79,7 @@ struct link {
 	struct provisions *provisions;
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
+	struct fleet *fleet;
 	struct registry registry;
 	struct echoes *echoes; /* sides that give our messages back */
 	struct subscriptions *subscriptions;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "state/devices.h"
 #include "state/echo.h"
@@ -20,6 +21,7 @@ static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
 static void note_seen(struct link *l);
+static void note_fleet(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -42,6 +44,9 @@ static const struct machine_row {
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
+	{ &fleet_machine, offsetof(struct link, fleet), .goes_with_device = true,
+	  .expire = note_fleet },
+	{ &fleet_seen_machine, offsetof(struct link, fleet), .is_borrowed = true },
 	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
 	{ &subscription_machine, offsetof(struct link, subscriptions), .is_borrowed = false },
 };
@@ -216,6 +221,17 @@ static void note_seen(struct link *l)
 	while ((device = presences_next_seen(l->presences)) != NULL) {
 		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
 		presences_put_seen(l->presences, device, &l->changes);
+		link_end_own(l, NULL);
+	}
+}
+
+static void note_fleet(struct link *l)
+{
+	const char *device;
+
+	while ((device = fleet_next_due(l->fleet)) != NULL) {
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		fleet_put_due(l->fleet, device, &l->changes);
 		link_end_own(l, NULL);
 	}
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "plan/plan.h"
 #include "state/devices.h"
@@ -126,7 +127,7 @@ static bool is_named(const struct link *l, const char *device)
 static bool is_missed(const struct link *l, const char *device)
 {
 	return twins_holds(l->twins, device) || is_named(l, device) ||
-	       provisions_is_issued(l->provisions, device) ||
+	       fleet_is_kept(l->fleet, device) || provisions_is_issued(l->provisions, device) ||
 	       pairings_has_open(l->pairings, device) || is_in_hand(l, device);
 }
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "message/state_json.h"
 
 static void add(struct changes *c, const char *machine, const char *key, char *value,
 		bool is_secret)
@@ -21,6 +23,21 @@ void changes_put(struct changes *c, const char *machine, const char *key, const 
 void changes_delete(struct changes *c, const char *machine, const char *key)
 {
 	add(c, machine, key, NULL, false);
+}
+
+void changes_note(struct changes *c, const char *device, const char *who, const char *what,
+		  const char *answer)
+{
+	struct buf note = { 0 };
+
+	buf_puts(&note, "{\"who\":");
+	state_json_put_text(&note, who);
+	buf_puts(&note, ",\"what\":");
+	state_json_put_text(&note, what);
+	buf_puts(&note, ",\"answer\":");
+	state_json_put_text(&note, answer);
+	buf_putc(&note, '}');
+	add(c, CHANGES_NOTE, device, buf_take(&note), false);
 }
 
 static void change_fini(struct change *it)

@@ -39,7 +39,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/db_inside.h"
-#include "store/directory.h"
+#include "disk/directory.h"
 #include "store/layout.h"
 
 #define CHECK_CONTEXT  "meta/check"

@@ -15,6 +15,20 @@
 /* Since version 7: which messages have ended the process. */
 #define SUSPECT "CREATE TABLE suspect (seq INTEGER PRIMARY KEY, crashes INTEGER NOT NULL);"
 
+/* Since version 11: what was done with devices.  Their number is counted where they come and go, as nobody else can in
+ * time. */
+#define HISTORY                                                                                    \
+	"CREATE TABLE history (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"          \
+	" device TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"              \
+	" n INTEGER NOT NULL, note TEXT NOT NULL);"                                                \
+	"CREATE INDEX history_device ON history (link, device, id);"                               \
+	"CREATE TABLE history_count (n INTEGER NOT NULL);"                                         \
+	"INSERT INTO history_count VALUES (0);"                                                    \
+	"CREATE TRIGGER history_more AFTER INSERT ON history"                                      \
+	" BEGIN UPDATE history_count SET n = n + 1; END;"                                          \
+	"CREATE TRIGGER history_less AFTER DELETE ON history"                                      \
+	" BEGIN UPDATE history_count SET n = n - 1; END;"
+
 /* A change of these tables, or of what is in their rows, is a version more, and a step.
  * The numbers of batches and letters must not be given again (AUTOINCREMENT): rows are sealed by them. */
 static const char tables[] =
@@ -29,7 +43,7 @@ static const char tables[] =
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
 	" topic TEXT NOT NULL, device TEXT NOT NULL DEFAULT '', received_ms INTEGER NOT NULL,"
-	" died_ms INTEGER NOT NULL, size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT;
+	" died_ms INTEGER NOT NULL, size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT HISTORY;
 
 /* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
 static const struct layout_step steps[] = {
@@ -49,8 +63,10 @@ static const struct layout_step steps[] = {
 		 "UPDATE state SET sum = " LAYOUT_STATE_SUM ";"
 		 "UPDATE pending SET sum = " LAYOUT_PENDING_SUM ";"
 		 "UPDATE mark SET sum = " LAYOUT_MARK_SUM ";" },
+	/* 11: the fleet has rows (fleet/fleet_rows.c), and a history. */
+	{ .sql = HISTORY },
 };
-const struct layout layout_calque = { 10, tables, steps, sizeof steps / sizeof steps[0] };
+const struct layout layout_calque = { 11, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {

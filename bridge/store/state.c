@@ -9,6 +9,7 @@
 #include "state/change.h"
 #include "store/aside.h"
 #include "store/db_inside.h"
+#include "store/history.h"
 #include "store/layout.h"
 
 /* An update keeps the row's place in the order of state_load(). */
@@ -22,7 +23,9 @@ static const char load_sql[] =
 	"SELECT machine, key, value, is_secret, seq, sum IS " LAYOUT_STATE_SUM
 	" FROM state WHERE link = ? ORDER BY seq";
 
-static const char count_sql[] = "SELECT link, count(*) FROM state GROUP BY link";
+/* A name that was damaged may have become bytes that read the same, and are another's. */
+static const char count_sql[] = "SELECT iif(typeof(link) = 'text', link, '?'), count(*) FROM state"
+				" GROUP BY link";
 
 /* What a secret value is bound to; no link and no machine has a '/' in its name. */
 static char *row_context(const char *link, const char *machine, const char *key)
@@ -186,12 +189,18 @@ bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t
 	return count && rc == SQLITE_DONE;
 }
 
+static bool apply(struct db *db, const char *link, const struct change *c, struct err *e)
+{
+	if (strcmp(c->machine, CHANGES_NOTE) == 0)
+		return history_add(db, link, c->key, c->value, e);
+	return c->value ? put_row(db, link, c, e) : delete_row(db, link, c, e);
+}
+
 bool state_apply(struct db *db, const char *link, const struct changes *c, struct err *e)
 {
 	bool ok = c->n == 0 ? db_usable(db, e) : db_begin(db, e);
 
 	for (size_t i = 0; ok && i < c->n; i++)
-		ok = c->items[i].value ? put_row(db, link, &c->items[i], e)
-				       : delete_row(db, link, &c->items[i], e);
+		ok = apply(db, link, &c->items[i], e);
 	return ok || db_break(db);
 }

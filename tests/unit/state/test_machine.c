@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "base/err.h"
+#include "fleet/fleet.h"
 #include "state/change.h"
 #include "state/devices.h"
 #include "state/echo.h"
@@ -15,11 +16,11 @@
 #include "state/subscription.h"
 #include "state/twin.h"
 
-static const struct machine *const all[] = { &pairing_machine,	&twin_machine,
-					     &presence_machine, &provision_machine,
-					     &reported_machine, &devices_machine,
-					     &echo_machine,	&subscription_machine,
-					     &twin_key_machine };
+static const struct machine *const all[] = {
+	&pairing_machine,  &twin_machine,    &presence_machine,	 &provision_machine,
+	&reported_machine, &devices_machine, &echo_machine,	 &subscription_machine,
+	&twin_key_machine, &fleet_machine,   &fleet_seen_machine
+};
 #define N_MACHINES (sizeof all / sizeof all[0])
 
 Test(machine, each_has_a_name_of_its_own_and_can_be_ended_and_restored)
@@ -29,7 +30,8 @@ Test(machine, each_has_a_name_of_its_own_and_can_be_ended_and_restored)
 		cr_expect_not_null(all[i]->free, "%s", all[i]->name);
 		cr_expect_not_null(all[i]->restore, "%s", all[i]->name);
 		cr_expect(all[i]->forget || all[i] == &echo_machine ||
-				  all[i] == &subscription_machine || all[i] == &twin_key_machine,
+				  all[i] == &subscription_machine || all[i] == &twin_key_machine ||
+				  all[i] == &fleet_seen_machine,
 			  "%s", all[i]->name);
 		for (size_t k = 0; k < i; k++)
 			cr_expect_str_neq(all[i]->name, all[k]->name);

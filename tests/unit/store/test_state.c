@@ -19,7 +19,7 @@
 #include "state/change.h"
 #include "store/aside.h"
 #include "store/db.h"
-#include "store/directory.h"
+#include "disk/directory.h"
 #include "store/db_inside.h"
 #include "store/layout.h"
 #include "store/state.h"

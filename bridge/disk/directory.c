@@ -1,5 +1,5 @@
 /* directory.c -- the state directory, its lock, and the file with the key. */
-#include "store/directory.h"
+#include "disk/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,27 @@
+/* fleet_inside.h -- what the files of the table share. */
+#ifndef BRIDGE_FLEET_INSIDE_H
+#define BRIDGE_FLEET_INSIDE_H
+
+#include "base/map.h"
+#include "fleet/fleet.h"
+
+#define FLEET_MACHINE	   "fleet"
+#define FLEET_SEEN_MACHINE "fleet-seen"
+
+TAILQ_HEAD(fleet_due, fleet_device);
+
+struct fleet {
+	struct map by_name; /* -> struct fleet_device, which it owns */
+	struct fleet_due due;
+	const char *who;
+};
+
+/* The row of a device, made if there is none. */
+struct fleet_device *fleet_row(struct fleet *t, const char *device);
+/* vars_fini() for what may hold secrets. */
+void fleet_wipe_vars(struct vars *v);
+
+void fleet_put_row(struct fleet_device *d, struct changes *out);
+void fleet_put_seen(struct fleet_device *d, struct changes *out);
+
+#endif
