@@ -24,6 +24,7 @@
 /* A file that is being read or was, told apart by its real path. */
 struct source {
 	char *real, *shown;
+	uint8_t sum[CRYPTO_HASH_BYTES];
 	bool is_open; /* it or what it imports is still being read */
 };
 
@@ -264,7 +265,14 @@ static bool check_metadata(struct imports *s, const struct found *found, const c
 	return true;
 }
 
-static char *read_new_source(struct imports *s, const struct found *found)
+static void sum_of(const struct buf *text, uint8_t sum[CRYPTO_HASH_BYTES])
+{
+	const struct crypto_piece piece = { buf_str(text), text->len };
+
+	crypto_hash(&piece, 1, sum);
+}
+
+static char *read_new_source(struct imports *s, const struct found *found, size_t at)
 {
 	struct jq_lint_imports lines = { 0 };
 	struct buf text = { 0 };
@@ -274,6 +282,7 @@ static char *read_new_source(struct imports *s, const struct found *found)
 	if (!buf_append_file(&text, found->file, IMPORTS_MAX_BYTES, &e)) {
 		report_error(s->report, "%s: %s", found->shown, e.text);
 	} else {
+		sum_of(&text, s->items[at].sum);
 		jq_lint_check(found->shown, buf_str(&text), text.len, &lines, s->report);
 		s->kinds |= jq_kinds_named(buf_str(&text), text.len);
 		scrub_learn(s->scrub, buf_str(&text), text.len);
@@ -301,8 +310,9 @@ static char *read_source(struct imports *s, const struct found *found)
 		return NULL;
 	}
 	s->items = mem_grow(s->items, s->n, sizeof *s->items);
-	s->items[s->n++] = (struct source){ real, mem_strdup(found->shown), true };
-	metadata = read_new_source(s, found);
+	s->items[s->n++] =
+		(struct source){ .real = real, .shown = mem_strdup(found->shown), .is_open = true };
+	metadata = read_new_source(s, found, at);
 	s->items[at].is_open = false;
 	return metadata;
 }
@@ -374,6 +384,40 @@ size_t imports_dirs(const struct imports *s, char *const **dirs)
 {
 	*dirs = s->dirs;
 	return s->n_dirs;
+}
+
+void imports_files(const struct imports *s, struct imports_files *out)
+{
+	*out = (struct imports_files){ mem_zalloc((s->n + 1) * sizeof *out->items), s->n };
+	for (size_t i = 0; i < s->n; i++) {
+		out->items[i].real = mem_strdup(s->items[i].real);
+		memcpy(out->items[i].sum, s->items[i].sum, CRYPTO_HASH_BYTES);
+	}
+}
+
+bool imports_files_are_same(const struct imports_files *f)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < f->n; i++) {
+		uint8_t sum[CRYPTO_HASH_BYTES];
+		struct buf text = { 0 };
+		struct err e = { 0 };
+
+		ok = buf_append_file(&text, f->items[i].real, IMPORTS_MAX_BYTES, &e);
+		sum_of(&text, sum);
+		ok = ok && memcmp(sum, f->items[i].sum, sizeof sum) == 0;
+		buf_fini(&text);
+	}
+	return ok;
+}
+
+void imports_files_fini(struct imports_files *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		free(f->items[i].real);
+	free(f->items);
+	*f = (struct imports_files){ 0 };
 }
 
 const char *imports_shown(const struct imports *s, const char *real)

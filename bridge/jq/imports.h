@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/crypto.h"
+
 struct mapping_path;
 struct report;
 struct scrub;
@@ -35,6 +37,17 @@ uint64_t imports_kinds(const struct imports *s);
 bool imports_are_whole(const struct imports *s);
 /* The directories that exist, absolute and without links. */
 size_t imports_dirs(const struct imports *s, char *const **dirs);
+/* The files as they were read.  Caller ends them with imports_files_fini(). */
+struct imports_files {
+	struct imports_file {
+		char *real;
+		uint8_t sum[CRYPTO_HASH_BYTES];
+	} * items;
+	size_t n;
+};
+void imports_files(const struct imports *s, struct imports_files *out);
+bool imports_files_are_same(const struct imports_files *f); /* and nobody changed them since? */
+void imports_files_fini(struct imports_files *f);
 /* What people know the file at this real path as; borrowed. */
 const char *imports_shown(const struct imports *s, const char *real);
 

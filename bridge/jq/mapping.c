@@ -49,13 +49,13 @@ static void keep_message(void *ctx, jv msg)
 	jv_free(msg);
 }
 
-/* jq finds modules in `path` (taken); all paths are absolute.  libjq 1.6 aborts on an import when one of
- * these attributes is missing. */
-static jq_state *new_state(struct loader *ld, const char *home, jv path)
+/* libjq 1.6 aborts on an import when one of these attributes is missing. */
+jq_state *mapping_new_state(const char *home, jv path, void (*on_message)(void *ctx, jv msg),
+			    void *ctx)
 {
 	jq_state *jq = jq_init();
 
-	jq_set_error_cb(jq, keep_message, ld);
+	jq_set_error_cb(jq, on_message, ctx);
 	jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_string(home));
 	jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_string(home));
 	jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"), path);
@@ -116,7 +116,7 @@ static void report_messages(struct loader *ld, const char *shown)
 static bool start_meta(struct loader *ld, const char *dir)
 {
 	if (!ld->meta) {
-		ld->meta = new_state(ld, dir, jv_array());
+		ld->meta = mapping_new_state(dir, jv_array(), keep_message, ld);
 		if (!jq_compile(ld->meta, "modulemeta"))
 			return false;
 	}
@@ -272,7 +272,7 @@ static void put_call(const struct loader *ld, size_t from, size_t n, struct buf 
 	size_t to = from + n < f->n ? from + n : f->n;
 
 	if (from == f->n) {
-		buf_printf(out, "%sempty", buf_str(&ld->uses));
+		buf_printf(out, "%sempty", ld->m->recipe.uses);
 		return;
 	}
 	buf_printf(out, "if $fn < %zu then ", to);
@@ -282,44 +282,59 @@ static void put_call(const struct loader *ld, size_t from, size_t n, struct buf 
 	buf_puts(out, " end");
 }
 
-static jq_state *new_program_state(struct loader *ld, const char *home)
+static jq_state *new_program_state(struct loader *ld)
 {
-	jv path = jv_array();
-	char *const *dirs;
-	size_t n = imports_dirs(ld->modules, &dirs);
+	const struct recipe *r = &ld->m->recipe;
 
-	for (size_t i = 0; i < n; i++)
-		path = jv_array_append(path, jv_string(dirs[i]));
-	return new_state(ld, home, path);
+	return mapping_new_state(r->home, jv_copy(r->path), keep_message, ld);
 }
 
 /* With `search`, since jq otherwise looks in the current directory first. */
-static void put_imports(struct loader *ld, const char *home, struct buf *out)
+static char *make_imports(struct loader *ld, const char *home)
 {
-	buf_printf(out, "import \"%s\" as m {search: ", ld->name);
-	jtext_put_string(out, home, strlen(home));
-	buf_puts(out, "}; ");
-	buf_puts(out, buf_str(&ld->imports));
+	struct buf out = { 0 };
+
+	buf_printf(&out, "import \"%s\" as m {search: ", ld->name);
+	jtext_put_string(&out, home, strlen(home));
+	buf_puts(&out, "}; ");
+	buf_puts(&out, buf_str(&ld->imports));
+	return buf_take(&out);
+}
+
+static void make_recipe(struct loader *ld)
+{
+	struct recipe *r = &ld->m->recipe;
+	char *given = imports_dirname(ld->m->file), *dir = realpath(given, NULL);
+	char *const *dirs;
+	size_t n = imports_dirs(ld->modules, &dirs);
+
+	r->home = mem_strdup(dir ? dir : given);
+	r->imports = make_imports(ld, r->home);
+	r->uses = mem_strdup(buf_str(&ld->uses));
+	for (size_t i = 0; i < n; i++)
+		r->path = jv_array_append(r->path, jv_string(dirs[i]));
+	imports_files(ld->modules, &r->files);
+	free(given);
+	free(dir);
 }
 
 /* jq 1.7 does not look into functions while the program itself has mistakes, so where functions are
  * missing the others are tried without them. */
-static void look_further(struct loader *ld, const char *home)
+static void look_further(struct loader *ld)
 {
 	struct mapping_symbols *f = &ld->m->functions;
 	struct buf program = { 0 };
 	size_t n_missing = 0;
 	jq_state *jq;
 
-	put_imports(ld, home, &program);
-	buf_printf(&program, "%sempty", buf_str(&ld->uses));
+	buf_printf(&program, "%s%sempty", ld->m->recipe.imports, ld->m->recipe.uses);
 	for (size_t i = 0; i < f->n; i++) {
 		n_missing += f->items[i].is_missing;
 		if (!f->items[i].is_missing)
 			buf_printf(&program, ", m::%s", f->items[i].name);
 	}
 	if (n_missing) {
-		jq = new_program_state(ld, home);
+		jq = new_program_state(ld);
 		if (!jq_compile(jq, program.data))
 			report_messages(ld, ld->m->file);
 		jq_teardown(&jq);
@@ -331,21 +346,18 @@ static void compile(struct loader *ld)
 {
 	struct mapping *m = ld->m;
 	struct buf program = { 0 };
-	char *given = imports_dirname(m->file), *dir = realpath(given, NULL);
-	const char *home = dir ? dir : given;
 
-	put_imports(ld, home, &program);
-	buf_puts(&program, ".[0] as $fn | .[1] | ");
+	make_recipe(ld);
+	buf_printf(&program, "%s.[0] as $fn | .[1] | ", m->recipe.imports);
 	put_call(ld, 0, 1, &program);
-	m->jq = new_program_state(ld, home);
+	m->jq = new_program_state(ld);
 	if (!jq_compile(m->jq, program.data)) {
 		report_messages(ld, m->file);
-		look_further(ld, home);
+		look_further(ld);
 	}
 	jq_set_error_cb(m->jq, mapping_forget_message, NULL);
+	mapping_own_init(m);
 	buf_fini(&program);
-	free(given);
-	free(dir);
 }
 
 static void load(struct loader *ld)
@@ -372,6 +384,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 	}
 	ld.m = mem_zalloc(sizeof *ld.m);
 	mapping_input_init(ld.m);
+	ld.m->recipe.path = jv_array();
 	ld.m->file = file;
 	ld.m->scrub = scrub_new();
 	ld.modules = imports_new(p, ld.m->scrub, read_metadata, &ld, report);
@@ -397,6 +410,7 @@ void mapping_free(struct mapping *m)
 		return;
 	if (m->jq)
 		jq_teardown(&m->jq);
+	mapping_own_fini(m);
 	mapping_input_fini(m);
 	dialect_free(m->dialect);
 	through_free(m->through);
@@ -407,9 +421,14 @@ void mapping_free(struct mapping *m)
 	free(m);
 }
 
-void mapping_put(struct buf *out, const struct mapping *m, uint32_t number)
+void mapping_set_number(struct mapping *m, uint32_t number)
 {
-	pack_u32(out, number);
+	m->number = number;
+}
+
+void mapping_put(struct buf *out, const struct mapping *m)
+{
+	pack_u32(out, m->number);
 	pack_text(out, m->file);
 	pack_u8(out, m->dialect != NULL);
 	pack_u64(out, m->dialect ? m->dialect->also_gives : 0);
@@ -452,6 +471,7 @@ struct mapping *mapping_get(struct unpack *u)
 	struct mapping *m = mem_zalloc(sizeof *m);
 
 	mapping_input_init(m);
+	m->recipe.path = jv_array();
 	m->scrub = scrub_new();
 	if (get(u, m))
 		return m;

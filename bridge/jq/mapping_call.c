@@ -115,6 +115,7 @@ static jv read_input(struct mapping *m, const struct mapping_input *in)
 
 struct call {
 	struct mapping *m;
+	jq_state *jq;
 	struct buf texts; /* the outputs, a line each, kept until the run has ended: their receiver
 			   * may call again */
 	size_t n_outputs;
@@ -171,7 +172,7 @@ static bool is_end(const struct call *c, jv last, struct err *e)
 	bool ok = false;
 	jv msg;
 
-	if (jq_halted(c->m->jq)) {
+	if (jq_halted(c->jq)) {
 		err_set(e, ERR_INVALID, "the function halted");
 	} else if (!jv_invalid_has_msg(jv_copy(last))) {
 		ok = true;
@@ -193,7 +194,7 @@ static bool is_end(const struct call *c, jv last, struct err *e)
 static bool run(struct call *c, struct err *e)
 {
 	for (;;) {
-		jv value = jq_next(c->m->jq);
+		jv value = jq_next(c->jq);
 
 		if (!jv_is_valid(value))
 			return is_end(c, value, e);
@@ -260,12 +261,18 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		err_set(e, ERR_INVALID, "jq cannot read the input");
 		return false;
 	}
-	jq_start(m->jq, JV_ARRAY(jv_number(fn), value), 0);
+	c.jq = mapping_own_program(m, fn);
+	if (c.jq) {
+		jq_start(c.jq, value, 0);
+	} else {
+		c.jq = m->jq;
+		jq_start(c.jq, JV_ARRAY(jv_number(fn), value), 0);
+	}
 	ok = run(&c, e) && keeps_numbers(in, &c.texts, e);
 	if (ok)
 		hand_out(&c.texts, on_output, ctx);
 	else
-		jq_start(m->jq, jv_null(), 0); /* let go of what the run still holds */
+		jq_start(c.jq, jv_null(), 0); /* let go of what the run still holds */
 	buf_fini(&c.texts);
 	return ok;
 }

@@ -10,8 +10,9 @@
  * - It runs as long as the program does.  jq_halt() from a signal would stop most of that, but not one
  *   long builtin, and nothing bounds memory: again work/.  The number and the bytes of outputs are bounded
  *   in mapping_call.c, since a short program can give millions.
- * - Compiling takes 13 ms on 1.6 (0.6 later), a call 2 us.  So a file becomes one program, compiled once,
- *   before the workers are forked.  jq_start() makes it ready for the next call, whatever became
+ * - Compiling takes 13 ms on 1.6 (0.6 later), a call 1 us.  So a file becomes one program, compiled once,
+ *   before the workers are forked; to find the function costs as much as a small function, so those that are called
+ *   often get programs of their own later (mapping_own.c).  jq_start() makes it ready for the next call, whatever became
  *   of the one before: error, halt, or results that nobody took.
  * - Its counts of references are plain integers: one thread per mapping.
  * - `import` with a search: path reads any JSON file of the machine, and without the attributes of
@@ -36,11 +37,27 @@
 #include <jq.h>
 
 #include "base/buf.h"
+#include "jq/imports.h"
 #include "jq/mapping.h"
 #include "jq/mapping_symbols.h"
 
 struct scrub;
 struct through;
+
+/* What programs of its functions are made of. */
+struct recipe {
+	char *imports; /* the statements at their head */
+	char *uses; /* what a program has to name, see note_definitions(); "" or it ends in a comma */
+	char *home; /* the directory of the file */
+	jv path;    /* where jq finds modules */
+	struct imports_files files;
+};
+
+/* Of a function by its number. */
+struct own {
+	jq_state *jq;	/* its own program; NULL: it has none */
+	unsigned calls; /* while it has none */
+};
 
 struct mapping {
 	char *file;
@@ -48,10 +65,14 @@ struct mapping {
 	struct through *through;
 	struct mapping_symbols functions;
 	struct buf metadata; /* the table, as text, without what jq itself put there */
-	uint32_t number;     /* mapping_put() */
+	uint32_t number;     /* mapping_set_number() */
 	bool shows_payloads;
 	struct scrub *scrub; /* knows the words of the file and of what it imports */
 	jq_state *jq;	     /* NULL: it is in another process */
+	struct recipe recipe;
+	struct own *own; /* of each function */
+	int *busy; /* the functions that were called often, in the order in which that came true, */
+	size_t n_busy, n_told; /* and how many of them mapping_next_busy() has told */
 	/* What inputs are made of: */
 	jv keys[MAPPING_KEYS];
 	struct steady {
@@ -60,6 +81,19 @@ struct mapping {
 	} steady[MAPPING_KEYS]; /* the last value of a key that is mostly the same */
 	jv empty;		/* {} */
 };
+
+/* --- mapping.c */
+
+/* A state of jq, to compile a program into.  jq finds modules in `path` (taken); all paths are absolute. */
+jq_state *mapping_new_state(const char *home, jv path, void (*on_message)(void *ctx, jv msg),
+			    void *ctx);
+
+/* --- mapping_own.c */
+
+void mapping_own_init(struct mapping *m);
+void mapping_own_fini(struct mapping *m);
+/* A function is called; NULL: by the program of all. */
+jq_state *mapping_own_program(struct mapping *m, int fn);
 
 /* --- mapping_call.c */
 

@@ -29,6 +29,8 @@ struct compiler {
 	pid_t pid;
 	int fd; /* -1: it was ended */
 	struct buf ask;
+	bool is_busy; /* its answer to COMPILER_OWN is still to come */
+	size_t n_own;
 	struct mapping_loader loader;
 };
 
@@ -38,6 +40,8 @@ static bool begin(struct compiler *c, struct err *e)
 	bool ok;
 
 	c->fd = -1;
+	c->is_busy = false;
+	c->n_own = 0;
 	if (!channel_open(ends, e))
 		return false;
 	ok = nursery_fork(ends[1], &c->pid, e);
@@ -104,7 +108,7 @@ int compiler_fd(const struct compiler *c)
 
 bool compiler_is_lost(const struct compiler *c)
 {
-	struct pollfd fd = { .fd = c->fd, .events = POLLIN };
+	struct pollfd fd = { .fd = c->fd };
 
 	return c->fd < 0 || (poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)));
 }
@@ -141,6 +145,27 @@ static bool await(const struct compiler *c)
 	return true;
 }
 
+static struct unpack answer_of(const struct channel_message *m)
+{
+	return (struct unpack){ .p = m->bytes.data, .left = m->bytes.len };
+}
+
+/* The answer that is still to come.  False: there is none. */
+static bool take_own(struct compiler *c)
+{
+	struct channel_message m;
+	struct unpack u;
+	bool ok = channel_receive(c->fd, &m);
+
+	if (ok) {
+		u = answer_of(&m);
+		c->is_busy = false;
+		c->n_own += unpack_u8(&u) != 0;
+	}
+	channel_message_fini(&m);
+	return ok;
+}
+
 /* The answer is in *m, which the caller ends.  False sets *e: there is none, and it was ended. */
 static bool ask(struct compiler *c, const int *fds, size_t n_fds, struct channel_message *m,
 		struct err *e)
@@ -154,7 +179,7 @@ static bool ask(struct compiler *c, const int *fds, size_t n_fds, struct channel
 		return false;
 	}
 	if (channel_send(c->fd, &c->ask, fds, n_fds) && !(is_late = !await(c)) &&
-	    channel_receive(c->fd, m))
+	    (!c->is_busy || (take_own(c) && !(is_late = !await(c)))) && channel_receive(c->fd, m))
 		return true;
 	status = end(c);
 	if (is_late)
@@ -166,11 +191,6 @@ static bool ask(struct compiler *c, const int *fds, size_t n_fds, struct channel
 	else
 		err_set(e, ERR_LIMIT, "jq ended with status %d", WEXITSTATUS(status));
 	return false;
-}
-
-static struct unpack answer_of(const struct channel_message *m)
-{
-	return (struct unpack){ .p = m->bytes.data, .left = m->bytes.len };
 }
 
 /* --- mappings ------------------------------------------------------------------------------ */
@@ -310,6 +330,39 @@ void compiler_tell(struct compiler *c, const struct plan *plan, const char *key,
 	pack_text(out, value);
 	if (c->fd >= 0)
 		channel_send(c->fd, out, NULL, 0); /* when it is gone, there is nobody to tell */
+}
+
+/* --- programs of functions ----------------------------------------------------------------- */
+
+bool compiler_want_own(struct compiler *c, uint32_t mapping, uint32_t fn)
+{
+	struct buf *out;
+
+	if (c->is_busy || c->fd < 0)
+		return false;
+	out = begin_ask(c, COMPILER_OWN);
+	pack_u32(out, mapping);
+	pack_u32(out, fn);
+	c->is_busy = channel_send(c->fd, out, NULL, 0);
+	return c->is_busy;
+}
+
+bool compiler_is_busy(const struct compiler *c)
+{
+	return c->is_busy;
+}
+
+size_t compiler_n_own(const struct compiler *c)
+{
+	return c->n_own;
+}
+
+void compiler_hear(struct compiler *c)
+{
+	struct pollfd fd = { .fd = c->fd, .events = POLLIN };
+
+	if (c->fd >= 0 && c->is_busy && poll(&fd, 1, 0) > 0 && (fd.revents & POLLIN))
+		take_own(c);
 }
 
 /* --- workers ------------------------------------------------------------------------------- */

@@ -2,12 +2,13 @@
  *
  * It gets directories, tables and variables, and never a secret (an is_secret or a dialect's credential is "***" to it).
  * What jq cannot compile within COMPILER_MS of processor time and COMPILER_MEMORY_BYTES is a mistake of that mapping
- * like any other.  All calls wait for it; loop thread only. */
+ * like any other.  All calls wait for it, but compiler_want_own(); loop thread only. */
 #ifndef BRIDGE_COMPILER_H
 #define BRIDGE_COMPILER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct compiler;
@@ -45,8 +46,15 @@ const struct mapping_loader *compiler_loader(const struct compiler *c);
  * -1 sets *e (ERR_IO). */
 pid_t compiler_fork(struct compiler *c, int fd, int progress, struct err *e);
 
-/* Readable when it has ended. */
+/* Have it compile a program of its own for function `fn` of that mapping (mapping_number()), for workers that are forked
+ * afterwards.  False: it has another one to compile, or has ended. */
+bool compiler_want_own(struct compiler *c, uint32_t mapping, uint32_t fn);
+bool compiler_is_busy(const struct compiler *c); /* with that */
+size_t compiler_n_own(const struct compiler *c); /* programs that this led to */
+
+/* Readable when it has ended, or is not busy any more: then compiler_hear() is due. */
 int compiler_fd(const struct compiler *c);
+void compiler_hear(struct compiler *c);
 /* It has: then there are no new workers. */
 bool compiler_is_lost(const struct compiler *c);
 

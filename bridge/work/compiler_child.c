@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -23,10 +25,15 @@
 #include "work/worker_begin.h"
 #include "work/worker_child.h"
 
+/* What took more than this to load gets no programs of its own: whoever wants a process from here waits as long. */
+#define OWN_MAX_MS    250
+#define OWN_MAX_BYTES (COMPILER_MEMORY_BYTES / 4) /* what the process has taken so far */
+
 struct child {
 	int fd;
 	pid_t bridge;
 	struct mapping **mappings; /* by number */
+	bool *is_slow;		   /* to load */
 	size_t n_mappings;
 	struct buf answer;
 };
@@ -53,8 +60,27 @@ static void put_lines(struct buf *out, const struct report *r)
 	}
 }
 
+static int64_t used_ms(void)
+{
+	struct timespec t;
+
+	return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0
+		       ? t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000
+		       : 0;
+}
+
+static void add_mapping(struct child *c, struct mapping *m, bool is_slow)
+{
+	mapping_set_number(m, (uint32_t)c->n_mappings);
+	c->mappings = mem_grow(c->mappings, c->n_mappings, sizeof *c->mappings);
+	c->is_slow = mem_grow(c->is_slow, c->n_mappings, sizeof *c->is_slow);
+	c->is_slow[c->n_mappings] = is_slow;
+	c->mappings[c->n_mappings++] = m;
+}
+
 static void load(struct child *c, struct unpack *u)
 {
+	int64_t before_ms = used_ms();
 	struct mapping_path path = { 0 };
 	struct report report = { 0 };
 	struct mapping *m;
@@ -74,14 +100,32 @@ static void load(struct child *c, struct unpack *u)
 	put_lines(&c->answer, &report);
 	pack_u8(&c->answer, m != NULL);
 	if (m) {
-		mapping_put(&c->answer, m, (uint32_t)c->n_mappings);
-		c->mappings = mem_grow(c->mappings, c->n_mappings, sizeof *c->mappings);
-		c->mappings[c->n_mappings++] = m;
+		add_mapping(c, m, used_ms() - before_ms > OWN_MAX_MS);
+		mapping_put(&c->answer, m);
 	}
 	send_answer(c);
 	report_fini(&report);
 	mapping_path_fini(&path);
 	free(name);
+}
+
+static bool has_room(void)
+{
+	struct rusage used;
+
+	return getrusage(RUSAGE_SELF, &used) == 0 &&
+	       (uint64_t)used.ru_maxrss * 1024 < OWN_MAX_BYTES;
+}
+
+/* The numbers are a worker's, and may be any. */
+static void compile_own(struct child *c, struct unpack *u)
+{
+	uint32_t number = unpack_u32(u), fn = unpack_u32(u);
+
+	pack_u8(&c->answer, number < c->n_mappings && fn <= INT32_MAX && !c->is_slow[number] &&
+				    has_room() &&
+				    mapping_compile_own(c->mappings[number], (int)fn));
+	send_answer(c);
 }
 
 /* --- plans --------------------------------------------------------------------------------- */
@@ -200,6 +244,9 @@ static void serve(struct child *c, struct channel_message *m)
 		break;
 	case COMPILER_FORK:
 		fork_worker(c, m);
+		break;
+	case COMPILER_OWN:
+		compile_own(c, &u);
 		break;
 	default:
 		_exit(2);

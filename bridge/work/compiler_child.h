@@ -8,8 +8,9 @@
  *	LOAD	directories, a name, are hints wanted?	-> lines of a report, is there one?  its number, and it
  *	PLAN	a spec of such numbers			-> is there one?  its address there
  *	TELL	an address of a plan, a row		-> (nothing)
- *	FORK	with two descriptors			-> the process, 0: none */
-enum compiler_request { COMPILER_LOAD, COMPILER_PLAN, COMPILER_TELL, COMPILER_FORK };
+ *	FORK	with two descriptors			-> the process, 0: none
+ *	OWN	a number of a mapping, one of a function	-> has it a program of its own now? */
+enum compiler_request { COMPILER_LOAD, COMPILER_PLAN, COMPILER_TELL, COMPILER_FORK, COMPILER_OWN };
 
 /* The life of the process: its end of the channel is `fd`. */
 _Noreturn void compiler_child(int fd, pid_t bridge);

@@ -14,6 +14,8 @@
  * because the fault may be another job's before it (memory, mostly: jobs share a process); not a third, because then
  * it is its own.  A process that says that it had nothing in hand is believed, too, but not for ever (MAX_ENDS).
  *
+ * Who has fewer programs of functions than there are is renewed (renew_one()), one process at a time, while all are up.
+ *
  * A slow job (struct job) is given only when no other one is out, and others go to other workers meanwhile; it is alone
  * with its process, and has a quarter of the time, and one attempt. */
 #include "work/worker.h"
@@ -37,6 +39,7 @@
 #include "net/loop.h"
 #include "translate/job_codec.h"
 #include "work/compiler.h"
+#include "work/own_programs.h"
 #include "work/worker_begin.h"
 #include "work/worker_child.h"
 
@@ -81,15 +84,19 @@ struct worker {
 	struct timespec checked_cpu; /* processor time */
 	bool has_overrun, has_stalled;
 	bool has_lied;
+	size_t n_own;	/* programs of functions that it has */
+	size_t n_heard; /* of what it wants programs for */
 };
 
 struct workers {
 	struct loop *loop;
 	struct worker_pool pool;
 	struct worker *items;
-	size_t n;		 /* that are there all the time */
-	size_t n_all;		 /* and behind those, that are there for a job */
-	struct worker *slow;	 /* that has a slow job; NULL: none */
+	size_t n;		/* that are there all the time */
+	size_t n_all;		/* and behind those, that are there for a job */
+	struct worker *slow;	/* that has a slow job; NULL: none */
+	struct worker *leaving; /* is given nothing more, and renewed then; NULL: none */
+	struct own_programs own;
 	struct loop_timer check; /* looks after all, while there is something to do */
 	bool is_checking;
 	struct compiler *compiler; /* NULL: this process forks */
@@ -142,7 +149,8 @@ static void give_more(struct worker *w)
 
 static bool is_full(const struct worker *w)
 {
-	return !w->is_up || w->n_jobs >= MAX_JOBS || w->out.len - w->n_sent >= MAX_BYTES;
+	return !w->is_up || w == w->all->leaving || w->n_jobs >= MAX_JOBS ||
+	       w->out.len - w->n_sent >= MAX_BYTES;
 }
 
 /* The first that has little to do, so that batches are large and the others sleep; else the one with
@@ -270,6 +278,7 @@ static void tell(void *ctx, const struct plan *plan, const char *key, const char
 
 static void greet(struct worker *w);
 static void dismiss(struct worker *w);
+static void renew(struct worker *w);
 static void lost(struct worker *w);
 
 /* Write what the socket takes.  False: the process is gone. */
@@ -384,6 +393,8 @@ static void on_ready(void *ctx, bool readable, bool writable)
 		lost(w);
 	else if (is_private(w) && w->n_jobs == 0)
 		dismiss(w);
+	else if (w == w->all->leaving && w->n_jobs == 0)
+		renew(w);
 }
 
 /* --- checking ------------------------------------------------------------------------------ */
@@ -472,6 +483,48 @@ static void check(struct worker *w)
 	} else if (ms_between(&w->checked_cpu, &cpu) >= limit_ms(job)) {
 		stop(w, &w->has_overrun);
 	}
+}
+
+/* --- programs of functions ----------------------------------------------------------------- */
+
+/* One that has less than there is, once that is all that was wanted.  NULL: none, or not now. */
+static struct worker *choose_to_renew(struct workers *all)
+{
+	struct worker *old = NULL;
+
+	if (all->leaving || compiler_is_busy(all->compiler) || !own_programs_are_begun(&all->own))
+		return NULL;
+	for (size_t i = 0; i < all->n; i++) {
+		struct worker *w = &all->items[i];
+
+		if (!w->is_up)
+			return NULL;
+		if (!old && w->n_own < compiler_n_own(all->compiler))
+			old = w;
+	}
+	return old;
+}
+
+static void renew_one(struct workers *all)
+{
+	all->leaving = choose_to_renew(all);
+	if (all->leaving && all->leaving->n_jobs == 0)
+		renew(all->leaving);
+}
+
+/* Have compiled what workers want, and give it to them. */
+static void see_to_own(struct workers *all)
+{
+	struct own_program next;
+
+	if (!all->compiler || all->leaving)
+		return;
+	for (size_t i = 0; i < all->n; i++)
+		own_programs_hear(&all->own, &all->items[i].progress->wanted,
+				  &all->items[i].n_heard);
+	if (!compiler_is_busy(all->compiler) && own_programs_next(&all->own, &next))
+		compiler_want_own(all->compiler, next.mapping, next.fn);
+	renew_one(all);
 }
 
 /* --- ends and beginnings ------------------------------------------------------------------- */
@@ -607,6 +660,7 @@ static void on_check(void *ctx)
 	}
 	start_missing(all);
 	check_end(all);
+	see_to_own(all);
 	if (has_work(all))
 		set_check(all);
 }
@@ -719,6 +773,18 @@ static pid_t fork_process(struct worker *w, int fd, struct err *e)
 	return pid;
 }
 
+/* It has nothing in hand. */
+static void renew(struct worker *w)
+{
+	struct err e = { 0 };
+
+	w->all->leaving = NULL;
+	w->all->counters.renewed++;
+	end_process(w);
+	if (!start(w, &e))
+		start_failed(w, &e);
+}
+
 /* Fork one, which is not up yet. */
 static bool start(struct worker *w, struct err *e)
 {
@@ -730,6 +796,10 @@ static bool start(struct worker *w, struct err *e)
 	}
 	atomic_store(&w->progress->started, 0);
 	atomic_store(&w->progress->done, 0);
+	atomic_store(&w->progress->wanted.n, 0);
+	w->n_heard = 0;
+	if (w->all->leaving == w)
+		w->all->leaving = NULL;
 	w->pid = fork_process(w, ends[1], e);
 	close(ends[1]);
 	if (w->pid < 0) {
@@ -738,6 +808,7 @@ static bool start(struct worker *w, struct err *e)
 		err_prefix(e, "worker");
 		return false;
 	}
+	w->n_own = w->all->compiler ? compiler_n_own(w->all->compiler) : 0;
 	w->deadline_ms = clock_mono_ms() + READY_MS;
 	w->n_back = w->checked = 0;
 	w->has_overrun = w->has_stalled = w->has_lied = false;
@@ -790,6 +861,11 @@ static void on_compiler(void *ctx, bool readable, bool writable)
 
 	(void)readable;
 	(void)writable;
+	compiler_hear(all->compiler);
+	if (!compiler_is_lost(all->compiler)) {
+		see_to_own(all);
+		return;
+	}
 	loop_watch(all->loop, &all->compiler_watch, all->compiler_watch.fd, false, false);
 	log_event(LOG_ERROR, "compiler-lost", "consequence=%s",
 		  log_value("workers that end are not replaced; without any, calque ends"));
@@ -870,4 +946,5 @@ void workers_count(const struct workers *all, struct workers_counters *out)
 	out->processes = 0;
 	for (size_t i = 0; i < all->n_all; i++)
 		out->processes += all->items[i].is_up;
+	out->own_programs = all->compiler ? compiler_n_own(all->compiler) : 0;
 }

@@ -5,7 +5,9 @@
  * several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process; if that
  * ends so too, it is refused (DEAD_MAPPING_OVERRUN).
  * A job with credentials in it (job_has_secrets()) has a process of its own, that ends with it, so that no other one
- * ever saw them.  All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
+ * ever saw them.  What is called often is compiled once more, alone (own_programs.h), and when that is done one process
+ * after the other makes room for one that has it: it is given nothing more, and ends when all that it had is back.
+ * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
 #ifndef BRIDGE_WORKER_H
@@ -48,6 +50,8 @@ void workers_flush(struct workers *w);
 struct workers_counters {
 	size_t processes;	 /* that are up */
 	uint64_t replaced, lied; /* of them for what they answered */
+	uint64_t renewed;	 /* to have more programs of functions */
+	size_t own_programs;	 /* that there are */
 };
 void workers_count(const struct workers *w, struct workers_counters *out);
 

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "jq/mapping.h"
+#include "plan/plan.h"
 #include "state/change.h"
 #include "state/devices.h"
 #include "translate/job_codec.h"
@@ -68,6 +70,21 @@ static void mark(struct child *c)
 	c->is_marked = true;
 }
 
+static void want_own(struct child *c, struct mapping *m)
+{
+	for (int fn; (fn = mapping_next_busy(m)) >= 0;)
+		own_programs_want(&c->progress->wanted,
+				  (struct own_program){ mapping_number(m), (uint32_t)fn });
+}
+
+static void want_own_of(struct child *c, const struct plan *plan)
+{
+	for (int s = 0; s < SIDES; s++)
+		want_own(c, plan->side[s].mapping);
+	for (size_t i = 0; i < plan->n_through; i++)
+		want_own(c, plan->through[i].mapping);
+}
+
 static void do_job(struct child *c, struct unpack *u)
 {
 	struct results results = { 0 };
@@ -80,6 +97,7 @@ static void do_job(struct child *c, struct unpack *u)
 	begin = pack_frame_begin(&c->out);
 	job_codec_put_results(&c->out, carried.job.plan, &results);
 	pack_frame_end(&c->out, begin);
+	want_own_of(c, carried.job.plan);
 	results_fini(&results);
 	job_codec_fini(&carried);
 	atomic_fetch_add_explicit(&c->progress->done, 1, memory_order_relaxed);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "work/own_programs.h"
+
 struct unpack;
 
 /* Frames (base/pack.h): to a worker a type and what follows it, from a worker the results of the next
@@ -19,6 +21,7 @@ enum frame { FRAME_JOB, FRAME_DEVICE };
  * come in (memory may run out over these already) to the results. */
 struct worker_progress {
 	atomic_uint_fast64_t started, done;
+	struct own_programs_wanted wanted;
 };
 
 /* Take a row of a plan's device table, behind the type of FRAME_DEVICE.  False: it is none. */

@@ -804,3 +804,87 @@ Test(mapping, values_that_were_the_same_may_change)
 	}
 	mapping_free(m);
 }
+
+/* --- programs of single functions */
+
+static void expect_same(struct mapping *m, int fn, const char *body)
+{
+	struct buf among_all = { 0 }, alone = { 0 };
+	struct err e[2] = { 0 };
+	bool ok[2];
+
+	ok[0] = call(m, fn, body, &among_all, &e[0]);
+	cr_assert(mapping_compile_own(m, fn));
+	ok[1] = call(m, fn, body, &alone, &e[1]);
+	cr_expect_eq(ok[0], ok[1]);
+	cr_expect_str_eq(buf_str(&alone), buf_str(&among_all));
+	cr_expect_eq(e[0].code, e[1].code);
+	cr_expect_str_eq(e[1].text, e[0].text);
+	cr_expect_not(mapping_compile_own(m, fn), "it has one");
+	buf_fini(&among_all);
+	buf_fini(&alone);
+}
+
+Test(mapping, a_program_of_its_own_does_the_same)
+{
+	struct mapping *m;
+
+	write_file("lib.jq", "def twice: ., .; def unused(f): error(\"x\" + f);");
+	write_file("d.jq", "module {dialect: \"d\", device: \"topic\", messages: ["
+			   "{kind: \"telemetry\", topic: \"a/{device}\", read: \"a\"},"
+			   "{kind: \"telemetry\", topic: \"b/{device}\", read: \"b\"},"
+			   "{kind: \"telemetry\", topic: \"c/{device}\", read: \"c\"},"
+			   "{kind: \"telemetry\", topic: \"d/{device}\", read: \"d\"},"
+			   "{kind: \"telemetry\", topic: \"e/{device}\", read: \"e\"}]};\n"
+			   "import \"lib\" as lib;\n"
+			   "def local: {local: .body};\n"
+			   "def a: local | lib::twice;\n"
+			   "def b: error(\"no \\(.body)\");\n"
+			   "def c: {place: $__loc__, all: .};\n"
+			   "def d: 1, empty, 2, (.body + {});\n"
+			   "def e: empty;\n");
+	m = load_good("d");
+	for (int fn = 0; fn < 5; fn++)
+		expect_same(m, fn, "7");
+	mapping_free(m);
+}
+
+Test(mapping, tells_once_what_is_called_often)
+{
+	struct buf all = { 0 };
+	struct err e = { 0 };
+	struct mapping *m;
+
+	write_file("d.jq", "module {dialect: \"d\", device: \"topic\", messages: ["
+			   "{kind: \"telemetry\", topic: \"a/{device}\", read: \"a\"},"
+			   "{kind: \"telemetry\", topic: \"b/{device}\", read: \"b\"}]};"
+			   "def a: .; def b: .;");
+	m = load_good("d");
+	for (int i = 0; i < MAPPING_BUSY_CALLS - 1; i++)
+		call(m, 1, "1", &all, &e);
+	cr_expect_eq(mapping_next_busy(m), -1);
+	call(m, 1, "1", &all, &e);
+	call(m, 0, "1", &all, &e);
+	cr_expect_eq(mapping_next_busy(m), 1);
+	cr_expect_eq(mapping_next_busy(m), -1);
+	buf_fini(&all);
+	mapping_free(m);
+}
+
+Test(mapping, compiles_nothing_of_other_files_than_it_was_loaded_from)
+{
+	struct mapping *m;
+
+	write_file("lib.jq", "def one: 1;");
+	write_file("d.jq", "module {dialect: \"d\", device: \"topic\", messages: ["
+			   "{kind: \"telemetry\", topic: \"a/{device}\", read: \"a\"},"
+			   "{kind: \"telemetry\", topic: \"b/{device}\", read: \"b\"}]};"
+			   "import \"lib\" as lib; def a: lib::one; def b: .;");
+	m = load_good("d");
+	cr_expect_not(mapping_compile_own(m, 2), "there is no such function");
+	cr_expect_not(mapping_compile_own(m, -1));
+	cr_expect(mapping_compile_own(m, 1));
+	write_file("lib.jq", "def one: 2;");
+	cr_expect_not(mapping_compile_own(m, 0));
+	mapping_free(m);
+}
