@@ -90,15 +90,23 @@ static void submit(void)
 	strand_submit(strand, job);
 }
 
+static bool may_submit(void)
+{
+	return n_submitted < n_wanted && n_submitted < n_done + IN_HAND;
+}
+
 static void before_sleep(void *ctx, int64_t now_ms)
 {
 	struct workers_counters n;
 
 	(void)ctx;
 	(void)now_ms;
-	while (n_submitted < n_wanted && n_submitted < n_done + IN_HAND)
-		submit();
-	executor_run(executor);
+	/* What is done makes room for more, which nothing would wake the loop for. */
+	do {
+		while (may_submit())
+			submit();
+		executor_run(executor);
+	} while (may_submit());
 	workers_flush(workers);
 	workers_count(workers, &n);
 	if (n_done == n_wanted && n.renewed >= wanted_renewed && n.processes == N_WORKERS)
