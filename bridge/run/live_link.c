@@ -15,7 +15,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal.h"

@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "store/db.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"

@@ -14,7 +14,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal_live.h"

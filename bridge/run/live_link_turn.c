@@ -5,7 +5,7 @@
 #include "delivery/delivery.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/journal_live.h"
 #include "store/state_live.h"

@@ -9,7 +9,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/storage.h"
 #include "store/commit.h"
 #include "store/db.h"
