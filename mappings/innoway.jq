@@ -8,7 +8,7 @@
 module {
   dialect: "innoway", about: "Viettel Innoway, MQTT device API", version: 1,
   device: "topic",
-  session: { username: "{device}", password: "{token}", provisioning: { username: "provision" } },
+  session: { username: "{device}", password: "{token}", provisioning: { username: "provision" }, per: "device" },
   credentials: ["token"],
   vars: { command_topics: "command" }, choices: { command_topics: ["command", "stock"] },
   up: { lenient: true },

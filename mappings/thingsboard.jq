@@ -5,7 +5,7 @@
 module {
   dialect: "thingsboard", about: "ThingsBoard, MQTT device API", version: 1,
   device: "none",
-  session: { username: "{token}", provisioning: { username: "provision" } },
+  session: { username: "{token}", provisioning: { username: "provision" }, per: "device" },
   credentials: ["token"],
   limits: { payload_bytes: 65536, packet_bytes: 65536, in_flight: 100 },
   request_timeout: 9,           # the server gives up on a device after 10 s, unless it is told otherwise

@@ -188,6 +188,17 @@ static bool may_provision(const struct plan *plan)
 	       plan_writer(plan, NORTH, KIND_PROVISION);
 }
 
+/* As it is for any device. */
+static void make_main(struct session_login *l, const struct conf_link *link,
+		      const struct plan *plan, enum side side)
+{
+	login_make(l, &(struct login_terms){ .plan = plan,
+					     .conf = &link->side[side],
+					     .side = side,
+					     .device = plan_session_of(plan, side, plan->device),
+					     .instance = "" });
+}
+
 /* Anybody at the south's broker may ask for a device to be made: with the operator's key, or to be the one
  * by which the link logs in. */
 static void check_handshakes(const struct conf_link *link, const struct plan *plan,
@@ -198,7 +209,7 @@ static void check_handshakes(const struct conf_link *link, const struct plan *pl
 
 	if (!plan->is_single || plan->provision_name || !may_provision(plan))
 		return;
-	login_make(&login, plan, north, NORTH, false, (struct jslice){ 0 }, "");
+	make_main(&login, link, plan, NORTH);
 	if (login.is_missing || north->provision.key)
 		report_warning(
 			report,
@@ -215,18 +226,32 @@ static void check_credentials(const struct conf_link *link, const struct plan *p
 	for (int s = 0; s < SIDES; s++) {
 		struct session_login login;
 
-		login_make(&login, plan, &link->side[s], (enum side)s, false, (struct jslice){ 0 },
-			   "");
+		make_main(&login, link, plan, (enum side)s);
 		if (login.is_missing && !(s == NORTH && may_provision(plan)))
 			report_warning(report,
 				       "%s.vars.%s: not set, and %s logs in with it; no handshake "
 				       "brings it%s",
 				       where[s], login.unset, plan->side[s].dialect->name,
-				       s == SOUTH ? ": set it, or username and password (of a "
-						    "broker that wants none: username = \"\")"
-						  : "");
+				       s == NORTH && plan->has_device_sessions
+					       ? ": each device has a session of its own, and "
+						 "waits until its own is known"
+				       : s == SOUTH ? ": set it, or username and password (of a "
+						      "broker that wants none: username = \"\")"
+						    : "");
 		login_fini(&login);
 	}
+}
+
+/* Servers let one client of a name in: with one for all, each device would end another's session. */
+static void check_device_sessions(const struct conf_link *link, const struct plan *plan,
+				  char *const where[SIDES], struct report *report)
+{
+	if (plan->has_device_sessions && link->side[NORTH].client_id)
+		report_error(
+			report,
+			"%s.client_id: is one, and each device has a session of its own: leave "
+			"it out",
+			where[NORTH]);
 }
 
 static bool lacks_device(const struct session_login *login)
@@ -242,7 +267,7 @@ static void check_passwords(const struct conf_link *link, const struct plan *pla
 		const struct conf_session *c = &link->side[s];
 		struct session_login login;
 
-		login_make(&login, plan, c, (enum side)s, false, (struct jslice){ 0 }, "");
+		make_main(&login, link, plan, (enum side)s);
 		if (login.password && !login.username && !login.is_missing && c->mqtt != 5 &&
 		    plan->side[s].dialect->mqtt != 5)
 			report_warning(report,
@@ -336,6 +361,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		check_first_snapshot(plan, where[NORTH], report);
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
+		check_device_sessions(link, plan, where, report);
 		check_credentials(link, plan, where, report);
 		variables_check(plan, where, report);
 	}

@@ -1,30 +1,45 @@
 #include "conf/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "plan/plan.h"
 
+#define CLIENT_ID_BYTES 23
+
 struct login_values {
-	const struct plan *plan;
-	enum side side;
+	const struct login_terms *terms;
 	struct vars issued; /* by a handshake */
 };
+
+/* A session that brings many devices is none of them. */
+static const char *native_device(const struct login_terms *terms)
+{
+	const char *device = terms->device	      ? terms->device
+			     : terms->plan->is_single ? terms->plan->device
+						      : NULL;
+
+	return device ? plan_device_there(terms->plan, terms->side, device) : NULL;
+}
 
 static const char *lookup(void *ctx, const char *name)
 {
 	struct login_values *s = ctx;
-	const char *value = vars_get(&s->plan->side[s->side].vars, name);
+	const struct login_terms *terms = s->terms;
+	const char *value = terms->own ? vars_get(terms->own, name) : NULL;
 
 	if (!value)
+		value = vars_get(&terms->plan->side[terms->side].vars, name);
+	if (!value)
 		value = vars_get(&s->issued, name);
-	/* A session that brings many devices is none of them. */
-	if (!value && strcmp(name, "device") == 0 && s->plan->is_single)
-		value = plan_device_there(s->plan, s->side, s->plan->device);
+	if (!value && strcmp(name, "device") == 0)
+		value = native_device(terms);
 	return value;
 }
 
@@ -62,7 +77,7 @@ static char *field(struct session_login *l, struct login_values *s, const char *
 	buf_fini(&text);
 	if (!l->unset)
 		l->unset = mem_strdup(e.text);
-	if (dialect_is_credential(s->plan->side[s->side].dialect, e.text))
+	if (dialect_is_credential(s->terms->plan->side[s->terms->side].dialect, e.text))
 		l->is_missing = true;
 	return NULL;
 }
@@ -74,28 +89,47 @@ static bool is_own_login(const struct conf_session *conf)
 	return conf->username || conf->password || (conf->tls.cert && !conf->provision.key);
 }
 
-void login_make(struct session_login *l, const struct plan *plan, const struct conf_session *conf,
-		enum side side, bool is_provisioning, struct jslice credentials,
-		const char *instance)
+/* Of a device, one that every server takes (MQTT 3.1.1, 3.1.3.1: 23 bytes, letters and digits), whatever the device is
+ * called: a hash, where the name alone would do no harm but be too long. */
+static char *device_client_id(const struct login_terms *terms, const char *what)
 {
-	const struct dialect *d = plan->side[side].dialect;
-	const struct login_template *t =
-		is_provisioning ? &d->provisioning : dialect_login(d, side);
-	struct login_values s = { .plan = plan, .side = side };
+	const char *const parts[] = { terms->plan->name, what, terms->device, terms->instance };
+	struct crypto_piece pieces[sizeof parts / sizeof parts[0]];
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char id[CLIENT_ID_BYTES + 1] = "calque";
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		pieces[i] = (struct crypto_piece){ parts[i], strlen(parts[i]) };
+	crypto_hash(pieces, sizeof parts / sizeof parts[0], hash);
+	for (size_t i = 0, at = strlen(id); at + 2 <= CLIENT_ID_BYTES; i++, at += 2)
+		snprintf(id + at, 3, "%02x", hash[i]);
+	return mem_strdup(id);
+}
+
+/* What no dialect and no configuration asks for, but that no other session at that broker may have. */
+static char *usual_client_id(const struct login_terms *terms, const char *what)
+{
+	if (terms->device)
+		return device_client_id(terms, what);
+	return mem_printf("calque-%s-%s-%s", terms->plan->name, what, terms->instance);
+}
+
+static void make(struct session_login *l, const struct login_terms *terms, const char *what)
+{
+	const struct conf_session *conf = terms->conf;
+	const struct dialect *d = terms->plan->side[terms->side].dialect;
+	bool is_main = !terms->is_provisioning;
+	const struct login_template *t = is_main ? dialect_login(d, terms->side) : &d->provisioning;
+	struct login_values s = { .terms = terms };
 
 	*l = (struct session_login){ 0 };
-	if (!is_provisioning)
-		take_issued(&s.issued, credentials);
-	l->username =
-		field(l, &s, is_provisioning ? NULL : conf->username, "username", t->username);
-	l->password =
-		field(l, &s, is_provisioning ? NULL : conf->password, "password", t->password);
-	l->client_id =
-		field(l, &s, is_provisioning ? NULL : conf->client_id, "client_id", t->client_id);
+	if (is_main)
+		take_issued(&s.issued, terms->credentials);
+	l->username = field(l, &s, is_main ? conf->username : NULL, "username", t->username);
+	l->password = field(l, &s, is_main ? conf->password : NULL, "password", t->password);
+	l->client_id = field(l, &s, is_main ? conf->client_id : NULL, "client_id", t->client_id);
 	if (!l->client_id)
-		l->client_id =
-			mem_printf("calque-%s-%s-%s", plan->name,
-				   is_provisioning ? "provision" : side_name(side), instance);
+		l->client_id = usual_client_id(terms, what);
 	if (is_own_login(conf)) {
 		l->is_missing = false;
 		if (l->unset && dialect_is_credential(d, l->unset)) {
@@ -106,18 +140,14 @@ void login_make(struct session_login *l, const struct plan *plan, const struct c
 	vars_fini(&s.issued);
 }
 
-void login_make_trial(struct session_login *l, const struct plan *plan,
-		      const struct conf_session *conf, struct jslice credentials,
-		      const char *instance)
+void login_make(struct session_login *l, const struct login_terms *terms)
 {
-	char *usual = mem_printf("calque-%s-%s-%s", plan->name, side_name(NORTH), instance);
+	make(l, terms, terms->is_provisioning ? "provision" : side_name(terms->side));
+}
 
-	login_make(l, plan, conf, NORTH, false, credentials, instance);
-	if (strcmp(l->client_id, usual) == 0) { /* else the platform wants it so */
-		free(l->client_id);
-		l->client_id = mem_printf("calque-%s-try-%s", plan->name, instance);
-	}
-	free(usual);
+void login_make_trial(struct session_login *l, const struct login_terms *terms)
+{
+	make(l, terms, "try"); /* unless the platform wants it otherwise */
 }
 
 static void free_secret(char *s)

@@ -1,6 +1,6 @@
 /* login.h -- what a session logs in with: field by field the configuration, else the field of that
- * name that a handshake brought, else the dialect's template.  A template's variables are those of the
- * configuration, else those of the handshake. */
+ * name that a handshake brought, else the dialect's template.  A template's variables are those of the device
+ * whose session it is, else those of the configuration, else those of the handshake. */
 #ifndef BRIDGE_LOGIN_H
 #define BRIDGE_LOGIN_H
 
@@ -11,6 +11,7 @@
 
 struct conf_session;
 struct plan;
+struct vars;
 
 struct session_login {
 	char *username, *password, *client_id; /* NULL: not sent; client_id is always set */
@@ -18,15 +19,22 @@ struct session_login {
 	char *unset;	 /* the first variable that is not set, for a warning; NULL: all are */
 };
 
-/* The login of a side's main session, or of its provisioning session.  `credentials`: the body of a
- * provision_reply, or len 0.  `instance`: see state.h.  Caller ends it with login_fini(). */
-void login_make(struct session_login *l, const struct plan *plan, const struct conf_session *conf,
-		enum side side, bool is_provisioning, struct jslice credentials,
-		const char *instance);
+/* Whose it is, and what is known for it; all borrowed. */
+struct login_terms {
+	const struct plan *plan;
+	const struct conf_session *conf;
+	enum side side;
+	bool is_provisioning; /* of its provisioning session; else of its main one, or a device's */
+	const char *device;   /* whose session it is, by its name here; NULL: any device's */
+	const struct vars *own;	   /* variables of that device; NULL: none */
+	struct jslice credentials; /* the body of a provision_reply, or len 0 */
+	const char *instance;	   /* see store/db.h */
+};
+
+/* Caller ends it with login_fini(). */
+void login_make(struct session_login *l, const struct login_terms *terms);
 /* A login of the north's that only tries whether these credentials are good, beside its main session. */
-void login_make_trial(struct session_login *l, const struct plan *plan,
-		      const struct conf_session *conf, struct jslice credentials,
-		      const char *instance);
+void login_make_trial(struct session_login *l, const struct login_terms *terms);
 void login_fini(struct session_login *l);
 
 #endif

@@ -167,6 +167,7 @@ void link_release(struct link *l, struct intake *in)
 		.is_own = intake_is_own(in),
 		.is_greeting = in->greets,
 		.message = in->raw,
+		.session = in->device,
 		.kind = in->kind,
 		.received_ms = in->at_ms,
 	};

@@ -34,19 +34,29 @@ static bool may_come_back(const struct link *l, enum side to, const struct messa
 
 static uint64_t remember(struct link *l, const struct output *o)
 {
-	const struct message *m = &o->message;
+	const struct echo_message m =
+		link_echo_message(plan_session_of(l->plan, o->to, o->device), &o->message);
 
-	if (o->is_provisioning || !may_come_back(l, o->to, m))
+	if (o->is_provisioning || !may_come_back(l, o->to, &o->message))
 		return 0;
-	return echo_sent(l->echoes->side[o->to], m->topic, m->payload, m->payload_len,
-			 o->is_unique);
+	return echo_sent(l->echoes->side[o->to], &m, o->is_unique);
 }
 
-uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo)
+struct echo_message link_echo_message(const char *session, const struct message *m)
 {
+	return (struct echo_message){
+		.session = session, .topic = m->topic, .payload = m->payload, .len = m->payload_len
+	};
+}
+
+uint64_t link_sent_again(struct link *l, enum side to, const char *session, const struct message *m,
+			 uint64_t echo)
+{
+	const struct echo_message said = link_echo_message(session, m);
+
 	if (!echo && !may_come_back(l, to, m))
 		return 0;
-	return echo_sent_again(l->echoes->side[to], echo, m->topic, m->payload, m->payload_len);
+	return echo_sent_again(l->echoes->side[to], echo, &said);
 }
 
 void link_hand_out(struct link *l, struct intake *in, struct output *o)
@@ -582,9 +592,19 @@ struct provision_terms link_provision_terms(const struct link *l)
 					 .timeout_ms = l->plan->request_timeout_ms[SOUTH] };
 }
 
-struct jslice link_credentials(const struct link *l)
+/* Of a device's session. */
+static struct provision_terms session_terms(const struct link *l, const char *device)
 {
 	struct provision_terms terms = link_provision_terms(l);
+
+	if (device)
+		terms.device = device;
+	return terms;
+}
+
+struct jslice link_credentials(const struct link *l, const char *device)
+{
+	struct provision_terms terms = session_terms(l, device);
 
 	return provisions_credentials(l->provisions, &terms);
 }
@@ -628,16 +648,16 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter)
 	subscriptions_remove(l->subscriptions, side, filter, &l->changes);
 }
 
-void link_login_refused(struct link *l)
+void link_login_refused(struct link *l, const char *device)
 {
-	struct provision_terms terms = link_provision_terms(l);
+	struct provision_terms terms = session_terms(l, device);
 
 	provisions_refused(l->provisions, &terms, &l->changes);
 }
 
-const char *link_login_accepted(struct link *l)
+const char *link_login_accepted(struct link *l, const char *device)
 {
-	struct provision_terms terms = link_provision_terms(l);
+	struct provision_terms terms = session_terms(l, device);
 
 	return provisions_accepted(l->provisions, &terms, &l->changes);
 }

@@ -80,7 +80,8 @@ struct verdict {
 	/* What came in, less the properties that were credentials; NULL: nothing, or an earlier run
 	 * decided it.  Borrowed. */
 	const struct message *message;
-	enum kind kind; /* of the first row that reads it; KIND_NONE: none does */
+	const char *session; /* of which device it came on; NULL: of any, or nothing came in */
+	enum kind kind;	     /* of the first row that reads it; KIND_NONE: none does */
 	int64_t received_ms;
 };
 
@@ -160,6 +161,9 @@ bool link_restore(struct link *l, const char *machine, const char *key, const ch
 void link_resume(struct link *l, int64_t now_ms);
 
 void link_devices(const struct link *l, struct link_devices *out);
+/* The next of them (the first: *pos all 0), in no order that matters; NULL: no more.  Borrowed until the next event. */
+struct map_pos;
+const char *link_next_device(const struct link *l, struct map_pos *pos);
 
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
  * north was asked, messages on their way.  Who waits for a reply to it gets none. */
@@ -202,9 +206,11 @@ void link_expire(struct link *l, struct intake *origin, unsigned order, int64_t 
  * of a configuration is noted then, too.  `order` 0: nothing waits for it. */
 enum outcome link_ended(struct link *l, const struct intake *origin, unsigned order,
 			enum outcome reason);
-/* It was not published yet (`echo` is 0), or may have been, and will be (again).  Returns its number for
+/* It was not published yet (`echo` is 0), or may have been, and will be (again), over the session of this device (NULL:
+ * one that carries any device's).  Returns its number for
  * link_acked().  To be told before the commit that lets it out is written (link_take_changes()). */
-uint64_t link_sent_again(struct link *l, enum side to, const struct message *m, uint64_t echo);
+uint64_t link_sent_again(struct link *l, enum side to, const char *session, const struct message *m,
+			 uint64_t echo);
 /* Translate what led to this output of `origin` once more, with the time at_ms where it says none itself, and tell the
  * result by link_ops.stamped() with `asked` and `number`. */
 void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp, void *asked,
@@ -226,9 +232,16 @@ bool link_durable(struct link *l, uint64_t commit);
 size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);
 
+/* What follows is of the session of `device`, or (NULL) of the one that carries any device's. */
+
 /* The credentials that the north issued in an earlier handshake: the body of a provision_reply; its
  * len is 0 if there are none. */
-struct jslice link_credentials(const struct link *l);
+struct jslice link_credentials(const struct link *l, const char *device);
+/* The north refused these credentials. */
+void link_login_refused(struct link *l, const char *device);
+/* The north let us in with them: the name whose the link is from now on, borrowed; NULL: no news. */
+const char *link_login_accepted(struct link *l, const char *device);
+
 /* The session of a side is about to subscribe to these: remember it.  Returns those that it had before and that
  * are not among them: to be unsubscribed; caller frees the array and its texts.  (Of a state from before that was
  * remembered: those of the plan that nobody wants.) */
@@ -237,10 +250,6 @@ char **link_subscribe(struct link *l, enum side side, char *const *filters, size
 /* That was done. */
 void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
-/* The north refused these credentials. */
-void link_login_refused(struct link *l);
-/* The north let us in with them: the name whose the link is from now on, borrowed; NULL: no news. */
-const char *link_login_accepted(struct link *l);
 /* The session of handshakes was lost with a question that had left, and goes again. */
 void link_question_lost(struct link *l);
 /* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */

@@ -288,6 +288,8 @@ bool decision_hold(struct sequence *q, struct intake *in, const struct output *o
 
 /* --- link.c */
 
+/* For the memory of what was sent; borrowed from both. */
+struct echo_message link_echo_message(const char *session, const struct message *m);
 /* Give an output of `in`, which has a reference for it, to the driver. */
 void link_hand_out(struct link *l, struct intake *in, struct output *o);
 /* Send a MESSAGE item; it is taken.  `t`: the task that wrote it, be it with reading. */

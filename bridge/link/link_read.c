@@ -564,34 +564,39 @@ static enum outcome admit(const struct link *l, enum side from, const struct mat
 }
 
 /* Note what is retained there.  Is this the empty message that clears it? */
-static bool is_clearing(struct link *l, enum side from, const struct message *m)
+static bool is_clearing(struct link *l, enum side from, const char *session,
+			const struct message *m)
 {
 	struct retained **r = &l->retained[from];
 
 	if (m->retain && !*r)
 		*r = mem_zalloc(sizeof **r);
 	if (m->retain)
-		retained_note(*r, m->topic);
-	return m->payload_len == 0 && *r && retained_has(*r, m->topic);
+		retained_note(*r, session, m->topic);
+	return m->payload_len == 0 && *r && retained_has(*r, session, m->topic);
 }
 
-static bool is_echo(struct link *l, enum side from, const struct message *m)
+static bool is_echo(struct link *l, const struct arrival *a)
 {
-	struct echo *e = l->echoes->side[from];
-	bool is_ours = echo_take(e, m->topic, m->payload, m->payload_len, l->now_ms);
+	const struct echo_message m = link_echo_message(a->device, a->message);
+	struct echo *e = l->echoes->side[a->from];
+	bool is_ours = echo_take(e, &m, l->now_ms);
 
 	if (echo_was_found(e) && l->ops.echoes)
-		l->ops.echoes(l->ctx, from);
+		l->ops.echoes(l->ctx, a->from);
 	return is_ours;
 }
 
 /* What can be said of a message before its payload is looked at. */
-static enum outcome sort_out(struct link *l, enum side from, const struct message *m, bool is_new,
+static enum outcome sort_out(struct link *l, const struct arrival *a, bool is_new,
 			     struct match *match)
 {
+	const struct message *m = a->message;
+	enum side from = a->from;
+
 	if (m->retain && m->payload_len == 0)
 		return FILTERED_EMPTY_RETAIN;
-	if (is_new && is_echo(l, from, m))
+	if (is_new && is_echo(l, a))
 		return FILTERED_ECHO;
 	if (l->mark && hops_has(&m->properties, l->mark))
 		return FILTERED_LOOP;
@@ -634,7 +639,7 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
-	in->is_clearing = is_clearing(l, a->from, in->raw);
+	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
 	reason = admit(l, a->from, match, in->device, &in->message);
 	if (reason == CARRIED)
 		submit_read(l, entry(l, a, match), in, a->from, 0, NULL);
@@ -655,7 +660,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	if (a->since_ms > a->at_ms)
 		in->since_ms = a->since_ms;
 	in->device = mem_strdup(a->device);
-	reason = sort_out(l, a->from, m, origin == ORIGIN_RECEIVED, &match);
+	reason = sort_out(l, a, origin == ORIGIN_RECEIVED, &match);
 	if (reason == CARRIED)
 		reason = take_in(l, a, in, &match);
 	if (reason != CARRIED)
@@ -674,6 +679,7 @@ void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason
 
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), a->message, a->tag, ORIGIN_RECEIVED);
+	in->device = mem_strdup(a->device);
 	link_refuse(in, reason, why);
 	link_release(l, in);
 }
@@ -687,6 +693,7 @@ void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcom
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), is_own ? NULL : a->message, a->tag,
 			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_AGAIN);
+	in->device = mem_strdup(a->device);
 	if (!is_own) {
 		message_copy(&in->message, in->raw);
 		vars_fini(&in->message.properties);

@@ -136,7 +136,10 @@ void logic_note_carried(struct link *l, const struct item *item)
 		return;
 	while (payload.len && jtext_next_field(payload, &pos, &f)) {
 		put_carried(item->plain.device, &f, &name, &value);
-		echo_sent(l->carried, name.data, value.data, value.len, false);
+		echo_sent(l->carried,
+			  &(struct echo_message){
+				  .topic = name.data, .payload = value.data, .len = value.len },
+			  false);
 	}
 	buf_fini(&name);
 	buf_fini(&value);
@@ -161,7 +164,10 @@ void logic_drop_carried(struct link *l, const char *device, struct jslice attrib
 	}
 	while (jtext_next_field(attributes, &pos, &f)) {
 		put_carried(device, &f, &name, &value);
-		if (echo_take(l->carried, name.data, value.data, value.len, l->now_ms))
+		if (echo_take(l->carried,
+			      &(struct echo_message){
+				      .topic = name.data, .payload = value.data, .len = value.len },
+			      l->now_ms))
 			continue;
 		buf_putc(out, before);
 		buf_append(out, f.key.text, f.key.len);

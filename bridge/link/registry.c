@@ -230,3 +230,10 @@ void link_devices(const struct link *l, struct link_devices *out)
 				      .forgotten = l->registry.n_forgotten,
 				      .unremembered = l->registry.n_unremembered };
 }
+
+const char *link_next_device(const struct link *l, struct map_pos *pos)
+{
+	const struct registered *r = map_next(&l->registry.of_device, pos);
+
+	return r ? r->device : NULL;
+}

@@ -1,13 +1,19 @@
 #include "link/retained.h"
 
 /* FNV-1a. */
-static uint64_t hash_of(const char *topic)
+static uint64_t hash_text(uint64_t h, const char *text)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	for (; *topic; topic++)
-		h = (h ^ (unsigned char)*topic) * UINT64_C(1099511628211);
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
 	return h;
+}
+
+/* No topic has a NUL, with which the next text would begin. */
+static uint64_t hash_of(const char *session, const char *topic)
+{
+	uint64_t h = hash_text(UINT64_C(14695981039346656037), topic);
+
+	return session ? hash_text(h * UINT64_C(1099511628211), session) : h;
 }
 
 /* Its place; r->n: it is not there. */
@@ -20,9 +26,9 @@ static size_t find(const struct retained *r, uint64_t hash)
 	return i;
 }
 
-void retained_note(struct retained *r, const char *topic)
+void retained_note(struct retained *r, const char *session, const char *topic)
 {
-	uint64_t hash = hash_of(topic);
+	uint64_t hash = hash_of(session, topic);
 
 	if (find(r, hash) < r->n)
 		return;
@@ -32,7 +38,7 @@ void retained_note(struct retained *r, const char *topic)
 		r->n++;
 }
 
-bool retained_has(const struct retained *r, const char *topic)
+bool retained_has(const struct retained *r, const char *session, const char *topic)
 {
-	return find(r, hash_of(topic)) < r->n;
+	return find(r, hash_of(session, topic)) < r->n;
 }

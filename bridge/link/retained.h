@@ -1,4 +1,4 @@
-/* retained.h -- topics on which a retained message came, as many as a link cares to remember.
+/* retained.h -- topics on which a retained message came, and on whose session, as many as a link cares to remember.
  *
  * An empty message on one of them clears it there; who had subscribed before is told so without the flag.
  * By hash: two topics may be taken for one, which at worst filters an empty message that no row can read. */
@@ -16,7 +16,8 @@ struct retained {
 	size_t n, next;
 };
 
-void retained_note(struct retained *r, const char *topic);
-bool retained_has(const struct retained *r, const char *topic);
+/* `session`: the device whose it is; NULL: it brings any device's. */
+void retained_note(struct retained *r, const char *session, const char *topic);
+bool retained_has(const struct retained *r, const char *session, const char *topic);
 
 #endif

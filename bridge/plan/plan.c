@@ -238,7 +238,7 @@ static bool is_one_devices(const struct plan_side *ps)
 
 static void check_devices(const struct plan *p, const struct plan_spec *spec, struct report *report)
 {
-	if (p->is_single || !is_one_devices(&p->side[NORTH]))
+	if (p->is_single || p->has_device_sessions || !is_one_devices(&p->side[NORTH]))
 		return;
 	report_error(
 		report,
@@ -254,7 +254,7 @@ static bool speaks_for_many(const struct plan *p, enum side side)
 	const struct plan_side *ps = &p->side[side];
 
 	return !p->is_single && ps->dialect->device == DEVICE_IN_PAYLOAD &&
-	       !vars_get(&ps->vars, "device");
+	       !vars_get(&ps->vars, "device") && !(side == NORTH && p->has_device_sessions);
 }
 
 const char *plan_named_gateway(const struct plan *p, enum side side)
@@ -278,6 +278,8 @@ static void choose_device(struct plan *p)
 	size_t i = 0;
 
 	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+	p->has_device_sessions =
+		!p->is_single && !north && p->side[NORTH].dialect->session_per_device;
 	names[2] = plan_named_gateway(p, SOUTH);
 	names[3] = plan_named_gateway(p, NORTH);
 	while (!names[i])
@@ -576,7 +578,25 @@ struct wanted plan_wanted(const struct plan *p)
 	return w;
 }
 
-char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n)
+const char *plan_session_of(const struct plan *p, enum side side, const char *device)
+{
+	return side == NORTH && p->has_device_sessions ? device : NULL;
+}
+
+/* What it hears on a session of the device that the side calls so, NULL: of any; caller ends it. */
+static void own_topic(const struct reader *r, const char *native, struct topic_template *out)
+{
+	struct vars known = { 0 };
+
+	if (native)
+		vars_set(&known, "device", native, false);
+	if (!topic_template_bind(out, &r->topic, &known, NULL)) /* no such name is in a topic */
+		topic_template_bind(out, &r->topic, &(struct vars){ 0 }, NULL);
+	vars_fini(&known);
+}
+
+char **plan_filters(const struct plan *p, enum side side, bool provisioning, const char *native,
+		    size_t *n)
 {
 	const struct wanted wanted = plan_wanted(p);
 	const struct reader *r = NULL;
@@ -587,8 +607,13 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, siz
 		return NULL; /* nothing is done with what comes from there */
 	while ((r = plan_next_reader(p, side, r)))
 		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
-		    wanted_row(&wanted, r->row))
-			add_filter(&list, n, &r->topic);
+		    wanted_row(&wanted, r->row)) {
+			struct topic_template own;
+
+			own_topic(r, native, &own);
+			add_filter(&list, n, &own);
+			topic_template_fini(&own);
+		}
 	return list;
 }
 
@@ -610,7 +635,7 @@ char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n)
 	const struct wanted wanted = plan_wanted(p);
 	const struct reader *r = NULL;
 	size_t n_heard;
-	char **heard = plan_filters(p, side, false, &n_heard), **list = NULL;
+	char **heard = plan_filters(p, side, false, NULL, &n_heard), **list = NULL;
 
 	*n = 0;
 	while ((r = plan_next_reader(p, side, r)))
@@ -623,7 +648,8 @@ char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n)
 	return list;
 }
 
-char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *filter)
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *native,
+			const char *filter)
 {
 	const struct wanted wanted = plan_wanted(p);
 	bool is_told[KINDS] = { false };
@@ -631,9 +657,12 @@ char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
 	struct buf out = { 0 };
 
 	while ((r = plan_next_reader(p, side, r))) {
+		struct topic_template topic;
 		struct buf own = { 0 };
 
-		topic_template_filter(&r->topic, &own);
+		own_topic(r, native, &topic);
+		topic_template_filter(&topic, &own);
+		topic_template_fini(&topic);
 		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
 		    !is_told[r->row->kind] && wanted_row(&wanted, r->row) &&
 		    topic_filter_covers(filter, buf_str(&own))) {

@@ -82,8 +82,9 @@ struct plan {
 	bool pushes_first;
 	bool drop_unmatched;
 	bool hides_secrets;
-	bool is_single;		 /* the south brings one device only */
-	char *device;		 /* its name, and that of a message which does not say */
+	bool is_single;		  /* the south brings one device only */
+	bool has_device_sessions; /* the south brings many, and each has a session of its own in the north */
+	char *device;		  /* its name, and that of a message which does not say */
 	struct devices *devices; /* who is who; the one thing in a plan that changes */
 	/* What messages to a side must keep to.  A dialect's hold where we play the device: in the north. */
 	struct limits limits[SIDES];
@@ -120,13 +121,19 @@ bool plan_reads_alike(const struct reader *a, const struct reader *b);
 
 /* What of it is heard at all. */
 struct wanted plan_wanted(const struct plan *p);
+/* The device whose session in `side` takes what is for `device`, which is borrowed; NULL: one that carries any device's
+ * does. */
+const char *plan_session_of(const struct plan *p, enum side side, const char *device);
+
 /* The filters to subscribe on a side, those left out that are covered by another or that nobody wants; caller
- * frees the array and its texts.  `provisioning`: those of the short-lived session of a handshake. */
-char **plan_filters(const struct plan *p, enum side side, bool provisioning, size_t *n);
+ * frees the array and its texts.  `provisioning`: those of the short-lived session of a handshake.  `native`: of the
+ * session of the device that the side calls so; NULL: of one that carries any device's. */
+char **plan_filters(const struct plan *p, enum side side, bool provisioning, const char *native,
+		    size_t *n);
 /* The filters of its main session that are left out because nobody wants them. */
 char **plan_unwanted_filters(const struct plan *p, enum side side, size_t *n);
 /* The kinds that come by one of those filters: "command,config".  Caller frees. */
-char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning,
+char *plan_filter_kinds(const struct plan *p, enum side side, bool provisioning, const char *native,
 			const char *filter);
 /* Does the bridge say, or ask, this after each login in the north?  (Not in a mirror, and no snapshot where
  * the south could not be told of it.) */

@@ -21,7 +21,7 @@
 #include "run/generation.h"
 #include "run/live_link.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/storage.h"
 #include "run/suspects.h"
 #include "store/commit.h"

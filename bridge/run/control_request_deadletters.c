@@ -188,7 +188,7 @@ static bool journal_letter(const struct control_request_parts *parts, const stru
 
 	if (ok) {
 		row.seq = last + row.n + 1;
-		journal_put_message(&content, 0, l->received_ms, &l->message);
+		journal_put_message(&content, 0, l->received_ms, l->session, &l->message);
 		ok = journal_put(parts->db, &row, &content, e);
 	}
 	mem_free_secret(content.data, content.len);
@@ -221,7 +221,7 @@ static bool retry_letter(struct work *w, struct deadletter *l, struct buf *out, 
 	if (!deadletters_remove(w->stored, l->id, e))
 		return false;
 	if (live)
-		live_link_retry(live, l->from, &l->message, l->received_ms);
+		live_link_retry(live, l->from, l->session, &l->message, l->received_ms);
 	else if (!journal_letter(parts, l, e))
 		return false;
 	return list_letter(w, l, out, e);

@@ -15,7 +15,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal.h"
@@ -124,9 +124,11 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 				    .plan = plan };
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
+	live->awake = roster_new();
 	for (int s = 0; s < SIDES; s++) {
 		wanted = live_link_mqtt_wanted(live, (enum side)s);
-		live_link_add_port(live, (enum side)s, NULL, false);
+		if (s == SOUTH || !plan->has_device_sessions)
+			live_link_add_port(live, (enum side)s, NULL, false);
 		echoes[s] = live_link_echo_mode(live, (enum side)s,
 						wanted ? wanted : 4); /* it may have been that */
 	}
@@ -154,7 +156,7 @@ bool live_link_open(struct live_link *live)
 	TAILQ_FOREACH (p, &live->ports, entry) {
 		struct err e = { 0 };
 
-		if (p->is_provisioning)
+		if (p->is_provisioning || p->device)
 			continue;
 		free(p->lack);
 		p->lack = NULL;
@@ -179,7 +181,7 @@ bool live_link_is_open(const struct live_link *live)
 	return live->is_open;
 }
 
-static void start_port(struct port *p)
+void live_link_start_port(struct port *p)
 {
 	const struct port_ops *ops = p->live->parts->port;
 
@@ -200,7 +202,10 @@ void live_link_start(struct live_link *live)
 
 	roster_wake(live->turn);
 	TAILQ_FOREACH (p, &live->ports, entry)
-		start_port(p);
+		if (!p->device)
+			live_link_start_port(p);
+	live->is_started = true;
+	live_link_start_devices(live);
 }
 
 void live_link_take_again(void *ctx, struct record *r, struct journal_entry *entry,
@@ -239,6 +244,7 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 		     struct journal_output *outputs, size_t n)
 {
 	struct arrival a = { .from = entry->from,
+			     .device = entry->session,
 			     .message = &entry->message,
 			     .at_ms = entry->received_ms,
 			     .since_ms = entry->since_ms,
@@ -334,14 +340,16 @@ bool live_link_has_room(const struct live_link *live, enum side from)
 	return live_link_held_bytes(live, from) < BACKPRESSURE_HIGH_BYTES;
 }
 
-void live_link_retry(struct live_link *live, enum side from, const struct message *m,
-		     int64_t received_ms)
+void live_link_retry(struct live_link *live, enum side from, const char *session,
+		     const struct message *m, int64_t received_ms)
 {
 	int64_t now_ms = loop_now_ms(live->parts->loop);
-	struct record *r = journal_live_accept(live->records, from, m, received_ms, now_ms);
+	struct record *r =
+		journal_live_accept(live->records, from, session, m, received_ms, now_ms);
 
 	take_in_turn(live,
 		     &(struct arrival){ .from = from,
+					.device = session,
 					.message = m,
 					.at_ms = received_ms,
 					.since_ms = now_ms,
@@ -359,6 +367,7 @@ static void wait_for_handshake(struct port *p)
 	if (p->carrier)
 		p->live->parts->port->stop(p->carrier);
 	live_link_end_connection(p, SESSION_END_OURS);
+	live_link_wake_port(p);
 	p->uses_issued = false;
 	p->is_early = true;
 }
@@ -373,7 +382,7 @@ bool live_link_forget(struct live_link *live, const char *name)
 	log_event(LOG_INFO, "device-forgotten", "link=%s name=%s", live->plan->name,
 		  log_value(name));
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->uses_issued && link_credentials(live->link).len == 0)
+		if (p->uses_issued && link_credentials(live->link, p->device).len == 0)
 			wait_for_handshake(p);
 	return true;
 }
@@ -387,6 +396,7 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 {
 	*out = (struct live_link_port){
 		.side = p->side,
+		.device = p->device,
 		.is_provisioning = p->is_provisioning,
 		.url = p->live->conf->side[p->side].url,
 		.waiting = delivery_waiting(p->delivery),
@@ -396,6 +406,10 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 	};
 	if (p->carrier)
 		p->live->parts->port->status(p->carrier, &out->carrier);
+	else if (p->device)
+		out->carrier = (struct port_status){ .phase = "lacking",
+						     .why = p->lack ? p->lack : "",
+						     .mqtt = live_link_mqtt_version(p) };
 	else if (!p->is_provisioning && !p->live->is_open)
 		out->carrier = (struct port_status){
 			.phase = "lacking",
@@ -411,6 +425,9 @@ void live_link_free(struct live_link *live)
 
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
+	for (int s = 0; s < SIDES; s++)
+		map_fini(&live->of_device[s], NULL);
+	roster_free(live->awake);
 	link_free(live->link);
 	roster_remove(live->turn);
 	state_live_free(live->changes);

@@ -29,6 +29,16 @@ struct record;
 struct journal_live;
 struct roster;
 struct suspects;
+struct vars;
+
+/* What is known of a device beside its link: what it logs in with. */
+struct live_link_identities {
+	/* Set (vars_set()) the variables of a side that are this device's own.  False: it is not known, and `own` is
+	 * as it was. */
+	bool (*own)(void *ctx, const char *link, const char *device, enum side side,
+		    struct vars *own);
+	void *ctx;
+};
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -40,9 +50,10 @@ struct live_link_parts {
 	struct deadletter_live *letters;
 	struct roster *roster;	   /* in which a link is awake while it has something to do */
 	struct suspects *suspects; /* NULL: nobody looks for what crashes */
-	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
-	int64_t max_age_ms;	   /* of a message that waits for its target */
-	bool is_closing;	   /* what is not settled stays in the journal */
+	struct live_link_identities identities; /* .own NULL: no device has anything of its own */
+	int64_t (*mono_ms)(void);		/* a clock that only grows; NULL: the system's */
+	int64_t max_age_ms;			/* of a message that waits for its target */
+	bool is_closing;			/* what is not settled stays in the journal */
 };
 
 /* The link number `link` of a generation, which it uses until live_link_free(), with the state of earlier
@@ -133,12 +144,15 @@ const char *live_link_name(const struct live_link *live);
  * topics).  NULL gives "".  Caller frees. */
 char *live_link_tellable(const struct live_link *live, const char *text);
 /* A dead letter gets another chance: as if it had come from `from` (at `received_ms`) and had not been
- * settled, and may wait as long as a new one.  Copied. */
-void live_link_retry(struct live_link *live, enum side from, const struct message *m,
-		     int64_t received_ms);
+ * settled, and may wait as long as a new one.  `session`: of which device it had come on (NULL: of any).  Copied. */
+void live_link_retry(struct live_link *live, enum side from, const char *session,
+		     const struct message *m, int64_t received_ms);
 
 /* Whose a link of one device is by its handshakes (state/provision.h), borrowed; NULL: nobody's. */
 const char *live_link_owner(const struct live_link *live, bool *is_proved);
+/* What this device logs in with is known now, or has changed (struct live_link_identities).  Nothing is done where devices
+ * have no sessions of their own. */
+void live_link_renew_device(struct live_link *live, const char *device);
 /* Drop what a handshake brought for this name.  If the link logs in with that, it does not any more, and waits
  * for another handshake.  False: nothing is known of it. */
 bool live_link_forget(struct live_link *live, const char *name);
@@ -153,6 +167,7 @@ bool live_link_has_room(const struct live_link *live, enum side from);
 /* How it is with a port; borrowed. */
 struct live_link_port {
 	enum side side;
+	const char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
 	const char *url;
 	bool is_late; /* it acknowledges nothing, or passes something over: LIVE_LINK_LATE */

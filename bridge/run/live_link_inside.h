@@ -28,6 +28,9 @@ struct state_live;
 struct port {
 	TAILQ_ENTRY(port) entry;
 	struct live_link *live;
+	struct roster_entry
+		*turn; /* of a device's: in live->awake; NULL: it is looked at in each turn */
+	size_t counted_bytes; /* of a device's: in live->device_bytes */
 	enum side side;
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
@@ -45,7 +48,9 @@ struct port {
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
 	bool is_trial;	    /* of handshakes: it only tries whether the north lets a device in */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
-	bool is_early;	    /* it needs such, and there are none yet */
+	bool is_to_renew;   /* of a device's: see live_link_renew_port() */
+	bool is_early;	    /* it needs such, or its device's own, and there are none yet */
+	struct vars own;    /* of a device's: what it logs in with beside what its side has */
 	unsigned n_renewed; /* conf_session's, when its login was made */
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;
@@ -78,6 +83,10 @@ struct live_link {
 	/* The south's and the north's that carry any device's, the north's for handshakes, and those that
 	 * were added, in this order. */
 	struct ports ports;
+	struct map of_device[SIDES]; /* the ports of devices, by their names here */
+	struct roster *awake;	     /* those of them that have something to do */
+	size_t device_bytes[SIDES];  /* what waits for those, as of the end of the turn of each */
+	bool is_started;
 	struct backpressure backpressure;
 	bool overfills;	  /* the journal: live_link_overfills() */
 	int64_t ahead_ms; /* live_link_set_ahead() */
@@ -91,13 +100,20 @@ struct live_link {
 /* A new port, which has no carrier yet.  At most one for each (side, device, is_provisioning). */
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning);
-/* The one to which a message goes: that of the device, else the one that carries any device's (never NULL:
- * both sides have one, and the north one for handshakes). */
+/* The one to which a message goes: that of the device, else the one that carries any device's (each side has one, unless
+ * each device has a session of its own there, and the north one for handshakes); NULL: there is none. */
 struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
 				 bool is_provisioning);
 /* Close it, take it out of the list and free it. */
 void live_link_free_port(struct port *p);
 
+/* Something happened to it: it and its link have something to do in this turn. */
+void live_link_wake_port(struct port *p);
+/* Connect a port that has a carrier; of handshakes, if something waits. */
+void live_link_start_port(struct port *p);
+
+/* What is known for a login over it; without what a handshake brought. */
+struct login_terms live_link_login_terms(const struct port *p);
 /* What it logs in with, as far as that is known now; p->uses_issued and p->n_renewed follow. */
 void live_link_make_login(struct port *p, struct session_login *login);
 /* Does this side give our messages back over a session of this version of MQTT? */
@@ -154,6 +170,19 @@ int64_t live_link_pace_widens_ms(const struct port *p);
 /* When live_link_pace_next() may have one that it has not now; INT64_MAX: not by itself. */
 int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
 
+/* --- live_link_device.c */
+
+/* The port of a device, where each has a session of its own in the north: it is made when it is first asked for.  NULL:
+ * there are as many as may be. */
+struct port *live_link_device_port(struct live_link *live, const char *device);
+/* The link is started: open the ports of the devices that are known, and of those for which something waits. */
+void live_link_start_devices(struct live_link *live);
+/* What it logs in with may be known now, or may have changed: with the next tick it is opened, or connects anew.  (Not at
+ * once, since that is a change of the state, and no part of what a message does.) */
+void live_link_renew_port(struct port *p);
+/* That is now, if the link is started. */
+void live_link_renew_due(struct port *p);
+
 /* --- live_link_stamp.c */
 
 /* A clock that only grows. */
@@ -181,6 +210,11 @@ extern const struct link_ops live_link_link_ops;
 void live_link_receive(struct live_link *live, const struct arrival *a);
 
 /* --- live_link_turn.c */
+
+/* Those with something to do in this turn: all that are no device's, and those of devices that are awake. */
+#define FOREACH_AWAKE_PORT(p, live)                                                                \
+	for ((p) = TAILQ_FIRST(&(live)->ports); (p); (p) = live_link_next_awake_port(p))
+struct port *live_link_next_awake_port(const struct port *p); /* NULL: no more */
 
 /* What is held of a direction, in the link and for its target. */
 size_t live_link_held_bytes(const struct live_link *live, enum side source);

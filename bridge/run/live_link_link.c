@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "store/db.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
@@ -75,6 +75,9 @@ static bool is_state(enum kind kind)
 	return kind == KIND_CONFIG || kind == KIND_PRESENCE || kind == KIND_COMMAND;
 }
 
+#define TOO_MANY "there are as many devices with a session of their own as may be (max_devices)"
+#define NOBODYS	 "an earlier version of calque did not note whose it is"
+
 static void drop_output(struct live_link *live, struct output *o, enum outcome reason,
 			const char *text)
 {
@@ -84,12 +87,27 @@ static void drop_output(struct live_link *live, struct output *o, enum outcome r
 	link_done(live->link, o->origin, link_ended(live->link, o->origin, o->order, reason), text);
 }
 
+/* Where it goes; NULL: nowhere. */
+static struct port *port_of(struct live_link *live, const struct output *o)
+{
+	const char *device = plan_session_of(live->plan, o->to, o->device);
+
+	if (device && !o->is_provisioning)
+		return live_link_device_port(live, device);
+	return live_link_find_port(live, o->to, o->device, o->is_provisioning);
+}
+
 static void on_send(void *ctx, struct output *o)
 {
 	struct live_link *live = ctx;
-	struct port *p = live_link_find_port(live, o->to, o->device, o->is_provisioning);
+	struct port *p = port_of(live, o);
 	struct parcel *parcel;
 
+	if (!p) {
+		drop_output(live, o, DEAD_OTHER_DEVICE, o->device ? TOO_MANY : NOBODYS);
+		return;
+	}
+	live_link_wake_port(p);
 	if (o->greets && o->greets != p->login) { /* another session's, or one that has ended */
 		drop_output(live, o, CARRIED, NULL);
 		return;
@@ -137,16 +155,19 @@ static void log_letter(const struct verdict *v, const struct deadletter *l, int6
 		    log_value(*l->text ? l->text : NULL));
 }
 
-/* Whose it is, by its topic; NULL: that does not say, or nobody looks, since to look may be what ends the process.
- * Caller frees. */
+/* Whose it is, by its topic, or by its session if nobody looks at that, since to look may be what ends the process; NULL:
+ * neither says.  Caller frees. */
 static char *device_of(const struct live_link *live, const struct verdict *v)
 {
 	struct match match;
+	char *device = NULL;
 
 	if (!v->message || v->reason == DEAD_CRASH)
-		return NULL;
+		return mem_strdup(v->session);
 	plan_match(live->plan, flow_source(v->flow), v->message->topic, &match);
-	return match.n ? translate_topic_device(match.readers[0], v->message->topic) : NULL;
+	if (match.n)
+		device = translate_topic_device(match.readers[0], v->message->topic);
+	return device ? device : mem_strdup(v->session);
 }
 
 static void bury(struct live_link *live, const struct verdict *v)
@@ -162,6 +183,7 @@ static void bury(struct live_link *live, const struct verdict *v)
 		.text = text,
 		.topic = topic,
 		.device = device_of(live, v),
+		.session = (char *)v->session,
 		.received_ms = v->received_ms,
 		.has_message = v->message,
 	};
@@ -235,19 +257,28 @@ static void on_crowded(void *ctx, const char *device, bool is_for_another)
 static void on_login(void *ctx, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
-	struct port *p = live_link_find_port(live, NORTH, device, false);
+	struct port *p = live->plan->has_device_sessions
+				 ? live_link_device_port(live, device)
+				 : live_link_find_port(live, NORTH, device, false);
 	struct session_login login;
+	struct login_terms terms;
 
-	login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, (struct jslice){ 0 },
-		   db_instance(live->parts->db));
+	if (!p)
+		return;
+	live_link_wake_port(p);
+	terms = live_link_login_terms(p);
+	login_make(&login, &terms);
 	if (login.is_missing) { /* a credential in the configuration wins */
 		login_fini(&login);
-		login_make(&login, live->plan, &live->conf->side[NORTH], NORTH, false, credentials,
-			   db_instance(live->parts->db));
+		terms.credentials = credentials;
+		login_make(&login, &terms);
 		p->uses_issued = true;
-		log_event(LOG_INFO, "credentials-issued", "link=%s", live->plan->name);
+		log_event(LOG_INFO, "credentials-issued", "link=%s%s%s", live->plan->name,
+			  p->device ? " device=" : "", p->device ? log_value(p->device) : "");
 		p->is_early = false;
-		if (p->carrier) {
+		if (!p->carrier && p->device)
+			live_link_renew_port(p);
+		else if (p->carrier) {
 			live->parts->port->set_login(p->carrier, &login);
 			live->parts->port->start(p->carrier);
 		}
@@ -261,16 +292,18 @@ static void on_try_login(void *ctx, const char *device, struct jslice credential
 {
 	struct live_link *live = ctx;
 	struct port *p = live_link_find_port(live, NORTH, device, true);
-	const struct conf_session *conf = &live->conf->side[NORTH];
-	const char *instance = db_instance(live->parts->db);
+	struct login_terms terms = live_link_login_terms(p);
 	struct session_login login;
 	struct err e = { 0 };
 	bool is_possible;
 
-	login_make(&login, live->plan, conf, NORTH, false, (struct jslice){ 0 }, instance);
+	terms.is_provisioning = false;
+	terms.device = plan_session_of(live->plan, NORTH, device);
+	login_make(&login, &terms);
 	is_possible = login.is_missing; /* a credential in the configuration wins */
 	login_fini(&login);
-	login_make_trial(&login, live->plan, conf, credentials, instance);
+	terms.credentials = credentials;
+	login_make_trial(&login, &terms);
 	live_link_close_port(p, CARRIED, NULL);
 	p->is_trial = true;
 	if (is_possible && live_link_open_port(p, &login, &e))
@@ -317,6 +350,9 @@ static void on_limits(void *ctx, const char *device, const struct limits *told)
 {
 	struct port *p = live_link_find_port(ctx, NORTH, device, false);
 
+	if (!p)
+		return;
+	live_link_wake_port(p);
 	log_event(LOG_INFO, "limits-told",
 		  "%s packet_bytes=%lld in_flight=%lld messages_per_second=%lld", p->name,
 		  (long long)told->packet_bytes, (long long)told->in_flight,

@@ -9,7 +9,7 @@
 #include "delivery/delivery.h"
 #include "net/loop.h"
 #include "run/live_link_inside.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 
 #define MOST_SKIPPED 3
 

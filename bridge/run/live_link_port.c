@@ -14,7 +14,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"
 #include "store/journal_live.h"
@@ -29,7 +29,7 @@
 
 static char *name_of(const struct port *p)
 {
-	const char *device = p->device ? p->device : "";
+	const char *device = p->device ? log_value(p->device) : "";
 
 	return mem_printf("link=%s side=%s%s%s%s", p->live->plan->name, side_name(p->side),
 			  *device ? " device=" : "", device,
@@ -49,24 +49,32 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 	p->delivery = delivery_new(DELIVERY_WINDOW, MESSAGE_BYTES);
 	live_link_pace_init(p);
 	TAILQ_INSERT_TAIL(&live->ports, p, entry);
+	if (device) {
+		map_set_str(&live->of_device[side], device, p);
+		p->turn = roster_add(live->awake, p);
+	}
 	return p;
 }
 
 struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
 				 bool is_provisioning)
 {
-	struct port *p, *any = NULL;
+	struct port *p =
+		device && !is_provisioning ? map_get_str(&live->of_device[side], device) : NULL;
 
-	TAILQ_FOREACH (p, &live->ports, entry) {
-		if (p->side != side || p->is_provisioning != is_provisioning)
-			continue;
-		if (!p->device)
-			any = p;
-		else if (device && strcmp(p->device, device) == 0)
-			return p;
-	}
-	assert(any);
-	return any;
+	if (p)
+		return p;
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->device || (p->side == side && p->is_provisioning == is_provisioning))
+			break; /* those of devices are behind all others */
+	return p && !p->device ? p : NULL;
+}
+
+void live_link_wake_port(struct port *p)
+{
+	roster_wake(p->live->turn);
+	if (p->turn)
+		roster_wake(p->turn);
 }
 
 static void forget_old(struct port *p)
@@ -82,6 +90,12 @@ void live_link_free_port(struct port *p)
 {
 	live_link_close_port(p, DEAD_STOPPING, "the bridge was stopped");
 	TAILQ_REMOVE(&p->live->ports, p, entry);
+	if (p->device) {
+		map_remove_str(&p->live->of_device[p->side], p->device);
+		p->live->device_bytes[p->side] -= p->counted_bytes;
+		roster_remove(p->turn);
+	}
+	vars_fini(&p->own);
 	delivery_free(p->delivery);
 	map_fini(&p->stamped, free);
 	buf_fini(&p->stamp_key);
@@ -100,7 +114,7 @@ static struct port *woken(void *port)
 {
 	struct port *p = port;
 
-	roster_wake(p->live->turn);
+	live_link_wake_port(p);
 	return p;
 }
 
@@ -147,7 +161,8 @@ static void note_publish(void *port, struct parcel *parcel)
 	struct port *p = port;
 
 	if (!parcel->echo)
-		parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, 0);
+		parcel->echo =
+			link_sent_again(p->live->link, p->side, p->device, &parcel->message, 0);
 }
 
 /* What waits was handed out when another version was to be expected. */
@@ -211,7 +226,7 @@ static void end_greetings(struct port *p, enum session_end end)
 static void on_up(void *port)
 {
 	struct port *p = woken(port);
-	const char *name = p->uses_issued ? link_login_accepted(p->live->link) : NULL;
+	const char *name = p->uses_issued ? link_login_accepted(p->live->link, p->device) : NULL;
 
 	follow_version(p);
 	live_link_pace_up(p);
@@ -233,7 +248,8 @@ static void sent_again(void *port, struct parcel *parcel)
 {
 	struct port *p = port;
 
-	parcel->echo = link_sent_again(p->live->link, p->side, &parcel->message, parcel->echo);
+	parcel->echo =
+		link_sent_again(p->live->link, p->side, p->device, &parcel->message, parcel->echo);
 }
 
 void live_link_end_connection(struct port *p, enum session_end end)
@@ -255,7 +271,7 @@ static void on_down(void *port, enum session_end end)
 		link_login_tried(p->live->link, false);
 	live_link_end_connection(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
-		link_login_refused(p->live->link);
+		link_login_refused(p->live->link, p->device);
 }
 
 static void on_message(void *port, const struct message *m)
@@ -269,7 +285,7 @@ static void on_message(void *port, const struct message *m)
 			     .login = p->n_ended + 1 };
 
 	if (m->qos > 0)
-		a.tag = journal_live_accept(live->records, p->side, m, a.at_ms, a.at_ms);
+		a.tag = journal_live_accept(live->records, p->side, p->device, m, a.at_ms, a.at_ms);
 	live_link_receive(live, &a);
 }
 
@@ -319,7 +335,8 @@ static void on_unsubscribed(void *port, size_t old)
 {
 	struct port *p = woken(port);
 
-	link_unsubscribed(p->live->link, p->side, p->old[old]);
+	if (!p->device) /* else others' sessions have it yet */
+		link_unsubscribed(p->live->link, p->side, p->old[old]);
 }
 
 static const struct port_events events = { .stirred = on_stirred,
@@ -359,30 +376,74 @@ enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side,
 										  : ECHO_ON;
 }
 
+struct login_terms live_link_login_terms(const struct port *p)
+{
+	const struct live_link *live = p->live;
+
+	return (struct login_terms){ .plan = live->plan,
+				     .conf = &live->conf->side[p->side],
+				     .side = p->side,
+				     .is_provisioning = p->is_provisioning,
+				     .device = p->device,
+				     .own = &p->own,
+				     .instance = db_instance(live->parts->db) };
+}
+
 void live_link_make_login(struct port *p, struct session_login *login)
 {
 	struct live_link *live = p->live;
-	const struct conf_session *conf = &live->conf->side[p->side];
-	const char *instance = db_instance(live->parts->db);
-	struct jslice issued = { 0 };
+	struct login_terms terms = live_link_login_terms(p);
 
-	p->n_renewed = conf->n_renewed;
-	login_make(login, live->plan, conf, p->side, p->is_provisioning, issued, instance);
+	p->n_renewed = terms.conf->n_renewed;
+	login_make(login, &terms);
 	if (p->side != NORTH || p->is_provisioning || !login->is_missing)
 		return;
-	issued = link_credentials(live->link);
-	if (!issued.len)
+	terms.credentials = link_credentials(live->link, p->device);
+	if (!terms.credentials.len)
 		return;
 	login_fini(login);
-	login_make(login, live->plan, conf, p->side, false, issued, instance);
+	login_make(login, &terms);
 	p->uses_issued = true;
+}
+
+#define ANY_DEVICE "{device}" /* no device is called so: no level of a filter has braces */
+
+/* The filters that the far end may have of an earlier configuration.  Of the sessions of devices they are remembered once for
+ * all of them, with the place of the device's name in them. */
+static void remember_filters(struct port *p, char **filters, size_t n, const char *native)
+{
+	struct live_link *live = p->live;
+	struct buf own = { 0 };
+	char **any;
+
+	if (!native) {
+		p->old = link_subscribe(live->link, p->side, filters, n, &p->n_old);
+		return;
+	}
+	any = plan_filters(live->plan, p->side, false, ANY_DEVICE, &n);
+	p->old = link_subscribe(live->link, p->side, any, n, &p->n_old);
+	for (size_t i = 0; i < n; i++)
+		free(any[i]);
+	free(any);
+	for (size_t i = 0; i < p->n_old; i++) {
+		char *at = strstr(p->old[i], "/" ANY_DEVICE);
+
+		if (!at)
+			continue;
+		buf_append(&own, p->old[i], (size_t)(at + 1 - p->old[i]));
+		buf_puts(&own, native);
+		buf_puts(&own, at + 1 + strlen(ANY_DEVICE));
+		mem_free_secret(p->old[i], strlen(p->old[i]));
+		p->old[i] = buf_take(&own);
+	}
 }
 
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
 {
 	const struct live_link *live = p->live;
+	const char *native = p->device ? plan_device_there(live->plan, p->side, p->device) : NULL;
 	size_t n;
-	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, &n);
+	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, native, &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	char **shown = mem_zalloc((n + 1) * sizeof *shown);
 	struct port_conf conf = {
@@ -400,12 +461,13 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 	};
 
 	for (size_t i = 0; i < n; i++) {
-		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, filters[i]);
+		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, native,
+					     filters[i]);
 		shown[i] = live_link_tellable(live, filters[i]);
 	}
 	forget_old(p);
 	if (!p->is_provisioning)
-		p->old = link_subscribe(live->link, p->side, filters, n, &p->n_old);
+		remember_filters(p, filters, n, native);
 	conf.old = p->old;
 	conf.n_old = p->n_old;
 	p->carrier = live->parts->port->open(live->parts->port_ctx, &conf, &events, p, e);

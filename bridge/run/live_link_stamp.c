@@ -121,6 +121,7 @@ void live_link_stamped(void *ctx, void *asked, uint64_t number, const struct mes
 	struct parcel *parcel = delivery_find(p->delivery, number);
 
 	(void)ctx;
+	live_link_wake_port(p);
 	if (!parcel)
 		return; /* it waits no more */
 	parcel->stamp.is_asked = false;

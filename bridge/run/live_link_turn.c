@@ -5,7 +5,7 @@
 #include "delivery/delivery.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/journal_live.h"
 #include "store/state_live.h"
@@ -30,20 +30,62 @@ void live_link_wake(struct live_link *live)
 	roster_wake(live->turn);
 }
 
+/* Behind those that are no device's come the ones of devices that are awake. */
+struct port *live_link_next_awake_port(const struct port *p)
+{
+	struct port *next = p->turn ? NULL : TAILQ_NEXT(p, entry);
+	const struct roster_entry *e;
+
+	if (next && !next->turn)
+		return next;
+	e = p->turn ? roster_next(p->turn) : roster_first(p->live->awake);
+	return e ? roster_owner(e) : NULL;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t port_tick(const struct port *p)
+{
+	return p->is_to_greet || p->is_to_renew ? 0
+	       : p->is_provisioning		? INT64_MAX
+						: live_link_next_expiry(p);
+}
+
+/* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
+static int64_t port_deadline(const struct port *p)
+{
+	return earlier(earlier(port_tick(p), p->has_asked ? 0 : p->due_ms),
+		       earlier(live_link_pace_look_ms(p), live_link_pace_widens_ms(p)));
+}
+
 void live_link_rest(struct live_link *live, uint64_t durable)
 {
+	struct port *p, *next;
+
+	for (p = TAILQ_FIRST(&live->ports); p; p = next) {
+		next = live_link_next_awake_port(p);
+		if (!p->turn)
+			continue;
+		live->device_bytes[p->side] += delivery_bytes(p->delivery) - p->counted_bytes;
+		p->counted_bytes = delivery_bytes(p->delivery);
+		roster_rest(p->turn, durable, port_deadline(p));
+	}
 	roster_rest(live->turn, durable, live_link_next_deadline(live));
 }
 
 size_t live_link_held_bytes(const struct live_link *live, enum side source)
 {
 	size_t bytes = link_pending_bytes(live->link, flow_from(source)) +
-		       suspects_bytes(live->parts->suspects);
+		       suspects_bytes(live->parts->suspects) +
+		       live->device_bytes[side_other(source)];
 	const struct port *p;
 
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->side != source && !p->is_provisioning)
-			bytes += delivery_bytes(p->delivery);
+	FOREACH_AWAKE_PORT(p, live)
+	if (p->side != source && !p->is_provisioning)
+		bytes += delivery_bytes(p->delivery) - p->counted_bytes;
 	return bytes;
 }
 
@@ -52,8 +94,10 @@ static void each_source(struct live_link *live, enum side side, void (*step)(voi
 	struct port *p;
 
 	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->side == side && !p->is_provisioning && p->carrier)
+		if (p->side == side && !p->is_provisioning && p->carrier) {
+			live_link_wake_port(p);
 			step(p->carrier);
+		}
 }
 
 /* What is held of a direction, and what waits for its target, decide whether its source waits. */
@@ -83,11 +127,11 @@ void live_link_press(struct live_link *live, int64_t now_ms)
 
 	for (int s = 0; s < SIDES; s++)
 		press(live, (enum side)s);
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (!p->is_provisioning) {
-			live_link_pace_look(p, now_ms);
-			live_link_visit(p, now_ms);
-		}
+	FOREACH_AWAKE_PORT(p, live)
+	if (!p->is_provisioning) {
+		live_link_pace_look(p, now_ms);
+		live_link_visit(p, now_ms);
+	}
 }
 
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
@@ -95,7 +139,10 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 	struct port *p;
 
 	roster_work(live->turn, commit);
-	TAILQ_FOREACH (p, &live->ports, entry) {
+	FOREACH_AWAKE_PORT(p, live)
+	{
+		if (p->turn)
+			roster_work(p->turn, commit);
 		if (!p->carrier)
 			continue;
 		live_link_publish(p, now_ms);
@@ -116,9 +163,9 @@ void live_link_let_out(struct live_link *live, uint64_t durable)
 {
 	struct port *p;
 
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->carrier)
-			live->parts->port->let_out(p->carrier, durable);
+	FOREACH_AWAKE_PORT(p, live)
+	if (p->carrier)
+		live->parts->port->let_out(p->carrier, durable);
 	if (link_durable(live->link, durable))
 		roster_wake(live->turn);
 }
@@ -137,26 +184,12 @@ void live_link_retract(struct live_link *live)
 		each_source(live, (enum side)s, live->parts->port->retract);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static bool is_to_greet(const struct live_link *live)
-{
-	const struct port *p;
-
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (p->is_to_greet)
-			return true;
-	return false;
-}
-
 static void greet(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
 
-	TAILQ_FOREACH (p, &live->ports, entry) {
+	FOREACH_AWAKE_PORT(p, live)
+	{
 		if (p->is_to_greet)
 			link_greet(live->link, p->device, p->login, now_ms);
 		p->is_to_greet = false;
@@ -165,12 +198,11 @@ static void greet(struct live_link *live, int64_t now_ms)
 
 static int64_t next_tick(const struct live_link *live)
 {
-	int64_t earliest = is_to_greet(live) ? 0 : link_next_deadline(live->link);
+	int64_t earliest = link_next_deadline(live->link);
 	const struct port *p;
 
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (!p->is_provisioning)
-			earliest = earlier(earliest, live_link_next_expiry(p));
+	FOREACH_AWAKE_PORT(p, live)
+	earliest = earlier(earliest, port_tick(p));
 	return earliest;
 }
 
@@ -178,25 +210,26 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
 
+	roster_wake_due(live->awake, now_ms);
 	if (next_tick(live) > now_ms)
 		return;
-	TAILQ_FOREACH (p, &live->ports, entry)
-		if (!p->is_provisioning)
-			live_link_expire(p, now_ms);
+	FOREACH_AWAKE_PORT(p, live)
+	if (!p->is_provisioning)
+		live_link_expire(p, now_ms);
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
+	FOREACH_AWAKE_PORT(p, live)
+	live_link_renew_due(p);
 	greet(live, now_ms);
 }
 
-/* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
 int64_t live_link_next_deadline(const struct live_link *live)
 {
-	int64_t earliest = next_tick(live);
+	int64_t earliest = earlier(link_next_deadline(live->link), roster_deadline(live->awake));
 	const struct port *p;
 
-	TAILQ_FOREACH (p, &live->ports, entry)
-		earliest = earlier(earlier(earliest, p->has_asked ? 0 : p->due_ms),
-				   earlier(live_link_pace_look_ms(p), live_link_pace_widens_ms(p)));
+	FOREACH_AWAKE_PORT(p, live)
+	earliest = earlier(earliest, port_deadline(p));
 	return earliest;
 }
 

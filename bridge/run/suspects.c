@@ -25,8 +25,7 @@ struct suspect {
 	bool is_again;	       /* an earlier run received it */
 	size_t bytes;
 	struct journal_entry entry; /* its link is not set */
-	char *device;		    /* on whose session it came; NULL: any device's ... */
-	uint64_t login;		    /* ... and over which of its logins */
+	uint64_t login;		    /* of the session on which it came */
 	struct journal_output *outputs;
 	size_t n_outputs;
 };
@@ -90,7 +89,7 @@ static void suspect_free(struct suspect *x)
 		journal_output_fini(&x->outputs[i]);
 	free(x->outputs);
 	message_fini(&x->entry.message);
-	free(x->device);
+	free(x->entry.session);
 	free(x);
 }
 
@@ -139,6 +138,7 @@ void suspects_hold_again(struct suspects *s, struct live_link *live, struct reco
 			       .n_outputs = n };
 	x->entry.link = NULL;
 	entry->message = (struct message){ 0 };
+	entry->session = NULL;
 	for (size_t i = 0; i < n; i++)
 		outputs[i] = (struct journal_output){ 0 };
 	enqueue(s, x);
@@ -149,14 +149,14 @@ void suspects_hold(struct suspects *s, struct live_link *live, const struct arri
 {
 	struct suspect *x = mem_zalloc(sizeof *x);
 
-	*x = (struct suspect){
-		.live = live,
-		.record = a->tag,
-		.is_again = is_again,
-		.device = mem_strdup(a->device),
-		.login = a->login,
-		.entry = { .from = a->from, .received_ms = a->at_ms, .since_ms = a->since_ms }
-	};
+	*x = (struct suspect){ .live = live,
+			       .record = a->tag,
+			       .is_again = is_again,
+			       .login = a->login,
+			       .entry = { .from = a->from,
+					  .received_ms = a->at_ms,
+					  .since_ms = a->since_ms,
+					  .session = mem_strdup(a->device) } };
 	message_copy(&x->entry.message, a->message);
 	enqueue(s, x);
 }
@@ -183,7 +183,7 @@ static void work_on(struct suspect *x)
 	else
 		live_link_take_in(x->live,
 				  &(struct arrival){ .from = x->entry.from,
-						     .device = x->device,
+						     .device = x->entry.session,
 						     .message = &x->entry.message,
 						     .at_ms = x->entry.received_ms,
 						     .since_ms = x->entry.since_ms,

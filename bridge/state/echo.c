@@ -31,7 +31,7 @@ struct entry {
 };
 TAILQ_HEAD(entries, entry);
 
-/* All entries with one topic and payload, in the order sent. */
+/* All entries with one session, topic and payload, in the order sent. */
 struct same {
 	struct entries entries;
 	uint8_t hash[CRYPTO_HASH_BYTES];
@@ -79,12 +79,13 @@ void echo_free(struct echo *e)
 	free(e);
 }
 
-static void hash_message(const char *topic, const void *payload, size_t len,
-			 uint8_t out[CRYPTO_HASH_BYTES])
+static void hash_message(const struct echo_message *m, uint8_t out[CRYPTO_HASH_BYTES])
 {
-	struct crypto_piece pieces[] = { { topic, strlen(topic) }, { payload, len } };
+	struct crypto_piece pieces[] = { { m->topic, strlen(m->topic) },
+					 { m->payload, m->len },
+					 { m->session, m->session ? strlen(m->session) : 0 } };
 
-	crypto_hash(pieces, 2, out);
+	crypto_hash(pieces, m->session ? 3 : 2, out);
 }
 
 /* Its row: the hash, and how often it may come yet if that is not once: "HASH*2". */
@@ -194,28 +195,26 @@ static struct entry *add(struct echo *e, uint64_t number, const uint8_t hash[CRY
 	return it;
 }
 
-uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len,
-		   bool is_unique)
+uint64_t echo_sent(struct echo *e, const struct echo_message *m, bool is_unique)
 {
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct entry *it;
 
 	if (e->mode == ECHO_OFF)
 		return 0;
-	hash_message(topic, payload, len, hash);
+	hash_message(m, hash);
 	it = add(e, ++e->last_number, hash, &e->unacked);
 	it->is_unique = is_unique;
 	note(e, it, true);
 	return it->number;
 }
 
-uint64_t echo_sent_again(struct echo *e, uint64_t number, const char *topic, const void *payload,
-			 size_t len)
+uint64_t echo_sent_again(struct echo *e, uint64_t number, const struct echo_message *m)
 {
 	struct entry *it = map_get(&e->by_number, &number, sizeof number);
 
 	if (!it || e->mode == ECHO_OFF)
-		return echo_sent(e, topic, payload, len, false);
+		return echo_sent(e, m, false);
 	it->n_published++;
 	note(e, it, true);
 	return number;
@@ -276,7 +275,7 @@ static bool is_proof(struct echo *e, const struct entry *it, int64_t now_ms)
 	       (n >= ECHO_PROOF && now_ms - e->came_ms[(n + 1) % ECHO_PROOF] <= ECHO_PROOF_MS);
 }
 
-bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms)
+bool echo_take(struct echo *e, const struct echo_message *m, int64_t now_ms)
 {
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct same *s;
@@ -285,7 +284,7 @@ bool echo_take(struct echo *e, const char *topic, const void *payload, size_t le
 	drop_ended(e, now_ms);
 	if (e->by_number.n == 0)
 		return false; /* spares the hash */
-	hash_message(topic, payload, len, hash);
+	hash_message(m, hash);
 	s = map_get(&e->by_hash, hash, sizeof hash);
 	if (!s)
 		return false;

@@ -33,6 +33,15 @@ enum echo_mode {
 	ECHO_WATCH /* the platform says that it gives nothing back; no rows are kept */
 };
 
+/* What was, or is, on its way over a session; all borrowed. */
+struct echo_message {
+	const char *
+		session; /* whose, by the device's name here; NULL: one that carries any device's */
+	const char *topic;
+	const void *payload;
+	size_t len;
+};
+
 /* Its mode is ECHO_ON.  `name` (a string constant) stands in the keys of its rows; NULL: it keeps none. */
 struct echo *echo_new(const char *name);
 void echo_free(struct echo *e);
@@ -43,15 +52,14 @@ enum echo_mode echo_mode(const struct echo *e);
 bool echo_was_found(struct echo *e);
 /* Remember a message that is to be published.  `is_unique`: nobody else would say just this.  Returns its
  * number for echo_acked(); 0: it is ECHO_OFF. */
-uint64_t echo_sent(struct echo *e, const char *topic, const void *payload, size_t len,
-		   bool is_unique);
+uint64_t echo_sent(struct echo *e, const struct echo_message *m, bool is_unique);
 /* It may have been published (`number`, or 0), and will be again: it may come back both times.  Returns the number
  * that it has now. */
-uint64_t echo_sent_again(struct echo *e, uint64_t number, const char *topic, const void *payload,
-			 size_t len);
+uint64_t echo_sent_again(struct echo *e, uint64_t number, const struct echo_message *m);
 void echo_acked(struct echo *e, uint64_t number, int64_t now_ms);
-/* Is this incoming message one of ours?  Uses the entry up, once. */
-bool echo_take(struct echo *e, const char *topic, const void *payload, size_t len, int64_t now_ms);
+/* Is this incoming message one of ours?  Uses the entry up, once.  What one device's session says is no echo of what
+ * another's said. */
+bool echo_take(struct echo *e, const struct echo_message *m, int64_t now_ms);
 size_t echo_size(const struct echo *e);
 
 /* Move the rows that have changed to the end of `out`: to be written as part of `commit` (numbers grow),

@@ -18,7 +18,8 @@ static const char last_sql[] = "SELECT seq FROM sqlite_sequence WHERE name = 'de
 static const char totals_sql[] = "SELECT count(*), coalesce(sum(size), 0) FROM deadletter";
 static const char add_sql[] = "INSERT INTO deadletter (id, link, side, kind, reason, text, topic, "
 			      "received_ms, died_ms, size,"
-			      " message, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+			      " message, device, session)"
+			      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char size_sql[] = "SELECT size FROM deadletter WHERE id = ?";
 static const char remove_sql[] = "DELETE FROM deadletter WHERE id = ?";
 static const char oldest_sql[] = "SELECT id, size, died_ms FROM deadletter ORDER BY id";
@@ -31,7 +32,7 @@ static const char find_sql[] =
 	" AND (?3 IS NULL OR kind = ?3) AND died_ms >= ?4 AND died_ms <= ?5 ORDER BY received_ms, "
 	"id";
 static const char get_sql[] = "SELECT link, side, kind, reason, text, topic, received_ms, died_ms,"
-			      " message FROM deadletter WHERE id = ?";
+			      " message, session FROM deadletter WHERE id = ?";
 
 struct deadletters {
 	struct db *db;
@@ -51,6 +52,7 @@ void deadletter_fini(struct deadletter *l)
 	free(l->text);
 	free(l->topic);
 	free(l->device);
+	free(l->session);
 	message_fini(&l->message);
 	*l = (struct deadletter){ 0 };
 }
@@ -172,6 +174,7 @@ static bool bind_letter(sqlite3_stmt *stmt, const struct deadletter *l, const st
 	       bind_text(stmt, 7, l->topic) && bind_number(stmt, 8, l->received_ms) &&
 	       bind_number(stmt, 9, l->died_ms) && bind_number(stmt, 10, (int64_t)size) &&
 	       bind_text(stmt, 12, l->device ? l->device : "") &&
+	       bind_text(stmt, 13, l->session ? l->session : "") &&
 	       (!sealed->len || sqlite3_bind_blob64(stmt, 11, sealed->data, sealed->len,
 						    SQLITE_STATIC) == SQLITE_OK);
 }
@@ -401,6 +404,8 @@ static bool read_letter(struct db *db, sqlite3_stmt *stmt, bool with_message, st
 	l->received_ms = sqlite3_column_int64(stmt, 6);
 	l->died_ms = sqlite3_column_int64(stmt, 7);
 	l->bytes = (size_t)sqlite3_column_bytes(stmt, 8);
+	if (sqlite3_column_bytes(stmt, 9))
+		l->session = column_text(stmt, 9);
 	return !with_message || l->bytes == 0 || unseal(db, l, sqlite3_column_blob(stmt, 8), e);
 }
 

@@ -39,7 +39,8 @@ struct deadletter {
 	char *reason; /* "mapping-error" */
 	char *text;   /* for people; may be empty */
 	char *topic;
-	char *device; /* whose, as its topic calls it; NULL: not known.  It is not read back */
+	char *device;  /* whose, as its topic calls it; NULL: not known.  It is not read back */
+	char *session; /* of which device it came on, by its name here; NULL: of any */
 	int64_t received_ms, died_ms;
 	size_t bytes;	  /* of the message as it is stored; 0: it is not kept */
 	bool has_message; /* `message` is set */

@@ -124,6 +124,7 @@ void deadletter_live_bury(struct deadletter_live *all, const struct deadletter *
 		.text = mem_strdup(from->text),
 		.topic = mem_strdup(from->topic),
 		.device = mem_strdup(from->device),
+		.session = mem_strdup(from->session),
 		.received_ms = from->received_ms,
 		.died_ms = now_ms,
 		.has_message =

@@ -55,8 +55,9 @@ enum column {
 
 /* A batch is a series of
  *   4 bytes  length of what follows
- *   2        index in the batch
+ *   2        index in the batch, with MESSAGE_SESSION if a device's session is noted
  *   8        time of arrival, ms
+ *   4, *     with MESSAGE_SESSION: length of the device's name, and it
  *   *        the message (message_codec.h)
  * and outputs are a series of
  *   4 bytes  length of what follows
@@ -68,10 +69,11 @@ enum column {
  *   *        the message
  * Without OUTPUT_MORE, from before version 6, the message follows at once.
  * Numbers have their lowest byte first. */
-#define LENGTH_BYTES  4
-#define MESSAGE_BYTES 10
-#define OUTPUT_BYTES  2
-#define OUTPUT_MORE   0x80
+#define LENGTH_BYTES	4
+#define MESSAGE_BYTES	10
+#define MESSAGE_SESSION 0x8000
+#define OUTPUT_BYTES	2
+#define OUTPUT_MORE	0x80
 
 static void put_number(uint8_t *to, uint64_t value, unsigned n)
 {
@@ -86,6 +88,11 @@ static uint64_t get_number(const uint8_t *from, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		value |= (uint64_t)from[i] << 8 * i;
 	return value;
+}
+
+static unsigned index_of(const uint8_t *message)
+{
+	return (unsigned)get_number(message, 2) & ~(unsigned)MESSAGE_SESSION;
 }
 
 /* A part begins; returns where, for end_part(). */
@@ -104,16 +111,6 @@ static void end_part(struct buf *out, size_t at, const struct message *m)
 	put_number((uint8_t *)out->data + at, out->len - at - LENGTH_BYTES, LENGTH_BYTES);
 }
 
-void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
-			 const struct message *m)
-{
-	uint8_t head[MESSAGE_BYTES];
-
-	put_number(head, index, 2);
-	put_number(head + 2, (uint64_t)received_ms, 8);
-	end_part(batch, begin_part(batch, head, sizeof head), m);
-}
-
 static void put_text(struct buf *out, const char *text)
 {
 	size_t len = text ? strlen(text) : 0;
@@ -122,6 +119,20 @@ static void put_text(struct buf *out, const char *text)
 	put_number(head, len, LENGTH_BYTES);
 	buf_append(out, head, LENGTH_BYTES);
 	buf_append(out, text ? text : "", len);
+}
+
+void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
+			 const char *session, const struct message *m)
+{
+	uint8_t head[MESSAGE_BYTES];
+	size_t at;
+
+	put_number(head, index | (session ? MESSAGE_SESSION : 0), 2);
+	put_number(head + 2, (uint64_t)received_ms, 8);
+	at = begin_part(batch, head, sizeof head);
+	if (session)
+		put_text(batch, session);
+	end_part(batch, at, m);
 }
 
 void journal_put_output(struct buf *outputs, const struct journal_output *o)
@@ -163,6 +174,21 @@ static bool take_text(const uint8_t **p, const uint8_t *end, char **out)
 	*out = len ? mem_strndup((const char *)*p, len) : NULL;
 	*p += len;
 	return true;
+}
+
+/* The message that is a part of `n` bytes, with whose session it came on (NULL: any's); the caller ends both.  False: it
+ * is none, and there is nothing to end. */
+static bool get_message(const uint8_t *part, size_t n, char **session, struct message *m)
+{
+	const uint8_t *p = part + MESSAGE_BYTES, *end = part + n;
+
+	*session = NULL;
+	if ((!(get_number(part, 2) & MESSAGE_SESSION) || take_text(&p, end, session)) &&
+	    message_codec_get(p, (size_t)(end - p), m))
+		return true;
+	free(*session);
+	*session = NULL;
+	return false;
 }
 
 /* The output that is a part of `n` bytes; the caller ends it.  False: it is none, and there is nothing to end. */
@@ -208,7 +234,7 @@ void journal_drop(struct buf *batch, const struct journal_bits *settled)
 	const uint8_t *part;
 
 	while (next_part(batch, &at, MESSAGE_BYTES, &part, &n)) {
-		unsigned index = (unsigned)get_number(part, 2);
+		unsigned index = index_of(part);
 
 		if (index < JOURNAL_BATCH && journal_is_set(settled, index))
 			continue;
@@ -449,12 +475,14 @@ static void note_unread(struct load *l, const struct journal_row *row, bool was_
 	l->unread[l->n_unread++] = (struct unread){ (int64_t)row->seq, mem_strdup(why->text) };
 }
 
-static bool is_message(const uint8_t *p, size_t n)
+static bool is_message(const uint8_t *part, size_t n)
 {
-	struct message m;
-	bool ok = message_codec_get(p, n, &m);
+	struct message m = { 0 };
+	char *session;
+	bool ok = get_message(part, n, &session, &m);
 
 	message_fini(&m);
+	free(session);
 	return ok;
 }
 
@@ -477,9 +505,9 @@ static bool check_parts(struct cursor *c, struct err *e)
 	while (at < c->content.len) {
 		if (!next_part(&c->content, &at, head, &part, &n))
 			return fail_row(&c->row, "cut short", e);
-		if (c->row.n && get_number(part, 2) >= c->row.n)
+		if (c->row.n && index_of(part) >= c->row.n)
 			return fail_row(&c->row, "index", e);
-		if (!(c->row.n ? is_message(part + head, n - head) : is_output(part, n)))
+		if (!(c->row.n ? is_message(part, n) : is_output(part, n)))
 			return fail_row(&c->row, "not a message that this calque can read", e);
 	}
 	return true;
@@ -516,6 +544,13 @@ static bool next_row(struct load *l, struct cursor *c, struct err *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE || db_failed(l->db, "read", e);
 }
 
+static void end_entry(struct journal_entry *entry)
+{
+	message_fini(&entry->message);
+	free(entry->session);
+	entry->session = NULL;
+}
+
 /* The next message of the batches that is not settled. */
 static bool next_message(struct load *l, struct err *e)
 {
@@ -523,7 +558,7 @@ static bool next_message(struct load *l, struct err *e)
 	const uint8_t *part;
 	size_t n;
 
-	message_fini(&c->entry.message);
+	end_entry(&c->entry);
 	while (c->has_row) {
 		unsigned index;
 		bool is_whole;
@@ -535,7 +570,7 @@ static bool next_message(struct load *l, struct err *e)
 		}
 		is_whole = next_part(&c->content, &c->at, MESSAGE_BYTES, &part, &n);
 		assert(is_whole); /* check_parts() saw to it */
-		index = (unsigned)get_number(part, 2);
+		index = index_of(part);
 		if (journal_is_set(&c->settled, index))
 			continue;
 		c->entry = (struct journal_entry){
@@ -549,8 +584,7 @@ static bool next_message(struct load *l, struct err *e)
 		c->entry.since_ms = c->row.received_ms > c->entry.received_ms
 					    ? c->row.received_ms
 					    : c->entry.received_ms;
-		return message_codec_get(part + MESSAGE_BYTES, n - MESSAGE_BYTES,
-					 &c->entry.message);
+		return get_message(part, n, &c->entry.session, &c->entry.message);
 	}
 	return true;
 }
@@ -698,7 +732,7 @@ bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx,
 	     next_message(&l, e) && next_row(&l, &l.decided, e);
 	while (ok && (l.batches.has_row || l.decided.has_row))
 		ok = take_next(&l, e);
-	message_fini(&l.batches.entry.message);
+	end_entry(&l.batches.entry);
 	db_wipe(&l.batches.content);
 	db_wipe(&l.decided.content);
 	if (l.decided.stmt) {

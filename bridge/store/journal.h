@@ -79,14 +79,15 @@ struct journal_entry {
 	bool is_decided;
 	size_t size;	    /* of the row of its outputs */
 	unsigned n_crashes; /* journal_blame() */
+	char *session;	    /* of which device it came on; NULL: of any */
 	struct message message;
 };
 
 /* --- content, not sealed yet */
 
-/* Append message number `index` of a batch; growing. */
+/* Append message number `index` of a batch; growing.  `session`: of which device it came on; NULL: of any. */
 void journal_put_message(struct buf *batch, unsigned index, int64_t received_ms,
-			 const struct message *m);
+			 const char *session, const struct message *m);
 void journal_put_output(struct buf *outputs, const struct journal_output *o);
 /* Drop the settled messages out of a batch. */
 void journal_drop(struct buf *batch, const struct journal_bits *settled);

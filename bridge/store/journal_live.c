@@ -391,7 +391,8 @@ static void free_record(struct record *r)
 }
 
 struct record *journal_live_accept(struct journal_live_link *link, enum side from,
-				   const struct message *m, int64_t received_ms, int64_t now_ms)
+				   const char *session, const struct message *m,
+				   int64_t received_ms, int64_t now_ms)
 {
 	struct record *r = new_record(link, from, now_ms);
 	struct batch *b = open_batch(link, from);
@@ -402,7 +403,7 @@ struct record *journal_live_accept(struct journal_live_link *link, enum side fro
 	r->batch = b;
 	r->index = b->row.n++;
 	b->n_left++;
-	journal_put_message(&b->plain, r->index, received_ms, m);
+	journal_put_message(&b->plain, r->index, received_ms, session, m);
 	return r;
 }
 

@@ -50,10 +50,11 @@ struct journal_live_reader {
 bool journal_live_resume(struct journal_live *all, const struct journal_live_reader *reader,
 			 struct err *e);
 
-/* A message was accepted (copied until it is written); it may have been received before (a dead letter
- * that is tried again). */
+/* A message was accepted (copied until it is written), on the session of this device (NULL: of any); it may have been
+ * received before (a dead letter that is tried again). */
 struct record *journal_live_accept(struct journal_live_link *link, enum side from,
-				   const struct message *m, int64_t received_ms, int64_t now_ms);
+				   const char *session, const struct message *m,
+				   int64_t received_ms, int64_t now_ms);
 /* The bridge says something by itself: written once record_decided() is called. */
 struct record *journal_live_own(struct journal_live_link *link, enum side from, int64_t now_ms);
 /* Is it durable, or will it never be (the disk was full)? */

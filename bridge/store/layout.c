@@ -42,7 +42,8 @@ static const char tables[] =
 	"CREATE TABLE mark (seq INTEGER PRIMARY KEY, settled BLOB, sum INTEGER);"
 	"CREATE TABLE deadletter (id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL,"
 	" side INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,"
-	" topic TEXT NOT NULL, device TEXT NOT NULL DEFAULT '', received_ms INTEGER NOT NULL,"
+	" topic TEXT NOT NULL, device TEXT NOT NULL DEFAULT '',"
+	" session TEXT NOT NULL DEFAULT '', received_ms INTEGER NOT NULL,"
 	" died_ms INTEGER NOT NULL, size INTEGER NOT NULL, message BLOB);" ASIDE SUSPECT HISTORY;
 
 /* Versions 1 to 3 were never in anybody's hands, so that no step leads from them. */
@@ -65,8 +66,10 @@ static const struct layout_step steps[] = {
 		 "UPDATE mark SET sum = " LAYOUT_MARK_SUM ";" },
 	/* 11: the fleet has rows (fleet/fleet_rows.c), and a history. */
 	{ .sql = HISTORY },
+	/* 12: on whose session a message came (store/journal.c), and what a letter was. */
+	{ .sql = "ALTER TABLE deadletter ADD COLUMN session TEXT NOT NULL DEFAULT '';" },
 };
-const struct layout layout_calque = { 11, tables, steps, sizeof steps / sizeof steps[0] };
+const struct layout layout_calque = { 12, tables, steps, sizeof steps / sizeof steps[0] };
 
 static int oldest(const struct layout *l)
 {

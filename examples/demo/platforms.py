@@ -175,10 +175,10 @@ topic readwrite open/{project}/+/+
 topic readwrite open/{project}/+/data/+
 """
 
-    def __init__(self, port, project, device, password=None):
+    def __init__(self, port, project, device, password=None, name="eztcloud"):
         self.project, self.device = project, device
         self.echoes = True  # False: the device does not take what is pushed
-        self.client = Client(port, "eztcloud", username="cloud", password=password, mqtt=MQTT3)
+        self.client = Client(port, name, username="cloud", password=password, mqtt=MQTT3)
         self.client.on(self.topic("attributes_push"), self._echo)
         self.client.subscribe(self.topic("attributes_push"), self.topic("command_send"))
 
@@ -241,9 +241,9 @@ user {device}
 topic readwrite v1/device/{device}/#
 """
 
-    def __init__(self, port, device, access_key, password=None):
+    def __init__(self, port, device, access_key, password=None, name="device-events"):
         self.device, self.access_key = device, access_key
-        self.client = Client(port, "device-events", username="cloud", password=password, mqtt=MQTT5)
+        self.client = Client(port, name, username="cloud", password=password, mqtt=MQTT5)
         self.client.subscribe(*(self.topic(t) for t in self.UP))
 
     def topic(self, tail):

@@ -118,6 +118,19 @@ def test_a_login_that_nothing_will_bring(lab):
     assert_lines(said, NO_MISTAKES)
 
 
+def test_a_session_for_each_device(lab):
+    """What one session of all of them would have is no mistake, but for a client id; and each waits for its own credentials."""
+    many = {"url": "mqtt://south", "dialect": "eztcloud", "vars": {"project": "P"}, "username": ""}
+    north = {"url": "mqtt://north", "dialect": "thingsboard"}
+    status, said = finish(lab, [link("a", many, north)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES, r"north\.vars\.token: not set, and thingsboard logs in with it; no handshake brings it: "
+                                    r"each device has a session of its own, and waits .*\(warning\)$")
+    status, said = finish(lab, [link("a", many, {**north, "vars": {"token": "t"}, "client_id": "c"})])
+    assert status == 1
+    assert "north.client_id: is one, and each device has a session of its own: leave it out" in said
+
+
 OPEN = r"is a secret, and everyone may read .*/calque\.conf \(chmod 640 .*/calque\.conf, or env:NAME, or file:PATH\) \(warning\)$"
 PASSWORD = {"username": "u", "password": "p"}
 
@@ -231,11 +244,11 @@ def test_a_loop_of_handshakes_is_a_warning(lab):
     ({}, True), ({"mqtt": 4}, True), ({"mqtt": 5}, False), ({"username": "u"}, False)])
 def test_a_password_without_a_user_name_is_a_warning(lab, more, is_told):
     """MQTT 3.1.1 forbids it; the user name of innoway is the device, of which there are many here."""
-    south = {"dialect": "eztcloud", "url": "mqtt://one", "vars": {"project": "PR_x", "secret": "s"}}
-    north = {"dialect": "innoway", "url": "mqtt://two", "vars": {"token": "t"}, **more}
+    south = {"dialect": "innoway", "url": "mqtt://one", "vars": {"token": "t"}, **more}
+    north = {"dialect": "thingsboard-gateway", "url": "mqtt://two", "vars": {"token": "t"}}
     status, said = finish(lab, [link("x", south, north)])
     assert status == 0
-    told = [r"north\.(username|vars\.device): not set, and MQTT 3\.1\.1 has no password without a user name: .*\(warning\)$"]
+    told = [r"south\.(username|vars\.device): not set, and MQTT 3\.1\.1 has no password without a user name: .*\(warning\)$"]
     assert_lines(said, *told[:is_told], NO_MISTAKES)
 
 

@@ -27,7 +27,12 @@ static void expect_login_at(enum side side, bool is_provisioning, struct jslice 
 	struct session_login l;
 	struct buf got = { 0 };
 
-	login_make(&l, w.plan, &conf, side, is_provisioning, credentials, "i1");
+	login_make(&l, &(struct login_terms){ .plan = w.plan,
+					      .conf = &conf,
+					      .side = side,
+					      .is_provisioning = is_provisioning,
+					      .credentials = credentials,
+					      .instance = "i1" });
 	buf_printf(&got, "%s %s %s%s", l.username ? l.username : "-", l.password ? l.password : "-",
 		   l.client_id, l.is_missing ? " !" : "");
 	if (l.unset)
@@ -155,4 +160,59 @@ Test(login, a_handshake_has_a_login_of_its_own)
 	plan(PLAIN_SOUTH, TOKEN_NORTH);
 	expect_login_at(NORTH, true, text_of("{\"token\":\"T1\"}"),
 			"p-d1 - calque-link-provision-i1", __LINE__);
+}
+
+/* "USERNAME PASSWORD CLIENT_ID" of a device's session. */
+static char *login_of(const char *device, const struct vars *own)
+{
+	struct session_login l;
+	char *got;
+
+	login_make(&l, &(struct login_terms){ .plan = w.plan,
+					      .conf = &conf,
+					      .side = NORTH,
+					      .device = device,
+					      .own = own,
+					      .instance = "i1" });
+	got = mem_printf("%s %s %s", l.username ? l.username : "-", l.password ? l.password : "-",
+			 l.client_id);
+	login_fini(&l);
+	return got;
+}
+
+Test(login, what_is_a_devices_own_comes_before_what_is_its_sides)
+{
+	struct vars own = { 0 };
+	char *got;
+
+	world_set(&w, NORTH, "key", "all");
+	plan(PLAIN_SOUTH, NORTHERN("credentials: ['key'], session: { username: '{device}',"
+				   "password: '{key}', client_id: 'c-{device}', per: 'device' },",
+				   NORTH_ROW, ""));
+	got = login_of("d1", &own);
+	cr_expect_str_eq(got, "d1 all c-d1");
+	free(got);
+	vars_set(&own, "key", "mine", true);
+	got = login_of("d2", &own);
+	cr_expect_str_eq(got, "d2 mine c-d2");
+	free(got);
+	vars_fini(&own);
+}
+
+/* Any server takes it (MQTT 3.1.1, 3.1.3.1), whatever the device is called. */
+Test(login, a_devices_client_id_is_short_its_own_and_the_same_each_time)
+{
+	char *a, *again, *b;
+
+	plan(PLAIN_SOUTH, NORTHERN("session: { per: 'device' },", NORTH_ROW, ""));
+	a = login_of("a/very long näme that no client id has", NULL);
+	again = login_of("a/very long näme that no client id has", NULL);
+	b = login_of("b", NULL);
+	cr_expect_str_eq(a, again);
+	cr_expect_str_neq(a, b);
+	cr_expect_leq(strlen(a + 4), 23);
+	cr_expect_eq(strspn(a + 4, "abcdefghijklmnopqrstuvwxyz0123456789"), strlen(a + 4));
+	free(a);
+	free(again);
+	free(b);
 }

@@ -679,10 +679,10 @@ Test(link, whether_a_side_gives_back_follows_its_logins)
 	step(SOUTH, "x/d/a", "{'a':1}", "north x/d/a {'a':1}\n= carried\n");
 	cr_expect_eq(last_output.echo, 0);
 	link_set_echoes(l, NORTH, ECHO_ON); /* it waits, and goes over 3.1.1 after all */
-	cr_expect_neq(link_sent_again(l, NORTH, &m, 0), 0);
+	cr_expect_neq(link_sent_again(l, NORTH, NULL, &m, 0), 0);
 	step(NORTH, "x/d/a", "{'a':1}", "= echo\n");
 	link_set_echoes(l, NORTH, ECHO_OFF);
-	cr_expect_eq(link_sent_again(l, NORTH, &m, 0), 0);
+	cr_expect_eq(link_sent_again(l, NORTH, NULL, &m, 0), 0);
 	step(NORTH, "x/d/a", "{'a':1}", "south x/d/a {'a':1}\n= carried\n");
 	message_fini(&m);
 }
@@ -2856,7 +2856,7 @@ Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
 	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
 	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
-	cr_expect_neq(link_credentials(l).len, 0);
+	cr_expect_neq(link_credentials(l, NULL).len, 0);
 	/* Again: the same answer, no second handshake. */
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "south joined {" ISSUED ",'asked':'D'}\n= carried\n");
@@ -2866,7 +2866,7 @@ Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
 	expect("");
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "south joined {" ISSUED ",'asked':'D'}\n= carried\n");
-	link_login_refused(l);
+	link_login_refused(l, NULL);
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 }
@@ -2880,7 +2880,7 @@ Test(link, a_handshake_on_an_alias_is_answered_there_even_after_a_restart)
 	expect("ask P/ask {'device_name':'D',<token>}\n= own\n");
 	step(NORTH, "P/reply", "{'status':'NOT_FOUND'}",
 	     "end\nsouth /joined {'status':'NOT_FOUND','asked':'D'}\n= carried\n");
-	cr_expect_eq(link_credentials(l).len, 0);
+	cr_expect_eq(link_credentials(l, NULL).len, 0);
 	cr_expect_eq(link_counters(l, FLOW_UP)->own, 1);
 }
 
@@ -2985,7 +2985,7 @@ Test(link, a_stranger_gets_no_credentials_and_changes_no_login)
 	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
 	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
-	cr_expect_str_eq(link_login_accepted(l), "D");
+	cr_expect_str_eq(link_login_accepted(l, NULL), "D");
 	step(SOUTH, "join", "{'device_name':'evil'}",
 	     "refused evil: another device has this link\n"
 	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
@@ -2994,7 +2994,7 @@ Test(link, a_stranger_gets_no_credentials_and_changes_no_login)
 	     "refused evil: another device has this link\n"
 	     "south joined {" OTHERS_LINK ",'asked':'evil'}\n= carried\n");
 	cr_expect(link_forget_name(l, "D"));
-	cr_expect_eq(link_credentials(l).len, 0);
+	cr_expect_eq(link_credentials(l, NULL).len, 0);
 	step(SOUTH, "join", "{'device_name':'evil'}",
 	     "ask P/ask {'device_name':'evil',<token>}\n= carried\n");
 }
@@ -3062,7 +3062,7 @@ Test(link, a_device_that_is_told_no_id_always_gets_the_same)
 	     "login {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\nend\n"
 	     "south joined {'status':'SUCCESS','username':'u','device_id':'<uuid>'}\n= carried\n");
 	memcpy(first, uuid, sizeof first);
-	link_login_refused(l);
+	link_login_refused(l, NULL);
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
 	step(NORTH, "P/reply", "{'status':'SUCCESS','username':'u'}",

@@ -178,7 +178,7 @@ static void expect_filters_at(enum side side, bool provisioning, const char *wan
 {
 	struct buf got = { 0 };
 	size_t n;
-	char **filters = plan_filters(w.plan, side, provisioning, &n);
+	char **filters = plan_filters(w.plan, side, provisioning, NULL, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(&got, "%s%s", i ? " " : "", filters[i]);
@@ -230,7 +230,7 @@ Test(plan, what_the_other_side_does_not_have_is_not_subscribed)
 			    "def as_it_is: { body: .payload };"));
 	/* Who gives a command is told that there is no such thing; the device table is the bridge's own. */
 	expect_filters(NORTH, false, "gone do");
-	kinds = plan_filter_kinds(w.plan, NORTH, false, "#");
+	kinds = plan_filter_kinds(w.plan, NORTH, false, NULL, "#");
 	cr_expect_str_eq(kinds, "device_change,command");
 	free(kinds);
 }
@@ -517,6 +517,50 @@ Test(plan, many_devices_do_not_fit_a_session_of_one)
 {
 	world_try(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
 		  NORTHERN("device: 'none',", "{ kind: 'telemetry', topic: 't' }", ""));
+	expect_mistakes((const char *[]){
+		"t.conf:1: south.vars.device: not set, so the south may bring many devices, but a "
+		"session of n is one device's: set it to the name of the device",
+		NULL });
+}
+
+#define T_PER_DEVICE                                                                               \
+	NORTHERN("session: { per: 'device' },",                                                    \
+		 "{ kind: 'telemetry', topic: 't/{device}' },"                                     \
+		 "{ kind: 'command', topic: 'do/{device}/{id}' }",                                 \
+		 "")
+
+Test(plan, many_devices_have_a_session_each_where_the_dialect_says_so)
+{
+	char **filters;
+	size_t n;
+
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
+		   T_PER_DEVICE);
+	cr_expect(w.plan->has_device_sessions);
+	cr_expect_not(w.plan->is_single);
+	cr_expect_str_eq(plan_session_of(w.plan, NORTH, "d"), "d");
+	cr_expect_null(plan_session_of(w.plan, SOUTH, "d"));
+	expect_filters(NORTH, false, "do/+/+");
+	filters = plan_filters(w.plan, NORTH, false, "d", &n);
+	cr_assert_eq(n, 1);
+	cr_expect_str_eq(filters[0], "do/d/+", "of its own");
+	free(filters[0]);
+	free(filters);
+}
+
+Test(plan, one_device_has_one_session_whatever_the_dialect_says)
+{
+	vars_set(&w.vars[SOUTH], "device", "d", false);
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
+		   T_PER_DEVICE);
+	cr_expect_not(w.plan->has_device_sessions);
+	cr_expect_null(plan_session_of(w.plan, NORTH, "d"));
+}
+
+Test(plan, many_devices_do_not_fit_a_session_that_is_one_by_its_variable)
+{
+	vars_set(&w.vars[NORTH], "device", "d", false);
+	world_try(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""), T_PER_DEVICE);
 	expect_mistakes((const char *[]){
 		"t.conf:1: south.vars.device: not set, so the south may bring many devices, but a "
 		"session of n is one device's: set it to the name of the device",

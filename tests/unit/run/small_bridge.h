@@ -9,7 +9,7 @@
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
-#include "run/roster.h"
+#include "delivery/roster.h"
 #include "run/storage.h"
 #include "store/commit.h"
 #include "store/db.h"
@@ -40,6 +40,7 @@ static struct carrier {
 	unsigned n_unacked; /* of what came in */
 	struct buf out;	    /* published, not flushed */
 	char shown[200];    /* the filters as a log may have them */
+	char login[100];    /* USERNAME PASSWORD CLIENT_ID */
 	char old[200];	    /* those to be given up */
 	struct buf waiting; /* flushed ... */
 	uint64_t commit;    /* ... and waits for it */
@@ -55,6 +56,13 @@ static inline struct carrier *find(const char *name)
 			return &carriers[i];
 	cr_assert(false, "no carrier %s", name);
 	return NULL;
+}
+
+static inline void set_memory_login(struct carrier *c, const struct session_login *login)
+{
+	snprintf(c->login, sizeof c->login, "%s %s %s", login->username ? login->username : "-",
+		 login->password ? login->password : "-",
+		 login->client_id ? login->client_id : "-");
 }
 
 static inline void *memory_open(void *ctx, const struct port_conf *conf,
@@ -80,6 +88,7 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 	for (size_t i = 0; i < conf->n_old; i++)
 		snprintf(c->old + strlen(c->old), sizeof c->old - strlen(c->old), "%s ",
 			 conf->old[i]);
+	set_memory_login(c, conf->login);
 	if (conf->is_provisioning)
 		side = "asks";
 	if (strncmp(link, "link ", 5) == 0)
@@ -115,6 +124,7 @@ static inline void memory_set_login(void *carrier, const struct session_login *l
 {
 	struct carrier *c = carrier;
 
+	set_memory_login(c, login);
 	buf_printf(&said, "%s login %s\n", c->name,
 		   strlen(login->username) == 32 ? "<token>" : login->username);
 }

@@ -261,7 +261,7 @@ static void sends_value(const char *device, int v, int64_t after_ms)
 			  &(struct arrival){ .from = SOUTH,
 					     .message = &m,
 					     .at_ms = now_ms,
-					     .tag = journal_live_accept(live->records, SOUTH, &m,
+					     .tag = journal_live_accept(live->records, SOUTH, NULL, &m,
 									now_ms, now_ms) });
 	cr_expect(c->is_up);
 	message_fini(&m);
@@ -708,7 +708,7 @@ Test(live_link, a_dead_command_that_is_tried_again_is_sent)
 
 	message_set_payload(&m, "{\"name\":\"x\"}", 12);
 	start(S_ASKS_3, N_ASKS);
-	live_link_retry(live, NORTH, &m, now_ms - 3600000);
+	live_link_retry(live, NORTH, NULL, &m, now_ms - 3600000);
 	turn("south s/d/do/1 {'name':'x'}\n");
 	restart();
 	turn("south s/d/do/1 {'name':'x'}\n"); /* that it was tried again is not forgotten */
@@ -885,7 +885,7 @@ Test(live_link, a_letter_of_a_configuration_that_was_said_otherwise_since_is_sup
 	turn("south s/d/c {\"rate\":10}\nnorth acks 1\n");
 	refuses("south", 0x87);
 	expect_letters(1);
-	live_link_retry(live, NORTH, &letter, came_ms);
+	live_link_retry(live, NORTH, NULL, &letter, came_ms);
 	turn("south s/d/c {\"rate\":10}\n");
 	refuses("south", 0x87);
 	turn("");
@@ -894,7 +894,7 @@ Test(live_link, a_letter_of_a_configuration_that_was_said_otherwise_since_is_sup
 	turn("south s/d/c {\"rate\":11}\nnorth acks 1\n");
 	takes("south");
 	turn("");
-	live_link_retry(live, NORTH, &letter, came_ms - 1);
+	live_link_retry(live, NORTH, NULL, &letter, came_ms - 1);
 	turn("");
 	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[FILTERED_SUPERSEDED], 1);
 	free(letter.payload);

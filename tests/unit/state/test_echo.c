@@ -9,12 +9,13 @@
 
 static uint64_t sent(struct echo *e, const char *topic, const char *payload)
 {
-	return echo_sent(e, topic, payload, strlen(payload), false);
+	return echo_sent(e, &(struct echo_message){ NULL, topic, payload, strlen(payload) }, false);
 }
 
 static bool take(struct echo *e, const char *topic, const char *payload, int64_t now_ms)
 {
-	return echo_take(e, topic, payload, strlen(payload), now_ms);
+	return echo_take(e, &(struct echo_message){ NULL, topic, payload, strlen(payload) },
+			 now_ms);
 }
 
 Test(echo, only_what_was_sent_is_an_echo)
@@ -36,8 +37,22 @@ Test(echo, empty_payload_may_be_null)
 {
 	struct echo *e = echo_new(NULL);
 
-	echo_sent(e, "t", NULL, 0, false);
-	cr_expect(echo_take(e, "t", NULL, 0, 0));
+	echo_sent(e, &(struct echo_message){ .topic = "t" }, false);
+	cr_expect(echo_take(e, &(struct echo_message){ .topic = "t" }, 0));
+	echo_free(e);
+}
+
+/* Two devices say the same on the same topic, each over a session of its own. */
+Test(echo, what_another_session_says_is_no_echo)
+{
+	const struct echo_message a = { "a", "t", "1", 1 }, b = { "b", "t", "1", 1 };
+	struct echo *e = echo_new(NULL);
+
+	echo_sent(e, &a, false);
+	cr_expect_not(echo_take(e, &b, 0));
+	cr_expect_not(take(e, "t", "1", 0));
+	cr_expect(echo_take(e, &a, 0));
+	cr_expect_not(echo_take(e, &a, 0));
 	echo_free(e);
 }
 
@@ -211,7 +226,8 @@ Test(echo, what_was_restored_ends_too)
 
 static uint64_t sent_again(struct echo *e, uint64_t number, const char *payload)
 {
-	return echo_sent_again(e, number, "t", payload, strlen(payload));
+	return echo_sent_again(e, number,
+			       &(struct echo_message){ NULL, "t", payload, strlen(payload) });
 }
 
 Test(echo, what_was_published_twice_may_come_twice)
@@ -298,7 +314,7 @@ Test(echo, what_stands_in_for_such_a_platform_is_found_out_by_what_nobody_else_s
 {
 	struct echo *e = watching();
 
-	echo_sent(e, "t", "1", 1, true);
+	echo_sent(e, &(struct echo_message){ NULL, "t", "1", 1 }, true);
 	cr_expect(take(e, "t", "1", 0));
 	cr_expect(echo_was_found(e));
 	echo_set_mode(e, ECHO_WATCH); /* as at each login */

@@ -65,7 +65,7 @@ static struct record *accept(const char *payload)
 	struct record *r;
 
 	message_set_payload(&m, payload, strlen(payload));
-	r = mine[n_mine++] = journal_live_accept(pump, SOUTH, &m, now_ms, now_ms);
+	r = mine[n_mine++] = journal_live_accept(pump, SOUTH, NULL, &m, now_ms, now_ms);
 	message_fini(&m);
 	return r;
 }
@@ -425,7 +425,7 @@ Test(journal_live, what_is_of_no_link_is_told_and_kept)
 	struct journal_live_link *tank = journal_live_link(live, "tank", NULL);
 
 	accept("a");
-	mine[n_mine++] = journal_live_accept(tank, SOUTH, &m, now_ms, now_ms);
+	mine[n_mine++] = journal_live_accept(tank, SOUTH, NULL, &m, now_ms, now_ms);
 	write_as(1);
 	durable(1);
 	open_again();

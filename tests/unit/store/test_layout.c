@@ -115,7 +115,8 @@ Test(layout, a_state_of_version_5_is_as_it_was_but_for_the_number)
 
 	sql("ALTER TABLE mark ADD COLUMN starts INTEGER; DROP TABLE suspect;" /* as it was */
 	    "DROP TABLE history; DROP TABLE history_count;"
-	    "ALTER TABLE deadletter DROP COLUMN device; ALTER TABLE state DROP COLUMN sum;"
+	    "ALTER TABLE deadletter DROP COLUMN device; ALTER TABLE deadletter DROP COLUMN session;"
+	    "ALTER TABLE state DROP COLUMN sum;"
 	    "ALTER TABLE pending DROP COLUMN sum; ALTER TABLE mark DROP COLUMN sum;"
 	    "INSERT INTO state (link, machine, key, value, is_secret)"
 	    " VALUES ('l', 'twin', 'd', '{}', 0); PRAGMA user_version = 5");

@@ -1,6 +1,6 @@
 #include <criterion/criterion.h>
 
-#include "run/roster.h"
+#include "delivery/roster.h"
 
 #define MANY 200
 

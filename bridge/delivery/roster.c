@@ -1,4 +1,4 @@
-#include "run/roster.h"
+#include "delivery/roster.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

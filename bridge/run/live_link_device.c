@@ -1,0 +1,123 @@
+/* live_link_device.c -- the ports of devices, where each has a session of its own in the north: when they are made, and
+ * what they log in with.
+ *
+ * A port is made for each device for which something is said, and for each of which the state holds something, once
+ * the link is started.  It has a carrier as soon as it is known what it logs in with; until then what is for the device
+ * waits, and for no other. */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "conf/login.h"
+#include "net/loop.h"
+#include "plan/plan.h"
+#include "run/generation.h"
+#include "run/live_link_inside.h"
+#include "run/port.h"
+
+static void set_lack(struct port *p, const char *reason)
+{
+	free(p->lack);
+	p->lack = reason ? mem_printf("reason=%s", log_value(reason)) : NULL;
+}
+
+/* One line for the link, and not for each of its devices. */
+static void tell_lack(struct port *p, const struct err *e)
+{
+	const struct live_link *live = p->live;
+
+	set_lack(p, e->text);
+	log_limited(LOG_ERROR, loop_now_ms(live->parts->loop), live->plan->name, "session-failed",
+		    "%s %s", p->name, p->lack);
+}
+
+/* What the device table has now. */
+static void take_own(struct port *p)
+{
+	const struct live_link_identities *known = &p->live->parts->identities;
+	struct vars own = { 0 };
+
+	if (known->own && known->own(known->ctx, p->live->plan->name, p->device, p->side, &own)) {
+		vars_fini(&p->own);
+		p->own = own;
+	}
+}
+
+static void open_port(struct port *p, const struct session_login *login)
+{
+	struct err e = { 0 };
+
+	set_lack(p, NULL);
+	if (live_link_open_port(p, login, &e))
+		live_link_start_port(p);
+	else
+		tell_lack(p, &e);
+}
+
+void live_link_renew_port(struct port *p)
+{
+	p->is_to_renew = p->live->is_started;
+	live_link_wake_port(p);
+}
+
+void live_link_renew_due(struct port *p)
+{
+	struct live_link *live = p->live;
+	struct session_login login;
+
+	if (!p->is_to_renew)
+		return;
+	p->is_to_renew = false;
+	take_own(p);
+	live_link_make_login(p, &login);
+	p->is_early = login.is_missing;
+	if (p->is_early) {
+		set_lack(p, "no credentials of this device are known");
+	} else if (!p->carrier) {
+		open_port(p, &login);
+	} else {
+		live->parts->port->set_login(p->carrier, &login);
+		live->parts->port->start(p->carrier);
+	}
+	login_fini(&login);
+}
+
+struct port *live_link_device_port(struct live_link *live, const char *device)
+{
+	struct port *p = map_get_str(&live->of_device[NORTH], device);
+
+	if (p || live->of_device[NORTH].n >= live->plan->max_devices)
+		return p;
+	p = live_link_add_port(live, NORTH, device, false);
+	live_link_renew_port(p);
+	return p;
+}
+
+void live_link_start_devices(struct live_link *live)
+{
+	struct map_pos pos = { 0 };
+	const char *device;
+	struct port *p;
+
+	if (!live->plan->has_device_sessions)
+		return;
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->device && !p->carrier)
+			live_link_renew_port(p);
+	while ((device = link_next_device(live->link, &pos)) != NULL)
+		live_link_device_port(live, device);
+}
+
+void live_link_renew_device(struct live_link *live, const char *device)
+{
+	struct port *p = map_get_str(&live->of_device[NORTH], device);
+
+	if (!live->plan->has_device_sessions)
+		return;
+	if (p)
+		live_link_renew_port(p);
+	else
+		live_link_device_port(live, device);
+}

@@ -1,0 +1,64 @@
+"""One EZtCloud project, many devices: each has a session of its own in a device-events cloud, whose broker lets a login use
+its own device's topics only."""
+
+import pytest
+
+from harness import assert_json, conf_text
+from platforms import DeviceEventsCloud, EZtCloud
+
+LINK, PROJECT, KEY, CLOUD = "project", "PR1", "shared-key", "cloud-password"
+DEVICES = ("lamp", "door", "Lüfter 3")
+
+
+class Project:
+    def __init__(self, lab):
+        self.south = lab.broker("south")
+        self.north = lab.broker("north", users={**{d: KEY for d in DEVICES[:2]}, DEVICES[2]: KEY, "cloud": CLOUD},
+                                acl="".join(DeviceEventsCloud.ACL.format(device=d) for d in DEVICES))
+        self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
+            "name": LINK,
+            "south": {"dialect": "eztcloud", "url": self.south.url, "vars": {"project": PROJECT}, "username": ""},
+            "north": {"dialect": "device-events", "url": self.north.url, "vars": {"access_key": KEY}}}]}))
+        self.calque.wait_up(LINK, "south")
+        self.things = {d: lab.add(EZtCloud(self.south.port, PROJECT, d, name=f"ez {d}")) for d in DEVICES}
+        self.clouds = {d: lab.add(DeviceEventsCloud(self.north.port, d, KEY, CLOUD, name=f"de {d}")) for d in DEVICES}
+
+    def say_and_hear(self, value):
+        for d in DEVICES:
+            self.things[d].attributes(value=value, of=d)
+        for d in DEVICES:
+            assert_json(self.clouds[d].telemetry(), {"status": "online", "telemetries": {"value": value, "of": d}})
+
+
+@pytest.fixture
+def project(lab):
+    made = Project(lab)
+    yield made
+    made.calque.stop()
+
+
+def test_each_device_speaks_over_a_session_of_its_own(project):
+    project.say_and_hear(1)
+    numbers = {d: project.clouds[d].command("set", by=d) for d in DEVICES}
+    for d in reversed(DEVICES):
+        command = project.things[d].command()
+        assert command["params"] == {"by": d}
+        project.things[d].reply(command, done=d)
+    for d in DEVICES:
+        update = project.clouds[d].command_update()
+        assert (update["id"], update["status"]) == (numbers[d], "done")
+
+
+def test_devices_that_are_known_are_there_after_a_restart(project):
+    for d in DEVICES:
+        project.things[d].online(True)
+    for d in DEVICES:
+        assert project.clouds[d].telemetry()["status"] == "online"
+    since = project.calque.restart()
+    for _ in DEVICES:
+        project.calque.wait_log(r"session-up link=project side=north device=", since)
+    for d in DEVICES:
+        project.clouds[d].command("set", by=d)
+    for d in DEVICES:
+        assert project.things[d].command()["params"] == {"by": d}
+    project.say_and_hear(2)

@@ -1,0 +1,350 @@
+/* A link whose south brings many devices, each of which has a session of its own in the north. */
+#include <criterion/criterion.h>
+
+#include "link/link.h"
+#include "plan/plan.h"
+#include "run/live_link.h"
+#include "run/suspects.h"
+#include "store/deadletter.h"
+#include "unit/run/small_bridge.h"
+
+static struct generation *generation;
+static struct live_link *live;
+
+/* The device table: a token for each device but those that begin with x, "new" if it was issued anew. */
+static bool is_anew;
+
+static bool own(void *ctx, const char *link, const char *device, enum side side, struct vars *vars)
+{
+	char *token = mem_printf("%s-%s%s", device, "token", is_anew ? "-2" : "");
+	bool is_known = *device != 'x';
+
+	cr_expect_null(ctx);
+	cr_expect_str_eq(link, "link");
+	cr_expect_eq(side, NORTH);
+	if (is_known)
+		vars_set(vars, "token", token, true);
+	free(token);
+	return is_known;
+}
+
+static void start_link(void)
+{
+	bridge_make_parts();
+	parts.identities.own = own;
+	storage.n_links = 0;
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
+}
+
+static void start(const char *south, const char *north)
+{
+	generation = bridge_generation("link", NULL, south, north);
+	start_link();
+	expect("south opens\nsouth starts\n");
+}
+
+static void set_up(void)
+{
+	is_anew = false;
+	world_init(&w);
+}
+
+static void end_link(void)
+{
+	parts.is_closing = true;
+	live_link_free(live);
+	bridge_free_parts();
+}
+
+static void tear_down(void)
+{
+	end_link();
+	generation_free(generation);
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(live_link_device, .init = set_up, .fini = tear_down);
+
+static void restart(void)
+{
+	end_link();
+	buf_reset(&said);
+	start_link();
+}
+
+static void commit(void)
+{
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	bridge_hand_over();
+}
+
+static void turn_at(const char *wanted, int line)
+{
+	commit();
+	bridge_let_out();
+	expect_said_at(wanted, line);
+}
+#define turn(wanted) turn_at(wanted, __LINE__)
+
+/* What is said for new devices opens them, and leaves with the turn after that. */
+static void open_and_send(void)
+{
+	for (int i = 0; i < 2; i++) {
+		commit();
+		bridge_let_out();
+	}
+}
+
+static bool is_open(const char *name)
+{
+	for (size_t i = 0; i < CARRIERS; i++)
+		if (strcmp(carriers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+#define SOUTH_OF_MANY                                                                              \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'attributes', topic: 's/{device}/a' },"                                  \
+		 "{ kind: 'presence', topic: 's/{device}/p' },"                                    \
+		 "{ kind: 'command', topic: 's/{device}/do/{id}', id: 'integer' },"                \
+		 "{ kind: 'command_reply', topic: 's/{device}/did/{id}', id: 'integer' }",         \
+		 "")
+/* As on ThingsBoard: nothing names the device. */
+#define NORTH_OF_EACH                                                                              \
+	NORTHERN("device: 'none', credentials: ['token'],"                                         \
+		 "session: { username: '{token}', per: 'device' },",                               \
+		 "{ kind: 'telemetry', topic: 'me/t' },"                                           \
+		 "{ kind: 'attributes', topic: 'me/a' },"                                          \
+		 "{ kind: 'presence', topic: 'me/p' },"                                            \
+		 "{ kind: 'config', topic: 'me/a', read: 'conf' },"                                \
+		 "{ kind: 'command', topic: 'me/do/{id}' },"                                       \
+		 "{ kind: 'command_reply', topic: 'me/did/{id}' }",                                \
+		 "def conf: empty;")
+
+Test(live_link_device, each_is_opened_when_it_is_first_heard_of_and_logs_in_as_itself)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':2}");
+	sends("south", "s/d/t", "{'a':3}");
+	turn("south acks 3\n");
+	turn("north/d opens\nnorth/d starts\nnorth/e opens\nnorth/e starts\n"
+	     "north/d me/t {\"a\":1}\nnorth/d me/t {\"a\":3}\nnorth/e me/t {\"a\":2}\n");
+	cr_expect(strncmp(find("north/d")->login, "d-token - calque", 16) == 0, "%s",
+		  find("north/d")->login);
+	cr_expect_eq(strlen(find("north/d")->login), strlen("d-token - ") + 22);
+	cr_expect_str_neq(find("north/d")->login + 10, find("north/e")->login + 10);
+	takes("north/d");
+	takes("north/e");
+	takes("north/d");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 3);
+	turn("");
+	cr_expect_eq(live_link_journal_bytes(live), 0);
+}
+
+Test(live_link_device,
+     a_command_goes_down_to_the_device_of_its_session_and_its_reply_up_by_the_same)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	buf_reset(&said);
+	takes("north/d");
+	takes("north/e");
+	sends("north/d", "me/do/1", "{'name':'a'}");
+	sends("north/e", "me/do/1", "{'name':'b'}");
+	turn("south s/d/do/1 {\"name\":\"a\"}\nsouth s/e/do/1 {\"name\":\"b\"}\n"
+	     "north/d acks 1\nnorth/e acks 1\n");
+	takes("south");
+	takes("south");
+	sends("south", "s/e/did/1", "{'status':'done','v':2}");
+	sends("south", "s/d/did/1", "{'status':'done','v':1}");
+	turn("south acks 2\nnorth/e me/did/1 {\"status\":\"done\",\"v\":2}\nnorth/d me/did/1 "
+	     "{\"status\":\"done\",\"v\":1}\n");
+	takes("north/e");
+	takes("north/d");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->delivered, 2);
+}
+
+/* On MQTT 3.1.1 both would get their own back, and neither the other's. */
+Test(live_link_device, what_another_device_said_is_no_echo)
+{
+	start(SOUTH_OF_MANY,
+	      NORTHERN(
+		      "device: 'none', credentials: ['token'],"
+		      "session: { username: '{token}', per: 'device' },",
+		      "{ kind: 'attributes', topic: 'me/a' }, { kind: 'telemetry', topic: 'me/t' },"
+		      "{ kind: 'command', topic: 'me/a', id: 'string', read: 'r', only: 'read' }",
+		      "def r: .payload | {id: .id, body: {name: \"m\"}};"));
+	sends("south", "s/d/a", "{'id':'1'}");
+	sends("south", "s/e/t", "{}");
+	open_and_send();
+	buf_reset(&said);
+	sends("north/e", "me/a", "{\"id\":\"1\"}");
+	turn("south s/e/do/1 {\"name\":\"m\"}\nnorth/e acks 1\n");
+	sends("north/d", "me/a", "{\"id\":\"1\"}");
+	turn("north/d acks 1\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[FILTERED_ECHO], 1);
+}
+
+Test(live_link_device, one_without_credentials_waits_and_holds_nobody)
+{
+	struct live_link_port seen;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/x/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\n");
+	turn("north/d opens\nnorth/d starts\nnorth/d me/t {\"a\":2}\n");
+	cr_expect_not(is_open("north/x"));
+	live_link_look_at_port(live_link_find_port(live, NORTH, "x", false), &seen);
+	cr_expect_str_eq(seen.carrier.phase, "lacking");
+	cr_expect_str_eq(seen.device, "x");
+	cr_expect_eq(seen.waiting, 1);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->pending, 2);
+}
+
+Test(live_link_device, credentials_that_come_later_open_it_and_new_ones_connect_it_anew)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	turn("north/d opens\nnorth/d starts\nnorth/d me/t {\"a\":1}\n");
+	takes("north/d");
+	is_anew = true;
+	live_link_renew_device(live, "d");
+	live_link_renew_device(live, "e"); /* nothing was said of it yet */
+	turn("north/d login d-token-2\nnorth/d starts\nnorth/e opens\nnorth/e starts\n");
+}
+
+Test(live_link_device, only_the_one_whose_connection_is_lost_waits)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	buf_reset(&said);
+	takes("north/e");
+	goes("north/d");
+	sends("south", "s/e/t", "{'a':2}");
+	turn("south acks 1\nnorth/e me/t {\"a\":2}\n");
+	comes("north/d");
+	turn("north/d me/t {\"a\":1}\n");
+	takes("north/d");
+	takes("north/e");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 3);
+}
+
+/* Whose a message is that came on a session that says nothing of it. */
+Test(live_link_device, a_message_is_its_sessions_after_a_restart_and_as_a_letter)
+{
+	uint64_t *ids;
+	size_t n;
+	struct deadletter l;
+	struct err e = { 0 };
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/e/p",
+	      "{'online':true}"); /* the state holds something: it is opened at the start */
+	open_and_send();
+	buf_reset(&said);
+	takes("north/e");
+	goes("south");
+	sends("north/e", "me/do/7", "{'name':'a'}");
+	sends("north/e", "me/nowhere", "{}");
+	turn("north/e acks 2\n");
+	restart();
+	turn("south opens\nsouth starts\nnorth/e opens\nnorth/e starts\nsouth s/e/do/1 "
+	     "{\"name\":\"a\"}\n");
+	takes("south");
+	turn("");
+	cr_assert(deadletters_find(deadletter_live_stored(parts.letters),
+				   &(struct deadletter_filter){ .reason = "unknown-topic" }, &ids,
+				   &n, &e));
+	cr_assert_eq(n, 1);
+	cr_assert(deadletters_get(deadletter_live_stored(parts.letters), ids[0], true, &l, &e));
+	cr_expect_str_eq(l.session, "e");
+	deadletter_fini(&l);
+	free(ids);
+}
+
+Test(live_link_device, a_letter_that_is_retried_is_its_sessions)
+{
+	struct message m = { .topic = (char *)"me/do/7", .qos = 1 };
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	message_set_payload(&m, "{\"name\":\"a\"}", 12);
+	live_link_retry(live, NORTH, "e", &m, now_ms);
+	turn("south s/e/do/1 {\"name\":\"a\"}\n");
+	free(m.payload);
+}
+
+Test(live_link_device, what_another_device_is_told_is_refused)
+{
+	start(SOUTH_OF_MANY, NORTHERN("session: { per: 'device' },",
+				      "{ kind: 'telemetry', topic: 'n/{device}/t' },"
+				      "{ kind: 'command', topic: 'n/{device}/do/{id}' }",
+				      ""));
+	sends("south", "s/d/t", "{}");
+	turn("south acks 1\n");
+	turn("north/d opens\nnorth/d starts\nnorth/d n/d/t {}\n");
+	cr_expect_str_eq(find("north/d")->shown, "n/d/do/+ ");
+	sends("north/d", "n/e/do/1", "{'name':'a'}");
+	sends("north/d", "n/d/do/1", "{'name':'a'}");
+	turn("south s/d/do/1 {\"name\":\"a\"}\nnorth/d acks 2\n");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->by[DEAD_OTHER_DEVICE], 1);
+}
+
+Test(live_link_device, all_are_held_and_those_that_sleep_too)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	takes("north/e");
+	buf_reset(&said);
+	turn("");
+	live_link_hold_sources(live, true, now_ms);
+	expect("south hold\nnorth/d hold\nnorth/e hold\n");
+	goes("north/d");
+	live_link_hold_sources(live, false, now_ms);
+	expect("south release\nnorth/d release\nnorth/e release\n");
+}
+
+/* What waits for those that sleep counts as well. */
+Test(live_link_device, what_waits_is_counted_whoever_sleeps)
+{
+	size_t bytes;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	takes("north/e");
+	buf_reset(&said);
+	bytes = live_link_held_bytes(live, SOUTH);
+	cr_expect_eq(bytes, 0);
+	goes("north/d");
+	goes("north/e");
+	sends("south", "s/d/t", "{'a':2}");
+	sends("south", "s/e/t", "{'a':2}");
+	turn("south acks 2\n");
+	bytes = live_link_held_bytes(live, SOUTH);
+	turn("");
+	turn("");
+	cr_expect_eq(live_link_held_bytes(live, SOUTH), bytes);
+	comes("north/d");
+	turn("north/d me/t {\"a\":2}\n");
+	takes("north/d");
+	turn("");
+	cr_expect_eq(live_link_held_bytes(live, SOUTH) * 2, bytes);
+}
