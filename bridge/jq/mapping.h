@@ -89,6 +89,9 @@ struct mapping_input {
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 
+/* From now on jq does all, for tests: what could be done without came out the same. */
+void mapping_only_jq(struct mapping *m);
+
 /* May its functions, or those of what it imports, look at something of this name?  True where the word stands
  * anywhere in the source, or where one cannot tell: a single letter, or signs that make it no word. */
 bool mapping_may_use(const struct mapping *m, const char *name);
