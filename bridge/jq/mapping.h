@@ -98,6 +98,8 @@ int mapping_next_busy(struct mapping *m);
 /* Where it was loaded.  False: there is no such function, or its files are not what they were then, or it has been
  * done; then nothing has changed. */
 bool mapping_compile_own(struct mapping *m, int fn);
+/* From now on jq does all, for tests: what could be done without came out the same. */
+void mapping_only_jq(struct mapping *m);
 
 /* May its functions, or those of what it imports, look at something of this name?  True where the word stands
  * anywhere in the source, or where one cannot tell: a single letter, or signs that make it no word. */
