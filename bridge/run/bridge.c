@@ -56,7 +56,7 @@ struct bridge {
 	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
 	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
 	unsigned long rollbacks; /* of the database, before the first that was not let out */
-	struct loop_watch nursery;
+	struct loop_watch nursery, committed;
 	struct service *service;
 	bool is_stopping, has_failed, is_without_workers;
 };
@@ -97,6 +97,23 @@ static void watch_nursery(struct bridge *b)
 	b->nursery = (struct loop_watch){ .on_ready = on_nursery, .ctx = b };
 	if (nursery_fd() >= 0)
 		loop_watch(b->parts.loop, &b->nursery, nursery_fd(), true, false);
+}
+
+/* Wakes the loop; the answer is heard before it sleeps. */
+static void on_committed(void *ctx, bool readable, bool writable)
+{
+	(void)ctx;
+	(void)readable;
+	(void)writable;
+}
+
+static bool start_commits(struct bridge *b, struct err *e)
+{
+	if (!commits_start(b->commits, e))
+		return false;
+	b->committed = (struct loop_watch){ .on_ready = on_committed, .ctx = b };
+	loop_watch(b->parts.loop, &b->committed, commits_fd(b->commits), true, false);
+	return true;
 }
 
 /* The timer only wakes the loop; what is due is found before it sleeps. */
@@ -502,7 +519,8 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		err_set(e, ERR_INVALID, "no link can be opened");
 		goto fail;
 	}
-	if (generation_start_workers(g, e) && hear_signals(b, e) && listen_to_verbs(b, e))
+	if (start_commits(b, e) && generation_start_workers(g, e) && hear_signals(b, e) &&
+	    listen_to_verbs(b, e))
 		return b;
 fail:
 	bridge_free(b);

@@ -157,20 +157,6 @@ static void write_and_hand_over(struct storage *s)
 	hand_over(s);
 }
 
-uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
-{
-	s->now_ms = now_ms;
-	s->is_last = is_last;
-	if (db_rollbacks(s->db) != s->rollbacks) /* what was asked in this turn spoiled it */
-		undo(s);
-	if (s->stage == STORAGE_WAITING)
-		s->stage = STORAGE_WELL;
-	write_and_hand_over(s);
-	/* What has not been handed over will be with the next commit. */
-	return s->stage == STORAGE_WAITING ? commits_next(s->commits)
-					   : commits_next(s->commits) - 1;
-}
-
 /* --- hearing ------------------------------------------------------------------------------- */
 
 static void on_durable(void *ctx, uint64_t commit)
@@ -196,16 +182,41 @@ static void on_undone(void *ctx, const struct err *e)
 		hand_over(s);
 }
 
-bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err *e)
+static void hear(struct storage *s, bool is_waiting)
 {
 	static const struct commit_ops ops = { .durable = on_durable, .undone = on_undone };
 
-	s->now_ms = now_ms;
 	do {
 		s->is_handed_again = false;
 		if (s->failure.code == ERR_NONE)
-			commits_step(s->commits, is_waiting ? INT64_MAX : now_ms, &ops, s);
+			commits_step(s->commits, is_waiting ? INT64_MAX : s->now_ms, &ops, s);
 	} while (s->is_handed_again);
+}
+
+/* --- once per turn ------------------------------------------------------------------------- */
+
+uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
+{
+	s->now_ms = now_ms;
+	s->is_last = is_last;
+	if (commits_is_busy(s->commits))
+		hear(s, is_last);
+	if (commits_is_busy(s->commits)) /* what this turn brought goes with the next one */
+		return commits_next(s->commits);
+	if (db_rollbacks(s->db) != s->rollbacks) /* what was asked in this turn spoiled it */
+		undo(s);
+	if (s->stage == STORAGE_WAITING)
+		s->stage = STORAGE_WELL;
+	write_and_hand_over(s);
+	/* What has not been handed over will be with the next commit. */
+	return s->stage == STORAGE_WAITING ? commits_next(s->commits)
+					   : commits_next(s->commits) - 1;
+}
+
+bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err *e)
+{
+	s->now_ms = now_ms;
+	hear(s, is_waiting);
 	if (s->failure.code != ERR_NONE)
 		*e = s->failure;
 	return s->failure.code == ERR_NONE;
@@ -237,8 +248,7 @@ static void probe(struct storage *s, int64_t now_ms)
 	struct err e = { 0 };
 
 	s->probe_ms = now_ms + PROBE_MS;
-	if (commits_deadline(s->commits) == INT64_MAX) /* else a transaction is open */
-		db_give_back(s->db);
+	db_give_back(s->db);
 	if (!make_reserve(s, now_ms, &e))
 		return;
 	s->is_full = false;
@@ -277,7 +287,10 @@ int64_t storage_deadline(const struct storage *s)
 	int64_t commits_ms = commits_deadline(s->commits);
 	int64_t due_ms;
 
-	if (s->is_full) /* what is due does not fit, and is tried again with every turn */
+	if (commits_is_busy(
+		    s->commits)) /* the answer is a turn, in which all the rest is written */
+		due_ms = s->is_full ? s->probe_ms : INT64_MAX;
+	else if (s->is_full) /* what is due does not fit, and is tried again with every turn */
 		due_ms = s->probe_ms;
 	else /* letters that are there now came after the commit, and so did what else they led to */
 		due_ms = deadletter_live_has_news(s->letters) ? 0

@@ -2,7 +2,9 @@
  * is full.
  *
  * Once per turn what it brought is written and handed over (storage_hand_over), and what has become of this
- * and earlier commits is heard (storage_hear).  What leaves the bridge waits for the commit of its turn.
+ * and earlier commits is heard (storage_hear).  What leaves the bridge waits for the commit of its turn.  While
+ * the thread that commits is at work, nothing can be written: what further turns bring is kept, and is one commit
+ * as soon as that is heard of, so the slower the disk, the larger are its commits.
  *
  * Nothing leaves that is not durable, and nothing is dropped.  When a commit is undone because the disk is
  * full, all that is in flight is written again, as one commit, and these are the stages:
@@ -74,7 +76,8 @@ struct storage {
 /* Before anything is taken in. */
 void storage_start(struct storage *s, int64_t now_ms);
 
-/* Write what this turn brought, and hand it over; `is_last`: also what is settled and could wait.  Returns the
+/* Write what this turn brought, and hand it over, now or, if the thread is at work, in a later turn (`is_last`: it is
+ * waited for); `is_last`: also what is settled and could wait.  Returns the
  * number of the commit that what leaves from now on waits for. */
 uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last);
 /* What has become of what was handed over?  `is_waiting`: wait until that is known.  False: nothing may ever

@@ -14,8 +14,10 @@
  *                 flight or comes later is ever durable.
  *
  * Whoever hands over keeps what it wrote until it is durable (the *_live modules of this folder, which have
- * write, durable and undone each).  Nobody may rely on how soon an answer comes: today SQLite is asked
- * within commits_step(), so it is there in the turn of the handing over; with a thread it will not be. */
+ * write, durable and undone each).  Nobody may rely on how soon an answer comes: with a thread the loop goes on
+ * while the disk writes.  SQLite has one transaction at a time, so while the thread is at it nothing is written
+ * (commits_is_busy); what further turns bring becomes one commit, the next.  Whoever wants the database
+ * meanwhile, because a verb asks something of it, say, waits. */
 #ifndef BRIDGE_COMMIT_H
 #define BRIDGE_COMMIT_H
 
@@ -36,7 +38,16 @@ struct commit_ops {
 /* `db` is borrowed.  `late_ms`: a transaction is committed, and its answer comes, so long after the first of
  * its commits was handed over; 0 but for tests of those who must bear it. */
 struct commits *commits_new(struct db *db, int64_t late_ms);
-void commits_free(struct commits *c); /* NULL is allowed; what is in flight is lost */
+/* Waits for the thread; what is in flight otherwise is lost.  NULL is allowed. */
+void commits_free(struct commits *c);
+
+/* From now on a thread waits for the disk.  (Without it, commits_step() does: where there is no loop.)  False sets
+ * *e: ERR_IO. */
+bool commits_start(struct commits *c, struct err *e);
+/* Readable when commits_step() has an answer of the thread; -1: there is none. */
+int commits_fd(const struct commits *c);
+/* The thread has the database: nothing may be handed over before commits_step() has told what became of it. */
+bool commits_is_busy(const struct commits *c);
 
 /* The number that the next one will have: for those who write it. */
 uint64_t commits_next(const struct commits *c);
@@ -49,7 +60,7 @@ void commits_undo(struct commits *c);
 /* Tell what has become of those in flight.  `now_ms` INT64_MAX: wait for it.  Calls one of `ops` at most,
  * which may hand over again. */
 void commits_step(struct commits *c, int64_t now_ms, const struct commit_ops *ops, void *ctx);
-/* When commits_step() wants to be called; INT64_MAX: nothing is in flight. */
+/* When commits_step() wants to be called; INT64_MAX: nothing is in flight, or commits_fd() will tell. */
 int64_t commits_deadline(const struct commits *c);
 /* All up to this one are durable; 0: none. */
 uint64_t commits_durable(const struct commits *c);

@@ -19,7 +19,11 @@
  *   followed by a VACUUM.
  *
  * A transaction is open from the first write of a turn (db_begin) to db_commit(); after a failure in
- * between, is_broken, the rest of the turn writes nothing and the commit is false. */
+ * between, is_broken, the rest of the turn writes nothing and the commit is false.
+ *
+ * While it is lent, SQLite and what it remembers of the last call are another thread's.  All that is done with
+ * it goes through a few functions here, and these take it back first; what stands in struct db is the loop
+ * thread's all the time. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -65,6 +69,13 @@ struct db {
 	bool knows_time;
 	int64_t noted_ms; /* when the time was last noted; 0: not by this run */
 	bool is_failed; /* a write failed for good: what the disk holds is unknown until a restart */
+	struct {
+		sqlite3_stmt *stmt; /* of the COMMIT that another thread runs; NULL: none */
+		int rc;		    /* that thread's, until it is waited for */
+		void (*wait)(void *ctx);
+		void *ctx;
+		struct err error; /* what became of the last one */
+	} lent;
 };
 
 /* ---- Errors ---- */
@@ -106,6 +117,24 @@ bool db_failed(struct db *db, const char *what, struct err *e)
 			db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory",
 			db->sqlite ? sqlite3_extended_errcode(db->sqlite) : rc);
 	return false;
+}
+
+/* What the thread did is judged here, as db_commit() would have. */
+static void take_back(struct db *db)
+{
+	sqlite3_stmt *stmt = db->lent.stmt;
+	bool ok;
+
+	if (!stmt)
+		return;
+	db->lent.wait(db->lent.ctx);
+	db->lent.stmt = NULL;
+	ok = db->lent.rc == SQLITE_DONE || db_failed(db, "COMMIT", &db->lent.error);
+	db_release(stmt);
+	if (ok)
+		db->in_transaction = false;
+	else
+		db_break(db);
 }
 
 /* A database that is new may get a new key, one with rows may not. */
@@ -167,12 +196,14 @@ static bool make_functions(struct db *db, struct err *e)
 
 bool db_exec(struct db *db, const char *sql, const char *what, struct err *e)
 {
+	take_back(db);
 	return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ||
 	       db_failed(db, what, e);
 }
 
 static bool prepare(struct db *db, const char *sql, sqlite3_stmt **out, struct err *e)
 {
+	take_back(db);
 	return sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) ==
 		       SQLITE_OK ||
 	       db_failed(db, "prepare", e);
@@ -521,6 +552,7 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
+	take_back(db);
 	for (size_t i = 0; i < db->n_kept; i++)
 		sqlite3_finalize(db->kept[i].stmt);
 	if (db->sqlite) {
@@ -549,8 +581,9 @@ int db_dir_fd(const struct db *db)
 	return db->dir.fd;
 }
 
-sqlite3 *db_sqlite(const struct db *db)
+sqlite3 *db_sqlite(struct db *db)
 {
+	take_back(db);
 	return db->sqlite;
 }
 
@@ -564,6 +597,7 @@ const char *db_instance(const struct db *db)
 /* SQLite may have rolled back by itself (a full disk, an I/O error). */
 static void roll_back(struct db *db)
 {
+	take_back(db);
 	db->noted_ms = 0;
 	if (!sqlite3_get_autocommit(db->sqlite))
 		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
@@ -599,8 +633,10 @@ static bool run(struct db *db, const char *sql, struct err *e)
 
 bool db_begin(struct db *db, struct err *e)
 {
-	bool ok = db_usable(db, e);
+	bool ok;
 
+	take_back(db);
+	ok = db_usable(db, e);
 	if (ok && !db->in_transaction)
 		db->in_transaction = ok = run(db, begin_sql, e);
 	return ok || db_break(db);
@@ -620,8 +656,10 @@ bool db_break(struct db *db)
 
 bool db_commit(struct db *db, struct err *e)
 {
-	bool ok = db_usable(db, e);
+	bool ok;
 
+	take_back(db);
+	ok = db_usable(db, e);
 	if (ok && db->in_transaction)
 		ok = run(db, commit_sql, e);
 	if (!ok)
@@ -631,8 +669,40 @@ bool db_commit(struct db *db, struct err *e)
 	return ok;
 }
 
+bool db_lend(struct db *db, void (*wait)(void *ctx), void *ctx)
+{
+	sqlite3_stmt *stmt = db_usable(db, NULL) && db->in_transaction
+				     ? db_statement(db, commit_sql, NULL)
+				     : NULL;
+
+	db->lent.stmt = stmt;
+	db->lent.wait = wait;
+	db->lent.ctx = ctx;
+	db->lent.error = (struct err){ 0 };
+	return stmt;
+}
+
+void db_commit_lent(struct db *db)
+{
+	db->lent.rc = sqlite3_step(db->lent.stmt);
+}
+
+bool db_take_back(struct db *db, struct err *e)
+{
+	bool ok;
+
+	take_back(db);
+	ok = db->lent.error.code == ERR_NONE;
+	if (!ok && e)
+		*e = db->lent.error;
+	return ok;
+}
+
 void db_give_back(struct db *db)
 {
+	take_back(db);
+	if (db->in_transaction)
+		return;
 	/* On a full disk some of this fails, and the rest helps. */
 	sqlite3_exec(db->sqlite,
 		     "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA incremental_vacuum(1000);"
@@ -646,6 +716,7 @@ sqlite3_stmt *db_statement(struct db *db, const char *sql, struct err *e)
 {
 	sqlite3_stmt *stmt;
 
+	take_back(db);
 	for (size_t i = 0; i < db->n_kept; i++)
 		if (db->kept[i].sql == sql)
 			return db->kept[i].stmt;

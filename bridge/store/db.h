@@ -4,7 +4,7 @@
  * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h); after a crash, for
  * the next start, also `crash` (work/crash.h).  One process per directory.  The
  * tables are those of state.h and journal.h; what both write between two commits is one transaction.
- * Loop thread only. */
+ * Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
 #ifndef BRIDGE_DB_H
 #define BRIDGE_DB_H
 
@@ -46,8 +46,8 @@ unsigned long db_rollbacks(const struct db *db);
  * be tried again; after an I/O error nothing is accepted any more until a restart. */
 bool db_commit(struct db *db, struct err *e);
 
-/* Between two transactions: give space that is no longer used back to the disk, as far as can be done
- * in a moment. */
+/* Give space that is no longer used back to the disk, as far as can be done in a moment; nothing while a transaction
+ * is open. */
 void db_give_back(struct db *db);
 
 /* Call `each` with each thing that is wrong, in one line: pages and indexes, and rows whose sum is of something else, by

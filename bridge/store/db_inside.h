@@ -12,7 +12,7 @@ struct buf;
 
 const char *db_dir(const struct db *db);
 int db_dir_fd(const struct db *db);
-sqlite3 *db_sqlite(const struct db *db); /* to copy it */
+sqlite3 *db_sqlite(struct db *db); /* to copy it */
 
 /* False: an earlier write failed. */
 bool db_usable(const struct db *db, struct err *e);
@@ -21,6 +21,17 @@ bool db_begin(struct db *db, struct err *e);
 /* A write failed: roll back what was written since the last commit; the next commit is false.
  * Returns false. */
 bool db_break(struct db *db);
+
+/* db_commit() in two halves, the first of which waits for the disk in another thread:
+ *
+ * Lend the open transaction; `wait(ctx)` is to return when db_commit_lent() has.  Until then it is called by
+ * whoever wants anything of the database, so that nobody but that thread is at it.  False: there is nothing to
+ * commit, or it cannot be: nothing is lent. */
+bool db_lend(struct db *db, void (*wait)(void *ctx), void *ctx);
+void db_commit_lent(struct db *db); /* in that thread */
+/* What has become of the last that was lent; waits for it.  False sets *e as db_commit(): it is rolled back, and the
+ * next db_commit() is false, too. */
+bool db_take_back(struct db *db, struct err *e);
 
 /* Run statements that need no values and give no rows. */
 bool db_exec(struct db *db, const char *sql, const char *what, struct err *e);

@@ -71,6 +71,64 @@ Test(storage, messages_are_taken_and_translated_while_commits_are_in_flight)
 	       "north n/d/t {\"a\":1}\nnorth acks 1\nnorth n/d/t {\"a\":2}\n");
 }
 
+/* --- a thread that commits ----------------------------------------------------------------- */
+
+static int gate[2]; /* a COMMIT goes on for each byte */
+
+static int wait_at_gate(void *ctx)
+{
+	char c;
+
+	(void)ctx;
+	return read(gate[0], &c, 1) != 1;
+}
+
+static void commit_in_thread(void)
+{
+	struct err e = { 0 };
+
+	cr_assert_eq(pipe(gate), 0);
+	sqlite3_commit_hook(db_sqlite(parts.db), wait_at_gate, NULL);
+	cr_assert(commits_start(commits, &e), "%s", e.text);
+}
+
+/* A turn that waits for nothing. */
+static uint64_t short_turn(void)
+{
+	struct live_link *live;
+	struct err e = { 0 };
+	uint64_t commit;
+
+	generation_run(g);
+	commit = storage_hand_over(&storage, now_ms, false);
+	FOREACH_AWAKE (live, &parts)
+		live_link_flush(live, commit, now_ms);
+	cr_assert(storage_hear(&storage, now_ms, false, &e), "%s", e.text);
+	FOREACH_AWAKE (live, &parts)
+		live_link_let_out(live, storage_durable(&storage));
+	return commit;
+}
+
+Test(storage, what_comes_while_the_disk_is_busy_is_one_commit)
+{
+	commit_in_thread();
+	sends("south", "s/d/t", "{'a':1}");
+	cr_expect_eq(short_turn(), 1);
+	sends("south", "s/d/t", "{'a':2}");
+	cr_expect_eq(short_turn(), 2);
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	cr_expect_eq(short_turn(), 2);
+	cr_expect_eq(storage_deadline(&storage), INT64_MAX, "the disk says when");
+	expect("");
+	cr_assert_eq(write(gate[1], "12", 2), 2);
+	bridge_let_out();
+	expect(""); /* (all that a port in memory has waits for the last) */
+	cr_expect_eq(storage_durable(&storage), 1);
+	turn("south acks 1\nsouth acks 1\nsouth s/d/do/1 {\"name\":\"x\"}\n"
+	     "north n/d/t {\"a\":1}\nnorth n/d/t {\"a\":2}\nnorth acks 1\n");
+	cr_expect_eq(storage_durable(&storage), 2);
+}
+
 /* So that a flood of one device's pushes out its own. */
 Test(storage, a_letter_knows_whose_it_is_by_its_topic)
 {

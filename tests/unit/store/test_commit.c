@@ -1,6 +1,7 @@
 #include "store/commit.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "store/db.h"
+#include "store/db_inside.h"
 #include "store/state.h"
 
 static char top[] = "/tmp/calque-commit-XXXXXX";
@@ -218,4 +219,159 @@ Test(commit, that_fails_takes_those_in_flight_and_all_later_ones_with_it)
 	cr_expect_eq(n_durable, 0);
 	cr_expect_eq(n_rows(), 0);
 	free(large);
+}
+
+/* --- a thread ------------------------------------------------------------------------------ */
+
+static int gate[2]; /* a COMMIT goes on for each byte */
+
+static int wait_at_gate(void *ctx)
+{
+	char c;
+
+	(void)ctx;
+	return read(gate[0], &c, 1) != 1;
+}
+
+/* The COMMITs of its thread wait until they are let through. */
+static void start(void)
+{
+	struct err e = { 0 };
+
+	cr_assert_eq(pipe(gate), 0);
+	sqlite3_commit_hook(db_sqlite(db), wait_at_gate, NULL);
+	commits = commits_new(db, 0);
+	cr_expect_eq(commits_fd(commits), -1);
+	cr_assert(commits_start(commits, &e), "%s", e.text);
+}
+
+static void let_one_through(void)
+{
+	cr_assert_eq(write(gate[1], "", 1), 1);
+}
+
+static bool has_answer(int timeout_ms)
+{
+	struct pollfd p = { .fd = commits_fd(commits), .events = POLLIN };
+
+	return poll(&p, 1, timeout_ms) == 1;
+}
+
+#define SOON 10000 /* ms that a slow machine may take */
+
+Test(commit, in_a_thread_is_heard_of_when_its_descriptor_says_so)
+{
+	start();
+	put("a");
+	cr_expect_not(commits_is_busy(commits));
+	cr_expect_eq(commits_hand_over(commits, 1000), 1);
+	cr_expect(commits_is_busy(commits));
+	cr_expect_eq(commits_deadline(commits), INT64_MAX);
+	step(9000);
+	cr_expect_eq(n_durable, 0);
+	cr_expect_not(has_answer(0));
+	let_one_through();
+	cr_assert(has_answer(SOON));
+	cr_expect(commits_is_busy(commits), "until it was heard");
+	step(9000);
+	cr_expect_eq(durable, 1);
+	cr_expect_not(commits_is_busy(commits));
+	cr_expect_not(has_answer(0));
+	put("b");
+	let_one_through();
+	cr_expect_eq(commits_hand_over(commits, 9000), 2);
+	step(INT64_MAX);
+	cr_expect_eq(durable, 2, "it can be waited for");
+	cr_expect_not(has_answer(0));
+	cr_expect_eq(n_rows(), 2);
+}
+
+Test(commit, of_nothing_needs_no_thread)
+{
+	start();
+	commits_hand_over(commits, 1000);
+	cr_expect_not(commits_is_busy(commits));
+	step(1000);
+	cr_expect_eq(durable, 1);
+}
+
+/* A verb asks something, say. */
+Test(commit, in_a_thread_is_waited_for_by_whoever_wants_the_database)
+{
+	start();
+	put("a");
+	commits_hand_over(commits, 1000);
+	let_one_through();
+	put("b");
+	cr_expect_eq(commits_deadline(commits), 0,
+		     "its answer is there, and its descriptor silent");
+	step(1000);
+	cr_expect_eq(durable, 1);
+	cr_expect(db_is_writing(db), "what was written since is of the next one");
+	let_one_through();
+	commits_hand_over(commits, 1000);
+	step(INT64_MAX);
+	cr_expect_eq(durable, 2);
+	cr_expect_eq(n_rows(), 2);
+}
+
+Test(commit, in_a_thread_that_fails_is_final)
+{
+	char *large = mem_zalloc(200001);
+	unsigned long rollbacks = db_rollbacks(db);
+
+	memset(large, '1', 200000);
+	start();
+	put(large);
+	limit_files(65536);
+	let_one_through();
+	commits_hand_over(commits, 1000);
+	cr_assert(has_answer(SOON));
+	limit_files(RLIM_INFINITY);
+	step(1000);
+	cr_expect_eq(n_undone, 1);
+	cr_expect_eq(why, ERR_IO);
+	cr_expect_gt(db_rollbacks(db), rollbacks);
+	commits_hand_over(commits, 2000);
+	step(2000);
+	cr_expect_eq(n_undone, 2);
+	cr_expect_eq(n_durable, 0);
+	cr_expect_eq(n_rows(), 0);
+	free(large);
+}
+
+/* What is written before that is heard must not pass for a beginning. */
+Test(commit, in_a_thread_that_fails_takes_with_it_what_is_written_before_it_is_heard)
+{
+	char *large = mem_zalloc(200001);
+	struct changes c = { 0 };
+
+	memset(large, '1', 200000);
+	start();
+	put(large);
+	limit_files(65536);
+	let_one_through();
+	commits_hand_over(commits, 1000);
+	cr_assert(has_answer(SOON));
+	limit_files(RLIM_INFINITY);
+	changes_put(&c, "m", "b", "1", false);
+	cr_expect_not(state_apply(db, "pump", &c, NULL));
+	changes_fini(&c);
+	step(1000);
+	cr_expect_eq(n_undone, 1);
+	cr_expect_eq(why, ERR_IO);
+	cr_expect_eq(n_rows(), 0);
+	free(large);
+}
+
+Test(commit, in_a_thread_is_waited_for_at_the_end)
+{
+	start();
+	put("a");
+	commits_hand_over(commits, 1000);
+	let_one_through();
+	commits_free(commits);
+	commits = NULL;
+	cr_expect_not(db_is_writing(db));
+	cr_expect_eq(n_rows(), 1);
 }
