@@ -17,8 +17,10 @@ module {
       read: "read_telemetry", write: "write_telemetry" },
     { kind: "attributes",     topic: "v1/device/{device}/telemetry", only: "write", write: "write_telemetry" },
     { kind: "event",          topic: "v1/device/{device}/telemetry", only: "write", write: "write_event" },
-    { kind: "alarm",          topic: "v1/device/{device}/telemetry", read: "read_alarm", write: "write_alarm" },
-    { kind: "presence",       topic: "v1/device/{device}/telemetry", read: "read_presence", write: "write_presence" },
+    { kind: "alarm",          topic: "v1/device/{device}/telemetry", when: { has: "status" },
+      read: "read_alarm", write: "write_alarm" },
+    { kind: "presence",       topic: "v1/device/{device}/telemetry", when: { has: "status" },
+      read: "read_presence", write: "write_presence" },
     { kind: "raw",            topic: "v1/device/{device}/telemetry", only: "write", write: "write_raw" },
     { kind: "firmware_state", topic: "v1/device/{device}/telemetry", only: "write", write: "write_firmware_state" },
 

@@ -137,13 +137,15 @@ def csv: csv(",");
 
 # Nested objects to dotted keys, arrays to JSON text, nulls left out.
 def flat:
-  # In the order of jq, scalars come before arrays, and these before objects: one comparison for most.
+  # In the order of jq: null, scalars, arrays, objects.  One comparison tells most values.
   def leaves($at): . as $object | keys_unsorted[] | . as $key | $object[.]
-    | if . == null then empty elif . < [] then {($at + $key): .} elif . < {} then {($at + $key): tojson}
+    | if . < [] then (if . == null then empty else {($at + $key): .} end) elif . < {} then {($at + $key): tojson}
       else leaves($at + $key + ".") end;
-  if [.[] | type] - ["number", "string", "boolean"] == [] then .  # nearly always, and much cheaper
-  else reduce leaves("") as $leaf ({};
-    if has($leaf | keys_unsorted[0]) then error("two values have the same dotted key") else . + $leaf end) end;
+  [.[]] as $values
+  | if ($values | max) < [] then  # nearly always, and much cheaper
+      if ($values | min) != null then . else keys_unsorted as $keys | delpaths([$values | .[[null]][] | [$keys[.]]]) end
+    else [leaves("")] | length as $n | add // {}
+      | if length == $n then . else error("two values have the same dotted key") end end;
 
 # Configuration as {key: value, "deleted": [names]}; a key "deleted" with another value is a key.
 def read_changes:

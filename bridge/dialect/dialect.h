@@ -26,6 +26,11 @@ struct alias {
 	char *reply; /* topic template of the answer to a request that came here; NULL: the usual */
 };
 
+/* Which messages of its topic a row reads. */
+struct guard {
+	char *has; /* objects with this key; NULL: all */
+};
+
 struct row {
 	enum kind kind;
 	struct topic_template topic;
@@ -33,6 +38,7 @@ struct row {
 	size_t n_also;
 	char *read, *write, *publish; /* names of functions; NULL: none */
 	bool can_read, can_write;     /* `only` */
+	struct guard when;
 	enum payload_format format;
 	int qos;
 	bool retain;

@@ -109,6 +109,12 @@ static bool set_also(struct schema_reader *r, void *member, json_object *value)
 	return true;
 }
 
+static const struct schema_key guard_keys[] = {
+	{ "has", SCHEMA_TEXT, offsetof(struct guard, has), .is_required = true,
+	  .about = "the key that a payload has, an object then; its value may be any" },
+};
+static const struct schema guard_schema = SCHEMA_OF(guard_keys);
+
 /* clang-format off */
 #define ROW(member) .offset = offsetof(struct row, member)
 #define SHARED_ROW_KEYS \
@@ -150,6 +156,8 @@ static const struct schema_key row_keys[] = {
 	{ "also", SCHEMA_OWN, .set.json = set_also, .like = SCHEMA_TOPIC, .group = &alias_schema, .is_list = true,
 	  .what = "an array of topics or {topic, reply}",
 	  .about = "further topics that are read: [\"topic\", {topic, reply}]" },
+	{ "when", SCHEMA_GROUP, ROW(when), .group = &guard_schema,
+	  .about = "{has: \"key\"}: only payloads with that key are read, without a call for the others" },
 	SHARED_ROW_KEYS
 };
 
@@ -158,6 +166,7 @@ static const struct schema_key shared_keys[] = {
 	{ "kind", SCHEMA_REFUSED, .what = OWN },
 	{ "topic", SCHEMA_REFUSED, .what = OWN },
 	{ "also", SCHEMA_REFUSED, .what = OWN },
+	{ "when", SCHEMA_REFUSED, .what = OWN },
 	SHARED_ROW_KEYS
 };
 
@@ -165,6 +174,7 @@ static const struct schema_rule rules[] = {
 	{ "write", "publish", NULL },
 	{ "read", "only", "write" },
 	{ "echoes", "only", "write" },
+	{ "when", "only", "write" },
 	{ "write", "only", "read" },
 	{ "publish", "only", "read" },
 };
@@ -195,6 +205,7 @@ void dialect_row_fini(struct row *row)
 		free(row->also[i].reply);
 	}
 	free(row->also);
+	free(row->when.has);
 	free(row->read);
 	free(row->write);
 	free(row->publish);
@@ -241,6 +252,14 @@ static void check_directions(struct schema_reader *r, struct row *row, json_obje
 	}
 }
 
+/* Only JSON has keys. */
+static void check_guard(struct schema_reader *r, struct row *row)
+{
+	if (row->when.has && row->format != FORMAT_JSON)
+		schema_mistake(
+			r, "\"when\" has no use with this format: only payloads of JSON have keys");
+}
+
 /* Keys that only a request has. */
 static void check_replies(struct schema_reader *r, struct row *row, json_object *own)
 {
@@ -271,6 +290,7 @@ void dialect_row_read(struct schema_reader *r, struct row *row, json_object *own
 	}
 	schema_read(r, &dialect_row_schema, row, own);
 	check_directions(r, row, own);
+	check_guard(r, row);
 	check_replies(r, row, own);
 }
 

@@ -531,6 +531,16 @@ static void read_as_it_is(struct reading *rd)
 	results_refuse(rd->out, rd->reason, "%s", rd->err.text);
 }
 
+/* Does the row read such payloads?  Told by their bytes, as most do not come to a function then. */
+static bool is_wanted(const struct reading *rd)
+{
+	const char *key = rd->row->when.has;
+	struct jslice payload = translate_slice(&rd->payload), ignored;
+
+	return !key ||
+	       (jtext_type_of(payload) == JTEXT_OBJECT && jtext_field(payload, key, &ignored));
+}
+
 /* Each row is for itself: what is wrong with one refuses its part only. */
 static void read_row(struct reading *rd, size_t i)
 {
@@ -544,6 +554,8 @@ static void read_row(struct reading *rd, size_t i)
 		results_refuse(rd->out, DEAD_OTHER_DEVICE, "the topic names another device");
 	else if (!see_payload(rd))
 		results_refuse(rd->out, DEAD_UNREADABLE, "%s", rd->err.text);
+	else if (!is_wanted(rd))
+		;
 	else if (rd->row->read_fn < 0)
 		read_as_it_is(rd);
 	else if (translate_would_change(translate_slice(&rd->payload)))

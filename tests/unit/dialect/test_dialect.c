@@ -311,6 +311,18 @@ Test(dialect, explains_mistakes_of_a_row)
 		  "F: messages[0]: \"publish\" has no use with only: \"read\"" },
 		{ "event", ",'only':'write','read':'a'",
 		  "F: messages[0]: \"read\" has no use with only: \"write\"" },
+		{ "event", ",'when':'k'", "F: messages[0].when: must be an object" },
+		{ "event", ",'when':{}",
+		  "F: messages[0].when: \"has\" is missing: the key that a payload has, an object "
+		  "then; its value may be any" },
+		{ "event", ",'when':{'has':'k','had':1}",
+		  "F: messages[0].when: unknown key \"had\" (did you mean \"has\"?)" },
+		{ "event", ",'when':{'has':1}", "F: messages[0].when.has: must be a string" },
+		{ "event", ",'when':{'has':'k'},'only':'write'",
+		  "F: messages[0]: \"when\" has no use with only: \"write\"" },
+		{ "event", ",'when':{'has':'k'},'format':'text'",
+		  "F: messages[0]: \"when\" has no use with this format: only payloads of JSON "
+		  "have keys" },
 		{ "event", ",'only':'both'",
 		  "F: messages[0].only: unknown word \"both\": one of read, write" },
 		{ "event", ",'only':true", "F: messages[0].only: must be \"read\" or \"write\"" },

@@ -79,7 +79,8 @@ Test(schema, has_each_key_with_a_description)
 	expect_keys(D "/application/properties", KEYS("username", "password", "client_id"));
 	expect_keys(D "/limits/properties",
 		    KEYS("payload_bytes", "packet_bytes", "in_flight", "messages_per_second"));
-	expect_keys(ROW, KEYS("kind", "topic", "also", ROW_KEYS));
+	expect_keys(ROW, KEYS("kind", "topic", "also", "when", ROW_KEYS));
+	expect_keys(ROW "/when/properties", KEYS("has"));
 	expect_keys(D "/up/properties", KEYS(ROW_KEYS));
 	expect_keys(D "/down/properties", KEYS(ROW_KEYS));
 	expect_keys("$defs/through/properties", KEYS("through", "about", "version", "up", "down"));

@@ -172,6 +172,40 @@ Test(translate, functions_keep_the_spelling_of_what_they_do_not_touch)
 	       "t/d {'b':{'z':2,'y':0.5},'a':[1,2,3]}\n");
 }
 
+/* The function would fail if it were called. */
+Test(translate, a_row_reads_what_it_has_a_guard_for_and_nothing_else)
+{
+	world_plan(
+		&w,
+		SOUTHERN("",
+			 "{ kind: 'telemetry', topic: 's/{device}' },"
+			 "{ kind: 'event', topic: 's/{device}', when: { has: 'a b' }, read: 'f' }",
+			 "def f: {body: {name: .payload['a b'], params: {}}};"),
+		NORTHERN("",
+			 "{ kind: 'telemetry', topic: 't/{device}' },"
+			 "{ kind: 'event', topic: 'e/{device}' }",
+			 ""));
+	expect(SOUTH, "s/d", "{'a':1}", "t/d {'a':1}\n");
+	expect(SOUTH, "s/d", "{'x':{'a b':1}}", "t/d {'x':{'a b':1}}\n");
+	expect(SOUTH, "s/d", "{'x':1,'a\\u0020b':'n'}",
+	       "t/d {'x':1,'a\\u0020b':'n'}\ne/d {'name':'n','params':{}}\n");
+	expect(SOUTH, "s/d", "{'a b':null}", "t/d {'a b':null}\n!wrong-shape\n");
+	expect(SOUTH, "s/d", "{'n':12345678901234567890}", "t/d {'n':12345678901234567890}\n");
+	expect(SOUTH, "s/d", "{", "!unreadable-payload\n!unreadable-payload\n");
+}
+
+Test(translate, a_guard_holds_for_rows_without_functions)
+{
+	world_plan(
+		&w,
+		SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}', when: { has: 'k' } }", ""),
+		N_ALL);
+	expect(SOUTH, "s/d", "{'k':1}", "t/d {'k':1}\n");
+	expect(SOUTH, "s/d", "{'l':1}", "");
+	expect(SOUTH, "s/d", "['k']", "");
+	expect(SOUTH, "s/d", "'k'", "");
+}
+
 Test(translate, without_a_payload_json_is_null)
 {
 	world_plan(&w, SOUTHERN("", "{ kind: 'event', topic: 's/{device}', read: 'show' }", SHOW),
