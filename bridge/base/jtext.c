@@ -8,12 +8,28 @@
 
 /* Walking strict text: jtext_read.c has checked it, so only the bounds are minded here. */
 
+/* Most strings are short; a long one is better searched than walked over. */
+#define SHORT_STRING 32
+
 const char *jtext_string_end(const char *p, const char *end)
 {
-	for (p++; p < end && *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p < end ? p + 1 : end;
+	const char *walked = end - p > SHORT_STRING ? p + SHORT_STRING : end;
+	const char *quote = NULL, *escape;
+
+	for (p++; p < walked; p++) {
+		if (*p == '"')
+			return p + 1;
+		p += *p == '\\';
+	}
+	while (p < end) {
+		if (!quote || quote < p) /* looked for once, however many escapes are before it */
+			quote = memchr(p, '"', (size_t)(end - p));
+		escape = quote ? memchr(p, '\\', (size_t)(quote - p)) : NULL;
+		if (!escape)
+			return quote ? quote + 1 : end;
+		p = escape + 2;
+	}
+	return end;
 }
 
 static const char *scalar_end(const char *p, const char *end)

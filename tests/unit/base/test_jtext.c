@@ -378,6 +378,32 @@ Test(jtext, fields_come_in_order_with_their_spelling)
 	}
 }
 
+/* Wherever its escapes and its end are. */
+Test(jtext, long_strings_end_where_they_do)
+{
+	static const char *const pieces[] = { "\\\"", "\\\\", "\\n", "]", "\\u0022" };
+
+	for (size_t i = 0; i < 100 * COUNT(pieces); i++) {
+		const char *piece = pieces[i % COUNT(pieces)];
+		struct buf text = { 0 };
+		struct jslice v;
+		size_t pos = 0, len = i / COUNT(pieces);
+
+		buf_puts(&text, "[\"");
+		for (size_t k = 0; k < len; k++)
+			buf_putc(&text, 'x');
+		buf_puts(&text, piece);
+		for (size_t k = 0; k < len % 7; k++)
+			buf_puts(&text, piece);
+		buf_puts(&text, "\",\"y\"]");
+		cr_assert(jtext_next_element((struct jslice){ text.data, text.len }, &pos, &v));
+		cr_expect_eq(v.len, text.len - strlen("[,\"y\"]"), "%s", text.data);
+		cr_assert(jtext_next_element((struct jslice){ text.data, text.len }, &pos, &v));
+		cr_expect(jtext_string_is(v, "y"));
+		buf_fini(&text);
+	}
+}
+
 Test(jtext, elements_come_in_order)
 {
 	static const struct {
