@@ -373,6 +373,23 @@ static void load(struct loader *ld)
 	free(text);
 }
 
+static void find_simple(struct mapping *m)
+{
+	struct buf text = { 0 };
+	struct err e = { 0 };
+
+	if (buf_append_file(&text, m->file, IMPORTS_MAX_BYTES, &e))
+		m->simple = mapping_simple_read(buf_str(&text), text.len, &m->functions);
+	buf_fini(&text);
+}
+
+void mapping_only_jq(struct mapping *m)
+{
+	if (m->simple)
+		mapping_simple_free(m->simple);
+	m->simple = NULL;
+}
+
 struct mapping *mapping_load(const struct mapping_path *p, const char *name, struct report *report)
 {
 	struct loader ld = { .name = name, .report = report, .n_errors_before = report->n_errors };
@@ -401,6 +418,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 		mapping_free(ld.m);
 		return NULL;
 	}
+	find_simple(ld.m);
 	return ld.m;
 }
 
@@ -411,6 +429,7 @@ void mapping_free(struct mapping *m)
 	if (m->jq)
 		jq_teardown(&m->jq);
 	mapping_own_fini(m);
+	mapping_only_jq(m);
 	mapping_input_fini(m);
 	dialect_free(m->dialect);
 	through_free(m->through);

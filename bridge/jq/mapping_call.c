@@ -15,7 +15,7 @@ void mapping_forget_message(void *ctx, jv msg)
 
 /* --- inputs -------------------------------------------------------------------------------- */
 
-static const char *const key_names[MAPPING_KEYS] = {
+const char *const mapping_key_names[MAPPING_KEYS] = {
 	[SEEN_KIND] = "kind",	[SEEN_DEVICE] = "device",   [SEEN_ID] = "id",
 	[SEEN_TS] = "ts",	[SEEN_BODY] = "body",	    [SEEN_PAYLOAD] = "payload",
 	[SEEN_VALUE] = "value", [SEEN_TOPIC] = "topic",	    [SEEN_PROPERTIES] = "properties",
@@ -34,7 +34,7 @@ void mapping_input_init(struct mapping *m)
 {
 	m->empty = jv_object();
 	for (int k = 0; k < MAPPING_KEYS; k++) {
-		m->keys[k] = jv_string(key_names[k]);
+		m->keys[k] = jv_string(mapping_key_names[k]);
 		m->steady[k].value = jv_null();
 	}
 }
@@ -249,13 +249,29 @@ static bool keeps_numbers(const struct mapping_input *in, const struct buf *text
 	return true;
 }
 
+/* The outputs of a run that did not fail. */
+static bool end_call(struct call *c, const struct mapping_input *in,
+		     bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
+{
+	bool ok = keeps_numbers(in, &c->texts, e);
+
+	if (ok)
+		hand_out(&c->texts, on_output, ctx);
+	buf_fini(&c->texts);
+	return ok;
+}
+
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
 	struct call c = { .m = m };
-	jv value = read_input(m, in);
-	bool ok;
+	jv value;
 
+	if (m->simple && mapping_simple_call(m->simple, fn, in, &c.texts)) {
+		buf_putc(&c.texts, '\n');
+		return end_call(&c, in, on_output, ctx, e);
+	}
+	value = read_input(m, in);
 	if (!jv_is_valid(value)) {
 		jv_free(value);
 		err_set(e, ERR_INVALID, "jq cannot read the input");
@@ -268,11 +284,9 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		c.jq = m->jq;
 		jq_start(c.jq, JV_ARRAY(jv_number(fn), value), 0);
 	}
-	ok = run(&c, e) && keeps_numbers(in, &c.texts, e);
-	if (ok)
-		hand_out(&c.texts, on_output, ctx);
-	else
-		jq_start(c.jq, jv_null(), 0); /* let go of what the run still holds */
+	if (run(&c, e))
+		return end_call(&c, in, on_output, ctx, e);
+	jq_start(c.jq, jv_null(), 0); /* let go of what the run still holds */
 	buf_fini(&c.texts);
-	return ok;
+	return false;
 }

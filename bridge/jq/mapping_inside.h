@@ -41,6 +41,7 @@
 #include "jq/mapping.h"
 #include "jq/mapping_symbols.h"
 
+struct mapping_simple;
 struct scrub;
 struct through;
 
@@ -67,8 +68,9 @@ struct mapping {
 	struct buf metadata; /* the table, as text, without what jq itself put there */
 	uint32_t number;     /* mapping_set_number() */
 	bool shows_payloads;
-	struct scrub *scrub; /* knows the words of the file and of what it imports */
-	jq_state *jq;	     /* NULL: it is in another process */
+	struct scrub *scrub;	       /* knows the words of the file and of what it imports */
+	jq_state *jq;		       /* NULL: it is in another process */
+	struct mapping_simple *simple; /* NULL likewise; or jq does all */
 	struct recipe recipe;
 	struct own *own; /* of each function */
 	int *busy; /* the functions that were called often, in the order in which that came true, */
@@ -99,8 +101,22 @@ jq_state *mapping_own_program(struct mapping *m, int fn);
 
 void mapping_input_init(struct mapping *m);
 void mapping_input_fini(struct mapping *m);
+/* What the fields are called. */
+extern const char *const mapping_key_names[MAPPING_KEYS];
 /* A callback for jq's errors that drops them. */
 void mapping_forget_message(void *ctx, jv msg);
+
+/* --- mapping_simple.c */
+
+/* Those of the functions that do no more than text can.  `source` is that of the mapping, and it compiles.
+ * Caller ends it with mapping_simple_free(). */
+struct mapping_simple *mapping_simple_read(const char *source, size_t len,
+					   const struct mapping_symbols *functions);
+void mapping_simple_free(struct mapping_simple *s);
+/* Append the output of function number `fn`, there is one, with the text of the input for all that comes of it: as jq
+ * would put it, but for the spelling of numbers that a double keeps.  False: jq has to do it, and *out is as before. */
+bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_input *in,
+			 struct buf *out);
 
 /* --- mapping_json.c */
 
