@@ -101,6 +101,9 @@ bool mapping_compile_own(struct mapping *m, int fn);
 /* From now on jq does all, for tests: what could be done without came out the same. */
 void mapping_only_jq(struct mapping *m);
 
+/* From now on jq does all, for tests: what could be done without came out the same. */
+void mapping_only_jq(struct mapping *m);
+
 /* May its functions, or those of what it imports, look at something of this name?  True where the word stands
  * anywhere in the source, or where one cannot tell: a single letter, or signs that make it no word. */
 bool mapping_may_use(const struct mapping *m, const char *name);
