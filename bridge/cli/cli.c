@@ -10,6 +10,7 @@
 #include "args/bench.h"
 #include "args/duration.h"
 #include "args/options.h"
+#include "args/pages.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -303,15 +304,64 @@ void cli_print_report(const struct report *r)
 	buf_fini(&line);
 }
 
+#define ABOUT "a bridge between the MQTT dialects of IoT clouds"
+
 static void usage(FILE *f)
 {
-	fputs("calque: a bridge between the MQTT dialects of IoT clouds\n\n"
+	fputs("calque: " ABOUT "\n\n"
 	      "usage: calque VERB [OPTION...] [ARGUMENT...]\n\n",
 	      f);
 	for (size_t i = 0; i < N_VERBS; i++)
 		fprintf(f, "  %-12s %s\n", verbs[i].verb.name, verbs[i].verb.help);
 	fputs("\ncalque VERB --help tells more; calque --version.\n", f);
 }
+
+/* --- the same for other readers: the manual, and shells that complete ---------------------- */
+
+static const char exit_text[] = "0  done\n1  failed\n2  misused, or nothing matched\n"
+				"3  storage failed\n";
+static const char files_text[] = CONF_DEFAULT_PATH
+	"\n    the configuration\n" CONF_DEFAULT_STATE
+	"\n    what the bridge remembers, with the control socket of a running one\n";
+
+static int print_page(void (*put)(const struct program *p, struct buf *out))
+{
+	const struct verb *rows[N_VERBS];
+	struct buf page = { 0 }, keys = { 0 };
+	struct program p = {
+		.name = "calque",
+		.version = CALQUE_VERSION,
+		.about = ABOUT,
+		.verbs = rows,
+		.n_verbs = N_VERBS,
+		.options = options,
+		.n_options = N_OPTIONS,
+	};
+
+	for (size_t i = 0; i < N_VERBS; i++)
+		rows[i] = &verbs[i].verb;
+	conf_put_keys(&keys);
+	const struct page_section sections[] = { { "CONFIGURATION", buf_str(&keys) },
+						 { "FILES", files_text },
+						 { "EXIT STATUS", exit_text } };
+	p.sections = sections;
+	p.n_sections = sizeof sections / sizeof sections[0];
+	put(&p, &page);
+	fwrite(page.data, 1, page.len, stdout);
+	buf_fini(&page);
+	buf_fini(&keys);
+	return options_end("page", EXIT_DONE);
+}
+
+/* For the build, which installs them. */
+static const struct {
+	const char *option;
+	void (*put)(const struct program *p, struct buf *out);
+} pages[] = {
+	{ "--print-man", pages_put_man },
+	{ "--print-bash", pages_put_bash },
+	{ "--print-zsh", pages_put_zsh },
+};
 
 static void cli_fini(struct cli *cli)
 {
@@ -346,6 +396,9 @@ int cli_main(int argc, char **argv)
 		usage(stdout);
 		return EXIT_DONE;
 	}
+	for (size_t i = 0; argc > 1 && i < sizeof pages / sizeof pages[0]; i++)
+		if (strcmp(argv[1], pages[i].option) == 0)
+			return print_page(pages[i].put);
 	for (size_t i = 0; argc > 1 && i < N_VERBS; i++)
 		if (strcmp(argv[1], verbs[i].verb.name) == 0)
 			return run_verb(&verbs[i], argc - 1, argv + 1);

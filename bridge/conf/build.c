@@ -24,13 +24,22 @@ extern char **environ;
 
 /* --- mappings --------------------------------------------------------------------------------- */
 
-static bool is_installed(void)
+/* Those that came with this program: it stands beside them where it is installed, wherever that is, and not where it
+ * was built.  Caller frees. */
+static char *shipped_mappings(void)
 {
-	static const char bin[] = CALQUE_INSTALLED_BIN "/";
 	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe);
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	char *slash, *dir = NULL;
 
-	return n > 0 && strncmp(exe, bin, sizeof bin - 1) == 0;
+	exe[n > 0 ? n : 0] = '\0';
+	slash = strrchr(exe, '/');
+	if (slash)
+		dir = mem_printf("%.*s" CALQUE_BIN_TO_MAPPINGS, (int)(slash - exe + 1), exe);
+	if (dir && access(dir, F_OK) == 0)
+		return dir;
+	free(dir);
+	return mem_strdup(CALQUE_SOURCE_MAPPINGS);
 }
 
 static void add_list(struct mapping_path *path, const char *colon_separated)
@@ -45,14 +54,16 @@ static void add_list(struct mapping_path *path, const char *colon_separated)
 
 void build_init(struct build *b, const struct mapping_path *first, const struct conf *conf)
 {
+	char *shipped = shipped_mappings();
+
 	*b = (struct build){ 0 };
 	for (size_t i = 0; first && i < first->n; i++)
 		mapping_path_add(&b->path, first->dirs[i]);
 	for (size_t i = 0; conf && i < conf->mappings.n; i++)
 		mapping_path_add(&b->path, conf->mappings.dirs[i]);
 	add_list(&b->path, environment_get("CALQUE_MAPPINGS"));
-	mapping_path_add(&b->path,
-			 is_installed() ? CALQUE_INSTALLED_MAPPINGS : CALQUE_SOURCE_MAPPINGS);
+	mapping_path_add(&b->path, shipped);
+	free(shipped);
 }
 
 void build_forget(struct build *b)

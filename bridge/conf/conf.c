@@ -482,7 +482,7 @@ static const struct schema_key journal_keys[] = {
 };
 static const struct schema journal_schema = SCHEMA_OF(journal_keys);
 static const struct schema_key conf_keys[] = {
-	{ "state", SCHEMA_PATH, AT(state), .preset_text = "/var/lib/calque",
+	{ "state", SCHEMA_PATH, AT(state), .preset_text = CONF_DEFAULT_STATE,
 	  .about = "the directory with all that is remembered" },
 	{ "state_key", SCHEMA_PATH, AT(state_key),
 	  .about = "file with the key that encrypts it (default: STATE/key)" },

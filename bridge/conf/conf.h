@@ -20,6 +20,7 @@ struct buf;
 struct report;
 
 #define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
+#define CONF_DEFAULT_STATE	   "/var/lib/calque"
 #define CONF_DEFAULT_JOURNAL_BYTES (1LL << 30)
 #define CONF_DEFAULT_JOURNAL_AGE_S (INT64_C(7) * 86400)
 
