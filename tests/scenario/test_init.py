@@ -1,11 +1,72 @@
-"""Beginning without a configuration file: the environment is one."""
+"""Beginning without a configuration file: calque init writes one, the environment is one."""
 
 import json
 import os
+import stat
+
+import pytest
 
 from harness import Client, find_bridge
 from lab import SANITIZER, Process
 from test_cli import Done
+
+SHIPPED = ("innoway", "thingsboard", "thingsboard-gateway", "eztcloud", "device-events")
+
+
+# --- calque init -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("south", SHIPPED)
+@pytest.mark.parametrize("north", ["thingsboard", "device-events"])
+def test_what_init_writes_passes_its_check(tmp_path, south, north):
+    path = tmp_path / "plant.conf"
+    done = Done("init", south, "mqtt://s", north, "mqtts://n:8884", "--link", "pump-7", "-c", str(path))
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"wrote {path}; put the right values into it, and then: calque check -c {path}\n"
+    assert not stat.S_IMODE(path.stat().st_mode) & stat.S_IROTH
+    done = Done("check", "-c", str(path))
+    assert (done.status, done.out) == (0, f"{path}: 1 link, no mistakes\n"), done.err
+    text = path.read_text()
+    assert 'url = "mqtts://n:8884";' in text and "CHANGE-ME" in text and "#tls = " in text
+
+
+def test_init_asks_what_it_was_not_told(tmp_path):
+    path = tmp_path / "plant.conf"
+    done = Done("init", "-c", str(path), stdin=b"pump\ninnoway\nmqtt://s\r\neztcloud\nmqtt://n\n")
+    assert done.status == 0 and done.err.count(": \n") == 5
+    assert 'name = "pump";' in path.read_text() and "project = " in path.read_text()
+    os.unlink(path)
+    done = Done("init", "innoway", "mqtt://s", "-c", str(path), "--link", "pump", stdin=b"eztcloud\n")
+    assert done.status == 2 and "a configuration needs an answer to each" in done.err
+    assert not path.exists()
+
+
+def test_init_takes_values_of_variables(tmp_path):
+    path = tmp_path / "plant.conf"
+    done = Done("init", "innoway", "mqtt://s", "thingsboard", "mqtt://n", "--link", "p", "-c", str(path),
+                "--var", 'south.token=a "quoted" \\ one', "--var", "north.telemetry_topic=t")
+    assert done.status == 0, done.err
+    text = path.read_text()
+    assert 'token = "a \\"quoted\\" \\\\ one";' in text and 'telemetry_topic = "t";' in text
+    assert Done("check", "-c", str(path)).status == 0
+
+
+@pytest.mark.parametrize("arguments, line", [
+    (("nosuch", "mqtt://s", "thingsboard", "mqtt://n"), "nosuch"),
+    (("innoway", "http://s", "thingsboard", "mqtt://n"), 'south.url: unknown scheme "http"'),
+    (("innoway", "mqtt://s", "thingsboard", "mqtt://user@n"), "north.url: put the user name into username"),
+], ids=["dialect", "scheme", "user"])
+def test_init_refuses_what_would_not_pass_and_leaves_nothing(tmp_path, arguments, line):
+    done = Done("init", *arguments, "--link", "p", "-c", str(tmp_path / "plant.conf"))
+    assert done.status == 1 and line in done.err
+    assert not os.listdir(tmp_path)
+
+
+def test_init_overwrites_nothing(tmp_path):
+    (tmp_path / "plant.conf").write_text("mine")
+    done = Done("init", "innoway", "mqtt://s", "thingsboard", "mqtt://n", "--link", "p", "-c", str(tmp_path / "plant.conf"))
+    assert done.status == 1 and "is there already, and nothing is overwritten" in done.err
+    assert (tmp_path / "plant.conf").read_text() == "mine"
+
 
 # --- configuration by the environment ----------------------------------------------------------------------------
 
