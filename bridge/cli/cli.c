@@ -104,6 +104,10 @@ static const struct verb_row {
 	{ { "new", "DIALECT | --schema", "write a commented skeleton mapping and its cases", 0, 1,
 	    OPT_DIRECTORY | OPT_SCHEMA },
 	  verb_new },
+	{ { "init", "[SOUTH URL NORTH URL]",
+	    "write a commented configuration of a link; what is not given is asked", 0, 4,
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_LINK | OPT_VAR },
+	  verb_init },
 	{ { "status", "", "how it is with a running bridge: sessions, counters, dead letters", 0, 0,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_READY | OPT_BAD | OPT_ASIDE },
 	  verb_status },
@@ -371,14 +375,27 @@ static void cli_fini(struct cli *cli)
 	vars_fini(&cli->properties);
 }
 
+static int choose_conf(const struct verb *v, struct cli *cli)
+{
+	struct err e = { 0 };
+
+	cli->conf_path = conf_choose(cli->has_conf ? cli->conf_path : NULL, &e);
+	if (cli->conf_path)
+		return OPTIONS_GOOD;
+	fprintf(stderr, "calque %s: %s\n", v->name, e.text);
+	return EXIT_FAILED;
+}
+
 static int run_verb(const struct verb_row *row, int argc, char **argv)
 {
 	const struct verb *v = &row->verb;
-	struct cli cli = { .conf_path = CONF_DEFAULT_PATH, .argc = argc, .argv = argv };
+	struct cli cli = { .argc = argc, .argv = argv };
 	int status = OPTIONS_GOOD;
 
 	if (!(v->options & OPT_ELSEWHERE))
 		status = options_read(v, options, N_OPTIONS, &cli, &cli.argc, &cli.argv);
+	if (status == OPTIONS_GOOD && (v->options & OPT_CONFIG))
+		status = choose_conf(v, &cli);
 	cli.has_color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	if (status == OPTIONS_GOOD)
 		status = row->run(&cli);

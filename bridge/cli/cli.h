@@ -50,6 +50,7 @@ int verb_routes(struct cli *cli);
 int verb_translate(struct cli *cli);
 int verb_test(struct cli *cli);
 int verb_new(struct cli *cli);
+int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
 int verb_state(struct cli *cli);

@@ -155,8 +155,7 @@ static bool take_through(struct build *b, const struct conf_link *link, struct p
 	spec->n_through = link->n_through;
 	spec->through = mem_zalloc((link->n_through + 1) * sizeof *spec->through);
 	for (size_t i = 0; i < link->n_through; i++) {
-		char *where =
-			mem_printf("%s:%u: through", link->through[i].file, link->through[i].line);
+		char *where = conf_place(link->through[i].file, link->through[i].line, "through");
 		struct mapping *m = NULL;
 
 		if (link->through[i].name)
@@ -355,8 +354,8 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	bool ok;
 
 	for (int s = 0; s < SIDES; s++) {
-		where[s] = mem_printf("%s:%u: %s", link->side[s].file, link->side[s].line,
-				      side_name((enum side)s));
+		where[s] =
+			conf_place(link->side[s].file, link->side[s].line, side_name((enum side)s));
 		spec.where[s] = where[s];
 		spec.limits[s] = link->side[s].limits;
 		if (link->side[s].dialect)
@@ -414,9 +413,13 @@ struct plan *build_offline_plan(struct build *b, const struct conf_link *link,
 static void warn_ahead(struct report *report, bool is_set, const char *file, unsigned line,
 		       const char *key)
 {
-	if (is_set)
-		report_warning(report, "%s:%u: %s: this version does not act on it yet", file, line,
-			       key);
+	char *place;
+
+	if (!is_set)
+		return;
+	place = conf_place(file, line, key);
+	report_warning(report, "%s: this version does not act on it yet", place);
+	free(place);
 }
 
 static void check_link_settings(const struct conf_link *link, struct report *report)
@@ -440,7 +443,7 @@ static void check_settings(const struct conf *conf, struct report *report)
 	};
 
 	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)
-		warn_ahead(report, ahead[i].is_set, conf->file, 1, ahead[i].key);
+		warn_ahead(report, ahead[i].is_set, conf->file, conf->line, ahead[i].key);
 	for (size_t i = 0; i < conf->n_links; i++)
 		check_link_settings(&conf->links[i], report);
 }
@@ -485,8 +488,7 @@ static void check_together(const struct conf *conf, struct plan *const *plans,
 		for (int s = 0; s < SIDES; s++) {
 			const struct conf_session *c = &conf->links[i].side[s];
 
-			l->where[s] =
-				mem_printf("%s:%u: %s", c->file, c->line, side_name((enum side)s));
+			l->where[s] = conf_place(c->file, c->line, side_name((enum side)s));
 			l->broker[s] = broker_number(conf, c);
 			l->username[s] = c->username;
 			l->password[s] = c->password;

@@ -14,8 +14,10 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
+#include "conf/conf_environment.h"
 #include "conf/conf_schema.h"
 #include "conf/conf_value.h"
+#include "conf/environment.h"
 #include "conf/hostport.h"
 
 #define MQTT_MOST_BYTES 268435455 /* of a packet's remaining length: MQTT 2.2.3 */
@@ -217,7 +219,7 @@ static const struct schema_key session_keys[] = {
 	  .about = "the name of its mapping" },
 	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .is_required = true,
 	  .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
-	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars,
+	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars, .is_map = true,
 	  .about = "variables of the dialect, NAME = VALUE" },
 	{ "username", SCHEMA_SECRET, AT(username), .about = "instead of what the dialect says" },
 	{ "password", SCHEMA_SECRET, AT(password), .is_secret = true,
@@ -351,13 +353,13 @@ static const struct schema_key link_keys[] = {
 	{ "name", SCHEMA_NAME, AT(name), .is_required = true, .about = "letters, digits, . _ -" },
 	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .group = &session_schema, .set.conf = read_session,
 	  .is_required = true, .about = "the devices' side" },
-	{ "north", SCHEMA_OWN, AT(side[NORTH]), .set.conf = read_session, .is_required = true,
-	  .about = "the other side: the same keys" },
+	{ "north", SCHEMA_OWN, AT(side[NORTH]), .group = &session_schema, .is_as_before = true,
+	  .set.conf = read_session, .is_required = true, .about = "the other side: the same keys" },
 	{ "mode", SCHEMA_WORD, AT(mode), .words = modes,
 	  .about = "mirror: nothing is written in the south" },
-	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )",
+	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
 	  .set.conf = read_through, .about = "names of through files, or groups" },
-	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap,
+	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .is_map = true,
 	  .about = "KIND = \"KIND\" that it passes as" },
 	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched,
 	  .about = "what becomes of messages without counterpart" },
@@ -496,8 +498,9 @@ static const struct schema_key conf_keys[] = {
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
 	  .about = "processes that run mappings (0: one per core)" },
 	{ "devices", SCHEMA_PATH, AT(devices), .about = "not acted on yet" },
-	{ "links", SCHEMA_OWN, .group = &link_schema, .what = "a list of groups ( { }, { } )",
-	  .set.conf = read_links, .is_required = true, .about = "one group each" },
+	{ "links", SCHEMA_OWN, .group = &link_schema, .is_list = true,
+	  .what = "a list of groups ( { }, { } )", .set.conf = read_links, .is_required = true,
+	  .about = "one group each" },
 };
 static const struct schema conf_schema = SCHEMA_OF(conf_keys);
 #undef AT
@@ -532,16 +535,25 @@ static char *dir_of(const char *path)
 static struct conf *read_file(const char *file, const struct schema *schema, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
-	struct conf_reader r = { .path = file, .dir = dir_of(file), .report = report };
+	struct conf_reader r = { .path = file,
+				 .dir = dir_of(file),
+				 .report = report,
+				 .is_environment = file == conf_environment };
 	config_t config;
 	bool is_read;
 
 	c->file = mem_strdup(file);
 	conf_schema_preset(&conf_schema, c);
+	c->line = r.is_environment ? 0 : 1;
 	config_init(&config);
 	if (strcmp(r.dir, ".") != 0)
 		config_set_include_dir(&config, r.dir);
-	is_read = config_read_file(&config, file);
+	is_read = r.is_environment || config_read_file(&config, file);
+	if (r.is_environment) {
+		conf_environment_put(&conf_schema, &link_schema, config_root_setting(&config),
+				     report);
+		environment_keep(); /* there may be secrets in it */
+	}
 	if (is_read)
 		conf_schema_read(&r, schema, c, config_root_setting(&config));
 	else
@@ -557,6 +569,32 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 struct conf *conf_read(const char *file, struct report *report)
 {
 	return read_file(file, &conf_schema, report);
+}
+
+const char conf_environment[] = "environment";
+
+const char *conf_choose(const char *file, struct err *e)
+{
+	const char *found = file ? file : CONF_DEFAULT_PATH;
+	char *variable = NULL;
+
+	if (!file && access(found, F_OK) != 0 && errno == ENOENT)
+		return conf_environment_is_set() ? conf_environment : found;
+	variable = conf_environment_first(&conf_schema, &link_schema);
+	if (!variable)
+		return found;
+	err_set(e, ERR_INVALID,
+		"there is %s, and %s is set: a configuration is a file, or the environment, and "
+		"not "
+		"both",
+		found, variable);
+	free(variable);
+	return NULL;
+}
+
+char *conf_place(const char *file, unsigned line, const char *key)
+{
+	return line ? mem_printf("%s:%u: %s", file, line, key) : mem_printf("%s: %s", file, key);
 }
 
 void conf_put_keys(struct buf *out)

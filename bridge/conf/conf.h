@@ -17,6 +17,7 @@
 #include "message/vars.h"
 
 struct buf;
+struct err;
 struct report;
 
 #define CONF_DEFAULT_PATH	   "/etc/calque/calque.conf"
@@ -89,6 +90,7 @@ struct conf_link {
 
 struct conf {
 	char *file;
+	unsigned line;	 /* where it begins; 0: it is no file */
 	char *state;	 /* directory */
 	char *state_key; /* file with the key that encrypts credentials; NULL: STATE/key */
 	struct mapping_path mappings; /* only what the file says */
@@ -112,6 +114,13 @@ struct conf {
  * checked by others.
  * Caller ends it with conf_free(). */
 struct conf *conf_read(const char *file, struct report *report);
+/* In the place of a file: the variables of the environment (conf/conf_environment.h), which make one link. */
+extern const char conf_environment[];
+/* The configuration that is meant: `file`; without one (NULL) the default, or if there is none, conf_environment if
+ * something of it is set.  NULL sets *e (ERR_INVALID): there are both. */
+const char *conf_choose(const char *file, struct err *e);
+/* "FILE:LINE: KEY", for later mistakes; without a line "FILE: KEY".  Caller frees. */
+char *conf_place(const char *file, unsigned line, const char *key);
 /* Only where the state is and what the links are called, for verbs that look at a bridge: nothing else
  * is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
 struct conf *conf_read_state(const char *file, struct report *report);

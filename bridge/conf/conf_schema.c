@@ -217,7 +217,7 @@ void conf_schema_put_keys(const struct schema *schema, const char *prefix, struc
 		buf_fini(&wanted);
 		buf_fini(&preset);
 		inside = mem_printf("%s.", name);
-		if (k->group)
+		if (k->group && !k->is_as_before)
 			conf_schema_put_keys(k->group, inside, out);
 		free(inside);
 		free(name);

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
+#include "conf/conf_environment.h"
 #include "conf/environment.h"
 #include "conf/secret.h"
 
@@ -71,17 +72,23 @@ char *conf_value_file(const struct conf_reader *r, const config_setting_t *s)
 static void put_place(const struct conf_reader *r, const config_setting_t *s, const char *child,
 		      struct buf *out)
 {
-	char *file = conf_value_file(r, s);
+	char *file = conf_value_file(r, s), *name;
 	unsigned line = config_setting_source_line(s);
 	struct buf key = { 0 };
 
-	if (is_top_element(s) && !child)
+	if (is_top_element(s) && !child && !r->is_environment)
 		buf_printf(&key, "%s[%d]", config_setting_name(config_setting_parent(s)),
 			   config_setting_index(s));
 	put_key(s, &key);
 	if (child)
 		buf_printf(&key, "%s%s", key.len ? "." : "", child);
-	buf_printf(out, "%s:%u: %s", file, line ? line : 1, buf_str(&key));
+	if (r->is_environment) {
+		name = conf_environment_name(buf_str(&key));
+		buf_puts(out, name);
+		free(name);
+	} else {
+		buf_printf(out, "%s:%u: %s", file, line ? line : 1, buf_str(&key));
+	}
 	buf_fini(&key);
 	free(file);
 }

@@ -24,6 +24,7 @@ struct conf_reader {
 	const char *path;
 	char *dir; /* of the file; relative paths start there */
 	struct report *report;
+	bool is_environment;	 /* there is no file: keys are named as its variables */
 	struct secrets *secrets; /* where those are noted that can be read again; NULL: nowhere */
 };
 

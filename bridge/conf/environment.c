@@ -63,3 +63,18 @@ const char *environment_get(const char *name)
 			return at + len + 1;
 	return NULL;
 }
+
+const char *environment_next(const char *after)
+{
+	char **v = environ;
+
+	if (kept) {
+		after = after ? after + strlen(after) + 1 : kept;
+		return *after ? after : NULL;
+	}
+	while (after && v && *v && *v != after)
+		v++;
+	if (after && v && *v)
+		v++;
+	return v ? *v : NULL;
+}

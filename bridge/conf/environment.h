@@ -9,5 +9,7 @@ void environment_wipe(void);
 void environment_keep(void);
 /* A variable, of that copy if there is one; NULL: it is not set.  Borrowed. */
 const char *environment_get(const char *name);
+/* The one behind `after` (NULL: the first), as "NAME=VALUE"; NULL: there are no more.  Borrowed. */
+const char *environment_next(const char *after);
 
 #endif

@@ -67,7 +67,9 @@ struct schema_key {
 	} set; /* false: the value has the wrong type */
 	/* Of SCHEMA_OWN, for those who describe it: with `group` too, an object of that is as good. */
 	enum schema_type like;
-	bool is_list; /* of `min` elements at least */
+	bool is_list;	   /* of `min` elements at least */
+	bool is_map;	   /* a group whose keys may have any name */
+	bool is_as_before; /* its group is that of the row before, and was told there */
 	/* Of SCHEMA_SECRET: nobody else may know it (of the others somebody may want that). */
 	bool is_secret;
 };

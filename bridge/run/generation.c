@@ -33,12 +33,15 @@ static void check_tls(const struct conf_session *c, enum side side, struct repor
 	const struct tls_conf tls = { c->tls.ca, c->tls.cert, c->tls.key, c->tls.server_name };
 	struct err e = { 0 };
 	SSL_CTX *context;
+	char *place;
 
 	if (!c->is_tls || c->lacks_tls_file)
 		return;
 	context = tls_context(&tls, c->host, &e);
+	place = conf_place(c->file, c->line, side_name(side));
 	if (!context)
-		report_lack(report, "%s:%u: %s.tls: %s", c->file, c->line, side_name(side), e.text);
+		report_lack(report, "%s.tls: %s", place, e.text);
+	free(place);
 	tls_release(context);
 }
 
