@@ -10,9 +10,9 @@ import sys
 BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
-# for bench, which is an executable of its own (calque-bench).
+# for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
 ROOMS = ["base", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "run", "args", "cli", "bench"]
+         "offline", "disk", "store", "run", "args", "cli", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
@@ -26,6 +26,7 @@ APART = {
     "run": {"offline"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},
+    "frontdoor": set(ROOMS) - {"base", "frontdoor"},
     "bench": set(ROOMS) - {"base", "message", "args", "bench"},
 }
 
@@ -35,7 +36,9 @@ ONLY_IN = {
     "jv.h": ["jq/mapping_inside.h"],
     "oniguruma.h": ["jq/jq_empty_match.c"],
     # A session is several files; libmosquitto reaches them through these two headers, and nobody else.
-    "mosquitto.h": ["net/attempt.h", "net/sieve.c", "bench/bench_bare.c"],
+    "mosquitto.h": ["net/attempt.h", "net/sieve.c", "bench/bench_bare.c", "frontdoor/door.h"],
+    "mosquitto_broker.h": ["frontdoor/door", "frontdoor/client_id.c"],
+    "mosquitto_plugin.h": ["frontdoor/door"],
     "mqtt_protocol.h": ["net/attempt.c", "net/session"],
     "net/attempt.h": ["net/attempt.c", "net/session_inside.h"],
     "uv.h": ["net/", "work/"],
