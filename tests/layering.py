@@ -12,7 +12,7 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
 ROOMS = ["base", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "run", "args", "cli", "bench", "frontdoor"]
+         "offline", "disk", "store", "gate", "run", "args", "cli", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
@@ -23,6 +23,7 @@ APART = {
     "conf": {"delivery", "link", "net", "work"},
     "disk": set(ROOMS) - {"base", "disk"},
     "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
+    "gate": set(ROOMS) - {"base", "message", "dialect", "plan", "conf", "gate"},
     "run": {"offline"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},

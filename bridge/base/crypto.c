@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "base/buf.h"
@@ -116,6 +117,22 @@ void crypto_hash(const struct crypto_piece *pieces, size_t n, uint8_t out[CRYPTO
 	}
 	must(ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1, "SHA-256");
 	EVP_MD_CTX_free(ctx);
+}
+
+void crypto_hmac(const uint8_t key[CRYPTO_KEY_BYTES], const char *const *texts, size_t n,
+		 uint8_t out[CRYPTO_HASH_BYTES])
+{
+	struct buf all = { 0 };
+	unsigned len = CRYPTO_HASH_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		buf_append(&all, texts[i], strlen(texts[i]) + (i + 1 < n));
+	must(HMAC(EVP_sha256(), key, CRYPTO_KEY_BYTES, (unsigned char *)buf_str(&all), all.len, out,
+		  &len) != NULL,
+	     "no HMAC");
+	if (all.data)
+		OPENSSL_cleanse(all.data, all.len);
+	buf_fini(&all);
 }
 
 bool crypto_text_equal(const char *a, const char *b)

@@ -31,6 +31,10 @@ struct crypto_piece {
 };
 void crypto_hash(const struct crypto_piece *pieces, size_t n, uint8_t out[CRYPTO_HASH_BYTES]);
 
+/* HMAC-SHA256 of `n` texts, a NUL between each two. */
+void crypto_hmac(const uint8_t key[CRYPTO_KEY_BYTES], const char *const *texts, size_t n,
+		 uint8_t out[CRYPTO_HASH_BYTES]);
+
 /* Are the two texts equal?  Takes as long whether they are or not. */
 bool crypto_text_equal(const char *a, const char *b);
 

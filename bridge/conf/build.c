@@ -177,6 +177,39 @@ static bool take_through(struct build *b, const struct conf_link *link, struct p
 }
 
 /* What the file alone cannot tell: does the session fit the dialect? */
+/* What comes through it has no properties, and none of it comes in the north, where calque is the device. */
+static void check_front_door(const struct conf_session *c, enum side side, const struct dialect *d,
+			     const char *where, struct report *report)
+{
+	if (side == NORTH)
+		report_error(report, "%s.front_door: it is for devices, in the south", where);
+	else if (d && d->mqtt == 5)
+		report_error(
+			report,
+			"%s.front_door: %s needs properties of MQTT 5, which it does not carry",
+			where, d->name);
+	if (!c->username || !c->password)
+		report_error(report,
+			     "%s.front_door: set username and password, calque's own login there",
+			     where);
+}
+
+/* Its sessions are one device's each. */
+static void check_identity(const struct conf_link *link, const struct plan *plan, const char *where,
+			   struct report *report)
+{
+	if (!link->side[SOUTH].front_door)
+		return;
+	if (!plan->is_single && plan->side[SOUTH].dialect->device == DEVICE_IN_TOPIC)
+		report_error(report,
+			     "%s.vars.device: not set, and behind a front door a link is one "
+			     "device's",
+			     where);
+	else if (!topic_level_is_valid(plan->device) || plan->device[0] == '@')
+		report_error(report, "%s: behind a front door no device can be called \"%s\"",
+			     where, plan->device);
+}
+
 static void check_session(const struct conf_session *c, enum side side, const struct mapping *m,
 			  const char *where, struct report *report)
 {
@@ -187,7 +220,7 @@ static void check_session(const struct conf_session *c, enum side side, const st
 	if (c->counts_versions && side == NORTH)
 		report_warning(report, "%s.config_version: it is for devices, in the south", where);
 	if (c->front_door)
-		report_error(report, "%s.front_door: this version has no front door yet", where);
+		check_front_door(c, side, d, where, report);
 }
 
 /* Can a device of this link bring the credentials by which it logs in? */
@@ -372,6 +405,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
 		check_device_sessions(link, plan, where, report);
+		check_identity(link, plan, where[SOUTH], report);
 		check_credentials(link, plan, where, report);
 		variables_check(plan, where, report);
 	}
@@ -489,7 +523,10 @@ static void check_together(const struct conf *conf, struct plan *const *plans,
 			const struct conf_session *c = &conf->links[i].side[s];
 
 			l->where[s] = conf_place(c->file, c->line, side_name((enum side)s));
-			l->broker[s] = broker_number(conf, c);
+			/* Behind a front door each device has one for itself. */
+			l->broker[s] = c->front_door ? SIDES * (conf->n_links + 1 + i)
+						     : broker_number(conf, c);
+			l->is_private = l->is_private || (s == SOUTH && c->front_door);
 			l->username[s] = c->username;
 			l->password[s] = c->password;
 		}

@@ -235,7 +235,8 @@ static const struct schema_key session_keys[] = {
 	/* MQTT has none that is longer */
 	{ "max_packet", SCHEMA_INTEGER, AT(max_packet), CONF_RANGE(1024, 268435455, 16 << 20),
 	  .about = "bytes of a packet that comes in" },
-	{ "front_door", SCHEMA_BOOLEAN, AT(front_door), .about = "not there yet: refused" },
+	{ "front_door", SCHEMA_BOOLEAN, AT(front_door),
+	  .about = "its broker has the front door (bridge/frontdoor/)" },
 	{ "config_version", SCHEMA_SWITCH, AT(counts_versions), .words = config_versions,
 	  .about = "of configurations for devices, in the south" },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema, .about = "of mqtts://" },

@@ -102,6 +102,7 @@ static bool end(struct door *d, const char *owner)
 		d->tables[i]->incoming = NULL;
 		table_free(d->tables[i]);
 		d->tables[i] = t;
+		d->is_dirty = true;
 		mosquitto_log_printf(MOSQ_LOG_INFO, "frontdoor: table of %s: serial %llu, %zu rows",
 				     owner, (unsigned long long)t->serial, t->n_rows);
 		check_all(d);
@@ -121,12 +122,15 @@ static bool change(struct door *d, const char *owner, const char *topic, const c
 		return false;
 	if (strcmp(topic, "remove") == 0) {
 		table_remove(t, text, n, touched, d);
+		d->is_dirty = d->is_dirty || t == now;
 		return true;
 	}
 	if (strcmp(topic, "set") != 0)
 		return false;
-	if (table_set(t, text, n, touched, d, &e))
+	if (table_set(t, text, n, touched, d, &e)) {
+		d->is_dirty = d->is_dirty || t == now;
 		return true;
+	}
 	mosquitto_log_printf(MOSQ_LOG_WARNING, "frontdoor: a table of %s: %s", owner, e.text);
 	return false;
 }
@@ -143,8 +147,6 @@ bool door_on_table(struct door *d, const struct door_session *bridge, const char
 		ok = end(d, owner);
 	else
 		ok = change(d, owner, topic, payload, n);
-	if (ok && strcmp(topic, "begin") != 0)
-		d->is_dirty = true;
 	free(owner);
 	return ok;
 }

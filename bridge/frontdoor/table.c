@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "frontdoor/topics.h"
@@ -290,18 +289,9 @@ void table_remove(struct table *t, const char *text, size_t n,
 void table_mac(const struct table *t, enum form form, const char *a, const char *b, const char *c,
 	       uint8_t mac[TABLE_MAC_BYTES])
 {
-	struct buf text = { 0 };
-	unsigned len = TABLE_MAC_BYTES;
+	const char *const texts[] = { form_words[form], a, b, c };
 
-	buf_append(&text, form_words[form], strlen(form_words[form]) + 1);
-	buf_append(&text, a, strlen(a) + 1);
-	buf_append(&text, b, strlen(b) + 1);
-	buf_puts(&text, c);
-	if (!HMAC(EVP_sha256(), t->key, sizeof t->key, (unsigned char *)text.data, text.len, mac,
-		  &len))
-		memset(mac, 0, TABLE_MAC_BYTES);
-	OPENSSL_cleanse(text.data, text.len);
-	buf_fini(&text);
+	crypto_hmac(t->key, texts, 4, mac);
 }
 
 const struct row *table_find(const struct table *t, const uint8_t mac[TABLE_MAC_BYTES])

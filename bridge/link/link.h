@@ -174,6 +174,9 @@ void link_forget(struct link *l, const char *device);
  * 0 and another one at each login; outputs have it. */
 void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_ms);
 
+/* The front door says that a device is here, or that it has gone. */
+void link_presence(struct link *l, const char *device, bool is_online, int64_t now_ms);
+
 /* A message came in. */
 void link_receive(struct link *l, const struct arrival *a);
 /* One came in that is not taken: a dead letter, with its message (of which only the beginning may be there: is_cut),

@@ -17,6 +17,7 @@ struct check {
 	const struct plan_side *ps;
 	enum side side;
 	const char *where;
+	bool is_private;
 	struct report *report;
 	struct names *names;
 };
@@ -308,7 +309,7 @@ static void check_own_voice(const struct check *c)
 
 	while (r < end && !is_both_ways(c, r))
 		r++;
-	if (c->side == SOUTH && !c->plan->is_mirror && r < end)
+	if (c->side == SOUTH && !c->plan->is_mirror && !c->is_private && r < end)
 		report_warning(c->report,
 			       "%s: devices of %s speak and listen on one topic, \"%s\": on an "
 			       "ordinary broker they hear themselves, and may answer",
@@ -440,6 +441,7 @@ void linkcheck_all(const struct linkcheck *links, size_t n, struct report *repor
 					   .ps = &links[i].plan->side[s],
 					   .side = s,
 					   .where = links[i].where[s],
+					   .is_private = links[i].is_private,
 					   .report = report,
 					   .names = &names };
 

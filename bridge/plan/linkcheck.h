@@ -21,6 +21,7 @@ struct linkcheck {
 	const struct plan *plan;
 	const char *where[SIDES]; /* place of each side in messages: "plant.conf:7: south" */
 	size_t broker[SIDES];	  /* a number of our own for each broker */
+	bool is_private; /* the south is a view of a broker that one device has for itself */
 	const char *username[SIDES],
 		*password[SIDES]; /* that the configuration says; NULL: the dialect does */
 };

@@ -19,6 +19,7 @@
 #include "run/live_link.h"
 
 struct delivery;
+struct gate;
 struct generation;
 struct parcel;
 struct session_login;
@@ -34,9 +35,10 @@ struct port {
 	enum side side;
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
-	char *name;    /* for the log */
-	int mqtt;      /* what its last login spoke; 0: there was none */
-	void *carrier; /* port.h; NULL: not needed, or not yet */
+	char *name;	   /* for the log */
+	int mqtt;	   /* what its last login spoke; 0: there was none */
+	void *carrier;	   /* port.h; NULL: not needed, or not yet */
+	struct gate *gate; /* its broker carries the front door; NULL: it does not */
 	struct delivery *delivery;
 	int64_t per_second;   /* how many it takes; 0: any */
 	int64_t packet_bytes; /* less than the plan says; 0: it does not */

@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "delivery/delivery.h"
+#include "gate/gate.h"
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
@@ -99,6 +100,7 @@ void live_link_free_port(struct port *p)
 	delivery_free(p->delivery);
 	map_fini(&p->stamped, free);
 	buf_fini(&p->stamp_key);
+	gate_free(p->gate);
 	forget_old(p);
 	free(p->lack);
 	free(p->told_unset);
@@ -236,6 +238,8 @@ static void on_up(void *port)
 		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
 			  log_value(name));
 	begin_greetings(port);
+	if (p->gate)
+		gate_begin(p->gate, (uint64_t)loop_now_ms(p->live->parts->loop));
 }
 
 static void on_answered(void *port)
@@ -274,9 +278,8 @@ static void on_down(void *port, enum session_end end)
 		link_login_refused(p->live->link, p->device);
 }
 
-static void on_message(void *port, const struct message *m)
+static void take(struct port *p, const struct message *m)
 {
-	struct port *p = woken(port);
 	struct live_link *live = p->live;
 	struct arrival a = { .from = p->side,
 			     .device = p->device,
@@ -287,6 +290,30 @@ static void on_message(void *port, const struct message *m)
 	if (m->qos > 0)
 		a.tag = journal_live_accept(live->records, p->side, p->device, m, a.at_ms, a.at_ms);
 	live_link_receive(live, &a);
+}
+
+/* Of a front door, whose own words on who is here are acknowledged with the turn. */
+static void take_at_gate(struct port *p, const struct message *m)
+{
+	struct message said;
+	enum gate_word word = gate_take(p->gate, m, &said);
+
+	if (word == GATE_MESSAGE) {
+		take(p, &said);
+		gate_end_message(&said);
+	} else if (word != GATE_NOTHING) {
+		link_presence(p->live->link, p->live->plan->device, word == GATE_ONLINE, now(p));
+	}
+}
+
+static void on_message(void *port, const struct message *m)
+{
+	struct port *p = woken(port);
+
+	if (p->gate)
+		take_at_gate(p, m);
+	else
+		take(p, m);
 }
 
 /* A broker that keeps a message for whoever comes has somebody to give it to. */
@@ -438,12 +465,29 @@ static void remember_filters(struct port *p, char **filters, size_t n, const cha
 	}
 }
 
+/* What it subscribes to; behind a front door not in the dialect's words. */
+static char **filters_of(struct port *p, const char *native, size_t *n)
+{
+	const struct live_link *live = p->live;
+	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, native, n);
+	const struct conf_session *conf = &live->conf->side[p->side];
+	uint8_t key[CRYPTO_KEY_BYTES];
+
+	gate_free(p->gate);
+	p->gate = NULL;
+	if (!conf->front_door || p->side != SOUTH)
+		return filters;
+	db_derive_key(live->parts->db, "front door", key);
+	p->gate = gate_new(live->plan, conf, key);
+	return gate_filters(p->gate, filters, n);
+}
+
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
 {
 	const struct live_link *live = p->live;
 	const char *native = p->device ? plan_device_there(live->plan, p->side, p->device) : NULL;
 	size_t n;
-	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, native, &n);
+	char **filters = filters_of(p, native, &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	char **shown = mem_zalloc((n + 1) * sizeof *shown);
 	struct port_conf conf = {
@@ -461,8 +505,9 @@ bool live_link_open_port(struct port *p, const struct session_login *login, stru
 	};
 
 	for (size_t i = 0; i < n; i++) {
-		kinds[i] = plan_filter_kinds(live->plan, p->side, p->is_provisioning, native,
-					     filters[i]);
+		kinds[i] = p->gate ? mem_strdup("front-door")
+				   : plan_filter_kinds(live->plan, p->side, p->is_provisioning,
+						       native, filters[i]);
 		shown[i] = live_link_tellable(live, filters[i]);
 	}
 	forget_old(p);
@@ -507,6 +552,37 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 	parcel_fini(parcel);
 }
 
+static bool publish_at_gate(struct port *p, const struct message *m, int *mid, struct err *e)
+{
+	struct message out = *m;
+	struct buf topic = { 0 };
+	bool ok;
+
+	gate_put_topic(p->gate, m->topic, &topic);
+	out.topic = topic.data;
+	ok = p->live->parts->port->publish(p->carrier, &out, mid, e);
+	buf_fini(&topic);
+	return ok;
+}
+
+/* What a front door is to know before anything else, so that it knows a device whose answer follows. */
+static bool publish_table(struct port *p)
+{
+	const struct port_ops *ops = p->live->parts->port;
+	struct message m;
+	int mid;
+	bool ok = true;
+
+	gate_set_issued(p->gate, link_credentials(p->live->link));
+	while (ok && ops->takes(p->carrier) && gate_next(p->gate, &m)) {
+		ok = ops->publish(p->carrier, &m, &mid, NULL);
+		if (ok)
+			gate_sent(p->gate);
+		message_fini(&m);
+	}
+	return ok && ops->takes(p->carrier);
+}
+
 /* A message may have waited since before a secret changed that it carries. */
 static bool publish_renewed(struct port *p, const struct message *m, int *mid, struct err *e)
 {
@@ -520,6 +596,8 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 			(long long)p->packet_bytes);
 		return false;
 	}
+	if (p->gate)
+		return publish_at_gate(p, m, mid, e);
 	if (p->live->conf->side[p->side].n_renewed == 0 ||
 	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
@@ -546,6 +624,8 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	int mid;
 
 	p->has_asked = false;
+	if (p->gate && !publish_table(p))
+		return;
 	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
 			return; /* the next tick ends it */

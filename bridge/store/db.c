@@ -642,6 +642,11 @@ bool db_begin(struct db *db, struct err *e)
 	return ok || db_break(db);
 }
 
+void db_derive_key(const struct db *db, const char *purpose, uint8_t out[32])
+{
+	crypto_hmac(db->key, &purpose, 1, out);
+}
+
 bool db_is_writing(const struct db *db)
 {
 	return db->in_transaction;

@@ -34,6 +34,9 @@ bool db_knows_time(const struct db *db);
  * db_commit(). */
 bool db_note_time(struct db *db, bool in_any_case, struct err *e);
 
+/* A key for `purpose`, always the same, from the one of the directory. */
+void db_derive_key(const struct db *db, const char *purpose, uint8_t out[32]);
+
 /* A short random name of this installation, made once; borrowed.  Part of default client ids. */
 const char *db_instance(const struct db *db);
 

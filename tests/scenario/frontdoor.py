@@ -26,7 +26,7 @@ def preload(path):
 
 
 class FrontDoor(Broker):
-    """A broker with the plugin. Options are those of plugin_opt_*; `websockets` a third listener."""
+    """A broker with the plugin. Options are those of plugin_opt_*; `websockets` a third listener; `extra` in place of never saving."""
 
     def __init__(self, directory, name="door", options=None, websockets=False, extra="", users=None, **settings):
         self.options = {"table": os.path.join(directory, name, "table"), "bridge": os.path.join(directory, name, "bridges"),
@@ -46,7 +46,7 @@ class FrontDoor(Broker):
 
     def _write(self):
         lines = [f"plugin {plugin()}", *(f"plugin_opt_{k} {v}" for k, v in self.options.items()),
-                 "autosave_interval 3600", *self.more.splitlines()]
+                 *(self.more or "autosave_interval 3600").splitlines()]
         self.extra = "\n".join(lines)
         super()._write()
         if self.ws_port:
