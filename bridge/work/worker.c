@@ -43,13 +43,14 @@
 #include "work/worker_begin.h"
 #include "work/worker_child.h"
 
-#define MAX_JOBS    1024u      /* of one worker: a queue, not a store */
-#define MAX_BYTES   (4u << 20) /* not sent yet; then it takes no more */
-#define ENOUGH_JOBS 64u	       /* while one has fewer, it is not worth waking another */
-#define READ_BYTES  (64u << 10)
-#define KEEP_BYTES  (1u << 20) /* of an empty buffer; what a huge message made it is given back */
-#define CHECK_MS    50
-#define READY_MS    10000 /* for a process to be in its sandbox */
+#define IN_PLACE_BYTES 4096	  /* of a message in which no mapping has a say */
+#define MAX_JOBS       1024u	  /* of one worker: a queue, not a store */
+#define MAX_BYTES      (4u << 20) /* not sent yet; then it takes no more */
+#define ENOUGH_JOBS    64u	  /* while one has fewer, it is not worth waking another */
+#define READ_BYTES     (64u << 10)
+#define KEEP_BYTES     (1u << 20) /* of an empty buffer; what a huge message made it is given back */
+#define CHECK_MS       50
+#define READY_MS       10000 /* for a process to be in its sandbox */
 #define PAUSE_MS                                                                                   \
 	100 /* before the third try in a row that leads to no job done; doubled for each further one */
 #define MAX_PAUSE_MS 10000
@@ -204,6 +205,14 @@ static void refuse_large(struct job *job)
 	executor_back(job, &results);
 }
 
+static void do_in_place(struct job *job)
+{
+	struct results results = { 0 };
+
+	translate(job, &results);
+	executor_back(job, &results);
+}
+
 static bool is_private(const struct worker *w)
 {
 	return w >= w->all->items + w->all->n;
@@ -236,6 +245,10 @@ static bool take(void *ctx, struct job *job)
 
 	if (job_bytes(job) > WORKER_JOB_BYTES) {
 		refuse_large(job);
+		return true;
+	}
+	if (job_bytes(job) <= IN_PLACE_BYTES && job_calls_nothing(job)) {
+		do_in_place(job);
 		return true;
 	}
 	w = choose_for(all, job);
