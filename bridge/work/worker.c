@@ -738,11 +738,15 @@ static void lost(struct worker *w)
 	set_check(all);
 }
 
-static unsigned count_cores(void)
+unsigned workers_wanted(unsigned n)
 {
 	cpu_set_t set;
+	unsigned cores =
+		sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 
-	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	if (n > 0)
+		return n;
+	return cores > 1 ? cores - 1 : 1;
 }
 
 /* It says that it is ready, or why not. */
@@ -854,7 +858,7 @@ static bool init_worker(struct workers *all, struct worker *w, struct err *e)
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
 {
 	struct workers *all = mem_zalloc(sizeof *all);
-	unsigned wanted = n ? n : count_cores();
+	unsigned wanted = workers_wanted(n);
 
 	all->loop = l;
 	all->pool = (struct worker_pool){ take, tell, all };

@@ -33,7 +33,10 @@ struct workers;
  * and each buffer may be twice as large as what is in it). */
 #define WORKER_JOB_BYTES (WORKER_MEMORY_BYTES / 8)
 
-/* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
+/* How many are meant by `n`; 0: one for each core that this process may use but one, which the bridge itself keeps
+ * busy.  At least one. */
+unsigned workers_wanted(unsigned n);
+/* So many processes.  They are not there yet: jobs wait.  NULL
  * sets *e (ERR_IO). */
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
 /* Have them forked by that compiler (compiler.h; borrowed), not by this process.  When it has ended and so has the last

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <criterion/criterion.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "net/loop.h"
@@ -271,6 +272,26 @@ static void tear_down(void)
 }
 
 TestSuite(worker, .init = set_up, .fini = tear_down, .timeout = 60);
+
+/* The bridge keeps one core busy itself. */
+Test(workers, are_one_for_each_core_but_one)
+{
+	cpu_set_t all, few;
+	unsigned n = 0;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	cr_expect_eq(workers_wanted(0), CPU_COUNT(&all) > 1 ? (unsigned)CPU_COUNT(&all) - 1 : 1);
+	CPU_ZERO(&few);
+	for (size_t i = 0; i < CPU_SETSIZE && n < 2; i++) {
+		if (!CPU_ISSET(i, &all))
+			continue;
+		CPU_SET(i, &few);
+		n++;
+		cr_assert_eq(sched_setaffinity(0, sizeof few, &few), 0);
+		cr_expect_eq(workers_wanted(0), 1, "of %u", n);
+	}
+	cr_expect_eq(workers_wanted(7), 7);
+}
 
 Test(worker, does_jobs)
 {
