@@ -497,7 +497,7 @@ static const struct schema_key conf_keys[] = {
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
-	  .about = "processes that run mappings (0: one per core)" },
+	  .about = "processes that run mappings (0: the cores but one)" },
 	{ "devices", SCHEMA_PATH, AT(devices), .about = "not acted on yet" },
 	{ "links", SCHEMA_OWN, .group = &link_schema, .is_list = true,
 	  .what = "a list of groups ( { }, { } )", .set.conf = read_links, .is_required = true,

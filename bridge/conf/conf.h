@@ -100,7 +100,7 @@ struct conf {
 		int max_age_s;
 		bool is_sync;
 	} journal;
-	int workers;   /* 0: one per core */
+	int workers;   /* 0: see workers_wanted() */
 	char *devices; /* NULL: none */
 	struct conf_link *links;
 	size_t n_links;

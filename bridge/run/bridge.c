@@ -30,6 +30,7 @@
 #include "store/journal_live.h"
 #include "store/state.h"
 #include "work/nursery.h"
+#include "work/worker.h"
 
 #define BUSY_TRIES	       40 /* for the state: two seconds ... */
 #define BUSY_WAIT_US	       50000
@@ -466,9 +467,8 @@ static bool hear_signals(struct bridge *b, struct err *e)
 /* What runs out of descriptors says so at each login, and of no number. */
 static void check_descriptors(const struct conf *c)
 {
-	size_t processors = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-	size_t workers = c->workers ? (size_t)c->workers : processors;
-	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers +
+	size_t needed = DESCRIPTORS_BASE +
+			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
 			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
 	size_t limit;
 

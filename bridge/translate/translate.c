@@ -178,6 +178,35 @@ void translate(const struct job *job, struct results *out)
 		translate_write(job, out);
 }
 
+/* Do the rows of a side write this kind as it is? */
+static bool is_written_as_it_is(const struct plan *p, enum side side, enum kind kind)
+{
+	const struct dialect *d = p->side[side].dialect;
+
+	for (size_t i = 0; i < d->n_rows; i++)
+		if (d->rows[i].kind == kind && d->rows[i].can_write &&
+		    (d->rows[i].publish || d->rows[i].write))
+			return false;
+	return true;
+}
+
+bool job_calls_nothing(const struct job *job)
+{
+	const struct plan *p = job->plan;
+	bool calls = p->n_through > 0;
+
+	if (job->type == JOB_WRITE)
+		return !calls && is_written_as_it_is(p, job->side, job->plain.kind);
+	for (size_t i = 0; !calls && i < job->n_readers; i++) {
+		const struct row *row = job->readers[i]->row;
+		enum kind kind = p->remap[row->kind];
+
+		calls = row->read ||
+			!is_written_as_it_is(p, flow_target(kind_table[kind].flow), kind);
+	}
+	return !calls;
+}
+
 bool job_has_secrets(const struct job *job)
 {
 	bool has = job->type == JOB_WRITE && kind_table[job->plain.kind].has_secrets;

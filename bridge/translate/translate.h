@@ -98,6 +98,8 @@ struct job {
 };
 
 void job_fini(struct job *job);
+/* Do all rows that have a part in it take the message as it is, so that no mapping has a say? */
+bool job_calls_nothing(const struct job *job);
 /* Are there credentials in what it reads or writes, by its kind? */
 bool job_has_secrets(const struct job *job);
 

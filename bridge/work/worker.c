@@ -43,13 +43,14 @@
 #include "work/worker_begin.h"
 #include "work/worker_child.h"
 
-#define MAX_JOBS    1024u      /* of one worker: a queue, not a store */
-#define MAX_BYTES   (4u << 20) /* not sent yet; then it takes no more */
-#define ENOUGH_JOBS 64u	       /* while one has fewer, it is not worth waking another */
-#define READ_BYTES  (64u << 10)
-#define KEEP_BYTES  (1u << 20) /* of an empty buffer; what a huge message made it is given back */
-#define CHECK_MS    50
-#define READY_MS    10000 /* for a process to be in its sandbox */
+#define IN_PLACE_BYTES 4096	  /* of a message in which no mapping has a say */
+#define MAX_JOBS       1024u	  /* of one worker: a queue, not a store */
+#define MAX_BYTES      (4u << 20) /* not sent yet; then it takes no more */
+#define ENOUGH_JOBS    64u	  /* while one has fewer, it is not worth waking another */
+#define READ_BYTES     (64u << 10)
+#define KEEP_BYTES     (1u << 20) /* of an empty buffer; what a huge message made it is given back */
+#define CHECK_MS       50
+#define READY_MS       10000 /* for a process to be in its sandbox */
 #define PAUSE_MS                                                                                   \
 	100 /* before the third try in a row that leads to no job done; doubled for each further one */
 #define MAX_PAUSE_MS 10000
@@ -204,6 +205,14 @@ static void refuse_large(struct job *job)
 	executor_back(job, &results);
 }
 
+static void do_in_place(struct job *job)
+{
+	struct results results = { 0 };
+
+	translate(job, &results);
+	executor_back(job, &results);
+}
+
 static bool is_private(const struct worker *w)
 {
 	return w >= w->all->items + w->all->n;
@@ -236,6 +245,10 @@ static bool take(void *ctx, struct job *job)
 
 	if (job_bytes(job) > WORKER_JOB_BYTES) {
 		refuse_large(job);
+		return true;
+	}
+	if (job_bytes(job) <= IN_PLACE_BYTES && job_calls_nothing(job)) {
+		do_in_place(job);
 		return true;
 	}
 	w = choose_for(all, job);
@@ -725,11 +738,15 @@ static void lost(struct worker *w)
 	set_check(all);
 }
 
-static unsigned count_cores(void)
+unsigned workers_wanted(unsigned n)
 {
 	cpu_set_t set;
+	unsigned cores =
+		sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 
-	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	if (n > 0)
+		return n;
+	return cores > 1 ? cores - 1 : 1;
 }
 
 /* It says that it is ready, or why not. */
@@ -841,7 +858,7 @@ static bool init_worker(struct workers *all, struct worker *w, struct err *e)
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e)
 {
 	struct workers *all = mem_zalloc(sizeof *all);
-	unsigned wanted = n ? n : count_cores();
+	unsigned wanted = workers_wanted(n);
 
 	all->loop = l;
 	all->pool = (struct worker_pool){ take, tell, all };

@@ -7,7 +7,8 @@
  * A job with credentials in it (job_has_secrets()) has a process of its own, that ends with it, so that no other one
  * ever saw them.  What is called often is compiled once more, alone (own_programs.h), and when that is done one process
  * after the other makes room for one that has it: it is given nothing more, and ends when all that it had is back.
- * All other jobs are done, and a job costs no time but its own process's.  One that no process has the memory for
+ * All other jobs are done, and a job costs no time but its own process's.  What is small and calls no function of a
+ * mapping is done in place: to send it and to check the answer would cost more.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
 #ifndef BRIDGE_WORKER_H
@@ -32,7 +33,10 @@ struct workers;
  * and each buffer may be twice as large as what is in it). */
 #define WORKER_JOB_BYTES (WORKER_MEMORY_BYTES / 8)
 
-/* `n` processes, 0: one per core that this process may use.  They are not there yet: jobs wait.  NULL
+/* How many are meant by `n`; 0: one for each core that this process may use but one, which the bridge itself keeps
+ * busy.  At least one. */
+unsigned workers_wanted(unsigned n);
+/* So many processes.  They are not there yet: jobs wait.  NULL
  * sets *e (ERR_IO). */
 struct workers *workers_new(struct loop *l, unsigned n, struct err *e);
 /* Have them forked by that compiler (compiler.h; borrowed), not by this process.  When it has ended and so has the last

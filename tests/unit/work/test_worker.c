@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <criterion/criterion.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "net/loop.h"
@@ -199,12 +200,14 @@ static void set_up(void)
 	world_plan(&w,
 		   SOUTHERN("",
 			    "{ kind: 'telemetry', topic: 's/{device}' },"
+			    "{ kind: 'attributes', topic: 'e/{device}' },"
 			    "{ kind: 'claim', topic: 'c/{device}' }",
 			    ""),
 		   NORTHERN("",
-			    "{ kind: 'telemetry', topic: 't/{device}' },"
-			    "{ kind: 'claim', topic: 'claim/{device}' }",
-			    ""));
+			    "{ kind: 'telemetry', topic: 't/{device}', write: 'w' },"
+			    "{ kind: 'attributes', topic: 'e/{device}' },"
+			    "{ kind: 'claim', topic: 'claim/{device}', write: 'w' }",
+			    "def w: .body;"));
 	loop = loop_new(&e);
 	loop_before_sleep(loop, before_sleep, NULL);
 	loop_timer_set(loop, &guard, GUARD_MS, on_guard, NULL);
@@ -270,6 +273,26 @@ static void tear_down(void)
 
 TestSuite(worker, .init = set_up, .fini = tear_down, .timeout = 60);
 
+/* The bridge keeps one core busy itself. */
+Test(workers, are_one_for_each_core_but_one)
+{
+	cpu_set_t all, few;
+	unsigned n = 0;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	cr_expect_eq(workers_wanted(0), CPU_COUNT(&all) > 1 ? (unsigned)CPU_COUNT(&all) - 1 : 1);
+	CPU_ZERO(&few);
+	for (size_t i = 0; i < CPU_SETSIZE && n < 2; i++) {
+		if (!CPU_ISSET(i, &all))
+			continue;
+		CPU_SET(i, &few);
+		n++;
+		cr_assert_eq(sched_setaffinity(0, sizeof few, &few), 0);
+		cr_expect_eq(workers_wanted(0), 1, "of %u", n);
+	}
+	cr_expect_eq(workers_wanted(7), 7);
+}
+
 Test(worker, does_jobs)
 {
 	start(WORKS, 0);
@@ -278,6 +301,27 @@ Test(worker, does_jobs)
 	run_until(2, 1, 0);
 	cr_expect_eq(outcomes[0], CARRIED);
 	cr_expect_eq(outcomes[1], DEAD_UNREADABLE);
+}
+
+Test(worker, is_not_needed_for_what_calls_no_function)
+{
+	char *large = mem_alloc(5000);
+
+	memset(large, ' ', 5000);
+	memcpy(large, "{\"a\":1}", 7);
+	plan_match(w.plan, SOUTH, "e/d", &match);
+	submit(0, "{\"a\":1}", 7);
+	submit(1, "{", 1);
+	cr_expect(executor_run(executor));
+	cr_expect_eq(n_done, 2, "before there is one");
+	cr_expect_eq(outcomes[0], CARRIED);
+	cr_expect_eq(outcomes[1], DEAD_UNREADABLE);
+	submit(2, large, 5000);
+	cr_expect_not(executor_run(executor), "it would hold up the loop");
+	start(WORKS, 0);
+	run_until(3, 1, 0);
+	cr_expect_eq(outcomes[2], CARRIED);
+	free(large);
 }
 
 Test(worker, is_not_given_what_it_has_no_memory_for)
