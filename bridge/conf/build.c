@@ -285,11 +285,61 @@ static void check_credentials(const struct conf_link *link, const struct plan *p
 	}
 }
 
-/* Servers let one client of a name in: with one for all, each device would end another's session. */
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Whatever the device is called?  (A broker that wants no login has none for all.) */
+static bool is_one_login(const struct conf_link *link, const struct plan *plan)
+{
+	static const char *const devices[] = { "a", "b" };
+	struct session_login logins[2];
+	bool is;
+
+	for (size_t i = 0; i < 2; i++)
+		login_make(&logins[i], &(struct login_terms){ .plan = plan,
+							      .conf = &link->side[NORTH],
+							      .side = NORTH,
+							      .device = devices[i],
+							      .instance = "" });
+	is = !logins[0].is_missing && logins[0].username && *logins[0].username &&
+	     is_same_text(logins[0].username, logins[1].username) &&
+	     is_same_text(logins[0].password, logins[1].password);
+	login_fini(&logins[0]);
+	login_fini(&logins[1]);
+	return is;
+}
+
+/* What one device logs in with; NULL: nothing that is set for all is that. */
+static char *find_shared_login(const struct conf_link *link, const struct plan *plan)
+{
+	const struct plan_side *north = &plan->side[NORTH];
+
+	for (size_t i = 0; i < north->vars.n; i++)
+		if (dialect_is_credential(north->dialect, north->vars.items[i].name))
+			return mem_printf("vars.%s", north->vars.items[i].name);
+	return is_one_login(link, plan) ? mem_strdup("username") : NULL;
+}
+
+/* With one login for all of them, each would write into the same device there; and servers let one client of a name in,
+ * so that each would end another's session. */
 static void check_device_sessions(const struct conf_link *link, const struct plan *plan,
 				  char *const where[SIDES], struct report *report)
 {
-	if (plan->has_device_sessions && link->side[NORTH].client_id)
+	char *shared;
+
+	if (!plan->has_device_sessions)
+		return;
+	shared = find_shared_login(link, plan);
+	if (shared)
+		report_error(report,
+			     "%s.%s: is what one device logs in with, and each device has a "
+			     "session of its own: leave it out, so that each logs in with its "
+			     "own; or set south.vars.device, if there is one device only",
+			     where[NORTH], shared);
+	free(shared);
+	if (link->side[NORTH].client_id)
 		report_error(
 			report,
 			"%s.client_id: is one, and each device has a session of its own: leave "

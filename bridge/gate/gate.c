@@ -56,7 +56,11 @@ static void make_row(struct gate *g, struct jslice issued)
 
 	device.username = device.password = device.client_id = NULL;
 	device.tls.cert = NULL;
-	login_make(&login, g->plan, &device, SOUTH, false, issued, "");
+	login_make(&login, &(struct login_terms){ .plan = g->plan,
+						  .conf = &device,
+						  .side = SOUTH,
+						  .credentials = issued,
+						  .instance = "" });
 	buf_reset(&g->row);
 	if (!login.is_missing && login.password)
 		put_row(g, "password", login.password);

@@ -573,7 +573,7 @@ static bool publish_table(struct port *p)
 	int mid;
 	bool ok = true;
 
-	gate_set_issued(p->gate, link_credentials(p->live->link));
+	gate_set_issued(p->gate, link_credentials(p->live->link, p->device));
 	while (ok && ops->takes(p->carrier) && gate_next(p->gate, &m)) {
 		ok = ops->publish(p->carrier, &m, &mid, NULL);
 		if (ok)

@@ -126,9 +126,15 @@ def test_a_session_for_each_device(lab):
     assert status == 0, said
     assert_lines(said, NO_MISTAKES, r"north\.vars\.token: not set, and thingsboard logs in with it; no handshake brings it: "
                                     r"each device has a session of its own, and waits .*\(warning\)$")
-    status, said = finish(lab, [link("a", many, {**north, "vars": {"token": "t"}, "client_id": "c"})])
+    status, said = finish(lab, [link("a", many, {**north, "client_id": "c"})])
     assert status == 1
     assert "north.client_id: is one, and each device has a session of its own: leave it out" in said
+    for login, key in (({"vars": {"token": "t"}}, "vars.token"), ({"username": "t"}, "username")):
+        status, said = finish(lab, [link("a", many, {**north, **login})])
+        assert status == 1
+        assert f"north.{key}: is what one device logs in with, and each device has a session of its own" in said
+    status, said = finish(lab, [link("a", many, {**north, "username": ""})])
+    assert status == 0, said
 
 
 OPEN = r"is a secret, and everyone may read .*/calque\.conf \(chmod 640 .*/calque\.conf, or env:NAME, or file:PATH\) \(warning\)$"

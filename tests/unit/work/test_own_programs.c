@@ -130,6 +130,7 @@ static struct mapping *load(const char *name, const char *text)
 }
 
 /* (What only picks and wraps would need no program.) */
+/* Of functions that take jq. */
 static void make_plan(void)
 {
 	struct err e = { 0 };
