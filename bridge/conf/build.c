@@ -511,8 +511,8 @@ static void check_link_settings(const struct conf_link *link, struct report *rep
 	for (int s = 0; s < SIDES; s++) {
 		const struct conf_session *c = &link->side[s];
 
-		warn_ahead(report, c->connections.max || c->connections.per_second, c->file,
-			   c->line, s == SOUTH ? "south.connections" : "north.connections");
+		warn_ahead(report, c->connections.max, c->file, c->line,
+			   s == SOUTH ? "south.connections.max" : "north.connections.max");
 	}
 }
 

@@ -195,8 +195,8 @@ static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {
 	{ "max", SCHEMA_INTEGER, AT(connections.max), CONF_RANGE(1, 1000000, 0),
 	  .about = "not acted on yet" },
-	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 0),
-	  .about = "not acted on yet" },
+	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 100),
+	  .about = "so many connect in a second" },
 };
 static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {
@@ -241,7 +241,8 @@ static const struct schema_key session_keys[] = {
 	  .about = "of configurations for devices, in the south" },
 	{ "tls", SCHEMA_GROUP, .group = &tls_schema, .about = "of mqtts://" },
 	{ "provision", SCHEMA_GROUP, .group = &provision_schema, .about = "for handshakes" },
-	{ "connections", SCHEMA_GROUP, .group = &connections_schema, .about = "not acted on yet" },
+	{ "connections", SCHEMA_GROUP, .group = &connections_schema,
+	  .about = "where each device has a session of its own" },
 	{ "limits", SCHEMA_GROUP, .group = &limits_schema,
 	  .about = "of what goes there, before those of the dialect" },
 };

@@ -51,7 +51,8 @@ struct conf_session {
 		char *key, *secret, *name;
 	} provision;
 	struct {
-		int max, per_second; /* 0: not set */
+		int max;	/* 0: not set */
+		int per_second; /* default 100 */
 	} connections;
 	struct limits limits; /* 0: the dialect's */
 	bool asks_limits;     /* what the platform says of its limits counts as well */

@@ -155,6 +155,11 @@ static void stir(const struct session *s)
 		s->ops.on_stir(s->ctx);
 }
 
+const char *session_subject(const struct session *s)
+{
+	return s->conf.is_one_of_many ? s->conf.host : s->conf.name;
+}
+
 static void on_retry(void *ctx)
 {
 	struct session *s = ctx;
@@ -234,7 +239,7 @@ static bool give_up_old(struct session *s)
 static void warn_if_lost(const struct session *s)
 {
 	if (s->has_been_up && !s->conf.is_clean && !s->login.is_present)
-		log_limited(LOG_WARNING, loop_now_ms(s->loop), s->conf.name, "session-lost",
+		log_limited(LOG_WARNING, loop_now_ms(s->loop), session_subject(s), "session-lost",
 			    "%s reason=\"the broker kept nothing since the last connection\"",
 			    s->conf.name);
 }
@@ -258,9 +263,9 @@ __attribute__((format(printf, 3, 4))) static void degrade(struct session *s, con
 	va_start(ap, fmt);
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
-	buf_printf(&subject, "%s %s", s->conf.name, buf_str(&text));
-	log_limited(LOG_WARNING, loop_now_ms(s->loop), buf_str(&subject), event, "%s",
-		    buf_str(&subject));
+	buf_printf(&subject, "%s %s", session_subject(s), buf_str(&text));
+	log_limited(LOG_WARNING, loop_now_ms(s->loop), buf_str(&subject), event, "%s %s",
+		    s->conf.name, buf_str(&text));
 	buf_printf(&s->degraded, "%s%s", s->degraded.len ? "; " : "", buf_str(&text));
 	buf_fini(&subject);
 	buf_fini(&text);
@@ -296,7 +301,9 @@ static void go_up(struct session *s)
 	set_up(s);
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
-	log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name, s->login.is_present);
+	if (!s->conf.is_one_of_many)
+		log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name,
+			  s->login.is_present);
 	warn_if_lost(s);
 	look_at_grants(s);
 	s->has_been_up = true;
@@ -378,7 +385,7 @@ static void relogin(struct session *s, const char *reason)
 	bool was_up = s->phase == UP;
 
 	s->is_relogin = false;
-	if (was_up)
+	if (was_up && !s->conf.is_one_of_many)
 		log_event(LOG_INFO, "session-down", "%s reason=%s retry_ms=0", s->conf.name,
 			  log_value(reason));
 	session_close_attempt(s, true);
@@ -508,15 +515,18 @@ static void choose_version(struct session *s)
 	s->conf.mqtt = mqtt_version_next(s->version, clock_mono_ms());
 	if (s->conf.mqtt == before)
 		return;
-	details = mem_printf("%s mqtt=%s", s->conf.name, s->conf.mqtt == 5 ? "5" : "3.1.1");
-	log_limited(LOG_INFO, loop_now_ms(s->loop), details, "mqtt-version", "%s", details);
+	details = mem_printf("%s mqtt=%s", session_subject(s), s->conf.mqtt == 5 ? "5" : "3.1.1");
+	log_limited(LOG_INFO, loop_now_ms(s->loop), details, "mqtt-version", "%s mqtt=%s",
+		    s->conf.name, s->conf.mqtt == 5 ? "5" : "3.1.1");
 	free(details);
 }
 
-static void connect_now(struct session *s)
+/* Its turn has come. */
+static void connect_in_turn(struct session *s)
 {
 	struct err e = { 0 };
 
+	s->is_in_line = false;
 	s->login = (struct login){ 0 };
 	session_forget_last(s);
 	memset(s->sub_mids, 0, s->conf.n_filters * sizeof *s->sub_mids);
@@ -546,7 +556,26 @@ static void connect_now(struct session *s)
 	loop_timer_set(s->loop, &s->timer, LOOKUP_MS, on_slow_lookup, s);
 }
 
+static void connect_now(struct session *s)
+{
+	loop_timer_stop(&s->timer);
+	s->is_in_line = s->ops.may_connect && !s->ops.may_connect(s->ctx);
+	if (s->is_in_line)
+		s->phase = WAITING;
+	else
+		connect_in_turn(s);
+}
+
 /* ---- the caller's side ---- */
+
+bool session_go(struct session *s)
+{
+	if (!s->is_in_line || s->phase != WAITING)
+		return false;
+	s->phase = IDLE;
+	connect_in_turn(s);
+	return true;
+}
 
 void session_start(struct session *s)
 {
@@ -563,7 +592,7 @@ void session_stop(struct session *s)
 	session_close_attempt(s, true);
 	loop_timer_stop(&s->timer);
 	s->phase = IDLE;
-	s->is_started = s->is_relogin = false;
+	s->is_started = s->is_relogin = s->is_in_line = false;
 	s->is_held = s->wants_held;
 	backoff_reset(&s->backoff);
 }

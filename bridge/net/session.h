@@ -48,6 +48,7 @@ struct session_conf {
 	const char *const *old; /* filters to be unsubscribed, of an earlier configuration */
 	size_t n_old;
 	bool is_clean; /* a short-lived session that keeps nothing at the broker */
+	bool is_one_of_many; /* at that server: what happens to it is told once a minute for all of them */
 	int unanswered_ms; /* so long a SUBACK may take; it is up without one then.  0: a login needs it */
 };
 
@@ -66,6 +67,8 @@ struct session_ops {
 	void (*on_stir)(void *ctx);
 	/* May be NULL: a connection is about to be made; session_set_login() from within counts for it. */
 	void (*on_login)(void *ctx);
+	/* May be NULL: may it connect now?  False: it waits for session_go(). */
+	bool (*may_connect)(void *ctx);
 	/* May be NULL: a copy of what the server says, without what is secret in it, to be freed; its login is left out
 	 * already. */
 	char *(*tellable)(void *ctx, const char *text);
@@ -95,6 +98,8 @@ struct session *session_new(struct loop *l, const struct session_conf *conf,
 			    const struct session_ops *ops, void *ctx, struct err *e);
 /* Connect, and again whenever the connection is lost, with backoff; a refused login slowly. */
 void session_start(struct session *s);
+/* It may connect now, if it waits for that (session_ops.may_connect).  False: it does not, any more. */
+bool session_go(struct session *s);
 /* Other credentials from the next connect on; if the session is connected or waits for its next try,
  * it connects anew at once.  NULL: not sent. */
 void session_set_login(struct session *s, const char *username, const char *password,

@@ -112,12 +112,12 @@ static void log_ending(const struct session *s, const struct ending *end, int64_
 	enum log_level level = end->class == BACKOFF_REFUSED ? LOG_ERROR : LOG_WARNING;
 	char *subject;
 
-	if (s->phase == UP) {
+	if (s->phase == UP && !s->conf.is_one_of_many) {
 		log_event(level, end->event, "%s %s retry_ms=%lld", s->conf.name, end->details,
 			  (long long)retry_ms);
 		return;
 	}
-	subject = mem_printf("%s %s", s->conf.name, end->details);
+	subject = mem_printf("%s %s", session_subject(s), end->details);
 	log_limited(level, loop_now_ms(s->loop), subject, end->event, "%s %s retry_ms=%lld",
 		    s->conf.name, end->details, (long long)retry_ms);
 	free(subject);

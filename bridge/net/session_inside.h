@@ -19,7 +19,7 @@
 
 enum phase {
 	IDLE,	 /* not started */
-	WAITING, /* for the next try; the timer runs */
+	WAITING, /* for the next try; the timer runs, or it is_in_line */
 	LOOKUP,	 /* the thread has the handle */
 	LOGIN,	 /* from the socket to the last SUBACK */
 	UP
@@ -56,7 +56,8 @@ struct session {
 	struct mqtt_version *version;
 	struct session_ops ops;
 	void *ctx;
-	SSL_CTX *tls; /* NULL: plain */
+	SSL_CTX *tls;	 /* NULL: plain */
+	bool is_in_line; /* WAITING, for session_go() */
 
 	enum phase phase;
 	struct attempt *attempt; /* in LOOKUP, LOGIN, UP */
@@ -98,7 +99,8 @@ struct session {
 };
 
 /* --- session.c */
-
+/* By whom log lines are limited: all that are one of many are one. */
+const char *session_subject(const struct session *s);
 /* Try again in `ms`. */
 void session_wait(struct session *s, uint64_t ms);
 

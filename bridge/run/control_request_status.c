@@ -89,11 +89,22 @@ static void put_counters(const struct link_counters *c, struct buf *out)
 	buf_puts(out, "}}");
 }
 
+/* Thousands, maybe: how many are how. */
+static void put_sessions(const struct live_link_sessions *s, struct buf *out)
+{
+	buf_printf(out, ",\"device_sessions\":{\"up\":%llu", (unsigned long long)s->up);
+	put_number(out, "down", s->n - s->up - s->refused - s->lacking);
+	put_number(out, "refused", s->refused);
+	put_number(out, "lacking", s->lacking);
+	buf_putc(out, '}');
+}
+
 static void put_link(const struct live_link *live, struct buf *out)
 {
 	const char *comma = "";
 	const struct port *p = NULL;
 	struct live_link_port s;
+	struct live_link_sessions of_devices;
 	struct link_devices devices;
 	bool is_proved;
 	const char *owner = live_link_owner(live, &is_proved);
@@ -105,13 +116,15 @@ static void put_link(const struct live_link *live, struct buf *out)
 	buf_puts(out, ",\"sessions\":[");
 	while ((p = live_link_next_port(live, p)) != NULL) {
 		live_link_look_at_port(p, &s);
-		if (s.carrier.phase) {
+		if (s.carrier.phase && !s.device) {
 			buf_puts(out, comma);
 			put_session(&s, out);
 			comma = ",";
 		}
 	}
 	buf_puts(out, "]");
+	if (live_link_sessions(live, &of_devices))
+		put_sessions(&of_devices, out);
 	for (int f = 0; f < FLOWS; f++) {
 		buf_printf(out, ",\"%s\":", flow_name((enum flow)f));
 		put_counters(live_link_counters(live, (enum flow)f), out);

@@ -125,6 +125,8 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
 	live->awake = roster_new();
+	live->endpoint = endpoint_new(live->conf->side[NORTH].connections.per_second);
+	live->sessions_due_ms = INT64_MAX;
 	for (int s = 0; s < SIDES; s++) {
 		wanted = live_link_mqtt_wanted(live, (enum side)s);
 		if (s == SOUTH || !plan->has_device_sessions)
@@ -368,8 +370,11 @@ static void wait_for_handshake(struct port *p)
 		p->live->parts->port->stop(p->carrier);
 	live_link_end_connection(p, SESSION_END_OURS);
 	live_link_wake_port(p);
+	endpoint_leave(p->live->endpoint, &p->seat);
 	p->uses_issued = false;
 	p->is_early = true;
+	if (p->device)
+		live_link_device_is(p, DEVICE_LACKING);
 }
 
 bool live_link_forget(struct live_link *live, const char *name)
@@ -385,6 +390,12 @@ bool live_link_forget(struct live_link *live, const char *name)
 		if (p->uses_issued && link_credentials(live->link, p->device).len == 0)
 			wait_for_handshake(p);
 	return true;
+}
+
+bool live_link_sessions(const struct live_link *live, struct live_link_sessions *out)
+{
+	*out = live->sessions;
+	return live->plan->has_device_sessions;
 }
 
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after)
@@ -428,6 +439,7 @@ void live_link_free(struct live_link *live)
 	for (int s = 0; s < SIDES; s++)
 		map_fini(&live->of_device[s], NULL);
 	roster_free(live->awake);
+	endpoint_free(live->endpoint);
 	link_free(live->link);
 	roster_remove(live->turn);
 	state_live_free(live->changes);

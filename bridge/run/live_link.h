@@ -177,6 +177,14 @@ struct live_link_port {
 /* The port after `after` (NULL: the first) in their fixed order; NULL: there are no more. */
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after);
 void live_link_look_at_port(const struct port *p, struct live_link_port *out);
+
+/* Of the sessions of devices in the north. */
+struct live_link_sessions {
+	uint64_t n, up, refused, lacking; /* how many there are, and are so now */
+	uint64_t came, went;		  /* since the start */
+};
+/* False: there are none, each device is in the sessions above. */
+bool live_link_sessions(const struct live_link *live, struct live_link_sessions *out);
 const struct link_counters *live_link_counters(const struct live_link *live, enum flow flow);
 void live_link_devices(const struct live_link *live, struct link_devices *out);
 

@@ -33,6 +33,84 @@ static void tell_lack(struct port *p, const struct err *e)
 		    "%s %s", p->name, p->lack);
 }
 
+/* --- how it is with them ------------------------------------------------------------------- */
+
+#define TELL_MS 1000
+
+static uint64_t *counter(struct live_link *live, enum device_phase phase)
+{
+	switch (phase) {
+	case DEVICE_LACKING:
+		return &live->sessions.lacking;
+	case DEVICE_UP:
+		return &live->sessions.up;
+	case DEVICE_REFUSED:
+		return &live->sessions.refused;
+	case DEVICE_DOWN:
+		break;
+	}
+	return NULL;
+}
+
+void live_link_device_is(struct port *p, enum device_phase phase)
+{
+	struct live_link *live = p->live;
+	uint64_t *was = counter(live, p->phase), *is = counter(live, phase);
+
+	if (p->phase == phase)
+		return;
+	if (was)
+		--*was;
+	if (is)
+		++*is;
+	live->sessions.came += phase == DEVICE_UP;
+	live->sessions.went += p->phase == DEVICE_UP;
+	p->phase = phase;
+	if (live->sessions_due_ms == INT64_MAX)
+		live->sessions_due_ms = loop_now_ms(live->parts->loop) + TELL_MS;
+}
+
+static void tell(struct live_link *live)
+{
+	const struct live_link_sessions *s = &live->sessions;
+
+	log_event(s->refused > live->told.refused ? LOG_WARNING : LOG_INFO, "sessions",
+		  "link=%s side=north up=%llu of=%llu refused=%llu lacking=%llu came=%llu "
+		  "went=%llu%s",
+		  live->plan->name, (unsigned long long)s->up, (unsigned long long)s->n,
+		  (unsigned long long)s->refused, (unsigned long long)s->lacking,
+		  (unsigned long long)(s->came - live->told.came),
+		  (unsigned long long)(s->went - live->told.went),
+		  endpoint_is_down(live->endpoint) ? " reason=\"nobody answers\"" : "");
+	live->told = *s;
+}
+
+void live_link_tick_devices(struct live_link *live, int64_t now_ms)
+{
+	struct seat *seat;
+
+	while ((seat = endpoint_next(live->endpoint, now_ms)) != NULL) {
+		struct port *p = seat->owner;
+
+		live_link_wake_port(p);
+		if (!p->carrier || !live->parts->port->go(p->carrier))
+			endpoint_leave(live->endpoint, seat);
+	}
+	if (now_ms < live->sessions_due_ms)
+		return;
+	live->sessions_due_ms = INT64_MAX;
+	tell(live);
+}
+
+int64_t live_link_next_of_devices(const struct live_link *live)
+{
+	int64_t due_ms = endpoint_due_ms(live->endpoint);
+
+	return due_ms < live->sessions_due_ms ? due_ms : live->sessions_due_ms;
+}
+
+/* --- what they log in with ----------------------------------------------------------------- */
+
 /* What the device table has now. */
 static void take_own(struct port *p)
 {
@@ -73,6 +151,7 @@ void live_link_renew_due(struct port *p)
 	take_own(p);
 	live_link_make_login(p, &login);
 	p->is_early = login.is_missing;
+	live_link_device_is(p, p->is_early ? DEVICE_LACKING : DEVICE_DOWN);
 	if (p->is_early) {
 		set_lack(p, "no credentials of this device are known");
 	} else if (!p->carrier) {
@@ -91,6 +170,8 @@ struct port *live_link_device_port(struct live_link *live, const char *device)
 	if (p || live->of_device[NORTH].n >= live->plan->max_devices)
 		return p;
 	p = live_link_add_port(live, NORTH, device, false);
+	live->sessions.n++;
+	live->sessions.lacking++;
 	live_link_renew_port(p);
 	return p;
 }

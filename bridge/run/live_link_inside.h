@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "delivery/ack_clock.h"
+#include "delivery/endpoint.h"
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "delivery/rate_limit.h"
@@ -25,13 +26,23 @@ struct parcel;
 struct session_login;
 struct state_live;
 
+/* How it is with a device's session, for people. */
+enum device_phase {
+	DEVICE_LACKING, /* what it logs in with is not known */
+	DEVICE_DOWN,
+	DEVICE_UP,
+	DEVICE_REFUSED /* what it logs in with was, the last time */
+};
+
 /* What carries messages of one side, and what waits for it. */
 struct port {
 	TAILQ_ENTRY(port) entry;
 	struct live_link *live;
 	struct roster_entry
 		*turn; /* of a device's: in live->awake; NULL: it is looked at in each turn */
-	size_t counted_bytes; /* of a device's: in live->device_bytes */
+	size_t counted_bytes;	 /* of a device's: in live->device_bytes */
+	struct seat seat;	 /* of a device's: at live->endpoint */
+	enum device_phase phase; /* of a device's */
 	enum side side;
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
@@ -89,6 +100,10 @@ struct live_link {
 	struct roster *awake;	     /* those of them that have something to do */
 	size_t device_bytes[SIDES];  /* what waits for those, as of the end of the turn of each */
 	bool is_started;
+	struct endpoint *endpoint;	    /* of the sessions of devices */
+	struct live_link_sessions sessions; /* how many of those are how ... */
+	struct live_link_sessions told;	    /* ... when it was told last ... */
+	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
 	struct backpressure backpressure;
 	bool overfills;	  /* the journal: live_link_overfills() */
 	int64_t ahead_ms; /* live_link_set_ahead() */
@@ -184,6 +199,11 @@ void live_link_start_devices(struct live_link *live);
 void live_link_renew_port(struct port *p);
 /* That is now, if the link is started. */
 void live_link_renew_due(struct port *p);
+/* How it is with its session now. */
+void live_link_device_is(struct port *p, enum device_phase phase);
+/* What is due: those connect whose turn it is, and it is told how many are how. */
+void live_link_tick_devices(struct live_link *live, int64_t now_ms);
+int64_t live_link_next_of_devices(const struct live_link *live); /* INT64_MAX: nothing is */
 
 /* --- live_link_stamp.c */
 

@@ -108,6 +108,7 @@ static void on_send(void *ctx, struct output *o)
 		return;
 	}
 	live_link_wake_port(p);
+	endpoint_hurry(live->endpoint, &p->seat);
 	if (o->greets && o->greets != p->login) { /* another session's, or one that has ended */
 		drop_output(live, o, CARRIED, NULL);
 		return;

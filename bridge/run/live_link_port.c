@@ -53,6 +53,7 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 	if (device) {
 		map_set_str(&live->of_device[side], device, p);
 		p->turn = roster_add(live->awake, p);
+		p->seat.owner = p;
 	}
 	return p;
 }
@@ -137,6 +138,14 @@ static void log_unreadable(const struct port *p, const struct err *e)
 static void on_stirred(void *port)
 {
 	woken(port);
+}
+
+static bool may_connect(void *port)
+{
+	struct port *p = woken(port);
+
+	return !p->device ||
+	       endpoint_ask(p->live->endpoint, &p->seat, delivery_waiting(p->delivery) > 0, now(p));
 }
 
 /* A secret that cannot be read now stays what it was. */
@@ -224,12 +233,34 @@ static void end_greetings(struct port *p, enum session_end end)
 		  p->name);
 }
 
+/* Of a device's. */
+static void note_answer(struct port *p, enum device_phase phase)
+{
+	if (!p->device)
+		return;
+	endpoint_answered(p->live->endpoint, &p->seat);
+	live_link_device_is(p, phase);
+}
+
+static void note_end(struct port *p, enum session_end end)
+{
+	if (!p->device)
+		return;
+	if (end == SESSION_END_REFUSED)
+		note_answer(p, DEVICE_REFUSED);
+	else if (p->phase == DEVICE_UP)
+		live_link_device_is(p, DEVICE_DOWN);
+	if (end == SESSION_END_UNMADE)
+		endpoint_failed(p->live->endpoint, &p->seat);
+}
+
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
 	struct port *p = woken(port);
 	const char *name = p->uses_issued ? link_login_accepted(p->live->link, p->device) : NULL;
 
+	note_answer(p, DEVICE_UP);
 	follow_version(p);
 	live_link_pace_up(p);
 	if (p->is_trial)
@@ -274,6 +305,7 @@ static void on_down(void *port, enum session_end end)
 	if (p->is_trial && end == SESSION_END_REFUSED)
 		link_login_tried(p->live->link, false);
 	live_link_end_connection(p, end);
+	note_end(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link, p->device);
 }
@@ -367,6 +399,7 @@ static void on_unsubscribed(void *port, size_t old)
 }
 
 static const struct port_events events = { .stirred = on_stirred,
+					   .may_connect = may_connect,
 					   .login = on_login,
 					   .up = on_up,
 					   .down = on_down,
@@ -534,6 +567,7 @@ void live_link_close_port(struct port *p, enum outcome reason, const char *text)
 	if (p->carrier)
 		p->live->parts->port->close(p->carrier);
 	p->carrier = NULL;
+	endpoint_leave(p->live->endpoint, &p->seat);
 	p->is_trial = false;
 	delivery_reset(p->delivery);
 	ack_clock_reset(&p->acks);

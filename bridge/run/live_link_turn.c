@@ -83,9 +83,9 @@ size_t live_link_held_bytes(const struct live_link *live, enum side source)
 		       live->device_bytes[side_other(source)];
 	const struct port *p;
 
-	FOREACH_AWAKE_PORT(p, live)
-	if (p->side != source && !p->is_provisioning)
-		bytes += delivery_bytes(p->delivery) - p->counted_bytes;
+	FOREACH_AWAKE_PORT (p, live)
+		if (p->side != source && !p->is_provisioning)
+			bytes += delivery_bytes(p->delivery) - p->counted_bytes;
 	return bytes;
 }
 
@@ -127,11 +127,11 @@ void live_link_press(struct live_link *live, int64_t now_ms)
 
 	for (int s = 0; s < SIDES; s++)
 		press(live, (enum side)s);
-	FOREACH_AWAKE_PORT(p, live)
-	if (!p->is_provisioning) {
-		live_link_pace_look(p, now_ms);
-		live_link_visit(p, now_ms);
-	}
+	FOREACH_AWAKE_PORT (p, live)
+		if (!p->is_provisioning) {
+			live_link_pace_look(p, now_ms);
+			live_link_visit(p, now_ms);
+		}
 }
 
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
@@ -139,8 +139,7 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 	struct port *p;
 
 	roster_work(live->turn, commit);
-	FOREACH_AWAKE_PORT(p, live)
-	{
+	FOREACH_AWAKE_PORT (p, live) {
 		if (p->turn)
 			roster_work(p->turn, commit);
 		if (!p->carrier)
@@ -163,9 +162,9 @@ void live_link_let_out(struct live_link *live, uint64_t durable)
 {
 	struct port *p;
 
-	FOREACH_AWAKE_PORT(p, live)
-	if (p->carrier)
-		live->parts->port->let_out(p->carrier, durable);
+	FOREACH_AWAKE_PORT (p, live)
+		if (p->carrier)
+			live->parts->port->let_out(p->carrier, durable);
 	if (link_durable(live->link, durable))
 		roster_wake(live->turn);
 }
@@ -188,8 +187,7 @@ static void greet(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
 
-	FOREACH_AWAKE_PORT(p, live)
-	{
+	FOREACH_AWAKE_PORT (p, live) {
 		if (p->is_to_greet)
 			link_greet(live->link, p->device, p->login, now_ms);
 		p->is_to_greet = false;
@@ -198,11 +196,11 @@ static void greet(struct live_link *live, int64_t now_ms)
 
 static int64_t next_tick(const struct live_link *live)
 {
-	int64_t earliest = link_next_deadline(live->link);
+	int64_t earliest = earlier(link_next_deadline(live->link), live_link_next_of_devices(live));
 	const struct port *p;
 
-	FOREACH_AWAKE_PORT(p, live)
-	earliest = earlier(earliest, port_tick(p));
+	FOREACH_AWAKE_PORT (p, live)
+		earliest = earlier(earliest, port_tick(p));
 	return earliest;
 }
 
@@ -213,23 +211,26 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 	roster_wake_due(live->awake, now_ms);
 	if (next_tick(live) > now_ms)
 		return;
-	FOREACH_AWAKE_PORT(p, live)
-	if (!p->is_provisioning)
-		live_link_expire(p, now_ms);
+	FOREACH_AWAKE_PORT (p, live)
+		if (!p->is_provisioning)
+			live_link_expire(p, now_ms);
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
-	FOREACH_AWAKE_PORT(p, live)
-	live_link_renew_due(p);
+	FOREACH_AWAKE_PORT (p, live)
+		live_link_renew_due(p);
+	live_link_tick_devices(live, now_ms);
 	greet(live, now_ms);
 }
 
 int64_t live_link_next_deadline(const struct live_link *live)
 {
-	int64_t earliest = earlier(link_next_deadline(live->link), roster_deadline(live->awake));
+	int64_t earliest =
+		earlier(earlier(link_next_deadline(live->link), live_link_next_of_devices(live)),
+			roster_deadline(live->awake));
 	const struct port *p;
 
-	FOREACH_AWAKE_PORT(p, live)
-	earliest = earlier(earliest, port_deadline(p));
+	FOREACH_AWAKE_PORT (p, live)
+		earliest = earlier(earliest, port_deadline(p));
 	return earliest;
 }
 

@@ -51,6 +51,8 @@ struct port_events {
 	/* Something came of the carrier's connection, its clock or its lookup, so that flush() and let_out() are due in
 	 * this turn.  Before all else that is told of it, but for what is told from within a call. */
 	void (*stirred)(void *port);
+	/* May it connect now?  False: it waits for go(). */
+	bool (*may_connect)(void *port);
 	/* A login is about to be made; set_login() from within counts for it. */
 	void (*login)(void *port);
 	/* The far end let us in, and what was to be heard was asked for: what is published from now on goes over
@@ -92,6 +94,8 @@ struct port_ops {
 		      void *port, struct err *e);
 	/* Connect, and again whenever the connection is lost. */
 	void (*start)(void *carrier);
+	/* It may connect now, if it waits for that (port_events.may_connect).  False: it does not, any more. */
+	bool (*go)(void *carrier);
 	/* Another login from the next connect on; what is connected connects anew at once. */
 	void (*set_login)(void *carrier, const struct session_login *login);
 	/* Connect anew at once, if it is up and not held; `reason` for the log.  Not from an event. */

@@ -16,6 +16,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 	const struct session_ops ops = { .on_stir = events->stirred,
 					 .on_up = events->up,
 					 .on_login = events->login,
+					 .may_connect = events->may_connect,
 					 .on_down = events->down,
 					 .on_answered = events->answered,
 					 .on_message = events->message,
@@ -42,6 +43,7 @@ static void *open_session(void *loop, const struct port_conf *conf,
 		.old = (const char *const *)conf->old,
 		.n_old = conf->n_old,
 		.is_clean = conf->is_provisioning,
+		.is_one_of_many = conf->device,
 		.unanswered_ms = conf->is_provisioning ? UNANSWERED_MS : 0,
 	};
 	struct session *s;
@@ -57,6 +59,11 @@ static void *open_session(void *loop, const struct port_conf *conf,
 static void start(void *session)
 {
 	session_start(session);
+}
+
+static bool go(void *session)
+{
+	return session_go(session);
 }
 
 static void set_login(void *session, const struct session_login *login)
@@ -150,6 +157,7 @@ static void close_session(void *session)
 const struct port_ops port_mqtt_ops = {
 	.open = open_session,
 	.start = start,
+	.go = go,
 	.set_login = set_login,
 	.probe = probe,
 	.stop = stop,

@@ -55,8 +55,7 @@ def test_devices_that_are_known_are_there_after_a_restart(project):
     for d in DEVICES:
         assert project.clouds[d].telemetry()["status"] == "online"
     since = project.calque.restart()
-    for _ in DEVICES:
-        project.calque.wait_log(r"session-up link=project side=north device=", since)
+    project.calque.wait_log(r"sessions link=project side=north up=3 of=3 refused=0 lacking=0", since)
     for d in DEVICES:
         project.clouds[d].command("set", by=d)
     for d in DEVICES:

@@ -32,6 +32,7 @@ static struct carrier {
 	const struct port_events *events;
 	void *port;
 	bool is_up, is_held, is_probing;
+	bool is_in_line; /* it would connect, and may not yet */
 	bool tells_taken;
 	uint64_t taken, owed;
 	int mqtt;	  /* version of its login */
@@ -108,11 +109,25 @@ static inline void memory_start(void *carrier)
 {
 	struct carrier *c = carrier;
 
-	say(c, "starts");
-	if (refuses_to_start)
+	c->is_in_line = !c->events->may_connect(c->port);
+	say(c, c->is_in_line ? "stands in line" : "starts");
+	if (refuses_to_start || c->is_in_line)
 		return;
 	c->is_up = true;
 	c->events->up(c->port);
+}
+
+static inline bool memory_go(void *carrier)
+{
+	struct carrier *c = carrier;
+
+	if (!c->is_in_line)
+		return false;
+	c->is_in_line = false;
+	say(c, "goes");
+	c->is_up = true;
+	c->events->up(c->port);
+	return true;
 }
 
 static inline void memory_probe(void *carrier, bool is_probing)
@@ -273,6 +288,7 @@ static inline void memory_close(void *carrier)
 static const struct port_ops memory_ops = {
 	.open = memory_open,
 	.start = memory_start,
+	.go = memory_go,
 	.set_login = memory_set_login,
 	.probe = memory_probe,
 	.stop = memory_stop,

@@ -261,8 +261,8 @@ static void sends_value(const char *device, int v, int64_t after_ms)
 			  &(struct arrival){ .from = SOUTH,
 					     .message = &m,
 					     .at_ms = now_ms,
-					     .tag = journal_live_accept(live->records, SOUTH, NULL, &m,
-									now_ms, now_ms) });
+					     .tag = journal_live_accept(live->records, SOUTH, NULL,
+									&m, now_ms, now_ms) });
 	cr_expect(c->is_up);
 	message_fini(&m);
 	free(payload);

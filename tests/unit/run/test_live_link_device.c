@@ -348,3 +348,73 @@ Test(live_link_device, what_waits_is_counted_whoever_sleeps)
 	turn("");
 	cr_expect_eq(live_link_held_bytes(live, SOUTH) * 2, bytes);
 }
+
+/* --- when they connect */
+
+/* 100 in a second, a tenth of them at once. */
+Test(live_link_device, as_many_connect_as_the_endpoint_bears_and_the_rest_in_their_turn)
+{
+	char topic[] = "s/?/t";
+	int n = 0;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	for (topic[2] = 'a'; topic[2] <= 'k'; topic[2]++)
+		sends("south", topic, "{}");
+	open_and_send();
+	for (char name[] = "north/?", *d = name + 6, c = 'a'; c <= 'k'; c++) {
+		*d = c;
+		n += find(name)->is_up;
+	}
+	cr_expect_eq(n, 10);
+	buf_reset(&said);
+	turn("");
+	now_ms += 20;
+	turn("north/b goes\nnorth/b me/t {}\n"); /* as jobs were done */
+}
+
+Test(live_link_device, while_nobody_answers_one_alone_tries)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	for (int i = 0; i < 2; i++)
+		ends("north/d", SESSION_END_UNMADE);
+	sends("south", "s/e/t", "{'a':2}");
+	buf_reset(&said);
+	turn("south acks 1\n");
+	turn("north/e opens\nnorth/e stands in line\n");
+	now_ms += 5000;
+	turn("");
+	comes("north/d");
+	turn("north/e goes\nnorth/d me/t {\"a\":1}\nnorth/e me/t {\"a\":2}\n");
+}
+
+Test(live_link_device, one_that_is_refused_is_told_and_holds_nobody)
+{
+	struct live_link_sessions s;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	sends("south", "s/x/t", "{'a':1}");
+	open_and_send();
+	takes("north/e");
+	for (int i = 0; i < 3; i++)
+		ends("north/d", SESSION_END_REFUSED);
+	cr_assert(live_link_sessions(live, &s));
+	cr_expect_eq(s.n, 3);
+	cr_expect_eq(s.up, 1);
+	cr_expect_eq(s.refused, 1);
+	cr_expect_eq(s.lacking, 1);
+	buf_reset(&said);
+	sends("south", "s/d/t", "{'a':2}");
+	sends("south", "s/e/t", "{'a':2}");
+	sends("south", "s/f/t", "{'a':2}");
+	turn("south acks 3\nnorth/e me/t {\"a\":2}\n");
+	turn("north/f opens\nnorth/f starts\nnorth/f me/t {\"a\":2}\n");
+	comes("north/d");
+	cr_assert(live_link_sessions(live, &s));
+	cr_expect_eq(s.up, 3);
+	cr_expect_eq(s.refused, 0);
+	turn("north/d me/t {\"a\":1}\nnorth/d me/t {\"a\":2}\n");
+}
