@@ -141,6 +141,22 @@ static void put_devices(struct buf *out, struct jslice link)
 		(long long)ask_number(devices, "unremembered"));
 }
 
+/* Where each device has one of its own: how many are how. */
+static void put_device_sessions(struct buf *out, struct jslice link)
+{
+	struct jslice of_devices;
+
+	if (jtext_field(link, "device_sessions", &of_devices))
+		buf_printf(
+			out,
+			"  north      of devices: %lld up, %lld down, %lld refused, %lld without "
+			"credentials\n",
+			(long long)ask_number(of_devices, "up"),
+			(long long)ask_number(of_devices, "down"),
+			(long long)ask_number(of_devices, "refused"),
+			(long long)ask_number(of_devices, "lacking"));
+}
+
 static void put_link(struct buf *out, struct jslice link)
 {
 	struct jslice sessions, one;
@@ -153,6 +169,7 @@ static void put_link(struct buf *out, struct jslice link)
 	if (jtext_field(link, "sessions", &sessions))
 		while (jtext_next_element(sessions, &pos, &one))
 			put_session(out, one);
+	put_device_sessions(out, link);
 	for (int f = 0; f < FLOWS; f++)
 		if (jtext_field(link, flow_name((enum flow)f), &one))
 			put_flow(out, flow_name((enum flow)f), one);
@@ -175,6 +192,16 @@ static bool is_ready(struct jslice session)
 	       has_text(session, "state", "held");
 }
 
+/* In a fleet some device is always away: it is ready unless there are some, and none of them is up. */
+static bool are_devices_ready(struct jslice link)
+{
+	struct jslice of_devices;
+
+	return !jtext_field(link, "device_sessions", &of_devices) ||
+	       ask_number(of_devices, "up") > 0 ||
+	       ask_number(of_devices, "down") + ask_number(of_devices, "refused") == 0;
+}
+
 /* Is every session of the link ready?  Those that are not are told, if `out` is given. */
 static bool is_link_ready(struct jslice link, struct buf *out)
 {
@@ -193,6 +220,11 @@ static bool is_link_ready(struct jslice link, struct buf *out)
 		buf_puts(out, "link ");
 		put_shown(out, link, "link");
 		put_session(out, one);
+	}
+	if (!are_devices_ready(link)) {
+		ok = false;
+		if (out)
+			put_device_sessions(out, link);
 	}
 	return ok;
 }

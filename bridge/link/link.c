@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "message/hops.h"
 #include "state/devices.h"
@@ -590,6 +591,32 @@ struct provision_terms link_provision_terms(const struct link *l)
 					 .chooses_token = !l->plan->hides_secrets,
 					 .now_ms = l->now_ms,
 					 .timeout_ms = l->plan->request_timeout_ms[SOUTH] };
+}
+
+const struct vars *link_own_vars(const struct link *l, enum side side, const char *device)
+{
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return d ? &d->vars[side] : NULL;
+}
+
+bool link_wants_session(const struct link *l, const char *device)
+{
+	enum fleet_mode mode = fleet_mode_of(fleet_find(l->fleet, device), FLEET_LIVE);
+
+	return mode != FLEET_OFF && mode != FLEET_RETIRED;
+}
+
+void link_device_let_in(struct link *l, const char *device)
+{
+	if (fleet_find(l->fleet, device))
+		fleet_set_state(l->fleet, device, FLEET_READY, NULL, &l->changes);
+}
+
+void link_device_refused(struct link *l, const char *device, const char *why)
+{
+	if (fleet_find(l->fleet, device))
+		fleet_set_state(l->fleet, device, FLEET_REFUSED, why, &l->changes);
 }
 
 /* Of a device's session. */

@@ -22,9 +22,11 @@ struct err;
 struct intake; /* a message that came in and is not settled */
 struct jslice;
 struct link;
+struct map_pos;
 struct message;
 struct executor;
 struct limits;
+struct vars;
 
 #define LINK_SLOW_MS 60000 /* struct link_ops: slowed */
 
@@ -162,7 +164,6 @@ void link_resume(struct link *l, int64_t now_ms);
 
 void link_devices(const struct link *l, struct link_devices *out);
 /* The next of them (the first: *pos all 0), in no order that matters; NULL: no more.  Borrowed until the next event. */
-struct map_pos;
 const char *link_next_device(const struct link *l, struct map_pos *pos);
 
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
@@ -234,6 +235,15 @@ bool link_durable(struct link *l, uint64_t commit);
 /* Bytes of the messages of this direction that came in and are not settled. */
 size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);
+
+/* What a device has of its own of the variables of a side, which count before the side's; NULL: nothing.  Borrowed until
+ * the next event. */
+const struct vars *link_own_vars(const struct link *l, enum side side, const char *device);
+/* Does anything pass for it (its mode), so that it is to have its session? */
+bool link_wants_session(const struct link *l, const char *device);
+/* The north let it in on a session of its own, or refused it, with these words (without a secret in them). */
+void link_device_let_in(struct link *l, const char *device);
+void link_device_refused(struct link *l, const char *device, const char *why);
 
 /* What follows is of the session of `device`, or (NULL) of the one that carries any device's. */
 

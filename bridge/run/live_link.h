@@ -29,16 +29,6 @@ struct record;
 struct journal_live;
 struct roster;
 struct suspects;
-struct vars;
-
-/* What is known of a device beside its link: what it logs in with. */
-struct live_link_identities {
-	/* Set (vars_set()) the variables of a side that are this device's own.  False: it is not known, and `own` is
-	 * as it was. */
-	bool (*own)(void *ctx, const char *link, const char *device, enum side side,
-		    struct vars *own);
-	void *ctx;
-};
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -50,10 +40,9 @@ struct live_link_parts {
 	struct deadletter_live *letters;
 	struct roster *roster;	   /* in which a link is awake while it has something to do */
 	struct suspects *suspects; /* NULL: nobody looks for what crashes */
-	struct live_link_identities identities; /* .own NULL: no device has anything of its own */
-	int64_t (*mono_ms)(void);		/* a clock that only grows; NULL: the system's */
-	int64_t max_age_ms;			/* of a message that waits for its target */
-	bool is_closing;			/* what is not settled stays in the journal */
+	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
+	int64_t max_age_ms;	   /* of a message that waits for its target */
+	bool is_closing;	   /* what is not settled stays in the journal */
 };
 
 /* The link number `link` of a generation, which it uses until live_link_free(), with the state of earlier
@@ -150,7 +139,7 @@ void live_link_retry(struct live_link *live, enum side from, const char *session
 
 /* Whose a link of one device is by its handshakes (state/provision.h), borrowed; NULL: nobody's. */
 const char *live_link_owner(const struct live_link *live, bool *is_proved);
-/* What this device logs in with is known now, or has changed (struct live_link_identities).  Nothing is done where devices
+/* What this device logs in with is known now, or has changed (link_own_vars(), link_wants_session()).  Nothing is done where devices
  * have no sessions of their own. */
 void live_link_renew_device(struct live_link *live, const char *device);
 /* Drop what a handshake brought for this name.  If the link logs in with that, it does not any more, and waits

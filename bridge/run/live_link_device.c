@@ -111,16 +111,14 @@ int64_t live_link_next_of_devices(const struct live_link *live)
 
 /* --- what they log in with ----------------------------------------------------------------- */
 
-/* What the device table has now. */
-static void take_own(struct port *p)
+/* It is connected no more, and what is for it waits. */
+static void leave(struct port *p)
 {
-	const struct live_link_identities *known = &p->live->parts->identities;
-	struct vars own = { 0 };
-
-	if (known->own && known->own(known->ctx, p->live->plan->name, p->device, p->side, &own)) {
-		vars_fini(&p->own);
-		p->own = own;
-	}
+	if (!p->carrier)
+		return;
+	p->live->parts->port->stop(p->carrier);
+	endpoint_leave(p->live->endpoint, &p->seat);
+	live_link_end_connection(p, SESSION_END_OURS);
 }
 
 static void open_port(struct port *p, const struct session_login *login)
@@ -148,12 +146,13 @@ void live_link_renew_due(struct port *p)
 	if (!p->is_to_renew)
 		return;
 	p->is_to_renew = false;
-	take_own(p);
 	live_link_make_login(p, &login);
-	p->is_early = login.is_missing;
+	p->is_early = login.is_missing || !link_wants_session(live->link, p->device);
 	live_link_device_is(p, p->is_early ? DEVICE_LACKING : DEVICE_DOWN);
 	if (p->is_early) {
-		set_lack(p, "no credentials of this device are known");
+		leave(p);
+		set_lack(p, login.is_missing ? "no credentials of this device are known"
+					     : "nothing of this device passes (its mode)");
 	} else if (!p->carrier) {
 		open_port(p, &login);
 	} else {
@@ -188,7 +187,8 @@ void live_link_start_devices(struct live_link *live)
 		if (p->device && !p->carrier)
 			live_link_renew_port(p);
 	while ((device = link_next_device(live->link, &pos)) != NULL)
-		live_link_device_port(live, device);
+		if (link_wants_session(live->link, device))
+			live_link_device_port(live, device);
 }
 
 void live_link_renew_device(struct live_link *live, const char *device)
@@ -199,6 +199,6 @@ void live_link_renew_device(struct live_link *live, const char *device)
 		return;
 	if (p)
 		live_link_renew_port(p);
-	else
+	else if (link_wants_session(live->link, device))
 		live_link_device_port(live, device);
 }

@@ -63,7 +63,6 @@ struct port {
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_to_renew;   /* of a device's: see live_link_renew_port() */
 	bool is_early;	    /* it needs such, or its device's own, and there are none yet */
-	struct vars own;    /* of a device's: what it logs in with beside what its side has */
 	unsigned n_renewed; /* conf_session's, when its login was made */
 	char **old;	    /* filters to be given up: port_conf.old */
 	size_t n_old;

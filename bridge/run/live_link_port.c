@@ -97,7 +97,6 @@ void live_link_free_port(struct port *p)
 		p->live->device_bytes[p->side] -= p->counted_bytes;
 		roster_remove(p->turn);
 	}
-	vars_fini(&p->own);
 	delivery_free(p->delivery);
 	map_fini(&p->stamped, free);
 	buf_fini(&p->stamp_key);
@@ -244,11 +243,16 @@ static void note_answer(struct port *p, enum device_phase phase)
 
 static void note_end(struct port *p, enum session_end end)
 {
+	struct live_link *live = p->live;
+	struct port_status status;
+
 	if (!p->device)
 		return;
-	if (end == SESSION_END_REFUSED)
+	if (end == SESSION_END_REFUSED) {
+		live->parts->port->status(p->carrier, &status);
+		link_device_refused(live->link, p->device, status.why);
 		note_answer(p, DEVICE_REFUSED);
-	else if (p->phase == DEVICE_UP)
+	} else if (p->phase == DEVICE_UP)
 		live_link_device_is(p, DEVICE_DOWN);
 	if (end == SESSION_END_UNMADE)
 		endpoint_failed(p->live->endpoint, &p->seat);
@@ -261,6 +265,8 @@ static void on_up(void *port)
 	const char *name = p->uses_issued ? link_login_accepted(p->live->link, p->device) : NULL;
 
 	note_answer(p, DEVICE_UP);
+	if (p->device)
+		link_device_let_in(p->live->link, p->device);
 	follow_version(p);
 	live_link_pace_up(p);
 	if (p->is_trial)
@@ -445,7 +451,9 @@ struct login_terms live_link_login_terms(const struct port *p)
 				     .side = p->side,
 				     .is_provisioning = p->is_provisioning,
 				     .device = p->device,
-				     .own = &p->own,
+				     .own = p->device
+						    ? link_own_vars(live->link, p->side, p->device)
+						    : NULL,
 				     .instance = db_instance(live->parts->db) };
 }
 

@@ -401,7 +401,7 @@ def test_settings_that_are_not_acted_on_are_said(lab):
                           admin="127.0.0.1:0")
     assert status == 0
     assert_lines(text, *(rf"calque\.conf:\d+: {key}: this version does not act on it yet \(warning\)$"
-                         for key in ("admin", r"south\.connections")), NO_MISTAKES)
+                         for key in ("admin", r"south\.connections\.max")), NO_MISTAKES)
 
 
 @pytest.mark.parametrize("north, more, is_told", [

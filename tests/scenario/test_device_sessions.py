@@ -5,6 +5,7 @@ import pytest
 
 from harness import assert_json, conf_text
 from platforms import DeviceEventsCloud, EZtCloud
+from verbs import Verb, link_of, wait_status
 
 LINK, PROJECT, KEY, CLOUD = "project", "PR1", "shared-key", "cloud-password"
 DEVICES = ("lamp", "door", "Lüfter 3")
@@ -13,7 +14,7 @@ DEVICES = ("lamp", "door", "Lüfter 3")
 class Project:
     def __init__(self, lab):
         self.south = lab.broker("south")
-        self.north = lab.broker("north", users={**{d: KEY for d in DEVICES[:2]}, DEVICES[2]: KEY, "cloud": CLOUD},
+        self.north = lab.broker("north", users={**{d: KEY for d in DEVICES}, "cloud": CLOUD},
                                 acl="".join(DeviceEventsCloud.ACL.format(device=d) for d in DEVICES))
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
             "name": LINK,
@@ -56,8 +57,33 @@ def test_devices_that_are_known_are_there_after_a_restart(project):
         assert project.clouds[d].telemetry()["status"] == "online"
     since = project.calque.restart()
     project.calque.wait_log(r"sessions link=project side=north up=3 of=3 refused=0 lacking=0", since)
+    assert "of devices: 3 up, 0 down, 0 refused, 0 without credentials" in Verb(project.calque, "status").out
     for d in DEVICES:
         project.clouds[d].command("set", by=d)
     for d in DEVICES:
         assert project.things[d].command()["params"] == {"by": d}
     project.say_and_hear(2)
+
+
+def test_one_device_that_is_refused_holds_nobody(lab, project):
+    """The broker does not know it."""
+    stranger = lab.add(EZtCloud(project.south.port, PROJECT, "stranger", name="ez stranger"))
+    stranger.attributes(value=0)
+    project.say_and_hear(1)
+    project.calque.wait_log(r"sessions link=project side=north .*refused=1 ")
+    project.say_and_hear(2)
+    told = link_of(project.calque, LINK)
+    assert told["device_sessions"] == {"up": 3, "down": 0, "refused": 1, "lacking": 0}
+    assert told["up"]["pending"] == 1, "it waits for its own"
+    assert told["up"]["dead"] == 0
+
+
+def test_all_come_back_when_the_broker_does(project):
+    project.say_and_hear(1)
+    project.north.stop()
+    project.calque.wait_log(r"sessions link=project side=north up=0 of=3")
+    for d in DEVICES:
+        project.things[d].attributes(value=2, of=d)
+    project.north.start()
+    project.calque.wait_log(r"sessions link=project side=north up=3 of=3")
+    wait_status(project.calque, lambda s: s["links"][0]["up"]["pending"] == 0)

@@ -1,7 +1,8 @@
 /* A link whose south brings many devices, each of which has a session of its own in the north. */
 #include <criterion/criterion.h>
 
-#include "link/link.h"
+#include "fleet/fleet.h"
+#include "link/link_inside.h"
 #include "plan/plan.h"
 #include "run/live_link.h"
 #include "run/suspects.h"
@@ -11,27 +12,29 @@
 static struct generation *generation;
 static struct live_link *live;
 
-/* The device table: a token for each device but those that begin with x, "new" if it was issued anew. */
-static bool is_anew;
-
-static bool own(void *ctx, const char *link, const char *device, enum side side, struct vars *vars)
+/* The device table: what it logs in with is known now. */
+static void know(const char *device, const char *token)
 {
-	char *token = mem_printf("%s-%s%s", device, "token", is_anew ? "-2" : "");
-	bool is_known = *device != 'x';
+	struct link *l = live->link;
 
-	cr_expect_null(ctx);
-	cr_expect_str_eq(link, "link");
-	cr_expect_eq(side, NORTH);
-	if (is_known)
-		vars_set(vars, "token", token, true);
-	free(token);
-	return is_known;
+	fleet_name(l->fleet, device, FLEET_IMPORT, &l->changes);
+	fleet_set_var(l->fleet, device, NORTH, "token", token, true, &l->changes);
+}
+
+static void know_some(void)
+{
+	char device[] = "a", *token;
+
+	for (; *device <= 'k'; ++*device) {
+		token = mem_printf("%s-token", device);
+		know(device, token);
+		free(token);
+	}
 }
 
 static void start_link(void)
 {
 	bridge_make_parts();
-	parts.identities.own = own;
 	storage.n_links = 0;
 	bridge_start_link(generation);
 	live = lives[0];
@@ -43,11 +46,11 @@ static void start(const char *south, const char *north)
 	generation = bridge_generation("link", NULL, south, north);
 	start_link();
 	expect("south opens\nsouth starts\n");
+	know_some();
 }
 
 static void set_up(void)
 {
-	is_anew = false;
 	world_init(&w);
 }
 
@@ -218,7 +221,7 @@ Test(live_link_device, credentials_that_come_later_open_it_and_new_ones_connect_
 	turn("south acks 1\n");
 	turn("north/d opens\nnorth/d starts\nnorth/d me/t {\"a\":1}\n");
 	takes("north/d");
-	is_anew = true;
+	know("d", "d-token-2");
 	live_link_renew_device(live, "d");
 	live_link_renew_device(live, "e"); /* nothing was said of it yet */
 	turn("north/d login d-token-2\nnorth/d starts\nnorth/e opens\nnorth/e starts\n");
@@ -261,8 +264,12 @@ Test(live_link_device, a_message_is_its_sessions_after_a_restart_and_as_a_letter
 	sends("north/e", "me/nowhere", "{}");
 	turn("north/e acks 2\n");
 	restart();
-	turn("south opens\nsouth starts\nnorth/e opens\nnorth/e starts\nsouth s/e/do/1 "
-	     "{\"name\":\"a\"}\n");
+	commit();
+	bridge_let_out();
+	cr_expect(strstr(buf_str(&said), "south s/e/do/1 {\"name\":\"a\"}\n"), "%s",
+		  buf_str(&said));
+	cr_expect(is_open("north/e"));
+	buf_reset(&said);
 	takes("south");
 	turn("");
 	cr_assert(deadletters_find(deadletter_live_stored(parts.letters),
@@ -406,6 +413,8 @@ Test(live_link_device, one_that_is_refused_is_told_and_holds_nobody)
 	cr_expect_eq(s.up, 1);
 	cr_expect_eq(s.refused, 1);
 	cr_expect_eq(s.lacking, 1);
+	cr_expect_eq(fleet_find(live->link->fleet, "d")->state, FLEET_REFUSED);
+	cr_expect_eq(fleet_find(live->link->fleet, "e")->state, FLEET_READY);
 	buf_reset(&said);
 	sends("south", "s/d/t", "{'a':2}");
 	sends("south", "s/e/t", "{'a':2}");
@@ -417,4 +426,25 @@ Test(live_link_device, one_that_is_refused_is_told_and_holds_nobody)
 	cr_expect_eq(s.up, 3);
 	cr_expect_eq(s.refused, 0);
 	turn("north/d me/t {\"a\":1}\nnorth/d me/t {\"a\":2}\n");
+}
+
+Test(live_link_device, one_of_which_nothing_passes_has_no_session)
+{
+	struct link *l;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	l = live->link;
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	fleet_set_mode(l->fleet, "d", FLEET_OFF, &l->changes);
+	fleet_set_mode(l->fleet, "e", FLEET_RETIRED, &l->changes);
+	live_link_renew_device(live, "d");
+	live_link_renew_device(live, "e");
+	buf_reset(&said);
+	turn("north/d stops\n");
+	cr_expect_not(is_open("north/e"));
+	fleet_set_mode(l->fleet, "d", FLEET_MIRROR, &l->changes);
+	live_link_renew_device(live, "d");
+	turn("north/d login d-token\nnorth/d starts\n");
 }
