@@ -351,6 +351,15 @@ static const struct schema_word modes[] = { { "live", MODE_LIVE },
 					    { 0 } };
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
+static const struct schema_key waiting_keys[] = {
+	{ "messages", SCHEMA_INTEGER, AT(waiting.messages), CONF_RANGE(1, 1000000, 1000),
+	  .about = "so many" },
+	{ "bytes", SCHEMA_INT64, AT(waiting.bytes), CONF_RANGE(1024, 1 << 30, 1 << 20),
+	  .about = "of so many bytes" },
+	{ "age", SCHEMA_INTEGER, AT(waiting.age_s), CONF_RANGE(1, TEN_YEARS_S, 7 * 86400),
+	  .about = "s" },
+};
+static const struct schema waiting_schema = SCHEMA_OF(waiting_keys);
 static const struct schema_key link_keys[] = {
 	{ "name", SCHEMA_NAME, AT(name), .is_required = true, .about = "letters, digits, . _ -" },
 	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .group = &session_schema, .set.conf = read_session,
@@ -371,6 +380,8 @@ static const struct schema_key link_keys[] = {
 	  .about = "s after which a command is not obeyed" },
 	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0),
 	  .about = "s for an answer (default: the dialect's, or 30)" },
+	{ "waiting", SCHEMA_GROUP, .group = &waiting_schema,
+	  .about = "what waits for a device whose own session does not come up" },
 	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),
 	  .about = "of so many devices something is remembered" },
 };

@@ -85,7 +85,12 @@ struct conf_link {
 	bool pushes_first_snapshot;
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* 0: not said */
-	int max_devices;       /* of which something is remembered; default 10000 */
+	struct {
+		int messages;  /* default 1000 */
+		int64_t bytes; /* default 1 MiB */
+		int age_s;     /* default 7 days */
+	} waiting;	 /* for the session of a device that does not come up: of each device */
+	int max_devices; /* of which something is remembered; default 10000 */
 	unsigned line;
 };
 

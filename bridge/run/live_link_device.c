@@ -10,12 +10,16 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 #include "conf/login.h"
+#include "delivery/delivery.h"
 #include "net/loop.h"
 #include "plan/plan.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
 #include "run/port.h"
+#include "store/deadletter.h"
+#include "store/deadletter_live.h"
 
 static void set_lack(struct port *p, const char *reason)
 {
@@ -66,9 +70,78 @@ void live_link_device_is(struct port *p, enum device_phase phase)
 	live->sessions.came += phase == DEVICE_UP;
 	live->sessions.went += p->phase == DEVICE_UP;
 	p->phase = phase;
+	p->phase_ms = loop_now_ms(live->parts->loop);
 	if (live->sessions_due_ms == INT64_MAX)
 		live->sessions_due_ms = loop_now_ms(live->parts->loop) + TELL_MS;
 }
+
+/* --- what waits for one of them ------------------------------------------------------------ */
+
+#define COMES_UP_MS 5000 /* longer than that a connect takes only if something is wrong */
+#define FALLEN_MS   INT64_C(3600000)
+
+bool live_link_is_parked(const struct port *p)
+{
+	const struct live_link *live = p->live;
+
+	if (!p->device || p->phase == DEVICE_UP)
+		return false;
+	return p->phase != DEVICE_DOWN ||
+	       (!p->seat.line && !endpoint_is_down(live->endpoint) &&
+		loop_now_ms(live->parts->loop) - p->phase_ms > COMES_UP_MS);
+}
+
+bool live_link_overflows(const struct port *p)
+{
+	const struct conf_link *conf = p->live->conf;
+
+	return (delivery_waiting(p->delivery) > (size_t)conf->waiting.messages ||
+		delivery_bytes(p->delivery) > (size_t)conf->waiting.bytes) &&
+	       live_link_is_parked(p);
+}
+
+/* One letter for many: 500 devices that are refused would drive out all others. */
+static void tell_fallen(struct port *p, int64_t now_ms)
+{
+	struct live_link *live = p->live;
+	char *text = mem_printf("%llu messages fell out of what waits for this device, and cannot "
+				"be retried: the first came %lld s ago, the last %lld s",
+				(unsigned long long)p->n_fallen,
+				(long long)(now_ms - p->fallen_ms[0]) / 1000,
+				(long long)(now_ms - p->fallen_ms[1]) / 1000);
+
+	deadletter_live_bury(live->parts->letters,
+			     &(struct deadletter){ .link = live->plan->name,
+						   .from = side_other(p->side),
+						   .kind = (char *)kind_name(KIND_NONE),
+						   .reason = (char *)outcome_word(DEAD_PARKED_FULL),
+						   .text = text,
+						   .topic = (char *)"",
+						   .device = p->device,
+						   .received_ms = p->fallen_ms[0] },
+			     now_ms);
+	log_limited(LOG_WARNING, now_ms, live->plan->name, "parked-full", "%s messages=%llu",
+		    p->name, (unsigned long long)p->n_fallen);
+	p->n_fallen = 0;
+	p->tells_fallen_ms = now_ms + FALLEN_MS;
+	free(text);
+}
+
+void live_link_let_fall(struct port *p, int64_t now_ms)
+{
+	struct parcel parcel;
+
+	while (live_link_overflows(p) && delivery_pop_old(p->delivery, INT64_MAX, &parcel)) {
+		if (p->n_fallen++ == 0)
+			p->fallen_ms[0] = parcel.since_ms;
+		p->fallen_ms[1] = parcel.since_ms;
+		live_link_end_parcel(p, &parcel, DEAD_PARKED_FULL, NULL);
+	}
+	if (p->n_fallen && now_ms >= p->tells_fallen_ms)
+		tell_fallen(p, now_ms);
+}
+
+/* --- what is told of them ------------------------------------------------------------------ */
 
 static void tell(struct live_link *live)
 {

@@ -43,6 +43,10 @@ struct port {
 	size_t counted_bytes;	 /* of a device's: in live->device_bytes */
 	struct seat seat;	 /* of a device's: at live->endpoint */
 	enum device_phase phase; /* of a device's */
+	int64_t phase_ms;	 /* since when */
+	uint64_t n_fallen;	 /* out of what was parked for it, since that was told last ... */
+	int64_t fallen_ms[2];	 /* ... when the first and the last of them had come */
+	int64_t tells_fallen_ms; /* not before that */
 	enum side side;
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
@@ -198,6 +202,13 @@ void live_link_start_devices(struct live_link *live);
 void live_link_renew_port(struct port *p);
 /* That is now, if the link is started. */
 void live_link_renew_due(struct port *p);
+/* Is what waits for it parked: because of its device, and not since nobody is there?  Then it holds no source, and
+ * there may be so much of it (conf_link.waiting). */
+bool live_link_is_parked(const struct port *p);
+/* Is there more of it? */
+bool live_link_overflows(const struct port *p);
+/* The oldest falls out, until there is not; and it is told how many did, if that is due. */
+void live_link_let_fall(struct port *p, int64_t now_ms);
 /* How it is with its session now. */
 void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */

@@ -225,7 +225,7 @@ static void on_settled(void *ctx, const struct verdict *v)
 		record_settled(v->tag);
 	if (v->is_greeting && outcome_is_dead(v->reason))
 		log_greeting(live, v);
-	else if (outcome_is_dead(v->reason))
+	else if (outcome_is_dead(v->reason) && v->reason != DEAD_PARKED_FULL) /* one for many */
 		bury(live, v);
 }
 

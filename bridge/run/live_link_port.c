@@ -712,6 +712,13 @@ void live_link_expire(struct port *p, int64_t now_ms)
 	}
 	while (delivery_pop_old(p->delivery, now_ms - p->live->parts->max_age_ms, &parcel))
 		live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
+	if (live_link_is_parked(p)) {
+		int64_t age_ms = p->live->conf->waiting.age_s * INT64_C(1000);
+
+		while (delivery_pop_old(p->delivery, now_ms - age_ms, &parcel))
+			live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than waiting.age");
+	}
+	live_link_let_fall(p, now_ms);
 }
 
 int64_t live_link_next_expiry(const struct port *p)

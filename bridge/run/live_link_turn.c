@@ -47,11 +47,19 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Of what waits for it, so much holds the source. */
+static size_t holding_bytes(const struct port *p)
+{
+	return live_link_is_parked(p) ? 0 : delivery_bytes(p->delivery);
+}
+
 static int64_t port_tick(const struct port *p)
 {
-	return p->is_to_greet || p->is_to_renew ? 0
-	       : p->is_provisioning		? INT64_MAX
-						: live_link_next_expiry(p);
+	if (p->is_to_greet || p->is_to_renew || live_link_overflows(p))
+		return 0;
+	if (p->is_provisioning)
+		return INT64_MAX;
+	return earlier(live_link_next_expiry(p), p->n_fallen ? p->tells_fallen_ms : INT64_MAX);
 }
 
 /* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
@@ -69,8 +77,8 @@ void live_link_rest(struct live_link *live, uint64_t durable)
 		next = live_link_next_awake_port(p);
 		if (!p->turn)
 			continue;
-		live->device_bytes[p->side] += delivery_bytes(p->delivery) - p->counted_bytes;
-		p->counted_bytes = delivery_bytes(p->delivery);
+		live->device_bytes[p->side] += holding_bytes(p) - p->counted_bytes;
+		p->counted_bytes = holding_bytes(p);
 		roster_rest(p->turn, durable, port_deadline(p));
 	}
 	roster_rest(live->turn, durable, live_link_next_deadline(live));
@@ -85,7 +93,7 @@ size_t live_link_held_bytes(const struct live_link *live, enum side source)
 
 	FOREACH_AWAKE_PORT (p, live)
 		if (p->side != source && !p->is_provisioning)
-			bytes += delivery_bytes(p->delivery) - p->counted_bytes;
+			bytes += holding_bytes(p) - p->counted_bytes;
 	return bytes;
 }
 

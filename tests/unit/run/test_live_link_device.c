@@ -448,3 +448,65 @@ Test(live_link_device, one_of_which_nothing_passes_has_no_session)
 	live_link_renew_device(live, "d");
 	turn("north/d login d-token\nnorth/d starts\n");
 }
+
+/* --- what waits for one of them */
+
+static void start_with(const char *keys)
+{
+	generation = bridge_generation_of("link", keys, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	start_link();
+	expect("south opens\nsouth starts\n");
+	know_some();
+}
+
+Test(live_link_device, of_what_waits_for_a_device_without_credentials_the_oldest_falls_out)
+{
+	uint64_t *ids;
+	size_t n;
+	struct deadletter l;
+	struct err e = { 0 };
+
+	start_with("waiting = { messages = 3; };");
+	for (char payload[] = "{'a':0}"; payload[5] <= '7'; payload[5]++)
+		sends("south", "s/x/t", payload);
+	open_and_send();
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_PARKED_FULL], 5);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->pending, 3);
+	sends("south", "s/x/t", "{'a':8}");
+	open_and_send();
+	open_and_send();
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 6);
+	cr_assert(deadletters_find(deadletter_live_stored(parts.letters),
+				   &(struct deadletter_filter){ .reason = "parked-full" }, &ids, &n,
+				   &e));
+	cr_assert_eq(n, 1, "one for many, and the next in an hour: %zu", n);
+	cr_assert(deadletters_get(deadletter_live_stored(parts.letters), ids[0], true, &l, &e));
+	cr_expect(strncmp(l.text, "5 messages fell out", 19) == 0, "%s", l.text);
+	cr_expect_not(l.has_message);
+	deadletter_fini(&l);
+	free(ids);
+	buf_reset(&said);
+	know("x", "x-token");
+	live_link_renew_device(live, "x");
+	turn("north/x opens\nnorth/x starts\nnorth/x me/t {\"a\":6}\nnorth/x me/t {\"a\":7}\n"
+	     "north/x me/t {\"a\":8}\n");
+}
+
+Test(live_link_device, what_is_parked_holds_no_source_but_an_endpoint_that_is_away_does)
+{
+	start_with("");
+	sends("south", "s/x/t", "{'a':1}");
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	open_and_send();
+	cr_expect_eq(live_link_held_bytes(live, SOUTH), link_pending_bytes(live->link, FLOW_UP));
+	for (int i = 0; i < 2; i++)
+		ends("north/d", SESSION_END_UNMADE);
+	for (int i = 0; i < 2000; i++)
+		sends("south", "s/d/t", "{'a':2}");
+	open_and_send();
+	open_and_send();
+	cr_expect_gt(live_link_held_bytes(live, SOUTH), link_pending_bytes(live->link, FLOW_UP));
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 0, "an outage loses nothing");
+}
