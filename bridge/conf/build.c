@@ -316,10 +316,12 @@ static char *find_shared_login(const struct conf_link *link, const struct plan *
 {
 	const struct plan_side *north = &plan->side[NORTH];
 
+	if (!is_one_login(link, plan))
+		return NULL; /* each is its own device there, by its name */
 	for (size_t i = 0; i < north->vars.n; i++)
 		if (dialect_is_credential(north->dialect, north->vars.items[i].name))
 			return mem_printf("vars.%s", north->vars.items[i].name);
-	return is_one_login(link, plan) ? mem_strdup("username") : NULL;
+	return mem_strdup("username");
 }
 
 /* With one login for all of them, each would write into the same device there; and servers let one client of a name in,

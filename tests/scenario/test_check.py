@@ -135,6 +135,9 @@ def test_a_session_for_each_device(lab):
         assert f"north.{key}: is what one device logs in with, and each device has a session of its own" in said
     status, said = finish(lab, [link("a", many, {**north, "username": ""})])
     assert status == 0, said
+    named = {"url": "mqtt://north", "dialect": "device-events", "vars": {"access_key": "k"}}
+    status, said = finish(lab, [link("a", many, named)])
+    assert status == 0, f"each logs in under its own name: {said}"
 
 
 OPEN = r"is a secret, and everyone may read .*/calque\.conf \(chmod 640 .*/calque\.conf, or env:NAME, or file:PATH\) \(warning\)$"
