@@ -1,5 +1,6 @@
 /* calque in which each function that is called runs by the program of all functions, too, as it does before it has a
- * program of its own: what comes out must be the same, or the call ends the process, which is a case that fails. */
+ * program of its own, and with the whole input, not only what it can see: what comes out must be the same, or the call
+ * ends the process, which is a case that fails. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct mapping *__wrap_mapping_load(const struct mapping_path *p, const char *na
 	for (size_t i = 0; m && i < m->functions.n; i++)
 		if (!mapping_compile_own(m, (int)i))
 			abort();
+	if (m)
+		mapping_only_jq(m); /* this is about jq */
 	return m;
 }
 
@@ -50,15 +53,19 @@ bool __wrap_mapping_call(struct mapping *m, int fn, const struct mapping_input *
 			 struct err *e)
 {
 	struct own own = m->own[fn];
-	struct buf alone = { 0 }, among_all = { 0 };
+	struct buf alone = { 0 }, among_all = { 0 }, with_all = { 0 };
 
 	call(m, fn, in, &alone);
 	m->own[fn].jq = NULL;
 	call(m, fn, in, &among_all);
+	m->own[fn].seen = UINT32_MAX;
+	call(m, fn, in, &with_all);
 	m->own[fn] = own;
-	if (!own.jq || strcmp(buf_str(&alone), buf_str(&among_all)) != 0)
+	if (!own.jq || strcmp(buf_str(&alone), buf_str(&among_all)) != 0 ||
+	    strcmp(buf_str(&alone), buf_str(&with_all)) != 0)
 		abort();
 	buf_fini(&alone);
 	buf_fini(&among_all);
+	buf_fini(&with_all);
 	return __real_mapping_call(m, fn, in, on_output, ctx, e);
 }

@@ -357,6 +357,7 @@ static void compile(struct loader *ld)
 	}
 	jq_set_error_cb(m->jq, mapping_forget_message, NULL);
 	mapping_own_init(m);
+	mapping_seen_init(m);
 	buf_fini(&program);
 }
 

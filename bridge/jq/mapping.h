@@ -81,6 +81,9 @@ struct mapping_input {
 	struct mapping_field fields[MAPPING_KEYS];
 };
 
+/* Can the function see this key of its input?  If not, the key need not be given. */
+bool mapping_sees(const struct mapping *m, int fn, enum mapping_key key);
+
 /* Run function number `fn` on the input (borrowed) and hand each output to `on_output` as strict
  * JSON text (borrowed until it returns); it returns false to stop, and the call is then true.  False
  * sets *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many,

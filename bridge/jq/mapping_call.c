@@ -91,15 +91,15 @@ static jv read_field(struct mapping *m, int key, const struct mapping_field *f)
 	return jv_invalid();
 }
 
-/* Invalid: jq cannot read it. */
-static jv read_input(struct mapping *m, const struct mapping_input *in)
+/* What the function can see of it.  Invalid: jq cannot read it. */
+static jv read_input(struct mapping *m, int fn, const struct mapping_input *in)
 {
 	jv input = jv_object();
 
 	for (int k = 0; k < MAPPING_KEYS; k++) {
 		jv value;
 
-		if (in->fields[k].type == FIELD_NONE)
+		if (in->fields[k].type == FIELD_NONE || !mapping_sees(m, fn, (enum mapping_key)k))
 			continue;
 		value = read_field(m, k, &in->fields[k]);
 		if (!jv_is_valid(value)) {
@@ -239,10 +239,12 @@ static bool keeps_field(const struct mapping_field *f, struct jslice out)
 }
 
 /* A function may make a number of a text, or a text of a number. */
-static bool keeps_numbers(const struct mapping_input *in, const struct buf *texts, struct err *e)
+static bool keeps_numbers(const struct mapping *m, int fn, const struct mapping_input *in,
+			  const struct buf *texts, struct err *e)
 {
 	for (int k = 0; texts->len && k < MAPPING_KEYS; k++)
-		if (!keeps_field(&in->fields[k], (struct jslice){ texts->data, texts->len })) {
+		if (mapping_sees(m, fn, (enum mapping_key)k) &&
+		    !keeps_field(&in->fields[k], (struct jslice){ texts->data, texts->len })) {
 			err_set(e, ERR_INEXACT, "a number would become another one");
 			return false;
 		}
@@ -250,10 +252,10 @@ static bool keeps_numbers(const struct mapping_input *in, const struct buf *text
 }
 
 /* The outputs of a run that did not fail. */
-static bool end_call(struct call *c, const struct mapping_input *in,
+static bool end_call(struct call *c, int fn, const struct mapping_input *in,
 		     bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
-	bool ok = keeps_numbers(in, &c->texts, e);
+	bool ok = keeps_numbers(c->m, fn, in, &c->texts, e);
 
 	if (ok)
 		hand_out(&c->texts, on_output, ctx);
@@ -269,9 +271,9 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 
 	if (m->simple && mapping_simple_call(m->simple, fn, in, &c.texts)) {
 		buf_putc(&c.texts, '\n');
-		return end_call(&c, in, on_output, ctx, e);
+		return end_call(&c, fn, in, on_output, ctx, e);
 	}
-	value = read_input(m, in);
+	value = read_input(m, fn, in);
 	if (!jv_is_valid(value)) {
 		jv_free(value);
 		err_set(e, ERR_INVALID, "jq cannot read the input");
@@ -285,7 +287,7 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		jq_start(c.jq, JV_ARRAY(jv_number(fn), value), 0);
 	}
 	if (run(&c, e))
-		return end_call(&c, in, on_output, ctx, e);
+		return end_call(&c, fn, in, on_output, ctx, e);
 	jq_start(c.jq, jv_null(), 0); /* let go of what the run still holds */
 	buf_fini(&c.texts);
 	return false;

@@ -58,6 +58,7 @@ struct recipe {
 struct own {
 	jq_state *jq;	/* its own program; NULL: it has none */
 	unsigned calls; /* while it has none */
+	uint32_t seen;	/* a bit for each key that it can see */
 };
 
 struct mapping {
@@ -96,6 +97,11 @@ void mapping_own_init(struct mapping *m);
 void mapping_own_fini(struct mapping *m);
 /* A function is called; NULL: by the program of all. */
 jq_state *mapping_own_program(struct mapping *m, int fn);
+
+/* --- mapping_seen.c */
+
+/* Find out what its functions can see. */
+void mapping_seen_init(struct mapping *m);
 
 /* --- mapping_call.c */
 

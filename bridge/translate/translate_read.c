@@ -145,21 +145,36 @@ static void put_limits(struct buf *out, const struct plan *p, enum side side)
 	buf_putc(out, '}');
 }
 
-/* What functions of all rows see of the message. */
+static struct mapping *mapping_of(const struct reading *rd)
+{
+	return rd->job->plan->side[rd->job->side].mapping;
+}
+
+static bool sees(const struct reading *rd, enum mapping_key key)
+{
+	return mapping_sees(mapping_of(rd), rd->row->read_fn, key);
+}
+
+/* What functions of all rows see of the message; texts are made when one sees them. */
 static void see_message(struct reading *rd)
 {
 	const struct job *job = rd->job;
 	struct mapping_field *f = rd->in.fields;
 
+	if (f[SEEN_TOPIC].type == FIELD_NONE && sees(rd, SEEN_TOPIC)) {
+		complete_topic(job, &rd->topic);
+		f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
+	}
+	if (f[SEEN_LIMITS].type == FIELD_NONE && sees(rd, SEEN_LIMITS)) {
+		put_limits(&rd->limits, job->plan, side_other(job->side));
+		f[SEEN_LIMITS] =
+			(struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->limits) };
+	}
 	if (f[SEEN_AT].type != FIELD_NONE)
 		return; /* they do */
-	complete_topic(job, &rd->topic);
-	f[SEEN_TOPIC] = (struct mapping_field){ FIELD_VARS, .vars = &rd->topic };
 	f[SEEN_PROPERTIES] =
 		(struct mapping_field){ FIELD_VARS, .vars = &job->message->properties };
 	f[SEEN_AT] = (struct mapping_field){ FIELD_INTEGER, .integer = job->at_ms };
-	put_limits(&rd->limits, job->plan, side_other(job->side));
-	f[SEEN_LIMITS] = (struct mapping_field){ FIELD_JSON, .json = translate_slice(&rd->limits) };
 	translate_see_request(&rd->in, job->request, &rd->request);
 }
 
@@ -391,11 +406,6 @@ static bool on_read_output(void *ctx, struct jslice output)
 	rd->kept->items = mem_grow(rd->kept->items, rd->kept->n, sizeof p);
 	rd->kept->items[rd->kept->n++] = p;
 	return true;
-}
-
-static struct mapping *mapping_of(const struct reading *rd)
-{
-	return rd->job->plan->side[rd->job->side].mapping;
 }
 
 static bool call_function(struct reading *rd)

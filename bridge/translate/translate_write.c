@@ -151,15 +151,18 @@ struct parts {
 	struct buf to, request;
 };
 
-static void see_job(struct mapping_input *in, const struct job *job, struct parts *parts)
+static void see_job(struct mapping_input *in, const struct job *job, bool sees_to,
+		    struct parts *parts)
 {
 	static const char unknown[] = "{\"online\":null,\"alarm\":false}";
 	const char *state = job->state ? job->state : unknown;
 
 	translate_see_canonical(in, &job->plain);
-	put_to(&parts->to, job);
-	in->fields[SEEN_TO] =
-		(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->to) };
+	if (sees_to) {
+		put_to(&parts->to, job);
+		in->fields[SEEN_TO] =
+			(struct mapping_field){ FIELD_JSON, .json = translate_slice(&parts->to) };
+	}
 	in->fields[SEEN_STATE] =
 		(struct mapping_field){ FIELD_JSON, .json = { state, strlen(state) } };
 	translate_see_request(in, job->request, &parts->request);
@@ -188,12 +191,13 @@ static void write_by_function(struct writing *w)
 {
 	const struct row *row = w->row;
 	struct mapping *m = w->job->plan->side[w->job->side].mapping;
+	int fn = row->publish_fn >= 0 ? row->publish_fn : row->write_fn;
 	bool publishes = row->publish_fn >= 0, is_wide = would_change(w);
 	struct mapping_input in = { 0 };
 	struct parts parts = { 0 };
 	struct canonical rest = { .kind = KIND_NONE };
 
-	see_job(&in, w->job, &parts);
+	see_job(&in, w->job, mapping_sees(m, fn, SEEN_TO), &parts);
 	if (is_wide) {
 		canonical_copy(&rest, &w->job->plain);
 		is_wide = id_would_change(w) || !leave_out(&rest);
@@ -202,8 +206,8 @@ static void write_by_function(struct writing *w)
 	if (is_wide) {
 		err_set(&w->err, ERR_INVALID, "a number would become another one");
 		w->reason = DEAD_WIDE_INTEGER;
-	} else if (!mapping_call(m, publishes ? row->publish_fn : row->write_fn, &in,
-				 publishes ? on_publish_output : on_write_output, w, &w->err) &&
+	} else if (!mapping_call(m, fn, &in, publishes ? on_publish_output : on_write_output, w,
+				 &w->err) &&
 		   w->reason == CARRIED) {
 		w->reason = translate_call_outcome(&w->err);
 	}
