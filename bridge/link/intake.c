@@ -152,6 +152,7 @@ static void intake_free(struct intake *in)
 	free(in->readers);
 	message_fini(&in->message);
 	free(in->device);
+	free(in->topic_device);
 	free(in->text);
 	free(in->hops);
 	refs_drop(in->plan->users);

@@ -160,9 +160,10 @@ struct intake {
 	void *tag;
 	const struct plan *plan; /* by which it is translated; it is one of its users */
 	/* What it is */
-	const struct message *raw;     /* as it came, or `message`; NULL: nothing came in */
-	struct message message;	       /* once rows read it; credentials are taken out */
-	char *device;		       /* whose session it came on; NULL: any device's, or none */
+	const struct message *raw; /* as it came, or `message`; NULL: nothing came in */
+	struct message message;	   /* once rows read it; credentials are taken out */
+	char *device;		   /* whose session it came on; NULL: any device's, or none */
+	char *topic_device; /* as its topic calls it, by the first of `readers`; NULL: it does not */
 	const struct reader **readers; /* that read it, in file order */
 	size_t n_readers;
 	enum kind kind; /* of the first of these */

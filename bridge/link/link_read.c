@@ -378,6 +378,14 @@ static size_t count_together(const struct reader **readers, size_t n)
 	return k;
 }
 
+/* As this reader names the levels of the topic; mostly all do it alike. */
+static char *topic_device(const struct intake *in, size_t reader)
+{
+	if (reader == 0)
+		return mem_strdup(in->topic_device);
+	return translate_topic_device(in->readers[reader], in->message.topic);
+}
+
 /* Read the message by its rows from the `first` on.  `request`: that the first answers (taken), if it
  * is known; else NULL. */
 static void submit_read(struct link *l, struct sequence *q, struct intake *in, enum side from,
@@ -390,7 +398,7 @@ static void submit_read(struct link *l, struct sequence *q, struct intake *in, e
 	t->job.request = request;
 	t->job.message = &in->message;
 	t->job.device = in->device;
-	t->device = translate_topic_device(t->job.readers[0], in->message.topic);
+	t->device = topic_device(in, first);
 	t->job.topic_device = t->device;
 	t->job.at_ms = in->at_ms + l->ahead_ms;
 	t->job.start = before_read;
@@ -432,7 +440,7 @@ void link_stamp(struct link *l, struct intake *origin, const struct stamp *stamp
 	t->job.n_readers = 1;
 	t->job.message = &origin->message;
 	t->job.device = origin->device;
-	t->device = translate_topic_device(stamp->reader, origin->message.topic);
+	t->device = topic_device(origin, k);
 	t->job.topic_device = t->device;
 	t->job.at_ms = origin->at_ms + l->ahead_ms;
 	t->job.stamp_ms = stamp->at_ms + l->ahead_ms;
@@ -547,11 +555,11 @@ static bool is_stale(const struct match *match, const struct message *m)
 
 /* May it pass?  Its credentials are taken out. */
 static enum outcome admit(const struct link *l, enum side from, const struct match *match,
-			  const char *session_device, struct message *m)
+			  struct intake *in)
 {
 	/* All readers have the same topic, but for the names of variables. */
-	char *native = translate_topic_device(match->readers[0], m->topic);
-	const char *device = translate_device(l->plan, from, session_device, native);
+	const char *device = translate_device(l->plan, from, in->device, in->topic_device);
+	struct message *m = &in->message;
 	enum outcome reason = DEAD_OTHER_DEVICE;
 
 	if (is_stale(match, m))
@@ -559,7 +567,6 @@ static enum outcome admit(const struct link *l, enum side from, const struct mat
 	else if (device)
 		reason = check_identity(l, from, match, device, &m->properties);
 	drop_credentials(l, from, match, &m->properties);
-	free(native);
 	return reason;
 }
 
@@ -608,22 +615,27 @@ static enum outcome sort_out(struct link *l, const struct arrival *a, bool is_ne
 	return match->n ? CARRIED : FILTERED_NOT_READ;
 }
 
-static struct sequence *entry(struct link *l, const struct arrival *a, const struct match *match)
+/* `native`: what its topic calls the device. */
+static struct sequence *entry(struct link *l, const struct arrival *a, const char *native)
 {
-	char *native = translate_topic_device(match->readers[0], a->message->topic);
 	const char *device = translate_device(l->plan, a->from, a->device, native);
-	struct sequence *q = device ? sequence_of_device(l, device) : l->sessions[a->from];
 
-	free(native);
-	return q;
+	return device ? sequence_of_device(l, device) : l->sessions[a->from];
 }
 
 struct sequence *link_entry(struct link *l, const struct arrival *a)
 {
 	struct match match;
+	struct sequence *q = l->sessions[a->from];
+	char *native;
 
 	plan_match(l->plan, a->from, a->message->topic, &match);
-	return match.n ? entry(l, a, &match) : l->sessions[a->from];
+	if (match.n) {
+		native = translate_topic_device(match.readers[0], a->message->topic);
+		q = entry(l, a, native);
+		free(native);
+	}
+	return q;
 }
 
 static enum outcome take_in(struct link *l, const struct arrival *a, struct intake *in,
@@ -640,9 +652,10 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
 	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
-	reason = admit(l, a->from, match, in->device, &in->message);
+	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);
+	reason = admit(l, a->from, match, in);
 	if (reason == CARRIED)
-		submit_read(l, entry(l, a, match), in, a->from, 0, NULL);
+		submit_read(l, entry(l, a, in->topic_device), in, a->from, 0, NULL);
 	return reason;
 }
 

@@ -87,7 +87,7 @@ static size_t name_length(const char *s)
 static void add_level(struct topic_template *t, enum level_type type, const char *text, size_t len)
 {
 	t->levels = mem_grow(t->levels, t->n_levels, sizeof *t->levels);
-	t->levels[t->n_levels++] = (struct topic_level){ type, mem_strndup(text, len) };
+	t->levels[t->n_levels++] = (struct topic_level){ type, mem_strndup(text, len), len };
 }
 
 static bool has_variable(const struct topic_template *t, const char *name, size_t len)
@@ -226,24 +226,21 @@ static bool matches(const struct topic_template *t, const char *topic)
 			return false;
 		if (l->type == LEVEL_REST)
 			return true;
-		if (l->type == LEVEL_LITERAL &&
-		    !pieces_equal(p, (struct piece){ l->text, strlen(l->text) }))
+		if (l->type == LEVEL_LITERAL && !pieces_equal(p, (struct piece){ l->text, l->len }))
 			return false;
 	}
 	return !at;
 }
 
-size_t topic_template_captures(const struct topic_template *t, const char *topic,
-			       void (*f)(void *ctx, const char *name, const char *value,
-					 size_t len),
-			       void *ctx)
+/* Of a topic that matches. */
+static size_t capture(const struct topic_template *t, const char *topic,
+		      void (*f)(void *ctx, const char *name, const char *value, size_t len),
+		      void *ctx)
 {
 	const char *at = topic;
 	struct piece p;
 	size_t n = 0;
 
-	if (!matches(t, topic))
-		return 0;
 	for (size_t i = 0; i < t->n_levels && next_piece(&at, &p); i++) {
 		const struct topic_level *l = &t->levels[i];
 
@@ -253,6 +250,35 @@ size_t topic_template_captures(const struct topic_template *t, const char *topic
 		n++;
 	}
 	return n;
+}
+
+size_t topic_template_captures(const struct topic_template *t, const char *topic,
+			       void (*f)(void *ctx, const char *name, const char *value,
+					 size_t len),
+			       void *ctx)
+{
+	return matches(t, topic) ? capture(t, topic, f, ctx) : 0;
+}
+
+struct sought {
+	const char *name;
+	char *found;
+};
+
+static void find_capture(void *ctx, const char *name, const char *text, size_t len)
+{
+	struct sought *s = ctx;
+
+	if (strcmp(name, s->name) == 0)
+		s->found = mem_strndup(text, len);
+}
+
+char *topic_template_capture(const struct topic_template *t, const char *topic, const char *name)
+{
+	struct sought s = { .name = name };
+
+	topic_template_captures(t, topic, find_capture, &s);
+	return s.found;
 }
 
 static void add_capture(void *ctx, const char *name, const char *text, size_t len)
@@ -268,7 +294,7 @@ bool topic_template_match(const struct topic_template *t, const char *topic, str
 	if (!matches(t, topic))
 		return false;
 	if (captures)
-		topic_template_captures(t, topic, add_capture, captures);
+		capture(t, topic, add_capture, captures);
 	return true;
 }
 

@@ -18,6 +18,7 @@ enum level_type { LEVEL_LITERAL, LEVEL_VARIABLE, LEVEL_REST }; /* most specific 
 struct topic_level {
 	enum level_type type;
 	char *text; /* the literal, or the variable's name */
+	size_t len; /* of it */
 };
 
 struct topic_template {
@@ -55,6 +56,10 @@ size_t topic_template_captures(const struct topic_template *t, const char *topic
 typedef const char *template_lookup(void *ctx, const char *name);
 bool topic_template_expand(const struct topic_template *t, template_lookup *lookup, void *ctx,
 			   struct buf *out, struct err *e);
+
+/* What the topic has where the template has this variable, a copy; caller frees.  NULL: it does not match, or the
+ * template has none. */
+char *topic_template_capture(const struct topic_template *t, const char *topic, const char *name);
 
 /* Has it a variable of this name? */
 bool topic_template_has(const struct topic_template *t, const char *name);

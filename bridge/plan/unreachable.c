@@ -67,7 +67,7 @@ static bool is_taken_in_parts(const struct plan_side *ps, const struct reader *r
 		last->type = LEVEL_VARIABLE;
 		if (!is_taken(ps, r, t))
 			return false;
-		last[1] = (struct topic_level){ LEVEL_REST, last->text };
+		last[1] = (struct topic_level){ LEVEL_REST, last->text, last->len };
 		t->n_levels++;
 	}
 	return true;

@@ -42,8 +42,10 @@ static const char *put_key(struct port *p, const char *device, const char *topic
 {
 	buf_reset(&p->stamp_key);
 	buf_puts(&p->stamp_key, device);
-	if (topic)
-		buf_printf(&p->stamp_key, "\n%s", topic);
+	if (topic) {
+		buf_putc(&p->stamp_key, '\n');
+		buf_puts(&p->stamp_key, topic);
+	}
 	return p->stamp_key.data;
 }
 

@@ -140,23 +140,15 @@ char *translate_captured_id(const struct reader *r, const char *text)
 
 char *translate_topic_device(const struct reader *r, const char *topic)
 {
-	struct vars captures = { 0 };
-	char *device;
-
-	topic_template_match(&r->topic, topic, &captures);
-	device = mem_strdup(vars_get(&captures, "device"));
-	vars_fini(&captures);
-	return device;
+	return topic_template_capture(&r->topic, topic, "device");
 }
 
 char *translate_topic_id(const struct reader *r, const char *topic)
 {
-	struct vars captures = { 0 };
-	char *id;
+	char *text = topic_template_capture(&r->topic, topic, "id");
+	char *id = translate_captured_id(r, text);
 
-	topic_template_match(&r->topic, topic, &captures);
-	id = translate_captured_id(r, vars_get(&captures, "id"));
-	vars_fini(&captures);
+	free(text);
 	return id;
 }
 

@@ -185,6 +185,33 @@ Test(topic, templates_match_and_capture)
 	}
 }
 
+static void expect_captured(const char *template, const char *topic, const char *name,
+			    const char *wanted)
+{
+	struct topic_template t;
+	char *found;
+
+	cr_assert(topic_template_parse(&t, template, NULL));
+	found = topic_template_capture(&t, topic, name);
+	if (wanted)
+		cr_expect_str_eq(found, wanted, "%s in %s", name, topic);
+	else
+		cr_expect_null(found, "%s in %s", name, topic);
+	free(found);
+	topic_template_fini(&t);
+}
+
+Test(topic, one_variable_can_be_captured)
+{
+	expect_captured("a/{device}/{rest...}", "a/d/x/y", "device", "d");
+	expect_captured("a/{device}/{rest...}", "a/d/x/y", "rest", "x/y");
+	expect_captured("a/{device}/{rest...}", "a//x", "device", "");
+	expect_captured("a/{device}/{rest...}", "a/d/x", "id", NULL);
+	expect_captured("a/{device}/{rest...}", "b/d/x", "device", NULL);
+	expect_captured("a/{device}", "ab/d", "device", NULL);
+	expect_captured("{device}", "$d", "device", NULL);
+}
+
 Test(topic, templates_expand_from_a_lookup)
 {
 	static const struct {
