@@ -71,8 +71,8 @@ static void thread_set(struct thread *t, enum thread_stage stage)
 {
 	pthread_mutex_lock(&t->lock);
 	t->stage = stage;
-	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
+	pthread_cond_broadcast(&t->changed); /* unlocked, or it would wake to wait for the lock */
 }
 
 static bool thread_is_at_work(struct thread *t)
