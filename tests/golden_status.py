@@ -16,7 +16,7 @@ def asked(title, calque, *options):
     done = Verb(calque, "status", *options)
     text = shown(title, ["status", *options], done.out, done.err, done.status, Neutral())
     text = re.sub(r"(mqtts?://[^:\s\"]+:)\d+", r"\1<port>", text)
-    text = re.sub(r'("(?:pid|uptime_s|since_s|journal_bytes|last_s)":)\d+', r"\1<n>", text)
+    text = re.sub(r'("(?:pid|uptime_s|since_s|journal_bytes|last_s|workers)":)\d+', r"\1<n>", text)
     text = re.sub(r"(, process )\d+", r"\1<pid>", text)
     text = re.sub(r"(in the journal )\d+( bytes)", r"\1<n>\2", text)
     return re.sub(r"(\bfor |\blast )\d+\w+( \d+\w+)?", r"\1<age>", text)
