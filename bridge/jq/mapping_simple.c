@@ -372,8 +372,9 @@ struct mapping_simple *mapping_simple_read(const char *text, size_t len,
 	s->functions = mem_zalloc((s->n + 1) * sizeof *s->functions);
 	jq_source_read(&source, text, len);
 	/* What is included is not seen here. */
-	for (const struct jq_token *t = source.tokens, *end = t + source.n; is_clear && t < end;
-	     t++) {
+	for (size_t at = 0; is_clear && at < source.n; at++) {
+		const struct jq_token *t = &source.tokens[at];
+
 		is_clear = !jq_token_is(t, JQ_WORD, "include");
 		if (t->depth == 0 && jq_token_is(t, JQ_WORD, "def") && n_open++ == 0)
 			name = t + 1;
