@@ -1,11 +1,14 @@
 """calque behind the front door: devices that speak ThingsBoard's dialect in the south, another cloud in the north."""
 
+import getpass
 import json
+import os
+import re
 
 import pytest
 
-from frontdoor import Device, FrontDoor
-from harness import MQTT5, Client, conf_text
+from frontdoor import Device, FrontDoor, plugin
+from harness import MQTT5, REPOSITORY, Client, conf_text
 from platforms import DeviceEventsCloud
 
 TELEMETRY, ATTRIBUTES = "v1/devices/me/telemetry", "v1/devices/me/attributes"
@@ -151,4 +154,39 @@ def test_a_device_gets_its_credentials_through_the_door(lab, tb):
     device = lab.add(Device(door, answer["credentialsValue"], subscribe=RPC))
     device.publish(TELEMETRY, json.dumps({"is": "in"}))
     calque.wait_up("link", "north")
+    calque.stop()
+
+
+class ExampleDoor(FrontDoor):
+    """The mosquitto.conf of examples/frontdoor, with other paths and another port."""
+
+    def _write(self):
+        with open(os.path.join(REPOSITORY, "examples", "frontdoor", "mosquitto.conf"), encoding="utf-8") as file:
+            text = file.read()
+        for pattern, value in ((r"plugin /.*", f"plugin {plugin()}"),
+                               (r"plugin_opt_table .*", f"plugin_opt_table {self.options['table']}"),
+                               (r"plugin_opt_bridge .*", f"plugin_opt_bridge {self.options['bridge']}"),
+                               (r"listener .*", f"listener {self.port} 127.0.0.1"),
+                               (r"persistence_location .*", f"persistence_location {self.directory}/")):
+            text, n = re.subn(f"(?m)^{pattern}$", value, text)
+            assert n == 1, pattern
+        with open(self._path("mosquitto.conf"), "w", encoding="utf-8") as file:
+            file.write(f"user {getpass.getuser()}\nlog_dest stderr\nlog_type all\n{text}")
+
+
+def test_the_example(lab):
+    door, north = lab.add_process(ExampleDoor(lab.directory)), lab.broker("north")
+    calque = lab.calque(lab.example("frontdoor", door, north), env={
+        "FRONT_DOOR_PASSWORD": "sesame", "PUMP_TOKEN": "pump-token", "ACCESS_KEY": "k"})
+    calque.wait_up("pump-7", "south")
+    door.wait_log("frontdoor: table of .*, 1 rows")
+    cloud = lab.add(Cloud(north.port, "pump-7"))
+    device = lab.add(Device(door, "pump-token", subscribe=RPC))
+    device.publish(TELEMETRY, json.dumps({"temp": 21.5}))
+    assert cloud.telemetries() == {"temp": 21.5}
+    number = cloud.command("open", wide=True)
+    device.wait(lambda: device.got, "a command")
+    assert json.loads(device.got[0][1]) == {"method": "open", "params": {"wide": True}}
+    device.publish(device.got[0][0].replace("request", "response"), json.dumps({"done": True}))
+    assert cloud.command_update()["id"] == number
     calque.stop()
