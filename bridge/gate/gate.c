@@ -166,6 +166,8 @@ static enum gate_word take_state(struct gate *g, const char *name, const struct 
 {
 	bool is_online = m->payload_len == 6 && memcmp(m->payload, "online", 6) == 0;
 
+	if (g->plan->side[SOUTH].dialect->device == DEVICE_IN_PAYLOAD)
+		return GATE_NOTHING; /* a gateway says itself which of its devices are here */
 	if (strcmp(name, "@begin") == 0) {
 		g->has_word = true;
 		g->is_here = false;
