@@ -27,7 +27,8 @@ GOLDEN = ROOT / "tests" / "golden"
 LEAST = {"translate": 250, "pairs": 50, "routes": 55, "check": 25, "status": 5}  # records
 DIALECTS = ("device-events", "eztcloud", "innoway", "thingsboard", "thingsboard-gateway")
 SECRETS = {"GOLDEN_SET": "c4nary", "GOLDEN_EMPTY": "", "INNOWAY_TOKEN": "t", "TB_TOKEN": "t", "TB_PROVISION_KEY": "k",
-           "TB_PROVISION_SECRET": "s", "EZT_PROJECT_SECRET": "s", "ACCESS_KEY": "k"}
+           "TB_PROVISION_SECRET": "s", "EZT_PROJECT_SECRET": "s", "ACCESS_KEY": "k", "FRONT_DOOR_PASSWORD": "s",
+           "PUMP_TOKEN": "t"}
 
 
 # --- translate ---------------------------------------------------------------------------------------------------
