@@ -28,6 +28,7 @@ struct gate {
 	char *up;   /* what its topics begin with */
 	struct buf row,
 		told; /* with its end of line; "": it is not known by what the device logs in */
+	struct buf issued; /* what a handshake brought */
 	uint64_t serial;
 	enum step step;
 	bool is_snapshot;
@@ -49,8 +50,9 @@ static void put_row(struct gate *g, const char *form, const char *credential)
 }
 
 /* By what does the dialect log in: a token as its user name, or one as password, whatever the user name? */
-static void make_row(struct gate *g, struct jslice issued)
+static void make_row(struct gate *g)
 {
+	const struct jslice issued = { g->issued.data, g->issued.len };
 	struct conf_session device = *g->conf;
 	struct session_login login;
 
@@ -80,7 +82,7 @@ struct gate *gate_new(const struct plan *plan, const struct conf_session *conf,
 	g->name = mem_strdup(plan->device);
 	g->up = mem_printf(UP "%s/", g->name);
 	g->step = STEP_NONE;
-	make_row(g, (struct jslice){ 0 });
+	make_row(g);
 	return g;
 }
 
@@ -92,6 +94,7 @@ void gate_free(struct gate *g)
 	free(g->up);
 	buf_fini(&g->row);
 	buf_fini(&g->told);
+	mem_free_secret(g->issued.data, g->issued.len);
 	mem_free_secret(g, sizeof *g);
 }
 
@@ -224,6 +227,7 @@ void gate_put_topic(const struct gate *g, const char *topic, struct buf *out)
 
 void gate_begin(struct gate *g, uint64_t serial)
 {
+	make_row(g); /* a secret may have changed */
 	g->serial = serial;
 	g->step = STEP_BEGIN;
 	g->is_snapshot = true;
@@ -231,8 +235,12 @@ void gate_begin(struct gate *g, uint64_t serial)
 
 void gate_set_issued(struct gate *g, struct jslice issued)
 {
-	if (issued.len)
-		make_row(g, issued);
+	if (issued.len != g->issued.len ||
+	    (issued.len && memcmp(issued.text, g->issued.data, issued.len) != 0)) {
+		buf_reset(&g->issued);
+		buf_append(&g->issued, issued.text, issued.len);
+		make_row(g);
+	}
 	if (g->step == STEP_NONE && strcmp(buf_str(&g->row), buf_str(&g->told)) != 0) {
 		g->step = STEP_ROWS;
 		g->is_snapshot = false;

@@ -153,6 +153,7 @@ Test(gate, the_table_goes_before_all_else)
 
 Test(gate, what_a_handshake_brought_is_said_once)
 {
+	static const char body[] = "{\"token\":\"secret\"}", other[] = "{\"username\":\"fresh\"}";
 	struct message m;
 
 	gate_begin(gate, 7);
@@ -161,5 +162,14 @@ Test(gate, what_a_handshake_brought_is_said_once)
 		gate_sent(gate);
 	}
 	gate_set_issued(gate, (struct jslice){ 0 });
+	cr_expect_not(gate_next(gate, &m));
+	gate_set_issued(gate, (struct jslice){ body, sizeof body - 1 });
+	cr_expect_not(gate_next(gate, &m), "it is the same");
+	gate_set_issued(gate, (struct jslice){ other, sizeof other - 1 });
+	cr_assert(gate_next(gate, &m));
+	cr_expect_str_eq(m.topic, "$frontdoor/table/set");
+	cr_expect(strncmp(m.payload, ROW(MAC), 40) != 0 && strstr(m.payload, " lamp"));
+	message_fini(&m);
+	gate_sent(gate);
 	cr_expect_not(gate_next(gate, &m));
 }
