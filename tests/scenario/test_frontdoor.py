@@ -8,12 +8,16 @@ import socket
 import ssl
 import stat
 import struct
+import sys
 
 import paho.mqtt.client as paho
 import pytest
 
 from frontdoor import KEY, Device, FrontDoor, HandBridge, mac, row
-from harness import MQTT3, MQTT5
+from harness import MQTT3, MQTT5, REPOSITORY
+
+sys.path.insert(0, os.path.join(REPOSITORY, "tests", "bench"))
+from frontdoor_cost import Client as BenchClient  # noqa: E402  pylint: disable=wrong-import-position
 
 ATTRIBUTES = "v1/devices/me/attributes"
 MQTT31 = paho.MQTTv31
@@ -304,3 +308,59 @@ def test_limits(lab, make_door, come):
     away = come(door, "ta")
     away.paho.publish(ATTRIBUTES, "nobody is there", 1)
     away.wait(lambda: away.lost, "end without an acknowledgement")
+
+
+class Wire(BenchClient):
+    """A client packet by packet: two hundred of them need no thread."""
+
+    def next(self):
+        """The next message: (topic, payload)."""
+        kind, body = self.read()
+        while kind & 0xf0 != 0x30:
+            kind, body = self.read()
+        n = struct.unpack("!H", body[:2])[0]
+        at = 2 + n
+        if kind & 6:
+            self.send(0x40, body[at:at + 2])
+            at += 2
+        return body[2:2 + n].decode(), body[at:]
+
+
+def test_two_hundred_with_one_client_id(make_door):
+    """RPC of both directions and firmware chunks, each device's own, before and after kill -9 of mosquitto."""
+    door, n = make_door(), 200
+    rows = "\n".join(row(f"d{i}", f"t{i}") for i in range(n)).encode()
+    for turn in range(2):
+        b = Wire(door.port, "bridge", "calque", "sesame")
+        b.subscribe("$frontdoor/up/#", "$")
+        if turn == 0:  # afterwards it has its own copy
+            for topic, payload in (("begin", f"serial 1\nkey {KEY.hex()}\n".encode()), ("set", rows), ("end", b"")):
+                b.publish(f"$frontdoor/table/{topic}", payload)
+                b.acknowledged()
+        devices = [Wire(door.port, "ESP8266 Device", f"t{i}") for i in range(n)]
+        for d in devices:
+            d.subscribe("#", "v2/fw/response/+")
+        asked = ("v1/devices/me/telemetry", "v1/devices/me/rpc/request/1", "v2/fw/request/1/chunk/0")
+        for topic in asked:
+            for i, d in enumerate(devices):
+                d.publish(topic, f"{topic} of {i}".encode())
+            heard = {b.next() for _ in devices}
+            assert heard == {(f"$frontdoor/up/d{i}/{topic}", f"{topic} of {i}".encode()) for i in range(n)}
+        for topic in ("v1/devices/me/rpc/response/1", "v2/fw/response/1/chunk/0", "v1/devices/me/rpc/request/7"):
+            for i in reversed(range(n)):
+                b.publish(f"$frontdoor/down/d{i}/{topic}", f"{topic} for {i}".encode())
+            for i, d in enumerate(devices):
+                assert d.next() == (topic, f"{topic} for {i}".encode())
+        # Nothing else is on its way to anybody: what comes next is the answer to a ping.
+        for d in devices:
+            d.send(0xc0, b"")
+            kind, _ = d.read()
+            while kind == 0x40:
+                kind, _ = d.read()
+            assert kind == 0xd0
+        for c in (b, *devices):
+            c.socket.close()
+        if turn == 0:
+            door.wait_log("frontdoor: table of")
+            door.kill()
+            door.start()
