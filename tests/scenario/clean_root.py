@@ -1,6 +1,6 @@
 """A clean Debian in a directory, as a machine on which only a package, or the steps of an image, come to be."""
 
-import contextlib
+import fcntl
 import os
 import platform
 import re
@@ -33,26 +33,31 @@ def need_release():
     assert done.returncode == 0, done.stdout
 
 
-def make_base(packages):
+# What calque is linked with, and what its package and its image need beside that.
+PACKAGES = ["ca-certificates", "libc6", "libconfig9", "libjq1", "libjson-c5", "libmosquitto1", "libonig5", "libseccomp2",
+            "libsqlite3-0", "libssl3", "libuv1", "systemd-standalone-sysusers"]
+
+
+def make_base():
     """A directory with the essential packages and these, as the mirrors of this machine have them; kept in build/."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a clean Debian with its users")
     if not shutil.which("mmdebstrap"):
         pytest.skip("mmdebstrap is not installed: .ci/install test")
-    base = os.path.join(REPOSITORY, "build", "root", "-".join([platform.freedesktop_os_release()["VERSION_CODENAME"],
-                                                               *sorted(packages)])[:200])
-    if not os.path.exists(base):
-        os.makedirs(os.path.dirname(base), exist_ok=True)
-        making = f"{base}.{os.getpid()}"
-        done = subprocess.run(["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(packages)}",
-                               "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-                               platform.freedesktop_os_release()["VERSION_CODENAME"], making],
-                              capture_output=True, text=True, timeout=DOWNLOAD_LIMIT, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(making, ignore_errors=True)
-            pytest.skip(f"no clean Debian can be made here: {done.stderr.splitlines()[-1:]}")
-        with contextlib.suppress(OSError):  # another test may have been first
-            os.rename(making, base)
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    base = os.path.join(REPOSITORY, "build", f"root-{suite}")
+    os.makedirs(os.path.dirname(base), exist_ok=True)
+    with open(f"{base}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(base):
+            done = subprocess.run(["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(PACKAGES)}",
+                                   "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+                                   suite, f"{base}.new"],
+                                  capture_output=True, text=True, timeout=DOWNLOAD_LIMIT, check=False)
+            if done.returncode != 0:
+                shutil.rmtree(f"{base}.new", ignore_errors=True)
+                pytest.skip(f"no clean Debian can be made here: {done.stderr.splitlines()[-1:]}")
+            os.rename(f"{base}.new", base)
     return base
 
 
@@ -93,9 +98,9 @@ class CleanRoot:
 class Service(Process):
     """A calque in a clean root, as its service runs it."""
 
-    def __init__(self, root, *command, **more):
+    def __init__(self, command):
         super().__init__("calque in a clean root")
-        self.spawn(root.command(*command, **more))
+        self.spawn(command)
 
     def stop(self):
         self.process.terminate()

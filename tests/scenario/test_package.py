@@ -37,8 +37,8 @@ def packages(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def machine(packages, tmp_path_factory):
-    base = clean_root.make_base([*names_of(run("dpkg-deb", "-f", packages[0], "Depends")), "ca-certificates"])
-    machine = CleanRoot(base, tmp_path_factory.mktemp("machine"))
+    assert set(names_of(run("dpkg-deb", "-f", packages[0], "Depends"))) <= set(clean_root.PACKAGES)
+    machine = CleanRoot(clean_root.make_base(), tmp_path_factory.mktemp("machine"))
     yield machine
     shutil.rmtree(machine.path)
 
@@ -114,7 +114,7 @@ class World:
 
     def start(self):
         """As the unit does it."""
-        return self.lab.add_process(Service(self.root, "calque", "run", user="calque"))
+        return self.lab.add_process(Service(self.root.command("calque", "run", user="calque")))
 
     def send(self, numbers):
         for n in numbers:
