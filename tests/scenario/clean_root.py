@@ -1,11 +1,13 @@
 """A clean Debian in a directory, as a machine on which only a package, or the steps of an image, come to be."""
 
+import contextlib
 import fcntl
 import os
 import platform
 import re
 import shutil
 import subprocess
+import zlib
 
 import pytest
 
@@ -22,12 +24,21 @@ def run(*command, **more):
     return done.stdout
 
 
+@contextlib.contextmanager
+def alone(name):
+    """For what several tests need and one makes, in build/."""
+    with open(os.path.join(REPOSITORY, "build", f"{name}.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def need_release():
     """The optimised build, brought up to date: what is installed has no sanitizers."""
     if not os.path.exists(os.path.join(RELEASE, "CPackConfig.cmake")):
         pytest.skip("there is no build/release: cmake --preset release && cmake --build --preset release")
-    done = subprocess.run(["cmake", "--build", RELEASE, "-j2", "--target", "calque", "calque-bench", "pages",
-                           "calque-next"], capture_output=True, text=True, timeout=15 * LIMIT, check=False)
+    with alone("release"):
+        done = subprocess.run(["cmake", "--build", RELEASE, "-j2", "--target", "calque", "calque-bench", "pages",
+                               "calque-next"], capture_output=True, text=True, timeout=15 * LIMIT, check=False)
     if "unknown target" in done.stdout:
         pytest.skip("build/release was made without its tests: cmake --preset release -DBUILD_TESTING=ON")
     assert done.returncode == 0, done.stdout
@@ -45,11 +56,10 @@ def make_base():
     if not shutil.which("mmdebstrap"):
         pytest.skip("mmdebstrap is not installed: .ci/install test")
     suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    base = os.path.join(REPOSITORY, "build", f"root-{suite}")
-    os.makedirs(os.path.dirname(base), exist_ok=True)
-    with open(f"{base}.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    base = os.path.join(REPOSITORY, "build", f"root-{suite}-{zlib.crc32(' '.join(PACKAGES).encode()):08x}")
+    with alone("root"):
         if not os.path.exists(base):
+            shutil.rmtree(f"{base}.new", ignore_errors=True)  # somebody was ended
             done = subprocess.run(["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(PACKAGES)}",
                                    "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
                                    suite, f"{base}.new"],

@@ -126,7 +126,7 @@ class Mosquitto(Process):
         super().__init__("mosquitto of the example")
         self.port, self.url = free_port(), None
         self.url = f"mqtt://127.0.0.1:{self.port}"
-        with open(os.path.join(EXAMPLES, "mosquitto", "mosquitto.conf"), encoding="utf-8") as file:
+        with open(os.path.join(EXAMPLES, "mosquitto", "mosquitto.settings"), encoding="utf-8") as file:
             text = file.read()
         assert "\nlistener 1883\n" in text and "/mosquitto/data/" in text
         os.makedirs(f"{directory}/data")
