@@ -107,7 +107,8 @@ static struct message text_message(const char *topic, const char *payload)
 static struct record *accept(const char *topic, const char *payload)
 {
 	struct message m = text_message(topic, payload);
-	struct record *r = keep(journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
+	struct record *r =
+		keep(journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
 
 	message_fini(&m);
 	return r;
@@ -690,8 +691,8 @@ Test(journal, a_turn_of_a_link_and_side_is_one_row)
 	struct record *r[4];
 
 	for (int i = 0; i < 4; i++)
-		r[i] = keep(journal_live_accept(pump, i < 3 ? SOUTH : NORTH, NULL, &m, 1700000000000,
-						1700000000000));
+		r[i] = keep(journal_live_accept(pump, i < 3 ? SOUTH : NORTH, NULL, &m,
+						1700000000000, 1700000000000));
 	turn();
 	settled(r[1]);
 	turn();
@@ -804,7 +805,8 @@ Test(journal, a_batch_that_is_nearly_settled_gives_back_its_space)
 	uint64_t before;
 
 	for (int i = 0; i < 200; i++)
-		r[i] = keep(journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
+		r[i] = keep(
+			journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
 	before = journal_live_bytes(records);
@@ -840,7 +842,8 @@ Test(journal, a_damaged_batch_is_left_alone_when_it_would_give_back_space)
 	uint64_t before;
 
 	for (int i = 0; i < 200; i++)
-		r[i] = keep(journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
+		r[i] = keep(
+			journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	turn();
 	before = journal_live_bytes(records);
@@ -879,7 +882,8 @@ Test(journal, space_of_what_is_settled_goes_back_to_the_disk)
 
 	message_set_payload(&m, payload, 10000);
 	for (int i = 0; i < 100; i++)
-		r[i] = keep(journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
+		r[i] = keep(
+			journal_live_accept(pump, SOUTH, NULL, &m, 1700000000000, 1700000000000));
 	message_fini(&m);
 	free(payload);
 	turn();
