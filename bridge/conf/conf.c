@@ -346,9 +346,16 @@ static bool read_remap(struct conf_reader *r, void *at, const config_setting_t *
 }
 
 #define AT(member) .offset = offsetof(struct conf_link, member)
-static const struct schema_word modes[] = { { "live", MODE_LIVE },
-					    { "mirror", MODE_MIRROR },
+static const struct schema_word modes[] = { { "live", FLEET_LIVE },
+					    { "mirror", FLEET_MIRROR },
+					    { "off", FLEET_OFF },
+					    { "retired", FLEET_RETIRED },
 					    { 0 } };
+static const struct schema_word new_modes[] = { { "link", FLEET_DEFAULT },
+						{ "live", FLEET_LIVE },
+						{ "mirror", FLEET_MIRROR },
+						{ "off", FLEET_OFF },
+						{ 0 } };
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key waiting_keys[] = {
@@ -366,8 +373,10 @@ static const struct schema_key link_keys[] = {
 	  .is_required = true, .about = "the devices' side" },
 	{ "north", SCHEMA_OWN, AT(side[NORTH]), .group = &session_schema, .is_as_before = true,
 	  .set.conf = read_session, .is_required = true, .about = "the other side: the same keys" },
-	{ "mode", SCHEMA_WORD, AT(mode), .words = modes,
-	  .about = "mirror: nothing is written in the south" },
+	{ "mode", SCHEMA_WORD, AT(mode), .words = modes, .preset = FLEET_LIVE,
+	  .about = "what passes for its devices; mirror: nothing is written in the south" },
+	{ "new", SCHEMA_WORD, AT(new_mode), .words = new_modes,
+	  .about = "the mode of a device that is seen for the first time; link: the link's" },
 	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
 	  .set.conf = read_through, .about = "names of through files, or groups" },
 	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .is_map = true,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conf/secret.h"
+#include "fleet/fleet.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
 #include "message/limits.h"
@@ -71,12 +72,11 @@ struct conf_through {
 	unsigned line;
 };
 
-enum conf_mode { MODE_LIVE, MODE_MIRROR };
-
 struct conf_link {
 	char *name;
 	struct conf_session side[SIDES];
-	enum conf_mode mode;
+	enum fleet_mode mode;
+	enum fleet_mode new_mode; /* DEFAULT: the link's */
 	struct conf_through *through;
 	size_t n_through;
 	struct secrets secrets; /* of variables of `through`, which cannot be renewed */

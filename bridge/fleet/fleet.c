@@ -10,7 +10,8 @@
 #include "state/change.h"
 #include "state/machine.h"
 
-#define SEEN_MS 3600000 /* last seen is written so often at most */
+#define SEEN_MS	 3600000 /* last seen is written so often at most */
+#define DELAY_MS 10000	 /* then more of them are written together */
 
 const char *const fleet_state_names[FLEET_STATES] = { "known", "asking", "ready", "refused",
 						      "lost" };
@@ -140,11 +141,12 @@ struct fleet_device *fleet_row(struct fleet *t, const char *device)
 	return d;
 }
 
-static void set_due(struct fleet *t, struct fleet_device *d)
+static void set_due(struct fleet *t, struct fleet_device *d, int64_t now_ms)
 {
 	if (d->is_due)
 		return;
 	d->is_due = true;
+	d->due_ms = now_ms + DELAY_MS;
 	TAILQ_INSERT_TAIL(&t->due, d, due);
 }
 
@@ -181,19 +183,19 @@ const struct fleet_device *fleet_see(struct fleet *t, const char *device, enum f
 		d = fleet_row(t, device);
 		d->mode = mode;
 		d->is_unwritten = true;
-		set_due(t, d);
+		set_due(t, d, now_ms);
 	}
 	d->seen_ms[flow] = now_ms;
 	if (now_ms >= d->noted_ms[flow] + SEEN_MS || now_ms < d->noted_ms[flow])
-		set_due(t, d);
+		set_due(t, d, now_ms);
 	return d;
 }
 
-const char *fleet_next_due(const struct fleet *t)
+const char *fleet_next_due(const struct fleet *t, int64_t now_ms)
 {
 	const struct fleet_device *d = TAILQ_FIRST(&t->due);
 
-	return d ? d->name : NULL;
+	return d && d->due_ms <= now_ms ? d->name : NULL;
 }
 
 void fleet_put_due(struct fleet *t, const char *device, struct changes *out)
@@ -402,17 +404,11 @@ static bool seen_restore(void *m, const char *key, const char *value, struct cha
 	return fleet_restore_seen(m, key, value, e);
 }
 
-static int64_t next_deadline(const void *m)
-{
-	return fleet_next_due(m) ? 0 : INT64_MAX;
-}
-
 const struct machine fleet_machine = { .name = FLEET_MACHINE,
 				       .new = machine_new,
 				       .free = machine_free,
 				       .restore = machine_restore,
-				       .forget = forget_stranger,
-				       .next_deadline = next_deadline };
+				       .forget = forget_stranger };
 const struct machine fleet_seen_machine = { .name = FLEET_SEEN_MACHINE,
 					    .new = machine_new,
 					    .free = machine_free,

@@ -61,6 +61,7 @@ struct fleet_device {
 	/* fleet's own */
 	int64_t noted_ms[FLOWS];
 	bool is_due, is_unwritten, is_set;
+	int64_t due_ms;
 	TAILQ_ENTRY(fleet_device) due;
 };
 
@@ -89,8 +90,9 @@ const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum 
  * written later (fleet_next_due()), as a message does not change the state by that. */
 const struct fleet_device *fleet_see(struct fleet *t, const char *device, enum flow flow, bool adds,
 				     enum fleet_mode mode, int64_t now_ms);
-/* A device of which something is to be written by fleet_put_due(); NULL: none. */
-const char *fleet_next_due(const struct fleet *t);
+/* A device of which something is to be written by fleet_put_due(), at this time; NULL: none.  It is no deadline: it
+ * can wait for whatever comes next. */
+const char *fleet_next_due(const struct fleet *t, int64_t now_ms);
 void fleet_put_due(struct fleet *t, const char *device, struct changes *out);
 
 /* Each of these wants a row that is there, and notes nothing if nothing changes; true: something did.  Texts are

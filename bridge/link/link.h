@@ -122,6 +122,9 @@ struct link_ops {
 	void (*limits)(void *ctx, const char *device, const struct limits *limits);
 };
 
+struct devices;
+struct fleet;
+
 /* Of which devices the state holds something. */
 struct link_devices {
 	size_t n, most;
@@ -165,6 +168,12 @@ void link_resume(struct link *l, int64_t now_ms);
 void link_devices(const struct link *l, struct link_devices *out);
 /* The next of them (the first: *pos all 0), in no order that matters; NULL: no more.  Borrowed until the next event. */
 const char *link_next_device(const struct link *l, struct map_pos *pos);
+/* Its devices, borrowed.  What is changed there is put out with link_fleet_changed(). */
+struct fleet *link_fleet(struct link *l);
+struct devices *link_names(struct link *l); /* what sides call them; likewise */
+/* Somebody set something of devices, outside of any message; the changes are taken.  What workers know of names
+ * follows. */
+void link_fleet_changed(struct link *l, struct changes *c);
 
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
  * north was asked, messages on their way.  Who waits for a reply to it gets none. */

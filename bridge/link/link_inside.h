@@ -266,6 +266,9 @@ void registry_free(struct link *l);
 /* May something be remembered of the device?  If it is new, and there are as many as may be, for that of another.
  * False: nothing is to be. */
 bool registry_admit(struct link *l, const char *device);
+
+/* What passes for this device. */
+enum fleet_mode link_mode(const struct link *l, const char *device);
 /* Something is remembered of it in any case. */
 void registry_note(struct link *l, const char *device);
 /* An earlier run did so. */

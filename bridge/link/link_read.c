@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "link/retained.h"
 #include "message/hops.h"
@@ -196,9 +197,45 @@ static void tell_asker(struct task *t, const struct item *item)
 	free(id);
 }
 
+/* What does not pass for a device, whatever it is. */
+static enum outcome stopped_by_mode(const struct link *l, const char *device)
+{
+	enum fleet_mode mode = link_mode(l, device);
+
+	return mode == FLEET_OFF       ? FILTERED_OFF
+	       : mode == FLEET_RETIRED ? FILTERED_RETIRED
+				       : CARRIED;
+}
+
+/* The bridge has it from here whose it is: of a link of several devices each has a row. */
+static void note_device(struct link *l, const char *device, enum side from, int64_t at_ms)
+{
+	enum flow flow = flow_from(from);
+
+	if (!fleet_see(l->fleet, device, flow, false, FLEET_DEFAULT, at_ms) &&
+	    !l->plan->is_single && registry_admit(l, device))
+		fleet_see(l->fleet, device, flow, true, l->plan->new_mode, at_ms);
+}
+
+/* Does it pass, by the mode of its device?  (What the bridge speaks to itself of has none.) */
+static bool passes(struct task *t, const struct canonical *p)
+{
+	enum outcome reason = CARRIED;
+
+	if (p->device && p->kind != KIND_DEVICE_CHANGE) {
+		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
+		reason = stopped_by_mode(t->link, p->device);
+	}
+	if (reason != CARRIED)
+		link_refuse(t->intake, reason, NULL);
+	return reason == CARRIED;
+}
+
 /* Take what a row gave, in its sequence. */
 static void take_item(struct task *t, struct item *item)
 {
+	if (!passes(t, &item->plain))
+		return;
 	note_presence(t, &item->plain);
 	if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
 		logic_note_attributes(t->link, &item->plain);
@@ -607,8 +644,6 @@ static enum outcome sort_out(struct link *l, const struct arrival *a, bool is_ne
 		return FILTERED_ECHO;
 	if (l->mark && hops_has(&m->properties, l->mark))
 		return FILTERED_LOOP;
-	if (l->plan->is_mirror && from == NORTH)
-		return FILTERED_MIRROR;
 	plan_match(l->plan, from, m->topic, match);
 	if (!match->is_known)
 		return l->plan->drop_unmatched ? FILTERED_UNMATCHED : DEAD_UNKNOWN_TOPIC;
@@ -638,6 +673,17 @@ struct sequence *link_entry(struct link *l, const struct arrival *a)
 	return q;
 }
 
+/* Where topic or session tells whose it is, nothing is read of a device that is off.  `native`: what its topic calls it. */
+static enum outcome stopped_early(struct link *l, const struct arrival *a, const char *native)
+{
+	const char *device = translate_device(l->plan, a->from, a->device, native);
+	enum outcome reason = device ? stopped_by_mode(l, device) : CARRIED;
+
+	if (reason != CARRIED)
+		note_device(l, device, a->from, a->at_ms);
+	return reason;
+}
+
 static enum outcome take_in(struct link *l, const struct arrival *a, struct intake *in,
 			    const struct match *match)
 {
@@ -654,6 +700,8 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
 	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);
 	reason = admit(l, a->from, match, in);
+	if (reason == CARRIED)
+		reason = stopped_early(l, a, in->topic_device);
 	if (reason == CARRIED)
 		submit_read(l, entry(l, a, in->topic_device), in, a->from, 0, NULL);
 	return reason;

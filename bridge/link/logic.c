@@ -355,7 +355,7 @@ static void on_reply(struct task *t, struct canonical *p)
 	if (!pairing) {
 		if (greeting_is_lost(t, p))
 			filtered(t, FILTERED_ONE_WAY);
-		else if (l->plan->is_mirror)
+		else if (link_mode(l, p->device) == FLEET_MIRROR)
 			filtered(t,
 				 FILTERED_MIRROR); /* it answers the platform that is tried out */
 		else
@@ -418,7 +418,7 @@ void logic_send_failed(struct link *l, struct intake *in, const char *device)
 	struct canonical config = { .kind = KIND_CONFIG, .device = mem_strdup(device) };
 	struct buf body = { 0 };
 
-	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) &&
+	if (plan_writer(l->plan, SOUTH, KIND_CONFIG) && link_mode(l, device) == FLEET_LIVE &&
 	    twins_send_failed(l->twins, device, l->now_ms, &l->changes, &body)) {
 		config.body = body.data;
 		config.body_len = body.len;
@@ -430,12 +430,26 @@ void logic_send_failed(struct link *l, struct intake *in, const char *device)
 	buf_fini(&body);
 }
 
+/* To a mirror's device nothing is sent: what was said is held as what has not got there. */
+static void learn(struct task *t, const struct canonical *config)
+{
+	struct link *l = t->link;
+
+	twins_failed(l->twins, config->device, link_config_version(config), false, l->now_ms,
+		     &l->changes);
+	filtered(t, FILTERED_MIRROR);
+}
+
 static void push(struct task *t, const struct canonical *p, const struct buf *body, bool waits)
 {
 	struct canonical config = *p;
 
 	config.body = body->data;
 	config.body_len = body->len;
+	if (link_mode(t->link, p->device) == FLEET_MIRROR) {
+		learn(t, &config);
+		return;
+	}
 	link_write(t->link, t->intake,
 		   &(struct link_write){
 			   .to = SOUTH, .plain = &config, .after = after_config, .waits = waits });
@@ -773,11 +787,19 @@ static void give_back(struct task *t, const struct canonical *p)
 	free(answer_topic);
 }
 
-/* A mirror lets nothing down, and asks nothing of the platform that is tried out. */
-static bool is_mirrored_out(const struct plan *plan, enum kind kind)
+/* A mirror lets nothing down, and asks nothing of the platform that is tried out; but what that says of a
+ * configuration is learnt, and the answer to a question of the bridge's own is taken. */
+static bool is_mirrored_out(const struct task *t, const struct canonical *p)
 {
-	return plan->is_mirror &&
-	       (kind_table[kind].flow == FLOW_DOWN || kind_table[kind].asks != ASKS_NOTHING);
+	const struct kind_info *kind = &kind_table[p->kind];
+	const struct pairing *asked;
+
+	if (link_mode(t->link, p->device) != FLEET_MIRROR)
+		return false;
+	if (kind->flow == FLOW_UP || p->kind == KIND_CONFIG)
+		return kind->asks != ASKS_NOTHING && p->kind != KIND_CONFIG;
+	asked = kind_is_paired_reply(p->kind) ? logic_pairing(t, p) : NULL;
+	return !asked || !asked->is_own;
 }
 
 void logic_take(struct task *t, struct canonical *p)
@@ -785,7 +807,7 @@ void logic_take(struct task *t, struct canonical *p)
 	const struct kind_info *kind = &kind_table[p->kind];
 	enum side to = flow_target(kind->flow);
 
-	if (is_mirrored_out(t->link->plan, p->kind))
+	if (is_mirrored_out(t, p))
 		filtered(t, FILTERED_MIRROR);
 	else if (to == source(t))
 		give_back(t, p);

@@ -229,11 +229,32 @@ static void note_fleet(struct link *l)
 {
 	const char *device;
 
-	while ((device = fleet_next_due(l->fleet)) != NULL) {
+	while ((device = fleet_next_due(l->fleet, l->now_ms)) != NULL) {
 		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
 		fleet_put_due(l->fleet, device, &l->changes);
 		link_end_own(l, NULL);
 	}
+}
+
+struct fleet *link_fleet(struct link *l)
+{
+	return l->fleet;
+}
+
+struct devices *link_names(struct link *l)
+{
+	return l->devices;
+}
+
+void link_fleet_changed(struct link *l, struct changes *c)
+{
+	changes_move(&l->changes, c, c->n);
+	link_tell_devices(l);
+}
+
+enum fleet_mode link_mode(const struct link *l, const char *device)
+{
+	return fleet_mode_of(fleet_find(l->fleet, device), l->plan->mode);
 }
 
 /* What is left to be done for handshakes, in a step of theirs, which it ends. */

@@ -354,7 +354,9 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 
 	p->name = mem_strdup(spec->name);
 	p->devices = devices_new();
-	p->is_mirror = spec->is_mirror;
+	p->mode = spec->mode != FLEET_DEFAULT ? spec->mode : FLEET_LIVE;
+	p->new_mode = spec->new_mode;
+	p->is_mirror = p->mode == FLEET_MIRROR;
 	p->pushes_first = spec->pushes_first;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
@@ -603,8 +605,6 @@ char **plan_filters(const struct plan *p, enum side side, bool provisioning, con
 	char **list = NULL;
 
 	*n = 0;
-	if (p->is_mirror && side == NORTH)
-		return NULL; /* nothing is done with what comes from there */
 	while ((r = plan_next_reader(p, side, r)))
 		if (plan_is_provisioning(p, side, r->row->kind) == provisioning &&
 		    wanted_row(&wanted, r->row)) {

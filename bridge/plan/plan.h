@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "dialect/dialect.h"
+#include "fleet/fleet.h"
 #include "message/kind.h"
 #include "message/limits.h"
 #include "message/side.h"
@@ -39,9 +40,10 @@ struct plan_spec {
 		const struct vars *vars;
 	} * through;
 	size_t n_through;
-	const enum kind *remap; /* KINDS of them; NULL: none */
-	bool is_mirror;
-	bool pushes_first; /* a first snapshot after a login is sent on, not only learnt */
+	const enum kind *remap;	  /* KINDS of them; NULL: none */
+	enum fleet_mode mode;	  /* of devices that have none of their own; DEFAULT: LIVE */
+	enum fleet_mode new_mode; /* that a device gets which is seen for the first time */
+	bool pushes_first;	  /* a first snapshot after a login is sent on, not only learnt */
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
@@ -78,7 +80,8 @@ struct plan {
 	} * through;
 	size_t n_through;
 	enum kind remap[KINDS];
-	bool is_mirror;
+	enum fleet_mode mode, new_mode;
+	bool is_mirror; /* so is its mode: nothing is asked or greeted */
 	bool pushes_first;
 	bool drop_unmatched;
 	bool hides_secrets;

@@ -296,7 +296,7 @@ static void put_spec(struct buf *out, const struct plan_spec *spec)
 	pack_u8(out, spec->remap != NULL);
 	for (int k = 0; spec->remap && k < KINDS; k++)
 		pack_u8(out, spec->remap[k]);
-	pack_u8(out, spec->is_mirror);
+	pack_u8(out, (uint8_t)spec->mode);
 	pack_u8(out, spec->is_offline);
 }
 

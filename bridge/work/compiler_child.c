@@ -196,7 +196,7 @@ static struct plan *get_plan(struct child *c, struct unpack *u)
 			remap[k] = (enum kind)unpack_u8(u);
 		spec.remap = remap;
 	}
-	spec.is_mirror = unpack_u8(u) != 0;
+	spec.mode = (enum fleet_mode)unpack_u8(u);
 	spec.is_offline = unpack_u8(u) != 0;
 	need(!u->is_bad);
 	if (spec.is_offline)

@@ -167,7 +167,7 @@ Test(conf, every_key_of_the_design_is_read)
 	l = &c->links[0];
 	cr_expect_str_eq(l->name, "pump-7");
 	cr_expect_eq(l->line, 9);
-	cr_expect_eq(l->mode, MODE_MIRROR);
+	cr_expect_eq(l->mode, FLEET_MIRROR);
 	cr_assert_eq(l->n_through, 2);
 	cr_expect_str_eq(l->through[0].name, "celsius");
 	cr_expect_eq(l->through[0].line, 12);
@@ -243,7 +243,7 @@ Test(conf, what_is_not_said_has_its_default)
 	cr_expect(c->journal.is_sync);
 	cr_expect_eq(c->workers, 0);
 	cr_expect_null(c->devices);
-	cr_expect_eq(c->links[0].mode, MODE_LIVE);
+	cr_expect_eq(c->links[0].mode, FLEET_LIVE);
 	cr_expect_eq(c->links[0].n_through, 0);
 	cr_expect_eq(c->links[0].remap[KIND_TELEMETRY], KIND_NONE);
 	cr_expect_not(c->links[0].drop_unmatched);
@@ -362,11 +362,11 @@ Test(conf, each_mistake_is_told_with_its_place)
 		{ "workers = 010;\n" LINK(""),
 		  "1: workers: a number starts with 0 (put it in quotes if the 0 matters)" },
 
-		{ LINK("mode = \"dead\";"),
-		  "1: mode: unknown value \"dead\" (\"live\" or \"mirror\")" },
-		{ LINK("mode = \"mirorr\";"),
-		  "1: mode: unknown value \"mirorr\" (\"live\" or \"mirror\"); did you mean "
-		  "\"mirror\"?" },
+		{ LINK("mode = \"dead\";"), "1: mode: unknown value \"dead\" (\"live\" or "
+					    "\"mirror\" or \"off\" or \"retired\")" },
+		{ LINK("mode = \"mirorr\";"), "1: mode: unknown value \"mirorr\" (\"live\" or "
+					      "\"mirror\" or \"off\" or \"retired\"); did you mean "
+					      "\"mirror\"?" },
 		{ LINK("unmatched = \"x\";"),
 		  "1: unmatched: unknown value \"x\" (\"dead-letter\" or \"drop\")" },
 		{ LINK("command_max_age = 0;"), "1: command_max_age: 0 is outside 1..316224000" },
@@ -527,7 +527,8 @@ Test(conf, all_mistakes_come_at_once_in_the_order_of_the_file)
 		"18: north.dialect: is missing",
 		"20: north.tls.key: is missing, there is a cert",
 		"20: north.tls.cert: x: No such file or directory",
-		"22: mode: unknown value \"dead\" (\"live\" or \"mirror\")",
+		"22: mode: unknown value \"dead\" (\"live\" or \"mirror\" or \"off\" or "
+		"\"retired\")",
 		"24: name: is missing",
 		"24: south: is missing",
 		"24: north: is missing",
@@ -820,7 +821,7 @@ Test(conf, every_string_may_come_from_the_environment)
 		"\"env:CALQUE_URL\"; }; " N " } );\n");
 	cr_expect_str_eq(c->state, "kept");
 	cr_expect_str_eq(c->links[0].name, "pod-7");
-	cr_expect_eq(c->links[0].mode, MODE_MIRROR);
+	cr_expect_eq(c->links[0].mode, FLEET_MIRROR);
 	cr_expect_str_eq(c->links[0].side[SOUTH].dialect, "factory");
 	cr_expect_str_eq(c->links[0].side[SOUTH].host, "broker");
 	cr_expect_eq(c->links[0].side[SOUTH].port, 1999);

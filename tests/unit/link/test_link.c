@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <ctype.h>
 
+#include "fleet/fleet.h"
 #include "link/link.h"
 #include "state/twin.h"
 #include "translate/executor.h"
@@ -2107,7 +2108,7 @@ Test(link, a_mirror_sends_up_what_is_no_question)
 	char *south = mem_printf(SOUTHERN("", "%s", "%s"), rows, functions);
 	char *north = mem_printf(NORTHERN("", "%s", "%s"), rows, functions);
 
-	w.spec.is_mirror = true;
+	w.spec.mode = FLEET_MIRROR;
 	start(south, north);
 	step(SOUTH, "d/t", "{'a':1}", "north d/t {'a':1}\n= carried\n");
 	step(SOUTH, "d/q", "1", "= mirror\n");
@@ -2120,6 +2121,90 @@ Test(link, a_mirror_sends_up_what_is_no_question)
 	cr_expect_eq(link_next_deadline(l), INT64_MAX);
 	free(south);
 	free(north);
+}
+
+#define MODES(side)                                                                                \
+	side("",                                                                                   \
+	     "{ kind: 'telemetry', topic: '{device}/t' },"                                         \
+	     "{ kind: 'command', topic: '{device}/do' },"                                          \
+	     "{ kind: 'command_reply', topic: '{device}/did' },"                                   \
+	     "{ kind: 'config', topic: '{device}/set' },"                                          \
+	     "{ kind: 'config_reply', topic: '{device}/isset' }",                                  \
+	     "")
+
+static void set_mode(const char *device, enum fleet_mode mode)
+{
+	struct changes c = { 0 };
+
+	fleet_name(link_fleet(l), device, FLEET_IMPORT, &c);
+	fleet_set_mode(link_fleet(l), device, mode, &c);
+	changes_fini(&c);
+}
+
+Test(link, what_passes_for_a_device_is_what_its_mode_says)
+{
+	start(MODES(SOUTHERN), MODES(NORTHERN));
+	set_mode("off", FLEET_OFF);
+	set_mode("old", FLEET_RETIRED);
+	set_mode("trial", FLEET_MIRROR);
+	step(SOUTH, "other/t", "{'a':1}", "north other/t {'a':1}\n= carried\n");
+	step(SOUTH, "off/t", "{'a':1}", "= off\n");
+	step(NORTH, "off/do", "{'name':'x'}", "= off\n");
+	step(SOUTH, "old/t", "{'a':1}", "= retired\n");
+	step(NORTH, "old/set", "{'changed':{'x':1}}", "= retired\n");
+	step(SOUTH, "trial/t", "{'a':1}", "north trial/t {'a':1}\n= carried\n");
+	step(NORTH, "trial/do", "{'name':'x'}", "= mirror\n");
+	set_mode("off", FLEET_LIVE);
+	step(SOUTH, "off/t", "{'a':2}", "north off/t {'a':2}\n= carried\n");
+}
+
+Test(link, a_mirror_learns_a_configuration_and_sends_it_to_nobody)
+{
+	struct changes c = { 0 };
+	bool has_key = false;
+
+	start(MODES(SOUTHERN), MODES(NORTHERN));
+	set_mode("trial", FLEET_MIRROR);
+	step(NORTH, "trial/set", "{'changed':{'rate':10}}", "= mirror\n");
+	link_take_changes(l, ++commit, &c);
+	for (size_t i = 0; i < c.n; i++)
+		has_key = has_key || strcmp(c.items[i].key, "[\"trial\",\"rate\"]") == 0;
+	cr_expect(has_key);
+	changes_fini(&c);
+	now_ms += 120000;
+	step(SOUTH, "trial/t", "{'a':1}", "north trial/t {'a':1}\n= carried\n");
+	expect("");
+}
+
+Test(link, the_mode_of_a_link_is_that_of_devices_that_have_none)
+{
+	w.spec.mode = FLEET_OFF;
+	start(MODES(SOUTHERN), MODES(NORTHERN));
+	set_mode("chosen", FLEET_LIVE);
+	step(SOUTH, "other/t", "{'a':1}", "= off\n");
+	step(SOUTH, "chosen/t", "{'a':1}", "north chosen/t {'a':1}\n= carried\n");
+}
+
+Test(link, who_is_new_gets_a_row_and_the_mode_for_that)
+{
+	struct changes c = { 0 };
+	bool has_row = false;
+
+	w.spec.new_mode = FLEET_OFF;
+	start(MODES(SOUTHERN), MODES(NORTHERN));
+	set_mode("known", FLEET_DEFAULT);
+	step(SOUTH, "known/t", "{'a':1}", "north known/t {'a':1}\n= carried\n");
+	step(SOUTH, "stranger/t", "{'a':1}", "= off\n");
+	cr_assert(fleet_find(link_fleet(l), "stranger"));
+	cr_expect_eq(fleet_find(link_fleet(l), "stranger")->seen_ms[FLOW_UP], now_ms);
+	now_ms += 10000;
+	link_tick(l, now_ms);
+	link_take_changes(l, ++commit, &c);
+	for (size_t i = 0; i < c.n; i++)
+		has_row = has_row || (strcmp(c.items[i].machine, "fleet") == 0 &&
+				      strcmp(c.items[i].key, "stranger") == 0);
+	cr_expect(has_row);
+	changes_fini(&c);
 }
 
 /* --- presence and alarm -------------------------------------------------------------------- */
@@ -2531,14 +2616,14 @@ Test(link, a_new_device_takes_the_place_of_the_youngest_that_was_seen_once)
 	expect_devices(3, 0, 0, __LINE__);
 	take_changes();
 	comes_online("third");
-	expect_deleted("presence second\n! presence third\n");
+	expect_deleted("presence second\nfleet second\nfleet-seen second\n! presence third\n");
 	expect_devices(3, 1, 0, __LINE__);
 	is_known_online("old");
 	is_known_online("first");
 	is_known_online("third");
 	comes_online("second"); /* which is new again */
 	expect_devices(3, 2, 0, __LINE__);
-	expect_deleted("presence third\n! presence second\n");
+	expect_deleted("presence third\nfleet third\nfleet-seen third\n! presence second\n");
 }
 
 Test(link, a_device_that_came_back_is_forgotten_after_those_seen_once)
@@ -2570,16 +2655,16 @@ Test(link, what_is_configured_or_asked_is_forgotten_for_nobody)
 	expect_devices(3, 0, 0, __LINE__);
 	comes_online("stranger");
 	comes_online("stranger"); /* nothing is remembered of it, so it is news each time */
-	expect_devices(3, 0, 2, __LINE__);
+	expect_devices(3, 0, 4, __LINE__);
 	is_known_online("b");
 	step(NORTH, "n/new/set", "{'changed':{'x':1}}", "south s/new/set {'x':1}\n= carried\n");
-	expect_devices(4, 0, 2, __LINE__);
+	expect_devices(4, 0, 5, __LINE__);
 	done = mem_printf("s/b/did/%s", uuid);
 	step(SOUTH, done, "{'status':'done'}", "north n/b/did {'status':'done'}\n= carried\n");
 	free(done);
 	now_ms += 1000;
 	comes_online("stranger");
-	expect_devices(4, 1, 2, __LINE__); /* b, of whom nobody waits for anything any more */
+	expect_devices(4, 1, 5, __LINE__); /* b, of whom nobody waits for anything any more */
 	is_known_online("a");
 	is_known_online("stranger");
 }
@@ -2592,7 +2677,7 @@ Test(link, what_an_unremembered_device_has_set_goes_on_as_it_came)
 	take_changes();
 	for (int i = 0; i < 2; i++)
 		step(SOUTH, "s/b/isset", "{'version':4,'values':{'x':1}}", "= no-counterpart\n");
-	expect_devices(1, 0, 2, __LINE__);
+	expect_devices(1, 0, 4, __LINE__);
 	expect_deleted("");
 }
 

@@ -254,7 +254,7 @@ Test(linkcheck, a_mirror_carries_reports_up_only)
 	static const char rows[] =
 		"{ kind: 'command', topic: 'c' }, { kind: 'request', topic: 'r' }";
 
-	w[0].spec.is_mirror = w[1].spec.is_mirror = true;
+	w[0].spec.mode = w[1].spec.mode = FLEET_MIRROR;
 	add_link(1, 1, rows, rows);
 	expect_report("");
 	add_link(1, 1, "{ kind: 'event', topic: 'e' }", "{ kind: 'event', topic: 'e' }");
@@ -598,7 +598,7 @@ Test(linkcheck, a_trial_run_may_stand_beside_another_link)
 {
 	for (int i = 0; i < 2; i++) {
 		world_set(&w[i], SOUTH, "device", "d");
-		w[i].spec.is_mirror = i == 1;
+		w[i].spec.mode = i == 1 ? FLEET_MIRROR : FLEET_LIVE;
 		add_link(1, (size_t)i + 2, "{ kind: 'telemetry', topic: 's/{device}' }",
 			 "{ kind: 'telemetry', topic: 'n' }");
 	}

@@ -312,16 +312,16 @@ Test(plan, a_handshake_is_subscribed_on_its_own_session)
 	cr_expect_not(plan_is_provisioning(w.plan, SOUTH, KIND_PROVISION));
 }
 
-Test(plan, a_mirror_subscribes_nothing_on_the_north)
+Test(plan, a_mirror_hears_what_the_north_says)
 {
-	w.spec.is_mirror = true;
+	w.spec.mode = FLEET_MIRROR;
 	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
 		   NORTHERN("",
 			    "{ kind: 'telemetry', topic: 't/{device}' },"
 			    "{ kind: 'command', topic: 'do/{device}' }",
 			    ""));
 	expect_filters(SOUTH, false, "t/+");
-	expect_filters(NORTH, false, "");
+	expect_filters(NORTH, false, "do/+");
 }
 
 /* Exactly these mistakes, NULL at the end. */
