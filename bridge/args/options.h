@@ -22,7 +22,7 @@ struct option_row {
 	size_t flag; /* ... this bool of the struct, by its offset */
 };
 
-#define OPTIONS_MAX  40 /* rows of a table */
+#define OPTIONS_MAX  64 /* rows of a table */
 #define OPTIONS_GOOD (-1)
 
 /* Read the options of `verb` into `into` by the `n` rows; *argc and *argv (argv[0]: the verb's name)

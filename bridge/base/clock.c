@@ -133,3 +133,14 @@ void clock_put_local(struct buf *out)
 	strftime(text, sizeof text, "%H:%M:%S", &tm);
 	buf_puts(out, text);
 }
+
+void clock_put_utc(int64_t ms, struct buf *out)
+{
+	time_t at = (time_t)(ms / 1000);
+	char text[32] = "-";
+	struct tm tm;
+
+	if (ms && gmtime_r(&at, &tm))
+		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	buf_puts(out, text);
+}

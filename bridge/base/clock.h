@@ -41,5 +41,7 @@ bool clock_go_on(const struct clock_reading *last, const struct clock_reading *h
 bool clock_read(const char *text, int64_t *ms);
 /* The time of day here, "14:03:07". */
 void clock_put_local(struct buf *out);
+/* Append a time of day in UTC, "2026-11-28T02:33:49Z"; 0: "-". */
+void clock_put_utc(int64_t ms, struct buf *out);
 
 #endif

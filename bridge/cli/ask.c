@@ -1,8 +1,11 @@
 #include "cli/ask.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -135,6 +138,23 @@ static bool has_state(const char *dir, struct err *e)
 	return ok;
 }
 
+/* What root makes in a state, its owner cannot open later: root becomes the owner, for good. */
+static bool take_on_owner(const char *dir, struct err *e)
+{
+	const struct passwd *owner;
+	struct stat st;
+	bool ok;
+
+	if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
+		return true;
+	owner = getpwuid(st.st_uid);
+	ok = (owner ? initgroups(owner->pw_name, st.st_gid) : setgroups(0, NULL)) == 0 &&
+	     setgid(st.st_gid) == 0 && setuid(st.st_uid) == 0;
+	if (!ok)
+		err_errno(e, "become the owner of %s", dir);
+	return ok;
+}
+
 /* --- both ---------------------------------------------------------------------------------- */
 
 /* False: somebody else has it just now. */
@@ -170,7 +190,9 @@ int ask(const char *verb, const char *conf_path, const struct buf *request,
 	int tries = 0;
 
 	cli_print_report(&report);
-	while (conf && !try_to_ask(&q, &e)) {
+	if (conf && !take_on_owner(conf->state, &e))
+		fail(&q, EXIT_FAILED, e.text);
+	while (conf && !q.is_over && !try_to_ask(&q, &e)) {
 		if (++tries == TRIES) {
 			fail(&q, EXIT_FAILED, e.text);
 			break;
@@ -193,7 +215,7 @@ char *ask_text(struct jslice object, const char *key)
 
 	if (jtext_field(object, key, &v))
 		jtext_string_decode(v, &text);
-	return text.len ? buf_take(&text) : mem_strdup("");
+	return text.data ? buf_take(&text) : mem_strdup("");
 }
 
 char *ask_shown(struct jslice object, const char *key)
@@ -203,7 +225,7 @@ char *ask_shown(struct jslice object, const char *key)
 
 	buf_put_shown(&shown, text, strlen(text), false);
 	free(text);
-	return shown.len ? buf_take(&shown) : mem_strdup("");
+	return shown.data ? buf_take(&shown) : mem_strdup("");
 }
 
 int64_t ask_number(struct jslice object, const char *key)

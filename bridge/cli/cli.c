@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "fleet/fleet.h"
 #include "message/kind.h"
 #include "message/outcome.h"
 
@@ -45,6 +46,7 @@ enum option_number {
 	N_READY,
 	N_BAD,
 	N_KEYS,
+	N_DEVICES,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -75,6 +77,7 @@ enum {
 	OPT_READY = 1 << N_READY,
 	OPT_BAD = 1 << N_BAD,
 	OPT_KEYS = 1 << N_KEYS,
+	OPT_DEVICES = 1 << N_DEVICES, /* all that only `devices` has */
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -115,8 +118,9 @@ static const struct verb_row {
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
 	    OPT_CONFIG | OPT_JSON | OPTS_LETTERS },
 	  verb_deadletters },
-	{ { "devices", "forget NAME", "what handshakes brought: forget a device, and free its link",
-	    2, 2, OPT_CONFIG | OPT_JSON | OPT_LINK },
+	{ { "devices", "list|show|history|set-mode|retire|forget|import|export [ARG...]",
+	    "the devices of links: how each stands, what passes for it", 1, 100000,
+	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
 	{ { "state", "check | backup FILE", "what the bridge remembers: look for damage, copy it",
 	    1, 2, OPT_CONFIG | OPT_JSON },
@@ -219,6 +223,54 @@ static bool take_reason(void *into, const char *arg)
 	return outcome_letters(arg) != NULL;
 }
 
+static bool take_device_name(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.name = arg;
+	return true;
+}
+
+static bool take_device_state(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.state = arg;
+	return fleet_word(fleet_state_names, FLEET_STATES, arg) >= 0;
+}
+
+static bool take_device_mode(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.mode = arg;
+	return *arg && fleet_word(fleet_mode_names, FLEET_MODES, arg) >= 0;
+}
+
+static bool take_device_reason(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.reason = arg;
+	return true;
+}
+
+static bool take_device_group(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.group = arg;
+	return true;
+}
+
+static bool take_secrets(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.secrets = arg;
+	return true;
+}
+
 static bool take_limit(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -271,7 +323,7 @@ static const struct option_row options[] = {
 	  take_older, 0 },
 	{ OPT_NEWER, 0, "newer", "AGE", "only those that died since then", take_newer, 0 },
 	{ OPT_LIMIT, 0, "limit", "N", "only the N newest of them", take_limit, 0 },
-	{ OPT_ALL, 0, "all", NULL, "retry, drop: without it or an ID or one of the above, nothing",
+	{ OPT_ALL, 0, "all", NULL, "all of them: without it or a NAME, an ID or a filter, nothing",
 	  NULL, offsetof(struct cli, letters.is_all) },
 	{ OPT_TRACE, 0, "trace", NULL,
 	  "say on stderr which rows were tried and why not, and what was read", NULL,
@@ -279,6 +331,29 @@ static const struct option_row options[] = {
 	{ OPT_STRICT, 0, "strict", NULL,
 	  "do not run at all if one link lacks a secret or a TLS file", NULL,
 	  offsetof(struct cli, is_strict) },
+	{ OPT_DEVICES, 0, "name", "PATTERN", "only devices of such a name: 'pump-*'",
+	  take_device_name, 0 },
+	{ OPT_DEVICES, 0, "state", "STATE", "only: known, asking, ready, refused, lost",
+	  take_device_state, 0 },
+	{ OPT_DEVICES, 0, "mode", "MODE",
+	  "only for which so much passes: off, mirror, live, retired", take_device_mode, 0 },
+	{ OPT_DEVICES, 0, "reason", "REASON", "only those that were refused or lost for it",
+	  take_device_reason, 0 },
+	{ OPT_DEVICES, 0, "group", "GROUP", "only devices of this group", take_device_group, 0 },
+	{ OPT_DEVICES, 0, "orphan", NULL, "only those that the configuration's list has no more",
+	  NULL, offsetof(struct cli, devices.is_orphan) },
+	{ OPT_DEVICES, 0, "summary", NULL, "list: only how many there are of each state and mode",
+	  NULL, offsetof(struct cli, devices.is_summary) },
+	{ OPT_DEVICES, 0, "partial", NULL, "import: the rows that are right, though others are not",
+	  NULL, offsetof(struct cli, devices.is_partial) },
+	{ OPT_DEVICES, 0, "dry-run", NULL, "import: only say what would change", NULL,
+	  offsetof(struct cli, devices.is_dry) },
+	{ OPT_DEVICES, 0, "replace", NULL, "import: devices that are not in the file are off", NULL,
+	  offsetof(struct cli, devices.replaces) },
+	{ OPT_DEVICES, 0, "credentials", NULL, "forget: credentials of the north, too", NULL,
+	  offsetof(struct cli, devices.has_credentials) },
+	{ OPT_DEVICES, 0, "secrets", "FILE", "export: to this new file (0600), with credentials",
+	  take_secrets, 0 },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

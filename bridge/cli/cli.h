@@ -30,6 +30,11 @@ struct cli {
 		int64_t limit;			   /* 0: none */
 		bool is_all;
 	} letters;
+	struct { /* which devices, and what is to be done with them */
+		const char *name, *state, *mode, *reason, *group; /* NULL: any */
+		const char *secrets;				  /* a file for them; NULL: none */
+		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials;
+	} devices;
 	bool is_payload;
 	int argc; /* the verb's arguments */
 	char **argv;

@@ -1,30 +1,259 @@
-/* calque devices: what is known of devices. */
+/* calque devices: the devices of links. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args/options.h"
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/table.h"
+#include "conf/device_file.h"
+#include "conf/environment.h"
+#include "fleet/csv.h"
+#include "fleet/fleet.h"
+#include "fleet/fleet_file.h"
+#include "message/state_json.h"
 
-struct forgetting {
+struct asking {
 	const struct cli *cli;
-	size_t n;
+	struct table table;
+	size_t n, n_problems;
+	size_t states[FLEET_STATES], modes[FLEET_MODES];
+	/* Of an export: */
+	char **items;
+	size_t n_items;
+};
+
+struct sub {
+	const char *word;
+	int min_args, max_args; /* behind the word; -1: any */
+	void (*item)(struct asking *a, struct jslice item);
+	size_t n_columns;
+};
+
+/* --- items ----------------------------------------------------------------------------------- */
+
+static void add(struct asking *a, struct jslice item, const char *field)
+{
+	table_add(&a->table, ask_shown(item, field));
+}
+
+static char *day_of(struct jslice item, const char *field)
+{
+	struct buf text = { 0 };
+
+	clock_put_utc(ask_number(item, field), &text);
+	return buf_take(&text);
+}
+
+/* What passes, and by whose word. */
+static char *mode_of(struct jslice item)
+{
+	char *own = ask_shown(item, "mode"), *passes = ask_shown(item, "passes"), *text;
+
+	if (*own)
+		text = mem_strdup(own);
+	else
+		text = mem_printf("(%s)", *passes ? passes : "link");
+	free(own);
+	free(passes);
+	return text;
+}
+
+static void count(struct asking *a, struct jslice item)
+{
+	char *state = ask_text(item, "state"), *mode = ask_text(item, "passes");
+	int s = fleet_word(fleet_state_names, FLEET_STATES, state), m;
+
+	if (!*mode) {
+		free(mode);
+		mode = ask_text(item, "mode");
+	}
+	m = fleet_word(fleet_mode_names, FLEET_MODES, mode);
+	if (s >= 0)
+		a->states[s]++;
+	if (m >= 0)
+		a->modes[m]++;
+	free(state);
+	free(mode);
+}
+
+static void list_item(struct asking *a, struct jslice item)
+{
+	count(a, item);
+	if (a->cli->devices.is_summary)
+		return;
+	add(a, item, "link");
+	add(a, item, "name");
+	table_add(&a->table, mode_of(item));
+	add(a, item, "state");
+	add(a, item, "group");
+	table_add(&a->table, day_of(item, "seen_up_ms"));
+	add(a, item, "reason");
+}
+
+static void put_line(struct jslice item, const char *field)
+{
+	char *text = ask_shown(item, field);
+
+	if (*text)
+		printf("  %-10s %s\n", field, text);
+	free(text);
+}
+
+static void put_pairs(struct jslice item, const char *field, const char *prefix)
+{
+	struct jslice vars;
+	struct jfield var;
+	size_t pos = 0;
+
+	if (!jtext_field(item, field, &vars))
+		return;
+	while (jtext_next_field(vars, &pos, &var)) {
+		struct buf name = { 0 }, value = { 0 }, line = { 0 };
+
+		jtext_string_decode(var.key, &name);
+		jtext_string_decode(var.value, &value);
+		buf_printf(&line, "  %s.%s = %s", prefix, buf_str(&name), buf_str(&value));
+		cli_print_line(stdout, line.data, line.len);
+		buf_fini(&name);
+		buf_fini(&value);
+		buf_fini(&line);
+	}
+}
+
+static void show_item(struct asking *a, struct jslice item)
+{
+	static const char *const fields[] = { "group",	"kind",	 "state", "step",    "reason",
+					      "origin", "south", "north", "fixed_by" };
+	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name");
+	char *mode = mode_of(item), *up = day_of(item, "seen_up_ms"),
+	     *down = day_of(item, "seen_down_ms");
+
+	(void)a;
+	printf("%s of link %s\n  %-10s %s\n", name, link, "mode", mode);
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		put_line(item, fields[i]);
+	printf("  %-10s up %s, down %s\n", "seen", up, down);
+	put_pairs(item, "south_vars", "south");
+	put_pairs(item, "north_vars", "north");
+	put_pairs(item, "greet", "greet");
+	free(link);
+	free(name);
+	free(mode);
+	free(up);
+	free(down);
+}
+
+static void history_item(struct asking *a, struct jslice item)
+{
+	struct jslice note = { "{}", 2 };
+	char *who;
+
+	jtext_field(item, "note", &note);
+	who = ask_shown(note, "who");
+	table_add(&a->table, day_of(item, "first_ms"));
+	table_add(&a->table, mem_printf("%" PRId64 "x", ask_number(item, "n")));
+	add(a, item, "link");
+	add(a, item, "name");
+	table_add(&a->table, mem_strdup(*who ? who : "bridge"));
+	add(a, note, "what");
+	add(a, note, "answer");
+	free(who);
+}
+
+static void set_item(struct asking *a, struct jslice item)
+{
+	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name"),
+	     *state = ask_text(item, "state"), *mode = mode_of(item);
+
+	(void)a;
+	printf("%s of link %s: %s\n", name, link, mode);
+	free(link);
+	free(name);
+	free(state);
+	free(mode);
+}
+
+static void forget_item(struct asking *a, struct jslice item)
+{
+	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name");
+
+	(void)a;
+	printf("link %s has forgotten %s: it is free for the next device\n", link, name);
+	free(link);
+	free(name);
+}
+
+static void import_item(struct asking *a, struct jslice item)
+{
+	add(a, item, "link");
+	add(a, item, "name");
+	add(a, item, "end");
+	add(a, item, "what");
+}
+
+static void keep_item(struct asking *a, struct jslice item)
+{
+	a->items = mem_grow(a->items, a->n_items, sizeof *a->items);
+	a->items[a->n_items++] = mem_strndup(item.text, item.len);
+}
+
+static void tell_problem(struct asking *a, struct jslice item)
+{
+	char *mistake = ask_text(item, "mistake"), *problem = ask_text(item, "problem"),
+	     *name = ask_text(item, "name");
+	struct buf line = { 0 };
+
+	if (*mistake)
+		buf_puts(&line, mistake);
+	else if (*problem)
+		buf_printf(&line, "calque devices: %s: %s", name, problem);
+	if (line.len) {
+		a->n_problems++;
+		cli_print_line(stderr, line.data, line.len);
+	}
+	free(mistake);
+	free(problem);
+	free(name);
+	buf_fini(&line);
+}
+
+static bool is_problem(struct jslice item)
+{
+	struct jslice v;
+
+	return jtext_field(item, "mistake", &v) || jtext_field(item, "problem", &v);
+}
+
+struct running {
+	struct asking a;
+	const struct sub *sub;
 };
 
 static void on_item(void *ctx, struct jslice item)
 {
-	struct forgetting *f = ctx;
-	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name");
+	struct running *r = ctx;
 
-	f->n++;
-	if (f->cli->is_json)
+	if (is_problem(item)) {
+		tell_problem(&r->a, item);
+		return;
+	}
+	r->a.n++;
+	if (r->sub->item != keep_item && r->a.cli->is_json &&
+	    !(r->sub->item == list_item && r->a.cli->devices.is_summary))
 		cli_print_line(stdout, item.text, item.len);
 	else
-		printf("link %s has forgotten %s: it is free for the next device\n", link, name);
-	free(link);
-	free(name);
+		r->sub->item(&r->a, item);
 }
 
 static void on_done(void *ctx, struct jslice done)
@@ -33,34 +262,354 @@ static void on_done(void *ctx, struct jslice done)
 	(void)done;
 }
 
-static void put_request(const struct cli *cli, const char *name, struct buf *out)
+/* --- the request ----------------------------------------------------------------------------- */
+
+static void put_field(struct buf *out, const char *key, const char *text)
 {
-	buf_puts(out, "{\"request\":\"devices\",\"do\":\"forget\",\"name\":");
-	jtext_put_string(out, name, strlen(name));
-	if (cli->letters.link) {
-		buf_puts(out, ",\"link\":");
-		jtext_put_string(out, cli->letters.link, strlen(cli->letters.link));
+	if (!text)
+		return;
+	buf_printf(out, ",\"%s\":", key);
+	state_json_put_text(out, text);
+}
+
+static void put_flag(struct buf *out, const char *key, bool is_set)
+{
+	if (is_set)
+		buf_printf(out, ",\"%s\":true", key);
+}
+
+/* Of whom the history will tell. */
+static char *user(void)
+{
+	const char *sudo = environment_get("SUDO_USER");
+	const struct passwd *me = getpwuid(getuid());
+
+	if (getuid() == 0 && sudo && *sudo && jtext_is_utf8(sudo, strlen(sudo)))
+		return mem_strndup(sudo, 64);
+	return me ? mem_strndup(me->pw_name, 64) : mem_printf("%lu", (unsigned long)getuid());
+}
+
+static void put_request(const struct cli *cli, const char *word, char *const *names, int n,
+			struct buf *out)
+{
+	char *who = user();
+
+	buf_printf(out, "{\"request\":\"devices\",\"do\":\"%s\"", word);
+	put_field(out, "who", who);
+	put_field(out, "link", cli->letters.link);
+	put_field(out, "name", cli->devices.name);
+	put_field(out, "state", cli->devices.state);
+	put_field(out, "mode", cli->devices.mode);
+	put_field(out, "reason", cli->devices.reason);
+	put_field(out, "group", cli->devices.group);
+	put_flag(out, "orphan", cli->devices.is_orphan);
+	put_flag(out, "all", cli->letters.is_all);
+	put_flag(out, "credentials", cli->devices.has_credentials);
+	put_flag(out, "secrets", cli->devices.secrets);
+	put_flag(out, "partial", cli->devices.is_partial);
+	put_flag(out, "dry_run", cli->devices.is_dry);
+	put_flag(out, "replace", cli->devices.replaces);
+	buf_puts(out, n ? ",\"names\":[" : "");
+	for (int i = 0; i < n; i++) {
+		buf_puts(out, i ? "," : "");
+		state_json_put_text(out, names[i]);
 	}
-	buf_putc(out, '}');
+	buf_puts(out, n ? "]" : "");
+	free(who);
+}
+
+/* --- import ---------------------------------------------------------------------------------- */
+
+/* The request of an import; false: told why not. */
+static bool put_import(const struct cli *cli, const char *path, struct asking *a, struct buf *out)
+{
+	struct report report = { 0 };
+	struct fleet_file f = { 0 };
+	bool ok = device_file_read(path, &f, &report);
+
+	a->n_problems = report.n_errors;
+	cli_print_report(&report);
+	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
+	if (ok) {
+		put_request(cli, "import", NULL, 0, out);
+		put_field(out, "file", path);
+		buf_puts(out, ",\"rows\":");
+		fleet_file_put(&f, out);
+	}
+	report_fini(&report);
+	fleet_file_fini(&f);
+	return ok;
+}
+
+/* --- export ---------------------------------------------------------------------------------- */
+
+/* A column of an export: a field of the items, or a member of one that is an object. */
+struct column {
+	char *name;
+	const char *field;
+	char *member; /* NULL: the field itself */
+};
+
+struct columns {
+	struct column *items;
+	size_t n;
+};
+
+static void add_column(struct columns *c, const char *prefix, const char *field, const char *member)
+{
+	char *name = mem_printf("%s%s", prefix, member ? member : field);
+
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->items[i].name, name) == 0) {
+			free(name);
+			return;
+		}
+	c->items = mem_grow(c->items, c->n, sizeof *c->items);
+	c->items[c->n++] = (struct column){ name, field, mem_strdup(member) };
+}
+
+static void add_members(struct columns *c, const char *prefix, const char *field,
+			const struct asking *a)
+{
+	for (size_t i = 0; i < a->n_items; i++) {
+		struct jslice item = { a->items[i], strlen(a->items[i]) }, vars;
+		struct jfield var;
+		size_t pos = 0;
+
+		while (jtext_field(item, field, &vars) && jtext_next_field(vars, &pos, &var)) {
+			struct buf name = { 0 };
+
+			jtext_string_decode(var.key, &name);
+			add_column(c, prefix, field, buf_str(&name));
+			buf_fini(&name);
+		}
+	}
+}
+
+static void put_cell(const struct cli *cli, const struct column *c, struct jslice item,
+		     struct buf *out)
+{
+	struct jslice at = item;
+	char *text;
+
+	if (c->member && !jtext_field(item, c->field, &at))
+		at = (struct jslice){ "{}", 2 };
+	text = strncmp(c->name, "seen_", 5) == 0
+		       ? day_of(at, strstr(c->name, "up") ? "seen_up_ms" : "seen_down_ms")
+		       : ask_text(at, c->member ? c->member : c->field);
+	/* Without the file for them, secrets are not there. */
+	if (c->member && !cli->devices.secrets && strcmp(text, "***") == 0)
+		*text = '\0';
+	csv_put(out, strcmp(text, "-") == 0 ? "" : text);
+	mem_free_secret(text, strlen(text));
+}
+
+static void put_csv(const struct asking *a, struct buf *out)
+{
+	static const char *const before[] = { "link", "name", "group", "mode", "kind", "state" };
+	struct columns c = { 0 };
+
+	for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
+		add_column(&c, "", before[i], NULL);
+	add_column(&c, "", "seen_up", NULL);
+	add_column(&c, "", "seen_down", NULL);
+	c.items = mem_grow(c.items, c.n, sizeof *c.items);
+	c.items[c.n++] = (struct column){ mem_strdup("south.device"), "south", NULL };
+	c.items = mem_grow(c.items, c.n, sizeof *c.items);
+	c.items[c.n++] = (struct column){ mem_strdup("north.device"), "north", NULL };
+	add_members(&c, "south.", "south_vars", a);
+	add_members(&c, "north.", "north_vars", a);
+	add_members(&c, "greet.", "greet", a);
+	for (size_t k = 0; k < c.n; k++) {
+		buf_puts(out, k ? "," : "");
+		csv_put(out, c.items[k].name);
+	}
+	buf_puts(out, "\n");
+	for (size_t i = 0; i < a->n_items; i++) {
+		for (size_t k = 0; k < c.n; k++) {
+			buf_puts(out, k ? "," : "");
+			put_cell(a->cli, &c.items[k],
+				 (struct jslice){ a->items[i], strlen(a->items[i]) }, out);
+		}
+		buf_puts(out, "\n");
+	}
+	for (size_t k = 0; k < c.n; k++) {
+		free(c.items[k].name);
+		free(c.items[k].member);
+	}
+	free(c.items);
+}
+
+/* Nobody else's file is written over. */
+static int write_secrets(const char *path, const struct buf *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool ok = f && fwrite(text->data, 1, text->len, f) == text->len && fflush(f) == 0 &&
+		  fsync(fd) == 0;
+
+	if (!ok)
+		fprintf(stderr, "calque devices: %s: %s\n", path, strerror(errno));
+	if (f)
+		fclose(f);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int finish_export(struct asking *a)
+{
+	struct buf text = { 0 };
+	int status = EXIT_DONE;
+
+	put_csv(a, &text);
+	if (a->cli->devices.secrets)
+		status = write_secrets(a->cli->devices.secrets, &text);
+	else
+		fwrite(text.data, 1, text.len, stdout);
+	mem_free_secret(text.data, text.len);
+	return status;
+}
+
+/* --- the verb -------------------------------------------------------------------------------- */
+
+static const struct sub subs[] = {
+	{ "list", 0, 0, list_item, 7 },	       { "show", 0, -1, show_item, 0 },
+	{ "history", 1, -1, history_item, 7 }, { "export", 0, 0, keep_item, 0 },
+	{ "set-mode", 1, -1, set_item, 0 },    { "retire", 0, -1, set_item, 0 },
+	{ "forget", 0, -1, forget_item, 0 },   { "import", 1, 1, import_item, 4 },
+};
+
+static const struct sub *find_sub(const struct cli *cli)
+{
+	int n = cli->argc - 1;
+
+	for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
+		if (strcmp(subs[i].word, cli->argv[0]) == 0)
+			return n < subs[i].min_args ||
+					       (subs[i].max_args >= 0 && n > subs[i].max_args)
+				       ? NULL
+				       : &subs[i];
+	return NULL;
+}
+
+static void put_counts(const char *const *words, const size_t *counts, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (counts[i])
+			printf(" %s %zu", *words[i] ? words[i] : "link", counts[i]);
+}
+
+static void put_summary(const struct asking *a)
+{
+	printf("%zu devices:", a->n);
+	put_counts(fleet_state_names, a->states, FLEET_STATES);
+	printf("; mode");
+	put_counts(fleet_mode_names, a->modes, FLEET_MODES);
+	putchar('\n');
+}
+
+static void put_summary_json(const struct asking *a)
+{
+	struct buf out = { 0 };
+
+	buf_printf(&out, "{\"devices\":%zu,\"states\":{", a->n);
+	for (int i = 0; i < FLEET_STATES; i++)
+		buf_printf(&out, "%s\"%s\":%zu", i ? "," : "", fleet_state_names[i], a->states[i]);
+	buf_puts(&out, "},\"modes\":{");
+	for (int i = 1; i < FLEET_MODES; i++)
+		buf_printf(&out, "%s\"%s\":%zu", i > 1 ? "," : "", fleet_mode_names[i],
+			   a->modes[i]);
+	buf_puts(&out, "}}");
+	cli_print_line(stdout, out.data, out.len);
+	buf_fini(&out);
+}
+
+static int finish(struct running *r, int status)
+{
+	struct asking *a = &r->a;
+
+	if (status != EXIT_DONE)
+		return status;
+	if (r->sub->item == keep_item)
+		status = finish_export(a);
+	else if (a->cli->devices.is_summary && a->cli->is_json)
+		put_summary_json(a);
+	else if (a->cli->devices.is_summary)
+		put_summary(a);
+	else if (!a->cli->is_json && a->table.n_cells)
+		table_print(&a->table, stdout);
+	if (a->n_problems)
+		return EXIT_FAILED;
+	if (a->n == 0 && r->sub->item != list_item && r->sub->item != keep_item &&
+	    r->sub->item != import_item) {
+		fprintf(stderr, "calque devices: nothing is known of such a device\n");
+		return EXIT_MISUSED;
+	}
+	return status;
+}
+
+static bool has_choice(const struct cli *cli, int n_names)
+{
+	return n_names > 0 || cli->letters.is_all || cli->devices.name || cli->devices.state ||
+	       cli->devices.mode || cli->devices.reason || cli->devices.group ||
+	       cli->devices.is_orphan;
+}
+
+/* False: told what is wrong. */
+static bool put_question(const struct cli *cli, const struct sub *sub, struct asking *a,
+			 struct buf *out, int *status)
+{
+	bool sets = strcmp(sub->word, "set-mode") == 0;
+	int skip = sets ? 2 : 1, n = cli->argc - skip;
+	const char *mode = sets				      ? cli->argv[1]
+			   : strcmp(sub->word, "retire") == 0 ? "retired"
+							      : NULL;
+
+	*status = EXIT_FAILED;
+	if (sub->item == import_item)
+		return put_import(cli, cli->argv[1], a, out);
+	*status = EXIT_MISUSED;
+	for (int i = 0; i < n; i++)
+		if (!cli->argv[skip + i][0] ||
+		    !jtext_is_utf8(cli->argv[skip + i], strlen(cli->argv[skip + i]))) {
+			options_misused("devices", "that is no name of a device");
+			return false;
+		}
+	if (sets && fleet_word(fleet_mode_names + 1, FLEET_MODES - 1, mode) < 0 &&
+	    strcmp(mode, "link") != 0) {
+		options_misused("devices", "set-mode takes off, mirror, live, retired, or link");
+		return false;
+	}
+	if (sub->item != list_item && sub->item != keep_item && !has_choice(cli, n)) {
+		options_misused("devices", "%s: which? NAME, --name, --group ... or --all",
+				sub->word);
+		return false;
+	}
+	put_request(cli, sub->word, cli->argv + skip, n, out);
+	put_field(out, "set", mode && strcmp(mode, "link") != 0 ? mode : NULL);
+	return true;
 }
 
 int verb_devices(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
-	struct forgetting f = { .cli = cli };
+	struct running r = { .a.cli = cli, .sub = find_sub(cli) };
 	struct buf request = { 0 };
-	const char *name = cli->argv[1];
 	int status;
 
-	if (strcmp(cli->argv[0], "forget") != 0)
-		return options_misused("devices", "forget, not \"%s\"", cli->argv[0]);
-	if (!*name || !jtext_is_utf8(name, strlen(name)))
-		return options_misused("devices", "forget takes the name of a device");
-	put_request(cli, name, &request);
-	status = ask("devices", cli->conf_path, &request, &ops, &f);
-	buf_fini(&request);
-	if (status != EXIT_DONE || f.n)
-		return status;
-	fprintf(stderr, "calque devices: no handshake brought anything for \"%s\"\n", name);
-	return EXIT_MISUSED;
+	if (!r.sub)
+		return options_misused("devices",
+				       "list, show, history, set-mode MODE, retire, forget, import "
+				       "FILE or export, not \"%s\" like this",
+				       cli->argv[0]);
+	r.a.table.n_columns = r.sub->n_columns;
+	if (put_question(cli, r.sub, &r.a, &request, &status)) {
+		buf_putc(&request, '}');
+		status = finish(&r, ask("devices", cli->conf_path, &request, &ops, &r));
+	}
+	mem_free_secret(request.data, request.len);
+	for (size_t i = 0; i < r.a.n_items; i++)
+		mem_free_secret(r.a.items[i], strlen(r.a.items[i]));
+	free(r.a.items);
+	table_fini(&r.a.table);
+	return status;
 }

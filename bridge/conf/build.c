@@ -526,7 +526,6 @@ static void check_settings(const struct conf *conf, struct report *report)
 		const char *key;
 	} ahead[] = {
 		{ conf->admin && conf->admin[0] != '\0', "admin" },
-		{ conf->devices != NULL, "devices" },
 	};
 
 	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)

@@ -17,6 +17,7 @@
 #include "conf/conf_environment.h"
 #include "conf/conf_schema.h"
 #include "conf/conf_value.h"
+#include "conf/device_file.h"
 #include "conf/environment.h"
 #include "conf/hostport.h"
 
@@ -519,7 +520,9 @@ static const struct schema_key conf_keys[] = {
 	  .about = "of what was taken in and is not delivered" },
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
 	  .about = "processes that run mappings (0: the cores but one)" },
-	{ "devices", SCHEMA_PATH, AT(devices), .about = "not acted on yet" },
+	{ "devices", SCHEMA_PATH, AT(devices),
+	  .about = "file with the list of devices (CSV, or JSON lines) that is to be so at the "
+		   "start" },
 	{ "links", SCHEMA_OWN, .group = &link_schema, .is_list = true,
 	  .what = "a list of groups ( { }, { } )", .set.conf = read_links, .is_required = true,
 	  .about = "one group each" },
@@ -588,9 +591,34 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 	return NULL;
 }
 
+static bool has_link(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_links; i++)
+		if (c->links[i].name && strcmp(c->links[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void read_devices(struct conf *c, struct report *report)
+{
+	device_file_read(c->devices, &c->fleet, report);
+	for (size_t i = 0; i < c->fleet.n; i++) {
+		const struct fleet_file_row *row = &c->fleet.rows[i];
+
+		if (row->link ? !has_link(c, row->link) : c->n_links != 1)
+			report_error(report, "%s:%u: link: %s", c->devices, row->line,
+				     row->link ? "there is none of this name"
+					       : "is missing, and there are several");
+	}
+}
+
 struct conf *conf_read(const char *file, struct report *report)
 {
-	return read_file(file, &conf_schema, report);
+	struct conf *c = read_file(file, &conf_schema, report);
+
+	if (c && c->devices)
+		read_devices(c, report);
+	return c;
 }
 
 const char conf_environment[] = "environment";
@@ -709,5 +737,6 @@ void conf_free(struct conf *c)
 	free(c->state_key);
 	free(c->admin);
 	free(c->devices);
+	fleet_file_fini(&c->fleet);
 	free(c);
 }

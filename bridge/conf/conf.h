@@ -11,6 +11,7 @@
 
 #include "conf/secret.h"
 #include "fleet/fleet.h"
+#include "fleet/fleet_file.h"
 #include "jq/mapping.h"
 #include "message/kind.h"
 #include "message/limits.h"
@@ -106,8 +107,9 @@ struct conf {
 		int max_age_s;
 		bool is_sync;
 	} journal;
-	int workers;   /* 0: see workers_wanted() */
-	char *devices; /* NULL: none */
+	int workers;		 /* 0: see workers_wanted() */
+	char *devices;		 /* a list of them, NULL: none, and ... */
+	struct fleet_file fleet; /* ... what is in it */
 	struct conf_link *links;
 	size_t n_links;
 };

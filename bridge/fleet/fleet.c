@@ -378,6 +378,11 @@ void fleet_fix_mode(struct fleet *t, const char *device, const char *by)
 	set_text(&row_there(t, device)->fixed_by, by);
 }
 
+void fleet_list(struct fleet *t, const char *device)
+{
+	row_there(t, device)->is_listed = true;
+}
+
 /* --- the machines ---------------------------------------------------------------------------- */
 
 static void *machine_new(void)

@@ -20,6 +20,8 @@
 #include "message/side.h"
 #include "message/vars.h"
 
+#define FLEET_MACHINE "fleet" /* its rows are keyed by device */
+
 struct changes;
 struct err;
 struct fleet;
@@ -56,7 +58,8 @@ struct fleet_device {
 	struct vars vars[SIDES]; /* count more than those of the side; credentials are is_secret */
 	struct vars greet;	 /* what the platform wants once */
 	int64_t seen_ms[FLOWS];	 /* 0: not yet */
-	char *fixed_by; /* "fleet.csv:7": the file that fixes its mode; NULL: none.  Not kept */
+	char *fixed_by; /* "fleet.csv:7": the file that fixes its mode; NULL: none.  Not kept ... */
+	bool is_listed; /* ... nor is this: the configuration's file has it */
 
 	/* fleet's own */
 	int64_t noted_ms[FLOWS];
@@ -109,6 +112,8 @@ bool fleet_set_greet(struct fleet *t, const char *device, const char *name, cons
 		     struct changes *out);
 /* A file fixes its mode ("FILE:LINE", copied), or none does (NULL). */
 void fleet_fix_mode(struct fleet *t, const char *device, const char *by);
+/* The configuration's file has it. */
+void fleet_list(struct fleet *t, const char *device);
 
 /* Does somebody miss it: was it named, or something of it set? */
 bool fleet_is_kept(const struct fleet *t, const char *device);

@@ -5,7 +5,6 @@
 #include "base/map.h"
 #include "fleet/fleet.h"
 
-#define FLEET_MACHINE	   "fleet"
 #define FLEET_SEEN_MACHINE "fleet-seen"
 
 TAILQ_HEAD(fleet_due, fleet_device);

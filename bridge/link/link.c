@@ -602,7 +602,7 @@ const struct vars *link_own_vars(const struct link *l, enum side side, const cha
 
 bool link_wants_session(const struct link *l, const char *device)
 {
-	enum fleet_mode mode = fleet_mode_of(fleet_find(l->fleet, device), FLEET_LIVE);
+	enum fleet_mode mode = link_mode(l, device);
 
 	return mode != FLEET_OFF && mode != FLEET_RETIRED;
 }

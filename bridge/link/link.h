@@ -174,6 +174,8 @@ struct devices *link_names(struct link *l); /* what sides call them; likewise */
 /* Somebody set something of devices, outside of any message; the changes are taken.  What workers know of names
  * follows. */
 void link_fleet_changed(struct link *l, struct changes *c);
+/* Nothing comes any more: what would be written of devices later is due now. */
+void link_fleet_rest(struct link *l);
 
 /* Drop all that is known of this device (by its name here), but for what is in hand: a handshake that the
  * north was asked, messages on their way.  Who waits for a reply to it gets none. */

@@ -252,6 +252,14 @@ void link_fleet_changed(struct link *l, struct changes *c)
 	link_tell_devices(l);
 }
 
+void link_fleet_rest(struct link *l)
+{
+	const char *device;
+
+	while ((device = fleet_next_due(l->fleet, INT64_MAX)) != NULL)
+		fleet_put_due(l->fleet, device, &l->changes);
+}
+
 enum fleet_mode link_mode(const struct link *l, const char *device)
 {
 	return fleet_mode_of(fleet_find(l->fleet, device), l->plan->mode);

@@ -14,6 +14,7 @@
 #include "base/service.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
+#include "fleet/import.h"
 #include "net/control_server.h"
 #include "net/descriptors.h"
 #include "net/loop.h"
@@ -24,6 +25,7 @@
 #include "delivery/roster.h"
 #include "run/storage.h"
 #include "run/suspects.h"
+#include "state/change.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
@@ -444,6 +446,43 @@ static bool make_parts(struct bridge *b, struct err *e)
 	return true;
 }
 
+/* What the configuration's list says of the devices of a link is so from now on.  False sets *e: two would have one
+ * name, with what the state says. */
+static bool list_devices(struct bridge *b, struct live_link *live, struct err *e)
+{
+	const struct fleet_file *f = &b->conf->fleet;
+	struct import_to to = { .fleet = live_link_fleet(live),
+				.names = live_link_names(live),
+				.link = live_link_name(live),
+				.takes_rest = b->conf->n_links == 1,
+				.file = b->conf->devices,
+				.origin = FLEET_CONFIGURATION };
+	bool *wrong = mem_zalloc((f->n + 1) * sizeof *wrong);
+	struct changes changes = { 0 };
+	struct report report = { 0 };
+
+	import_check(&to, f, wrong, &report);
+	if (report.n_errors)
+		err_set(e, ERR_INVALID, "%s", report.lines[0].text);
+	else
+		import_list(&to, f, &changes);
+	if (changes.n)
+		live_link_fleet_changed(live, &changes);
+	changes_fini(&changes);
+	free(wrong);
+	report_fini(&report);
+	return e->code == ERR_NONE;
+}
+
+static bool list_all_devices(struct bridge *b, struct err *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && b->conf->devices && i < b->n_links; i++)
+		ok = list_devices(b, b->links[i], e);
+	return ok;
+}
+
 static bool make_links(struct bridge *b, struct err *e)
 {
 	b->links = mem_zalloc(b->conf->n_links * sizeof *b->links);
@@ -519,8 +558,8 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		err_set(e, ERR_INVALID, "no link can be opened");
 		goto fail;
 	}
-	if (start_commits(b, e) && generation_start_workers(g, e) && hear_signals(b, e) &&
-	    listen_to_verbs(b, e))
+	if (start_commits(b, e) && generation_start_workers(g, e) && list_all_devices(b, e) &&
+	    hear_signals(b, e) && listen_to_verbs(b, e))
 		return b;
 fail:
 	bridge_free(b);
@@ -571,9 +610,12 @@ static bool resume(struct bridge *b)
 static bool finish(struct bridge *b)
 {
 	int64_t now_ms = loop_now_ms(b->parts.loop);
-	uint64_t commit = storage_hand_over(&b->storage, now_ms, true);
 	struct err e = { 0 };
+	uint64_t commit;
 
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_fleet_rest(b->links[i]);
+	commit = storage_hand_over(&b->storage, now_ms, true);
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_acknowledge(b->links[i], commit);
 	if (!storage_finish(&b->storage, now_ms, commit, &e)) {

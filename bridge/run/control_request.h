@@ -1,7 +1,8 @@
 /* control_request.h -- what a verb may ask of a bridge, or of its state when none runs: the other end of ask.h.
  *
  * A request is a line of JSON, {"request":NAME,...}; its answer some lines {"item":{...}} and a last
- * one, {"done":{...}} or {"error":TEXT,"status":EXIT_STATUS}.  Never a credential in any of them.
+ * one, {"done":{...}} or {"error":TEXT,"status":EXIT_STATUS}.  Never a credential in any of them, but for
+ * an export of devices that asks for them.
  * What a request changes is written into the open transaction; who runs it commits after each piece,
  * before that is let out. */
 #ifndef BRIDGE_CONTROL_REQUEST_H

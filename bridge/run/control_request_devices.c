@@ -1,69 +1,91 @@
-/* control_request_devices.c -- what is known of devices: {"request":"devices","do":"forget","name":NAME,"link":LINK}.
- * Without "link", in all links.  An item {"link","name"} for each in which something was known of it. */
+/* control_request_devices.c -- the devices of links (fleet/fleet.h).
+ *
+ *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"import","who":NAME,
+ *    "link","names":[NAME...],"name":PATTERN,"state","mode","reason","group","orphan":true,"all":true,
+ *    "set":MODE,"credentials":true,"secrets":true,
+ *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
+ *
+ * All of it but `do` may be missing; names, or else what the filters say.  An item for each device, some in each turn
+ * of the loop; what they change is part of the commit of that turn.  A link is closed at the end of each piece, and
+ * opened again for the next, so that nobody relies on what may have changed meanwhile. */
+#include <fnmatch.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "fleet/fleet.h"
+#include "fleet/fleet_file.h"
+#include "fleet/import.h"
+#include "message/state_json.h"
 #include "run/control_request_table.h"
 #include "run/live_link.h"
 #include "state/change.h"
+#include "state/devices.h"
 #include "state/machine.h"
 #include "state/provision.h"
+#include "store/history.h"
 #include "store/state.h"
+
+#define PIECE_DEVICES 64
+
+struct work;
+
+/* The table of a link: the running bridge's, or one that was read for this piece. */
+struct table {
+	struct live_link *live; /* NULL: no bridge runs */
+	const char *link;
+	struct fleet *fleet;
+	struct devices *names;
+	struct provisions *provisions; /* of no bridge; else NULL */
+	struct changes changes;
+	enum fleet_mode link_mode; /* DEFAULT: not known */
+};
+
+struct action {
+	const char *word, *done;
+	bool changes, wants_choice;
+	/* Deal with a device of the table and append its item. */
+	bool (*f)(struct work *w, struct table *t, const char *name, struct buf *out,
+		  struct err *e);
+};
 
 struct work {
 	const struct control_request_parts *parts;
-	char *name, *link; /* `link` NULL: any */
-	size_t at, n_done; /* the link to look at next */
+	const struct action *action; /* NULL: import */
+	char *who, *link, *pattern, *state, *mode, *reason, *group, *file;
+	char **names; /* chosen by name; n_names 0: by the filters */
+	size_t n_names;
+	bool is_orphan, has_credentials, has_secrets, is_partial, is_dry, replaces;
+	enum fleet_mode set;
+	struct fleet_file rows;
+	bool *wrong, is_checked;
+	/* Where it is: */
+	size_t at_link, at, n_done, n_failed;
+	char **of_link; /* the names of the link at hand; NULL: not begun */
+	size_t n_of_link;
 };
 
-static char *text_of(struct jslice asked, const char *key)
-{
-	struct buf text = { 0 };
-	struct jslice v;
+/* --- the table of a link --------------------------------------------------------------------- */
 
-	if (jtext_field(asked, key, &v) && jtext_string_decode(v, &text) && text.len)
-		return buf_take(&text);
-	buf_fini(&text);
-	return NULL;
-}
-
-static void end(void *work)
-{
-	struct work *w = work;
-
-	free(w->name);
-	free(w->link);
-	free(w);
-}
-
-static void *start(const struct control_request_parts *parts, struct jslice asked, struct err *e)
-{
-	struct work *w = mem_zalloc(sizeof *w);
-	struct jslice word;
-
-	w->parts = parts;
-	w->name = text_of(asked, "name");
-	w->link = text_of(asked, "link");
-	if (w->name && jtext_field(asked, "do", &word) && jtext_string_is(word, "forget"))
-		return w;
-	err_set(e, ERR_INVALID, "the bridge does not know what to do with devices");
-	end(w);
-	return NULL;
-}
-
-/* --- no bridge runs ------------------------------------------------------------------------ */
-
-/* Of the rows of a link, those of handshakes. */
 static bool restore(void *ctx, const char *machine, const char *key, const char *value,
 		    struct err *e)
 {
-	if (strcmp(machine, provision_machine.name) != 0)
-		return true;
-	return provisions_restore(ctx, key, value, e);
+	struct table *t = ctx;
+
+	if (strcmp(machine, fleet_machine.name) == 0)
+		return fleet_restore(t->fleet, key, value, e);
+	if (strcmp(machine, fleet_seen_machine.name) == 0)
+		return fleet_restore_seen(t->fleet, key, value, e);
+	if (strcmp(machine, devices_machine.name) == 0)
+		return devices_restore(t->names, key, value, e);
+	if (strcmp(machine, provision_machine.name) == 0)
+		return provisions_restore(t->provisions, key, value, e);
+	return true;
 }
 
 static void set_aside(void *ctx, const char *machine, const char *key, const char *why)
@@ -74,62 +96,654 @@ static void set_aside(void *ctx, const char *machine, const char *key, const cha
 	(void)why;
 }
 
-/* False: nothing is known of it, or *e is set. */
-static bool forget_stored(const struct work *w, const char *link, struct err *e)
+static size_t count_links(const struct work *w)
+{
+	return w->parts->is_running ? w->parts->n_links : w->parts->conf->n_links;
+}
+
+static const char *link_name(const struct work *w, size_t i)
+{
+	return w->parts->is_running ? live_link_name(w->parts->links[i])
+				    : w->parts->conf->links[i].name;
+}
+
+static void table_free(struct table *t)
+{
+	changes_fini(&t->changes);
+	if (t->live)
+		return;
+	fleet_free(t->fleet);
+	devices_free(t->names);
+	provisions_free(t->provisions);
+}
+
+static bool table_open(const struct work *w, struct table *t, struct err *e)
 {
 	static const struct state_reader reader = { .each = restore, .aside = set_aside };
-	const struct provision_terms terms = { .is_single = true };
-	struct provisions *t = provisions_new();
-	struct changes changes = { 0 };
-	bool ok = state_load(w->parts->db, link, &reader, t, e) &&
-		  provisions_forget_name(t, &terms, w->name, &changes) &&
-		  state_apply(w->parts->db, link, &changes, e);
 
-	changes_fini(&changes);
-	provisions_free(t);
+	*t = (struct table){ .link = link_name(w, w->at_link) };
+	if (w->parts->is_running) {
+		t->live = w->parts->links[w->at_link];
+		t->fleet = live_link_fleet(t->live);
+		t->names = live_link_names(t->live);
+		t->link_mode = live_link_mode(t->live);
+		fleet_act_for(t->fleet, w->who);
+		return true;
+	}
+	t->fleet = fleet_new();
+	t->names = devices_new();
+	t->provisions = provisions_new();
+	fleet_act_for(t->fleet, w->who);
+	if (state_load(w->parts->db, t->link, &reader, t, e))
+		return true;
+	table_free(t);
+	return false;
+}
+
+static bool table_close(const struct work *w, struct table *t, bool ok, struct err *e)
+{
+	if (t->live) {
+		fleet_act_for(t->fleet, NULL);
+		if (t->changes.n)
+			live_link_fleet_changed(t->live, &t->changes);
+	} else if (ok && t->changes.n) {
+		ok = state_apply(w->parts->db, t->link, &t->changes, e);
+	}
+	table_free(t);
 	return ok;
 }
 
-/* --- all links ----------------------------------------------------------------------------- */
+/* --- one device ------------------------------------------------------------------------------ */
 
-static const char *link_at(const struct work *w)
+static void put_vars(struct buf *out, const char *field, const struct vars *v, bool shows_secrets)
 {
-	return w->parts->is_running ? live_link_name(w->parts->links[w->at])
-				    : w->parts->conf->links[w->at].name;
+	buf_printf(out, ",\"%s\":{", field);
+	for (size_t i = 0; i < v->n; i++) {
+		buf_puts(out, i ? "," : "");
+		state_json_put_text(out, v->items[i].name);
+		buf_putc(out, ':');
+		state_json_put_text(
+			out, v->items[i].is_secret && !shows_secrets ? "***" : v->items[i].value);
+	}
+	buf_putc(out, '}');
 }
 
-static bool forget_at(const struct work *w, struct err *e)
+static void put_time(struct buf *out, const char *field, int64_t at_ms)
 {
-	if (w->link && strcmp(w->link, link_at(w)) != 0)
-		return false;
-	if (w->parts->is_running)
-		return live_link_forget(w->parts->links[w->at], w->name);
-	return forget_stored(w, link_at(w), e);
+	if (at_ms)
+		buf_printf(out, ",\"%s\":%" PRId64, field, at_ms + clock_ahead_ms());
 }
 
-static void put_item(struct work *w, struct buf *out)
+static void put_device(const struct table *t, const struct fleet_device *d, struct buf *out)
+{
+	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
+
+	buf_puts(out, "{\"link\":");
+	state_json_put_text(out, t->link);
+	control_request_put_text(out, "name", d->name);
+	control_request_put_text(out, "group", d->group ? d->group : "");
+	control_request_put_text(out, "kind", d->kind ? d->kind : "");
+	control_request_put_text(out, "mode", fleet_mode_names[d->mode]);
+	if (passes != FLEET_DEFAULT)
+		control_request_put_text(out, "passes", fleet_mode_names[passes]);
+	control_request_put_text(out, "state", fleet_state_names[d->state]);
+	control_request_put_text(out, "step", fleet_step_names[d->step]);
+	control_request_put_text(out, "origin", fleet_origin_names[d->origin]);
+	if (d->reason)
+		control_request_put_text(out, "reason", d->reason);
+	if (d->fixed_by)
+		control_request_put_text(out, "fixed_by", d->fixed_by);
+	for (int s = 0; s < SIDES; s++) {
+		const char *native = devices_there(t->names, (enum side)s, d->name);
+
+		control_request_put_text(out, s == SOUTH ? "south" : "north",
+					 native ? native : d->name);
+	}
+	put_time(out, "seen_up_ms", d->seen_ms[FLOW_UP]);
+	put_time(out, "seen_down_ms", d->seen_ms[FLOW_DOWN]);
+}
+
+static void put_problem(struct work *w, const struct table *t, const char *name, const char *why,
+			struct buf *out)
 {
 	buf_puts(out, "{\"item\":{\"link\":");
-	jtext_put_string(out, link_at(w), strlen(link_at(w)));
-	buf_puts(out, ",\"name\":");
-	jtext_put_string(out, w->name, strlen(w->name));
+	state_json_put_text(out, t->link);
+	control_request_put_text(out, "name", name);
+	control_request_put_text(out, "problem", why);
+	buf_puts(out, "}}\n");
+	w->n_failed++;
+}
+
+static bool list_device(struct work *w, struct table *t, const char *name, struct buf *out,
+			struct err *e)
+{
+	(void)w;
+	(void)e;
+	buf_puts(out, "{\"item\":");
+	put_device(t, fleet_find(t->fleet, name), out);
+	buf_puts(out, "}}\n");
+	return true;
+}
+
+static bool show_device(struct work *w, struct table *t, const char *name, struct buf *out,
+			struct err *e)
+{
+	const struct fleet_device *d = fleet_find(t->fleet, name);
+
+	(void)e;
+	buf_puts(out, "{\"item\":");
+	put_device(t, d, out);
+	put_vars(out, "south_vars", &d->vars[SOUTH], w->has_secrets);
+	put_vars(out, "north_vars", &d->vars[NORTH], w->has_secrets);
+	put_vars(out, "greet", &d->greet, false);
+	buf_puts(out, "}}\n");
+	return true;
+}
+
+struct telling {
+	const struct table *t;
+	const char *name;
+	struct buf *out;
+	size_t n;
+};
+
+static void put_entry(void *ctx, const struct history_entry *entry)
+{
+	struct telling *told = ctx;
+	struct buf text = { 0 };
+	struct jslice note;
+
+	if (!state_json_read(entry->note, &text, &note)) {
+		buf_fini(&text);
+		return;
+	}
+	buf_puts(told->out, "{\"item\":{\"link\":");
+	state_json_put_text(told->out, told->t->link);
+	control_request_put_text(told->out, "name", told->name);
+	buf_printf(told->out, ",\"first_ms\":%" PRId64 ",\"last_ms\":%" PRId64 ",\"n\":%" PRId64,
+		   entry->first_ms + clock_ahead_ms(), entry->last_ms + clock_ahead_ms(), entry->n);
+	buf_puts(told->out, ",\"note\":");
+	buf_append(told->out, note.text, note.len);
+	buf_puts(told->out, "}}\n");
+	buf_fini(&text);
+	told->n++;
+}
+
+static bool tell_history(struct work *w, struct table *t, const char *name, struct buf *out,
+			 struct err *e)
+{
+	struct telling told = { t, name, out, 0 };
+
+	return history_each(w->parts->db, t->link, name, put_entry, &told, e);
+}
+
+static bool set_mode(struct work *w, struct table *t, const char *name, struct buf *out,
+		     struct err *e)
+{
+	const struct fleet_device *d = fleet_find(t->fleet, name);
+	char *why;
+
+	if (d->fixed_by && d->mode != w->set) {
+		why = mem_printf("its mode is fixed by %s", d->fixed_by);
+		put_problem(w, t, name, why, out);
+		free(why);
+		return true;
+	}
+	fleet_set_mode(t->fleet, name, w->set, &t->changes);
+	return list_device(w, t, name, out, e);
+}
+
+/* What a handshake brought goes the way it went before there was a table. */
+static bool forget_handshake(struct work *w, struct table *t, const char *name)
+{
+	const struct provision_terms terms = { .is_single = true };
+
+	if (t->live)
+		return live_link_forget(w->parts->links[w->at_link], name);
+	return provisions_forget_name(t->provisions, &terms, name, &t->changes);
+}
+
+static bool forget_device(struct work *w, struct table *t, const char *name, struct buf *out,
+			  struct err *e)
+{
+	const struct fleet_device *d = fleet_find(t->fleet, name);
+	bool is_known;
+
+	(void)e;
+	if (d && fleet_has_credentials(d, NORTH) && !w->has_credentials) {
+		put_problem(w, t, name,
+			    "it has credentials of the north, and a platform that issued them will "
+			    "not issue others: --credentials forgets them all the same",
+			    out);
+		return true;
+	}
+	is_known = forget_handshake(w, t, name);
+	if (d) {
+		changes_note(&t->changes, name, w->who, "forgotten", "");
+		fleet_forget(t->fleet, name, &t->changes);
+		devices_forget(t->names, name, &t->changes);
+		is_known = true;
+	}
+	if (!is_known)
+		return true;
+	buf_puts(out, "{\"item\":{\"link\":");
+	state_json_put_text(out, t->link);
+	control_request_put_text(out, "name", name);
+	buf_puts(out, "}}\n");
+	w->n_done++;
+	return true;
+}
+
+static const struct action actions[] = {
+	{ "list", "listed", false, false, list_device },
+	{ "show", "shown", false, true, show_device },
+	{ "export", "exported", false, false, show_device },
+	{ "history", "told", false, true, tell_history },
+	{ "set-mode", "set", true, true, set_mode },
+	{ "retire", "set", true, true, set_mode },
+	{ "forget", "forgotten", true, true, forget_device },
+};
+
+/* --- which devices --------------------------------------------------------------------------- */
+
+static bool fits(const char *wanted, const char *value)
+{
+	return !wanted || strcmp(wanted, value ? value : "") == 0;
+}
+
+static bool is_chosen(const struct work *w, const struct table *t, const struct fleet_device *d)
+{
+	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
+
+	if (w->is_orphan && (d->origin != FLEET_CONFIGURATION || d->is_listed))
+		return false;
+	return (!w->pattern || fnmatch(w->pattern, d->name, 0) == 0) &&
+	       fits(w->state, fleet_state_names[d->state]) &&
+	       fits(w->mode, fleet_mode_names[passes]) && fits(w->group, d->group) &&
+	       fits(w->reason, d->reason);
+}
+
+static void end_names(char **names, size_t n)
+{
+	for (size_t i = 0; names && i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+/* Of a link: those that were named, or that the filters find.  History and handshakes are also of devices that have no
+ * row. */
+static void begin_link(struct work *w, const struct table *t)
+{
+	bool takes_any = w->action->f == tell_history || w->action->f == forget_device;
+	size_t n = 0;
+
+	w->at = 0;
+	if (w->n_names) {
+		w->of_link = mem_zalloc((w->n_names + 1) * sizeof *w->of_link);
+		for (size_t i = 0; i < w->n_names; i++)
+			if (takes_any || fleet_find(t->fleet, w->names[i]))
+				w->of_link[n++] = mem_strdup(w->names[i]);
+		w->n_of_link = n;
+		return;
+	}
+	w->of_link = fleet_names(t->fleet, &w->n_of_link);
+	for (size_t i = 0; i < w->n_of_link; i++) {
+		if (is_chosen(w, t, fleet_find(t->fleet, w->of_link[i])))
+			w->of_link[n++] = w->of_link[i];
+		else
+			free(w->of_link[i]);
+	}
+	w->n_of_link = n;
+}
+
+static void end_link(struct work *w)
+{
+	end_names(w->of_link, w->n_of_link);
+	w->of_link = NULL;
+	w->n_of_link = 0;
+	w->at_link++;
+}
+
+/* The row may have gone since it was chosen. */
+static bool do_one(struct work *w, struct table *t, const char *name, struct buf *out,
+		   struct err *e)
+{
+	bool has_row = fleet_find(t->fleet, name);
+
+	if (!has_row && w->action->f != tell_history && w->action->f != forget_device)
+		return true;
+	if (w->action->f != forget_device)
+		w->n_done++;
+	return w->action->f(w, t, name, out, e);
+}
+
+/* A piece of a link. */
+static bool do_piece(struct work *w, struct buf *out, struct err *e)
+{
+	struct table t;
+	bool ok = table_open(w, &t, e);
+	size_t n = 0;
+
+	if (!ok)
+		return false;
+	if (!w->of_link)
+		begin_link(w, &t);
+	while (ok && w->at < w->n_of_link && n++ < PIECE_DEVICES)
+		ok = do_one(w, &t, w->of_link[w->at++], out, e);
+	ok = table_close(w, &t, ok, e);
+	if (ok && w->at == w->n_of_link)
+		end_link(w);
+	return ok;
+}
+
+/* --- import ---------------------------------------------------------------------------------- */
+
+static struct import_to import_to(const struct work *w, const struct table *t)
+{
+	return (struct import_to){ .fleet = t->fleet,
+				   .names = t->names,
+				   .link = t->link,
+				   .takes_rest = w->link ? strcmp(w->link, t->link) == 0
+							 : count_links(w) == 1,
+				   .file = w->file ? w->file : "",
+				   .origin = FLEET_IMPORT };
+}
+
+static bool is_of_no_link(const struct work *w, const struct fleet_file_row *row)
+{
+	if (!row->link)
+		return !w->link && count_links(w) > 1;
+	for (size_t i = 0; i < count_links(w); i++)
+		if (strcmp(link_name(w, i), row->link) == 0)
+			return false;
+	return true;
+}
+
+/* All rows of all links, before anything is done. */
+static bool check_all(struct work *w, struct report *report, struct err *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < w->rows.n; i++) {
+		const struct fleet_file_row *row = &w->rows.rows[i];
+
+		w->wrong[i] = is_of_no_link(w, row);
+		if (w->wrong[i])
+			report_error(report, "%s:%u: link: %s", w->file, row->line,
+				     row->link ? "there is none of this name"
+					       : "is missing, and there are several (--link)");
+	}
+	for (w->at_link = 0; ok && w->at_link < count_links(w); w->at_link++) {
+		struct table t;
+		struct import_to to;
+
+		ok = table_open(w, &t, e);
+		if (!ok)
+			break;
+		to = import_to(w, &t);
+		import_check(&to, &w->rows, w->wrong, report);
+		ok = table_close(w, &t, true, e);
+	}
+	w->at_link = 0;
+	return ok;
+}
+
+static void put_ended(struct work *w, const struct table *t, const char *name, const char *end,
+		      const struct buf *what, struct buf *out)
+{
+	buf_puts(out, "{\"item\":{\"link\":");
+	state_json_put_text(out, t->link);
+	control_request_put_text(out, "name", name);
+	control_request_put_text(out, "end", end);
+	control_request_put_text(out, "what", buf_str(what));
 	buf_puts(out, "}}\n");
 	w->n_done++;
 }
 
-/* One link per turn of the loop. */
+static void put_in(struct work *w, struct table *t, const struct fleet_file_row *row,
+		   struct buf *out)
+{
+	static const char *const ends[] = { "same", "added", "changed" };
+	struct import_to to = import_to(w, t);
+	struct buf what = { 0 };
+	enum import_end end = import_row(&to, row, w->is_dry, &what, &t->changes);
+	char *why;
+
+	if (end == IMPORT_FIXED) {
+		why = mem_printf("line %u: its mode is fixed by %s", row->line,
+				 fleet_find(t->fleet, row->name)->fixed_by);
+		put_problem(w, t, row->name, why, out);
+		free(why);
+	} else if (end != IMPORT_SAME) {
+		put_ended(w, t, row->name, ends[end], &what, out);
+	}
+	buf_fini(&what);
+}
+
+static bool is_in_file(const struct work *w, const struct import_to *to, const char *name)
+{
+	for (size_t i = 0; i < w->rows.n; i++)
+		if (import_is_for(to, &w->rows.rows[i]) && strcmp(w->rows.rows[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Who is not in the file is off, and keeps what it has. */
+static void turn_off_rest(struct work *w, struct table *t, struct buf *out)
+{
+	struct import_to to = import_to(w, t);
+	struct buf what = { 0 };
+	size_t n;
+	char **names = fleet_names(t->fleet, &n);
+
+	buf_puts(&what, "mode");
+	for (size_t i = 0; i < n; i++) {
+		const struct fleet_device *d = fleet_find(t->fleet, names[i]);
+
+		if (is_in_file(w, &to, names[i]) || d->mode == FLEET_OFF)
+			continue;
+		if (d->fixed_by) {
+			put_problem(w, t, names[i], "its mode is fixed by the configuration", out);
+			continue;
+		}
+		if (!w->is_dry)
+			fleet_set_mode(t->fleet, names[i], FLEET_OFF, &t->changes);
+		put_ended(w, t, names[i], "off", &what, out);
+	}
+	end_names(names, n);
+	buf_fini(&what);
+}
+
+static bool import_piece(struct work *w, struct buf *out, struct err *e)
+{
+	struct table t;
+	struct import_to to;
+	size_t n = 0;
+
+	if (!table_open(w, &t, e))
+		return false;
+	to = import_to(w, &t);
+	for (; w->at < w->rows.n && n < PIECE_DEVICES; w->at++) {
+		if (w->wrong[w->at] || !import_is_for(&to, &w->rows.rows[w->at]))
+			continue;
+		put_in(w, &t, &w->rows.rows[w->at], out);
+		n++;
+	}
+	if (w->at == w->rows.n) {
+		if (w->replaces && (!w->link || strcmp(w->link, t.link) == 0))
+			turn_off_rest(w, &t, out);
+		w->at = 0;
+		w->at_link++;
+	}
+	return table_close(w, &t, true, e);
+}
+
+/* False: there are mistakes, and nothing is done. */
+static bool begin_import(struct work *w, struct buf *out, struct err *e)
+{
+	struct report report = { 0 };
+	bool ok = check_all(w, &report, e);
+
+	for (size_t i = 0; ok && i < report.n_lines; i++) {
+		buf_puts(out, "{\"item\":{\"mistake\":");
+		state_json_put_text(out, report.lines[i].text);
+		buf_puts(out, "}}\n");
+	}
+	w->n_failed += report.n_errors;
+	if (ok && report.n_errors && !w->is_partial && !w->is_dry)
+		w->at_link = count_links(w);
+	report_fini(&report);
+	w->is_checked = true;
+	return ok;
+}
+
+/* --- the request ----------------------------------------------------------------------------- */
+
+static char *text_of(struct jslice asked, const char *key)
+{
+	char *text = NULL;
+
+	if (jtext_field(asked, key, &(struct jslice){ 0 }) && state_json_text(asked, key, &text) &&
+	    text && *text)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static bool flag_of(struct jslice asked, const char *key)
+{
+	bool flag = false;
+
+	return state_json_bool(asked, key, &flag) && flag;
+}
+
+static void end(void *work)
+{
+	struct work *w = work;
+
+	free(w->who);
+	free(w->link);
+	free(w->pattern);
+	free(w->state);
+	free(w->mode);
+	free(w->reason);
+	free(w->group);
+	free(w->file);
+	free(w->wrong);
+	end_names(w->names, w->n_names);
+	end_names(w->of_link, w->n_of_link);
+	fleet_file_fini(&w->rows);
+	free(w);
+}
+
+static void read_names(struct work *w, struct jslice asked)
+{
+	struct jslice list, name;
+	size_t pos = 0;
+
+	while (jtext_field(asked, "names", &list) && jtext_next_element(list, &pos, &name)) {
+		struct buf text = { 0 };
+
+		w->names = mem_grow(w->names, w->n_names, sizeof *w->names);
+		jtext_string_decode(name, &text);
+		w->names[w->n_names++] = text.len ? buf_take(&text) : mem_strdup("");
+		buf_fini(&text);
+	}
+}
+
+static void read_filters(struct work *w, struct jslice asked)
+{
+	w->who = text_of(asked, "who");
+	w->link = text_of(asked, "link");
+	w->pattern = text_of(asked, "name");
+	w->state = text_of(asked, "state");
+	w->mode = text_of(asked, "mode");
+	w->reason = text_of(asked, "reason");
+	w->group = text_of(asked, "group");
+	w->file = text_of(asked, "file");
+	w->is_orphan = flag_of(asked, "orphan");
+	w->has_credentials = flag_of(asked, "credentials");
+	w->has_secrets = flag_of(asked, "secrets");
+	w->is_partial = flag_of(asked, "partial");
+	w->is_dry = flag_of(asked, "dry_run");
+	w->replaces = flag_of(asked, "replace");
+	read_names(w, asked);
+}
+
+static bool has_choice(const struct work *w, struct jslice asked)
+{
+	return w->n_names || w->pattern || w->state || w->mode || w->reason || w->group ||
+	       w->is_orphan || flag_of(asked, "all");
+}
+
+static bool read_action(struct work *w, struct jslice asked)
+{
+	char *set = text_of(asked, "set");
+	struct jslice word, rows;
+	int mode = set ? fleet_word(fleet_mode_names, FLEET_MODES, set) : FLEET_DEFAULT;
+
+	free(set);
+	w->set = mode < 0 ? FLEET_DEFAULT : (enum fleet_mode)mode;
+	if (!jtext_field(asked, "do", &word) || mode < 0)
+		return false;
+	if (jtext_string_is(word, "import")) {
+		if (!jtext_field(asked, "rows", &rows) || !fleet_file_get(&w->rows, rows))
+			return false;
+		w->wrong = mem_zalloc((w->rows.n + 1) * sizeof *w->wrong);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+		if (jtext_string_is(word, actions[i].word))
+			w->action = &actions[i];
+	return w->action && (!w->action->wants_choice || has_choice(w, asked));
+}
+
+static bool is_known_link(const struct work *w)
+{
+	for (size_t i = 0; i < count_links(w); i++)
+		if (!w->link || strcmp(link_name(w, i), w->link) == 0)
+			return true;
+	return false;
+}
+
+static void *start(const struct control_request_parts *parts, struct jslice asked, struct err *e)
+{
+	struct work *w = mem_zalloc(sizeof *w);
+
+	w->parts = parts;
+	read_filters(w, asked);
+	if (!read_action(w, asked))
+		err_set(e, ERR_INVALID, "the bridge does not know what to do with devices");
+	else if (!is_known_link(w))
+		err_set(e, ERR_NOT_FOUND, "no link is called \"%s\"", w->link);
+	else
+		return w;
+	end(w);
+	return NULL;
+}
+
 static bool more(void *work, struct buf *out, struct err *e)
 {
 	struct work *w = work;
-	size_t n = w->parts->is_running ? w->parts->n_links : w->parts->conf->n_links;
+	bool ok = true;
 
-	if (w->at < n) {
-		if (forget_at(w, e))
-			put_item(w, out);
-		w->at++;
-		return e->code == ERR_NONE;
+	if (!w->action && !w->is_checked) {
+		if (!begin_import(w, out, e))
+			return false;
+		if (out->len)
+			return true;
 	}
-	buf_printf(out, "{\"done\":{\"forgotten\":%zu}}\n", w->n_done);
+	while (w->action && w->link && w->at_link < count_links(w) &&
+	       strcmp(w->link, link_name(w, w->at_link)) != 0)
+		w->at_link++;
+	if (w->at_link < count_links(w))
+		ok = w->action ? do_piece(w, out, e) : import_piece(w, out, e);
+	if (!ok)
+		return false;
+	if (w->at_link < count_links(w))
+		return true;
+	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu}}\n",
+		   w->action ? w->action->done : "imported", w->n_done, w->n_failed);
 	return false;
 }
 

@@ -398,6 +398,45 @@ bool live_link_sessions(const struct live_link *live, struct live_link_sessions 
 	return live->plan->has_device_sessions;
 }
 
+struct fleet *live_link_fleet(struct live_link *live)
+{
+	return link_fleet(live->link);
+}
+
+struct devices *live_link_names(struct live_link *live)
+{
+	return link_names(live->link);
+}
+
+/* The sessions of those that changed follow. */
+void live_link_fleet_changed(struct live_link *live, struct changes *c)
+{
+	size_t n = 0;
+	char **devices = mem_zalloc((c->n + 1) * sizeof *devices);
+
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->items[i].machine, FLEET_MACHINE) == 0)
+			devices[n++] = mem_strdup(c->items[i].key);
+	link_fleet_changed(live->link, c);
+	for (size_t i = 0; i < n; i++) {
+		live_link_renew_device(live, devices[i]);
+		free(devices[i]);
+	}
+	free(devices);
+	roster_wake(live->turn);
+}
+
+void live_link_fleet_rest(struct live_link *live)
+{
+	link_fleet_rest(live->link);
+	roster_wake(live->turn);
+}
+
+enum fleet_mode live_link_mode(const struct live_link *live)
+{
+	return live->plan->mode;
+}
+
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after)
 {
 	return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&live->ports);

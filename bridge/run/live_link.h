@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fleet/fleet.h"
 #include "message/side.h"
 #include "run/port.h"
 
 struct arrival;
+struct changes;
+struct devices;
 struct db;
 struct err;
 struct generation;
@@ -145,6 +148,14 @@ void live_link_renew_device(struct live_link *live, const char *device);
 /* Drop what a handshake brought for this name.  If the link logs in with that, it does not any more, and waits
  * for another handshake.  False: nothing is known of it. */
 bool live_link_forget(struct live_link *live, const char *name);
+
+/* The link with its devices: link_fleet(), link_names(), and link_fleet_changed(), which wakes it. */
+struct fleet *live_link_fleet(struct live_link *live);
+struct devices *live_link_names(struct live_link *live);
+void live_link_fleet_changed(struct live_link *live, struct changes *c);
+void live_link_fleet_rest(struct live_link *live); /* link_fleet_rest() */
+/* What passes for devices that have no mode of their own. */
+enum fleet_mode live_link_mode(const struct live_link *live);
 
 /* May there be more of that direction? */
 bool live_link_has_room(const struct live_link *live, enum side from);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/buf.h"
 
 #define MINUTE 60000
 #define HOUR   INT64_C(3600000)
@@ -81,4 +82,16 @@ Test(clock, has_the_name_of_the_boot)
 	clock_look(&here);
 	cr_expect_eq(strlen(here.boot), CLOCK_BOOT_CHARS);
 	cr_expect_gt(here.boot_ms, 0);
+}
+
+Test(clock, a_time_is_written_in_utc)
+{
+	struct buf text = { 0 };
+
+	clock_put_utc(1795833229999, &text);
+	cr_expect_str_eq(buf_str(&text), "2026-11-28T02:33:49Z");
+	buf_reset(&text);
+	clock_put_utc(0, &text);
+	cr_expect_str_eq(buf_str(&text), "-");
+	buf_fini(&text);
 }

@@ -149,6 +149,7 @@ Test(conf, every_key_of_the_design_is_read)
 	put_text("c.key", "", 0640);
 	setenv("TB_TOKEN", "t0ken", 1);
 	setenv("PROVISION", "pr0v", 1);
+	put_text("fleet.csv", "link,name\n", 0644);
 	c = read_good(text);
 	cr_expect_str_eq(c->file, "plant.conf");
 	cr_expect_str_eq(c->state, "/var/lib/else");

@@ -79,7 +79,7 @@ Test(conf_environment, names_are_paths_of_keys)
 	cr_expect_eq(c->workers, 3);
 	cr_assert_eq(c->n_links, 1);
 	cr_expect_str_eq(c->links[0].name, "pump");
-	cr_expect_eq(c->links[0].mode, MODE_MIRROR);
+	cr_expect_eq(c->links[0].mode, FLEET_MIRROR);
 	cr_expect_str_eq(c->links[0].side[SOUTH].url, "mqtt://s:1");
 	cr_expect_str_eq(vars_get(&c->links[0].side[SOUTH].vars, "device"), "007");
 	cr_expect_not(c->links[0].side[SOUTH].asks_limits);

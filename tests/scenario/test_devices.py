@@ -1,0 +1,162 @@
+"""The devices of a link: what passes for each, named by files and verbs, on a bridge that runs and on one that does not."""
+
+import os
+import pathlib
+import stat
+
+import pytest
+
+from harness import assert_json
+from test_gateway import Fleet
+from verbs import Verb
+
+
+@pytest.fixture
+def fleet(lab):
+    made = Fleet(lab)
+    yield made
+    if made.calque.is_running():
+        made.calque.stop()
+
+
+def write(fleet, text, mode=0o600, name="fleet.csv"):
+    path = os.path.join(fleet.calque.state, "..", name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def devices(fleet, *options):
+    return Verb(fleet.calque, "devices", "list", "--json", *options).items()
+
+
+def modes(fleet):
+    return {d["name"]: d["mode"] for d in devices(fleet)}
+
+
+
+
+def test_a_mode_holds_for_one_device_and_across_a_restart(fleet):
+    fleet.devices.publish("messages/d1/attribute", {"temp": 1})
+    fleet.cloud.expect("v1/gateway/attributes", {"d1": {"temp": 1}})
+    fleet.devices.publish("messages/d2/attribute", {"temp": 1})
+    fleet.cloud.expect("v1/gateway/attributes", {"d2": {"temp": 1}})
+    assert {d["name"] for d in devices(fleet)} == {"d1", "d2"}, "who is heard of has a row"
+    done = Verb(fleet.calque, "devices", "set-mode", "off", "d1")
+    assert (done.status, done.out) == (0, "d1 of link fleet: off\n")
+    for device in ("d1", "d2"):
+        fleet.devices.publish(f"messages/{device}/attribute", {"temp": 2})
+    fleet.cloud.expect("v1/gateway/attributes", {"d2": {"temp": 2}})
+    assert [d["name"] for d in devices(fleet, "--mode", "off")] == ["d1"]
+    fleet.calque.stop()
+    assert Verb(fleet.calque, "devices", "set-mode", "retired", "d2").status == 0
+    assert modes(fleet)["d1"] == "off"
+    mark = fleet.calque.mark()
+    fleet.calque.start()
+    fleet.calque.wait_up(fleet.LINK, "south", mark)
+    fleet.calque.wait_up(fleet.LINK, "north", mark)
+    for device in ("d1", "d2", "d3"):
+        fleet.devices.publish(f"messages/{device}/attribute", {"temp": 3})
+    fleet.cloud.expect("v1/gateway/attributes", {"d3": {"temp": 3}})
+    history = Verb(fleet.calque, "devices", "history", "d2", "--json").items()
+    assert history[-1]["note"]["what"] == "mode" and history[-1]["note"]["answer"] == "retired"
+    assert history[-1]["note"]["who"]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_list_is_imported_and_comes_back(fleet, runs):
+    if not runs:
+        fleet.calque.stop()
+    path = write(fleet, "name,group,mode,north.token,south.device\npump,hall,live,hush-hush,P-1\nfan,,off,,\n")
+    dry = Verb(fleet.calque, "devices", "import", path, "--dry-run")
+    assert dry.status == 0 and "pump" in dry.out and not devices(fleet)
+    done = Verb(fleet.calque, "devices", "import", path)
+    assert done.status == 0, done.err
+    listed = {d["name"]: d for d in devices(fleet)}
+    assert listed["pump"]["state"] == "ready" and listed["pump"]["south"] == "P-1"
+    assert listed["fan"]["state"] == "known" and listed["fan"]["mode"] == "off"
+    shown = Verb(fleet.calque, "devices", "show", "pump")
+    assert "hush-hush" not in shown.out and "north.token = ***" in shown.out
+    exported = Verb(fleet.calque, "devices", "export")
+    assert "hush-hush" not in exported.out
+    secrets = os.path.join(fleet.calque.state, "..", "secrets.csv")
+    assert Verb(fleet.calque, "devices", "export", "--secrets", secrets).status == 0
+    assert stat.S_IMODE(os.stat(secrets).st_mode) == 0o600
+    with open(secrets, encoding="utf-8") as file:
+        assert "hush-hush" in file.read()
+    again = Verb(fleet.calque, "devices", "import", secrets)
+    assert (again.status, again.out) == (0, ""), "nothing has changed"
+    replaced = Verb(fleet.calque, "devices", "import", "--replace", write(fleet, "name\nfan\n", name="less.csv"))
+    assert replaced.status == 0 and modes(fleet)["pump"] == "off"
+    refused = Verb(fleet.calque, "devices", "forget", "pump")
+    assert refused.status == 1 and "--credentials" in refused.err
+    assert Verb(fleet.calque, "devices", "forget", "pump", "--credentials").status == 0
+    assert "pump" not in modes(fleet)
+    assert Verb(fleet.calque, "devices", "history", "pump").status == 0, "it survives"
+
+
+def test_nothing_of_a_list_with_mistakes_is_taken_unless_that_is_said(fleet):
+    path = write(fleet, "name,mode,south.device\na,life,\nb,off,X\nc,off,X\n")
+    done = Verb(fleet.calque, "devices", "import", path)
+    assert done.status == 1 and f"{path}:2: mode:" in done.err and not devices(fleet)
+    done = Verb(fleet.calque, "devices", "import", "--partial", path)
+    assert done.status == 1 and f'{path}:4: south.device: "X" is what the south calls "b"' in done.err
+    assert modes(fleet) == {"b": "off"}
+    open_path = write(fleet, "name,north.token\nd,hush-hush\n", 0o644)
+    done = Verb(fleet.calque, "devices", "import", open_path)
+    assert done.status == 1 and "chmod 600" in done.err and "hush-hush" not in done.err
+
+
+def test_a_summary_counts(fleet):
+    path = write(fleet, "".join(["name,group,mode\n", *(f"d{i},g{i % 2},{'off' if i % 3 else 'live'}\n" for i in range(200))]))
+    assert Verb(fleet.calque, "devices", "import", path).status == 0
+    told = Verb(fleet.calque, "devices", "list", "--summary", "--json").items()[0]
+    assert_json(told, {"devices": 200, "states": {"known": 200, "asking": 0, "ready": 0, "refused": 0, "lost": 0},
+                       "modes": {"off": 133, "mirror": 0, "live": 67, "retired": 0}})
+    assert len(devices(fleet, "--group", "g1", "--name", "d1?")) == 5
+
+
+def test_the_list_of_the_configuration_is_so_at_the_start(fleet):
+    fleet.calque.stop()
+    path = write(fleet, "name,mode,group\nd1,off,hall\nd2,,hall\n", name="wanted.csv")
+    with open(fleet.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    fleet.calque.configure(f'devices = "{path}";\n' + conf)
+    mark = fleet.calque.mark()
+    fleet.calque.start()
+    fleet.calque.wait_up(fleet.LINK, "south", mark)
+    fleet.calque.wait_up(fleet.LINK, "north", mark)
+    assert modes(fleet) == {"d1": "off", "d2": ""}
+    fixed = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "d2")
+    assert fixed.status == 1 and f"its mode is fixed by {path}:2" in fixed.err
+    assert modes(fleet) == {"d1": "off", "d2": "live"}
+    fleet.calque.stop()
+    write(fleet, "name,mode\nd2,\n", name="wanted.csv")
+    mark = fleet.calque.mark()
+    fleet.calque.start()
+    fleet.calque.wait_log("started ", mark)
+    assert modes(fleet) == {"d1": "off", "d2": "live"}, "who is not listed any more stays as it is"
+    assert [d["name"] for d in devices(fleet, "--orphan")] == ["d1"]
+    fleet.calque.stop()
+    write(fleet, "name,mode\nd2,life\n", name="wanted.csv")
+    said = Verb(fleet.calque, "check")
+    assert said.status != 0 and f"{path}:2: mode:" in said.err + said.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_root_takes_on_the_owner_of_the_state(fleet):
+    fleet.calque.stop()
+    nobody = 65534
+    above = pathlib.Path(fleet.calque.state)
+    for directory in above.parents[:-2]:  # but for /tmp
+        os.chmod(directory, os.stat(directory).st_mode | 0o011)
+    for directory, _, names in os.walk(fleet.calque.state):
+        for path in (directory, *(os.path.join(directory, name) for name in names)):
+            os.chown(path, nobody, nobody)
+    path = write(fleet, "name,mode\nd1,off\n")
+    done = Verb(fleet.calque, "devices", "import", path)
+    assert done.status == 0, done.err
+    assert modes(fleet) == {"d1": "off"}
+    owners = {os.stat(os.path.join(fleet.calque.state, name)).st_uid for name in os.listdir(fleet.calque.state)}
+    assert owners == {nobody}
