@@ -56,7 +56,7 @@ static void read_watchdog(struct service *s, const char *us, const char *pid)
 	if (!number(us, &n) || (pid && (!number(pid, &whose) || whose != getpid())))
 		return;
 	s->has_watchdog = true;
-	n /= 1000 * PINGS_PER_WATCHDOG;
+	n /= 1000LL * PINGS_PER_WATCHDOG;
 	if (n < s->every_ms)
 		s->every_ms = n > 0 ? n : 1;
 }

@@ -364,7 +364,7 @@ static const struct schema_key waiting_keys[] = {
 	  .about = "so many" },
 	{ "bytes", SCHEMA_INT64, AT(waiting.bytes), CONF_RANGE(1024, 1 << 30, 1 << 20),
 	  .about = "of so many bytes" },
-	{ "age", SCHEMA_INTEGER, AT(waiting.age_s), CONF_RANGE(1, TEN_YEARS_S, 7 * 86400),
+	{ "age", SCHEMA_INTEGER, AT(waiting.age_s), CONF_RANGE(1, TEN_YEARS_S, INT64_C(7) * 86400),
 	  .about = "s" },
 };
 static const struct schema waiting_schema = SCHEMA_OF(waiting_keys);

@@ -229,8 +229,8 @@ static void read_certificate(struct login *l)
 	if (!certificate)
 		return;
 	if (X509_digest(certificate, EVP_sha256(), hash, &n))
-		for (unsigned i = 0; i < n && i < 32; i++)
-			sprintf(l->certificate + 2 * i, "%02x", hash[i]);
+		for (size_t i = 0; i < n && 2 * i + 2 < sizeof l->certificate; i++)
+			snprintf(l->certificate + 2 * i, 3, "%02x", hash[i]);
 	X509_free(certificate);
 }
 

@@ -31,7 +31,7 @@ bool door_publish(const char *id, const char *topic, const void *payload, size_t
 
 static int settle(struct mosquitto_evt_message *ev, const char *as)
 {
-	strcpy(ev->topic, as); /* not longer: the caller has looked */
+	memcpy(ev->topic, as, strlen(as) + 1); /* not longer: the caller has looked */
 	ev->retain = false;
 	return MOSQ_ERR_SUCCESS;
 }

@@ -108,15 +108,16 @@ void session_forget_filter(struct door_session *s, const char *filter)
 void session_note_filter(struct door_session *s, const char *filter, int qos)
 {
 	struct noted_filter **end = &s->filters, *f;
-	size_t n = 0;
+	size_t n = 0, len;
 
 	session_forget_filter(s, filter);
 	for (; *end; end = &(*end)->next)
 		n++;
 	if (n >= MAX_FILTERS)
 		return;
-	f = mem_zalloc(sizeof *f + strlen(filter) + 1);
-	strcpy(f->filter, filter);
+	len = strlen(filter) + 1;
+	f = mem_zalloc(sizeof *f + len);
+	memcpy(f->filter, filter, len);
 	f->qos = (uint8_t)qos;
 	*end = f;
 }

@@ -53,7 +53,9 @@ static int hex_digit(char c)
 
 static bool take_hex(struct line *l, uint8_t out[TABLE_MAC_BYTES])
 {
-	if (l->n < 2 * TABLE_MAC_BYTES)
+	const size_t n = (size_t)2 * TABLE_MAC_BYTES;
+
+	if (l->n < n)
 		return false;
 	for (size_t i = 0; i < TABLE_MAC_BYTES; i++) {
 		int high = hex_digit(l->p[2 * i]), low = hex_digit(l->p[2 * i + 1]);
@@ -62,8 +64,8 @@ static bool take_hex(struct line *l, uint8_t out[TABLE_MAC_BYTES])
 			return false;
 		out[i] = (uint8_t)(high << 4 | low);
 	}
-	l->p += 2 * TABLE_MAC_BYTES;
-	l->n -= 2 * TABLE_MAC_BYTES;
+	l->p += n;
+	l->n -= n;
 	return true;
 }
 

@@ -41,32 +41,32 @@ static void tell_lack(struct port *p, const struct err *e)
 
 #define TELL_MS 1000
 
-static uint64_t *counter(struct live_link *live, enum device_phase phase)
+/* One more of these, or one less. */
+static void count(struct live_link *live, enum device_phase phase, int by)
 {
 	switch (phase) {
 	case DEVICE_LACKING:
-		return &live->sessions.lacking;
+		live->sessions.lacking += (uint64_t)by;
+		break;
 	case DEVICE_UP:
-		return &live->sessions.up;
+		live->sessions.up += (uint64_t)by;
+		break;
 	case DEVICE_REFUSED:
-		return &live->sessions.refused;
+		live->sessions.refused += (uint64_t)by;
+		break;
 	case DEVICE_DOWN:
 		break;
 	}
-	return NULL;
 }
 
 void live_link_device_is(struct port *p, enum device_phase phase)
 {
 	struct live_link *live = p->live;
-	uint64_t *was = counter(live, p->phase), *is = counter(live, phase);
 
 	if (p->phase == phase)
 		return;
-	if (was)
-		--*was;
-	if (is)
-		++*is;
+	count(live, p->phase, -1);
+	count(live, phase, 1);
 	live->sessions.came += phase == DEVICE_UP;
 	live->sessions.went += p->phase == DEVICE_UP;
 	p->phase = phase;

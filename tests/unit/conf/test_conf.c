@@ -528,8 +528,8 @@ Test(conf, all_mistakes_come_at_once_in_the_order_of_the_file)
 		"18: north.dialect: is missing",
 		"20: north.tls.key: is missing, there is a cert",
 		"20: north.tls.cert: x: No such file or directory",
-		"22: mode: unknown value \"dead\" (\"live\" or \"mirror\" or \"off\" or "
-		"\"retired\")",
+		("22: mode: unknown value \"dead\" (\"live\" or \"mirror\" or \"off\" or "
+		 "\"retired\")"),
 		"24: name: is missing",
 		"24: south: is missing",
 		"24: north: is missing",

@@ -98,7 +98,7 @@ Test(table, what_is_not_understood_changes_nothing)
 		"token device 00 a",	    "token other " KEY " a",
 		"word device " KEY " a",    "token device " KEY " ",
 		"token device " KEY " a/b", "token device " KEY " @7",
-		"token device " KEY,	    "",
+		("token device " KEY),	    "",
 	};
 	struct table *t = table();
 	struct buf rows = { 0 };
