@@ -1,6 +1,8 @@
 """One EZtCloud project, many devices: each has a session of its own in a device-events cloud, whose broker lets a login use
 its own device's topics only."""
 
+import os
+
 import pytest
 
 from harness import assert_json, conf_text
@@ -87,3 +89,54 @@ def test_all_come_back_when_the_broker_does(project):
     project.north.start()
     project.calque.wait_log(r"sessions link=project side=north up=3 of=3")
     wait_status(project.calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+
+
+# --- ThingsBoard, with a token for each, from a list of devices
+
+def listed(lab, *rows):
+    """A file with tokens."""
+    path = os.path.join(lab.directory, "fleet.csv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("name,north.token,mode\n" + "".join(f"{row}\n" for row in rows))
+    os.chmod(path, 0o600)
+    return path
+
+
+def test_tokens_of_a_list_let_each_device_in_and_modes_let_it_go(lab, tb):
+    south = lab.broker("south")
+    calque = lab.calque(conf_text({"state": "@state@", "devices": listed(lab, "lamp,t-lamp,", "door,t-door,", "fan,wrong,"), "links": [{
+        "name": LINK,
+        "south": {"dialect": "eztcloud", "url": south.url, "vars": {"project": PROJECT}, "username": ""},
+        "north": {"dialect": "thingsboard", "url": tb.url}}]}))
+    calque.wait_up(LINK, "south")
+    names = ("lamp", "door", "fan", "late")
+    far = {d: tb.device(d, token=f"t-{d}") for d in names}
+    things = {d: lab.add(EZtCloud(south.port, PROJECT, d, name=f"ez {d}")) for d in names}
+    for d in names:
+        things[d].attributes(of=d)
+    for d in ("lamp", "door"):
+        assert far[d].wait_ready().next_update() == {"of": d}
+        call = far[d].rpc("set", {"by": d})
+        command = things[d].command()
+        things[d].reply(command, done=d)
+        assert call.result() == {"done": d}
+    calque.wait_log(r"sessions link=project side=north up=2 of=4 refused=1 lacking=1")
+    states = {d["name"]: d["state"] for d in Verb(calque, "devices", "list", "--json").items()}
+    assert states["lamp"] == "ready" and states["fan"] == "refused" and states["late"] == "known"
+    # Credentials come while the bridge runs, and what waited goes.
+    assert Verb(calque, "devices", "import", listed(lab, "late,t-late,", "fan,t-fan,")).status == 0
+    for d in ("late", "fan"):
+        assert far[d].wait_online().next_update() == {"of": d}
+    # Nothing passes for it, and it has no session.
+    assert Verb(calque, "devices", "set-mode", "off", "door").status == 0
+    calque.wait_log(r"sessions link=project side=north up=3 of=4")
+    tb.wait(lambda: not far["door"].is_online, "end of the session of door")
+    things["door"].attributes(of="nobody")
+    things["lamp"].attributes(of="lamp", again=True)
+    assert far["lamp"].next_update() == {"of": "lamp", "again": True}
+    assert Verb(calque, "devices", "set-mode", "live", "door").status == 0
+    far["door"].wait_ready()
+    things["door"].attributes(of="door", again=True)
+    assert far["door"].next_update() == {"of": "door", "again": True}
+    wait_status(calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+    calque.stop()
