@@ -57,7 +57,7 @@ struct client {
 struct bench {
 	struct loop *loop;
 	char dir[64];
-	int port;
+	int port, reserved; /* see reserve_port() */
 	pid_t broker;
 	int broker_log;
 	int real_stderr;
@@ -159,17 +159,19 @@ static void remove_dir(const struct bench *b)
 
 /* ---- the broker ---- */
 
-static int free_port(void)
+/* A port that nobody gets but a broker that asks for just this one: it stays bound, and brokers reuse addresses. */
+static void reserve_port(struct bench *b)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof at;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	cr_assert(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) == 0);
 	cr_assert(bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
 	cr_assert(getsockname(fd, (struct sockaddr *)&at, &n) == 0);
-	close(fd);
-	return ntohs(at.sin_port);
+	b->port = ntohs(at.sin_port);
+	b->reserved = fd;
 }
 
 static void wait_until_running(struct bench *b)
@@ -300,7 +302,7 @@ static void bench_init(struct bench *b)
 	fflush(stderr);
 	b->real_stderr = dup(STDERR_FILENO);
 	cr_assert(freopen(path_of(b, "log"), "w", stderr));
-	b->port = free_port();
+	reserve_port(b);
 	b->loop = loop_new(&e);
 	cr_assert(b->loop, "%s", e.text);
 	loop_before_sleep(b->loop, before_sleep, b);
@@ -324,6 +326,7 @@ static void bench_fini(struct bench *b)
 	loop_free(b->loop);
 	if (b->broker)
 		stop_broker(b);
+	close(b->reserved);
 	remove_dir(b);
 	fflush(stderr);
 	dup2(b->real_stderr, STDERR_FILENO); /* where the leak report goes */
@@ -1100,6 +1103,7 @@ static void start_fake(struct bench *b, struct fake *f)
 
 	at.sin_port = htons((uint16_t)b->port);
 	f->listener = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert(setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) == 0);
 	cr_assert(bind(f->listener, (struct sockaddr *)&at, sizeof at) == 0);
 	cr_assert(listen(f->listener, 1) == 0);
 	cr_assert(pthread_create(&f->thread, NULL, fake_main, f) == 0);
