@@ -27,7 +27,8 @@
 #include "net/loop.h"
 
 #define MAX_CLIENTS 32
-#define MAX_REQUEST (64u << 20) /* a list of devices, by somebody who may do anything here */
+#define MAX_REQUEST                                                                                \
+	(4u << 20)	  /* a list of some 20,000 devices; whoever asks may do anything here */
 #define PATIENCE_MS 10000 /* so long a client may say nothing, or not read what it asked for */
 #define SWEEP_MS    2500
 
