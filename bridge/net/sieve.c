@@ -11,6 +11,7 @@
 #include <mosquitto.h>
 
 #include "base/crypto.h"
+#include "base/jtext.h"
 #include "base/mem.h"
 #include "base/pack.h"
 
@@ -168,10 +169,13 @@ static int get_length(const unsigned char *p, size_t n, size_t *out)
 	return n < MAX_LENGTH ? 0 : -1;
 }
 
+/* The library's own look reads on behind a text that ends within a character, and may like what it finds there
+ * (2.0.11 to 2.0.22). */
 static bool is_text(const struct look *l)
 {
 	return l->n == 0 ||
-	       mosquitto_validate_utf8((const char *)l->p, (int)l->n) == MOSQ_ERR_SUCCESS;
+	       (jtext_is_utf8(l->p, l->n) &&
+		mosquitto_validate_utf8((const char *)l->p, (int)l->n) == MOSQ_ERR_SUCCESS);
 }
 
 /* --- properties ---------------------------------------------------------------------------- */

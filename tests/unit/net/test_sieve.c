@@ -240,6 +240,30 @@ static void pour_dup(struct sieve *s, int first_byte, int mid)
 	buf_fini(&got);
 }
 
+/* What stands behind it would be the rest of the character. */
+Test(sieve, takes_no_topic_that_ends_within_a_character)
+{
+	static const unsigned char sent[] = { 0x32, 7, 0, 2, 'a', 0xe2, 0x82, 0x81, 'x' };
+	static const unsigned char end[] = { 'a', 0xe2 };
+	const size_t payload_at =
+		7; /* of the packet in its place: two bytes, "-" and its length, its number */
+
+	for (size_t step = 1; step <= sizeof sent; step++) {
+		struct sieve_note note = { 0 };
+		struct buf got = { 0 };
+		struct sieve s;
+
+		sieve_init(&s, 4, MAX_PACKET);
+		pour(&s, sent, sizeof sent, step, &got);
+		cr_assert_gt(got.len, payload_at);
+		cr_assert(sieve_read_note(&s, got.data + payload_at, got.len - payload_at, &note));
+		cr_expect_eq(note.cause, SIEVE_BAD_TOPIC);
+		cr_expect(note.topic_len == sizeof end && memcmp(note.topic, end, sizeof end) == 0);
+		buf_fini(&got);
+		sieve_fini(&s);
+	}
+}
+
 Test(sieve, takes_the_properties_of_a_puback_for_itself)
 {
 	static const unsigned char sent[] = { 0x40, 9,	  1,   2,    0x97, 5, 0x1f, 0,
