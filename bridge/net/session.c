@@ -353,7 +353,7 @@ static bool is_reading(const struct session *s)
 {
 	if (s->is_written)
 		return true;
-	return !(s->is_held && s->phase == UP) && attempt_takes(s->attempt);
+	return !(s->is_held && (s->phase == UP || s->is_leaving)) && attempt_takes(s->attempt);
 }
 
 /* Take the next step of the login, if its time has come. */
@@ -404,7 +404,7 @@ static void conclude(struct session *s, int rc)
 		session_end_login_refused(s);
 	else if (rc != MOSQ_ERR_SUCCESS || s->is_broken || attempt_socket(s->attempt) < 0)
 		session_end_lost(s, rc); /* a server's DISCONNECT leaves rc at 0 */
-	else if (s->phase == LOGIN)
+	else if (s->phase == LOGIN && !s->is_leaving)
 		advance(s);
 	else if (is_visit_over(s))
 		break_off(s, s->wants_held ? VISIT_PAUSE_MS : 1);
@@ -614,7 +614,8 @@ void session_hold(struct session *s)
 		return;
 	s->is_held = true;
 	s->down_since_ms = clock_mono_ms();
-	if (s->phase != UP) {
+	/* A broker gives what it kept right behind its CONNACK, before the session is up. */
+	if (s->phase != UP && !(s->phase == LOGIN && attempt_is_waiting(s->attempt))) {
 		break_off(s, 0);
 		return;
 	}
@@ -745,7 +746,7 @@ void session_flush(struct session *s, uint64_t commit)
 /* Has a session that is held nothing more to write? */
 static bool has_said_all(const struct session *s)
 {
-	if (!s->is_held || s->phase != UP || s->is_written)
+	if (!s->is_held || (s->phase != UP && !s->is_leaving) || s->is_written)
 		return false;
 	return s->is_leaving ? !attempt_is_waiting(s->attempt) : !attempt_has_unsent(s->attempt);
 }

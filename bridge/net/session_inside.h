@@ -81,7 +81,7 @@ struct session {
 	bool is_started;
 	bool wants_held; /* from the next connection on */
 	bool is_held;	 /* nothing is taken in; a connection is a visit */
-	bool is_leaving; /* it was up when it was held: what waits for its commit leaves, and no more */
+	bool is_leaving; /* it had taken something in when it was held: what waits for its commit leaves, and no more */
 	bool is_written; /* what a visit brings is out: from now on it reads and does not write */
 	int64_t linger_until_ms; /* then it ends; 0: when all is acknowledged */
 	size_t n_unacked;	 /* of what was published on this connection */

@@ -969,6 +969,7 @@ struct fake {
 	bool is_5;
 	int n_connections; /* one after the other; 0: 1 */
 	int n_pubacks;	   /* that came */
+	bool is_mute;	   /* to what is asked by SUBSCRIBE */
 	int level;	   /* of the last CONNECT */
 	int n_levels[6];   /* CONNECTs, by that */
 	bool is_old;	   /* of MQTT 5 it knows only this refusal, and closes */
@@ -1067,7 +1068,7 @@ static void fake_serve(struct fake *f)
 			memcpy(f->publish, body, sizeof f->publish);
 			return;
 		}
-		if (type != 8)
+		if (type != 8 || f->is_mute)
 			continue;
 		suback[f->is_5 ? 5 : 4] = f->suback_code;
 		fake_put(f, suback, f->is_5 ? 6 : 5);
@@ -1969,6 +1970,30 @@ static struct fake fake_for(int mqtt, const struct buf *says)
 	f.connack[1] = 3;
 	f.connack_len = 5;
 	return f;
+}
+
+/* What the broker kept comes right behind its CONNACK. */
+Test(session, is_held_before_it_is_up_when_what_it_took_in_is_acknowledged)
+{
+	static const unsigned char kept[] = { 0x32, 7, 0, 3, 't', '/', 'x', 0, 1 };
+	struct fake f = fake_for(4, NULL);
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	memcpy(f.connack + f.connack_len, kept, sizeof kept);
+	f.connack_len += sizeof kept;
+	f.is_mute = true;
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 4);
+	c = open_client(&b, &conf);
+	c->lag = 5;
+	await(&b, &c->messages, 1);
+	cr_expect_eq(c->ups, 0);
+	session_hold(c->session);
+	await(&b, &f.n_pubacks, 1);
+	without_fake(&b, &f);
 }
 
 /* A bad message and a good one: one is refused, the other comes, both are acknowledged, and the session stays. */
