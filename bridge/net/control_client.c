@@ -73,6 +73,13 @@ bool control_client_send(struct control_client *d, const char *line, size_t n, s
 	struct buf out = { 0 };
 	size_t sent = 0;
 
+	if (n > CONTROL_SERVER_MAX_REQUEST) {
+		err_set(e, ERR_LIMIT,
+			"%zu bytes at once are more than a running bridge takes (%zu): divide "
+			"them, or ask while it is stopped",
+			n, CONTROL_SERVER_MAX_REQUEST);
+		return false;
+	}
 	buf_append(&out, line, n);
 	buf_putc(&out, '\n');
 	while (sent < out.len) {

@@ -14,7 +14,8 @@ struct err;
 struct control_client *control_client_open(const char *dir, struct err *e);
 void control_client_close(struct control_client *d); /* NULL is allowed */
 
-/* Send one request, a line without its end. */
+/* Send one request, a line without its end.  False sets *e: ERR_IO; ERR_LIMIT longer than the bridge takes, nothing was
+ * sent. */
 bool control_client_send(struct control_client *d, const char *line, size_t n, struct err *e);
 /* The next line of the answer, without its end, is put into `line` (what was there goes).  False sets
  * *e: ERR_IO the bridge ended, or said nothing for 30 s. */

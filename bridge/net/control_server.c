@@ -27,8 +27,6 @@
 #include "net/loop.h"
 
 #define MAX_CLIENTS 32
-#define MAX_REQUEST                                                                                \
-	(4u << 20)	  /* a list of some 20,000 devices; whoever asks may do anything here */
 #define PATIENCE_MS 10000 /* so long a client may say nothing, or not read what it asked for */
 #define SWEEP_MS    2500
 
@@ -188,8 +186,8 @@ static void take_request(struct client *client)
 	size_t n;
 
 	n = end ? (size_t)(end - client->in.data) : client->in.len;
-	if (!end || n > MAX_REQUEST) {
-		if (n > MAX_REQUEST)
+	if (!end || n > CONTROL_SERVER_MAX_REQUEST) {
+		if (n > CONTROL_SERVER_MAX_REQUEST)
 			drop(client, "asks too long a question");
 		else if (client->has_ended)
 			drop(client, NULL);

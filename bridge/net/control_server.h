@@ -24,6 +24,8 @@ struct err;
 struct loop;
 
 #define CONTROL_SERVER_SOCKET "control.sock"
+/* The longest request: a list of some 20,000 devices.  Who asks for more is dropped. */
+#define CONTROL_SERVER_MAX_REQUEST ((size_t)4 << 20)
 
 /* The address of DIR/control.sock.  A path that is too long for one (107 bytes) is spelled through
  * /proc/self/fd/N, which is good while `dir_fd`, the open directory, is. */

@@ -108,6 +108,15 @@ def test_nothing_of_a_list_with_mistakes_is_taken_unless_that_is_said(fleet):
     assert done.status == 1 and "chmod 600" in done.err and "hush-hush" not in done.err
 
 
+def test_a_list_that_is_too_long_for_a_running_bridge_is_taken_by_a_stopped_one(fleet):
+    path = write(fleet, "name,group\n" + "".join(f"d{i},{'g' * 1000}\n" for i in range(5000)))
+    done = Verb(fleet.calque, "devices", "import", path)
+    assert done.status == 1 and "are more than a running bridge takes" in done.err and not devices(fleet)
+    fleet.calque.stop()
+    assert Verb(fleet.calque, "devices", "import", path).status == 0
+    assert Verb(fleet.calque, "devices", "list", "--summary", "--json").items()[0]["devices"] == 5000
+
+
 def test_a_summary_counts(fleet):
     path = write(fleet, "".join(["name,group,mode\n", *(f"d{i},g{i % 2},{'off' if i % 3 else 'live'}\n" for i in range(200))]))
     assert Verb(fleet.calque, "devices", "import", path).status == 0
