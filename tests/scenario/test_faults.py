@@ -282,7 +282,8 @@ def test_two_bridges_back_to_back_make_no_circle(lab):
     away.say("ring", range(20))
     for _ in range(20):
         heard.wait_for("right/ring/t")
-    back.stop()  # it has carried all of it back by now, or has it in its journal
+    wait_status(back, lambda told: told["links"][0]["up"]["delivered"] == 20)  # all of it is back
+    back.stop()
     away.say("ring", ["fence"])
     heard.wait_for(lambda m: m.json()["n"] == "fence")
     away.calque.stop()
