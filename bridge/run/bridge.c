@@ -433,6 +433,9 @@ static bool make_parts(struct bridge *b, struct err *e)
 
 	parts->roster = roster_new();
 	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	/* The other half of what each link may have in the journal is for what holds its source. */
+	parts->most_parked_bytes = (uint64_t)b->conf->journal.max_bytes / 2 /
+				   (b->conf->n_links ? b->conf->n_links : 1);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
 	    !(b->commits = commits_new(parts->db, 0)) ||

@@ -45,6 +45,8 @@ struct live_link_parts {
 	struct suspects *suspects; /* NULL: nobody looks for what crashes */
 	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
 	int64_t max_age_ms;	   /* of a message that waits for its target */
+	uint64_t
+		most_parked_bytes; /* of a link, for the sessions of devices that do not come up; 0: any */
 	bool is_closing;	   /* what is not settled stays in the journal */
 };
 

@@ -70,7 +70,7 @@ void live_link_device_is(struct port *p, enum device_phase phase)
 	live->sessions.came += phase == DEVICE_UP;
 	live->sessions.went += p->phase == DEVICE_UP;
 	p->phase = phase;
-	p->phase_ms = loop_now_ms(live->parts->loop);
+	p->connects_ms = 0;
 	if (live->sessions_due_ms == INT64_MAX)
 		live->sessions_due_ms = loop_now_ms(live->parts->loop) + TELL_MS;
 }
@@ -80,15 +80,36 @@ void live_link_device_is(struct port *p, enum device_phase phase)
 #define COMES_UP_MS 5000 /* longer than that a connect takes only if something is wrong */
 #define FALLEN_MS   INT64_C(3600000)
 
+/* Where nobody is there, that has yet to be found out: it is no reason of a device's. */
+static bool others_are_let_in(const struct port *p)
+{
+	const struct live_link *live = p->live;
+
+	return !endpoint_is_down(live->endpoint) &&
+	       (live->sessions.up > 0 || live->answered_ms >= p->connects_ms);
+}
+
 bool live_link_is_parked(const struct port *p)
 {
 	const struct live_link *live = p->live;
 
 	if (!p->device || p->phase == DEVICE_UP)
 		return false;
+	if (p->is_to_renew || !live->is_started)
+		return false; /* it is not known yet how it is */
 	return p->phase != DEVICE_DOWN ||
-	       (!p->seat.line && !endpoint_is_down(live->endpoint) &&
-		loop_now_ms(live->parts->loop) - p->phase_ms > COMES_UP_MS);
+	       (live_link_parks_ms(p) <= live->now_ms && others_are_let_in(p));
+}
+
+int64_t live_link_parks_ms(const struct port *p)
+{
+	return p->connects_ms ? p->connects_ms + COMES_UP_MS : INT64_MAX;
+}
+
+void live_link_device_connects(struct port *p, int64_t now_ms)
+{
+	if (!p->connects_ms && !endpoint_is_down(p->live->endpoint))
+		p->connects_ms = now_ms;
 }
 
 bool live_link_overflows(const struct port *p)
@@ -127,18 +148,82 @@ static void tell_fallen(struct port *p, int64_t now_ms)
 	free(text);
 }
 
-void live_link_let_fall(struct port *p, int64_t now_ms)
+static bool drop_oldest(struct port *p)
 {
 	struct parcel parcel;
 
-	while (live_link_overflows(p) && delivery_pop_old(p->delivery, INT64_MAX, &parcel)) {
-		if (p->n_fallen++ == 0)
-			p->fallen_ms[0] = parcel.since_ms;
-		p->fallen_ms[1] = parcel.since_ms;
-		live_link_end_parcel(p, &parcel, DEAD_PARKED_FULL, NULL);
-	}
+	if (!delivery_pop_old(p->delivery, INT64_MAX, &parcel))
+		return false;
+	if (p->n_fallen++ == 0)
+		p->fallen_ms[0] = parcel.since_ms;
+	p->fallen_ms[1] = parcel.since_ms;
+	live_link_end_parcel(p, &parcel, DEAD_PARKED_FULL, NULL);
+	return true;
+}
+
+void live_link_let_fall(struct port *p, int64_t now_ms)
+{
+	while (live_link_overflows(p) && drop_oldest(p))
+		;
 	if (p->n_fallen && now_ms >= p->tells_fallen_ms)
 		tell_fallen(p, now_ms);
+}
+
+/* The one for which the most is parked; NULL: nothing is. */
+static struct port *fullest(const struct live_link *live)
+{
+	struct port *p, *most = NULL;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->counted_parked > (most ? most->counted_parked : 0))
+			most = p;
+	return most;
+}
+
+static bool has_too_much_parked(const struct live_link *live)
+{
+	uint64_t most = live->parts->most_parked_bytes;
+
+	return most && live->parked_bytes > most;
+}
+
+/* To look for the fullest costs a walk over all, so it gives a little more than one. */
+static bool shed(struct live_link *live, struct port *p)
+{
+	size_t before = delivery_bytes(p->delivery), gone = 0;
+
+	live_link_wake_port(p);
+	while (gone <= before / 16 && has_too_much_parked(live) && drop_oldest(p)) {
+		gone = before - delivery_bytes(p->delivery);
+		live->parked_bytes -= p->counted_parked;
+		p->counted_parked = before - gone;
+		live->parked_bytes += p->counted_parked;
+	}
+	return gone > 0;
+}
+
+static void shed_all(struct live_link *live)
+{
+	struct port *p;
+
+	while (has_too_much_parked(live) && (p = fullest(live)) != NULL && shed(live, p))
+		;
+}
+
+/* Nobody is there, or somebody is again: what waits is for another reason now, and counts elsewhere. */
+static void look_at_endpoint(struct live_link *live)
+{
+	struct port *p;
+
+	if (endpoint_is_down(live->endpoint) == live->was_down)
+		return;
+	live->was_down = !live->was_down;
+	TAILQ_FOREACH (p, &live->ports, entry) {
+		if (!p->device || p->phase != DEVICE_DOWN)
+			continue;
+		p->connects_ms = 0;
+		live_link_wake_port(p);
+	}
 }
 
 /* --- what is told of them ------------------------------------------------------------------ */
@@ -162,10 +247,13 @@ void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 {
 	struct seat *seat;
 
+	look_at_endpoint(live);
+	shed_all(live);
 	while ((seat = endpoint_next(live->endpoint, now_ms)) != NULL) {
 		struct port *p = seat->owner;
 
 		live_link_wake_port(p);
+		live_link_device_connects(p, now_ms);
 		if (!p->carrier || !live->parts->port->go(p->carrier))
 			endpoint_leave(live->endpoint, seat);
 	}
@@ -179,6 +267,8 @@ int64_t live_link_next_of_devices(const struct live_link *live)
 {
 	int64_t due_ms = endpoint_due_ms(live->endpoint);
 
+	if (has_too_much_parked(live) || endpoint_is_down(live->endpoint) != live->was_down)
+		return 0;
 	return due_ms < live->sessions_due_ms ? due_ms : live->sessions_due_ms;
 }
 

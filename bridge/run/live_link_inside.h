@@ -43,7 +43,8 @@ struct port {
 	size_t counted_bytes;	 /* of a device's: in live->device_bytes */
 	struct seat seat;	 /* of a device's: at live->endpoint */
 	enum device_phase phase; /* of a device's */
-	int64_t phase_ms;	 /* since when */
+	int64_t connects_ms; /* since when it tries to be UP, and nobody else is in its way; 0: not so */
+	size_t counted_parked;	 /* in live->parked_bytes */
 	uint64_t n_fallen;	 /* out of what was parked for it, since that was told last ... */
 	int64_t fallen_ms[2];	 /* ... when the first and the last of them had come */
 	int64_t tells_fallen_ms; /* not before that */
@@ -103,7 +104,11 @@ struct live_link {
 	struct roster *awake;	     /* those of them that have something to do */
 	size_t device_bytes[SIDES];  /* what waits for those, as of the end of the turn of each */
 	bool is_started;
+	int64_t now_ms;			    /* of the turn */
+	size_t parked_bytes;		    /* that is parked for them, likewise */
 	struct endpoint *endpoint;	    /* of the sessions of devices */
+	bool was_down;			    /* that, when it was looked at last */
+	int64_t answered_ms;		    /* when one of them had its last answer; 0: none had */
 	struct live_link_sessions sessions; /* how many of those are how ... */
 	struct live_link_sessions told;	    /* ... when it was told last ... */
 	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
@@ -209,6 +214,10 @@ bool live_link_is_parked(const struct port *p);
 bool live_link_overflows(const struct port *p);
 /* The oldest falls out, until there is not; and it is told how many did, if that is due. */
 void live_link_let_fall(struct port *p, int64_t now_ms);
+/* It is being connected now. */
+void live_link_device_connects(struct port *p, int64_t now_ms);
+/* Should it be looked at by itself, as it may be parked from then on?  INT64_MAX: no. */
+int64_t live_link_parks_ms(const struct port *p);
 /* How it is with its session now. */
 void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */

@@ -95,6 +95,7 @@ void live_link_free_port(struct port *p)
 	if (p->device) {
 		map_remove_str(&p->live->of_device[p->side], p->device);
 		p->live->device_bytes[p->side] -= p->counted_bytes;
+		p->live->parked_bytes -= p->counted_parked;
 		roster_remove(p->turn);
 	}
 	delivery_free(p->delivery);
@@ -143,8 +144,12 @@ static bool may_connect(void *port)
 {
 	struct port *p = woken(port);
 
-	return !p->device ||
-	       endpoint_ask(p->live->endpoint, &p->seat, delivery_waiting(p->delivery) > 0, now(p));
+	if (!p->device)
+		return true;
+	if (!endpoint_ask(p->live->endpoint, &p->seat, delivery_waiting(p->delivery) > 0, now(p)))
+		return false;
+	live_link_device_connects(p, now(p));
+	return true;
 }
 
 /* A secret that cannot be read now stays what it was. */
@@ -238,6 +243,7 @@ static void note_answer(struct port *p, enum device_phase phase)
 	if (!p->device)
 		return;
 	endpoint_answered(p->live->endpoint, &p->seat);
+	p->live->answered_ms = now(p);
 	live_link_device_is(p, phase);
 }
 
@@ -701,6 +707,14 @@ void live_link_visit(struct port *p, int64_t now_ms)
 		p->live->parts->port->visit(p->carrier);
 }
 
+static int64_t most_age_ms(const struct port *p)
+{
+	int64_t age_ms = p->live->parts->max_age_ms;
+	int64_t parked_ms = p->live->conf->waiting.age_s * INT64_C(1000);
+
+	return parked_ms < age_ms && live_link_is_parked(p) ? parked_ms : age_ms;
+}
+
 void live_link_expire(struct port *p, int64_t now_ms)
 {
 	struct parcel parcel;
@@ -710,21 +724,18 @@ void live_link_expire(struct port *p, int64_t now_ms)
 		link_expire(p->live->link, parcel.origin, parcel.order, now_ms);
 		parcel_fini(&parcel);
 	}
-	while (delivery_pop_old(p->delivery, now_ms - p->live->parts->max_age_ms, &parcel))
-		live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than journal.max_age");
-	if (live_link_is_parked(p)) {
-		int64_t age_ms = p->live->conf->waiting.age_s * INT64_C(1000);
-
-		while (delivery_pop_old(p->delivery, now_ms - age_ms, &parcel))
-			live_link_end_parcel(p, &parcel, DEAD_EXPIRED, "older than waiting.age");
-	}
+	while (delivery_pop_old(p->delivery, now_ms - most_age_ms(p), &parcel))
+		live_link_end_parcel(p, &parcel, DEAD_EXPIRED,
+				     most_age_ms(p) < p->live->parts->max_age_ms
+					     ? "older than waiting.age"
+					     : "older than journal.max_age");
 	live_link_let_fall(p, now_ms);
 }
 
 int64_t live_link_next_expiry(const struct port *p)
 {
 	int64_t oldest_ms = delivery_oldest(p->delivery);
-	int64_t age_ms = p->live->parts->max_age_ms;
+	int64_t age_ms = most_age_ms(p);
 	int64_t expiry_ms = delivery_next_expiry(p->delivery);
 
 	if (oldest_ms == INT64_MAX || expiry_ms < oldest_ms + age_ms)

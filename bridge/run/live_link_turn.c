@@ -69,6 +69,14 @@ static int64_t port_deadline(const struct port *p)
 		       earlier(live_link_pace_look_ms(p), live_link_pace_widens_ms(p)));
 }
 
+/* Until then it sleeps.  That it is parked changes nothing but what counts where. */
+static int64_t port_sleep(const struct port *p, int64_t now_ms)
+{
+	int64_t parks_ms = live_link_parks_ms(p);
+
+	return parks_ms > now_ms ? earlier(port_deadline(p), parks_ms) : port_deadline(p);
+}
+
 void live_link_rest(struct live_link *live, uint64_t durable)
 {
 	struct port *p, *next;
@@ -79,7 +87,10 @@ void live_link_rest(struct live_link *live, uint64_t durable)
 			continue;
 		live->device_bytes[p->side] += holding_bytes(p) - p->counted_bytes;
 		p->counted_bytes = holding_bytes(p);
-		roster_rest(p->turn, durable, port_deadline(p));
+		live->parked_bytes +=
+			delivery_bytes(p->delivery) - p->counted_bytes - p->counted_parked;
+		p->counted_parked = delivery_bytes(p->delivery) - p->counted_bytes;
+		roster_rest(p->turn, durable, port_sleep(p, live->now_ms));
 	}
 	roster_rest(live->turn, durable, live_link_next_deadline(live));
 }
@@ -216,6 +227,7 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
 
+	live->now_ms = now_ms;
 	roster_wake_due(live->awake, now_ms);
 	if (next_tick(live) > now_ms)
 		return;

@@ -470,6 +470,7 @@ Test(live_link_device, of_what_waits_for_a_device_without_credentials_the_oldest
 	for (char payload[] = "{'a':0}"; payload[5] <= '7'; payload[5]++)
 		sends("south", "s/x/t", payload);
 	open_and_send();
+	open_and_send();
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_PARKED_FULL], 5);
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->pending, 3);
 	sends("south", "s/x/t", "{'a':8}");
@@ -509,4 +510,91 @@ Test(live_link_device, what_is_parked_holds_no_source_but_an_endpoint_that_is_aw
 	open_and_send();
 	cr_expect_gt(live_link_held_bytes(live, SOUTH), link_pending_bytes(live->link, FLOW_UP));
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 0, "an outage loses nothing");
+}
+
+/* As many turns as it takes until nothing more is to be done now. */
+static void turn_to_sleep(void)
+{
+	for (int i = 0; i < 4; i++)
+		open_and_send();
+	buf_reset(&said);
+}
+
+/* One that is let in shows that somebody is there: then it is the device's own reason. */
+Test(live_link_device, one_that_connects_for_long_is_parked_if_others_are_let_in)
+{
+	size_t bytes;
+
+	start_with("");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	takes("north/e");
+	refuses_to_start = true;
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	refuses_to_start = false;
+	cr_expect_not(live_link_is_parked(live_link_find_port(live, NORTH, "d", false)));
+	bytes = live_link_held_bytes(live, SOUTH);
+	now_ms += 1000; /* how many are how is told then */
+	turn_to_sleep();
+	cr_expect_eq(live_link_next_deadline(live), now_ms + 4000);
+	now_ms += 4000;
+	turn_to_sleep();
+	cr_expect(live_link_is_parked(live_link_find_port(live, NORTH, "d", false)));
+	cr_expect_lt(live_link_held_bytes(live, SOUTH), bytes);
+	for (int i = 0; i < 2; i++)
+		ends("north/d", SESSION_END_UNMADE);
+	turn_to_sleep();
+	cr_expect_not(live_link_is_parked(live_link_find_port(live, NORTH, "d", false)),
+		      "now nobody is there");
+	cr_expect_eq(live_link_held_bytes(live, SOUTH), bytes);
+}
+
+Test(live_link_device, one_that_connects_for_long_where_nobody_is_let_in_holds_the_source)
+{
+	start_with("waiting = { messages = 3; };");
+	refuses_to_start = true;
+	for (char payload[] = "{'a':0}"; payload[5] <= '7'; payload[5]++)
+		sends("south", "s/d/t", payload);
+	open_and_send();
+	refuses_to_start = false;
+	now_ms += 60000;
+	open_and_send();
+	cr_expect_not(live_link_is_parked(live_link_find_port(live, NORTH, "d", false)));
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 0);
+}
+
+Test(live_link_device, of_all_that_is_parked_the_device_with_the_most_gives_its_oldest)
+{
+	start_with("");
+	for (char payload[] = "{'a':0}"; payload[5] <= '7'; payload[5]++)
+		sends("south", "s/x/t", payload);
+	sends("south", "s/y/t", "{'a':0}");
+	open_and_send();
+	turn_to_sleep();
+	parts.most_parked_bytes = live->parked_bytes / 2;
+	open_and_send();
+	turn_to_sleep();
+	cr_expect_leq(live->parked_bytes, parts.most_parked_bytes);
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_PARKED_FULL], 5);
+	buf_reset(&said);
+	know("y", "y-token");
+	know("x", "x-token");
+	live_link_renew_device(live, "y");
+	live_link_renew_device(live, "x");
+	turn("north/y opens\nnorth/y starts\nnorth/x opens\nnorth/x starts\n"
+	     "north/y me/t {\"a\":0}\nnorth/x me/t {\"a\":5}\nnorth/x me/t {\"a\":6}\n"
+	     "north/x me/t {\"a\":7}\n");
+}
+
+Test(live_link_device, what_is_parked_for_too_long_is_a_letter)
+{
+	start_with("waiting = { age = 60; };");
+	sends("south", "s/x/t", "{'a':1}");
+	open_and_send();
+	turn_to_sleep();
+	cr_expect_eq(live_link_next_deadline(live), now_ms + 60000);
+	now_ms += 60000;
+	open_and_send();
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
 }
