@@ -52,9 +52,12 @@ bool __wrap_mapping_call(struct mapping *m, int fn, const struct mapping_input *
 			 bool (*on_output)(void *ctx, struct jslice output), void *ctx,
 			 struct err *e)
 {
-	struct own own = m->own[fn];
+	struct own own;
 	struct buf alone = { 0 }, among_all = { 0 }, with_all = { 0 };
 
+	if (!m->jq) /* the program is elsewhere */
+		return __real_mapping_call(m, fn, in, on_output, ctx, e);
+	own = m->own[fn];
 	call(m, fn, in, &alone);
 	m->own[fn].jq = NULL;
 	call(m, fn, in, &among_all);

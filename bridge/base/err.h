@@ -20,7 +20,8 @@ enum err_code {
 	ERR_BUSY,      /* somebody else holds it */
 	ERR_CORRUPT,   /* stored bytes are not what was written */
 	ERR_CRYPTO,    /* OpenSSL said no */
-	ERR_NET	       /* a peer or the network said no */
+	ERR_NET,       /* a peer or the network said no */
+	ERR_ELSEWHERE  /* another process has to do it */
 };
 
 struct err {

@@ -376,12 +376,7 @@ static void load(struct loader *ld)
 
 static void find_simple(struct mapping *m)
 {
-	struct buf text = { 0 };
-	struct err e = { 0 };
-
-	if (buf_append_file(&text, m->file, IMPORTS_MAX_BYTES, &e))
-		m->simple = mapping_simple_read(buf_str(&text), text.len, &m->functions);
-	buf_fini(&text);
+	m->simple = mapping_simple_read(buf_str(&m->source), m->source.len, &m->functions);
 }
 
 void mapping_only_jq(struct mapping *m)
@@ -419,7 +414,8 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 		mapping_free(ld.m);
 		return NULL;
 	}
-	find_simple(ld.m);
+	if (buf_append_file(&ld.m->source, ld.m->file, IMPORTS_MAX_BYTES, NULL))
+		find_simple(ld.m);
 	return ld.m;
 }
 
@@ -437,6 +433,7 @@ void mapping_free(struct mapping *m)
 	mapping_symbols_fini(&m->functions);
 	scrub_free(m->scrub);
 	buf_fini(&m->metadata);
+	buf_fini(&m->source);
 	free(m->file);
 	free(m);
 }
@@ -454,6 +451,7 @@ void mapping_put(struct buf *out, const struct mapping *m)
 	pack_u64(out, m->dialect ? m->dialect->also_gives : 0);
 	pack_bytes(out, m->metadata.data, m->metadata.len);
 	pack_text(out, scrub_learnt(m->scrub));
+	pack_bytes(out, m->source.data, m->simple ? m->source.len : 0);
 }
 
 /* All of it was checked where it was put. */
@@ -461,8 +459,8 @@ static bool get(struct unpack *u, struct mapping *m)
 {
 	bool is_dialect;
 	uint64_t also_gives;
-	const char *text;
-	size_t len;
+	const char *text, *source;
+	size_t len, source_len;
 	char *learnt;
 	json_object *metadata;
 	struct report report = { 0 };
@@ -473,12 +471,15 @@ static bool get(struct unpack *u, struct mapping *m)
 	also_gives = unpack_u64(u);
 	text = unpack_bytes(u, &len);
 	learnt = unpack_text(u);
+	source = unpack_bytes(u, &source_len);
 	metadata = text && !u->is_bad ? jtext_tree(text, len, NULL) : NULL;
 	if (metadata && m->file && learnt) {
 		scrub_learn(m->scrub, learnt, strlen(learnt));
 		buf_append(&m->metadata, text, len);
+		buf_append(&m->source, source, source_len);
 		mapping_symbols_collect(&m->functions, metadata);
 		make_table(m, is_dialect, also_gives, &report);
+		find_simple(m);
 	}
 	free(learnt);
 	json_object_put(metadata);

@@ -34,7 +34,7 @@ void mapping_set_number(struct mapping *m, uint32_t number);
 uint32_t mapping_number(const struct mapping *m);
 /* One that was loaded, for another process (base/pack.h): all but its program, which stays where it was compiled. */
 void mapping_put(struct buf *out, const struct mapping *m);
-/* It cannot be called.  NULL: these are no such bytes.  Caller ends it with mapping_free(). */
+/* Of its functions it does what needs no jq.  NULL: these are no such bytes.  Caller ends it with mapping_free(). */
 struct mapping *mapping_get(struct unpack *u);
 
 const char *mapping_file(const struct mapping *m);
@@ -83,12 +83,14 @@ struct mapping_input {
 
 /* Can the function see this key of its input?  If not, the key need not be given. */
 bool mapping_sees(const struct mapping *m, int fn, enum mapping_key key);
+/* Can the function be done without jq, for most inputs? */
+bool mapping_is_simple(const struct mapping *m, int fn);
 
 /* Run function number `fn` on the input (borrowed) and hand each output to `on_output` as strict
  * JSON text (borrowed until it returns); it returns false to stop, and the call is then true.  False
  * sets *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many,
  * too large or too deep outputs; ERR_INEXACT an output has an infinite number, or what a double makes of a number
- * of the input (in a text too); then none is handed out.  The mapping can be called again in every
+ * of the input (in a text too); ERR_ELSEWHERE it takes jq, and the program is in another process; then none is handed out.  The mapping can be called again in every
  * case, from `on_output` too. */
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
@@ -101,9 +103,6 @@ int mapping_next_busy(struct mapping *m);
 /* Where it was loaded.  False: there is no such function, or its files are not what they were then, or it has been
  * done; then nothing has changed. */
 bool mapping_compile_own(struct mapping *m, int fn);
-/* From now on jq does all, for tests: what could be done without came out the same. */
-void mapping_only_jq(struct mapping *m);
-
 /* From now on jq does all, for tests: what could be done without came out the same. */
 void mapping_only_jq(struct mapping *m);
 

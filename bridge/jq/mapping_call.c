@@ -263,6 +263,11 @@ static bool end_call(struct call *c, int fn, const struct mapping_input *in,
 	return ok;
 }
 
+bool mapping_is_simple(const struct mapping *m, int fn)
+{
+	return m->simple && mapping_simple_has(m->simple, fn);
+}
+
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e)
 {
@@ -272,6 +277,11 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 	if (m->simple && mapping_simple_call(m->simple, fn, in, &c.texts)) {
 		buf_putc(&c.texts, '\n');
 		return end_call(&c, fn, in, on_output, ctx, e);
+	}
+	if (!m->jq) {
+		buf_fini(&c.texts);
+		err_set(e, ERR_ELSEWHERE, "it takes jq");
+		return false;
 	}
 	value = read_input(m, fn, in);
 	if (!jv_is_valid(value)) {

@@ -71,7 +71,8 @@ struct mapping {
 	bool shows_payloads;
 	struct scrub *scrub;	       /* knows the words of the file and of what it imports */
 	jq_state *jq;		       /* NULL: it is in another process */
-	struct mapping_simple *simple; /* NULL likewise; or jq does all */
+	struct mapping_simple *simple; /* NULL: jq does all */
+	struct buf source;	       /* of which that was made */
 	struct recipe recipe;
 	struct own *own; /* of each function */
 	int *busy; /* the functions that were called often, in the order in which that came true, */
@@ -119,6 +120,9 @@ void mapping_forget_message(void *ctx, jv msg);
 struct mapping_simple *mapping_simple_read(const char *source, size_t len,
 					   const struct mapping_symbols *functions);
 void mapping_simple_free(struct mapping_simple *s);
+/* Is there anything that it does of this function?  And does it look at this key then? */
+bool mapping_simple_has(const struct mapping_simple *s, int fn);
+bool mapping_simple_sees(const struct mapping_simple *s, int fn, enum mapping_key key);
 /* Append the output of function number `fn`, there is one, with the text of the input for all that comes of it: as jq
  * would put it, but for the spelling of numbers that a double keeps.  False: jq has to do it, and *out is as before. */
 bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_input *in,

@@ -33,7 +33,8 @@ struct step {
 struct mapping_simple {
 	struct simple_function {
 		struct step *steps;
-		size_t n; /* 0: jq has to do it */
+		size_t n;      /* 0: jq has to do it */
+		unsigned sees; /* a bit for each key that it looks at */
 		bool is_known;
 	} * functions;
 	size_t n;
@@ -242,6 +243,7 @@ static bool add_name(struct reader *r, struct path *path, struct jq_token name)
 	buf_append(&r->s->names, "", 1);
 	for (int k = path->n == 1 ? path->key = 0 : MAPPING_KEYS; k < MAPPING_KEYS; k++)
 		path->key += path->key == k && !jq_token_is(&name, name.type, mapping_key_names[k]);
+	r->f->sees |= 1u << path->key;
 	return true;
 }
 
@@ -396,4 +398,14 @@ void mapping_simple_free(struct mapping_simple *s)
 	buf_fini(&s->texts);
 	buf_fini(&s->names);
 	free(s);
+}
+
+bool mapping_simple_has(const struct mapping_simple *s, int fn)
+{
+	return s->functions[fn].n > 0;
+}
+
+bool mapping_simple_sees(const struct mapping_simple *s, int fn, enum mapping_key key)
+{
+	return s->functions[fn].sees & 1u << key;
 }

@@ -106,8 +106,9 @@ bool translate_would_change(struct jslice text)
 	return !mapping_keeps_numbers() && !jtext_each_lost_number(text, stop_at_first, NULL);
 }
 
-enum outcome translate_call_outcome(const struct err *e)
+enum outcome translate_call_outcome(struct results *out, const struct err *e)
 {
+	out->lacks_jq = out->lacks_jq || e->code == ERR_ELSEWHERE;
 	return e->code == ERR_INEXACT ? DEAD_WIDE_INTEGER : DEAD_MAPPING_ERROR;
 }
 
@@ -170,33 +171,56 @@ void translate(const struct job *job, struct results *out)
 		translate_write(job, out);
 }
 
-/* Do the rows of a side write this kind as it is? */
-static bool is_written_as_it_is(const struct plan *p, enum side side, enum kind kind)
+/* Does it take no function to write this kind, or, where simple ones will do, none but such? */
+static bool is_written_easily(const struct plan *p, enum side side, enum kind kind, bool simple)
 {
 	const struct dialect *d = p->side[side].dialect;
 
-	for (size_t i = 0; i < d->n_rows; i++)
-		if (d->rows[i].kind == kind && d->rows[i].can_write &&
-		    (d->rows[i].publish || d->rows[i].write))
+	for (size_t i = 0; i < d->n_rows; i++) {
+		const struct row *row = &d->rows[i];
+		int fn = row->publish_fn >= 0 ? row->publish_fn : row->write_fn;
+
+		if (row->kind == kind && row->can_write && fn >= 0 &&
+		    !(simple && mapping_is_simple(p->side[side].mapping, fn)))
 			return false;
+	}
 	return true;
+}
+
+/* (A row that wants a key mostly does not find it.) */
+static bool is_read_easily(const struct job *job, const struct row *row, bool simple)
+{
+	return row->read_fn < 0 ||
+	       (simple && (row->when.has ||
+			   mapping_is_simple(job->plan->side[job->side].mapping, row->read_fn)));
+}
+
+static bool is_easy(const struct job *job, bool simple)
+{
+	const struct plan *p = job->plan;
+	bool ok = p->n_through == 0;
+
+	if (job->type == JOB_WRITE)
+		return ok && is_written_easily(p, job->side, job->plain.kind, simple);
+	for (size_t i = 0; ok && i < job->n_readers; i++) {
+		const struct row *row = job->readers[i]->row;
+		enum kind kind = p->remap[row->kind];
+
+		ok = is_read_easily(job, row, simple) &&
+		     (row->when.has ||
+		      is_written_easily(p, flow_target(kind_table[kind].flow), kind, simple));
+	}
+	return ok;
 }
 
 bool job_calls_nothing(const struct job *job)
 {
-	const struct plan *p = job->plan;
-	bool calls = p->n_through > 0;
+	return is_easy(job, false);
+}
 
-	if (job->type == JOB_WRITE)
-		return !calls && is_written_as_it_is(p, job->side, job->plain.kind);
-	for (size_t i = 0; !calls && i < job->n_readers; i++) {
-		const struct row *row = job->readers[i]->row;
-		enum kind kind = p->remap[row->kind];
-
-		calls = row->read ||
-			!is_written_as_it_is(p, flow_target(kind_table[kind].flow), kind);
-	}
-	return !calls;
+bool job_is_simple(const struct job *job)
+{
+	return is_easy(job, true);
 }
 
 bool job_has_secrets(const struct job *job)

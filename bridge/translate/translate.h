@@ -43,6 +43,7 @@ struct item {
 struct results {
 	struct item *items;
 	size_t n;
+	bool lacks_jq; /* what is here counts for nothing: it takes a process that has the programs of the mappings */
 };
 
 enum job_type {
@@ -91,6 +92,7 @@ struct job {
 	/* Set by start(): its like have taken too long, so it is to hold up nobody. */
 	bool is_slow;
 	bool was_slow;	   /* when it was taken */
+	bool needs_jq;	   /* it was tried without */
 	unsigned attempts; /* that ended badly */
 	unsigned ends;	   /* of processes that had it alone */
 	bool is_alone;	   /* another process that had it has ended */
@@ -100,6 +102,8 @@ struct job {
 void job_fini(struct job *job);
 /* Do all rows that have a part in it take the message as it is, so that no mapping has a say? */
 bool job_calls_nothing(const struct job *job);
+/* Need the functions that they call no jq, mostly?  (Results say whether it was so: lacks_jq.) */
+bool job_is_simple(const struct job *job);
 /* Are there credentials in what it reads or writes, by its kind? */
 bool job_has_secrets(const struct job *job);
 

@@ -30,7 +30,7 @@ char *translate_captured_id(const struct reader *r, const char *text);
 bool translate_would_change(struct jslice text);
 
 /* What becomes of a message whose function failed, by the error of mapping_call(). */
-enum outcome translate_call_outcome(const struct err *e);
+enum outcome translate_call_outcome(struct results *out, const struct err *e);
 
 /* A function made what is no plain message, as *e says: if it has a key too many, that is named there, as far
  * as it may be. */

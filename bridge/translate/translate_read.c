@@ -414,7 +414,7 @@ static bool call_function(struct reading *rd)
 	if (!mapping_call(mapping_of(rd), rd->row->read_fn, &rd->in, on_read_output, rd,
 			  &rd->err) &&
 	    rd->reason == CARRIED)
-		rd->reason = translate_call_outcome(&rd->err);
+		rd->reason = translate_call_outcome(rd->out, &rd->err);
 	return rd->reason == CARRIED;
 }
 

@@ -124,7 +124,7 @@ static bool run(struct through_call *call, const struct plan_through *t, int fn,
 		reason = DEAD_WIDE_INTEGER;
 	} else if (!mapping_call(t->mapping, fn, &in, on_through_output, call, &call->err) ||
 		   call->err.code != ERR_NONE) {
-		reason = translate_call_outcome(&call->err);
+		reason = translate_call_outcome(out, &call->err);
 	}
 	buf_fini(&settings);
 	if (reason != CARRIED)

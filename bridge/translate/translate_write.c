@@ -209,7 +209,7 @@ static void write_by_function(struct writing *w)
 	} else if (!mapping_call(m, fn, &in, publishes ? on_publish_output : on_write_output, w,
 				 &w->err) &&
 		   w->reason == CARRIED) {
-		w->reason = translate_call_outcome(&w->err);
+		w->reason = translate_call_outcome(w->out, &w->err);
 	}
 	if (w->reason != CARRIED)
 		results_cut(w->out, w->begin);

@@ -43,7 +43,7 @@
 #include "work/worker_begin.h"
 #include "work/worker_child.h"
 
-#define IN_PLACE_BYTES 4096	  /* of a message in which no mapping has a say */
+#define IN_PLACE_BYTES 4096	  /* of a message that needs no jq */
 #define MAX_JOBS       1024u	  /* of one worker: a queue, not a store */
 #define MAX_BYTES      (4u << 20) /* not sent yet; then it takes no more */
 #define ENOUGH_JOBS    64u	  /* while one has fewer, it is not worth waking another */
@@ -205,12 +205,22 @@ static void refuse_large(struct job *job)
 	executor_back(job, &results);
 }
 
-static void do_in_place(struct job *job)
+/* False: it takes a process that has jq. */
+static bool do_in_place(struct job *job)
 {
 	struct results results = { 0 };
 
+	if (job->needs_jq || job_bytes(job) > IN_PLACE_BYTES)
+		return false;
+	if (!job_calls_nothing(job) && (job_has_secrets(job) || !job_is_simple(job)))
+		return false;
 	translate(job, &results);
-	executor_back(job, &results);
+	job->needs_jq = results.lacks_jq;
+	if (job->needs_jq)
+		results_fini(&results);
+	else
+		executor_back(job, &results);
+	return !job->needs_jq;
 }
 
 static bool is_private(const struct worker *w)
@@ -247,10 +257,8 @@ static bool take(void *ctx, struct job *job)
 		refuse_large(job);
 		return true;
 	}
-	if (job_bytes(job) <= IN_PLACE_BYTES && job_calls_nothing(job)) {
-		do_in_place(job);
+	if (do_in_place(job))
 		return true;
-	}
 	w = choose_for(all, job);
 	if (!w)
 		return false;

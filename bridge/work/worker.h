@@ -8,7 +8,8 @@
  * ever saw them.  What is called often is compiled once more, alone (own_programs.h), and when that is done one process
  * after the other makes room for one that has it: it is given nothing more, and ends when all that it had is back.
  * All other jobs are done, and a job costs no time but its own process's.  What is small and calls no function of a
- * mapping is done in place: to send it and to check the answer would cost more.  One that no process has the memory for
+ * mapping, or none that takes jq (jq/mapping_simple.c), is done in place: to send it and to check the answer would cost
+ * more, and who waits for it waits for one process.  One that no process has the memory for
  * is refused at once (DEAD_TOO_LARGE).  Nothing waits for a process to start but workers_start().  Loop thread
  * only. */
 #ifndef BRIDGE_WORKER_H

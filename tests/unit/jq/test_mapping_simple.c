@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/pack.h"
 #include "dialect/dialect.h"
 #include "jq/mapping_inside.h"
 #include "message/vars.h"
@@ -51,6 +52,7 @@ TestSuite(mapping_simple, .init = setup, .fini = teardown, .timeout = 300);
 
 struct both {
 	struct mapping *m, *jq;
+	struct mapping *there; /* as another process has it, without the program */
 };
 
 static struct mapping *load(const char *name)
@@ -65,9 +67,16 @@ static struct mapping *load(const char *name)
 
 static struct both load_both(const char *name)
 {
-	struct both b = { load(name), load(name) };
+	struct both b = { load(name), load(name), NULL };
+	struct buf packed = { 0 };
+	struct unpack u;
 
 	mapping_only_jq(b.jq);
+	mapping_put(&packed, b.m);
+	u = (struct unpack){ .p = packed.data, .left = packed.len };
+	b.there = mapping_get(&u);
+	cr_assert_not_null(b.there);
+	buf_fini(&packed);
 	return b;
 }
 
@@ -75,6 +84,7 @@ static void free_both(struct both *b)
 {
 	mapping_free(b->m);
 	mapping_free(b->jq);
+	mapping_free(b->there);
 }
 
 /* A mapping of these definitions; its function number 0 is called f. */
@@ -162,13 +172,28 @@ static bool add_output(void *ctx, struct jslice output)
 	return true;
 }
 
-/* Call both; true if it was done without jq. */
+/* Where the program is not, it comes out the same, or not at all. */
+static void compare_there(const struct both *b, int fn, const struct mapping_input *in,
+			  bool is_simple, const struct buf *expected, const struct err *expected_e)
+{
+	struct buf given = { 0 };
+	struct err e = { 0 };
+
+	mapping_call(b->there, fn, in, add_output, &given, &e);
+	cr_expect_eq(e.code, is_simple ? expected_e->code : ERR_ELSEWHERE, "%s", e.text);
+	cr_expect_str_eq(buf_str(&given), is_simple ? buf_str(expected) : "");
+	cr_expect(mapping_is_simple(b->there, fn) || !is_simple);
+	buf_fini(&given);
+}
+
+/* Call all; true if it was done without jq. */
 static bool compare(const struct both *b, int fn, const struct mapping_input *in, const char *what)
 {
 	struct buf given = { 0 }, expected = { 0 };
 	struct err e = { 0 }, expected_e = { 0 };
 	bool ok = mapping_call(b->m, fn, in, add_output, &given, &e);
 	bool expected_ok = mapping_call(b->jq, fn, in, add_output, &expected, &expected_e);
+	bool is_simple = is_done(b, fn, in);
 
 	cr_expect_eq(ok, expected_ok, "%s: %s / %s", what, e.text, expected_e.text);
 	cr_expect_eq(e.code, expected_e.code, "%s", what);
@@ -177,9 +202,10 @@ static bool compare(const struct both *b, int fn, const struct mapping_input *in
 		  in->fields[SEEN_BODY].type == FIELD_JSON ? (int)in->fields[SEEN_BODY].json.len
 							   : 0,
 		  in->fields[SEEN_BODY].json.text, buf_str(&given), buf_str(&expected));
+	compare_there(b, fn, in, is_simple, &given, &e);
 	buf_fini(&given);
 	buf_fini(&expected);
-	return is_done(b, fn, in);
+	return is_simple;
 }
 
 static struct mapping_input see(const char *body)

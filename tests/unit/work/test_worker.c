@@ -11,6 +11,7 @@
 #include <sched.h>
 
 #include "base/clock.h"
+#include "jq/mapping_inside.h"
 #include "net/loop.h"
 #include "translate/executor.h"
 #include "translate/job_codec.h"
@@ -201,13 +202,15 @@ static void set_up(void)
 		   SOUTHERN("",
 			    "{ kind: 'telemetry', topic: 's/{device}' },"
 			    "{ kind: 'attributes', topic: 'e/{device}' },"
+			    "{ kind: 'event', topic: 'p/{device}' },"
 			    "{ kind: 'claim', topic: 'c/{device}' }",
 			    ""),
 		   NORTHERN("",
 			    "{ kind: 'telemetry', topic: 't/{device}', write: 'w' },"
 			    "{ kind: 'attributes', topic: 'e/{device}' },"
-			    "{ kind: 'claim', topic: 'claim/{device}', write: 'w' }",
-			    "def w: .body;"));
+			    "{ kind: 'event', topic: 'p/{device}', write: 'simple' },"
+			    "{ kind: 'claim', topic: 'claim/{device}', write: 'simple' }",
+			    "def w: .body + {}; def simple: .body;"));
 	loop = loop_new(&e);
 	loop_before_sleep(loop, before_sleep, NULL);
 	loop_timer_set(loop, &guard, GUARD_MS, on_guard, NULL);
@@ -322,6 +325,28 @@ Test(worker, is_not_needed_for_what_calls_no_function)
 	run_until(3, 1, 0);
 	cr_expect_eq(outcomes[2], CARRIED);
 	free(large);
+}
+
+/* Where it is found out late that it takes jq, a worker does all of it.  (The bridge has no programs.) */
+Test(worker, is_not_needed_for_functions_that_take_no_jq)
+{
+	struct mapping *m = w.plan->side[NORTH].mapping;
+	jq_state *jq = m->jq;
+
+	plan_match(w.plan, SOUTH, "p/d", &match);
+	submit(0, "{\"name\":\"a\"}", 12);
+	cr_expect(executor_run(executor));
+	cr_expect_eq(n_done, 1, "before there is one");
+	start(WORKS, 0);
+	m->jq = NULL;
+	submit(1, "{\"name\":\"\\u0061\"}", 17);
+	cr_expect_not(executor_run(executor), "jq spells it otherwise");
+	submit(2, "{\"name\":\"b\"}", 12);
+	cr_expect_not(executor_run(executor), "in order");
+	run_until(3, 1, 0);
+	m->jq = jq;
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(outcomes[i], CARRIED, "%d", i);
 }
 
 Test(worker, is_not_given_what_it_has_no_memory_for)
