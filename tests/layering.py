@@ -12,7 +12,7 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
 ROOMS = ["base", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "gate", "run", "args", "cli", "bench", "frontdoor"]
+         "offline", "disk", "store", "gate", "run", "args", "cli", "author", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},

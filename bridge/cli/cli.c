@@ -47,6 +47,7 @@ enum option_number {
 	N_BAD,
 	N_KEYS,
 	N_DEVICES,
+	N_WHY,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -78,6 +79,7 @@ enum {
 	OPT_BAD = 1 << N_BAD,
 	OPT_KEYS = 1 << N_KEYS,
 	OPT_DEVICES = 1 << N_DEVICES, /* all that only `devices` has */
+	OPT_WHY = 1 << N_WHY,	      /* all that only `why` has */
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -101,6 +103,11 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_TRACE | OPT_LINES | OPT_VAR | OPT_PROPERTY |
 		    OPT_RESPONSE_TOPIC },
 	  verb_translate },
+	{ { "why", "SOUTH NORTH --topic TOPIC | --topic TOPIC | ID",
+	    "what each step makes of a message, or of a dead letter as it would go now", 0, 2,
+	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_JSON | OPT_VAR | OPT_PROPERTY |
+		    OPT_RESPONSE_TOPIC | OPT_WHY },
+	  verb_why },
 	{ { "test", "[PATH...]", "run the case files of mappings (directories or files)", 0, 1000,
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH },
 	  verb_test },
@@ -271,6 +278,30 @@ static bool take_secrets(void *into, const char *arg)
 	return true;
 }
 
+static bool take_topic(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->why.topic = arg;
+	return *arg;
+}
+
+static bool take_payload(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->why.payload = arg;
+	return true;
+}
+
+static bool take_flow(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->why.flow = arg;
+	return strcmp(arg, "up") == 0 || strcmp(arg, "down") == 0;
+}
+
 static bool take_limit(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -354,6 +385,11 @@ static const struct option_row options[] = {
 	  offsetof(struct cli, devices.has_credentials) },
 	{ OPT_DEVICES, 0, "secrets", "FILE", "export: to this new file (0600), with credentials",
 	  take_secrets, 0 },
+	{ OPT_WHY, 0, "topic", "TOPIC", "the topic of a message", take_topic, 0 },
+	{ OPT_WHY, 0, "payload", "TEXT",
+	  "its payload; @FILE: what is in that, @-: the standard input", take_payload, 0 },
+	{ OPT_WHY, 0, "flow", "up|down", "where it goes (default: where its topic is read)",
+	  take_flow, 0 },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

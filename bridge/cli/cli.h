@@ -36,6 +36,9 @@ struct cli {
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials;
 	} devices;
 	bool is_payload;
+	struct {				    /* the message in question */
+		const char *topic, *payload, *flow; /* NULL: not said */
+	} why;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -61,5 +64,7 @@ int verb_devices(struct cli *cli);
 int verb_state(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);
+/* In author/. */
+int verb_why(struct cli *cli);
 
 #endif

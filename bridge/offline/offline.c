@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/jtext.h"
@@ -11,8 +12,10 @@
 #include "link/link.h"
 #include "offline/solo_worker.h"
 #include "offline/trace.h"
+#include "offline/why.h"
 #include "plan/loader.h"
 #include "plan/plan.h"
+#include "state/change.h"
 #include "translate/executor.h"
 
 struct offline {
@@ -23,12 +26,15 @@ struct offline {
 	int64_t now_ms;
 	bool has_begun; /* the step in hand, by a move of the clock */
 	struct offline_step step;
+	struct changes changes; /* of the state, by the last step */
 };
 
 static void step_reset(struct offline_step *s)
 {
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		message_fini(&s->outputs[i].message);
+		free(s->outputs[i].device);
+	}
 	free(s->outputs);
 	free(s->text);
 	*s = (struct offline_step){ 0 };
@@ -40,8 +46,11 @@ static void on_send(void *ctx, struct output *out)
 	struct offline_step *s = &o->step;
 
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
-	s->outputs[s->n++] = (struct offline_output){ out->to, out->message };
-	free(out->device);
+	s->outputs[s->n++] = (struct offline_output){ .side = out->to,
+						      .kind = out->kind,
+						      .device = out->device,
+						      .is_provisioning = out->is_provisioning,
+						      .message = out->message };
 	link_done(o->link, out->origin, link_ended(o->link, out->origin, out->order, CARRIED),
 		  NULL);
 }
@@ -159,6 +168,7 @@ void offline_free(struct offline *o)
 	if (!o)
 		return;
 	step_reset(&o->step);
+	changes_fini(&o->changes);
 	link_free(o->link);
 	executor_free(o->executor);
 	solo_worker_free(o->own_worker);
@@ -168,17 +178,15 @@ void offline_free(struct offline *o)
 
 static const struct offline_step *finish_step(struct offline *o)
 {
-	struct changes c = { 0 };
-
 	executor_run(o->executor);
 	while (link_next_deadline(o->link) <=
 	       o->now_ms) { /* what was delivered at once has its answer */
 		link_tick(o->link, o->now_ms);
 		executor_run(o->executor);
 	}
-	link_take_changes(o->link, 0, &c);
+	changes_fini(&o->changes);
+	link_take_changes(o->link, 0, &o->changes); /* kept in memory only */
 	link_durable(o->link, 0);
-	changes_fini(&c); /* kept in memory only */
 	return &o->step;
 }
 
@@ -203,6 +211,60 @@ void offline_trace(const struct offline *o, enum flow flow, const struct message
 		   struct buf *out)
 {
 	trace_message(out, o->plan, o->executor, flow, m, o->now_ms);
+}
+
+const struct offline_step *offline_why(struct offline *o, const struct offline *bare,
+				       enum flow flow, const struct message *m, struct buf *out)
+{
+	const struct offline_step *step;
+	uint64_t kinds = 0;
+	int64_t began_us;
+
+	why_begin(out, o->plan, flow, m);
+	if (bare)
+		kinds = why_readings(out, "read", bare->plan, bare->executor, flow, m, o->now_ms);
+	kinds |= why_readings(out, bare ? "through" : "read", o->plan, o->executor, flow, m,
+			      o->now_ms);
+	began_us = clock_mono_us();
+	step = offline_message(o, flow, m);
+	why_end(out, o->plan, flow, kinds, step, &o->changes, clock_mono_us() - began_us);
+	return step;
+}
+
+static char *text_of(struct jslice row, const char *key)
+{
+	struct buf text = { 0 };
+	struct jslice v;
+
+	if (jtext_field(row, key, &v) && !jtext_string_decode(v, &text))
+		buf_append(&text, v.text, v.len); /* JSON as it is */
+	return text.data ? buf_take(&text) : mem_strdup("");
+}
+
+bool offline_restore(struct offline *o, struct jslice rows, struct err *e)
+{
+	struct jslice row;
+	size_t pos = 0;
+	bool ok = true;
+
+	while (ok && jtext_next_element(rows, &pos, &row)) {
+		char *machine = text_of(row, "machine"), *key = text_of(row, "key"),
+		     *value = text_of(row, "value");
+
+		ok = link_restore(o->link, machine, key, value, e);
+		free(machine);
+		free(key);
+		free(value);
+	}
+	link_resume(o->link, o->now_ms);
+	finish_step(o);
+	step_reset(&o->step);
+	return ok;
+}
+
+bool offline_reads(const struct offline *o, enum flow flow, const char *topic)
+{
+	return why_is_read(o->plan, flow, topic);
 }
 
 void offline_set_clock(struct offline *o, int64_t now_ms)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/jtext.h"
+#include "message/kind.h"
 #include "message/message.h"
 #include "message/outcome.h"
 #include "message/side.h"
@@ -15,12 +17,16 @@
 struct buf;
 struct build;
 struct conf_link;
+struct err;
 struct offline;
 struct report;
 struct solo_worker;
 
 struct offline_output {
 	enum side side; /* where it goes */
+	enum kind kind;
+	char *device; /* by its name here; may be NULL */
+	bool is_provisioning;
 	struct message message;
 };
 
@@ -52,6 +58,15 @@ const struct offline_step *offline_after(struct offline *o, int64_t ms);
 /* What the message would meet (trace_message()), appended as lines; nothing happens. */
 void offline_trace(const struct offline *o, enum flow flow, const struct message *m,
 		   struct buf *out);
+/* The same as offline_message(), with what each step makes of it, a JSON object (offline/why.h), appended.  `bare` (may be
+ * NULL): the same link without its through files, for what there is before them. */
+const struct offline_step *offline_why(struct offline *o, const struct offline *bare,
+				       enum flow flow, const struct message *m, struct buf *out);
+/* Take back the state of a link, an array of {machine, key, value}: what is known from now on.  False sets *e
+ * (ERR_CORRUPT): a row was none; those before it are known. */
+bool offline_restore(struct offline *o, struct jslice rows, struct err *e);
+/* Would the side where this flow begins read a message on this topic? */
+bool offline_reads(const struct offline *o, enum flow flow, const char *topic);
 /* From now on it is this time (epoch ms).  What the link says because of it is a part of the next step. */
 void offline_set_clock(struct offline *o, int64_t now_ms);
 

@@ -15,8 +15,7 @@ static void put_row(struct buf *out, const struct dialect *d, const struct row *
 	buf_printf(out, "messages[%zu] %s ", (size_t)(row - d->rows), kind_name(row->kind));
 }
 
-/* The first level in which a topic is not what a template wants. */
-static void put_difference(struct buf *out, const char *wanted, const char *topic)
+void trace_put_difference(struct buf *out, const char *wanted, const char *topic)
 {
 	for (size_t level = 1;; level++) {
 		size_t w = strcspn(wanted, "/"), t = strcspn(topic, "/");
@@ -54,7 +53,7 @@ static void put_reader(struct buf *out, const struct plan_side *side, enum flow 
 	if (is_among(found, r))
 		buf_puts(out, "matches");
 	else if (!topic_template_match(&r->topic, topic, NULL))
-		put_difference(out, buf_str(&wanted), topic);
+		trace_put_difference(out, buf_str(&wanted), topic);
 	else if (!r->row->can_read || kind_table[r->row->kind].flow != flow)
 		buf_puts(out, "not read from this side");
 	else

@@ -17,4 +17,7 @@ struct plan;
 void trace_message(struct buf *out, const struct plan *plan, struct executor *executor,
 		   enum flow flow, const struct message *m, int64_t at_ms);
 
+/* Append the first level in which a topic is not what a template wants: 'level 2 is "x"'. */
+void trace_put_difference(struct buf *out, const char *wanted, const char *topic);
+
 #endif

@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "message/kind.h"
 #include "message/outcome.h"
+#include "message/redact.h"
 #include "message/side.h"
 #include "message/wire_json.h"
 #include "run/control_request_table.h"
@@ -90,18 +91,6 @@ static void hide_values(struct vars *properties)
 	*properties = hidden;
 }
 
-/* Does it sound as if its value were one? */
-static bool names_secret(const char *name)
-{
-	static const char *const words[] = { "auth",	 "credential", "key",	 "passphrase",
-					     "password", "passwd",     "secret", "token" };
-
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcasestr(name, words[i]))
-			return true;
-	return false;
-}
-
 /* A client may say in any property what it should not, by its name or with a value that the link keeps secret
  * (`live` NULL: no bridge runs, and nobody knows those). */
 static void hide_secret_values(struct vars *properties, const struct live_link *live)
@@ -112,7 +101,7 @@ static void hide_secret_values(struct vars *properties, const struct live_link *
 		const struct var *p = &properties->items[i];
 		char *value = live ? live_link_tellable(live, p->value) : mem_strdup(p->value);
 
-		vars_add(&told, p->name, names_secret(p->name) ? "***" : value);
+		vars_add(&told, p->name, redact_names_secret(p->name) ? REDACT_HIDDEN : value);
 		free(value);
 	}
 	vars_fini(properties);

@@ -132,6 +132,30 @@ bool state_load(struct db *db, const char *link, const struct state_reader *read
 	return set_aside(db, &unread, e) && ok;
 }
 
+bool state_look(struct db *db, const char *link,
+		void (*each)(void *ctx, const char *machine, const char *key, const char *value),
+		void *ctx, struct err *e)
+{
+	sqlite3_stmt *load = db_statement(db, load_sql, e);
+	bool ok = load != NULL;
+	int rc;
+
+	if (!load)
+		return false;
+	if (sqlite3_bind_text(load, 1, link, -1, SQLITE_STATIC) != SQLITE_OK)
+		ok = db_failed(db, "bind", e);
+	while (ok && (rc = sqlite3_step(load)) != SQLITE_DONE) {
+		struct buf value = { 0 };
+
+		ok = rc == SQLITE_ROW || db_failed(db, "read", e);
+		if (ok && !sqlite3_column_int(load, 3) && row_value(db, load, link, &value, NULL))
+			each(ctx, column_text(load, 0), column_text(load, 1), buf_str(&value));
+		buf_fini(&value);
+	}
+	db_release(load);
+	return ok;
+}
+
 static bool bind_row(sqlite3_stmt *stmt, const char *link, const struct change *c)
 {
 	return sqlite3_bind_text(stmt, 1, link, -1, SQLITE_STATIC) == SQLITE_OK &&

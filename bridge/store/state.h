@@ -22,6 +22,11 @@ struct state_reader {
 bool state_load(struct db *db, const char *link, const struct state_reader *reader, void *ctx,
 		struct err *e);
 
+/* Call `each` for every row of `link` that is no secret and can be read, in that order; nothing changes.  False: ERR_IO. */
+bool state_look(struct db *db, const char *link,
+		void (*each)(void *ctx, const char *machine, const char *key, const char *value),
+		void *ctx, struct err *e);
+
 /* Call `each` for every link that has rows, with their number. */
 bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t n), void *ctx,
 		 struct err *e);

@@ -399,6 +399,68 @@ def test_a_trace_tells_every_row_and_what_it_made(tmp_path, payload, read):
         *read]).replace("{dir}", str(tmp_path)) + "\n" + plain.stderr
 
 
+# --- calque why --------------------------------------------------------------------------------------------------
+
+def why(directory, *arguments):
+    done = calque("why", "tram", "thingsboard", "--mappings", directory, *arguments)
+    assert done.stderr == ""
+    return done
+
+
+def test_why_tells_each_step(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    done = why(tmp_path, "--topic", "tram/t1/all", "--payload", '{"a": 1, "password": "hush"}', "--json",
+               "--var", "north.device=t1")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["result"], told["flow"], told["from"], told["to"]) == \
+        (0, "carried", "up", "tram", "thingsboard")
+    assert [(r["row"], r["result"]) for r in told["rows"]] == \
+        [(0, "less-specific"), (1, "matches"), (2, "matches"), (3, "not-read")]
+    assert told["rows"][1]["captures"] == {"device": "t1"}
+    assert [(r["row"], [m["body"] for m in r["messages"]]) for r in told["read"]] == \
+        [(1, [{"a": 1, "password": "***"}]), (2, [])]
+    assert [w["topic"] for w in told["writers"]] == ["v1/devices/me/telemetry"]
+    assert [(o["kind"], o["side"], o["topic"], o["payload"]) for o in told["outputs"]] == \
+        [("telemetry", "north", "v1/devices/me/telemetry", {"a": 1, "password": "***"})]
+    assert told["us"] > 0 and told["read"][0]["us"] > 0
+
+
+def test_why_tells_what_is_paired_and_where_a_template_differs(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    done = why(tmp_path, "--topic", "v1/devices/me/rpc/request/7", "--payload", '{"method": "stop", "params": {}}')
+    assert done.returncode == 0
+    assert done.stdout.startswith("down v1/devices/me/rpc/request/7, 32 bytes, from thingsboard to tram\n")
+    assert re.search(r"^  messages\[\d+\] command v1/devices/me/rpc/request/\{id\}: matches, id=7$", done.stdout, re.M)
+    assert re.search(r"^  pairing command/\S+: ", done.stdout, re.M)
+    lost = why(tmp_path, "--topic", "tram/t1", "--json")
+    assert lost.returncode == 2
+    assert json.loads(lost.stdout)["result"] == "unknown-topic"
+    assert '"text":"the topic does not fit"' in lost.stdout
+
+
+def test_why_shows_a_message_before_and_after_the_through_files(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    (tmp_path / "twice.jq").write_text('module { through: "twice", up: "double" };\ndef double: .body |= map_values(. * 2);\n')
+    conf = tmp_path / "tram.conf"
+    conf.write_text("""
+        state = "state";
+        mappings = ("."); links = ( { name = "line"; through = ( { name = "twice"; } );
+          south = { dialect = "tram"; url = "mqtt://localhost"; };
+          north = { dialect = "thingsboard"; url = "mqtt://localhost"; vars = { token = "sesame-1"; device = "t1"; }; }; } );
+        """)
+    done = calque("why", "-c", conf, "--topic", "tram/t1/all", "--payload", '{"a": 21, "b": "sesame-1"}', "--json")
+    told = json.loads(done.stdout)
+    assert [told[step][0]["messages"][0]["body"] for step in ("read", "through")] == \
+        [{"a": 21, "b": "***"}, {"a": 42, "b": "******"}], done.stderr
+    assert "sesame" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("x",), ("1", "--topic", "t"), ("tram", "innoway"), ("--topic", "")])
+def test_why_wants_to_know_which_message(arguments):
+    done = calque("why", *arguments)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("calque why: ")
+
+
 # --- what would not end -------------------------------------------------------------------------------------------
 
 HARD = """module {

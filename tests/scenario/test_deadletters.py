@@ -158,6 +158,10 @@ def test_the_payload_is_shown_only_when_asked_for(world):
     assert_json(message, {"side": "south", "topic": "factory/l1/temp", "qos": 1, "retain": False,
                           "payload": {"v": 12345}})
     assert "12345" not in Verb(world.calque, "deadletters", "list", "--json").out
+    why = Verb(world.calque, "why", "1", "--json", "--mappings", world.mappings)
+    told = why.items()[0]
+    assert (why.status, told["result"], told["topic"]) == (1, "mapping-error", "factory/l1/temp"), why.err
+    assert [(row["refused"], row["text"].endswith("temp: too hot")) for row in told["read"]] == [("mapping-error", True)]
 
 
 def test_a_letter_gives_a_terminal_nothing_to_obey(world):
@@ -311,6 +315,8 @@ def test_all_works_on_the_state_of_a_bridge_that_does_not_run(world):
     world.calque.stop()
     assert [f["id"] for f in letters(world.calque)] == [1, 2, 3]
     assert '"v":102' in Verb(world.calque, "deadletters", "show", "2", "--payload").out
+    why = Verb(world.calque, "why", "2", "--mappings", world.mappings)
+    assert why.status == 1 and "\nresult: mapping-error: " in why.out, why.out + why.err
     assert Verb(world.calque, "deadletters", "drop", "2").out == "dropped 1\n"
     assert Verb(world.calque, "deadletters", "retry", "--newer", "1h").out == "retried 2\n"
     assert letters(world.calque) == []

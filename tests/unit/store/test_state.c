@@ -285,6 +285,26 @@ Test(state, secrets_are_sealed_on_disk)
 	db_close(s);
 }
 
+static void put_looked(void *ctx, const char *machine, const char *key, const char *value)
+{
+	buf_printf(ctx, "%s %s %s;", machine, key, value);
+}
+
+Test(state, a_look_gives_no_secret)
+{
+	struct db *s = open_good(NULL);
+	struct buf got = { 0 };
+	struct err e = { 0 };
+
+	apply(s, "a", "device", "d1", "{\"token\":\"c4nary\"}", true);
+	apply(s, "a", "twin", "d2", "{\"open\":\"s3en\"}", false);
+	apply(s, "b", "twin", "d3", "{}", false);
+	cr_expect(state_look(s, "a", put_looked, &got, &e), "%s", e.text);
+	cr_expect_str_eq(buf_str(&got), "twin d2 {\"open\":\"s3en\"};");
+	buf_fini(&got);
+	db_close(s);
+}
+
 static bool put_aside_row(void *ctx, const struct aside_row *row)
 {
 	cr_expect_gt(row->at_ms, 1700000000000);
