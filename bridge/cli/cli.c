@@ -48,6 +48,8 @@ enum option_number {
 	N_KEYS,
 	N_DEVICES,
 	N_WHY,
+	N_ACCEPT,
+	N_LOSSY,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -80,6 +82,8 @@ enum {
 	OPT_KEYS = 1 << N_KEYS,
 	OPT_DEVICES = 1 << N_DEVICES, /* all that only `devices` has */
 	OPT_WHY = 1 << N_WHY,	      /* all that only `why` has */
+	OPT_ACCEPT = 1 << N_ACCEPT,
+	OPT_LOSSY = 1 << N_LOSSY,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -96,7 +100,7 @@ static const struct verb_row {
 	  verb_check },
 	{ { "routes", "[SOUTH NORTH]",
 	    "how two dialects (or the links of a configuration) join, kind by kind", 0, 2,
-	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON },
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_LOSSY },
 	  verb_routes },
 	{ { "translate", "(SOUTH NORTH | -c FILE) (up|down TOPIC [FILE|-] | --lines)",
 	    "translate messages offline; one JSON line each", 0, 5,
@@ -109,7 +113,7 @@ static const struct verb_row {
 		    OPT_RESPONSE_TOPIC | OPT_WHY },
 	  verb_why },
 	{ { "test", "[PATH...]", "run the case files of mappings (directories or files)", 0, 1000,
-	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH },
+	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH | OPT_ACCEPT },
 	  verb_test },
 	{ { "new", "DIALECT | --schema", "write a commented skeleton mapping and its cases", 0, 1,
 	    OPT_DIRECTORY | OPT_SCHEMA },
@@ -341,6 +345,11 @@ static const struct option_row options[] = {
 	{ OPT_WATCH, 0, "watch", NULL,
 	  "again whenever a mapping or case file changes, until Ctrl-C", NULL,
 	  offsetof(struct cli, is_watch) },
+	{ OPT_ACCEPT, 0, "accept", NULL,
+	  "write what came out into the case files, as what is expected", NULL,
+	  offsetof(struct cli, accepts) },
+	{ OPT_LOSSY, 0, "lossy", NULL, "instead: what of each kind the other side does not take",
+	  NULL, offsetof(struct cli, is_lossy) },
 	{ OPT_SCHEMA, 0, "schema", NULL, "print the JSON Schema of a mapping's metadata instead",
 	  NULL, offsetof(struct cli, is_schema) },
 	{ OPT_KEYS, 0, "schema", NULL, "print the keys of the configuration instead", NULL,

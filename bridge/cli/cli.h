@@ -35,7 +35,7 @@ struct cli {
 		const char *secrets;				  /* a file for them; NULL: none */
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials;
 	} devices;
-	bool is_payload;
+	bool is_payload, accepts, is_lossy;
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
 	} why;

@@ -9,12 +9,14 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "cli/apart.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/route.h"
 #include "conf/build.h"
 #include "conf/conf.h"
 #include "message/kind.h"
 #include "message/side.h"
+#include "offline/offline.h"
 #include "plan/plan.h"
 #include "work/compiler.h"
 
@@ -171,6 +173,87 @@ static void print_routes(const struct cli *cli, const char *link, const struct w
 	free(routes);
 }
 
+/* --- what is lost -------------------------------------------------------------------------- */
+
+static void print_lossy_row(const struct cli *cli, const char *link, struct jslice row)
+{
+	char *kind = ask_text(row, "kind"), *to = ask_text(row, "to"),
+	     *refused = ask_text(row, "refused");
+	struct buf line = { 0 };
+	struct jslice drops, field;
+	const char *before = "";
+	size_t pos = 0;
+
+	if (cli->is_json) {
+		if (link)
+			buf_printf(&line, "{\"link\":\"%s\",%.*s", link, (int)row.len - 1,
+				   row.text + 1);
+		else
+			buf_append(&line, row.text, row.len);
+	} else {
+		buf_printf(&line, "%-22s  %-14s  %s", kind, to, *refused ? "not known: " : "");
+		buf_puts(&line, refused);
+		for (; jtext_field(row, "drops", &drops) && jtext_next_element(drops, &pos, &field);
+		     before = ", ") {
+			buf_puts(&line, before);
+			jtext_string_decode(field, &line);
+		}
+		if (!*refused && !*before)
+			buf_putc(&line, '-');
+	}
+	cli_print_line(stdout, line.data, line.len);
+	buf_fini(&line);
+	free(kind);
+	free(to);
+	free(refused);
+}
+
+/* Of a link, which is ended; NULL: there is none. */
+static bool print_lossy(const struct cli *cli, const char *link, struct offline *o)
+{
+	struct jslice row;
+	struct buf all = { 0 };
+	size_t pos = 0;
+
+	if (!o)
+		return false;
+	offline_lossy(o, &all);
+	if (!cli->is_json && link)
+		printf("link %s\n", link);
+	if (!cli->is_json)
+		printf("%-22s  %-14s  %s\n", "kind", "goes to", "which drops");
+	while (jtext_next_element((struct jslice){ all.data, all.len }, &pos, &row))
+		print_lossy_row(cli, link, row);
+	buf_fini(&all);
+	offline_free(o);
+	return true;
+}
+
+static int lossy_routes(struct cli *cli, struct compiler *compiler)
+{
+	struct report report = { 0 };
+	struct conf *conf = cli->argc ? NULL : conf_read(cli->conf_path, &report);
+	bool ok = cli->argc || conf;
+	struct build build;
+
+	build_init(&build, &cli->mappings, conf);
+	build.loader = compiler_loader(compiler);
+	if (cli->argc)
+		ok = print_lossy(
+			cli, NULL,
+			offline_new(&build, cli->argv[0], cli->argv[1], cli->vars, NULL, &report));
+	for (size_t i = 0; conf && i < conf->n_links; i++)
+		ok = print_lossy(
+			     cli, conf->links[i].name,
+			     offline_new_link(&build, &conf->links[i], cli->vars, NULL, &report)) &&
+		     ok;
+	cli_print_report(&report);
+	conf_free(conf);
+	build_fini(&build);
+	report_fini(&report);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
 static int routes_of_pair(struct cli *cli, struct compiler *compiler)
 {
 	struct report report = { 0 };
@@ -233,7 +316,9 @@ int verb_routes(struct cli *cli)
 		return options_misused("routes",
 				       "it takes two dialects, or a configuration (-c FILE)");
 	compiler = apart_begin("routes");
-	if (compiler)
+	if (compiler && cli->is_lossy)
+		status = lossy_routes(cli, compiler);
+	else if (compiler)
 		status = is_pair ? routes_of_pair(cli, compiler) : routes_of_conf(cli, compiler);
 	compiler_free(compiler);
 	return status;

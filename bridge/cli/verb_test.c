@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "args/options.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -70,7 +71,7 @@ static void run_path(struct build *build, const char *path, const struct conf_li
 /* All cases once; the exit status. */
 static int run_all(struct build *build, const struct cli *cli, const struct conf_link *link)
 {
-	struct case_counts counts = { 0 };
+	struct case_counts counts = { .accepts = cli->accepts };
 
 	if (cli->argc > 0)
 		for (int i = 0; i < cli->argc; i++)
@@ -80,7 +81,10 @@ static int run_all(struct build *build, const struct cli *cli, const struct conf
 			run_path(build, build->path.dirs[i], link, &counts);
 	fflush(stdout);
 	cli_print_report(&counts.hints);
-	printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+	printf("%zu passed, %zu failed", counts.passed, counts.failed);
+	if (cli->accepts)
+		printf(", %zu accepted", counts.accepted);
+	putchar('\n');
 	fflush(stdout);
 	report_fini(&counts.hints);
 	if (counts.passed + counts.failed == 0)
@@ -123,6 +127,8 @@ int verb_test(struct cli *cli)
 	struct build build;
 	int status;
 
+	if (cli->accepts && cli->is_watch)
+		return options_misused("test", "--accept changes what --watch would look at");
 	log_least(LOG_ERROR);	/* what ends a mapping's process is said where it is not expected */
 	clock_put_local(&time); /* takes TZ from the environment, while it is there */
 	buf_fini(&time);

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "message/side.h"
 #include "message/wire_json.h"
+#include "offline/accept.h"
 #include "offline/case_match.h"
 #include "offline/offline.h"
 #include "offline/solo_worker.h"
@@ -31,6 +32,10 @@ struct case_run {
 	struct offline *link;
 	struct case_match match; /* placeholders, and how to compare */
 	struct buf diff;	 /* what is wrong; empty: nothing */
+	struct accept *accept;	 /* takes what differs; NULL: that is wrong */
+	size_t number;		 /* in its file */
+	size_t step;		 /* or ACCEPT_NO_STEP */
+	struct buf accepted;	 /* what has differed */
 };
 
 static const char *string_of(json_object *o, const char *key)
@@ -248,7 +253,7 @@ static json_object *expected(struct case_run *r, const char *place, json_object 
 	json_object *list = NULL;
 	bool ok;
 
-	if (!json_object_object_get_ex(step, "expect", &list) && has_fate)
+	if (!json_object_object_get_ex(step, "expect", &list) && (has_fate || r->accept))
 		return json_object_new_array();
 	ok = json_object_is_type(list, json_type_array);
 	for (size_t i = 0; ok && i < json_object_array_length(list); i++)
@@ -305,17 +310,39 @@ static const struct offline_step *take_step(struct case_run *r, json_object *ste
 	return s;
 }
 
+/* What differs is what is expected from now on. */
+static void accept_difference(struct case_run *r, json_object *step, const struct offline_step *s,
+			      enum side side, size_t since)
+{
+	bool is_new = !json_object_object_get_ex(step, "expect", NULL);
+	const char *word = s->reason == CARRIED ? NULL : outcome_word(s->reason);
+	bool is_dead = outcome_is_dead(s->reason);
+	json_object *got;
+
+	if (!r->accept || (r->diff.len == since && !(is_new && s->n == 0 && !is_dead)))
+		return;
+	got = outputs_of(s);
+	buf_puts(&r->accepted, buf_str(&r->diff) + since);
+	buf_cut(&r->diff, since);
+	accept_step(r->accept, r->number, r->step, side, got, r->match.bound, is_dead ? word : NULL,
+		    is_dead ? NULL : word);
+	json_object_put(got);
+}
+
 static void run_step(struct case_run *r, const char *place, json_object *step)
 {
+	size_t since;
 	json_object *expect = expected(r, place, step);
 	enum flow flow = FLOW_UP;
 	struct err e = { 0 };
 	const struct offline_step *s = take_step(r, step, &flow, &e);
 	bool has_fate = is_fate(r, place, step, "dead") && is_fate(r, place, step, "filtered");
 
+	since = r->diff.len;
 	if (s && expect && has_fate) {
 		compare_fate(r, place, step, s);
 		compare(r, place, expect, s, flow_target(flow));
+		accept_difference(r, step, s, flow_target(flow), since);
 	} else if (!s) {
 		buf_printf(&r->diff, "  %s%s\n", place, e.text);
 	}
@@ -351,6 +378,7 @@ static void run_steps(struct case_run *r, json_object *c)
 
 	if (!json_object_object_get_ex(c, "steps", &steps)) {
 		check_keys(r, "", c, case_keys, step_keys);
+		r->step = ACCEPT_NO_STEP;
 		run_step(r, "step 1: ", c);
 		return;
 	}
@@ -362,6 +390,8 @@ static void run_steps(struct case_run *r, json_object *c)
 	for (size_t i = 0; i < json_object_array_length(steps); i++) {
 		json_object *step = json_object_array_get_idx(steps, i);
 		char *place = mem_printf("step %zu: ", i + 1);
+
+		r->step = i;
 
 		if (json_object_is_type(step, json_type_object)) {
 			check_keys(r, place, step, step_keys, NULL);
@@ -430,15 +460,20 @@ static void open_case(struct case_run *r, struct build *b, json_object *c,
 }
 
 /* `what` of the file, and lines of why.  They may have payloads in them. */
-static void print_failure(const char *file, const char *what, const char *lines)
+static void print_about(const char *word, const char *file, const char *what, const char *lines)
 {
 	struct buf text = { 0 }, shown = { 0 };
 
-	buf_printf(&text, "FAIL %s: %s\n%s", file, what, lines);
+	buf_printf(&text, "%s %s: %s\n%s", word, file, what, lines);
 	buf_put_shown(&shown, text.data, text.len, true);
 	fputs(shown.data, stdout);
 	buf_fini(&text);
 	buf_fini(&shown);
+}
+
+static void print_failure(const char *file, const char *what, const char *lines)
+{
+	print_about("FAIL", file, what, lines);
 }
 
 static void run_case(struct case_run *r, const char *file, struct case_counts *counts)
@@ -446,6 +481,8 @@ static void run_case(struct case_run *r, const char *file, struct case_counts *c
 	const char *name = string_of(r->what, "name");
 
 	take_report(r, counts);
+	if (r->accept)
+		accept_begin(r->accept);
 	if (r->link)
 		run_steps(r, r->what);
 	else if (!r->report.n_errors && !r->diff.len)
@@ -453,8 +490,12 @@ static void run_case(struct case_run *r, const char *file, struct case_counts *c
 	if (r->diff.len) {
 		print_failure(file, name ? name : "?", r->diff.data);
 		counts->failed++;
-	} else {
-		counts->passed++;
+		return;
+	}
+	counts->passed++;
+	if (r->accepted.len) {
+		print_about("ACCEPTED", file, name ? name : "?", buf_str(&r->accepted));
+		counts->accepted++;
 	}
 }
 
@@ -463,6 +504,7 @@ static void close_case(struct case_run *r)
 	offline_free(r->link);
 	report_fini(&r->report);
 	buf_fini(&r->diff);
+	buf_fini(&r->accepted);
 	case_match_fini(&r->match);
 	json_object_put(r->match.bound);
 }
@@ -470,7 +512,8 @@ static void close_case(struct case_run *r)
 /* One process does the jobs of all of them, so it is forked when all links are there.  False sets *e: it is not to be
  * had. */
 static bool run_cases(struct build *b, const char *file, json_object *list,
-		      const struct conf_link *link, struct case_counts *counts, struct err *e)
+		      const struct conf_link *link, struct accept *accept,
+		      struct case_counts *counts, struct err *e)
 {
 	size_t n = json_object_array_length(list);
 	struct case_run *runs = mem_zalloc((n + 1) * sizeof *runs);
@@ -480,8 +523,11 @@ static bool run_cases(struct build *b, const char *file, json_object *list,
 	for (size_t i = 0; worker && i < n; i++)
 		open_case(&runs[i], b, json_object_array_get_idx(list, i), link, worker);
 	ok = worker && solo_worker_start(worker, e);
-	for (size_t i = 0; ok && i < n; i++)
+	for (size_t i = 0; ok && i < n; i++) {
+		runs[i].accept = accept;
+		runs[i].number = i;
 		run_case(&runs[i], file, counts);
+	}
 	for (size_t i = 0; worker && i < n; i++)
 		close_case(&runs[i]);
 	solo_worker_free(worker);
@@ -493,6 +539,7 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 		    struct case_counts *counts)
 {
 	struct buf text = { 0 }, strict = { 0 };
+	struct accept *accept = NULL;
 	json_object *list = NULL;
 	struct err e = { 0 };
 
@@ -502,10 +549,14 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 		if (e.code == ERR_NONE && !json_object_is_type(list, json_type_array))
 			err_set(&e, ERR_INVALID, "an array of cases was expected");
 	}
-	if (e.code != ERR_NONE || !run_cases(b, file, list, link, counts, &e)) {
+	if (e.code == ERR_NONE && counts->accepts)
+		accept = accept_new(strict.data, strict.len);
+	if (e.code != ERR_NONE || !run_cases(b, file, list, link, accept, counts, &e) ||
+	    (accept && accept_has_changes(accept) && !accept_write(accept, file, &e))) {
 		print_failure(file, e.text, "");
 		counts->failed++;
 	}
+	accept_free(accept);
 	json_object_put(list);
 	buf_fini(&text);
 	buf_fini(&strict);

@@ -10,6 +10,7 @@
 #include "conf/build.h"
 #include "jq/mapping.h"
 #include "link/link.h"
+#include "offline/lossy.h"
 #include "offline/solo_worker.h"
 #include "offline/trace.h"
 #include "offline/why.h"
@@ -265,6 +266,11 @@ bool offline_restore(struct offline *o, struct jslice rows, struct err *e)
 bool offline_reads(const struct offline *o, enum flow flow, const char *topic)
 {
 	return why_is_read(o->plan, flow, topic);
+}
+
+void offline_lossy(const struct offline *o, struct buf *out)
+{
+	lossy_put(out, o->plan, o->executor);
 }
 
 void offline_set_clock(struct offline *o, int64_t now_ms)

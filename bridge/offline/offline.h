@@ -67,6 +67,8 @@ const struct offline_step *offline_why(struct offline *o, const struct offline *
 bool offline_restore(struct offline *o, struct jslice rows, struct err *e);
 /* Would the side where this flow begins read a message on this topic? */
 bool offline_reads(const struct offline *o, enum flow flow, const char *topic);
+/* What of each kind the other side does not take (lossy_put()), appended; nothing happens. */
+void offline_lossy(const struct offline *o, struct buf *out);
 /* From now on it is this time (epoch ms).  What the link says because of it is a part of the next step. */
 void offline_set_clock(struct offline *o, int64_t now_ms);
 

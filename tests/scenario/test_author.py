@@ -461,6 +461,96 @@ def test_why_wants_to_know_which_message(arguments):
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("calque why: ")
 
 
+# --- calque routes --lossy ---------------------------------------------------------------------------------------
+
+LOSSY = """module {
+  dialect: "lossy",
+  messages: [
+    { kind: "telemetry", topic: "l/{device}/t", write: "t" },
+    { kind: "event", topic: "l/{device}/e", write: "e" },
+    { kind: "attributes", topic: "l/{device}/a", only: "read" },
+    { kind: "alarm", topic: "l/{device}/b", write: "fails" } ]
+};
+def t: {v: .body, at: .ts};
+def e: {name: .body.name};
+def fails: error("no alarm");
+"""
+
+
+def test_routes_tell_what_the_other_side_does_not_take(tmp_path):
+    (tmp_path / "lossy.jq").write_text(LOSSY)
+    done = calque("routes", "--lossy", "--json", "thingsboard-gateway", "lossy", "--mappings", tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = {row["kind"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert told["telemetry"] == {"kind": "telemetry", "flow": "up", "to": "lossy", "drops": []}
+    assert "attributes" not in told
+    (tmp_path / "says.jq").write_text("""module { dialect: "says", messages: [
+        { kind: "event", topic: "s/{device}/e" }, { kind: "alarm", topic: "s/{device}/a" } ] };""")
+    done = calque("routes", "--lossy", "--json", "says", "lossy", "--mappings", tmp_path)
+    told = {row["kind"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert told["event"]["drops"] == ["ts", "body.params.open"]
+    assert "drops" not in told["alarm"] and told["alarm"]["refused"] == "mapping-error"
+    shown = calque("routes", "--lossy", "says", "lossy", "--mappings", tmp_path).stdout
+    assert re.search(r"^event +lossy +ts, body\.params\.open$", shown, re.M)
+
+
+# --- calque test --accept ----------------------------------------------------------------------------------------
+
+ACCEPTED = """[
+  { "name": "as it is", "south": "tram", "north": "thingsboard", "vars": {"north.device": "t1"},
+    "flow": "up", "topic": "tram/t1/all", "payload": {"a": 1.0},
+    "expect": [ {"payload": {"a":1}} ] },
+  {
+    "name": "two steps",
+    "south": "tram", "north": "thingsboard", "vars": {"north.device": "t1"},
+    "steps": [
+      {"flow": "up", "topic": "tram/t1/all", "payload": {"b": 1, "c": 2}, "expect": [{"contains": {"b": 7}}]},
+      { "flow": "up",
+        "topic": "tram/t1/all",
+        "payload": {"x": 1} },
+      {"flow": "up", "topic": "nowhere", "dead": "wrong-shape"},
+      {"flow": "up", "topic": "tram/t1/all", "payload": {"d": 1}, "dead": "wrong-shape", "expect": []}
+    ]
+  }
+]
+"""
+ACCEPTED_THEN = ACCEPTED.replace('{"contains": {"b": 7}}', '{"contains": {"b": 1}}').replace(
+    '        "payload": {"x": 1} },', """        "payload": {"x": 1},
+        "expect": [{"topic": "v1/devices/me/telemetry", "payload": {"x": 1}}],
+        "dead": "mapping-error" },""").replace(
+    '"nowhere", "dead": "wrong-shape"', '"nowhere", "dead": "unknown-topic"').replace(
+    '{"d": 1}, "dead": "wrong-shape", "expect": []',
+    '{"d": 1}, "expect": [{"topic": "v1/devices/me/telemetry", "payload": {"d": 1}}]')
+
+
+def test_what_came_out_is_accepted_and_all_else_stays(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    cases = tmp_path / "tram.cases.json"
+    cases.write_text(ACCEPTED)
+    cases.chmod(0o640)
+    done = calque("test", "--accept", cases)
+    assert done.stdout.endswith("2 passed, 0 failed, 1 accepted\n"), done.stdout + done.stderr
+    assert f"ACCEPTED {cases}: two steps\n" in done.stdout and "as it is" not in done.stdout
+    assert "b: expected 7, got 1\n" in done.stdout
+    assert cases.read_text() == ACCEPTED_THEN
+    assert cases.stat().st_mode & 0o777 == 0o640
+    done = calque("test", "--accept", cases)
+    assert done.stdout == "2 passed, 0 failed, 0 accepted\n", done.stdout
+
+
+def test_what_is_made_up_is_accepted_as_a_placeholder(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM.replace("def w: .body;", "def w: .body + {id};").replace(
+        'only: "write", write: "w"', 'only: "write", write: "w", id: "uuid"'))
+    cases = tmp_path / "tram.cases.json"
+    cases.write_text(json.dumps([{
+        "name": "asks", "south": "tram", "north": "thingsboard", "flow": "down", "topic": "v1/devices/me/rpc/request/7",
+        "payload": {"method": "stop", "params": {}}}]))
+    done = calque("test", "--accept", cases)
+    assert done.stdout.endswith("1 passed, 0 failed, 1 accepted\n"), done.stdout
+    assert json.loads(cases.read_text())[0]["expect"][0]["payload"]["id"] == "{{id1}}"
+    assert calque("test", cases).stdout == "1 passed, 0 failed\n"
+
+
 # --- what would not end -------------------------------------------------------------------------------------------
 
 HARD = """module {
