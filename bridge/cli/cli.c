@@ -306,6 +306,14 @@ static bool take_flow(void *into, const char *arg)
 	return strcmp(arg, "up") == 0 || strcmp(arg, "down") == 0;
 }
 
+static bool take_push(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.pushes = strcmp(arg, "diff") == 0;
+	return cli->devices.pushes || strcmp(arg, "none") == 0;
+}
+
 static bool take_limit(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -386,8 +394,12 @@ static const struct option_row options[] = {
 	  NULL, offsetof(struct cli, devices.is_summary) },
 	{ OPT_DEVICES, 0, "partial", NULL, "import: the rows that are right, though others are not",
 	  NULL, offsetof(struct cli, devices.is_partial) },
-	{ OPT_DEVICES, 0, "dry-run", NULL, "import: only say what would change", NULL,
+	{ OPT_DEVICES, 0, "dry-run", NULL, "import, set-mode: only say what would change", NULL,
 	  offsetof(struct cli, devices.is_dry) },
+	{ OPT_DEVICES, 0, "push", "WHAT",
+	  "set-mode live: diff, what the north said and the device does not have; or none "
+	  "(default)",
+	  take_push, 0 },
 	{ OPT_DEVICES, 0, "replace", NULL, "import: devices that are not in the file are off", NULL,
 	  offsetof(struct cli, devices.replaces) },
 	{ OPT_DEVICES, 0, "credentials", NULL, "forget: credentials of the north, too", NULL,

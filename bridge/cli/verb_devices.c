@@ -27,6 +27,7 @@ struct asking {
 	const struct cli *cli;
 	struct table table;
 	size_t n, n_problems;
+	size_t n_parks, n_live; /* of set-mode: that wait, that became live */
 	size_t states[FLEET_STATES], modes[FLEET_MODES];
 	/* Of an export: */
 	char **items;
@@ -171,17 +172,62 @@ static void history_item(struct asking *a, struct jslice item)
 	free(who);
 }
 
+/* What the platform says of its configuration, and it does not have. */
+static void put_difference(const struct asking *a, struct jslice item)
+{
+	struct jslice names, name, pushed;
+	struct buf line = { 0 }, text = { 0 };
+	size_t pos = 0;
+
+	if (!jtext_field(item, "differs", &names) || !jtext_field(item, "pushed", &pushed))
+		return;
+	buf_puts(&line, "  the north says otherwise than the device has, and that is ");
+	buf_puts(&line, jtext_type_of(pushed) == JTEXT_TRUE ? "sent" : "not sent");
+	buf_puts(&line, a->cli->devices.is_dry ? " then:" : ":");
+	while (jtext_next_element(names, &pos, &name)) {
+		jtext_string_decode(name, &text);
+		buf_printf(&line, " %s", buf_str(&text));
+		buf_reset(&text);
+	}
+	cli_print_line(stdout, line.data, line.len);
+	buf_fini(&line);
+	buf_fini(&text);
+}
+
 static void set_item(struct asking *a, struct jslice item)
 {
 	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name"),
-	     *state = ask_text(item, "state"), *mode = mode_of(item);
+	     *was = ask_shown(item, "was"), *passes = ask_text(item, "passes"),
+	     *mode = mode_of(item);
+	struct jslice parks;
 
-	(void)a;
-	printf("%s of link %s: %s\n", name, link, mode);
+	if (a->cli->devices.is_dry)
+		printf("%s of link %s would be %s, and is %s\n", name, link, mode,
+		       *was ? was : "as the link");
+	else
+		printf("%s of link %s: %s\n", name, link, mode);
+	put_difference(a, item);
+	a->n_parks += jtext_field(item, "parks", &parks);
+	a->n_live += strcmp(*passes ? passes : mode, "live") == 0 && strcmp(was, "live") != 0;
 	free(link);
 	free(name);
-	free(state);
+	free(was);
+	free(passes);
 	free(mode);
+}
+
+/* What whoever cuts over should know. */
+static void put_advice(const struct asking *a)
+{
+	if (a->n_parks)
+		printf("%zu of these are not ready yet: what is for them waits (parks) until they "
+		       "are\n",
+		       a->n_parks);
+	if (a->n_live)
+		fputs("calque devices: the old cloud's own users can still command these devices, "
+		      "as "
+		      "long as they are connected there\n",
+		      stderr);
 }
 
 static void forget_item(struct asking *a, struct jslice item)
@@ -309,6 +355,7 @@ static void put_request(const struct cli *cli, const char *word, char *const *na
 	put_flag(out, "partial", cli->devices.is_partial);
 	put_flag(out, "dry_run", cli->devices.is_dry);
 	put_flag(out, "replace", cli->devices.replaces);
+	put_flag(out, "push", cli->devices.pushes);
 	buf_puts(out, n ? ",\"names\":[" : "");
 	for (int i = 0; i < n; i++) {
 		buf_puts(out, i ? "," : "");
@@ -537,6 +584,7 @@ static int finish(struct running *r, int status)
 		put_summary(a);
 	else if (!a->cli->is_json && a->table.n_cells)
 		table_print(&a->table, stdout);
+	put_advice(a);
 	if (a->n_problems)
 		return EXIT_FAILED;
 	if (a->n == 0 && r->sub->item != list_item && r->sub->item != keep_item &&

@@ -390,6 +390,8 @@ static const struct schema_key link_keys[] = {
 	  .about = "s after which a command is not obeyed" },
 	{ "request_timeout", SCHEMA_INTEGER, AT(request_timeout_s), CONF_RANGE(1, 86400, 0),
 	  .about = "s for an answer (default: the dialect's, or 30)" },
+	{ "drain", SCHEMA_INTEGER, AT(drain_s), CONF_RANGE(0, 86400, 60),
+	  .about = "s in which what waits of a device that is cut back is sent yet" },
 	{ "waiting", SCHEMA_GROUP, .group = &waiting_schema,
 	  .about = "what waits for a device whose own session does not come up" },
 	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),

@@ -86,6 +86,7 @@ struct conf_link {
 	bool pushes_first_snapshot;
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* 0: not said */
+	int drain_s; /* what waits of a device that is cut back is sent for so long; default 60 */
 	struct {
 		int messages;  /* default 1000 */
 		int64_t bytes; /* default 1 MiB */

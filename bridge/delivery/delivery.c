@@ -524,6 +524,34 @@ bool delivery_pop_older(struct delivery *d, const struct parcel *than, struct pa
 	return true;
 }
 
+static struct node *such(struct nodes *list, bool (*is)(void *ctx, const struct parcel *p),
+			 void *ctx)
+{
+	struct node *n;
+
+	TAILQ_FOREACH (n, list, link)
+		if (is(ctx, &n->parcel))
+			return n;
+	return NULL;
+}
+
+bool delivery_pop_such(struct delivery *d, bool (*is)(void *ctx, const struct parcel *p), void *ctx,
+		       struct parcel *out)
+{
+	struct node *n = such(&d->aside, is, ctx);
+
+	if (n)
+		leave_aside(d, n);
+	for (int i = 0; !n && i < LANES; i++) {
+		n = such(&d->waiting[i], is, ctx);
+		if (n)
+			leave_lane(d, n);
+	}
+	if (n)
+		hand_out(d, n, out);
+	return n;
+}
+
 void delivery_reset(struct delivery *d)
 {
 	struct node *n;

@@ -132,6 +132,10 @@ bool delivery_pop_skipped(struct delivery *d, unsigned most, struct parcel *out)
 /* Take out a greeting, one that waits (aside or not) or is in flight (*was_sent); false: there is none.  Caller ends it
  * with parcel_fini(). */
 bool delivery_pop_greeting(struct delivery *d, struct parcel *out, bool *was_sent);
+/* Take out the first parcel that waits, aside or not, and is such a one; false: none is.  Caller ends it with
+ * parcel_fini(). */
+bool delivery_pop_such(struct delivery *d, bool (*is)(void *ctx, const struct parcel *p), void *ctx,
+		       struct parcel *out);
 /* The connection is gone: everything in flight waits again, in the order it was pushed. */
 void delivery_reset(struct delivery *d);
 

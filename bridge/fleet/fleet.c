@@ -34,6 +34,7 @@ struct fleet *fleet_new(void)
 	struct fleet *t = mem_zalloc(sizeof *t);
 
 	TAILQ_INIT(&t->due);
+	TAILQ_INIT(&t->draining);
 	return t;
 }
 
@@ -70,9 +71,15 @@ void fleet_free(struct fleet *t)
 
 /* --- looking ------------------------------------------------------------------------------- */
 
-void fleet_act_for(struct fleet *t, const char *who)
+void fleet_act_for(struct fleet *t, const char *who, int64_t now_ms)
 {
 	t->who = who;
+	t->now_ms = now_ms;
+}
+
+void fleet_set_link_mode(struct fleet *t, enum fleet_mode mode)
+{
+	t->link_mode = mode;
 }
 
 size_t fleet_count(const struct fleet *t)
@@ -118,6 +125,25 @@ bool fleet_has_credentials(const struct fleet_device *d, enum side side)
 enum fleet_mode fleet_mode_of(const struct fleet_device *d, enum fleet_mode link_mode)
 {
 	return d && d->mode != FLEET_DEFAULT ? d->mode : link_mode;
+}
+
+enum fleet_mode fleet_mode_at(const struct fleet_device *d, enum fleet_mode link_mode,
+			      int64_t at_ms)
+{
+	if (d && at_ms < d->mode_ms)
+		return d->before != FLEET_DEFAULT ? d->before : link_mode;
+	return fleet_mode_of(d, link_mode);
+}
+
+unsigned fleet_passes(enum fleet_mode mode)
+{
+	static const unsigned passes[FLEET_MODES] = {
+		[FLEET_DEFAULT] = FLEET_PASSES(FLOW_UP) | FLEET_PASSES(FLOW_DOWN),
+		[FLEET_MIRROR] = FLEET_PASSES(FLOW_UP),
+		[FLEET_LIVE] = FLEET_PASSES(FLOW_UP) | FLEET_PASSES(FLOW_DOWN),
+	};
+
+	return passes[mode];
 }
 
 bool fleet_is_kept(const struct fleet *t, const char *device)
@@ -209,6 +235,13 @@ void fleet_put_due(struct fleet *t, const char *device, struct changes *out)
 	fleet_put_seen(d, out);
 }
 
+static void unset_draining(struct fleet *t, struct fleet_device *d)
+{
+	if (d->is_draining)
+		TAILQ_REMOVE(&t->draining, d, draining);
+	d->is_draining = false;
+}
+
 bool fleet_forget(struct fleet *t, const char *device, struct changes *out)
 {
 	struct fleet_device *d = map_remove_str(&t->by_name, device);
@@ -216,6 +249,7 @@ bool fleet_forget(struct fleet *t, const char *device, struct changes *out)
 	if (!d)
 		return false;
 	unset_due(t, d);
+	unset_draining(t, d);
 	changes_delete(out, FLEET_MACHINE, device);
 	changes_delete(out, FLEET_SEEN_MACHINE, device);
 	end_device(d);
@@ -254,9 +288,52 @@ bool fleet_set_mode(struct fleet *t, const char *device, enum fleet_mode mode, s
 
 	if (d->mode == mode)
 		return false;
+	d->leaves = (d->leaves | fleet_passes(fleet_mode_of(d, t->link_mode))) &
+		    ~fleet_passes(mode != FLEET_DEFAULT ? mode : t->link_mode);
+	if (!d->leaves)
+		unset_draining(t, d);
+	d->before = d->mode;
+	d->mode_ms = t->now_ms;
 	d->mode = mode;
 	note(t, d, "mode", mode ? fleet_mode_names[mode] : "the link's", out);
 	return true;
+}
+
+void fleet_drain(struct fleet *t, const char *device, int64_t until_ms)
+{
+	struct fleet_device *d = row_there(t, device), *before;
+
+	unset_draining(t, d);
+	d->is_draining = true;
+	d->drained_ms = until_ms;
+	before = TAILQ_LAST(&t->draining, fleet_draining);
+	while (before && before->drained_ms > until_ms)
+		before = TAILQ_PREV(before, fleet_draining, draining);
+	if (before)
+		TAILQ_INSERT_AFTER(&t->draining, before, d, draining);
+	else
+		TAILQ_INSERT_HEAD(&t->draining, d, draining);
+}
+
+int64_t fleet_next_deadline(const struct fleet *t)
+{
+	const struct fleet_device *d = TAILQ_FIRST(&t->draining);
+
+	return d ? d->drained_ms : INT64_MAX;
+}
+
+const char *fleet_next_drained(const struct fleet *t, int64_t now_ms)
+{
+	return fleet_next_deadline(t) <= now_ms ? TAILQ_FIRST(&t->draining)->name : NULL;
+}
+
+void fleet_end_drain(struct fleet *t, const char *device, struct changes *out)
+{
+	struct fleet_device *d = row_there(t, device);
+
+	unset_draining(t, d);
+	d->leaves = 0;
+	fleet_put_row(d, out);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -362,7 +439,10 @@ bool fleet_set_var(struct fleet *t, const char *device, enum side side, const ch
 {
 	struct fleet_device *d = row_there(t, device);
 
-	return set_value(t, d, &d->vars[side], side_name(side), name, value, is_secret, out);
+	if (!set_value(t, d, &d->vars[side], side_name(side), name, value, is_secret, out))
+		return false;
+	d->n_vars_set++;
+	return true;
 }
 
 bool fleet_set_greet(struct fleet *t, const char *device, const char *name, const char *value,
@@ -395,6 +475,11 @@ static void machine_free(void *m)
 	fleet_free(m);
 }
 
+static int64_t machine_deadline(const void *m)
+{
+	return fleet_next_deadline(m);
+}
+
 static bool machine_restore(void *m, const char *key, const char *value, struct changes *out,
 			    struct err *e)
 {
@@ -413,7 +498,8 @@ const struct machine fleet_machine = { .name = FLEET_MACHINE,
 				       .new = machine_new,
 				       .free = machine_free,
 				       .restore = machine_restore,
-				       .forget = forget_stranger };
+				       .forget = forget_stranger,
+				       .next_deadline = machine_deadline };
 const struct machine fleet_seen_machine = { .name = FLEET_SEEN_MACHINE,
 					    .new = machine_new,
 					    .free = machine_free,

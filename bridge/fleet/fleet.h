@@ -57,22 +57,31 @@ struct fleet_device {
 	enum fleet_origin origin;
 	struct vars vars[SIDES]; /* count more than those of the side; credentials are is_secret */
 	struct vars greet;	 /* what the platform wants once */
+	enum fleet_mode before;	 /* its mode was changed: from this ... */
+	int64_t mode_ms;	 /* ... at this time; 0: nobody said when, or it was not */
+	unsigned n_vars_set;	 /* how often `vars` were changed in this run */
+	unsigned leaves;	 /* FLEET_PASSES(): what is sent of these yet, and then no more */
 	int64_t seen_ms[FLOWS];	 /* 0: not yet */
 	char *fixed_by; /* "fleet.csv:7": the file that fixes its mode; NULL: none.  Not kept ... */
 	bool is_listed; /* ... nor is this: the configuration's file has it */
 
 	/* fleet's own */
 	int64_t noted_ms[FLOWS];
-	bool is_due, is_unwritten, is_set;
-	int64_t due_ms;
-	TAILQ_ENTRY(fleet_device) due;
+	bool is_due, is_unwritten, is_set, is_draining;
+	int64_t due_ms, drained_ms;
+	TAILQ_ENTRY(fleet_device) due, draining;
 };
+
+#define FLEET_PASSES(flow) (1u << (flow))
 
 struct fleet *fleet_new(void);
 void fleet_free(struct fleet *t);
 
-/* Who does what is set from now on, for the notes; NULL: the bridge.  Borrowed until the next call. */
-void fleet_act_for(struct fleet *t, const char *who);
+/* Who does what is set from now on, for the notes (NULL: the bridge; borrowed until the next call), and when (0: that is
+ * not known, and modes hold for what came before, too). */
+void fleet_act_for(struct fleet *t, const char *who, int64_t now_ms);
+/* What the link says of devices without a mode of their own, if it is known. */
+void fleet_set_link_mode(struct fleet *t, enum fleet_mode mode);
 
 size_t fleet_count(const struct fleet *t);
 /* NULL: it has no row.  Borrowed until the row is forgotten. */
@@ -85,6 +94,11 @@ const char *fleet_var(const struct fleet_device *d, enum side side, const char *
 bool fleet_has_credentials(const struct fleet_device *d, enum side side);
 /* What passes for it: its own mode, else `link_mode`.  `d` may be NULL. */
 enum fleet_mode fleet_mode_of(const struct fleet_device *d, enum fleet_mode link_mode);
+/* What passes of what was accepted at this time: as it was then, if that was before its mode was last changed. */
+enum fleet_mode fleet_mode_at(const struct fleet_device *d, enum fleet_mode link_mode,
+			      int64_t at_ms);
+/* FLEET_PASSES() of the directions that pass in a mode to the far side. */
+unsigned fleet_passes(enum fleet_mode mode);
 
 /* Somebody named it: make its row, if there is none, or raise the origin of the one there is. */
 const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum fleet_origin origin,
@@ -100,6 +114,7 @@ void fleet_put_due(struct fleet *t, const char *device, struct changes *out);
 
 /* Each of these wants a row that is there, and notes nothing if nothing changes; true: something did.  Texts are
  * copied; NULL or "" takes the value away. */
+/* What passes no more (fleet_device.leaves) waits for its end: see fleet_drain(). */
 bool fleet_set_mode(struct fleet *t, const char *device, enum fleet_mode mode, struct changes *out);
 bool fleet_set_state(struct fleet *t, const char *device, enum fleet_state state,
 		     const char *reason, struct changes *out);
@@ -110,6 +125,12 @@ bool fleet_set_var(struct fleet *t, const char *device, enum side side, const ch
 		   const char *value, bool is_secret, struct changes *out);
 bool fleet_set_greet(struct fleet *t, const char *device, const char *name, const char *value,
 		     struct changes *out);
+/* What waits of a device that leaves a mode is sent until then (not written: a restart begins anew). */
+void fleet_drain(struct fleet *t, const char *device, int64_t until_ms);
+/* A device of which that is over, and when the next is (INT64_MAX: none); fleet_end_drain() makes an end. */
+const char *fleet_next_drained(const struct fleet *t, int64_t now_ms);
+int64_t fleet_next_deadline(const struct fleet *t);
+void fleet_end_drain(struct fleet *t, const char *device, struct changes *out);
 /* A file fixes its mode ("FILE:LINE", copied), or none does (NULL). */
 void fleet_fix_mode(struct fleet *t, const char *device, const char *by);
 /* The configuration's file has it. */

@@ -8,11 +8,15 @@
 #define FLEET_SEEN_MACHINE "fleet-seen"
 
 TAILQ_HEAD(fleet_due, fleet_device);
+TAILQ_HEAD(fleet_draining, fleet_device);
 
 struct fleet {
 	struct map by_name; /* -> struct fleet_device, which it owns */
 	struct fleet_due due;
+	struct fleet_draining draining; /* that end first are first */
 	const char *who;
+	int64_t now_ms;
+	enum fleet_mode link_mode;
 };
 
 /* The row of a device, made if there is none. */

@@ -57,6 +57,9 @@ void fleet_put_row(struct fleet_device *d, struct changes *out)
 	put_text(&row, "group", d->group);
 	put_text(&row, "kind", d->kind);
 	put_text(&row, "reason", d->reason);
+	if (d->mode_ms || d->leaves)
+		buf_printf(&row, ",\"before\":\"%s\",\"since\":%" PRId64 ",\"leaves\":%u",
+			   fleet_mode_names[d->before], d->mode_ms, d->leaves);
 	is_secret = put_vars(&row, "south", &d->vars[SOUTH]);
 	is_secret = put_vars(&row, "north", &d->vars[NORTH]) || is_secret;
 	put_vars(&row, "greet", &d->greet);
@@ -144,19 +147,38 @@ static bool read_words(struct jslice row, struct words *w)
 	       read_word(row, "origin", fleet_origin_names, FLEET_ORIGINS, &w->origin);
 }
 
+/* Since when it is in its mode, and from where; may be missing. */
+static bool read_change(struct jslice row, struct fleet_device *d)
+{
+	struct jslice v;
+	int64_t leaves = 0;
+	int before = FLEET_DEFAULT;
+
+	if (!jtext_field(row, "before", &v))
+		return true;
+	if (!read_word(row, "before", fleet_mode_names, FLEET_MODES, &before) ||
+	    !state_json_integer(row, "since", &d->mode_ms) ||
+	    !state_json_integer(row, "leaves", &leaves) || leaves < 0 ||
+	    leaves >= FLEET_PASSES(FLOWS))
+		return false;
+	d->before = (enum fleet_mode)before;
+	d->leaves = (unsigned)leaves;
+	return true;
+}
+
 static bool read_row(struct fleet *t, const char *key, struct jslice row)
 {
 	struct vars south = { 0 }, north = { 0 }, greet = { 0 };
 	char *group = NULL, *kind = NULL, *reason = NULL;
-	struct fleet_device *d;
+	struct fleet_device *d, change = { 0 };
 	struct words w;
 	bool is_set;
 
-	if (!read_words(row, &w) || !state_json_bool(row, "set", &is_set) ||
-	    !read_text(row, "group", &group) || !read_text(row, "kind", &kind) ||
-	    !read_text(row, "reason", &reason) || !read_vars(row, "south", &south) ||
-	    !read_vars(row, "north", &north) || !read_vars(row, "greet", &greet) ||
-	    fleet_find(t, key)) {
+	if (!read_words(row, &w) || !read_change(row, &change) ||
+	    !state_json_bool(row, "set", &is_set) || !read_text(row, "group", &group) ||
+	    !read_text(row, "kind", &kind) || !read_text(row, "reason", &reason) ||
+	    !read_vars(row, "south", &south) || !read_vars(row, "north", &north) ||
+	    !read_vars(row, "greet", &greet) || fleet_find(t, key)) {
 		free(group);
 		free(kind);
 		free(reason);
@@ -177,6 +199,9 @@ static bool read_row(struct fleet *t, const char *key, struct jslice row)
 	d->mode = (enum fleet_mode)w.mode;
 	d->origin = (enum fleet_origin)w.origin;
 	d->is_set = is_set;
+	d->before = change.before;
+	d->mode_ms = change.mode_ms;
+	d->leaves = change.leaves;
 	return true;
 }
 

@@ -495,6 +495,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	fleet_set_link_mode(l->fleet, plan->mode);
 	registry_new(l);
 	if (plan->has_epoch_versions)
 		twins_start_at_epoch(l->twins);
@@ -604,7 +605,9 @@ bool link_wants_session(const struct link *l, const char *device)
 {
 	enum fleet_mode mode = link_mode(l, device);
 
-	return mode != FLEET_OFF && mode != FLEET_RETIRED;
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return ((d ? d->leaves : 0) | fleet_passes(mode)) & FLEET_PASSES(FLOW_UP);
 }
 
 void link_device_let_in(struct link *l, const char *device)

@@ -120,8 +120,11 @@ struct link_ops {
 	void (*worked)(void *ctx);
 	/* May be NULL.  The north has answered what its limits for this device's session are. */
 	void (*limits)(void *ctx, const char *device, const struct limits *limits);
+	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK): link_cut_over(). */
+	void (*cut_back)(void *ctx, const char *device, enum flow flow);
 };
 
+struct buf;
 struct devices;
 struct fleet;
 
@@ -174,6 +177,18 @@ struct devices *link_names(struct link *l); /* what sides call them; likewise */
 /* Somebody set something of devices, outside of any message; the changes are taken.  What workers know of names
  * follows. */
 void link_fleet_changed(struct link *l, struct changes *c);
+/* The mode of this device was changed.  Where something passes no more, what waits is sent for so long yet, and then cut
+ * back; what the north has asked of it and waits for is answered with "cut back" (with the next link_tick()), and what
+ * the platform said of its configuration is held.  Returns the directions, FLEET_PASSES(). */
+unsigned link_cut_over(struct link *l, const char *device, int64_t now_ms, int64_t drain_ms);
+/* Is nothing in hand of what this device said, or is told? */
+bool link_is_idle(const struct link *l, const char *device);
+/* Of this command, which waits: does somebody wait for its reply? */
+bool link_is_awaited(const struct intake *origin, unsigned order);
+/* Send a device (that is live) what the platform said and it does not have: twins_put_differing(). */
+void link_push_differing(struct link *l, const char *device, int64_t now_ms);
+/* twins_put_differing() */
+bool link_put_differing(const struct link *l, const char *device, struct buf *names);
 /* Nothing comes any more: what would be written of devices later is due now. */
 void link_fleet_rest(struct link *l);
 

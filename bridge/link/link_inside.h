@@ -35,6 +35,8 @@ struct twins;
 
 TAILQ_HEAD(intakes, intake);
 
+#define LINK_CUT_BACK "cut back" /* why an open command has no other answer */
+
 #define EXPIRED_MS 1 /* before all times: too old from the start */
 
 /* Of a device, a session or the handshakes: sequence.c. */
@@ -269,6 +271,8 @@ bool registry_admit(struct link *l, const char *device);
 
 /* What passes for this device. */
 enum fleet_mode link_mode(const struct link *l, const char *device);
+/* ... and did, of what was accepted at this time. */
+enum fleet_mode link_mode_at(const struct link *l, const char *device, int64_t at_ms);
 /* Something is remembered of it in any case. */
 void registry_note(struct link *l, const char *device);
 /* An earlier run did so. */

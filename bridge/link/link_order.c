@@ -76,9 +76,11 @@ static enum outcome end_command(struct link *l, const struct order *o, enum outc
 		else if (p->n_underway == 0 && !p->is_delivered)
 			pairings_end(l->pairings, p, NULL,
 				     reason == DEAD_NO_LISTENER ? "no device listens"
+				     : reason == DEAD_CUT_BACK	? LINK_CUT_BACK
 								: outcome_word(reason));
 	}
-	return reason == DEAD_NO_LISTENER && o->far_id ? CARRIED : reason;
+	return (reason == DEAD_NO_LISTENER || reason == DEAD_CUT_BACK) && o->far_id ? CARRIED
+										    : reason;
 }
 
 /* What has not got there is kept in the state, to be sent when the device shows up.  A message that the far side
@@ -104,10 +106,10 @@ enum outcome link_ended(struct link *l, const struct intake *origin, unsigned or
 				       : end_config(l, origin, o, reason);
 }
 
-/* No time of day makes these smaller, or gives them a topic. */
+/* No time of day makes these smaller, or gives them a topic; and what was cut back waits for somebody to say so. */
 static bool is_worth_a_try(enum outcome reason)
 {
-	return reason != DEAD_TOO_LARGE && reason != DEAD_BAD_TOPIC;
+	return reason != DEAD_TOO_LARGE && reason != DEAD_BAD_TOPIC && reason != DEAD_CUT_BACK;
 }
 
 void link_note_ended(struct link *l, const struct ended_config *c)

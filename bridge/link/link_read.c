@@ -197,10 +197,10 @@ static void tell_asker(struct task *t, const struct item *item)
 	free(id);
 }
 
-/* What does not pass for a device, whatever it is. */
-static enum outcome stopped_by_mode(const struct link *l, const char *device)
+/* What does not pass for a device, whatever it is, by the mode that held at that time. */
+static enum outcome stopped_by_mode(const struct link *l, const char *device, int64_t at_ms)
 {
-	enum fleet_mode mode = link_mode(l, device);
+	enum fleet_mode mode = link_mode_at(l, device, at_ms);
 
 	return mode == FLEET_OFF       ? FILTERED_OFF
 	       : mode == FLEET_RETIRED ? FILTERED_RETIRED
@@ -224,7 +224,7 @@ static bool passes(struct task *t, const struct canonical *p)
 
 	if (p->device && p->kind != KIND_DEVICE_CHANGE) {
 		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
-		reason = stopped_by_mode(t->link, p->device);
+		reason = stopped_by_mode(t->link, p->device, t->intake->since_ms);
 	}
 	if (reason != CARRIED)
 		link_refuse(t->intake, reason, NULL);
@@ -673,11 +673,11 @@ struct sequence *link_entry(struct link *l, const struct arrival *a)
 	return q;
 }
 
-/* Where topic or session tells whose it is, nothing is read of a device that is off.  `native`: what its topic calls it. */
-static enum outcome stopped_early(struct link *l, const struct arrival *a, const char *native)
+/* Where topic or session tells whose it is, nothing is read of a device that is off. */
+static enum outcome stopped_early(struct link *l, const struct arrival *a, const struct intake *in)
 {
-	const char *device = translate_device(l->plan, a->from, a->device, native);
-	enum outcome reason = device ? stopped_by_mode(l, device) : CARRIED;
+	const char *device = translate_device(l->plan, a->from, a->device, in->topic_device);
+	enum outcome reason = device ? stopped_by_mode(l, device, in->since_ms) : CARRIED;
 
 	if (reason != CARRIED)
 		note_device(l, device, a->from, a->at_ms);
@@ -701,7 +701,7 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);
 	reason = admit(l, a->from, match, in);
 	if (reason == CARRIED)
-		reason = stopped_early(l, a, in->topic_device);
+		reason = stopped_early(l, a, in);
 	if (reason == CARRIED)
 		submit_read(l, entry(l, a, in->topic_device), in, a->from, 0, NULL);
 	return reason;

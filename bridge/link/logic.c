@@ -355,7 +355,7 @@ static void on_reply(struct task *t, struct canonical *p)
 	if (!pairing) {
 		if (greeting_is_lost(t, p))
 			filtered(t, FILTERED_ONE_WAY);
-		else if (link_mode(l, p->device) == FLEET_MIRROR)
+		else if (link_mode_at(l, p->device, t->intake->since_ms) == FLEET_MIRROR)
 			filtered(t,
 				 FILTERED_MIRROR); /* it answers the platform that is tried out */
 		else
@@ -446,7 +446,7 @@ static void push(struct task *t, const struct canonical *p, const struct buf *bo
 
 	config.body = body->data;
 	config.body_len = body->len;
-	if (link_mode(t->link, p->device) == FLEET_MIRROR) {
+	if (link_mode_at(t->link, p->device, t->intake->since_ms) == FLEET_MIRROR) {
 		learn(t, &config);
 		return;
 	}
@@ -794,7 +794,7 @@ static bool is_mirrored_out(const struct task *t, const struct canonical *p)
 	const struct kind_info *kind = &kind_table[p->kind];
 	const struct pairing *asked;
 
-	if (link_mode(t->link, p->device) != FLEET_MIRROR)
+	if (link_mode_at(t->link, p->device, t->intake->since_ms) != FLEET_MIRROR)
 		return false;
 	if (kind->flow == FLOW_UP || p->kind == KIND_CONFIG)
 		return kind->asks != ASKS_NOTHING && p->kind != KIND_CONFIG;

@@ -225,9 +225,25 @@ static void note_seen(struct link *l)
 	}
 }
 
+/* What still waits of a device that left a mode is given up. */
+static void end_drain(struct link *l, const char *device)
+{
+	unsigned leaves = fleet_find(l->fleet, device)->leaves;
+
+	for (int f = 0; f < FLOWS && l->ops.cut_back; f++)
+		if (leaves & FLEET_PASSES(f))
+			l->ops.cut_back(l->ctx, device, (enum flow)f);
+	link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+	fleet_end_drain(l->fleet, device, &l->changes);
+	link_end_own(l, NULL);
+}
+
 static void note_fleet(struct link *l)
 {
 	const char *device;
+
+	while ((device = fleet_next_drained(l->fleet, l->now_ms)) != NULL)
+		end_drain(l, device);
 
 	while ((device = fleet_next_due(l->fleet, l->now_ms)) != NULL) {
 		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
@@ -263,6 +279,11 @@ void link_fleet_rest(struct link *l)
 enum fleet_mode link_mode(const struct link *l, const char *device)
 {
 	return fleet_mode_of(fleet_find(l->fleet, device), l->plan->mode);
+}
+
+enum fleet_mode link_mode_at(const struct link *l, const char *device, int64_t at_ms)
+{
+	return fleet_mode_at(fleet_find(l->fleet, device), l->plan->mode, at_ms);
 }
 
 /* What is left to be done for handshakes, in a step of theirs, which it ends. */

@@ -464,6 +464,7 @@ static bool list_devices(struct bridge *b, struct live_link *live, struct err *e
 	struct changes changes = { 0 };
 	struct report report = { 0 };
 
+	fleet_act_for(to.fleet, NULL, clock_now_ms());
 	import_check(&to, f, wrong, &report);
 	if (report.n_errors)
 		err_set(e, ERR_INVALID, "%s", report.lines[0].text);

@@ -2,7 +2,7 @@
  *
  *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"import","who":NAME,
  *    "link","names":[NAME...],"name":PATTERN,"state","mode","reason","group","orphan":true,"all":true,
- *    "set":MODE,"credentials":true,"secrets":true,
+ *    "set":MODE,"push":true,"credentials":true,"secrets":true,
  *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
  *
  * All of it but `do` may be missing; names, or else what the filters say.  An item for each device, some in each turn
@@ -60,7 +60,7 @@ struct work {
 	char *who, *link, *pattern, *state, *mode, *reason, *group, *file;
 	char **names; /* chosen by name; n_names 0: by the filters */
 	size_t n_names;
-	bool is_orphan, has_credentials, has_secrets, is_partial, is_dry, replaces;
+	bool is_orphan, has_credentials, has_secrets, is_partial, is_dry, replaces, pushes;
 	enum fleet_mode set;
 	struct fleet_file rows;
 	bool *wrong, is_checked;
@@ -127,13 +127,13 @@ static bool table_open(const struct work *w, struct table *t, struct err *e)
 		t->fleet = live_link_fleet(t->live);
 		t->names = live_link_names(t->live);
 		t->link_mode = live_link_mode(t->live);
-		fleet_act_for(t->fleet, w->who);
+		fleet_act_for(t->fleet, w->who, clock_now_ms());
 		return true;
 	}
 	t->fleet = fleet_new();
 	t->names = devices_new();
 	t->provisions = provisions_new();
-	fleet_act_for(t->fleet, w->who);
+	fleet_act_for(t->fleet, w->who, clock_now_ms());
 	if (state_load(w->parts->db, t->link, &reader, t, e))
 		return true;
 	table_free(t);
@@ -143,7 +143,7 @@ static bool table_open(const struct work *w, struct table *t, struct err *e)
 static bool table_close(const struct work *w, struct table *t, bool ok, struct err *e)
 {
 	if (t->live) {
-		fleet_act_for(t->fleet, NULL);
+		fleet_act_for(t->fleet, NULL, 0);
 		if (t->changes.n)
 			live_link_fleet_changed(t->live, &t->changes);
 	} else if (ok && t->changes.n) {
@@ -277,20 +277,79 @@ static bool tell_history(struct work *w, struct table *t, const char *name, stru
 	return history_each(w->parts->db, t->link, name, put_entry, &told, e);
 }
 
+/* Which mode it may not have; told why. */
+static bool is_left_alone(struct work *w, struct table *t, const struct fleet_device *d,
+			  struct buf *out)
+{
+	bool is_up = fleet_passes(fleet_mode_of(&(struct fleet_device){ .mode = w->set },
+						t->link_mode)) &&
+		     w->set != FLEET_DEFAULT;
+	const char *lack = NULL;
+	bool comes = false;
+	char *why;
+
+	if (d->mode == w->set)
+		return false;
+	if (d->fixed_by) {
+		why = mem_printf("its mode is fixed by %s", d->fixed_by);
+		put_problem(w, t, d->name, why, out);
+		free(why);
+		return true;
+	}
+	if (is_up && t->live)
+		lack = live_link_lacks(t->live, d->name, &comes);
+	else if (is_up && d->state == FLEET_LOST)
+		lack = "its credentials are lost: import them";
+	if (!lack || comes)
+		return false;
+	why = mem_printf("left as it is: %s", lack);
+	put_problem(w, t, d->name, why, out);
+	free(why);
+	return true;
+}
+
+/* What the platform said and the device does not have, when it comes to live or leaves it. */
+static bool put_difference(const struct work *w, struct table *t, const struct fleet_device *d,
+			   enum fleet_mode was, struct buf *out)
+{
+	struct buf names = { 0 };
+	bool is_live = fleet_mode_of(d, t->link_mode) == FLEET_LIVE, differs;
+
+	if (!t->live || (was == FLEET_LIVE) == is_live)
+		return false;
+	differs = live_link_put_differing(t->live, d->name, &names);
+	if (differs)
+		buf_printf(out, ",\"differs\":%s,\"pushed\":%s", buf_str(&names),
+			   is_live && w->pushes ? "true" : "false");
+	buf_fini(&names);
+	return differs && is_live && w->pushes;
+}
+
 static bool set_mode(struct work *w, struct table *t, const char *name, struct buf *out,
 		     struct err *e)
 {
 	const struct fleet_device *d = fleet_find(t->fleet, name);
-	char *why;
+	enum fleet_mode was = fleet_mode_of(d, t->link_mode), own = d->mode;
+	struct fleet_device then = *d;
+	bool comes = false, is_pushed;
 
-	if (d->fixed_by && d->mode != w->set) {
-		why = mem_printf("its mode is fixed by %s", d->fixed_by);
-		put_problem(w, t, name, why, out);
-		free(why);
+	(void)e;
+	if (is_left_alone(w, t, d, out))
 		return true;
-	}
-	fleet_set_mode(t->fleet, name, w->set, &t->changes);
-	return list_device(w, t, name, out, e);
+	if (!w->is_dry)
+		fleet_set_mode(t->fleet, name, w->set, &t->changes);
+	then.mode = w->set;
+	buf_puts(out, "{\"item\":");
+	put_device(t, &then, out);
+	control_request_put_text(out, "was", fleet_mode_names[own]);
+	if (t->live && fleet_passes(fleet_mode_of(&then, t->link_mode)) &&
+	    live_link_lacks(t->live, name, &comes))
+		buf_puts(out, ",\"parks\":true");
+	is_pushed = put_difference(w, t, &then, was, out);
+	buf_puts(out, "}}\n");
+	if (is_pushed && !w->is_dry)
+		live_link_push_differing(t->live, name);
+	return true;
 }
 
 /* What a handshake brought goes the way it went before there was a table. */
@@ -667,6 +726,7 @@ static void read_filters(struct work *w, struct jslice asked)
 	w->is_partial = flag_of(asked, "partial");
 	w->is_dry = flag_of(asked, "dry_run");
 	w->replaces = flag_of(asked, "replace");
+	w->pushes = flag_of(asked, "push");
 	read_names(w, asked);
 }
 

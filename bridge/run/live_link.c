@@ -291,6 +291,7 @@ void live_link_resume(struct live_link *live)
 		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", live->plan->name,
 			  live->n_resumed);
 	link_resume(live->link, clock_now_ms());
+	live_link_cut_over_all(live);
 	roster_wake(live->turn);
 }
 
@@ -419,7 +420,7 @@ void live_link_fleet_changed(struct live_link *live, struct changes *c)
 			devices[n++] = mem_strdup(c->items[i].key);
 	link_fleet_changed(live->link, c);
 	for (size_t i = 0; i < n; i++) {
-		live_link_renew_device(live, devices[i]);
+		live_link_cut_over(live, devices[i]);
 		free(devices[i]);
 	}
 	free(devices);

@@ -14,6 +14,7 @@
 #include "run/port.h"
 
 struct arrival;
+struct buf;
 struct changes;
 struct devices;
 struct db;
@@ -156,6 +157,12 @@ struct fleet *live_link_fleet(struct live_link *live);
 struct devices *live_link_names(struct live_link *live);
 void live_link_fleet_changed(struct live_link *live, struct changes *c);
 void live_link_fleet_rest(struct live_link *live); /* link_fleet_rest() */
+/* Why this device has no session of its own if something passes for it (in words, static), with whether that may change
+ * by itself; NULL: it has one, or needs none. */
+const char *live_link_lacks(struct live_link *live, const char *device, bool *comes);
+/* link_put_differing(), link_push_differing() */
+bool live_link_put_differing(const struct live_link *live, const char *device, struct buf *names);
+void live_link_push_differing(struct live_link *live, const char *device);
 /* What passes for devices that have no mode of their own. */
 enum fleet_mode live_link_mode(const struct live_link *live);
 

@@ -64,6 +64,8 @@ struct port {
 	struct suspect suspect;
 	struct ack_clock acks;
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
+	unsigned n_vars_set; /* fleet_device's, when what it logs in with was looked at last */
+	int64_t drain_look_ms; /* of a device's that is cut back: when to look whether all has left; INT64_MAX: it is not */
 	bool is_trial;	    /* of handshakes: it only tries whether the north lets a device in */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_to_renew;   /* of a device's: see live_link_renew_port() */
@@ -223,6 +225,20 @@ void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */
 void live_link_tick_devices(struct live_link *live, int64_t now_ms);
 int64_t live_link_next_of_devices(const struct live_link *live); /* INT64_MAX: nothing is */
+
+/* --- live_link_cutover.c */
+
+/* The row of a device was changed: its session follows.  Where something passes no more (by its mode), what waits is
+ * sent for a while yet. */
+void live_link_cut_over(struct live_link *live, const char *device);
+void live_link_cut_over_all(struct live_link *live); /* of an earlier run */
+/* How often what this device logs in with was changed (NULL: 0). */
+unsigned live_link_vars_set(const struct live_link *live, const char *device);
+/* link_ops.cut_back */
+void live_link_cut_back(void *ctx, const char *device, enum flow flow);
+/* When to look whether all has left that waited for it, and do so: then its session ends. */
+int64_t live_link_drain_look(const struct port *p);
+void live_link_look_drained(struct port *p, int64_t now_ms);
 
 /* --- live_link_stamp.c */
 

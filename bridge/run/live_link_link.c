@@ -93,7 +93,8 @@ static struct port *port_of(struct live_link *live, const struct output *o)
 	const char *device = plan_session_of(live->plan, o->to, o->device);
 
 	if (device && !o->is_provisioning)
-		return live_link_device_port(live, device);
+		return link_wants_session(live->link, device) ? live_link_device_port(live, device)
+							      : NULL;
 	return live_link_find_port(live, o->to, o->device, o->is_provisioning);
 }
 
@@ -103,6 +104,10 @@ static void on_send(void *ctx, struct output *o)
 	struct port *p = port_of(live, o);
 	struct parcel *parcel;
 
+	if (!p && o->device && !link_wants_session(live->link, o->device)) {
+		drop_output(live, o, DEAD_CUT_BACK, "nothing passes for its device any more");
+		return;
+	}
 	if (!p) {
 		drop_output(live, o, DEAD_OTHER_DEVICE, o->device ? TOO_MANY : NOBODYS);
 		return;
@@ -382,4 +387,5 @@ const struct link_ops live_link_link_ops = {
 	.crowded = on_crowded,
 	.stamped = live_link_stamped,
 	.limits = on_limits,
+	.cut_back = live_link_cut_back,
 };

@@ -45,7 +45,8 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 			    .side = side,
 			    .device = mem_strdup(device),
 			    .is_provisioning = is_provisioning,
-			    .due_ms = INT64_MAX };
+			    .due_ms = INT64_MAX,
+			    .drain_look_ms = INT64_MAX };
 	p->name = name_of(p);
 	p->delivery = delivery_new(DELIVERY_WINDOW, MESSAGE_BYTES);
 	live_link_pace_init(p);
@@ -469,6 +470,7 @@ void live_link_make_login(struct port *p, struct session_login *login)
 	struct login_terms terms = live_link_login_terms(p);
 
 	p->n_renewed = terms.conf->n_renewed;
+	p->n_vars_set = live_link_vars_set(live, p->device);
 	login_make(login, &terms);
 	if (p->side != NORTH || p->is_provisioning || !login->is_missing)
 		return;

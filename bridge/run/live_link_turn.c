@@ -59,7 +59,8 @@ static int64_t port_tick(const struct port *p)
 		return 0;
 	if (p->is_provisioning)
 		return INT64_MAX;
-	return earlier(live_link_next_expiry(p), p->n_fallen ? p->tells_fallen_ms : INT64_MAX);
+	return earlier(earlier(live_link_next_expiry(p), live_link_drain_look(p)),
+		       p->n_fallen ? p->tells_fallen_ms : INT64_MAX);
 }
 
 /* (Jobs for stamps come when all others had been handed out: they are with the next turn.) */
@@ -231,9 +232,11 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 	roster_wake_due(live->awake, now_ms);
 	if (next_tick(live) > now_ms)
 		return;
-	FOREACH_AWAKE_PORT (p, live)
+	FOREACH_AWAKE_PORT (p, live) {
 		if (!p->is_provisioning)
 			live_link_expire(p, now_ms);
+		live_link_look_drained(p, now_ms);
+	}
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
 	FOREACH_AWAKE_PORT (p, live)

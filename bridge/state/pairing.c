@@ -400,6 +400,22 @@ void pairings_end(struct pairings *t, const struct pairing *p, const char *answe
 	heap_settle(t, t->by_key.n, it->at, it);
 }
 
+void pairings_end_of(struct pairings *t, const char *device, enum side caller, const char *why)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct group *g = kind_table[k].asks == ASKS_NOTHING
+						? NULL
+						: find_group(t, (enum kind)k, caller, device);
+		const struct entry *it;
+
+		if (!g)
+			continue;
+		TAILQ_FOREACH (it, &g->entries, link)
+			if (!it->pairing.is_own)
+				pairings_end(t, &it->pairing, NULL, why);
+	}
+}
+
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out)
 {
 	struct entry *it = (struct entry *)p;

@@ -75,6 +75,8 @@ void pairings_arrives(struct pairings *t, const struct pairing *p, bool is_deliv
 /* Nothing more will come for it: its deadline is now, and its asker gets `answer` (JSON text) then, or an error,
  * `why`.  Both are borrowed for as long as it lives.  That is not kept: after a crash it is open as before. */
 void pairings_end(struct pairings *t, const struct pairing *p, const char *answer, const char *why);
+/* The same of all that `caller` asked of this device. */
+void pairings_end_of(struct pairings *t, const char *device, enum side caller, const char *why);
 /* Close it; `p` is gone afterwards. */
 void pairings_close(struct pairings *t, const struct pairing *p, struct changes *out);
 

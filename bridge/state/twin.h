@@ -128,6 +128,13 @@ bool twins_compare(struct twins *t, const char *device, struct jslice body, bool
 		   int64_t now_ms, struct changes *out, struct buf *diff, struct err *e);
 /* Does the device have all that the platform said, as far as is known? */
 bool twins_is_as_said(const struct twins *t, const char *device);
+/* Append the names of what the platform said of `device` and it does not have, as far as is known, as a JSON array;
+ * false (and nothing): there are none. */
+bool twins_put_differing(const struct twins *t, const char *device, struct buf *names);
+/* Nothing is sent to it any more by itself: what has failed waits for twins_take_up(). */
+void twins_hold(struct twins *t, const char *device, struct changes *out);
+/* What differs (all of it) is to be sent with twins_send_failed().  False: nothing does. */
+bool twins_take_up(struct twins *t, const char *device, struct changes *out);
 /* Whatever else comes is no answer any more. */
 void twins_end_question(struct twins *t, const char *device);
 /* A thing beside the configuration came down, called `what` among those of the device.  It is remembered by its

@@ -233,6 +233,87 @@ bool twins_is_as_said(const struct twins *t, const char *device)
 	return true;
 }
 
+/* That it is on its way is no difference. */
+static bool differs(const struct twin *w, const char *name)
+{
+	enum twin_stage stage = twin_key_of(w, name).stage;
+
+	return twin_is_failed(stage) || (has(w->reported, name) && stage != TWIN_SENT);
+}
+
+/* The names of what differs -> true: of the document, and those that are gone; the caller's. */
+static json_object *differing(const struct twin *w)
+{
+	json_object *names = json_object_new_object();
+
+	json_object_object_foreach (w->keys, name, array) {
+		(void)array;
+		if (differs(w, name))
+			set_bool(names, name, true);
+	}
+	json_object_object_foreach (w->reported, key, value) {
+		(void)value;
+		if (differs(w, key))
+			set_bool(names, key, true);
+	}
+	return names;
+}
+
+bool twins_put_differing(const struct twins *t, const char *device, struct buf *names)
+{
+	const struct twin *w = map_get_str(&t->twins, device);
+	json_object *all = w ? differing(w) : NULL;
+	char before = '[';
+	bool any = all && count(all) > 0;
+
+	if (any) {
+		json_object_object_foreach (all, name, ignored) {
+			(void)ignored;
+			buf_putc(names, before);
+			jtext_put_string(names, name, strlen(name));
+			before = ',';
+		}
+		buf_putc(names, ']');
+	}
+	json_object_put(all);
+	return any;
+}
+
+void twins_hold(struct twins *t, const char *device, struct changes *out)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+	json_object *all = w ? differing(w) : NULL;
+
+	if (!all)
+		return;
+	json_object_object_foreach (all, name, ignored) {
+		(void)ignored;
+		if (twin_key_of(w, name).stage == TWIN_FAILED)
+			twin_set_stage(w, name, TWIN_REFUSED);
+	}
+	w->has_failed = false;
+	twin_leave(t, w);
+	twin_put_row(device, w, out);
+	json_object_put(all);
+}
+
+bool twins_take_up(struct twins *t, const char *device, struct changes *out)
+{
+	struct twin *w = map_get_str(&t->twins, device);
+	json_object *all = w ? differing(w) : NULL;
+	bool any = all && count(all) > 0;
+
+	if (any) {
+		json_object_object_foreach (all, name, ignored) {
+			(void)ignored;
+			twin_set_stage(w, name, TWIN_FAILED);
+		}
+		twin_put_row(device, w, out);
+	}
+	json_object_put(all);
+	return any;
+}
+
 void twins_end_question(struct twins *t, const char *device)
 {
 	struct twin *w = map_get_str(&t->twins, device);

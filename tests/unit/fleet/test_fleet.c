@@ -121,11 +121,11 @@ Test(fleet, a_row_is_sealed_while_it_has_a_secret_and_no_note_has_one)
 
 Test(fleet, a_note_says_who_did_what_and_nothing_is_noted_twice)
 {
-	fleet_act_for(t, "ada");
+	fleet_act_for(t, "ada", 0);
 	fleet_name(t, "pump", FLEET_IMPORT, &out);
 	fleet_set_mode(t, "pump", FLEET_LIVE, &out);
 	cr_expect_not(fleet_set_mode(t, "pump", FLEET_LIVE, &out));
-	fleet_act_for(t, NULL);
+	fleet_act_for(t, NULL, 0);
 	fleet_set_state(t, "pump", FLEET_REFUSED, "not authorized", &out);
 	cr_expect_not(fleet_set_state(t, "pump", FLEET_REFUSED, "not authorized", &out));
 	cr_expect_str_eq(

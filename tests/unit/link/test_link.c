@@ -2176,6 +2176,27 @@ Test(link, a_mirror_learns_a_configuration_and_sends_it_to_nobody)
 	expect("");
 }
 
+Test(link, what_a_mirror_has_learnt_goes_to_the_device_when_somebody_says_so)
+{
+	struct buf names = { 0 };
+
+	start(MODES(SOUTHERN), MODES(NORTHERN));
+	set_mode("trial", FLEET_MIRROR);
+	cr_expect_not(link_put_differing(l, "trial", &names));
+	step(NORTH, "trial/set", "{'changed':{'rate':10,'unit':'s'}}", "= mirror\n");
+	cr_assert(link_put_differing(l, "trial", &names));
+	cr_expect_str_eq(buf_str(&names), "[\"rate\",\"unit\"]");
+	set_mode("trial", FLEET_LIVE);
+	now_ms += 120000;
+	step(SOUTH, "trial/t", "{'a':1}", "north trial/t {'a':1}\n= carried\n");
+	link_push_differing(l, "trial", now_ms);
+	expect("south trial/set {'changed':{'rate':10,'unit':'s'},'deleted':[],'full':"
+	       "{'rate':10,'unit':'s'},'version':2,'updated':1700000000000}\n= own\n");
+	buf_reset(&names);
+	cr_expect_not(link_put_differing(l, "trial", &names));
+	buf_fini(&names);
+}
+
 Test(link, the_mode_of_a_link_is_that_of_devices_that_have_none)
 {
 	w.spec.mode = FLEET_OFF;
@@ -2739,6 +2760,27 @@ Test(link, a_configuration_that_nobody_heard_is_sent_when_the_device_shows_up)
 	ends(CARRIED, "= own\n");
 	now_ms += 60000;
 	shows_up("");
+}
+
+Test(link, what_failed_of_a_device_that_was_cut_back_is_not_sent_by_itself)
+{
+	struct buf names = { 0 };
+
+	start(S_REACHED, N_REACHED);
+	set_mode("d", FLEET_LIVE);
+	holds = true;
+	step(NORTH, "n/d/set", "{'changed':{'rate':10}}", "south s/d/set {'rate':10}\n");
+	ends(DEAD_NO_LISTENER, "= carried\n");
+	step(NORTH, "n/d/set", "{'changed':{'unit':'C'}}", "south s/d/set {'unit':'C'}\n");
+	set_mode("d", FLEET_MIRROR);
+	cr_expect_eq(link_cut_over(l, "d", now_ms, 60000), FLEET_PASSES(FLOW_DOWN));
+	ends(DEAD_CUT_BACK, "= cut-back\n");
+	cr_expect_eq(link_next_deadline(l), now_ms + 60000);
+	set_mode("d", FLEET_LIVE);
+	shows_up("");
+	cr_assert(link_put_differing(l, "d", &names));
+	cr_expect_str_eq(buf_str(&names), "[\"rate\",\"unit\"]");
+	buf_fini(&names);
 }
 
 Test(link, what_failed_is_tried_once_a_minute_at_most)

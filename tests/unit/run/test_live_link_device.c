@@ -6,6 +6,7 @@
 #include "plan/plan.h"
 #include "run/live_link.h"
 #include "run/suspects.h"
+#include "state/change.h"
 #include "store/deadletter.h"
 #include "unit/run/small_bridge.h"
 
@@ -47,6 +48,22 @@ static void start(const char *south, const char *north)
 	start_link();
 	expect("south opens\nsouth starts\n");
 	know_some();
+}
+
+/* (What comes in comes at the loop's time, which stands.) */
+static void set_mode_at(const char *device, enum fleet_mode mode, int64_t at_ms)
+{
+	struct changes c = { 0 };
+
+	fleet_act_for(live->link->fleet, "ada", at_ms);
+	fleet_set_mode(live->link->fleet, device, mode, &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+}
+
+static void set_mode(const char *device, enum fleet_mode mode)
+{
+	set_mode_at(device, mode, loop_now_ms(parts.loop));
 }
 
 static void set_up(void)
@@ -430,23 +447,129 @@ Test(live_link_device, one_that_is_refused_is_told_and_holds_nobody)
 
 Test(live_link_device, one_of_which_nothing_passes_has_no_session)
 {
-	struct link *l;
-
 	start(SOUTH_OF_MANY, NORTH_OF_EACH);
-	l = live->link;
 	sends("south", "s/d/t", "{'a':1}");
 	open_and_send();
 	takes("north/d");
-	fleet_set_mode(l->fleet, "d", FLEET_OFF, &l->changes);
-	fleet_set_mode(l->fleet, "e", FLEET_RETIRED, &l->changes);
-	live_link_renew_device(live, "d");
-	live_link_renew_device(live, "e");
+	set_mode("d", FLEET_OFF);
+	set_mode("e", FLEET_RETIRED);
 	buf_reset(&said);
-	turn("north/d stops\n");
+	turn("");
+	now_ms += 1000;
+	turn("north/d closes\n");
 	cr_expect_not(is_open("north/e"));
-	fleet_set_mode(l->fleet, "d", FLEET_MIRROR, &l->changes);
-	live_link_renew_device(live, "d");
-	turn("north/d login d-token\nnorth/d starts\n");
+	set_mode("d", FLEET_MIRROR);
+	turn("north/d opens\nnorth/d starts\n");
+}
+
+/* --- cut over, and back */
+
+static uint64_t dead(enum flow flow, enum outcome reason)
+{
+	return live_link_counters(live, flow)->by[reason];
+}
+
+Test(live_link_device, what_waits_of_one_that_is_cut_back_is_sent_for_a_minute_and_then_a_letter)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	set_mode("d", FLEET_OFF);
+	sends("south", "s/d/t", "{'a':2}");
+	buf_reset(&said);
+	turn("south acks 1\n");
+	cr_expect_eq(dead(FLOW_UP, FILTERED_OFF), 1);
+	now_ms += 59000;
+	turn("");
+	cr_expect_eq(dead(FLOW_UP, DEAD_CUT_BACK), 0);
+	now_ms += 1000;
+	turn("north/d closes\n");
+	cr_expect_eq(dead(FLOW_UP, DEAD_CUT_BACK), 1);
+	cr_expect_eq(fleet_find(live->link->fleet, "d")->leaves, 0);
+	set_mode("d", FLEET_LIVE);
+	turn("north/d opens\nnorth/d starts\n");
+	sends("south", "s/d/t", "{'a':3}");
+	turn("south acks 1\nnorth/d me/t {\"a\":3}\n");
+}
+
+Test(live_link_device, who_comes_back_to_live_in_time_has_lost_nothing)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	buf_reset(&said);
+	set_mode("d", FLEET_RETIRED);
+	turn("");
+	set_mode("d", FLEET_LIVE);
+	takes("north/d");
+	now_ms += 60000;
+	turn("");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 1);
+}
+
+Test(live_link_device, a_message_follows_the_mode_that_held_when_it_was_accepted)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	set_mode_at("d", FLEET_OFF, now_ms + 1); /* the message is older, and not read yet */
+	open_and_send();
+	cr_expect_eq(dead(FLOW_UP, FILTERED_OFF), 0);
+	expect("south acks 1\nnorth/d opens\nnorth/d starts\nnorth/d me/t {\"a\":1}\n");
+}
+
+Test(live_link_device, an_open_command_is_answered_when_its_device_is_cut_back)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	sends("north/d", "me/do/1", "{'name':'a'}");
+	open_and_send();
+	takes("south");
+	goes("south");
+	sends("north/d", "me/do/2", "{'name':'b'}");
+	open_and_send();
+	buf_reset(&said);
+	set_mode("d", FLEET_MIRROR);
+	commit();
+	turn("north/d me/did/2 {\"status\":\"error\",\"message\":\"cut back\"}\n"
+	     "north/d me/did/1 {\"status\":\"error\",\"message\":\"cut back\"}\n");
+	takes("north/d");
+	takes("north/d");
+	comes("south");
+	turn(""); /* who was told so does not want it done */
+	sends("south", "s/d/did/1", "{'status':'done'}");
+	sends("north/d", "me/do/3", "{'name':'c'}");
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 2\nnorth/d acks 1\nnorth/d me/t {\"a\":2}\n");
+	takes("north/d");
+	cr_expect_eq(dead(FLOW_UP, FILTERED_MIRROR), 1);
+	cr_expect_eq(dead(FLOW_DOWN, FILTERED_MIRROR), 1);
+	now_ms += 60000;
+	turn("");
+	cr_expect(is_open("north/d"), "what it says goes on");
+}
+
+Test(live_link_device, a_restart_goes_on_with_a_device_that_is_cut_back)
+{
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	set_mode_at("d", FLEET_OFF, loop_now_ms(parts.loop) + 1);
+	open_and_send();
+	restart();
+	open_and_send();
+	cr_expect(is_open("north/d"));
+	now_ms += 59000;
+	open_and_send();
+	cr_expect_eq(dead(FLOW_UP, DEAD_CUT_BACK), 0);
+	now_ms += 2000; /* (a restart begins anew, by its own clock) */
+	open_and_send();
+	cr_expect_not(is_open("north/d"));
+	cr_expect_eq(dead(FLOW_UP, DEAD_CUT_BACK), 1);
+	restart();
+	open_and_send();
+	cr_expect_not(is_open("north/d"));
 }
 
 /* --- what waits for one of them */
