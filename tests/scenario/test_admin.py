@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
 import subprocess
 
 import pytest
 
-from harness import find_bridge
+from harness import REPOSITORY
 from verbs import Verb, letters, status, wait_status
 from worlds import InnowayThingsBoard
 
@@ -138,6 +139,7 @@ def test_its_numbers_are_those_of_what_was_sent(world):
     assert told["calque_commit_duration_seconds_count"] >= 1 and told["calque_commit_duration_seconds_sum"] > 0
     assert told["calque_dead_letters"] == 1 and told["calque_workers"] >= 1 and told["calque_state_writable"] == 1
     assert world.DEVICE not in admin.ask("/metrics")[1]
+    assert_examples_name_what_there_is(admin.ask("/metrics")[1])
     if shutil.which("promtool"):
         checked = subprocess.run(["promtool", "check", "metrics"], input=admin.ask("/metrics")[1], text=True,
                                  capture_output=True, check=False)
@@ -149,6 +151,21 @@ def test_its_numbers_are_those_of_what_was_sent(world):
     number = shown[0]["item"]["id"]
     assert admin.request({"request": "deadletters", "do": "drop", "ids": [number]})[1][-1]["done"]
     assert letters(world.calque) == [] and admin.metrics()["calque_dead_letters"] == 0
+
+
+def assert_examples_name_what_there_is(text):
+    """The rules and the dashboard have no other metrics than these."""
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    folder = os.path.join(REPOSITORY, "examples", "monitoring")
+    for file in ("alerts.yaml", "dashboard.json"):
+        with open(os.path.join(folder, file), encoding="utf-8") as source:
+            named = set(re.findall(r"\bcalque_\w+", source.read()))
+        assert len(named) > 5
+        assert not {name for name in named if re.sub("_bucket$", "", name) not in kinds}, file
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "rules", os.path.join(folder, "alerts.yaml")],
+                                 capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_status_and_readiness_are_those_of_the_verb(world):
