@@ -11,8 +11,8 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
-ROOMS = ["base", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "gate", "run", "args", "cli", "author", "bench", "frontdoor"]
+ROOMS = ["base", "metric", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
+         "offline", "disk", "store", "gate", "http", "run", "admin", "args", "cli", "author", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
@@ -24,7 +24,10 @@ APART = {
     "disk": set(ROOMS) - {"base", "disk"},
     "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
     "gate": set(ROOMS) - {"base", "message", "dialect", "plan", "conf", "gate"},
+    "metric": set(),
+    "http": set(ROOMS) - {"base", "net", "conf", "http"},
     "run": {"offline"},
+    "admin": {"offline", "jq", "dialect", "gate"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},
     "frontdoor": set(ROOMS) - {"base", "frontdoor"},
@@ -46,7 +49,8 @@ ONLY_IN = {
     "seccomp.h": ["work/sandbox.c"],
     "sqlite3.h": ["store/"],
     "libconfig.h": ["conf/"],
-    "sys/socket.h": ["base/service.c", "net/", "work/", "bench/"],
+    "microhttpd.h": ["http/http_server.c"],
+    "sys/socket.h": ["base/service.c", "http/http_server.c", "net/", "work/", "bench/"],
     "time.h": ["base/", "net/", "work/", "store/", "bench/"],
     # The inside of a module that is several files: X_inside.h is for X*.c, and for these.
     "link/link_inside.h": ["link/decision", "link/greeting", "link/intake", "link/logic", "link/machines", "link/registry",

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "admin/admin.h"
 #include "base/err.h"
 #include "cli/apart.h"
 #include "cli/cli.h"
@@ -14,7 +15,7 @@ static int run_bridge(struct generation *g)
 				    [BRIDGE_STATE_FAILED] = EXIT_STORAGE,
 				    [BRIDGE_WITHOUT_WORKERS] = EXIT_FAILED };
 	struct err e = { 0 };
-	struct bridge *b = bridge_new(g, &e);
+	struct bridge *b = bridge_new(g, &admin_door, &e);
 	int status;
 
 	if (!b) {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
+#include "conf/hostport.h"
 #include "conf/login.h"
 #include "dialect/dialect.h"
 #include "jq/mapping.h"
@@ -519,17 +520,26 @@ static void check_link_settings(const struct conf_link *link, struct report *rep
 	}
 }
 
+/* Whoever is on the way sees what goes over it. */
+static void check_admin(const struct conf *conf, struct report *report)
+{
+	char *place;
+
+	if (!conf->admin_host || hostport_is_loopback(conf->admin_host))
+		return;
+	place = conf_place(conf->file, conf->line, "admin");
+	report_warning(
+		report,
+		"%s: others reach it, and there is no TLS: a proxy in front of it has that "
+		"(examples/README.md)%s",
+		place,
+		conf->admin_token ? "" : "; without admin_token only health and metrics are shown");
+	free(place);
+}
+
 static void check_settings(const struct conf *conf, struct report *report)
 {
-	const struct {
-		bool is_set;
-		const char *key;
-	} ahead[] = {
-		{ conf->admin && conf->admin[0] != '\0', "admin" },
-	};
-
-	for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++)
-		warn_ahead(report, ahead[i].is_set, conf->file, conf->line, ahead[i].key);
+	check_admin(conf, report);
 	for (size_t i = 0; i < conf->n_links; i++)
 		check_link_settings(&conf->links[i], report);
 }

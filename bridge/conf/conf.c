@@ -115,22 +115,87 @@ static bool read_url(struct conf_reader *r, void *at, const config_setting_t *s)
 static bool read_admin(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	const char *text = conf_value_text(r, s), *wrong = NULL;
-	char **admin = at, *host = NULL;
+	struct conf *c = (struct conf *)(void *)((char *)at - offsetof(struct conf, admin));
+	char *place, *host = NULL;
 	int port = -1;
 
 	if (!text)
 		return true;
+	place = mem_printf("%s%s", *text == ':' ? "127.0.0.1" : "", text);
 	if (*text)
-		wrong = hostport_split(text, &host, &port);
+		wrong = hostport_split(place, &host, &port);
 	if (*text && !wrong && port < 0)
 		wrong = "HOST:PORT is wanted, or \"\" for off";
-	free(host);
 	if (wrong) {
 		conf_value_mistake(r, s, "%s", wrong);
+		free(host);
+		free(place);
 		return true;
 	}
-	free(*admin);
-	*admin = mem_strdup(text);
+	free(c->admin);
+	free(c->admin_host);
+	c->admin = place;
+	c->admin_host = host;
+	c->admin_port = port;
+	return true;
+}
+
+/* Somebody could guess a shorter one. */
+#define ADMIN_TOKEN_MIN 16
+
+static bool read_admin_token(struct conf_reader *r, void *at, const config_setting_t *s)
+{
+	char **token = at;
+	bool is_secret = false;
+
+	if (config_setting_type(s) != CONFIG_TYPE_STRING)
+		return false;
+	conf_value_free_secret(*token);
+	*token = conf_value_resolve(
+		r, s, &(struct conf_target){ .field = token, .is_secret = true }, &is_secret);
+	if (!*token)
+		return true;
+	if (!is_secret && !r->is_environment)
+		conf_value_warning(r, s,
+				   "stands in the text of the configuration: file:PATH is better");
+	if (strlen(*token) < ADMIN_TOKEN_MIN) {
+		conf_value_mistake(r, s, "%d bytes at least are wanted", ADMIN_TOKEN_MIN);
+		conf_value_free_secret(*token);
+		*token = NULL;
+	}
+	return true;
+}
+
+static void add_host(struct conf *c, const char *name, size_t n)
+{
+	if (n == 0)
+		return;
+	c->admin_hosts.items = mem_realloc(c->admin_hosts.items,
+					   (c->admin_hosts.n + 1) * sizeof *c->admin_hosts.items);
+	c->admin_hosts.items[c->admin_hosts.n++] = mem_strndup(name, n);
+}
+
+/* A list of names, or one text of them, as a variable of the environment has it. */
+static bool read_admin_hosts(struct conf_reader *r, void *at, const config_setting_t *s)
+{
+	static const char between[] = ", ";
+	struct conf *c = at;
+	const char *text;
+
+	if (config_setting_type(s) == CONFIG_TYPE_STRING) {
+		for (text = conf_value_text(r, s); text && *text; text += strspn(text, between)) {
+			add_host(c, text, strcspn(text, between));
+			text += strcspn(text, between);
+		}
+		return true;
+	}
+	if (!config_setting_is_list(s) && !config_setting_is_array(s))
+		return false;
+	for (int i = 0; i < config_setting_length(s); i++) {
+		text = conf_value_filled_text(r, config_setting_get_elem(s, (unsigned)i));
+		if (text)
+			add_host(c, text, strlen(text));
+	}
 	return true;
 }
 
@@ -517,7 +582,13 @@ static const struct schema_key conf_keys[] = {
 	  .set.conf = read_mappings,
 	  .about = "directories with mappings, before the shipped ones" },
 	{ "admin", SCHEMA_OWN, AT(admin), .what = "a string", .set.conf = read_admin,
-	  .preset_text = "", .about = "HOST:PORT; not acted on yet" },
+	  .preset_text = "",
+	  .about = "HOST:PORT of the admin interface (:PORT: this machine only)" },
+	{ "admin_token", SCHEMA_OWN, AT(admin_token), .what = "a string",
+	  .set.conf = read_admin_token,
+	  .about = "lets in who may see messages and change things (file:PATH)" },
+	{ "admin_hosts", SCHEMA_OWN, .what = "an array of names [ ]", .set.conf = read_admin_hosts,
+	  .about = "names of this machine that browsers may use, besides localhost" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
@@ -738,6 +809,11 @@ void conf_free(struct conf *c)
 	free(c->state);
 	free(c->state_key);
 	free(c->admin);
+	free(c->admin_host);
+	conf_value_free_secret(c->admin_token);
+	for (size_t n = 0; n < c->admin_hosts.n; n++)
+		free(c->admin_hosts.items[n]);
+	free(c->admin_hosts.items);
 	free(c->devices);
 	fleet_file_fini(&c->fleet);
 	free(c);

@@ -102,7 +102,14 @@ struct conf {
 	char *state;	 /* directory */
 	char *state_key; /* file with the key that encrypts credentials; NULL: STATE/key */
 	struct mapping_path mappings; /* only what the file says */
-	char *admin;		      /* "": off */
+	/* "HOST:PORT", and its parts; "": off, and there are none. */
+	char *admin, *admin_host;
+	int admin_port;
+	char *admin_token; /* NULL: none */
+	struct {
+		char **items;
+		size_t n;
+	} admin_hosts; /* by which it may be called, besides addresses and localhost */
 	struct {
 		int64_t max_bytes;
 		int max_age_s;

@@ -12,8 +12,9 @@
 
 #define PREFIX "CALQUE_"
 
-/* Not of a configuration, by their beginning: the variables of Kubernetes for a service called calque. */
-static const char *const others[] = { PREFIX "SERVICE_", PREFIX "PORT" };
+/* Not of a configuration, by their beginning: the variables of Kubernetes for services called calque and calque-admin. */
+static const char *const others[] = { PREFIX "SERVICE_", PREFIX "PORT", PREFIX "ADMIN_SERVICE_",
+				      PREFIX "ADMIN_PORT" };
 /* And this one by its whole name (build_init()). */
 static const char mappings[] = PREFIX "MAPPINGS=";
 

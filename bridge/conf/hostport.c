@@ -64,3 +64,15 @@ const char *hostport_split(const char *text, char **host, int *port)
 	}
 	return wrong;
 }
+
+bool hostport_is_loopback(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six);
+	return strcasecmp(host, "localhost") == 0;
+}

@@ -130,10 +130,13 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
 	link_release(l, origin);
 }
 
-static void count(struct link_counters *c, enum outcome reason)
+static void count(struct link_counters *c, enum kind kind, enum outcome reason)
 {
 	c->pending--;
 	c->by[reason]++;
+	if (!c->of[kind])
+		c->of[kind] = mem_zalloc(OUTCOMES * sizeof *c->of[kind]);
+	c->of[kind][reason]++;
 	if (reason == CARRIED)
 		c->delivered++;
 	else if (outcome_is_dead(reason))
@@ -178,7 +181,7 @@ void link_release(struct link *l, struct intake *in)
 	intake_move(in, INTAKE_SETTLED);
 	v.reason = verdict(in);
 	if (!v.is_own)
-		count(&l->counters[in->flow], v.reason);
+		count(&l->counters[in->flow], v.kind, v.reason);
 	l->pending_bytes[in->flow] -= in->n_bytes;
 	l->ops.settled(l->ctx, &v);
 	intake_free(in);

@@ -528,6 +528,9 @@ void link_free(struct link *l)
 	slow_free(l);
 	machines_free(l);
 	registry_free(l);
+	for (int f = 0; f < FLOWS; f++)
+		for (int k = 0; k <= KINDS; k++)
+			free(l->counters[f].of[k]);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
 	changes_fini(&l->changes);

@@ -138,6 +138,8 @@ struct link_devices {
 struct link_counters {
 	uint64_t received, resumed, delivered, filtered, dead, pending;
 	uint64_t by[OUTCOMES];
+	/* The same by kind (the last: no row reads it); NULL: none of that kind was settled. */
+	uint64_t *of[KINDS + 1];
 	int64_t last_ms; /* when one was received last, 0: not yet */
 	uint64_t
 		unanswered; /* questions that the other side left open and whose askers heard nothing */

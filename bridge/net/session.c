@@ -710,6 +710,7 @@ void session_status(const struct session *s, struct session_status *out)
 		.why = s->phase == UP ? "" : s->why,
 		.degraded = buf_str(&s->degraded),
 		.mqtt = s->conf.mqtt,
+		.certificate_s = s->tls ? tls_expires_s(s->tls) : 0,
 	};
 }
 

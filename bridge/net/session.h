@@ -140,6 +140,7 @@ struct session_status {
 	const char *
 		degraded; /* what the broker did not grant at the last login, likewise; "": nothing */
 	int mqtt;
+	int64_t certificate_s; /* when what it shows of itself expires, epoch seconds; 0: it shows none */
 };
 void session_status(const struct session *s, struct session_status *out);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -223,6 +224,16 @@ SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *
 	*s = (struct shared){ .tls = tls, .made_of = made_of, .n_users = 1 };
 	SLIST_INSERT_HEAD(&all_shared, s, entry);
 	return tls;
+}
+
+int64_t tls_expires_s(const SSL_CTX *tls)
+{
+	const X509 *certificate = SSL_CTX_get0_certificate(tls);
+	struct tm tm;
+
+	if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+		return 0;
+	return timegm(&tm);
 }
 
 void tls_release(SSL_CTX *tls)

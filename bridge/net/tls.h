@@ -4,6 +4,8 @@
 #ifndef BRIDGE_TLS_H
 #define BRIDGE_TLS_H
 
+#include <stdint.h>
+
 #include <openssl/ssl.h>
 
 struct err;
@@ -18,6 +20,8 @@ struct tls_conf {
  * are now, else a new one.  NULL sets *e with the file and OpenSSL's reason.  A world-readable key file is
  * ERR_INVALID.  Caller ends it with tls_release(). */
 SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e);
+/* When its client certificate expires, epoch seconds; 0: it has none. */
+int64_t tls_expires_s(const SSL_CTX *tls);
 void tls_release(SSL_CTX *tls); /* NULL is allowed */
 
 /* Why OpenSSL refused a peer's certificate in this thread since the last call, in its words; NULL:

@@ -38,6 +38,7 @@
 #define BUSY_WAIT_US	       50000
 #define DESCRIPTORS_BASE       64   /* the state, the loop, the log, verbs that ask */
 #define DESCRIPTORS_PER_WORKER 8    /* two lanes */
+#define DESCRIPTORS_OF_DOOR    40   /* clients, and what a library needs */
 #define SESSIONS_PER_LINK      3    /* its sides, and one for a handshake or a visit */
 #define DRAIN_MS	       5000 /* at the end: how long what is in hand may take */
 
@@ -51,6 +52,8 @@ struct bridge {
 	size_t n_links;
 	size_t suspect_bytes; /* held when the turn began */
 	struct control_server *control;
+	const struct bridge_door *door;
+	void *behind_door;		    /* NULL: it is closed */
 	struct control_request_parts asked; /* what requests over it work on */
 	struct loop_timer deadline, drain;
 	int64_t deadline_ms;	 /* that the timer is set to */
@@ -175,6 +178,8 @@ static bool run_requests(struct bridge *b)
 	if (b->asked_commit <= b->heard_commit)
 		b->rollbacks = before;
 	control_server_step(b->control);
+	if (b->behind_door)
+		b->door->step(b->behind_door);
 	has_asked = db_is_writing(db) || db_rollbacks(db) != before;
 	if (db_rollbacks(db) != before)
 		db_commit(db, NULL); /* is false, and the next one begins anew */
@@ -184,6 +189,8 @@ static bool run_requests(struct bridge *b)
 static void hold_answers(struct bridge *b, bool has_asked, uint64_t commit)
 {
 	control_server_hold(b->control, has_asked ? commit : 0);
+	if (b->behind_door)
+		b->door->hold(b->behind_door, has_asked ? commit : 0);
 	if (has_asked)
 		b->asked_commit = commit;
 }
@@ -198,11 +205,15 @@ static void let_answers_out(struct bridge *b)
 		err_set(&e, ERR_FULL, "the disk is full: the last of what was asked is not done");
 		control_request_put_error(&e, &line);
 		control_server_revoke(b->control, b->heard_commit, line.data, line.len);
+		if (b->behind_door)
+			b->door->revoke(b->behind_door, b->heard_commit, line.data, line.len);
 		b->rollbacks = rollbacks;
 	}
 	buf_fini(&line);
 	b->heard_commit = storage_durable(&b->storage);
 	control_server_flush(b->control, b->heard_commit);
+	if (b->behind_door)
+		b->door->flush(b->behind_door, b->heard_commit);
 }
 
 /* Open the links that are not yet; how many are, in all. */
@@ -402,10 +413,18 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.journal = b->parts.journal,
 		.is_running = true,
 		.generation = b->generation,
+		.commits = b->commits,
+		.storage = &b->storage,
 		.started_ms = clock_mono_ms(),
 	};
 	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);
 	return b->control;
+}
+
+static bool open_door(struct bridge *b, struct err *e)
+{
+	b->behind_door = b->door->open(b->parts.loop, &b->asked, e);
+	return e->code == ERR_NONE;
 }
 
 /* --- starting and ending ------------------------------------------------------------------- */
@@ -510,7 +529,7 @@ static bool hear_signals(struct bridge *b, struct err *e)
 /* What runs out of descriptors says so at each login, and of no number. */
 static void check_descriptors(const struct conf *c)
 {
-	size_t needed = DESCRIPTORS_BASE +
+	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_OF_DOOR +
 			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
 			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
 	size_t limit;
@@ -533,11 +552,12 @@ static void void_commands(struct bridge *b)
 		live_link_void_commands(b->links[i]);
 }
 
-struct bridge *bridge_new(struct generation *g, struct err *e)
+struct bridge *bridge_new(struct generation *g, const struct bridge_door *door, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
 
 	b->generation = g;
+	b->door = door;
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
 	check_descriptors(b->conf);
@@ -563,7 +583,7 @@ struct bridge *bridge_new(struct generation *g, struct err *e)
 		goto fail;
 	}
 	if (start_commits(b, e) && generation_start_workers(g, e) && list_all_devices(b, e) &&
-	    hear_signals(b, e) && listen_to_verbs(b, e))
+	    hear_signals(b, e) && listen_to_verbs(b, e) && open_door(b, e))
 		return b;
 fail:
 	bridge_free(b);
@@ -671,6 +691,8 @@ void bridge_free(struct bridge *b)
 	struct live_link_parts *parts = &b->parts;
 
 	parts->is_closing = true;
+	if (b->behind_door)
+		b->door->close(b->behind_door);
 	control_server_free(b->control);
 	generation_end_workers(b->generation);
 	suspects_free(parts->suspects);

@@ -9,15 +9,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct bridge;
+struct buf;
+struct control_request_parts;
 struct err;
 struct generation;
+struct loop;
 
-/* Open the state and set up the links of a generation, which is taken, also on failure.  Nothing is sent
+/* Another way to ask, beside the control socket, and called in each turn where that is (net/control_server.h). */
+struct bridge_door {
+	/* `parts` are borrowed, and what is in them may change between turns.  NULL: there is none, or *e is set. */
+	void *(*open)(struct loop *loop, const struct control_request_parts *parts, struct err *e);
+	void (*step)(void *door);
+	void (*hold)(void *door, uint64_t commit);
+	void (*revoke)(void *door, uint64_t durable, const char *line, size_t n);
+	void (*flush)(void *door, uint64_t durable);
+	void (*close)(void *door);
+};
+
+/* Open the state and set up the links of a generation, which is taken, also on failure, and `door` (borrowed).  Nothing is sent
  * yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
- * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID). */
-struct bridge *bridge_new(struct generation *g, struct err *e);
+ * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID), the door cannot. */
+struct bridge *bridge_new(struct generation *g, const struct bridge_door *door, struct err *e);
 enum bridge_end {
 	BRIDGE_DONE,
 	BRIDGE_STATE_FAILED,   /* it can no longer be written */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct buf;
+struct commits;
 struct conf;
 struct db;
 struct err;
@@ -21,6 +22,7 @@ struct generation;
 struct live_link;
 struct journal_live;
 struct request;
+struct storage;
 
 /* What requests work on; borrowed. */
 struct control_request_parts {
@@ -32,6 +34,8 @@ struct control_request_parts {
 	size_t n_links;
 	const struct journal_live *journal;
 	const struct generation *generation;
+	const struct commits *commits;
+	const struct storage *storage;
 	int64_t started_ms; /* clock_mono_ms() */
 };
 

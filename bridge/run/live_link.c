@@ -453,6 +453,11 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 		.waiting = delivery_waiting(p->delivery),
 		.in_flight = delivery_in_flight(p->delivery),
 		.bytes = delivery_bytes(p->delivery),
+		.oldest_ms = delivery_oldest(p->delivery),
+		.is_parked = p->device && live_link_is_parked(p),
+		.window = p->window,
+		.per_second = p->per_second,
+		.packet_bytes = p->packet_bytes,
 		.is_late = p->acks.is_late,
 	};
 	if (p->carrier)

@@ -182,6 +182,10 @@ struct live_link_port {
 	bool is_late; /* it acknowledges nothing, or passes something over: LIVE_LINK_LATE */
 	struct port_status carrier; /* .phase NULL: it is not open */
 	size_t waiting, in_flight, bytes;
+	int64_t oldest_ms; /* since when the first of those that wait does; INT64_MAX: none does */
+	bool is_parked;	   /* what waits does so because of its device */
+	/* What the platform bears; 0: not known. */
+	int64_t window, per_second, packet_bytes;
 };
 /* The port after `after` (NULL: the first) in their fixed order; NULL: there are no more. */
 const struct port *live_link_next_port(const struct live_link *live, const struct port *after);

@@ -85,6 +85,7 @@ struct port_status {
 	const char *why;      /* why it is not up, key=value as in the log; "": not known */
 	const char *degraded; /* what the far end did not grant, likewise; NULL or "": nothing */
 	int mqtt;
+	int64_t certificate_s; /* when what it shows of itself expires, epoch seconds; 0: it shows none */
 };
 
 struct port_ops {

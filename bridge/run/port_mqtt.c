@@ -146,7 +146,8 @@ static void status(const void *session, struct port_status *out)
 				     .attempts = s.attempts,
 				     .why = s.why,
 				     .degraded = s.degraded,
-				     .mqtt = s.mqtt };
+				     .mqtt = s.mqtt,
+				     .certificate_s = s.certificate_s };
 }
 
 static void close_session(void *session)

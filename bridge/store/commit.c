@@ -8,8 +8,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "metric/histogram.h"
 #include "store/db_inside.h"
 
 /* Of SQLite's, a COMMIT with a checkpoint needs a fraction. */
@@ -25,7 +27,8 @@ struct thread {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum thread_stage stage;
-	int fd; /* an eventfd, which is readable while it is DONE */
+	int64_t took_us; /* the last time */
+	int fd;		 /* an eventfd, which is readable while it is DONE */
 };
 
 /* All commits in flight are one open transaction of SQLite, so they have one fate: its COMMIT makes durable
@@ -40,6 +43,7 @@ struct commits {
 	struct thread *thread; /* NULL: none */
 	bool is_lent;	       /* to it, and not heard of since */
 	struct err final;      /* what failed for good */
+	struct histogram times;
 };
 
 /* --- the thread ---------------------------------------------------------------------------- */
@@ -48,6 +52,7 @@ static void *run_thread(void *ctx)
 {
 	static const uint64_t one = 1;
 	struct thread *t = ctx;
+	int64_t begun_us;
 
 	pthread_mutex_lock(&t->lock);
 	while (t->stage != THREAD_ENDING) {
@@ -56,8 +61,10 @@ static void *run_thread(void *ctx)
 			continue;
 		}
 		pthread_mutex_unlock(&t->lock);
+		begun_us = clock_mono_us();
 		db_commit_lent(t->db);
 		pthread_mutex_lock(&t->lock);
+		t->took_us = clock_mono_us() - begun_us;
 		t->stage = THREAD_DONE;
 		if (write(t->fd, &one, sizeof one) != sizeof one)
 			abort(); /* an eventfd that is at 0 */
@@ -219,6 +226,7 @@ static bool take_back(struct commits *c, struct err *e)
 {
 	bool ok = db_take_back(c->db, e);
 
+	histogram_add(&c->times, c->thread->took_us); /* it waits to be asked again */
 	c->is_lent = false;
 	return ok || db_commit(c->db, NULL); /* is false, and the next one begins anew */
 }
@@ -277,4 +285,9 @@ int64_t commits_deadline(const struct commits *c)
 uint64_t commits_durable(const struct commits *c)
 {
 	return c->durable;
+}
+
+const struct histogram *commits_times(const struct commits *c)
+{
+	return &c->times;
 }

@@ -27,6 +27,7 @@
 struct commits;
 struct db;
 struct err;
+struct histogram;
 
 struct commit_ops {
 	/* This one is durable, and all before it. */
@@ -64,5 +65,7 @@ void commits_step(struct commits *c, int64_t now_ms, const struct commit_ops *op
 int64_t commits_deadline(const struct commits *c);
 /* All up to this one are durable; 0: none. */
 uint64_t commits_durable(const struct commits *c);
+/* How long transactions took to be durable. */
+const struct histogram *commits_times(const struct commits *c);
 
 #endif

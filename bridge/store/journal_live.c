@@ -211,6 +211,16 @@ uint64_t journal_live_bytes(const struct journal_live *all)
 	return all->bytes;
 }
 
+uint64_t journal_live_messages(const struct journal_live *all)
+{
+	const struct batch *b;
+	uint64_t n = 0;
+
+	TAILQ_FOREACH (b, &all->batches, all)
+		n += b->n_left;
+	return n;
+}
+
 uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side from)
 {
 	return link->bytes[from];

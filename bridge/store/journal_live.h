@@ -91,6 +91,8 @@ int64_t journal_live_deadline(const struct journal_live *all);
 
 /* Bytes in the journal, with those in flight: in all, and of messages of a link that came from a side. */
 uint64_t journal_live_bytes(const struct journal_live *all);
+/* How many messages these are. */
+uint64_t journal_live_messages(const struct journal_live *all);
 uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side from);
 
 #endif

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "metric/histogram.h"
 
 TAILQ_HEAD(jobs, job);
 
@@ -43,6 +45,7 @@ struct executor {
 	const struct worker_pool *pool;
 	struct strands strands;
 	size_t n_jobs;
+	struct histogram times;
 };
 
 struct executor *executor_new(const struct worker_pool *pool)
@@ -156,6 +159,7 @@ void strand_tell(struct strand *s, const struct plan *plan, const char *key, con
 void executor_back(struct job *job, struct results *results)
 {
 	assert(job->stage == JOB_TAKEN);
+	histogram_add(&job->strand->executor->times, clock_mono_us() - job->taken_us);
 	job->strand->n_taken--;
 	job->stage = JOB_BACK;
 	job->results = *results;
@@ -170,6 +174,7 @@ static bool give(struct strand *s, struct job *job)
 	const struct worker_pool *pool = s->executor->pool;
 
 	job->stage = JOB_TAKEN; /* it may come back at once */
+	job->taken_us = clock_mono_us();
 	s->n_taken++;
 	if (pool->take(pool->ctx, job))
 		return true;
@@ -315,4 +320,9 @@ bool executor_run(struct executor *t)
 bool executor_is_idle(const struct executor *t)
 {
 	return t->n_jobs == 0;
+}
+
+const struct histogram *executor_times(const struct executor *t)
+{
+	return &t->times;
 }

@@ -17,6 +17,7 @@
 
 struct strand;
 struct executor;
+struct histogram;
 
 /* Somebody who does jobs. */
 struct worker_pool {
@@ -53,5 +54,7 @@ void executor_back(struct job *job, struct results *results);
 /* Have done what can be, and complete what is.  False: nothing was completed. */
 bool executor_run(struct executor *t);
 bool executor_is_idle(const struct executor *t); /* there are no jobs */
+/* How long jobs took that a pool did, from when it took them until they were back. */
+const struct histogram *executor_times(const struct executor *t);
 
 #endif

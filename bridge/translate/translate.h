@@ -89,6 +89,7 @@ struct job {
 	TAILQ_ENTRY(job) entry, hand_entry;
 	struct strand *strand;
 	enum job_stage stage;
+	int64_t taken_us; /* clock_mono_us() when a pool took it */
 	/* Set by start(): its like have taken too long, so it is to hold up nobody. */
 	bool is_slow;
 	bool was_slow;	   /* when it was taken */

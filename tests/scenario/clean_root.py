@@ -45,8 +45,8 @@ def need_release():
 
 
 # What calque is linked with, and what its package and its image need beside that.
-PACKAGES = ["ca-certificates", "libc6", "libconfig9", "libjq1", "libjson-c5", "libmosquitto1", "libonig5", "libseccomp2",
-            "libsqlite3-0", "libssl3", "libuv1", "systemd-standalone-sysusers"]
+PACKAGES = ["ca-certificates", "libc6", "libconfig9", "libjq1", "libjson-c5", "libmicrohttpd12", "libmosquitto1", "libonig5",
+            "libseccomp2", "libsqlite3-0", "libssl3", "libuv1", "systemd-standalone-sysusers"]
 
 
 def make_base():
