@@ -30,9 +30,8 @@ file(READ ${IN} page)
 hash_between("<style>" "</style>" style)
 hash_between("<script>" "</script>" script)
 file(READ ${IN} hex HEX)
-string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)" "\\1\n"
-  bytes "${bytes}")
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${hex}")
+string(REPLACE "x0a'," "x0a',\n" bytes "${bytes}") # a line of it on a line
 file(WRITE ${OUT} "#include \"admin/page.h\"
 
 const char page_html[] = {

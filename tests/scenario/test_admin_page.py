@@ -1,0 +1,78 @@
+"""The page of the admin interface in a browser: what it shows, and that what strangers wrote stays text."""
+
+import os
+import re
+
+import pytest
+
+from browser import IS_HERE, Browser
+from harness import REPOSITORY
+from test_admin import TOKEN, Admin, world_with
+from verbs import letters, wait_status
+
+# For whoever wants to look at it.
+SHOTS = os.environ.get("CALQUE_SCREENSHOTS", os.path.join(REPOSITORY, "build", "screenshots"))
+HOSTILE = '<img src=x onerror="document.title=1">&lt;b&gt;\u202e"\'</script><script>document.title=2</script>'
+
+
+def test_the_page_is_one_small_file_that_allows_itself_only(lab):
+    with open(os.path.join(REPOSITORY, "bridge", "admin", "page.html"), encoding="utf-8") as file:
+        page = file.read()
+    assert len(page) < 100_000
+    assert page.count("<style>") == page.count("<script>") == 1
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|localStorage|sessionStorage|eval|https?://|\bstyle=",
+                         page)
+    world = world_with(lab, admin="127.0.0.1:0")
+    policy = Admin(world.calque).ask("/")[2]["Content-Security-Policy"]
+    assert re.match(r"default-src 'none'; style-src 'sha256-[^']{44}'; script-src 'sha256-[^']{44}'; connect-src 'self'; ", policy)
+    assert "unsafe" not in policy
+
+
+@pytest.mark.skipif(not IS_HERE, reason="there is no chromium with chromium-driver")
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_the_page_shows_what_there_is(lab, is_dark):
+    world = world_with(lab, admin="127.0.0.1:0", admin_token=f"file:{lab.secret_file('admin.token', TOKEN)}")
+    admin = Admin(world.calque)
+    for n in range(3):
+        world.device.attributes(n=n)
+    world.device.publish("attribute", HOSTILE.encode())
+    wait_status(world.calque, lambda s: s["links"][0]["up"]["delivered"] == 3 and s["links"][0]["up"]["dead"] >= 1)
+    n_letters = len(letters(world.calque))
+    browser = lab.add(Browser(lab.directory, is_dark))
+    browser.open(f"http://localhost:{admin.port}/")
+    browser.wait("document.querySelector('#links article')")
+    assert browser.run("return document.querySelector('#ready').textContent") == "ready"
+    text = browser.run("return document.body.innerText")
+    assert world.LINK in text and "3 delivered" in text and world.DEVICE not in text
+    assert browser.run("return document.querySelector('#letters-section').offsetParent") is None
+
+    browser.type("#token", "wrong token, of some length\n")
+    browser.wait("document.querySelector('#problem').textContent.includes('token')")
+    browser.type("#token", TOKEN + "\n")
+    browser.wait("document.querySelector('#letters table')")
+    assert browser.run("return document.querySelectorAll('#letters [aria-label^=drop]').length") == n_letters
+    browser.run("document.querySelector('details').open = true")
+    browser.run("for (const b of document.querySelectorAll('#letters button[aria-label^=show]')) b.click()")
+    browser.wait(f"document.querySelectorAll('#letters code').length === {n_letters}")
+    browser.wait("document.querySelector('details[open] tbody tr')")
+    os.makedirs(SHOTS, exist_ok=True)
+    browser.screenshot(os.path.join(SHOTS, f"admin-{'dark' if is_dark else 'light'}.png"))
+
+    # Nothing of it became markup, and the token is nowhere.
+    assert browser.run("return document.querySelectorAll('img, main script').length") == 0
+    assert browser.run("return document.title") == "calque"
+    told = browser.run("return document.querySelector('#letters').textContent")
+    assert "<img src=x" in told and "\\u202e" in told and "\u202e" not in told
+    assert TOKEN not in browser.run("return location.href + document.documentElement.outerHTML + document.cookie")
+    assert not [line for line in browser.complaints() if "401" not in line and "favicon" not in line]
+
+    # Everything that can be pressed says what it is, to those who do not see it.
+    assert browser.run("""return [...document.querySelectorAll('button, input, summary')].filter(e =>
+        !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)).toString().trim()).length""") == 0
+    assert browser.run("return document.querySelectorAll('table:not(:has(caption)), th:not([scope])').length") == 0
+
+    browser.run("document.querySelector('#letters button[aria-label^=drop]').click()")
+    assert len(letters(world.calque)) == n_letters  # it asks first
+    browser.run("document.querySelector('#letters button[aria-label^=drop]').click()")
+    browser.wait(f"document.querySelectorAll('#letters [aria-label^=drop]').length === {n_letters - 1}")
+    assert len(letters(world.calque)) == n_letters - 1
