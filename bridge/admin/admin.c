@@ -222,7 +222,7 @@ static void *open_admin(struct loop *loop, const struct control_request_parts *p
 	a->is_public = !hostport_is_loopback(conf->admin_host);
 	a->server = http_server_new(loop, conf->admin_host, conf->admin_port, &ops, a, &why);
 	if (!a->server) {
-		err_set(e, why.code, "admin %s: %s", conf->admin, why.text);
+		err_set(e, ERR_INVALID, "admin %s: %s", conf->admin, why.text);
 		free(a);
 		return NULL;
 	}

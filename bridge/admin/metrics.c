@@ -177,13 +177,16 @@ static void put_state(struct metrics *m, const struct family *f, const struct sa
 static void put_certificates(struct metrics *m, const struct family *f,
 			     const struct sample_link *link, struct buf *out)
 {
-	for (int side = 0; side < SIDES; side++)
+	const double day_ms = 86400e3;
+
+	for (int side = 0; side < SIDES; side++) {
+		int64_t left_ms = link->side[side].certificate_s * 1000 - m->sample->wall_ms;
+
 		if (link->side[side].certificate_s)
 			exposition_number(out, f->name,
 					  label_link(m, link, "side", side_name((enum side)side)),
-					  (double)(link->side[side].certificate_s -
-						   m->sample->wall_ms / 1000) /
-						  86400);
+					  (double)left_ms / day_ms);
+	}
 }
 
 static void put_device_sessions(struct metrics *m, const struct family *f,
