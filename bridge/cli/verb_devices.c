@@ -134,8 +134,8 @@ static void put_pairs(struct jslice item, const char *field, const char *prefix)
 
 static void show_item(struct asking *a, struct jslice item)
 {
-	static const char *const fields[] = { "group",	"kind",	 "state", "step",    "reason",
-					      "origin", "south", "north", "fixed_by" };
+	static const char *const fields[] = { "group",	"kind",	  "sessions", "state", "step",
+					      "reason", "origin", "south",    "north", "fixed_by" };
 	char *link = ask_shown(item, "link"), *name = ask_shown(item, "name");
 	char *mode = mode_of(item), *up = day_of(item, "seen_up_ms"),
 	     *down = day_of(item, "seen_down_ms");
@@ -453,7 +453,8 @@ static void put_cell(const struct cli *cli, const struct column *c, struct jslic
 
 static void put_csv(const struct asking *a, struct buf *out)
 {
-	static const char *const before[] = { "link", "name", "group", "mode", "kind", "state" };
+	static const char *const before[] = { "link", "name",	  "group", "mode",
+					      "kind", "sessions", "state" };
 	struct columns c = { 0 };
 
 	for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)

@@ -150,11 +150,12 @@ static void put_device_sessions(struct buf *out, struct jslice link)
 		buf_printf(
 			out,
 			"  north      of devices: %lld up, %lld down, %lld refused, %lld without "
-			"credentials\n",
+			"credentials, %lld asleep\n",
 			(long long)ask_number(of_devices, "up"),
 			(long long)ask_number(of_devices, "down"),
 			(long long)ask_number(of_devices, "refused"),
-			(long long)ask_number(of_devices, "lacking"));
+			(long long)ask_number(of_devices, "lacking"),
+			(long long)ask_number(of_devices, "asleep"));
 }
 
 static void put_link(struct buf *out, struct jslice link)

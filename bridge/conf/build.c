@@ -14,6 +14,9 @@
 #include "conf/hostport.h"
 #include "conf/login.h"
 #include "dialect/dialect.h"
+#include "fleet/fleet.h"
+#include "fleet/fleet_file.h"
+#include "fleet/import.h"
 #include "jq/mapping.h"
 #include "message/side.h"
 #include "plan/linkcheck.h"
@@ -332,6 +335,11 @@ static void check_device_sessions(const struct conf_link *link, const struct pla
 {
 	char *shared;
 
+	if (!plan->has_device_sessions && link->is_on_demand)
+		report_warning(report,
+			       "%s: sessions = \"on-demand\" is for links whose devices have a "
+			       "session of their own each, which this one's have not",
+			       where[NORTH]);
 	if (!plan->has_device_sessions)
 		return;
 	shared = find_shared_login(link, plan);
@@ -510,14 +518,48 @@ static void warn_ahead(struct report *report, bool is_set, const char *file, uns
 	free(place);
 }
 
-static void check_link_settings(const struct conf_link *link, struct report *report)
+static const char *cell_of(const struct fleet_file_row *row, const char *column)
 {
-	for (int s = 0; s < SIDES; s++) {
-		const struct conf_session *c = &link->side[s];
+	for (size_t i = 0; i < row->n; i++)
+		if (strcmp(row->cells[i].column, column) == 0)
+			return row->cells[i].value;
+	return NULL;
+}
 
-		warn_ahead(report, c->connections.max, c->file, c->line,
-			   s == SOUTH ? "south.connections.max" : "north.connections.max");
+/* How many of the list want a session that is always open? */
+static size_t count_always(const struct conf *conf, const struct conf_link *link)
+{
+	const struct import_to to = { .link = link->name, .takes_rest = conf->n_links == 1 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->fleet.n; i++) {
+		const struct fleet_file_row *row = &conf->fleet.rows[i];
+		const char *sessions = cell_of(row, "sessions"), *word = cell_of(row, "mode");
+		int mode = word ? fleet_word(fleet_mode_names, FLEET_MODES, word) : (int)link->mode;
+
+		n += import_is_for(&to, row) && mode != FLEET_OFF && mode != FLEET_RETIRED &&
+		     (sessions ? strcmp(sessions, FLEET_ALWAYS) == 0 : !link->is_on_demand);
 	}
+	return n;
+}
+
+/* Those beyond the bound would wait for ever. */
+static void check_connections(const struct conf *conf, const struct conf_link *link,
+			      struct report *report)
+{
+	const struct conf_session *north = &link->side[NORTH];
+	size_t n = count_always(conf, link);
+	char *place;
+
+	if (!north->connections.max || n <= (size_t)north->connections.max)
+		return;
+	place = conf_place(north->file, north->line, "north.connections.max");
+	report_error(
+		report,
+		"%s: %d, and %zu devices of the list want a session that is always open: "
+		"sessions = \"on-demand\", for the link or in that column of the list, or more",
+		place, north->connections.max, n);
+	free(place);
 }
 
 /* Whoever is on the way sees what goes over it. */
@@ -540,8 +582,13 @@ static void check_admin(const struct conf *conf, struct report *report)
 static void check_settings(const struct conf *conf, struct report *report)
 {
 	check_admin(conf, report);
-	for (size_t i = 0; i < conf->n_links; i++)
-		check_link_settings(&conf->links[i], report);
+	for (size_t i = 0; i < conf->n_links; i++) {
+		const struct conf_session *south = &conf->links[i].side[SOUTH];
+
+		warn_ahead(report, south->connections.max, south->file, south->line,
+			   "south.connections.max");
+		check_connections(conf, &conf->links[i], report);
+	}
 }
 
 /* --- all links -------------------------------------------------------------------------------- */

@@ -260,9 +260,11 @@ static const struct schema_key provision_keys[] = {
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {
 	{ "max", SCHEMA_INTEGER, AT(connections.max), CONF_RANGE(1, 1000000, 0),
-	  .about = "not acted on yet" },
+	  .about = "so many are open at once at most (default: any number)" },
 	{ "per_second", SCHEMA_INTEGER, AT(connections.per_second), CONF_RANGE(1, 100000, 100),
 	  .about = "so many connect in a second" },
+	{ "idle", SCHEMA_INTEGER, AT(connections.idle_s), CONF_RANGE(2, TEN_YEARS_S, 300),
+	  .about = "s without a message, then one that is open on demand is closed" },
 };
 static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {
@@ -423,6 +425,9 @@ static const struct schema_word new_modes[] = { { "link", FLEET_DEFAULT },
 						{ "off", FLEET_OFF },
 						{ 0 } };
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
+static const struct schema_word session_times[] = { { "always", false },
+						    { "on-demand", true },
+						    { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key waiting_keys[] = {
 	{ "messages", SCHEMA_INTEGER, AT(waiting.messages), CONF_RANGE(1, 1000000, 1000),
@@ -457,6 +462,8 @@ static const struct schema_key link_keys[] = {
 	  .about = "s for an answer (default: the dialect's, or 30)" },
 	{ "drain", SCHEMA_INTEGER, AT(drain_s), CONF_RANGE(0, 86400, 60),
 	  .about = "s in which what waits of a device that is cut back is sent yet" },
+	{ "sessions", SCHEMA_SWITCH, AT(is_on_demand), .words = session_times,
+	  .about = "of devices in the north: are they open though nothing is to be sent?" },
 	{ "waiting", SCHEMA_GROUP, .group = &waiting_schema,
 	  .about = "what waits for a device whose own session does not come up" },
 	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),

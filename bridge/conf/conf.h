@@ -55,6 +55,7 @@ struct conf_session {
 	struct {
 		int max;	/* 0: not set */
 		int per_second; /* default 100 */
+		int idle_s;	/* default 300 */
 	} connections;
 	struct limits limits; /* 0: the dialect's */
 	bool asks_limits;     /* what the platform says of its limits counts as well */
@@ -84,6 +85,7 @@ struct conf_link {
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
 	bool pushes_first_snapshot;
+	bool is_on_demand;     /* sessions of devices, of which their rows say nothing else */
 	int command_max_age_s; /* default 60 */
 	int request_timeout_s; /* 0: not said */
 	int drain_s; /* what waits of a device that is cut back is sent for so long; default 60 */

@@ -56,6 +56,7 @@ static void end_device(void *value)
 	free(d->name);
 	free(d->group);
 	free(d->kind);
+	free(d->sessions);
 	free(d->reason);
 	free(d->fixed_by);
 	free(d);
@@ -397,6 +398,19 @@ bool fleet_set_kind(struct fleet *t, const char *device, const char *kind, struc
 	struct fleet_device *d = row_there(t, device);
 
 	return set_field(t, d, &d->kind, "kind", kind, out);
+}
+
+bool fleet_set_sessions(struct fleet *t, const char *device, const char *sessions,
+			struct changes *out)
+{
+	struct fleet_device *d = row_there(t, device);
+
+	return set_field(t, d, &d->sessions, "sessions", sessions, out);
+}
+
+bool fleet_is_on_demand(const struct fleet_device *d, bool link_says)
+{
+	return d && d->sessions ? strcmp(d->sessions, FLEET_ON_DEMAND) == 0 : link_says;
 }
 
 static void drop_var(struct vars *v, const char *name)

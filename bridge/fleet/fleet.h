@@ -38,6 +38,9 @@ enum fleet_mode { FLEET_DEFAULT, FLEET_OFF, FLEET_MIRROR, FLEET_LIVE, FLEET_RETI
 enum fleet_origin { FLEET_SEEN, FLEET_HANDSHAKE, FLEET_IMPORT, FLEET_CONFIGURATION };
 #define FLEET_ORIGINS (FLEET_CONFIGURATION + 1)
 
+#define FLEET_ALWAYS	"always"
+#define FLEET_ON_DEMAND "on-demand"
+
 /* Their words: "known", "none", "off" ... */
 extern const char *const fleet_state_names[FLEET_STATES];
 extern const char *const fleet_step_names[FLEET_STEPS];
@@ -50,6 +53,7 @@ int fleet_word(const char *const *names, int n, const char *word);
 struct fleet_device {
 	char *name;
 	char *group, *kind; /* NULL: none */
+	char *sessions; /* "always", FLEET_ON_DEMAND: when it has one of its own; NULL: as the link says */
 	char *reason; /* why it is refused or lost, the platform's word, scrubbed; NULL: none */
 	enum fleet_state state;
 	enum fleet_step step;
@@ -92,6 +96,8 @@ char **fleet_names(const struct fleet *t, size_t *n);
 const char *fleet_var(const struct fleet_device *d, enum side side, const char *name);
 /* Has it a credential of its own for this side?  `d` may be NULL. */
 bool fleet_has_credentials(const struct fleet_device *d, enum side side);
+/* Is its session open only while it is needed: by its own word, else by `link_says`?  `d` may be NULL. */
+bool fleet_is_on_demand(const struct fleet_device *d, bool link_says);
 /* What passes for it: its own mode, else `link_mode`.  `d` may be NULL. */
 enum fleet_mode fleet_mode_of(const struct fleet_device *d, enum fleet_mode link_mode);
 /* What passes of what was accepted at this time: as it was then, if that was before its mode was last changed. */
@@ -121,6 +127,8 @@ bool fleet_set_state(struct fleet *t, const char *device, enum fleet_state state
 bool fleet_set_step(struct fleet *t, const char *device, enum fleet_step step, struct changes *out);
 bool fleet_set_group(struct fleet *t, const char *device, const char *group, struct changes *out);
 bool fleet_set_kind(struct fleet *t, const char *device, const char *kind, struct changes *out);
+bool fleet_set_sessions(struct fleet *t, const char *device, const char *sessions,
+			struct changes *out);
 bool fleet_set_var(struct fleet *t, const char *device, enum side side, const char *name,
 		   const char *value, bool is_secret, struct changes *out);
 bool fleet_set_greet(struct fleet *t, const char *device, const char *name, const char *value,

@@ -15,7 +15,7 @@
 #define MAX_NAME    255
 #define MAX_VALUE   65535 /* what an MQTT string holds */
 
-static const char *const own_columns[] = { "link", "name", "group", "mode", "kind" };
+static const char *const own_columns[] = { "link", "name", "group", "mode", "kind", "sessions" };
 static const char *const told_columns[] = { "state",  "step",	 "origin",
 					    "reason", "seen_up", "seen_down" };
 static const char *const prefixes[] = { "south.", "north.", "greet." };
@@ -184,6 +184,7 @@ static void check_row(struct reading *r)
 {
 	struct fleet_file_row *row = &r->row;
 	const char *mode = value_of(row, "mode");
+	const char *sessions = value_of(row, "sessions");
 	const char *natives[] = { value_of(row, "south.device"), value_of(row, "north.device") };
 
 	for (int s = 0; s < SIDES; s++) {
@@ -197,6 +198,9 @@ static void check_row(struct reading *r)
 		bad(r, "name", "is missing, and so are south.device and north.device");
 	if (mode && fleet_word(fleet_mode_names + 1, FLEET_MODES - 1, mode) < 0)
 		bad(r, "mode", "off, mirror, live or retired is wanted");
+	if (sessions && strcmp(sessions, FLEET_ALWAYS) != 0 &&
+	    strcmp(sessions, FLEET_ON_DEMAND) != 0)
+		bad(r, "sessions", FLEET_ALWAYS " or " FLEET_ON_DEMAND " is wanted");
 }
 
 static void begin_row(struct reading *r, unsigned line)

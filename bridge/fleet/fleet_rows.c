@@ -56,6 +56,7 @@ void fleet_put_row(struct fleet_device *d, struct changes *out)
 		   d->is_set ? "true" : "false");
 	put_text(&row, "group", d->group);
 	put_text(&row, "kind", d->kind);
+	put_text(&row, "sessions", d->sessions);
 	put_text(&row, "reason", d->reason);
 	if (d->mode_ms || d->leaves)
 		buf_printf(&row, ",\"before\":\"%s\",\"since\":%" PRId64 ",\"leaves\":%u",
@@ -169,7 +170,7 @@ static bool read_change(struct jslice row, struct fleet_device *d)
 static bool read_row(struct fleet *t, const char *key, struct jslice row)
 {
 	struct vars south = { 0 }, north = { 0 }, greet = { 0 };
-	char *group = NULL, *kind = NULL, *reason = NULL;
+	char *group = NULL, *kind = NULL, *reason = NULL, *sessions = NULL;
 	struct fleet_device *d, change = { 0 };
 	struct words w;
 	bool is_set;
@@ -177,11 +178,13 @@ static bool read_row(struct fleet *t, const char *key, struct jslice row)
 	if (!read_words(row, &w) || !read_change(row, &change) ||
 	    !state_json_bool(row, "set", &is_set) || !read_text(row, "group", &group) ||
 	    !read_text(row, "kind", &kind) || !read_text(row, "reason", &reason) ||
-	    !read_vars(row, "south", &south) || !read_vars(row, "north", &north) ||
-	    !read_vars(row, "greet", &greet) || fleet_find(t, key)) {
+	    !read_text(row, "sessions", &sessions) || !read_vars(row, "south", &south) ||
+	    !read_vars(row, "north", &north) || !read_vars(row, "greet", &greet) ||
+	    fleet_find(t, key)) {
 		free(group);
 		free(kind);
 		free(reason);
+		free(sessions);
 		fleet_wipe_vars(&south);
 		fleet_wipe_vars(&north);
 		vars_fini(&greet);
@@ -191,6 +194,7 @@ static bool read_row(struct fleet *t, const char *key, struct jslice row)
 	d->group = group;
 	d->kind = kind;
 	d->reason = reason;
+	d->sessions = sessions;
 	d->vars[SOUTH] = south;
 	d->vars[NORTH] = north;
 	d->greet = greet;

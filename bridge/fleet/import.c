@@ -111,6 +111,14 @@ static int side_of(const char *column)
 						   : -1;
 }
 
+static const char *own_field(const struct fleet_device *d, const char *column)
+{
+	return !d				 ? NULL
+	       : strcmp(column, "group") == 0	 ? d->group
+	       : strcmp(column, "sessions") == 0 ? d->sessions
+						 : d->kind;
+}
+
 static bool changes_it(const struct import_to *to, const struct fleet_file_row *row,
 		       const struct fleet_cell *cell)
 {
@@ -129,7 +137,7 @@ static bool changes_it(const struct import_to *to, const struct fleet_file_row *
 	else if (strncmp(cell->column, "greet.", 6) == 0)
 		before = d ? vars_get(&d->greet, cell->column + 6) : NULL;
 	else
-		before = !d ? NULL : strcmp(cell->column, "group") == 0 ? d->group : d->kind;
+		before = own_field(d, cell->column);
 	return !is_same(before, cell->value);
 }
 
@@ -142,6 +150,8 @@ static void apply(const struct import_to *to, const struct fleet_file_row *row,
 		fleet_set_mode(to->fleet, row->name, mode_said(cell), out);
 	else if (strcmp(cell->column, "group") == 0)
 		fleet_set_group(to->fleet, row->name, cell->value, out);
+	else if (strcmp(cell->column, "sessions") == 0)
+		fleet_set_sessions(to->fleet, row->name, cell->value, out);
 	else if (strcmp(cell->column, "kind") == 0)
 		fleet_set_kind(to->fleet, row->name, cell->value, out);
 	else if (side >= 0 && strcmp(cell->column, native_columns[side]) == 0)

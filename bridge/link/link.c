@@ -613,6 +613,11 @@ bool link_wants_session(const struct link *l, const char *device)
 	return ((d ? d->leaves : 0) | fleet_passes(mode)) & FLEET_PASSES(FLOW_UP);
 }
 
+bool link_is_on_demand(const struct link *l, const char *device, bool link_says)
+{
+	return fleet_is_on_demand(fleet_find(l->fleet, device), link_says);
+}
+
 void link_device_let_in(struct link *l, const char *device)
 {
 	if (fleet_find(l->fleet, device))

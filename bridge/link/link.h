@@ -269,6 +269,10 @@ const struct link_counters *link_counters(const struct link *l, enum flow flow);
 const struct vars *link_own_vars(const struct link *l, enum side side, const char *device);
 /* Does anything pass for it (its mode), so that it is to have its session? */
 bool link_wants_session(const struct link *l, const char *device);
+/* Is its session, where it has one of its own, open only while it is needed: as its row says, else `link_says`? */
+bool link_is_on_demand(const struct link *l, const char *device, bool link_says);
+/* Is something of it in hand, or a request open that it has asked or was asked? */
+bool link_is_busy_with(const struct link *l, const char *device);
 /* The north let it in on a session of its own, or refused it, with these words (without a secret in them). */
 void link_device_let_in(struct link *l, const char *device);
 void link_device_refused(struct link *l, const char *device, const char *why);

@@ -111,11 +111,20 @@ void registry_gone(struct link *l, const char *device)
 
 /* --- making room */
 
+bool link_is_busy_with(const struct link *l, const char *device)
+{
+	const struct sequence *q = map_get_str(&l->of_device, device);
+
+	return pairings_has_open(l->pairings, device) ||
+	       (q && (q->decision || !strand_is_idle(q->strand)));
+}
+
+/* In the midst of a step, maybe. */
 static bool is_in_hand(const struct link *l, const char *device)
 {
 	const struct sequence *q = map_get_str(&l->of_device, device);
 
-	return q && (q == l->at || q->decision || !strand_is_idle(q->strand));
+	return (q && q == l->at) || link_is_busy_with(l, device);
 }
 
 static bool is_named(const struct link *l, const char *device)
@@ -128,7 +137,7 @@ static bool is_missed(const struct link *l, const char *device)
 {
 	return twins_holds(l->twins, device) || is_named(l, device) ||
 	       fleet_is_kept(l->fleet, device) || provisions_is_issued(l->provisions, device) ||
-	       pairings_has_open(l->pairings, device) || is_in_hand(l, device);
+	       is_in_hand(l, device);
 }
 
 static struct registered *youngest(struct link *l, struct registered_list *list)

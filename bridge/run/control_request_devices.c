@@ -183,6 +183,7 @@ static void put_device(const struct table *t, const struct fleet_device *d, stru
 	control_request_put_text(out, "name", d->name);
 	control_request_put_text(out, "group", d->group ? d->group : "");
 	control_request_put_text(out, "kind", d->kind ? d->kind : "");
+	control_request_put_text(out, "sessions", d->sessions ? d->sessions : "");
 	control_request_put_text(out, "mode", fleet_mode_names[d->mode]);
 	if (passes != FLEET_DEFAULT)
 		control_request_put_text(out, "passes", fleet_mode_names[passes]);

@@ -93,9 +93,10 @@ static void put_counters(const struct link_counters *c, struct buf *out)
 static void put_sessions(const struct live_link_sessions *s, struct buf *out)
 {
 	buf_printf(out, ",\"device_sessions\":{\"up\":%llu", (unsigned long long)s->up);
-	put_number(out, "down", s->n - s->up - s->refused - s->lacking);
+	put_number(out, "down", s->n - s->up - s->refused - s->lacking - s->asleep);
 	put_number(out, "refused", s->refused);
 	put_number(out, "lacking", s->lacking);
+	put_number(out, "asleep", s->asleep);
 	buf_putc(out, '}');
 }
 

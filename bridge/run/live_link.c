@@ -126,6 +126,8 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	TAILQ_INIT(&live->ports);
 	live->awake = roster_new();
 	live->endpoint = endpoint_new(live->conf->side[NORTH].connections.per_second);
+	live->places = places_new((size_t)live->conf->side[NORTH].connections.max,
+				  live->conf->side[NORTH].connections.idle_s * INT64_C(1000));
 	live->sessions_due_ms = INT64_MAX;
 	for (int s = 0; s < SIDES; s++) {
 		wanted = live_link_mqtt_wanted(live, (enum side)s);
@@ -372,6 +374,7 @@ static void wait_for_handshake(struct port *p)
 	live_link_end_connection(p, SESSION_END_OURS);
 	live_link_wake_port(p);
 	endpoint_leave(p->live->endpoint, &p->seat);
+	places_leave(p->live->places, &p->place);
 	p->uses_issued = false;
 	p->is_early = true;
 	if (p->device)
@@ -463,7 +466,8 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 	if (p->carrier)
 		p->live->parts->port->status(p->carrier, &out->carrier);
 	else if (p->device)
-		out->carrier = (struct port_status){ .phase = "lacking",
+		out->carrier = (struct port_status){ .phase = p->phase == DEVICE_ASLEEP ? "asleep"
+											: "lacking",
 						     .why = p->lack ? p->lack : "",
 						     .mqtt = live_link_mqtt_version(p) };
 	else if (!p->is_provisioning && !p->live->is_open)
@@ -485,6 +489,7 @@ void live_link_free(struct live_link *live)
 		map_fini(&live->of_device[s], NULL);
 	roster_free(live->awake);
 	endpoint_free(live->endpoint);
+	places_free(live->places);
 	link_free(live->link);
 	roster_remove(live->turn);
 	state_live_free(live->changes);

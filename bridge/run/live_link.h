@@ -193,8 +193,8 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out);
 
 /* Of the sessions of devices in the north. */
 struct live_link_sessions {
-	uint64_t n, up, refused, lacking; /* how many there are, and are so now */
-	uint64_t came, went;		  /* since the start */
+	uint64_t n, up, refused, lacking, asleep; /* how many there are, and are so now */
+	uint64_t came, went;			  /* since the start */
 };
 /* False: there are none, each device is in the sessions above. */
 bool live_link_sessions(const struct live_link *live, struct live_link_sessions *out);

@@ -48,6 +48,9 @@ static void count(struct live_link *live, enum device_phase phase, int by)
 	case DEVICE_LACKING:
 		live->sessions.lacking += (uint64_t)by;
 		break;
+	case DEVICE_ASLEEP:
+		live->sessions.asleep += (uint64_t)by;
+		break;
 	case DEVICE_UP:
 		live->sessions.up += (uint64_t)by;
 		break;
@@ -226,6 +229,101 @@ static void look_at_endpoint(struct live_link *live)
 	}
 }
 
+/* --- which of them are open ---------------------------------------------------------------- */
+
+#define REFUSED_MS 60000 /* one that is refused tries for so long, though others want its place */
+
+static bool is_on_demand(const struct port *p)
+{
+	return link_is_on_demand(p->live->link, p->device, p->live->conf->is_on_demand);
+}
+
+/* It is connected no more, and what is for it waits. */
+static void leave(struct port *p)
+{
+	places_leave(p->live->places, &p->place);
+	if (!p->carrier)
+		return;
+	p->live->parts->port->stop(p->carrier);
+	endpoint_leave(p->live->endpoint, &p->seat);
+	live_link_end_connection(p, SESSION_END_OURS);
+}
+
+/* It needs no connection now, and says nothing of that to anybody. */
+static void sleep_now(struct port *p)
+{
+	leave(p);
+	if (p->carrier)
+		p->live->parts->port->close(p->carrier);
+	p->carrier = NULL;
+	if (p->phase != DEVICE_REFUSED)
+		live_link_device_is(p, DEVICE_ASLEEP);
+}
+
+static void tell_full(const struct port *p)
+{
+	log_limited(LOG_WARNING, p->live->now_ms, p->live->plan->name, "sessions-full",
+		    "%s max=%d reason=\"as many sessions are open as may be (connections.max)\"",
+		    p->name, p->live->conf->side[NORTH].connections.max);
+}
+
+/* May it be open?  Else it waits for its place, or for something to be sent. */
+static bool may_be_open(struct port *p)
+{
+	if (p->place.is_held)
+		return true;
+	if (is_on_demand(p) && delivery_waiting(p->delivery) == 0)
+		return false;
+	if (places_take(p->live->places, &p->place))
+		return true;
+	if (!is_on_demand(p))
+		tell_full(p);
+	return false;
+}
+
+void live_link_want_device(struct port *p)
+{
+	p->is_used = true;
+	if (p->live->plan->has_device_sessions && p->device && !p->place.is_held &&
+	    p->phase != DEVICE_LACKING && !places_is_waiting(p->live->places, &p->place))
+		live_link_renew_port(p);
+}
+
+bool live_link_watch_device(struct port *p)
+{
+	struct live_link *live = p->live;
+	size_t n = delivery_waiting(p->delivery) + delivery_in_flight(p->delivery);
+
+	if (!p->place.is_held || !is_on_demand(p))
+		return false;
+	if (p->is_used)
+		places_use(live->places, &p->place);
+	p->is_used = false;
+	if (p->phase == DEVICE_REFUSED)
+		places_rest(live->places, &p->place, live->now_ms + REFUSED_MS);
+	else if (p->phase == DEVICE_UP && n == 0 && !link_is_busy_with(live->link, p->device))
+		places_rest(live->places, &p->place, live->now_ms);
+	else
+		places_use(live->places, &p->place);
+	return p->phase == DEVICE_UP && !p->place.list;
+}
+
+static void give_places(struct live_link *live, int64_t now_ms)
+{
+	struct place *place;
+
+	while ((place = places_due(live->places, now_ms)) != NULL) {
+		struct port *p = place->owner;
+
+		live_link_wake_port(p);
+		sleep_now(p);
+		if (delivery_waiting(p->delivery))
+			live_link_want_device(p);
+	}
+	while ((place = places_next(live->places)) != NULL)
+		live_link_renew_port(place->owner);
+}
+
 /* --- what is told of them ------------------------------------------------------------------ */
 
 static void tell(struct live_link *live)
@@ -233,11 +331,12 @@ static void tell(struct live_link *live)
 	const struct live_link_sessions *s = &live->sessions;
 
 	log_event(s->refused > live->told.refused ? LOG_WARNING : LOG_INFO, "sessions",
-		  "link=%s side=north up=%llu of=%llu refused=%llu lacking=%llu came=%llu "
+		  "link=%s side=north up=%llu of=%llu refused=%llu lacking=%llu asleep=%llu "
+		  "came=%llu "
 		  "went=%llu%s",
 		  live->plan->name, (unsigned long long)s->up, (unsigned long long)s->n,
 		  (unsigned long long)s->refused, (unsigned long long)s->lacking,
-		  (unsigned long long)(s->came - live->told.came),
+		  (unsigned long long)s->asleep, (unsigned long long)(s->came - live->told.came),
 		  (unsigned long long)(s->went - live->told.went),
 		  endpoint_is_down(live->endpoint) ? " reason=\"nobody answers\"" : "");
 	live->told = *s;
@@ -249,6 +348,7 @@ void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 
 	look_at_endpoint(live);
 	shed_all(live);
+	give_places(live, now_ms);
 	while ((seat = endpoint_next(live->endpoint, now_ms)) != NULL) {
 		struct port *p = seat->owner;
 
@@ -266,23 +366,16 @@ void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 int64_t live_link_next_of_devices(const struct live_link *live)
 {
 	int64_t due_ms = endpoint_due_ms(live->endpoint);
+	int64_t places_ms = places_due_ms(live->places);
 
 	if (has_too_much_parked(live) || endpoint_is_down(live->endpoint) != live->was_down)
 		return 0;
+	if (places_ms < due_ms)
+		due_ms = places_ms;
 	return due_ms < live->sessions_due_ms ? due_ms : live->sessions_due_ms;
 }
 
 /* --- what they log in with ----------------------------------------------------------------- */
-
-/* It is connected no more, and what is for it waits. */
-static void leave(struct port *p)
-{
-	if (!p->carrier)
-		return;
-	p->live->parts->port->stop(p->carrier);
-	endpoint_leave(p->live->endpoint, &p->seat);
-	live_link_end_connection(p, SESSION_END_OURS);
-}
 
 static void open_port(struct port *p, const struct session_login *login)
 {
@@ -311,14 +404,19 @@ void live_link_renew_due(struct port *p)
 	p->is_to_renew = false;
 	live_link_make_login(p, &login);
 	p->is_early = login.is_missing || !link_wants_session(live->link, p->device);
-	live_link_device_is(p, p->is_early ? DEVICE_LACKING : DEVICE_DOWN);
 	if (p->is_early) {
+		live_link_device_is(p, DEVICE_LACKING);
 		leave(p);
 		set_lack(p, login.is_missing ? "no credentials of this device are known"
 					     : "nothing of this device passes (its mode)");
+	} else if (!may_be_open(p)) {
+		set_lack(p, NULL);
+		live_link_device_is(p, p->phase == DEVICE_REFUSED ? p->phase : DEVICE_ASLEEP);
 	} else if (!p->carrier) {
+		live_link_device_is(p, DEVICE_DOWN);
 		open_port(p, &login);
 	} else {
+		live_link_device_is(p, DEVICE_DOWN);
 		live->parts->port->set_login(p->carrier, &login);
 		live->parts->port->start(p->carrier);
 	}

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "delivery/ack_clock.h"
 #include "delivery/endpoint.h"
+#include "delivery/places.h"
 #include "link/backpressure.h"
 #include "link/link.h"
 #include "delivery/rate_limit.h"
@@ -30,6 +31,7 @@ struct state_live;
 enum device_phase {
 	DEVICE_LACKING, /* what it logs in with is not known */
 	DEVICE_DOWN,
+	DEVICE_ASLEEP, /* it is open on demand, and not now; or it waits for a place */
 	DEVICE_UP,
 	DEVICE_REFUSED /* what it logs in with was, the last time */
 };
@@ -42,6 +44,8 @@ struct port {
 		*turn; /* of a device's: in live->awake; NULL: it is looked at in each turn */
 	size_t counted_bytes;	 /* of a device's: in live->device_bytes */
 	struct seat seat;	 /* of a device's: at live->endpoint */
+	struct place place;	 /* of a device's: in live->places */
+	bool is_used;		 /* something came or went, since it was looked at last */
 	enum device_phase phase; /* of a device's */
 	int64_t connects_ms; /* since when it tries to be UP, and nobody else is in its way; 0: not so */
 	size_t counted_parked;	 /* in live->parked_bytes */
@@ -109,6 +113,7 @@ struct live_link {
 	int64_t now_ms;			    /* of the turn */
 	size_t parked_bytes;		    /* that is parked for them, likewise */
 	struct endpoint *endpoint;	    /* of the sessions of devices */
+	struct places *places;		    /* likewise: which of them may be open */
 	bool was_down;			    /* that, when it was looked at last */
 	int64_t answered_ms;		    /* when one of them had its last answer; 0: none had */
 	struct live_link_sessions sessions; /* how many of those are how ... */
@@ -216,6 +221,10 @@ bool live_link_is_parked(const struct port *p);
 bool live_link_overflows(const struct port *p);
 /* The oldest falls out, until there is not; and it is told how many did, if that is due. */
 void live_link_let_fall(struct port *p, int64_t now_ms);
+/* Something waits for it: it is opened with the next tick, if it is not. */
+void live_link_want_device(struct port *p);
+/* The end of a turn: is it idle?  True: it is open on demand and is not, which is to be looked at again. */
+bool live_link_watch_device(struct port *p);
 /* It is being connected now. */
 void live_link_device_connects(struct port *p, int64_t now_ms);
 /* Should it be looked at by itself, as it may be parked from then on?  INT64_MAX: no. */

@@ -133,6 +133,7 @@ static void on_send(void *ctx, struct output *o)
 		live_link_stamp_init(p, parcel, &o->stamp, loop_now_ms(live->parts->loop));
 		set_deadline(p, parcel, o->expires_ms);
 		note_output(live, o, parcel);
+		live_link_want_device(p);
 		return;
 	}
 	drop_output(live, o, DEAD_TOO_LARGE, "larger than what may wait for a session");
@@ -282,7 +283,7 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 		log_event(LOG_INFO, "credentials-issued", "link=%s%s%s", live->plan->name,
 			  p->device ? " device=" : "", p->device ? log_value(p->device) : "");
 		p->is_early = false;
-		if (!p->carrier && p->device)
+		if (p->device && !(p->carrier && p->place.is_held))
 			live_link_renew_port(p);
 		else if (p->carrier) {
 			live->parts->port->set_login(p->carrier, &login);

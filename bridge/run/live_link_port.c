@@ -55,6 +55,7 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 		map_set_str(&live->of_device[side], device, p);
 		p->turn = roster_add(live->awake, p);
 		p->seat.owner = p;
+		p->place.owner = p;
 	}
 	return p;
 }
@@ -355,6 +356,7 @@ static void on_message(void *port, const struct message *m)
 {
 	struct port *p = woken(port);
 
+	p->is_used = true;
 	if (p->gate)
 		take_at_gate(p, m);
 	else
@@ -584,6 +586,7 @@ void live_link_close_port(struct port *p, enum outcome reason, const char *text)
 		p->live->parts->port->close(p->carrier);
 	p->carrier = NULL;
 	endpoint_leave(p->live->endpoint, &p->seat);
+	places_leave(p->live->places, &p->place);
 	p->is_trial = false;
 	delivery_reset(p->delivery);
 	ack_clock_reset(&p->acks);

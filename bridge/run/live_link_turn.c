@@ -78,9 +78,12 @@ static int64_t port_sleep(const struct port *p, int64_t now_ms)
 	return parks_ms > now_ms ? earlier(port_deadline(p), parks_ms) : port_deadline(p);
 }
 
+#define WATCH_MS 10000
+
 void live_link_rest(struct live_link *live, uint64_t durable)
 {
 	struct port *p, *next;
+	int64_t deadline_ms;
 
 	for (p = TAILQ_FIRST(&live->ports); p; p = next) {
 		next = live_link_next_awake_port(p);
@@ -91,7 +94,10 @@ void live_link_rest(struct live_link *live, uint64_t durable)
 		live->parked_bytes +=
 			delivery_bytes(p->delivery) - p->counted_bytes - p->counted_parked;
 		p->counted_parked = delivery_bytes(p->delivery) - p->counted_bytes;
-		roster_rest(p->turn, durable, port_sleep(p, live->now_ms));
+		deadline_ms = port_sleep(p, live->now_ms);
+		if (live_link_watch_device(p))
+			deadline_ms = earlier(deadline_ms, live->now_ms + WATCH_MS);
+		roster_rest(p->turn, durable, deadline_ms);
 	}
 	roster_rest(live->turn, durable, live_link_next_deadline(live));
 }

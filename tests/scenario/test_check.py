@@ -140,6 +140,19 @@ def test_a_session_for_each_device(lab):
     assert status == 0, f"each logs in under its own name: {said}"
 
 
+def test_sessions_that_are_always_open_are_no_more_than_may_be(lab, tmp_path):
+    many = {"url": "mqtt://south", "dialect": "eztcloud", "vars": {"project": "P"}, "username": ""}
+    north = {"url": "mqtt://north", "dialect": "thingsboard", "connections": {"max": 1}}
+    path = tmp_path / "fleet.csv"
+    path.write_text("name,mode,sessions\na,,\nb,off,\nc,,on-demand\nd,,always\n")
+    status, said = finish(lab, [link("a", many, north)], devices=str(path))
+    assert status == 1
+    assert "north.connections.max: 1, and 2 devices of the list want a session that is always open" in said
+    assert finish(lab, [link("a", many, north, sessions="on-demand")], devices=str(path))[0] == 0
+    status, said = finish(lab, [link("x", session("innoway", "south"), session("thingsboard", "north"), sessions="on-demand")])
+    assert 'sessions = "on-demand" is for links whose devices have a session of their own' in said
+
+
 OPEN = r"is a secret, and everyone may read .*/calque\.conf \(chmod 640 .*/calque\.conf, or env:NAME, or file:PATH\) \(warning\)$"
 PASSWORD = {"username": "u", "password": "p"}
 

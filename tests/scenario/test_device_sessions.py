@@ -14,14 +14,14 @@ DEVICES = ("lamp", "door", "Lüfter 3")
 
 
 class Project:
-    def __init__(self, lab):
+    def __init__(self, lab, north=(), **keys):
         self.south = lab.broker("south")
         self.north = lab.broker("north", users={**{d: KEY for d in DEVICES}, "cloud": CLOUD},
                                 acl="".join(DeviceEventsCloud.ACL.format(device=d) for d in DEVICES))
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
             "name": LINK,
             "south": {"dialect": "eztcloud", "url": self.south.url, "vars": {"project": PROJECT}, "username": ""},
-            "north": {"dialect": "device-events", "url": self.north.url, "vars": {"access_key": KEY}}}]}))
+            "north": {"dialect": "device-events", "url": self.north.url, "vars": {"access_key": KEY}, **dict(north)}, **keys}]}))
         self.calque.wait_up(LINK, "south")
         self.things = {d: lab.add(EZtCloud(self.south.port, PROJECT, d, name=f"ez {d}")) for d in DEVICES}
         self.clouds = {d: lab.add(DeviceEventsCloud(self.north.port, d, KEY, CLOUD, name=f"de {d}")) for d in DEVICES}
@@ -75,7 +75,7 @@ def test_one_device_that_is_refused_holds_nobody(lab, project):
     project.calque.wait_log(r"sessions link=project side=north .*refused=1 ")
     project.say_and_hear(2)
     told = link_of(project.calque, LINK)
-    assert told["device_sessions"] == {"up": 3, "down": 0, "refused": 1, "lacking": 0}
+    assert told["device_sessions"] == {"up": 3, "down": 0, "refused": 1, "lacking": 0, "asleep": 0}
     assert told["up"]["pending"] == 1, "it waits for its own"
     assert told["up"]["dead"] == 0
 
@@ -89,6 +89,18 @@ def test_all_come_back_when_the_broker_does(project):
     project.north.start()
     project.calque.wait_log(r"sessions link=project side=north up=3 of=3")
     wait_status(project.calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+
+
+def test_on_demand_a_session_is_there_for_a_message_and_gone_without_a_word(lab):
+    """Two at once, of three: the third gets in when one of the others is idle."""
+    project = Project(lab, north={"connections": {"max": 2, "idle": 2}}, sessions="on-demand")
+    project.say_and_hear(1)
+    project.calque.wait_log(r"sessions link=project side=north up=0 of=3 .*asleep=3")
+    assert "of devices: 0 up, 0 down, 0 refused, 0 without credentials, 3 asleep" in Verb(project.calque, "status").out
+    project.say_and_hear(2)
+    told = link_of(project.calque, LINK)
+    assert told["up"]["dead"] == 0 and told["down"]["received"] == 0
+    project.calque.stop()
 
 
 # --- ThingsBoard, with a token for each, from a list of devices

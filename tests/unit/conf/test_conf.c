@@ -214,6 +214,7 @@ Test(conf, every_key_of_the_design_is_read)
 	cr_expect_str_eq(s->provision.name, "n");
 	cr_expect_eq(s->connections.max, 200);
 	cr_expect_eq(s->connections.per_second, 5);
+	cr_expect_eq(s->connections.idle_s, 300);
 	cr_expect_null(s->tls.ca);
 
 	n = &l->side[NORTH];

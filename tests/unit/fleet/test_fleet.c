@@ -82,6 +82,7 @@ Test(fleet, what_was_set_is_there_after_a_restart)
 	fleet_name(t, "pump", FLEET_IMPORT, &out);
 	cr_expect(fleet_set_group(t, "pump", "hall 3", &out));
 	cr_expect(fleet_set_kind(t, "pump", "default", &out));
+	cr_expect(fleet_set_sessions(t, "pump", FLEET_ON_DEMAND, &out));
 	cr_expect(fleet_set_mode(t, "pump", FLEET_MIRROR, &out));
 	cr_expect(fleet_set_state(t, "pump", FLEET_REFUSED, "name-taken", &out));
 	cr_expect(fleet_set_step(t, "pump", FLEET_ISSUED, &out));
@@ -93,6 +94,7 @@ Test(fleet, what_was_set_is_there_after_a_restart)
 	cr_assert(d);
 	cr_expect_str_eq(d->group, "hall 3");
 	cr_expect_str_eq(d->kind, "default");
+	cr_expect(fleet_is_on_demand(d, false));
 	cr_expect_str_eq(d->reason, "name-taken");
 	cr_expect_eq(d->mode, FLEET_MIRROR);
 	cr_expect_eq(d->state, FLEET_REFUSED);

@@ -139,6 +139,18 @@ Test(import, a_row_with_credentials_makes_a_device_ready)
 	cr_expect_str_eq(devices_here(names, SOUTH, "P-1"), "pump");
 }
 
+Test(import, when_its_session_is_open_is_one_of_two_words)
+{
+	import("name,sessions\npump,on-demand\nfan,\n", false, "pump added sessions\nfan added \n");
+	cr_expect(fleet_is_on_demand(fleet_find(t, "pump"), false));
+	cr_expect(fleet_is_on_demand(fleet_find(t, "fan"), true));
+	import("name,sessions\npump,always\n", false, "pump changed sessions\n");
+	cr_expect_not(fleet_is_on_demand(fleet_find(t, "pump"), true));
+	import("name,sessions\npump,-\n", false, "pump changed sessions\n");
+	cr_expect_null(fleet_find(t, "pump")->sessions);
+	cr_expect_not(fleet_is_on_demand(NULL, false));
+}
+
 Test(import, what_is_not_said_stays_and_a_minus_removes)
 {
 	import("name,group,kind,north.token\npump,hall,k,secret\n", false,

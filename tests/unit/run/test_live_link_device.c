@@ -721,3 +721,122 @@ Test(live_link_device, what_is_parked_for_too_long_is_a_letter)
 	open_and_send();
 	cr_expect_eq(live_link_counters(live, FLOW_UP)->by[DEAD_EXPIRED], 1);
 }
+
+/* --- those that are open on demand */
+
+#define ON_DEMAND "sessions = \"on-demand\"; "
+
+/* As start_with(), with so many sessions at most. */
+static void start_with_max(const char *keys, int max)
+{
+	generation = bridge_generation_of("link", keys, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	((struct conf_link *)generation_conf(generation)->links)->side[NORTH].connections.max = max;
+	start_link();
+	expect("south opens\nsouth starts\n");
+	know_some();
+}
+
+static void pass_ms(int64_t ms)
+{
+	now_ms += ms;
+	for (int i = 0; i < 2; i++)
+		open_and_send();
+}
+
+Test(live_link_device, on_demand_it_is_opened_for_a_message_and_closed_when_it_is_idle)
+{
+	struct live_link_sessions s;
+
+	start_with(ON_DEMAND);
+	live_link_renew_device(live, "d");
+	turn("");
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n");
+	turn("north/d opens\nnorth/d starts\nnorth/d me/t {\"a\":1}\n");
+	pass_ms(50000);
+	expect("");
+	takes("north/d"); /* only now */
+	pass_ms(0);
+	pass_ms(299000);
+	expect("");
+	cr_assert(live_link_sessions(live, &s));
+	cr_expect_eq(s.up, 1);
+	pass_ms(1000);
+	expect("north/d stops\nnorth/d closes\n");
+	cr_assert(live_link_sessions(live, &s));
+	cr_expect_eq(s.up, 0);
+	cr_expect_eq(s.asleep, 1);
+	cr_expect_eq(link_pending_bytes(live->link, FLOW_UP), 0);
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 1\n");
+	turn("north/d opens\nnorth/d starts\nnorth/d me/t {\"a\":2}\n");
+	takes("north/d");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 2);
+}
+
+Test(live_link_device, on_demand_one_with_an_open_command_stays)
+{
+	start_with(ON_DEMAND "command_max_age = 3600; request_timeout = 3600;");
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	sends("north/d", "me/do/1", "{'name':'a'}");
+	pass_ms(0);
+	takes("south");
+	buf_reset(&said);
+	pass_ms(400000);
+	expect("");
+	sends("south", "s/d/did/1", "{'status':'done','v':1}");
+	pass_ms(0);
+	takes("north/d");
+	pass_ms(0);
+	buf_reset(&said);
+	pass_ms(299000);
+	expect("");
+	pass_ms(1000);
+	expect("north/d stops\nnorth/d closes\n");
+}
+
+Test(live_link_device, beyond_the_bound_the_longest_idle_is_closed_for_another)
+{
+	start_with_max(ON_DEMAND, 2);
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	takes("north/e");
+	pass_ms(0);
+	takes("north/d");
+	pass_ms(10);
+	sends("south", "s/f/t", "{'a':1}");
+	pass_ms(0);
+	buf_reset(&said);
+	pass_ms(500);
+	expect("");
+	pass_ms(500);
+	expect("north/e stops\nnorth/e closes\nnorth/f opens\nnorth/f starts\nnorth/f me/t "
+	       "{\"a\":1}\n");
+	sends("south", "s/e/t", "{'a':2}");
+	pass_ms(5000);
+	expect("south acks 1\nnorth/d stops\nnorth/d closes\nnorth/e opens\nnorth/e starts\n"
+	       "north/e me/t {\"a\":2}\n");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->dead, 0);
+}
+
+Test(live_link_device, one_of_many_may_be_always_open_or_on_demand)
+{
+	struct link *l;
+
+	start_with(ON_DEMAND);
+	l = live->link;
+	fleet_set_sessions(l->fleet, "d", FLEET_ALWAYS, &l->changes);
+	live_link_renew_device(live, "d");
+	turn("north/d opens\nnorth/d starts\n");
+	pass_ms(400000);
+	expect("");
+	fleet_set_sessions(l->fleet, "d", NULL, &l->changes);
+	live_link_renew_device(live, "d");
+	pass_ms(0);
+	buf_reset(&said);
+	pass_ms(300000);
+	expect("north/d stops\nnorth/d closes\n");
+}
