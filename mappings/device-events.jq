@@ -69,17 +69,17 @@ def read_presence: .payload | select(.status) | {ts: (.timestamp | wire::ms), bo
 
 def status: if .state.alarm then "error" else "online" end;
 def stamp: if .ts then {timestamp: (.ts | wire::iso)} else {} end;
-def report(telemetries): (telemetries | wire::flat | select(. != {})) as $telemetries
-  | {status: status, $telemetries} + stamp;
+def report: {status: status, telemetries: (.body | wire::flat | select(. != {}))};
+def report(telemetries): .body = telemetries | report + stamp;
 
-def write_telemetry: report(.body);
+def write_telemetry: if .ts then report + stamp else report end;
 def write_event: report({(.body.name): (.body.params | if . == null or . == {} then true else . end)});
 def write_alarm: .state.alarm = .body.active | report({alarm: .body.active} + (.body | del(.active)));
 def write_presence: {status: (if .body.online then status else "offline" end)} + stamp;
 def write_raw: report({(.body.stream): (.body | if has("value") then .value else .base64 end)})
   | if [.telemetries[] | strings | select(utf8bytelength > 1000)] == [] then .
     else error("Xyte takes strings up to 1000 bytes") end;
-def write_firmware_state: select(.body.state != "UPDATED") | report(.body);
+def write_firmware_state: select(.body.state != "UPDATED") | report + stamp;
 def write_firmware_version: .body | select(.state == "UPDATED") | {firmware_version: .version};
 
 # {"id": "9b2c…", "status": "pending", "name": "set_fan", "parameters": {"rpm": 900}}

@@ -46,7 +46,8 @@ import "wire" as wire;
 
 # {"temp": 21.5}.  A device's word on a license, {"license": {"id": "L1", "state": "inuse"}}, goes here too.
 def is_license_reply: .license | type == "object" and has("state");
-def read_attributes: .payload | (if is_license_reply then del(.license) | select(. != {}) else . end) | {body: .};
+def less_license: if is_license_reply then del(.license) | select(. != {}) else . end;
+def read_attributes: .payload | {body: (if .license then less_license else . end)};
 def read_license_reply: .payload | select(is_license_reply) | .license | {id, body: .};
 
 def confirmed: .body.values;

@@ -1,4 +1,4 @@
-#include "jq/jq_empty_match.h"
+#include "jq/jq_hazard.h"
 
 #include <string.h>
 

@@ -4,7 +4,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "jq/jq_empty_match.h"
 #include "jq/jq_lex.h"
 
 struct finder {

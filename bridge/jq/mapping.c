@@ -376,7 +376,28 @@ static void load(struct loader *ld)
 
 static void find_simple(struct mapping *m)
 {
-	m->simple = mapping_simple_read(buf_str(&m->source), m->source.len, &m->functions);
+	m->simple = mapping_simple_read(buf_str(&m->source), m->source.len, &m->functions,
+					m->knows_flat);
+}
+
+/* What is imported as "wire": one file of that name, of all that are. */
+static bool knows_flat(const struct mapping *m)
+{
+	size_t n = 0;
+	bool ok = false;
+
+	for (size_t i = 0; i < m->recipe.files.n; i++) {
+		const char *file = m->recipe.files.items[i].real, *name = strrchr(file, '/');
+		struct buf text = { 0 };
+
+		if (!name || strcmp(name, "/wire.jq") != 0)
+			continue;
+		n++;
+		ok = buf_append_file(&text, file, IMPORTS_MAX_BYTES, NULL) &&
+		     mapping_simple_knows_flat(buf_str(&text), text.len);
+		buf_fini(&text);
+	}
+	return ok && n == 1;
 }
 
 void mapping_only_jq(struct mapping *m)
@@ -414,6 +435,7 @@ struct mapping *mapping_load(const struct mapping_path *p, const char *name, str
 		mapping_free(ld.m);
 		return NULL;
 	}
+	ld.m->knows_flat = knows_flat(ld.m);
 	if (buf_append_file(&ld.m->source, ld.m->file, IMPORTS_MAX_BYTES, NULL))
 		find_simple(ld.m);
 	return ld.m;
@@ -452,6 +474,9 @@ void mapping_put(struct buf *out, const struct mapping *m)
 	pack_bytes(out, m->metadata.data, m->metadata.len);
 	pack_text(out, scrub_learnt(m->scrub));
 	pack_bytes(out, m->source.data, m->simple ? m->source.len : 0);
+	pack_u8(out, m->knows_flat);
+	for (size_t i = 0; i < m->functions.n; i++)
+		pack_u32(out, m->own[i].seen);
 }
 
 /* All of it was checked where it was put. */
@@ -472,6 +497,7 @@ static bool get(struct unpack *u, struct mapping *m)
 	text = unpack_bytes(u, &len);
 	learnt = unpack_text(u);
 	source = unpack_bytes(u, &source_len);
+	m->knows_flat = unpack_u8(u) != 0;
 	metadata = text && !u->is_bad ? jtext_tree(text, len, NULL) : NULL;
 	if (metadata && m->file && learnt) {
 		scrub_learn(m->scrub, learnt, strlen(learnt));
@@ -480,7 +506,10 @@ static bool get(struct unpack *u, struct mapping *m)
 		mapping_symbols_collect(&m->functions, metadata);
 		make_table(m, is_dialect, also_gives, &report);
 		find_simple(m);
+		mapping_own_init(m);
 	}
+	for (size_t i = 0; i < m->functions.n; i++)
+		m->own[i].seen = unpack_u32(u);
 	free(learnt);
 	json_object_put(metadata);
 	report_fini(&report);

@@ -275,11 +275,12 @@ bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 	jv value;
 
 	if (m->simple && mapping_simple_call(m->simple, fn, in, &c.texts)) {
-		buf_putc(&c.texts, '\n');
+		if (c.texts.len > 0)
+			buf_putc(&c.texts, '\n');
 		return end_call(&c, fn, in, on_output, ctx, e);
 	}
+	buf_fini(&c.texts);
 	if (!m->jq) {
-		buf_fini(&c.texts);
 		err_set(e, ERR_ELSEWHERE, "it takes jq");
 		return false;
 	}

@@ -73,6 +73,7 @@ struct mapping {
 	jq_state *jq;		       /* NULL: it is in another process */
 	struct mapping_simple *simple; /* NULL: jq does all */
 	struct buf source;	       /* of which that was made */
+	bool knows_flat;	       /* mapping_simple_read() */
 	struct recipe recipe;
 	struct own *own; /* of each function */
 	int *busy; /* the functions that were called often, in the order in which that came true, */
@@ -113,16 +114,61 @@ extern const char *const mapping_key_names[MAPPING_KEYS];
 /* A callback for jq's errors that drops them. */
 void mapping_forget_message(void *ctx, jv msg);
 
-/* --- mapping_simple.c */
+/* --- mapping_simple_read.c, mapping_simple.c */
 
-/* Those of the functions that do no more than text can.  `source` is that of the mapping, and it compiles.
+#define SIMPLE_MAX_PATH 8
+#define SIMPLE_SLOTS	8192 /* as many as 13 bits say */
+
+struct simple_step {
+	enum {
+		SIMPLE_TEXT,  /* comes out */
+		SIMPLE_VALUE, /* of the input, comes out */
+		SIMPLE_FLAT,  /* the same, made flat (wire.jq) */
+		SIMPLE_LOOK,  /* is only looked for, since jq fails if there is no way to it */
+		SIMPLE_IF,    /* where that is null or false, so many steps are skipped */
+		SIMPLE_SKIP,  /* they always are */
+		SIMPLE_JQ     /* from here on it is jq's, and so all of it */
+	} type;
+	size_t from, len; /* of TEXT */
+	size_t n_skipped;
+	bool needs_some; /* of FLAT: an empty object is no output at all */
+	struct simple_path {
+		size_t n;		    /* 0: the input itself, or none */
+		size_t at[SIMPLE_MAX_PATH]; /* of its names */
+		int key; /* the first of them; MAPPING_KEYS: there is none such */
+	} path;
+};
+struct mapping_simple {
+	struct simple_function {
+		struct simple_step *steps;
+		size_t n; /* 0: jq has to do it */
+	} * functions;
+	size_t n;
+	struct buf texts, names; /* the names with a NUL behind each */
+	/* Of the call in hand. */
+	uint64_t n_passed;
+	uint64_t seen[SIMPLE_SLOTS]; /* is_new_key() */
+	struct buf prefix, told;
+};
+
+/* Those of the functions that do no more than text can.  `source` is that of the mapping, and it compiles;
+ * knows_flat: its import "wire" is a file of which mapping_simple_knows_flat() is true.
  * Caller ends it with mapping_simple_free(). */
 struct mapping_simple *mapping_simple_read(const char *source, size_t len,
-					   const struct mapping_symbols *functions);
+					   const struct mapping_symbols *functions,
+					   bool knows_flat);
 void mapping_simple_free(struct mapping_simple *s);
-/* Is there anything that it does of this function?  And does it look at this key then? */
+/* Does this library have wire.jq's `flat`, word by word? */
+bool mapping_simple_knows_flat(const char *source, size_t len);
+/* Append a value (strict) as jq would, but for its numbers.  False: jq has to do it. */
+bool mapping_simple_pass(struct mapping_simple *s, struct jslice text, struct buf *out);
+/* Append the output of function number `fn`, there is one or none, with the text of the input for all that comes of it:
+ * as jq would put it, but for the spelling of numbers that a double keeps.  False: jq has to do it, and *out is as
+ * before. */
+bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_input *in,
+			 struct buf *out);
+/* Is there anything that it does of this function? */
 bool mapping_simple_has(const struct mapping_simple *s, int fn);
-bool mapping_simple_sees(const struct mapping_simple *s, int fn, enum mapping_key key);
 /* Append the output of function number `fn`, there is one, with the text of the input for all that comes of it: as jq
  * would put it, but for the spelling of numbers that a double keeps.  False: jq has to do it, and *out is as before. */
 bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_input *in,

@@ -567,7 +567,5 @@ void mapping_seen_init(struct mapping *m)
 
 bool mapping_sees(const struct mapping *m, int fn, enum mapping_key key)
 {
-	if (!m->own)
-		return !m->simple || mapping_simple_sees(m->simple, fn, key);
 	return m->own[fn].seen & 1u << key;
 }

@@ -1,6 +1,6 @@
 /* What is found in the source of a mapping by its words alone. */
 #include "fuzz.h"
-#include "jq/jq_empty_match.h"
+#include "jq/jq_hazard.h"
 #include "jq/jq_kinds.h"
 #include "jq/jq_lex.h"
 #include "jq/jq_lint.h"

@@ -2,7 +2,7 @@
 #include <regex.h>
 #include <string.h>
 
-#include "jq/jq_empty_match.h"
+#include "jq/jq_hazard.h"
 
 Test(jq_empty_match, knows_what_can_match_nothing)
 {
