@@ -102,6 +102,8 @@ struct conf {
 	char *state_key; /* file with the key that encrypts credentials; NULL: STATE/key */
 	struct mapping_path mappings; /* only what the file says */
 	char *admin;		      /* "": off */
+	int log_format;		      /* enum log_format */
+	char *log_levels;	      /* as log_levels() wants them */
 	struct {
 		int64_t max_bytes;
 		int max_age_s;
