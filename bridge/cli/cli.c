@@ -137,7 +137,7 @@ static const struct verb_row {
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
 	    OPT_CONFIG | OPT_JSON | OPTS_LETTERS },
 	  verb_deadletters },
-	{ { "devices", "list|show|history|set-mode|retire|forget|import|export [ARG...]",
+	{ { "devices", "list|show|history|set-mode|retire|forget|provision|import|export [ARG...]",
 	    "the devices of links: how each stands, what passes for it", 1, 100000,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
@@ -286,6 +286,24 @@ static bool take_device_group(void *into, const char *arg)
 	return true;
 }
 
+static bool take_count(const char *arg, int64_t *into)
+{
+	char *end;
+
+	*into = strtoll(arg, &end, 10);
+	return *arg >= '1' && *arg <= '9' && !*end && *into <= INT32_MAX;
+}
+
+static bool take_rate(void *into, const char *arg)
+{
+	return take_count(arg, &((struct cli *)into)->devices.rate);
+}
+
+static bool take_max_failures(void *into, const char *arg)
+{
+	return take_count(arg, &((struct cli *)into)->devices.max_failures);
+}
+
 static bool take_secrets(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -428,7 +446,17 @@ static const struct option_row options[] = {
 	  NULL, offsetof(struct cli, devices.is_summary) },
 	{ OPT_DEVICES, 0, "partial", NULL, "import: the rows that are right, though others are not",
 	  NULL, offsetof(struct cli, devices.is_partial) },
-	{ OPT_DEVICES, 0, "dry-run", NULL, "import, set-mode: only say what would change", NULL,
+	{ OPT_DEVICES, 0, "only", "PATTERN", "the same as --name", take_device_name, 0 },
+	{ OPT_DEVICES, 0, "rate", "N", "provision: so many in a second", take_rate, 0 },
+	{ OPT_DEVICES, 0, "max-failures", "N", "provision: stop when so many were refused",
+	  take_max_failures, 0 },
+	{ OPT_DEVICES, 0, "retry-lost", NULL,
+	  "provision: those whose answer was lost, too: there may be two of them then", NULL,
+	  offsetof(struct cli, devices.retries_lost) },
+	{ OPT_DEVICES, 0, "csv", NULL, "provision: what came of each, as CSV", NULL,
+	  offsetof(struct cli, devices.is_csv) },
+	{ OPT_DEVICES, 0, "dry-run", NULL,
+	  "import, set-mode, provision: only say what would change", NULL,
 	  offsetof(struct cli, devices.is_dry) },
 	{ OPT_DEVICES, 0, "push", "WHAT",
 	  "set-mode live: diff, what the north said and the device does not have; or none "

@@ -35,6 +35,8 @@ struct cli {
 		const char *name, *state, *mode, *reason, *group; /* NULL: any */
 		const char *secrets;				  /* a file for them; NULL: none */
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials, pushes;
+		bool is_csv, retries_lost;
+		int64_t rate, max_failures; /* 0: as configured; any */
 	} devices;
 	bool is_payload, accepts, is_lossy, has_log_format;
 	enum log_format log_format;
@@ -64,6 +66,10 @@ int verb_new(struct cli *cli);
 int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
+int devices_provision(const struct cli *cli); /* in verb_devices_provision.c */
+/* A request about devices, but for its last "}".  `has_filters`: with those of the command line, too. */
+void devices_put_request(const struct cli *cli, const char *word, char *const *names, int n,
+			 bool has_filters, struct buf *out);
 int verb_state(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);

@@ -335,27 +335,39 @@ static char *user(void)
 	return me ? mem_strndup(me->pw_name, 64) : mem_printf("%lu", (unsigned long)getuid());
 }
 
-static void put_request(const struct cli *cli, const char *word, char *const *names, int n,
-			struct buf *out)
+static void put_filters(const struct cli *cli, int n_names, struct buf *out)
 {
-	char *who = user();
+	bool takes_all =
+		cli->letters.is_all || (strcmp(cli->argv[0], "provision") == 0 && !n_names);
 
-	buf_printf(out, "{\"request\":\"devices\",\"do\":\"%s\"", word);
-	put_field(out, "who", who);
-	put_field(out, "link", cli->letters.link);
 	put_field(out, "name", cli->devices.name);
 	put_field(out, "state", cli->devices.state);
 	put_field(out, "mode", cli->devices.mode);
 	put_field(out, "reason", cli->devices.reason);
 	put_field(out, "group", cli->devices.group);
 	put_flag(out, "orphan", cli->devices.is_orphan);
-	put_flag(out, "all", cli->letters.is_all);
+	put_flag(out, "all", takes_all);
+}
+
+void devices_put_request(const struct cli *cli, const char *word, char *const *names, int n,
+			 bool has_filters, struct buf *out)
+{
+	char *who = user();
+
+	buf_printf(out, "{\"request\":\"devices\",\"do\":\"%s\"", word);
+	put_field(out, "who", who);
+	put_field(out, "link", cli->letters.link);
+	if (has_filters)
+		put_filters(cli, n, out);
 	put_flag(out, "credentials", cli->devices.has_credentials);
 	put_flag(out, "secrets", cli->devices.secrets);
 	put_flag(out, "partial", cli->devices.is_partial);
 	put_flag(out, "dry_run", cli->devices.is_dry);
 	put_flag(out, "replace", cli->devices.replaces);
 	put_flag(out, "push", cli->devices.pushes);
+	put_flag(out, "retry_lost", cli->devices.retries_lost);
+	buf_printf(out, ",\"rate\":%" PRId64 ",\"max_failures\":%" PRId64, cli->devices.rate,
+		   cli->devices.max_failures);
 	buf_puts(out, n ? ",\"names\":[" : "");
 	for (int i = 0; i < n; i++) {
 		buf_puts(out, i ? "," : "");
@@ -378,7 +390,7 @@ static bool put_import(const struct cli *cli, const char *path, struct asking *a
 	cli_print_report(&report);
 	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
 	if (ok) {
-		put_request(cli, "import", NULL, 0, out);
+		devices_put_request(cli, "import", NULL, 0, true, out);
 		put_field(out, "file", path);
 		buf_puts(out, ",\"rows\":");
 		fleet_file_put(&f, out);
@@ -633,7 +645,7 @@ static bool put_question(const struct cli *cli, const struct sub *sub, struct as
 				sub->word);
 		return false;
 	}
-	put_request(cli, sub->word, cli->argv + skip, n, out);
+	devices_put_request(cli, sub->word, cli->argv + skip, n, true, out);
 	put_field(out, "set", mode && strcmp(mode, "link") != 0 ? mode : NULL);
 	return true;
 }
@@ -645,11 +657,14 @@ int verb_devices(struct cli *cli)
 	struct buf request = { 0 };
 	int status;
 
+	if (strcmp(cli->argv[0], "provision") == 0)
+		return devices_provision(cli);
 	if (!r.sub)
-		return options_misused("devices",
-				       "list, show, history, set-mode MODE, retire, forget, import "
-				       "FILE or export, not \"%s\" like this",
-				       cli->argv[0]);
+		return options_misused(
+			"devices",
+			"list, show, history, set-mode MODE, retire, forget, provision, "
+			"import FILE or export, not \"%s\" like this",
+			cli->argv[0]);
 	r.a.table.n_columns = r.sub->n_columns;
 	if (put_question(cli, r.sub, &r.a, &request, &status)) {
 		buf_putc(&request, '}');

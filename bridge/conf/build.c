@@ -235,6 +235,13 @@ static bool may_provision(const struct plan *plan)
 	       plan_writer(plan, NORTH, KIND_PROVISION);
 }
 
+/* The bridge asks for those of each device by itself. */
+static bool brings_its_own(const struct plan *plan)
+{
+	return plan->has_device_sessions && plan->provision_key &&
+	       plan_is_provisioning(plan, NORTH, KIND_PROVISION);
+}
+
 /* As it is for any device. */
 static void make_main(struct session_login *l, const struct conf_link *link,
 		      const struct plan *plan, enum side side)
@@ -274,7 +281,8 @@ static void check_credentials(const struct conf_link *link, const struct plan *p
 		struct session_login login;
 
 		make_main(&login, link, plan, (enum side)s);
-		if (login.is_missing && !(s == NORTH && may_provision(plan)))
+		if (login.is_missing &&
+		    !(s == NORTH && (may_provision(plan) || brings_its_own(plan))))
 			report_warning(report,
 				       "%s.vars.%s: not set, and %s logs in with it; no handshake "
 				       "brings it%s",
@@ -443,6 +451,9 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.provision_key = link->side[NORTH].provision.key,
 		.provision_secret = link->side[NORTH].provision.secret,
 		.provision_name = link->side[NORTH].provision.name,
+		.provisions_new = link->side[NORTH].provision.is_auto,
+		.provision_per_second = link->side[NORTH].provision.per_second,
+		.greet = &link->side[NORTH].provision.greet,
 	};
 	char *where[SIDES];
 	struct plan *plan = NULL;

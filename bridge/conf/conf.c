@@ -275,7 +275,14 @@ static const struct schema_key provision_keys[] = {
 	{ "key", SCHEMA_SECRET, AT(provision.key), .is_secret = true,
 	  .about = "of the device profile (default: what the device says)" },
 	{ "secret", SCHEMA_SECRET, AT(provision.secret), .is_secret = true, .about = "the same" },
-	{ "name", SCHEMA_SECRET, AT(provision.name), .about = "the device whose link it is" },
+	{ "name", SCHEMA_SECRET, AT(provision.name),
+	  .about = "whose link it is; with sessions of devices, how each is called there" },
+	{ "auto", SCHEMA_BOOLEAN, AT(provision.is_auto),
+	  .about = "is a device registered when it is seen first?" },
+	{ "per_second", SCHEMA_INTEGER, AT(provision.per_second), CONF_RANGE(1, 10000, 0),
+	  .about = "so many are registered in a second" },
+	{ "greet", SCHEMA_OWN, AT(provision.greet), .set.conf = read_vars, .is_map = true,
+	  .about = "attributes that each device sends once, KEY = VALUE" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {
@@ -816,6 +823,7 @@ static void session_fini(struct conf_session *s)
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
 	vars_fini(&s->vars);
+	vars_fini(&s->provision.greet);
 	secrets_fini(&s->secrets);
 }
 

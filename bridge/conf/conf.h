@@ -51,6 +51,9 @@ struct conf_session {
 	struct conf_tls tls;
 	struct {
 		char *key, *secret, *name;
+		bool is_auto;
+		int per_second; /* 0: any */
+		struct vars greet;
 	} provision;
 	struct {
 		int max;	/* 0: not set */

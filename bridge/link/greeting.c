@@ -229,6 +229,7 @@ void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_
 	const struct dialect *d = l->plan->side[NORTH].dialect;
 
 	l->now_ms = now_ms;
+	provisioning_greet(l, device, login);
 	/* Each goes before all that waits in its sequence, so the last one is ordered first. */
 	for (size_t i = d->n_on_connect; i-- > 0;)
 		if (plan_greets(l->plan, d->on_connect[i]))

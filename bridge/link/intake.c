@@ -123,6 +123,8 @@ void link_refuse(struct intake *in, enum outcome reason, const char *text)
 
 void link_done(struct link *l, struct intake *origin, enum outcome reason, const char *text)
 {
+	if (reason == CARRIED && origin->welcomes)
+		provisioning_greeted(l, origin->welcomes);
 	if (reason == CARRIED)
 		origin->is_well = true;
 	else
@@ -155,6 +157,7 @@ static void intake_free(struct intake *in)
 	free(in->readers);
 	message_fini(&in->message);
 	free(in->device);
+	free(in->welcomes);
 	free(in->topic_device);
 	free(in->text);
 	free(in->hops);

@@ -521,6 +521,7 @@ void link_free(struct link *l)
 	l->is_ending = true;
 	link_drop_ended(l);
 	greeting_free(l);
+	provisioning_free(l);
 	for (int s = 0; s < SIDES; s++)
 		free(l->retained[s]);
 	free(l->mark);
@@ -620,8 +621,10 @@ bool link_is_on_demand(const struct link *l, const char *device, bool link_says)
 
 void link_device_let_in(struct link *l, const char *device)
 {
-	if (fleet_find(l->fleet, device))
-		fleet_set_state(l->fleet, device, FLEET_READY, NULL, &l->changes);
+	if (!fleet_find(l->fleet, device))
+		return;
+	fleet_set_state(l->fleet, device, FLEET_READY, NULL, &l->changes);
+	provisioning_let_in(l, device);
 }
 
 void link_device_refused(struct link *l, const char *device, const char *why)
@@ -705,6 +708,11 @@ const char *link_owner(const struct link *l, bool *is_proved)
 	struct provision_terms terms = link_provision_terms(l);
 
 	return provisions_owner(l->provisions, &terms, is_proved);
+}
+
+void link_question_sent(struct link *l)
+{
+	provisions_sent(l->provisions);
 }
 
 void link_question_lost(struct link *l)

@@ -297,12 +297,25 @@ char **link_subscribe(struct link *l, enum side side, char *const *filters, size
 /* That was done. */
 void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
+/* The session of handshakes has a question to send. */
+void link_question_sent(struct link *l);
 /* The session of handshakes was lost with a question that had left, and goes again. */
 void link_question_lost(struct link *l);
 /* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */
 void link_login_tried(struct link *l, bool is_let_in);
 /* Whose a link of one device is, as handshakes have it (state/provision.h). */
 const char *link_owner(const struct link *l, bool *is_proved);
+/* Can the bridge have devices registered by the north, each under credentials of its own?  NULL: yes; else why not. */
+const char *link_may_provision(const struct link *l);
+/* A device that has a row is to get credentials of the north, if it has none: what changes of its row is put out.
+ * NULL: well; else why not. */
+const char *link_provision(struct link *l, const char *device, bool retries_lost,
+			   struct changes *out);
+/* From now on so many in a second (0: as configured), until so many (0: any) were refused. */
+void link_provision_run(struct link *l, int64_t per_second, int64_t max_failures);
+/* Why it goes on no more, although devices wait; NULL: it does. */
+const char *link_provision_stopped(const struct link *l);
+
 /* Drop what a handshake brought for this name.  False: nothing is known of it. */
 bool link_forget_name(struct link *l, const char *name);
 

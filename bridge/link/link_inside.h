@@ -1,7 +1,8 @@
 /* link_inside.h -- what the files of a link share: intake.c (the life of a message), sequence.c (what is done one
  * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
- * (the bridge's own logic, kind by kind), greeting.c (what follows a login) and machines.c (its state machines,
+ * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
+ * link_provisioning.c (what the bridge has registered) and machines.c (its state machines,
  * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -25,6 +26,7 @@ struct echo;
 struct echoes;
 struct err;
 struct presences;
+struct provision_action;
 struct provision_actions;
 struct provision_terms;
 struct provisions;
@@ -47,6 +49,17 @@ struct sequence {
 	TAILQ_ENTRY(sequence) of_decision;
 };
 TAILQ_HEAD(sequences, sequence);
+
+/* Devices for which the bridge asks: link_provisioning.c. */
+struct provisioning {
+	char **devices; /* from `at` on */
+	size_t n, at;
+	int64_t due_ms;			  /* the next one */
+	int64_t per_second;		  /* 0: what the plan says */
+	int64_t max_failures, n_failures; /* of this run; 0: any */
+	unsigned n_wrong_key;		  /* answers in a row that blame the key */
+	const char *stopped;		  /* why; NULL: it is not */
+};
 
 TAILQ_HEAD(registered_list, registered);
 /* Of which devices the state holds something: registry.c.  Oldest first. */
@@ -102,6 +115,7 @@ struct link {
 		uint64_t login;
 		int64_t due_ms;
 	} to_ask;
+	struct provisioning provisioning;
 	struct ended_config *ended; /* to be noted in the next tick */
 	size_t n_ended;
 	uint64_t n_device_changes;
@@ -165,6 +179,7 @@ struct intake {
 	const struct message *raw; /* as it came, or `message`; NULL: nothing came in */
 	struct message message;	   /* once rows read it; credentials are taken out */
 	char *device;		   /* whose session it came on; NULL: any device's, or none */
+	char *welcomes; /* the device that is greeted by it, once (link_provisioning.c); NULL: none */
 	char *topic_device; /* as its topic calls it, by the first of `readers`; NULL: it does not */
 	const struct reader **readers; /* that read it, in file order */
 	size_t n_readers;
@@ -388,6 +403,23 @@ enum outcome logic_twin_reason(const struct err *e);
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- link_provisioning.c */
+
+/* All rows are restored: who waited does again. */
+void provisioning_resume(struct link *l);
+void provisioning_free(struct link *l);
+/* A device is seen for the first time.  Changes no state. */
+void provisioning_came(struct link *l, const char *device);
+int64_t provisioning_next_deadline(const struct link *l); /* INT64_MAX: nothing is to be asked */
+void provisioning_tick(struct link *l);
+/* In a step of the handshakes: the north is asked for this device; it has answered (an ANSWER), or nobody has. */
+void provisioning_asked(struct link *l, const char *device);
+void provisioning_ended(struct link *l, const struct provision_action *a);
+/* Its session (NULL: not a device's) has logged in: what the platform wants once is said, until it has it. */
+void provisioning_let_in(struct link *l, const char *device);
+void provisioning_greet(struct link *l, const char *device, uint64_t login);
+void provisioning_greeted(struct link *l, const char *device);
 
 /* --- greeting.c */
 

@@ -207,6 +207,15 @@ static enum outcome stopped_by_mode(const struct link *l, const char *device, in
 				       : CARRIED;
 }
 
+/* With `provision.auto` it is registered in the north as well.  (Its row is not written by what a message does, but the
+ * handshake is.) */
+static void see_new(struct link *l, const char *device, enum flow flow, int64_t at_ms)
+{
+	fleet_see(l->fleet, device, flow, true, l->plan->new_mode, at_ms);
+	if (l->plan->provisions_new)
+		provisioning_came(l, device);
+}
+
 /* The bridge has it from here whose it is: of a link of several devices each has a row. */
 static void note_device(struct link *l, const char *device, enum side from, int64_t at_ms)
 {
@@ -214,15 +223,17 @@ static void note_device(struct link *l, const char *device, enum side from, int6
 
 	if (!fleet_see(l->fleet, device, flow, false, FLEET_DEFAULT, at_ms) &&
 	    !l->plan->is_single && registry_admit(l, device))
-		fleet_see(l->fleet, device, flow, true, l->plan->new_mode, at_ms);
+		see_new(l, device, flow, at_ms);
 }
 
-/* Does it pass, by the mode of its device?  (What the bridge speaks to itself of has none.) */
+/* Does it pass, by the mode of its device?  (What the bridge speaks to itself of has none, nor has the
+ * session of handshakes.) */
 static bool passes(struct task *t, const struct canonical *p)
 {
 	enum outcome reason = CARRIED;
 
-	if (p->device && p->kind != KIND_DEVICE_CHANGE) {
+	if (p->device && p->kind != KIND_DEVICE_CHANGE &&
+	    !plan_is_provisioning(t->link->plan, t->job.side, p->kind)) {
 		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
 		reason = stopped_by_mode(t->link, p->device, t->intake->since_ms);
 	}

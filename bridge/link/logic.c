@@ -568,9 +568,11 @@ static void on_attributes(struct task *t, struct canonical *p)
 /* The session's own provisioning key replaces the device's, if set. */
 static void replace_key(const struct plan *plan, struct canonical *p)
 {
-	const char *const fields[][2] = { { "provision_key", plan->provision_key },
-					  { "provision_secret", plan->provision_secret },
-					  { "device_name", plan->provision_name } };
+	const char *const fields[][2] = {
+		{ "provision_key", plan->provision_key },
+		{ "provision_secret", plan->provision_secret },
+		{ "device_name", plan->has_device_sessions ? NULL : plan->provision_name }
+	};
 	json_object *body = jtext_tree(p->body, p->body_len, NULL);
 	struct buf text = { 0 };
 
@@ -623,6 +625,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 
 		switch (a->act) {
 		case PROVISION_ASK:
+			provisioning_asked(l, a->message.device);
 			replace_key(l->plan, &a->message);
 			link_write(l, in,
 				   &(struct link_write){
@@ -631,7 +634,10 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 		case PROVISION_ANSWER:
 			if (a->refusal)
 				tell_refusal(l, &a->request, a->refusal);
-			link_write_reply(l, in, SOUTH, &a->message, &a->request, a->reply_topic);
+			provisioning_ended(l, a);
+			if (!a->is_own)
+				link_write_reply(l, in, SOUTH, &a->message, &a->request,
+						 a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
 			l->ops.login(l->ctx, a->message.device, canonical_body(&a->message));

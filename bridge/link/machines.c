@@ -128,6 +128,9 @@ int64_t link_next_deadline(const struct link *l)
 {
 	int64_t earliest = l->n_ended ? 0 : greeting_next_deadline(l);
 
+	if (provisioning_next_deadline(l) < earliest)
+		earliest = provisioning_next_deadline(l);
+
 	for (size_t i = 0; i < N_ROWS; i++) {
 		const struct machine *m = table[i].machine;
 		int64_t deadline =
@@ -146,6 +149,7 @@ void link_tick(struct link *l, int64_t now_ms)
 		if (table[i].expire)
 			table[i].expire(l);
 	greeting_tick(l);
+	provisioning_tick(l);
 }
 
 void link_resume(struct link *l, int64_t now_ms)
@@ -155,6 +159,7 @@ void link_resume(struct link *l, int64_t now_ms)
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
 			table[i].resume(l);
+	provisioning_resume(l);
 }
 
 /* There will be no reply. */

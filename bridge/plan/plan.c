@@ -366,6 +366,10 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->provision_key = mem_strdup(spec->provision_key);
 	p->provision_secret = mem_strdup(spec->provision_secret);
 	p->provision_name = mem_strdup(spec->provision_name);
+	p->provisions_new = spec->provisions_new;
+	p->provision_per_second = spec->provision_per_second;
+	for (size_t i = 0; spec->greet && i < spec->greet->n; i++)
+		vars_set(&p->greet, spec->greet->items[i].name, spec->greet->items[i].value, false);
 	for (int k = 0; k < KINDS; k++)
 		p->remap[k] =
 			spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k] : (enum kind)k;
@@ -409,6 +413,7 @@ void plan_free(struct plan *p)
 	free(p->provision_key);
 	free(p->provision_secret);
 	free(p->provision_name);
+	vars_fini(&p->greet);
 	free(p);
 }
 

@@ -53,6 +53,9 @@ struct plan_spec {
 	size_t max_devices;	 /* of which the state holds something; 0: the default */
 	bool has_epoch_versions; /* a device's first configuration has the time as its version, not 1 */
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
+	bool provisions_new;	      /* devices that are seen for the first time */
+	int64_t provision_per_second; /* 0: any */
+	const struct vars *greet;     /* what the north wants once of each device; NULL: nothing */
 };
 
 /* A topic on which rows are read, or (flow of the other side) may not be. */
@@ -95,7 +98,11 @@ struct plan {
 	int64_t command_max_age_ms;
 	size_t max_devices;
 	bool has_epoch_versions;
+	/* The name: of a link with device sessions a template, else the device whose link it is. */
 	char *provision_key, *provision_secret, *provision_name;
+	bool provisions_new;
+	int64_t provision_per_second;
+	struct vars greet;
 	uint64_t
 		there; /* its address in the process that workers are forked from; 0: that is this one */
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;

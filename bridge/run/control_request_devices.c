@@ -1,8 +1,9 @@
 /* control_request_devices.c -- the devices of links (fleet/fleet.h).
  *
- *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"import","who":NAME,
+ *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"provision"|"import",
+ *    "who":NAME,
  *    "link","names":[NAME...],"name":PATTERN,"state","mode","reason","group","orphan":true,"all":true,
- *    "set":MODE,"push":true,"credentials":true,"secrets":true,
+ *    "set":MODE,"push":true,"credentials":true,"secrets":true,"rate":N,"max_failures":N,"retry_lost":true,
  *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
  *
  * All of it but `do` may be missing; names, or else what the filters say.  An item for each device, some in each turn
@@ -60,6 +61,8 @@ struct work {
 	char *who, *link, *pattern, *state, *mode, *reason, *group, *file;
 	char **names; /* chosen by name; n_names 0: by the filters */
 	size_t n_names;
+	int64_t rate, max_failures;
+	bool retries_lost;
 	bool is_orphan, has_credentials, has_secrets, is_partial, is_dry, replaces, pushes;
 	enum fleet_mode set;
 	struct fleet_file rows;
@@ -194,6 +197,8 @@ static void put_device(const struct table *t, const struct fleet_device *d, stru
 		control_request_put_text(out, "reason", d->reason);
 	if (d->fixed_by)
 		control_request_put_text(out, "fixed_by", d->fixed_by);
+	if (t->live && d->state == FLEET_ASKING && live_link_provision_stopped(t->live))
+		control_request_put_text(out, "stopped", live_link_provision_stopped(t->live));
 	for (int s = 0; s < SIDES; s++) {
 		const char *native = devices_there(t->names, (enum side)s, d->name);
 
@@ -363,6 +368,29 @@ static bool forget_handshake(struct work *w, struct table *t, const char *name)
 	return provisions_forget_name(t->provisions, &terms, name, &t->changes);
 }
 
+static bool has_credentials(const struct table *t, const struct fleet_device *d)
+{
+	return fleet_has_credentials(d, NORTH) ||
+	       (t->live ? live_link_has_issued(t->live, d->name)
+			: provisions_is_issued(t->provisions, d->name));
+}
+
+/* It is asked for from now on; who asks for it looks at how it stands. */
+static bool provision_device(struct work *w, struct table *t, const char *name, struct buf *out,
+			     struct err *e)
+{
+	const char *why = t->live ? live_link_may_provision(t->live)
+				  : "only a running bridge asks for credentials";
+
+	if (!why && !w->is_dry)
+		why = live_link_provision(t->live, name, w->retries_lost, &t->changes);
+	if (why)
+		put_problem(w, t, name, why, out);
+	else
+		list_device(w, t, name, out, e);
+	return true;
+}
+
 static bool forget_device(struct work *w, struct table *t, const char *name, struct buf *out,
 			  struct err *e)
 {
@@ -370,7 +398,7 @@ static bool forget_device(struct work *w, struct table *t, const char *name, str
 	bool is_known;
 
 	(void)e;
-	if (d && fleet_has_credentials(d, NORTH) && !w->has_credentials) {
+	if (d && has_credentials(t, d) && !w->has_credentials) {
 		put_problem(w, t, name,
 			    "it has credentials of the north, and a platform that issued them will "
 			    "not issue others: --credentials forgets them all the same",
@@ -402,6 +430,7 @@ static const struct action actions[] = {
 	{ "set-mode", "set", true, true, set_mode },
 	{ "retire", "set", true, true, set_mode },
 	{ "forget", "forgotten", true, true, forget_device },
+	{ "provision", "provisioned", true, true, provision_device },
 };
 
 /* --- which devices --------------------------------------------------------------------------- */
@@ -486,8 +515,11 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 
 	if (!ok)
 		return false;
-	if (!w->of_link)
+	if (!w->of_link) {
 		begin_link(w, &t);
+		if (w->action->f == provision_device && t.live && !w->is_dry)
+			live_link_provision_run(t.live, w->rate, w->max_failures);
+	}
 	while (ok && w->at < w->n_of_link && n++ < PIECE_DEVICES)
 		ok = do_one(w, &t, w->of_link[w->at++], out, e);
 	ok = table_close(w, &t, ok, e);
@@ -677,6 +709,17 @@ static bool flag_of(struct jslice asked, const char *key)
 	return state_json_bool(asked, key, &flag) && flag;
 }
 
+/* 1 or more; 0: it does not say. */
+static int64_t number_of(struct jslice asked, const char *key)
+{
+	int64_t n = 0;
+
+	return jtext_field(asked, key, &(struct jslice){ 0 }) &&
+			       state_json_integer(asked, key, &n) && n > 0
+		       ? n
+		       : 0;
+}
+
 static void end(void *work)
 {
 	struct work *w = work;
@@ -728,6 +771,9 @@ static void read_filters(struct work *w, struct jslice asked)
 	w->is_dry = flag_of(asked, "dry_run");
 	w->replaces = flag_of(asked, "replace");
 	w->pushes = flag_of(asked, "push");
+	w->retries_lost = flag_of(asked, "retry_lost");
+	w->rate = number_of(asked, "rate");
+	w->max_failures = number_of(asked, "max_failures");
 	read_names(w, asked);
 }
 

@@ -412,6 +412,33 @@ struct devices *live_link_names(struct live_link *live)
 	return link_names(live->link);
 }
 
+const char *live_link_may_provision(const struct live_link *live)
+{
+	return link_may_provision(live->link);
+}
+
+const char *live_link_provision(struct live_link *live, const char *device, bool retries_lost,
+				struct changes *out)
+{
+	return link_provision(live->link, device, retries_lost, out);
+}
+
+void live_link_provision_run(struct live_link *live, int64_t per_second, int64_t max_failures)
+{
+	link_provision_run(live->link, per_second, max_failures);
+	roster_wake(live->turn);
+}
+
+const char *live_link_provision_stopped(const struct live_link *live)
+{
+	return link_provision_stopped(live->link);
+}
+
+bool live_link_has_issued(const struct live_link *live, const char *device)
+{
+	return link_credentials(live->link, device).len > 0;
+}
+
 /* The sessions of those that changed follow. */
 void live_link_fleet_changed(struct live_link *live, struct changes *c)
 {

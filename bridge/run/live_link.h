@@ -156,6 +156,14 @@ bool live_link_forget(struct live_link *live, const char *name);
 struct fleet *live_link_fleet(struct live_link *live);
 struct devices *live_link_names(struct live_link *live);
 void live_link_fleet_changed(struct live_link *live, struct changes *c);
+/* The link's provisioning: link_may_provision(), link_provision(), link_provision_run() and link_provision_stopped(). */
+const char *live_link_may_provision(const struct live_link *live);
+const char *live_link_provision(struct live_link *live, const char *device, bool retries_lost,
+				struct changes *out);
+void live_link_provision_run(struct live_link *live, int64_t per_second, int64_t max_failures);
+const char *live_link_provision_stopped(const struct live_link *live);
+/* Does it hold credentials of the north that a handshake brought for this device? */
+bool live_link_has_issued(const struct live_link *live, const char *device);
 void live_link_fleet_rest(struct live_link *live); /* link_fleet_rest() */
 /* Why this device has no session of its own if something passes for it (in words, static), with whether that may change
  * by itself; NULL: it has one, or needs none. */

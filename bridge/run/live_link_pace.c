@@ -135,7 +135,9 @@ void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t no
 {
 	rate_limit_take(&p->rate, now_ms);
 	rate_limit_take(&p->slow.pace, now_ms);
-	if (!p->is_provisioning)
+	if (p->is_provisioning)
+		link_question_sent(p->live->link);
+	else
 		ack_clock_sent(&p->acks, now_ms);
 	if (parcel->message.qos > 0)
 		suspect_sent(&p->suspect, parcel->number, now_ms);

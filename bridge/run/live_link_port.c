@@ -207,7 +207,7 @@ static void begin_greetings(struct port *p)
 	if (p->side != NORTH || p->is_provisioning || live->backpressure.is_held[p->side])
 		return;
 	p->login = ++live->n_logins;
-	p->is_to_greet = live->plan->side[p->side].dialect->n_on_connect > 0 &&
+	p->is_to_greet = (p->device || live->plan->side[p->side].dialect->n_on_connect > 0) &&
 			 live_link_mono_ms(p) >= p->greets_mono_ms;
 }
 

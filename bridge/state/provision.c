@@ -304,7 +304,10 @@ static const struct refusal *refusal_of(const struct provisions *t,
 
 static void refuse(const struct asker *a, const struct refusal *r, struct provision_actions *acts)
 {
-	answer(&a->request, a->reply_topic, text_of(r->body), acts)->refusal = r->why;
+	struct provision_action *told = answer(&a->request, a->reply_topic, text_of(r->body), acts);
+
+	told->refusal = r->why;
+	told->is_own = a->is_own;
 }
 
 static void drop_asker(struct provisions *t, struct asker *a, struct changes *out)
@@ -318,7 +321,10 @@ static void drop_asker(struct provisions *t, struct asker *a, struct changes *ou
 static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
 			 struct changes *out, struct provision_actions *acts)
 {
-	answer(&a->request, a->reply_topic, body, acts);
+	struct provision_action *told = answer(&a->request, a->reply_topic, body, acts);
+
+	told->is_own = a->is_own;
+	told->is_lost = t->is_lost;
 	drop_asker(t, a, out);
 }
 
@@ -340,7 +346,7 @@ static void finish(struct provisions *t, struct jslice body, struct changes *out
 	free_secret_text(t->failure);
 	t->failure = NULL;
 	t->trial = TRIAL_NONE;
-	t->is_asking = false;
+	t->is_asking = t->is_lost = false;
 }
 
 /* Questions. */
@@ -470,6 +476,8 @@ static void put_question(struct provisions *t, const struct provision_terms *ter
 	char *own = own_reply(body);
 
 	t->is_repeated = q;
+	t->was_sent = q && q->is_sent;
+	t->is_sent = false;
 	if (!q)
 		q = note_question(t, terms, first, out);
 	canonical_copy(&a->message, &first->request);
@@ -499,6 +507,15 @@ void provisions_written(struct provisions *t, struct jslice question)
 
 	t->is_told = q && (is_in(question, reply, "token") || is_in(question, reply, "username") ||
 			   is_in(question, reply, "client_id"));
+}
+
+void provisions_sent(struct provisions *t)
+{
+	struct asked *q = t->is_asking ? find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
+
+	t->is_sent = t->is_asking && t->trial == TRIAL_NONE;
+	if (q)
+		q->is_sent = true;
 }
 
 void provisions_lost(struct provisions *t)
@@ -559,8 +576,10 @@ struct asker *provision_new_asker(const struct provision_question *q, const char
 
 	a->number = number;
 	a->name = mem_strdup(name);
-	a->proof = proof_of(q->request);
+	/* What no device can say: a name alone gets nobody what the bridge was issued. */
+	a->proof = q->is_own ? mem_strdup("{\"own\":true}") : proof_of(q->request);
 	a->is_named = q->is_named;
+	a->is_own = q->is_own;
 	a->asker = mem_strdup(q->asker ? q->asker : name);
 	canonical_copy(&a->request, q->request);
 	a->reply_topic = mem_strdup(q->reply_topic);
@@ -586,6 +605,26 @@ void provision_enqueue(struct provisions *t, struct asker *a)
 	else
 		TAILQ_INSERT_HEAD(&t->queue, a, link);
 	t->n_queue++;
+}
+
+bool provisions_has_own(const struct provisions *t, const char *device)
+{
+	const struct asker *a;
+
+	TAILQ_FOREACH (a, &t->queue, link)
+		if (a->is_own && strcmp(a->request.device, device) == 0)
+			return true;
+	return false;
+}
+
+size_t provisions_count_own(const struct provisions *t)
+{
+	const struct asker *a;
+	size_t n = 0;
+
+	TAILQ_FOREACH (a, &t->queue, link)
+		n += a->is_own;
+	return n;
 }
 
 static bool has_its_share(const struct provisions *t, const struct asker *a)
@@ -638,7 +677,7 @@ static bool answer_now(const struct provisions *t, const struct provision_terms 
 	if (r)
 		refuse(a, r, acts);
 	else if (body)
-		answer(&a->request, a->reply_topic, text_of(body), acts);
+		answer(&a->request, a->reply_topic, text_of(body), acts)->is_own = a->is_own;
 	return r || body;
 }
 
@@ -804,6 +843,8 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 	} else if (jtext_string_is(status, "FAILURE") &&
 		   try_login(t, find_asked(t, TAILQ_FIRST(&t->queue)), body, acts)) {
 		return true;
+	} else {
+		t->is_lost = !is_success && t->was_sent && !t->is_told;
 	}
 	take_answer(t, terms, body, is_success, out, acts);
 	go_on(t, terms, out, acts);
@@ -834,6 +875,7 @@ void provisions_expire(struct provisions *t, const struct provision_terms *terms
 	if (t->trial > TRIAL_OUT) {
 		end_trial(t, terms, out, acts);
 	} else if (t->is_asking && t->deadline_ms <= terms->now_ms) {
+		t->is_lost = t->is_sent && !t->is_told;
 		finish(t, late, out, acts);
 		/* A late answer must not be taken for that to the next question. */
 		close_session(t, acts);

@@ -57,6 +57,9 @@ struct provision_action {
 	struct canonical request; /* of ANSWER: what it answers */
 	char *reply_topic;	  /* of ANSWER: NULL is the usual topic */
 	const char *refusal; /* of ANSWER: why the north was not asked; NULL: it was.  Not owned */
+	bool is_own;	     /* of ANSWER: nobody in the south asked, and nobody is told */
+	/* Of ANSWER, no SUCCESS: the north may have made the device, and what it logs in with is not known. */
+	bool is_lost;
 };
 struct provision_actions {
 	struct provision_action *items;
@@ -76,6 +79,7 @@ struct provision_question {
 	const char *reply_topic;
 	const char
 		*south_device_id; /* what the reply says as device_id where the north gives none */
+	bool is_own; /* the bridge asks for the device, by itself */
 };
 /* Names that were issued credentials before have their turn first, the others in the order asked.  At most 1000 may
  * wait, and 10 of an asker; beyond that the answer is FAILURE at once, but for a known name that finds others
@@ -91,6 +95,8 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 
 /* The question was written so: are the credentials in it by which the device could be known again? */
 void provisions_written(struct provisions *t, struct jslice question);
+/* It was handed to its session, and may arrive. */
+void provisions_sent(struct provisions *t);
 /* The connection was lost with a question that may have arrived, and goes again. */
 void provisions_lost(struct provisions *t);
 /* What came of PROVISION_TRY; the rest is due at once, for provisions_expire(). */
@@ -117,6 +123,10 @@ const char *provisions_owner(const struct provisions *t, const struct provision_
  * it.  A handshake in hand goes on. */
 bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
 			    const char *name, struct changes *out);
+
+/* Does a question of the bridge's own for this device wait, or is it in hand?  How many are there? */
+bool provisions_has_own(const struct provisions *t, const char *device);
+size_t provisions_count_own(const struct provisions *t);
 
 /* Was the device issued credentials that are held? */
 bool provisions_is_issued(const struct provisions *t, const char *device);

@@ -17,6 +17,7 @@ struct asker {
 	uint64_t number; /* grows by 1 */
 	char *name, *proof;
 	bool is_named; /* see provisions_request() */
+	bool is_own;   /* likewise */
 	bool is_known; /* the name was issued credentials before it asked */
 	char *asker;
 	struct canonical request;
@@ -39,6 +40,7 @@ struct asked {
 	uint64_t number; /* of its asker */
 	char *name, *proof, *device;
 	bool is_chosen; /* the token in it is the bridge's */
+	bool is_sent;	/* it left, as far as an earlier run could say; not kept */
 	char *reply;	/* what a SUCCESS would say: the credentials that the device has then */
 };
 TAILQ_HEAD(askeds, asked);
@@ -49,12 +51,14 @@ enum provision_trial { TRIAL_NONE, TRIAL_OUT, TRIAL_LET_IN, TRIAL_REFUSED };
 struct provisions {
 	struct askers queue; /* what is in hand, known names by number, the others by number */
 	size_t n_queue;
-	bool is_asking;	     /* the first of the queue was asked: the question in hand */
-	int64_t deadline_ms; /* of that */
-	bool is_repeated;    /* an earlier one like it may have arrived */
-	bool is_told;	     /* it says what the device will log in with */
+	bool is_asking;		/* the first of the queue was asked: the question in hand */
+	int64_t deadline_ms;	/* of that */
+	bool is_repeated;	/* an earlier one like it may have arrived */
+	bool is_sent, was_sent; /* it was handed to its session; so was an earlier one like it */
+	bool is_told;		/* it says what the device will log in with */
 	enum provision_trial trial;
 	char *failure; /* the answer that led to the trial */
+	bool is_lost; /* the handshake that ends may have made a device that nobody can log in as */
 	struct askeds asked;
 	size_t n_asked;
 	bool is_open;	      /* the provisioning session may be open */

@@ -30,8 +30,8 @@ void provision_put_asker(const struct asker *a, struct changes *out)
 	canonical_put(&row, &a->request);
 	buf_puts(&row, ",\"name\":");
 	state_json_put_text(&row, a->name);
-	buf_printf(&row, ",\"named\":%s,\"known\":%s,\"asker\":", a->is_named ? "true" : "false",
-		   a->is_known ? "true" : "false");
+	buf_printf(&row, ",\"named\":%s,\"known\":%s%s,\"asker\":", a->is_named ? "true" : "false",
+		   a->is_known ? "true" : "false", a->is_own ? ",\"own\":true" : "");
 	state_json_put_text(&row, a->asker);
 	buf_puts(&row, ",\"reply_topic\":");
 	state_json_put_text(&row, a->reply_topic);
@@ -163,6 +163,7 @@ static bool restore_asker(struct provisions *t, const char *number, const char *
 	/* Neither is in a row of before there were shares. */
 	if (state_json_text(row, "asker", &asker))
 		q.asker = asker;
+	state_json_bool(row, "own", &q.is_own);
 	a = provision_new_asker(&q, name ? name : request.device, n);
 	state_json_bool(row, "known", &a->is_known);
 	ok = insert_asker(t, a);
@@ -230,6 +231,7 @@ static bool restore_asked(struct provisions *t, const char *number, const char *
 	     state_json_bool(row, "chosen", &a->is_chosen) &&
 	     read_object(row, "proof", &a->proof) && read_object(row, "reply", &a->reply);
 	if (ok) {
+		a->is_sent = true;
 		raise_number(t, a->number);
 		TAILQ_INSERT_TAIL(&t->asked, a, link);
 		t->n_asked++;

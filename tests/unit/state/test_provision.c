@@ -195,7 +195,7 @@ Test(provision, answer_carries_the_request_and_its_topic)
 
 	provisions_request(
 		table, &terms,
-		&(struct provision_question){ &p, true, NULL, "/provision/response", NULL },
+		&(struct provision_question){ &p, true, NULL, "/provision/response", NULL, false },
 		&changed, &acts);
 	provision_actions_fini(&acts);
 	reply_token("T");
@@ -552,7 +552,7 @@ Test(provision, restart_asks_again_in_order_and_answers)
 	reply_token("z");
 	ask("a", "A", 1, 100);
 	provisions_request(table, &terms,
-			   &(struct provision_question){ &p, true, NULL, "topic", "b-id" },
+			   &(struct provision_question){ &p, true, NULL, "topic", "b-id", false },
 			   &changed, &acts);
 	ask("a", "A", 3, 100);
 	provision_actions_fini(&acts);
@@ -756,6 +756,84 @@ Test(provision, own_credentials_are_tried_as_well)
 			 "{\"status\":\"SUCCESS\",\"credentials_type\":\"MQTT_BASIC\",\"username\":"
 			 "\"u\",\"password\":\"p\",\"device_id\":\"uuid\"}");
 	expect_acts("TRY a");
+}
+
+/* The bridge asks by itself, and nobody in the south. */
+static void ask_own(const char *device, int64_t deadline_ms)
+{
+	char *body = mem_printf("{\"device_name\":\"%s\"}", device);
+	struct canonical p = { .id = (char *)"1",
+			       .kind = KIND_PROVISION,
+			       .device = (char *)device,
+			       .body = body,
+			       .body_len = strlen(body) };
+
+	terms.timeout_ms = deadline_ms - terms.now_ms;
+	provisions_request(
+		table, &terms,
+		&(struct provision_question){
+			.request = &p, .is_named = true, .asker = device, .is_own = true },
+		&changed, &acts);
+	free(body);
+}
+
+static void expect_own_answer(bool is_lost)
+{
+	cr_assert_eq(acts.items[0].act, PROVISION_ANSWER);
+	cr_expect(acts.items[0].is_own);
+	cr_expect_eq(acts.items[0].is_lost, is_lost);
+}
+
+Test(provision, own_question_says_so_with_its_answer_and_after_a_restart)
+{
+	terms.chooses_token = true;
+	ask_own("d", 100);
+	cr_expect(provisions_has_own(table, "d"));
+	expect_acts("ASK d 1");
+	restart();
+	cr_expect(provisions_has_own(table, "d"));
+	cr_expect_not(provisions_has_own(table, "e"));
+	resume(500);
+	expect_acts("ASK d 1");
+	cr_expect(reply(FAILED));
+	expect_own_answer(
+		true); /* an earlier run may have asked, and this question does not say the token */
+	cr_expect_eq(provisions_count_own(table), 0);
+}
+
+Test(provision, own_question_that_left_without_a_token_and_has_no_answer_is_lost)
+{
+	ask_own("d", 100);
+	provision_actions_fini(&acts);
+	provisions_sent(table);
+	expire(100);
+	expect_own_answer(true);
+}
+
+Test(provision, own_question_that_did_not_leave_or_says_the_token_is_not)
+{
+	ask_own("d", 100);
+	provision_actions_fini(&acts);
+	expire(100);
+	expect_own_answer(false);
+	provision_actions_fini(&acts);
+	terms.chooses_token = true;
+	ask_own("e", 200);
+	written();
+	provisions_sent(table);
+	expire(200);
+	expect_own_answer(false);
+}
+
+Test(provision, what_the_bridge_was_issued_is_given_to_nobody_who_knows_the_name)
+{
+	ask_own("d", 100);
+	reply_token("T");
+	expect_credentials("d", "{\"status\":\"SUCCESS\",\"token\":\"T\",\"credentials_type\":"
+				"\"ACCESS_TOKEN\"}");
+	provision_actions_fini(&acts);
+	ask_body("d", "{\"device_name\":\"d\"}", 2, 200);
+	expect_acts("ASK d 2");
 }
 
 Test(provision, trial_that_takes_too_long_is_a_timeout_and_may_be_had_again)

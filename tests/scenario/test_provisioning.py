@@ -1,0 +1,89 @@
+"""Devices of an EZtCloud project that the bridge has registered by a ThingsBoard, each with a token of its own."""
+
+import os
+import subprocess
+
+from harness import conf_text, find_bridge
+from platforms import EZtCloud
+from verbs import Verb, ask_until
+
+LINK, PROJECT = "project", "PR1"
+
+
+class Registration:
+    def __init__(self, lab, tb, devices, **provision):
+        self.lab, self.tb, self.devices = lab, tb, devices
+        self.south = lab.broker("south")
+        profile = tb.profiles[0]
+        path = os.path.join(lab.directory, "fleet.csv")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("name,greet.site\n" + "".join(f"{d},site of {d}\n" for d in devices))
+        self.calque = lab.calque(conf_text({"state": "@state@", "devices": path, "links": [{
+            "name": LINK,
+            "south": {"dialect": "eztcloud", "url": self.south.url, "vars": {"project": PROJECT}, "username": ""},
+            "north": {"dialect": "thingsboard", "url": tb.url, "provision": {
+                "key": profile.key, "secret": profile.secret, **provision}}}]}))
+        self.calque.wait_up(LINK, "south")
+
+    def provision(self, *options):
+        return Verb(self.calque, "devices", "provision", "--link", LINK, *options)
+
+    def listed(self):
+        return {d["name"]: d for d in Verb(self.calque, "devices", "list", "--json").items()}
+
+    def asked(self):
+        return [request["deviceName"] for request in self.tb.requests]
+
+
+def test_fifty_are_registered_though_the_bridge_is_killed_meanwhile(lab, tb):
+    r = Registration(lab, tb, [f"d{i:02}" for i in range(50)], name="plant {device}", greet={"by": "calque"})
+    with subprocess.Popen([find_bridge(), "devices", "provision", "-c", r.calque.conf_path], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as verb:
+        tb.wait(lambda: len(tb.requests) >= 15, "some questions")
+        r.calque.kill()
+        verb.wait()
+    assert len(tb.devices) < 50, "it was too fast to be killed"
+    mark = r.calque.mark()
+    r.calque.start()
+    r.calque.wait_up(LINK, "south", mark)
+    done = r.provision()
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[-1] == "50 devices: 50 ready"
+    assert sorted(tb.devices) == [f"plant {d}" for d in r.devices], "each once, and no other"
+    far = {d: tb.devices[f"plant {d}"] for d in r.devices}
+    for d in r.devices:
+        far[d].wait_online()
+        tb.wait(lambda d=d: far[d].client == {"site": f"site of {d}", "by": "calque"}, f"greeting of {d}")
+    thing = lab.add(EZtCloud(r.south.port, PROJECT, "d07", name="ez d07"))
+    thing.attributes(value=1)
+    tb.wait(lambda: far["d07"].client.get("value") == 1, "what d07 says")
+    ask_until(lambda: {d["step"] for d in r.listed().values()}, lambda steps: steps == {"greeted"})
+    r.calque.stop()
+
+
+def test_a_key_that_is_unknown_stops_the_run_and_no_device_is_blamed(lab, tb):
+    tb.profiles[0].strategy = "disabled"
+    r = Registration(lab, tb, ["a", "b", "c", "d", "e"])
+    done = r.provision()
+    assert done.status == 1
+    assert "three in a row got NOT_FOUND" in done.err
+    assert {d["state"] for d in r.listed().values()} == {"asking"}
+    tb.profiles[0].strategy = "allow"
+    assert r.provision("--csv").out.splitlines()[1].startswith(f"{LINK},a,ready,")
+    assert sorted(tb.devices) == ["a", "b", "c", "d", "e"]
+    r.calque.stop()
+
+
+def test_a_name_that_is_taken_is_that_devices_fault(lab, tb):
+    r = Registration(lab, tb, ["a", "b", "c"])
+    tb.device("b", token="another's")
+    assert r.provision("--dry-run").status == 0 and not r.asked()
+    done = r.provision()
+    assert done.status == 1
+    listed = r.listed()
+    assert (listed["b"]["state"], listed["b"]["reason"]) == ("refused", "name-taken")
+    assert {listed[d]["state"] for d in "ac"} == {"ready"}
+    refused = Verb(r.calque, "devices", "forget", "a")
+    assert refused.status == 1 and "will not issue others" in refused.err
+    assert r.listed()["a"]["state"] == "ready"
+    r.calque.stop()
