@@ -50,6 +50,7 @@ enum option_number {
 	N_WHY,
 	N_ACCEPT,
 	N_LOSSY,
+	N_LOG,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -84,6 +85,7 @@ enum {
 	OPT_WHY = 1 << N_WHY,	      /* all that only `why` has */
 	OPT_ACCEPT = 1 << N_ACCEPT,
 	OPT_LOSSY = 1 << N_LOSSY,
+	OPT_LOG = 1 << N_LOG,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -93,7 +95,7 @@ static const struct verb_row {
 	int (*run)(struct cli *cli);
 } verbs[] = {
 	{ { "run", "", "run the bridge in the foreground", 0, 0,
-	    OPT_CONFIG | OPT_MAPPINGS | OPT_STRICT },
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_STRICT | OPT_LOG },
 	  verb_run },
 	{ { "check", "", "all that run does short of the network: report every mistake", 0, 0,
 	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_KEYS },
@@ -136,6 +138,10 @@ static const struct verb_row {
 	{ { "state", "check | backup FILE", "what the bridge remembers: look for damage, copy it",
 	    1, 2, OPT_CONFIG | OPT_JSON },
 	  verb_state },
+	{ { "report", "[FILE]",
+	    "for who is asked for help: versions, configuration, status, log; no secrets", 0, 1,
+	    OPT_CONFIG },
+	  verb_report },
 	{ { "bench", "", BENCH_HELP, 0, 0, OPT_ELSEWHERE }, verb_bench },
 };
 
@@ -314,6 +320,15 @@ static bool take_push(void *into, const char *arg)
 	return cli->devices.pushes || strcmp(arg, "none") == 0;
 }
 
+static bool take_log_format(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->has_log_format = true;
+	cli->log_format = strcmp(arg, "json") == 0 ? LOG_JSON : LOG_TEXT;
+	return cli->log_format == LOG_JSON || strcmp(arg, "text") == 0;
+}
+
 static bool take_limit(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -353,6 +368,8 @@ static const struct option_row options[] = {
 	{ OPT_WATCH, 0, "watch", NULL,
 	  "again whenever a mapping or case file changes, until Ctrl-C", NULL,
 	  offsetof(struct cli, is_watch) },
+	{ OPT_LOG, 0, "log-format", "text|json", "how a line of the log is written",
+	  take_log_format, 0 },
 	{ OPT_ACCEPT, 0, "accept", NULL,
 	  "write what came out into the case files, as what is expected", NULL,
 	  offsetof(struct cli, accepts) },

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/exit_status.h"
+#include "base/log.h"
 #include "jq/mapping.h"
 #include "message/side.h"
 #include "message/vars.h"
@@ -35,7 +36,8 @@ struct cli {
 		const char *secrets;				  /* a file for them; NULL: none */
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials, pushes;
 	} devices;
-	bool is_payload, accepts, is_lossy;
+	bool is_payload, accepts, is_lossy, has_log_format;
+	enum log_format log_format;
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
 	} why;
@@ -66,5 +68,6 @@ int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);
 /* In author/. */
 int verb_why(struct cli *cli);
+int verb_report(struct cli *cli);
 
 #endif

@@ -4,8 +4,10 @@
 
 #include "admin/admin.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "cli/apart.h"
 #include "cli/cli.h"
+#include "conf/conf.h"
 #include "run/bridge.h"
 #include "run/generation.h"
 
@@ -36,11 +38,19 @@ int verb_run(struct cli *cli)
 	struct generation *g;
 
 	signal(SIGHUP, SIG_IGN); /* until the bridge hears it, and never an end */
+	log_find_journal();
 	compiler = apart_begin("run");
 	if (!compiler)
 		return EXIT_FAILED;
 	g = generation_read(cli->conf_path, &cli->mappings, compiler, &report);
 
+	if (g) {
+		const struct conf *conf = generation_conf(g);
+
+		log_format(cli->has_log_format ? cli->log_format
+					       : (enum log_format)conf->log_format);
+		log_levels(conf->log_levels);
+	}
 	cli_print_report(&report);
 	if (g && cli->is_strict && report.n_lacks) {
 		generation_free(g);

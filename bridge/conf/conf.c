@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/guess.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf_environment.h"
 #include "conf/conf_schema.h"
@@ -109,6 +110,25 @@ static bool read_url(struct conf_reader *r, void *at, const config_setting_t *s)
 		conf_value_mistake(r, s, "%s", wrong);
 	else
 		session->url = mem_strdup(url);
+	return true;
+}
+
+static bool read_log_levels(struct conf_reader *r, void *at, const config_setting_t *s)
+{
+	const char *text = conf_value_text(r, s);
+	char **levels = at;
+
+	if (!text)
+		return true;
+	if (!log_are_levels(text)) {
+		conf_value_mistake(
+			r, s,
+			"no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, off, with the "
+			"beginning of an event's word as AREA");
+		return true;
+	}
+	free(*levels);
+	*levels = mem_strdup(text);
 	return true;
 }
 
@@ -412,6 +432,9 @@ static bool read_remap(struct conf_reader *r, void *at, const config_setting_t *
 }
 
 #define AT(member) .offset = offsetof(struct conf_link, member)
+static const struct schema_word log_formats[] = { { "text", LOG_TEXT },
+						  { "json", LOG_JSON },
+						  { NULL, 0 } };
 static const struct schema_word modes[] = { { "live", FLEET_LIVE },
 					    { "mirror", FLEET_MIRROR },
 					    { "off", FLEET_OFF },
@@ -589,6 +612,12 @@ static const struct schema_key conf_keys[] = {
 	  .about = "lets in who may see messages and change things (file:PATH)" },
 	{ "admin_hosts", SCHEMA_OWN, .what = "an array of names [ ]", .set.conf = read_admin_hosts,
 	  .about = "names of this machine that browsers may use, besides localhost" },
+	{ "log_format", SCHEMA_WORD, AT(log_format), .words = log_formats, .preset = LOG_TEXT,
+	  .about = "how a line of the log is written" },
+	{ "log_levels", SCHEMA_OWN, AT(log_levels), .what = "a string", .set.conf = read_log_levels,
+	  .preset_text = "info",
+	  .about = "LEVEL (error, warning, info, off) of all events, AREA=LEVEL of some: "
+		   "\"warning,session=info\"" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
@@ -814,6 +843,7 @@ void conf_free(struct conf *c)
 	for (size_t n = 0; n < c->admin_hosts.n; n++)
 		free(c->admin_hosts.items[n]);
 	free(c->admin_hosts.items);
+	free(c->log_levels);
 	free(c->devices);
 	fleet_file_fini(&c->fleet);
 	free(c);

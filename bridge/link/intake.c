@@ -178,6 +178,8 @@ void link_release(struct link *l, struct intake *in)
 
 	if (--in->refs > 0)
 		return;
+	for (unsigned i = 0; i < in->n_orders && !v.far_id; i++)
+		v.far_id = in->orders[i].far_id;
 	intake_move(in, INTAKE_SETTLED);
 	v.reason = verdict(in);
 	if (!v.is_own)

@@ -85,6 +85,8 @@ struct verdict {
 	const char *session; /* of which device it came on; NULL: of any, or nothing came in */
 	enum kind kind;	     /* of the first row that reads it; KIND_NONE: none does */
 	int64_t received_ms;
+	const char *
+		far_id; /* by which the other side was to answer it; NULL: it was not, or had not got there */
 };
 
 struct link_ops {

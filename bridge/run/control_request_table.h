@@ -21,6 +21,6 @@ struct control_request_row {
 void control_request_put_text(struct buf *out, const char *key, const char *text);
 
 extern const struct control_request_row control_request_aside, control_request_deadletters,
-	control_request_devices, control_request_state, control_request_status;
+	control_request_devices, control_request_log, control_request_state, control_request_status;
 
 #endif

@@ -151,14 +151,42 @@ char *live_link_tellable(const struct live_link *live, const char *text)
 	return copy;
 }
 
-static void log_letter(const struct verdict *v, const struct deadletter *l, int64_t now_ms)
+/* By which the far side knows it: what it was to be answered by there, else what its topic says; NULL: nothing.  Caller
+ * frees. */
+static char *far_id_of(const struct live_link *live, const struct verdict *v)
 {
+	struct match match;
+	struct buf text = { 0 };
+	char *id, *told;
+
+	if (v->far_id)
+		return live_link_tellable(live, v->far_id);
+	if (!v->message || v->reason == DEAD_CRASH)
+		return NULL;
+	plan_match(live->plan, flow_source(v->flow), v->message->topic, &match);
+	id = match.n ? translate_topic_id(match.readers[0], v->message->topic) : NULL;
+	if (!id)
+		return NULL;
+	translate_put_id(&text, id);
+	told = live_link_tellable(live, text.data);
+	buf_fini(&text);
+	free(id);
+	return told;
+}
+
+static void log_letter(const struct live_link *live, const struct verdict *v,
+		       const struct deadletter *l, int64_t now_ms)
+{
+	char *device = live_link_tellable(live, l->device), *far_id = far_id_of(live, v);
 	char subject[200];
 
 	snprintf(subject, sizeof subject, "%s/%s/%s", l->link, flow_name(v->flow), l->reason);
 	log_limited(LOG_WARNING, now_ms, subject, "dead-letter",
-		    "link=%s flow=%s reason=%s detail=%s", l->link, flow_name(v->flow), l->reason,
-		    log_value(*l->text ? l->text : NULL));
+		    "link=%s flow=%s reason=%s detail=%s device=%s far_id=%s", l->link,
+		    flow_name(v->flow), l->reason, log_value(*l->text ? l->text : NULL),
+		    log_value(*device ? device : NULL), log_value(far_id));
+	free(device);
+	free(far_id);
 }
 
 /* Whose it is, by its topic, or by its session if nobody looks at that, since to look may be what ends the process; NULL:
@@ -197,7 +225,7 @@ static void bury(struct live_link *live, const struct verdict *v)
 	if (v->message)
 		l.message = *v->message; /* borrowed, like all of it */
 	deadletter_live_bury(live->parts->letters, &l, now_ms);
-	log_letter(v, &l, now_ms);
+	log_letter(live, v, &l, now_ms);
 	free(l.device);
 	free(text);
 	free(topic);

@@ -14,7 +14,8 @@ import pytest
 from harness import LIMIT, assert_json, conf_text, find_bridge, is_uuid
 from lab import SANITIZER
 
-VERBS = ("run", "check", "routes", "translate", "why", "test", "new", "init", "status", "deadletters", "devices", "state")
+VERBS = ("run", "check", "routes", "translate", "why", "test", "new", "init", "status", "deadletters", "devices", "state",
+         "report")
 
 
 def environment(**more):
@@ -407,6 +408,42 @@ def test_colour_is_for_terminals():
     assert re.sub(r"\033\[\d*m", "", coloured).replace("\r\n", "\n") == plain
     assert "\033" not in on_terminal("routes", "innoway", "thingsboard", NO_COLOR="1")
     assert "\033" not in on_terminal("routes", "innoway", "thingsboard", "--json")
+
+
+# --- the log ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, setting", [(("--log-format", "json"), ""), ((), 'log_format = "json";')])
+def test_a_log_in_json_has_an_object_per_line(tmp_path, arguments, setting):
+    conf = tmp_path / "a.conf"
+    conf.write_text(setting + 'log_levels = "warning,started=info";state = "state"; links = ( { name = "a";'
+                    'south = { dialect = "innoway"; url = "mqtt://localhost:1"; vars = { device = "d"; token = "t"; }; };'
+                    'north = { dialect = "thingsboard"; url = "mqtt://localhost:1"; vars = { token = "t"; }; }; } );')
+    with subprocess.Popen([find_bridge(), "run", "-c", conf, *arguments], stderr=subprocess.PIPE, text=True,
+                          env=environment()) as process:
+        told = iter(process.stderr)
+        first = next(line for line in told if line.startswith(("{", "2")))  # behind what it says of the configuration
+        process.terminate()
+        rest = list(told)
+    lines = [json.loads(line) for line in [first, *rest]]
+    assert {"time", "level", "event"} <= set(lines[0]), lines
+    assert all(line["level"] != "info" or line["event"] == "started" for line in lines), lines
+
+
+def test_a_report_hides_what_sounds_like_a_secret(tmp_path):
+    conf = tmp_path / "a.conf"
+    conf.write_text('token = "canary-1" "canary-2"; pass_word = "seen"; api_key: 12345; /* canary-3 */ password = "file:p";')
+    report = tmp_path / "report.txt"
+    assert Done("report", report, "-c", conf).status == 0
+    text = report.read_text()
+    assert "canary" not in text and "12345" not in text
+    assert 'token = "***" "***"; pass_word = "seen"; api_key: ***;  password = "file:p";' in text
+
+
+def test_levels_that_are_none_are_a_mistake(tmp_path):
+    conf = tmp_path / "a.conf"
+    conf.write_text('log_levels = "loud"; links = ( );')
+    done = Done("check", "-c", conf)
+    assert done.status == 1 and "log_levels: no levels: " in done.err
 
 
 # --- help and misuse ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -43,6 +44,24 @@ def test_a_running_bridge_tells_how_it_is(world):
     assert done.status == 0
     assert f"process {world.calque.pid}" in done.out
     assert f"link {world.LINK}" in done.out and "received 0 + resumed 0 = " in done.out
+
+
+def test_a_report_has_all_but_the_secrets(world, tmp_path):
+    with open(world.calque.conf_path, "a", encoding="utf-8") as file:
+        file.write("# canary-comment\n")
+    report = tmp_path / "report.txt"
+    done = Verb(world.calque, "report", str(report))
+    assert done.status == 0, done.err
+    text = report.read_text()
+    assert report.stat().st_mode & 0o777 == 0o600
+    parts = re.findall(r"^--- (.+) ---$", text, re.M)
+    assert parts == ["versions", "configuration", "status", "dead letters", "log"]
+    assert re.search(r"^calque \d", text) or "\ncalque " in text
+    assert re.search(r"^libmosquitto\.so", text, re.M)
+    assert "canary" not in text and world.IW_TOKEN not in text and world.TB_TOKEN not in text
+    assert world.south.url in text and '"running":true' in text
+    assert re.search(rf"^\S+Z info session-up link={world.LINK} ", text, re.M)
+    assert Verb(world.calque, "report", str(report)).status == 1  # nothing is overwritten
 
 
 def test_a_bridge_that_does_not_run_is_told_by_the_status(world):

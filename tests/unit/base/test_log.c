@@ -1,7 +1,9 @@
 #include <criterion/criterion.h>
 #include <regex.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -140,4 +142,85 @@ Test(log, four_values_fit_one_line)
 	cr_expect_str_eq(b, "\"b b\"");
 	cr_expect_str_eq(c, "\"c c\"");
 	cr_expect_str_eq(d, "\"d d\"");
+}
+
+Test(log, json_says_the_same)
+{
+	char line[400];
+	const char *rest;
+
+	log_format(LOG_JSON);
+	log_event(LOG_WARNING, "dead-letter", "link=%s n=%d id=%s free=-5 reason=%s device=%s", "a",
+		  12, "007", log_value("say \"no\"\n to a\\b"), log_value(NULL));
+	log_event(LOG_INFO, "stopped", NULL);
+	rewind(file);
+	cr_assert_not_null(fgets(line, sizeof line, file));
+	cr_expect(strncmp(line, "{\"time\":\"", 9) == 0, "%s", line);
+	rest = strstr(line, "\",\"level\"");
+	cr_assert_not_null(rest);
+	cr_expect_str_eq(
+		rest, "\",\"level\":\"warning\",\"event\":\"dead-letter\",\"link\":\"a\",\"n\":12,"
+		      "\"id\":\"007\",\"free\":-5,\"reason\":\"say \\\"no\\\"\\u000a to a\\\\b\","
+		      "\"device\":\"-\"}\n");
+	cr_assert_not_null(fgets(line, sizeof line, file));
+	cr_expect_str_eq(strstr(line, "\"level\""), "\"level\":\"info\",\"event\":\"stopped\"}\n");
+}
+
+Test(log, the_journal_gets_levels_and_has_the_time_itself)
+{
+	char stream[60], line[100];
+	struct stat st;
+
+	cr_assert_eq(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_find_journal();
+	log_event(LOG_ERROR, "one", "a=1");
+	log_event(LOG_WARNING, "two", NULL);
+	setenv("JOURNAL_STREAM", "1:1", 1); /* of another stream: that of who started us */
+	log_find_journal();
+	log_event(LOG_INFO, "three", NULL);
+	rewind(file);
+	cr_expect_str_eq(fgets(line, sizeof line, file), "<3>error one a=1\n");
+	cr_expect_str_eq(fgets(line, sizeof line, file), "<4>warning two\n");
+	cr_expect_eq(*fgets(line, sizeof line, file), '2');
+}
+
+Test(log, each_area_has_a_level)
+{
+	cr_expect(log_levels("warning, session=info,session-lost=off"));
+	log_event(LOG_INFO, "link-up", NULL);
+	log_event(LOG_WARNING, "link-down", NULL);
+	log_event(LOG_INFO, "session", NULL);
+	log_event(LOG_INFO, "session-up", NULL);
+	log_event(LOG_INFO, "sessions-of-devices", NULL);
+	log_event(LOG_ERROR, "session-lost", NULL);
+	cr_expect_str_eq(logged(), "warning link-down\ninfo session\ninfo session-up\n");
+	cr_expect_not(log_levels("loud"));
+	cr_expect_not(log_levels("=info"));
+	log_event(LOG_INFO, "still-off", NULL);
+	cr_expect_str_eq(logged(), "");
+	cr_expect(log_levels("info"));
+	log_event(LOG_INFO, "on", NULL);
+	cr_expect_str_eq(logged(), "info on\n");
+}
+
+Test(log, the_last_lines_are_kept)
+{
+	struct buf out = { 0 };
+
+	log_event(LOG_INFO, "first", NULL);
+	log_put_tail(&out);
+	cr_expect_str_eq(strchr(out.data, ' '), " info first\n");
+	for (int i = 0; i < 3000; i++)
+		log_event(LOG_INFO, "event", "n=%d", i);
+	buf_reset(&out);
+	buf_puts(&out, "before\n");
+	log_put_tail(&out);
+	cr_expect_leq(out.len, 7 + LOG_TAIL_BYTES);
+	cr_expect_gt(out.len, LOG_TAIL_BYTES - 100);
+	cr_expect_eq(strncmp(out.data, "before\n20", 9), 0, "%.60s", out.data);
+	cr_expect_str_eq(strrchr(out.data, '='), "=2999\n");
+	buf_fini(&out);
 }
