@@ -51,6 +51,7 @@ enum option_number {
 	N_ACCEPT,
 	N_LOSSY,
 	N_LOG,
+	N_FROM,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -86,6 +87,7 @@ enum {
 	OPT_ACCEPT = 1 << N_ACCEPT,
 	OPT_LOSSY = 1 << N_LOSSY,
 	OPT_LOG = 1 << N_LOG,
+	OPT_FROM = 1 << N_FROM,
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -118,7 +120,7 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH | OPT_ACCEPT },
 	  verb_test },
 	{ { "new", "DIALECT | --schema", "write a commented skeleton mapping and its cases", 0, 1,
-	    OPT_DIRECTORY | OPT_SCHEMA },
+	    OPT_DIRECTORY | OPT_SCHEMA | OPT_FROM },
 	  verb_new },
 	{ { "init", "[SOUTH URL NORTH URL]",
 	    "write a commented configuration of a link; what is not given is asked", 0, 4,
@@ -320,6 +322,14 @@ static bool take_push(void *into, const char *arg)
 	return cli->devices.pushes || strcmp(arg, "none") == 0;
 }
 
+static bool take_samples(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->samples = arg;
+	return *arg;
+}
+
 static bool take_log_format(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -370,6 +380,9 @@ static const struct option_row options[] = {
 	  offsetof(struct cli, is_watch) },
 	{ OPT_LOG, 0, "log-format", "text|json", "how a line of the log is written",
 	  take_log_format, 0 },
+	{ OPT_FROM, 0, "from", "FILE",
+	  "guess it from messages: a JSON object per line, {topic, payload, flow}", take_samples,
+	  0 },
 	{ OPT_ACCEPT, 0, "accept", NULL,
 	  "write what came out into the case files, as what is expected", NULL,
 	  offsetof(struct cli, accepts) },

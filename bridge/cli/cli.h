@@ -38,6 +38,7 @@ struct cli {
 	} devices;
 	bool is_payload, accepts, is_lossy, has_log_format;
 	enum log_format log_format;
+	const char *samples;			    /* a file of messages; NULL: none */
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
 	} why;
@@ -69,5 +70,6 @@ int verb_bench(struct cli *cli);
 /* In author/. */
 int verb_why(struct cli *cli);
 int verb_report(struct cli *cli);
+int verb_new_from(struct cli *cli, const char *dir); /* new --from */
 
 #endif

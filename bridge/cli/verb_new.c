@@ -117,6 +117,8 @@ int verb_new(struct cli *cli)
 				       mistake);
 	if (!is_name_free(cli, name))
 		return EXIT_FAILED;
+	if (cli->samples)
+		return verb_new_from(cli, cli->mappings.n ? cli->mappings.dirs[0] : ".");
 	if (!write_both(cli->mappings.n ? cli->mappings.dirs[0] : ".", name, &e)) {
 		fprintf(stderr, "calque new: %s\n", e.text);
 		return EXIT_FAILED;

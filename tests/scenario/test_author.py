@@ -551,6 +551,47 @@ def test_what_is_made_up_is_accepted_as_a_placeholder(tmp_path):
     assert calque("test", cases).stdout == "1 passed, 0 failed\n"
 
 
+# --- calque new --from -------------------------------------------------------------------------------------------
+
+SAMPLES = """
+{"topic": "plant/pump-7/data", "payload": {"temp": 21.5}}
+{"topic": "plant/pump-8/data", "payload": {"temp": 22, "rpm": 900}}
+{"topic": "plant/pump-7/info", "payload": {"model": "A1"}}
+{"topic": "plant/pump-7/event", "payload": {"door": "open"}}
+{"topic": "plant/pump-7/blob", "payload_text": "hello"}
+{"topic": "plant/pump-7/cmd/12", "flow": "down", "payload": {"cmd": "stop", "args": {"fast": true}}}
+{"topic": "plant/pump-7/cmd/12/result", "payload": {"ok": true}}
+{"topic": "plant/pump-7/config", "flow": "down", "payload": {"rate": 5}}
+"""
+
+
+def test_a_dialect_out_of_samples_passes_its_cases(tmp_path):
+    (tmp_path / "samples.jsonl").write_text(SAMPLES)
+    done = calque("new", "plant", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r'kind: "(\w+)", topic: "([^"]+)"', (tmp_path / "plant.jq").read_text())
+    assert rows == [("telemetry", "plant/{device}/data"), ("attributes", "plant/{device}/info"),
+                    ("event", "plant/{device}/event"), ("raw", "plant/{device}/blob"),
+                    ("command", "plant/{device}/cmd/{id}"), ("command_reply", "plant/{device}/cmd/{id}/result"),
+                    ("config", "plant/{device}/config")]
+    cases = json.loads((tmp_path / "plant.cases.json").read_text())
+    assert cases[1]["expect"] == [{"topic": "v1/devices/me/telemetry", "payload": {"temp": 22, "rpm": 900}}]
+    assert cases[5]["expect"][0]["payload"] == {"method": "stop", "params": {"fast": True}}
+    assert calque("test", tmp_path / "plant.cases.json").stdout == "8 passed, 0 failed\n"
+    again = calque("new", "plant", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
+    assert again.returncode == 1 and "none is overwritten" in again.stderr
+
+
+@pytest.mark.parametrize("line, said", [
+    ("", "there is no message in it"), ("{", "line 2: byte "), ('{"payload": 1}', "line 2: "),
+    ('{"topic": "a/+"}', "line 2: topic: none that is published on has"), ('{"topic": "a", "flow": "across"}', "line 2: ")])
+def test_samples_that_are_none_are_told_by_their_line(tmp_path, line, said):
+    (tmp_path / "samples.jsonl").write_text("\n" + line)
+    done = calque("new", "plant", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["samples.jsonl"]
+
+
 # --- what would not end -------------------------------------------------------------------------------------------
 
 HARD = """module {
