@@ -36,6 +36,7 @@ struct case_run {
 	size_t number;		 /* in its file */
 	size_t step;		 /* or ACCEPT_NO_STEP */
 	struct buf accepted;	 /* what has differed */
+	size_t *differs;	 /* case_counts.differs */
 };
 
 static const char *string_of(json_object *o, const char *key)
@@ -342,6 +343,8 @@ static void run_step(struct case_run *r, const char *place, json_object *step)
 	if (s && expect && has_fate) {
 		compare_fate(r, place, step, s);
 		compare(r, place, expect, s, flow_target(flow));
+		if (r->diff.len > since)
+			r->differs[s->n ? s->outputs[0].kind : KIND_NONE]++;
 		accept_difference(r, step, s, flow_target(flow), since);
 	} else if (!s) {
 		buf_printf(&r->diff, "  %s%s\n", place, e.text);
@@ -471,15 +474,17 @@ static void print_about(const char *word, const char *file, const char *what, co
 	buf_fini(&shown);
 }
 
-static void print_failure(const char *file, const char *what, const char *lines)
+static void print_failure(const struct case_counts *c, const char *file, const char *what,
+			  const char *lines)
 {
-	print_about("FAIL", file, what, lines);
+	print_about(c->word ? c->word : "FAIL", c->shown ? c->shown : file, what, lines);
 }
 
 static void run_case(struct case_run *r, const char *file, struct case_counts *counts)
 {
 	const char *name = string_of(r->what, "name");
 
+	r->differs = counts->differs;
 	take_report(r, counts);
 	if (r->accept)
 		accept_begin(r->accept);
@@ -488,13 +493,14 @@ static void run_case(struct case_run *r, const char *file, struct case_counts *c
 	else if (!r->report.n_errors && !r->diff.len)
 		buf_puts(&r->diff, "  a mapping has mistakes (see above)\n");
 	if (r->diff.len) {
-		print_failure(file, name ? name : "?", r->diff.data);
+		print_failure(counts, file, name ? name : "?", r->diff.data);
 		counts->failed++;
 		return;
 	}
 	counts->passed++;
 	if (r->accepted.len) {
-		print_about("ACCEPTED", file, name ? name : "?", buf_str(&r->accepted));
+		if (!counts->is_quiet)
+			print_about("ACCEPTED", file, name ? name : "?", buf_str(&r->accepted));
 		counts->accepted++;
 	}
 }
@@ -553,7 +559,7 @@ void cases_run_file(struct build *b, const char *file, const struct conf_link *l
 		accept = accept_new(strict.data, strict.len);
 	if (e.code != ERR_NONE || !run_cases(b, file, list, link, accept, counts, &e) ||
 	    (accept && accept_has_changes(accept) && !accept_write(accept, file, &e))) {
-		print_failure(file, e.text, "");
+		print_failure(counts, file, e.text, "");
 		counts->failed++;
 	}
 	accept_free(accept);

@@ -6,14 +6,19 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "message/kind.h"
 
 struct build;
 struct conf_link;
 
 struct case_counts {
 	size_t passed, failed;
-	bool accepts;	     /* what differs is written into the file, as its expectation */
-	size_t accepted;     /* cases where something was; they have passed */
+	bool accepts;		  /* what differs is written into the file, as its expectation */
+	size_t accepted;	  /* cases where something was; they have passed */
+	const char *shown, *word; /* in place of the file's name and of "FAIL"; NULL: these */
+	bool is_quiet;		  /* nothing is said of what was accepted */
+	/* Steps that failed, by the kind that came out; KIND_NONE: nothing did. */
+	size_t differs[KINDS + 1];
 	struct report hints; /* what the mappings were warned of, each once */
 };
 

@@ -551,6 +551,29 @@ def test_what_is_made_up_is_accepted_as_a_placeholder(tmp_path):
     assert calque("test", cases).stdout == "1 passed, 0 failed\n"
 
 
+# --- calque replay -----------------------------------------------------------------------------------------------
+
+def test_a_replay_tells_what_a_new_mapping_does_otherwise(tmp_path):
+    for name, all_of in (("old", "{body: .payload}"), ("new", "{body: (.payload | .a += 1)}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tram.jq").write_text(TRAM.replace("def all: {body: .payload}", f"def all: {all_of}"))
+    cases = tmp_path / "seen.cases.json"
+    base = {"south": "tram", "north": "thingsboard", "vars": {"north.device": "t1"}, "flow": "up"}
+    cases.write_text(json.dumps([
+        {**base, "name": "one", "topic": "tram/t1/oil", "payload": 7, "expect": [{"payload": "not so"}]},
+        {**base, "name": "two", "topic": "tram/t1/all", "payload": {"a": 1}, "expect": []}]))
+    text = cases.read_text()
+    done = calque("replay", cases, tmp_path / "old", tmp_path / "new")
+    assert done.returncode == 1
+    assert f"DIFFERS {cases}: two\n" in done.stdout and "a: expected 1, got 2" in done.stdout, done.stdout
+    assert "one" not in done.stdout and done.stdout.endswith("\ntelemetry: 1\n1 the same, 1 differ\n")
+    (tmp_path / "new" / "tram.jq").write_text(TRAM.replace("def all: {body: .payload}", "def all: empty"))
+    assert calque("replay", cases, tmp_path / "old", tmp_path / "new").stdout.endswith(
+        "\nnothing any more: 1\n1 the same, 1 differ\n")
+    assert calque("replay", cases, tmp_path / "old", tmp_path / "old").stdout == "2 the same, 0 differ\n"
+    assert cases.read_text() == text
+
+
 # --- calque new --from -------------------------------------------------------------------------------------------
 
 SAMPLES = """
