@@ -144,7 +144,7 @@ static void put_canonical(struct buf *out, const struct plan *plan, const struct
 	struct buf text = { 0 };
 
 	canonical_copy(&copy, p);
-	if (kind_table[p->kind].has_secrets)
+	if (p->kind != KIND_NONE && kind_table[p->kind].has_secrets)
 		canonical_set_body(&copy, "\"" REDACT_HIDDEN "\"", strlen(REDACT_HIDDEN) + 2);
 	canonical_put(&text, &copy);
 	put_redacted(out, plan, &text);
@@ -274,7 +274,7 @@ static void put_output(struct buf *out, const struct plan *plan, const struct of
 	struct buf wire = { 0 }, told = { 0 };
 
 	message_copy(&shown, &o->message);
-	if (kind_table[o->kind].has_secrets)
+	if (o->kind != KIND_NONE && kind_table[o->kind].has_secrets)
 		message_set_payload(&shown, "\"" REDACT_HIDDEN "\"", strlen(REDACT_HIDDEN) + 2);
 	wire_json_put(&wire, o->side, &shown);
 	put_redacted(&told, plan, &wire);
