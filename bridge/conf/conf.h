@@ -114,9 +114,9 @@ struct conf {
 	struct {
 		char **items;
 		size_t n;
-	} admin_hosts; /* by which it may be called, besides addresses and localhost */
-	int log_format;		      /* enum log_format */
-	char *log_levels;	      /* as log_levels() wants them */
+	} admin_hosts;	  /* by which it may be called, besides addresses and localhost */
+	int log_format;	  /* enum log_format */
+	char *log_levels; /* as log_levels() wants them */
 	struct {
 		int64_t max_bytes;
 		int max_age_s;

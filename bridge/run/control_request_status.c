@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/err.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -198,3 +200,40 @@ static bool more(void *work, struct buf *out, struct err *e)
 }
 
 const struct control_request_row control_request_status = { "status", start, more, free };
+
+/* --- the log: {"request":"log"}, an item {"line"} for each of the last lines of it --- */
+
+static void *start_log(const struct control_request_parts *parts, struct jslice asked,
+		       struct err *e)
+{
+	(void)asked;
+	if (parts->is_running)
+		return (void *)parts;
+	err_set(e, ERR_NOT_FOUND, "no bridge runs, which would have a log");
+	return NULL;
+}
+
+static bool more_log(void *work, struct buf *out, struct err *e)
+{
+	struct buf tail = { 0 };
+	const char *line, *end;
+
+	(void)work;
+	(void)e;
+	log_put_tail(&tail);
+	for (line = buf_str(&tail); (end = strchr(line, '\n')); line = end + 1) {
+		buf_puts(out, "{\"item\":{\"line\":");
+		jtext_put_string(out, line, (size_t)(end - line));
+		buf_puts(out, "}}\n");
+	}
+	buf_puts(out, "{\"done\":{}}\n");
+	buf_fini(&tail);
+	return false;
+}
+
+static void end_log(void *work)
+{
+	(void)work;
+}
+
+const struct control_request_row control_request_log = { "log", start_log, more_log, end_log };
