@@ -137,7 +137,7 @@ static const struct verb_row {
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
 	    OPT_CONFIG | OPT_JSON | OPTS_LETTERS },
 	  verb_deadletters },
-	{ { "devices", "list|show|history|set-mode|retire|forget|provision|import|export [ARG...]",
+	{ { "devices", "list|show|history|report|provision|set-mode|forget|import|export [ARG...]",
 	    "the devices of links: how each stands, what passes for it", 1, 100000,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
@@ -336,6 +336,16 @@ static bool take_flow(void *into, const char *arg)
 	return strcmp(arg, "up") == 0 || strcmp(arg, "down") == 0;
 }
 
+static bool take_percent(void *into, const char *arg)
+{
+	struct cli *cli = into;
+	char *end;
+	double percent = strtod(arg, &end);
+
+	cli->devices.percent = arg;
+	return end != arg && !*end && percent >= 0 && percent <= 100;
+}
+
 static bool take_push(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -440,6 +450,8 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "reason", "REASON", "only those that were refused or lost for it",
 	  take_device_reason, 0 },
 	{ OPT_DEVICES, 0, "group", "GROUP", "only devices of this group", take_device_group, 0 },
+	{ OPT_DEVICES, 0, "percent", "N",
+	  "only so many of all, always the same: 20 has those of 10 and more", take_percent, 0 },
 	{ OPT_DEVICES, 0, "orphan", NULL, "only those that the configuration's list has no more",
 	  NULL, offsetof(struct cli, devices.is_orphan) },
 	{ OPT_DEVICES, 0, "summary", NULL, "list: only how many there are of each state and mode",
@@ -453,15 +465,13 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "retry-lost", NULL,
 	  "provision: those whose answer was lost, too: there may be two of them then", NULL,
 	  offsetof(struct cli, devices.retries_lost) },
-	{ OPT_DEVICES, 0, "csv", NULL, "provision: what came of each, as CSV", NULL,
+	{ OPT_DEVICES, 0, "csv", NULL, "report, provision: as CSV", NULL,
 	  offsetof(struct cli, devices.is_csv) },
 	{ OPT_DEVICES, 0, "dry-run", NULL,
 	  "import, set-mode, provision: only say what would change", NULL,
 	  offsetof(struct cli, devices.is_dry) },
 	{ OPT_DEVICES, 0, "push", "WHAT",
-	  "set-mode live: diff, what the north said and the device does not have; or none "
-	  "(default)",
-	  take_push, 0 },
+	  "set-mode live, of the configuration: diff, what is missing, or none", take_push, 0 },
 	{ OPT_DEVICES, 0, "replace", NULL, "import: devices that are not in the file are off", NULL,
 	  offsetof(struct cli, devices.replaces) },
 	{ OPT_DEVICES, 0, "credentials", NULL, "forget: credentials of the north, too", NULL,

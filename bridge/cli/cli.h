@@ -33,6 +33,7 @@ struct cli {
 	} letters;
 	struct { /* which devices, and what is to be done with them */
 		const char *name, *state, *mode, *reason, *group; /* NULL: any */
+		const char *percent;				  /* NULL: not said */
 		const char *secrets;				  /* a file for them; NULL: none */
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials, pushes;
 		bool is_csv, retries_lost;

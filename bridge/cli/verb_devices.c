@@ -23,6 +23,13 @@
 #include "fleet/fleet_file.h"
 #include "message/state_json.h"
 
+/* Of a report: the devices of a link in a group. */
+struct group {
+	char *link, *name;
+	size_t n, states[FLEET_STATES], modes[FLEET_MODES];
+	int64_t seen_ms; /* when one of them was heard of last; 0: none was */
+};
+
 struct asking {
 	const struct cli *cli;
 	struct table table;
@@ -32,6 +39,8 @@ struct asking {
 	/* Of an export: */
 	char **items;
 	size_t n_items;
+	struct group *groups;
+	size_t n_groups;
 };
 
 struct sub {
@@ -70,7 +79,7 @@ static char *mode_of(struct jslice item)
 	return text;
 }
 
-static void count(struct asking *a, struct jslice item)
+static void count(size_t *states, size_t *modes, struct jslice item)
 {
 	char *state = ask_text(item, "state"), *mode = ask_text(item, "passes");
 	int s = fleet_word(fleet_state_names, FLEET_STATES, state), m;
@@ -81,16 +90,16 @@ static void count(struct asking *a, struct jslice item)
 	}
 	m = fleet_word(fleet_mode_names, FLEET_MODES, mode);
 	if (s >= 0)
-		a->states[s]++;
+		states[s]++;
 	if (m >= 0)
-		a->modes[m]++;
+		modes[m]++;
 	free(state);
 	free(mode);
 }
 
 static void list_item(struct asking *a, struct jslice item)
 {
-	count(a, item);
+	count(a->states, a->modes, item);
 	if (a->cli->devices.is_summary)
 		return;
 	add(a, item, "link");
@@ -100,6 +109,99 @@ static void list_item(struct asking *a, struct jslice item)
 	add(a, item, "group");
 	table_add(&a->table, day_of(item, "seen_up_ms"));
 	add(a, item, "reason");
+}
+
+/* What became of them: a row for each group of a link. */
+static void report_item(struct asking *a, struct jslice item)
+{
+	char *link = ask_text(item, "link"), *name = ask_text(item, "group");
+	int64_t seen_ms = ask_number(item, "seen_up_ms");
+	struct group *g = a->groups;
+
+	while (g && g < a->groups + a->n_groups &&
+	       (strcmp(g->link, link) != 0 || strcmp(g->name, name) != 0))
+		g++;
+	if (!g || g == a->groups + a->n_groups) {
+		a->groups = mem_grow(a->groups, a->n_groups, sizeof *a->groups);
+		g = &a->groups[a->n_groups++];
+		*g = (struct group){ .link = mem_strdup(link), .name = mem_strdup(name) };
+	}
+	g->n++;
+	count(g->states, g->modes, item);
+	if (seen_ms > g->seen_ms)
+		g->seen_ms = seen_ms;
+	free(link);
+	free(name);
+}
+
+static void put_group_json(const struct group *g)
+{
+	struct buf out = { 0 };
+
+	buf_puts(&out, "{\"link\":");
+	state_json_put_text(&out, g->link);
+	buf_puts(&out, ",\"group\":");
+	state_json_put_text(&out, g->name);
+	buf_printf(&out, ",\"devices\":%zu", g->n);
+	for (int i = 0; i < FLEET_STATES; i++)
+		buf_printf(&out, ",\"%s\":%zu", fleet_state_names[i], g->states[i]);
+	for (int i = 1; i < FLEET_MODES; i++)
+		buf_printf(&out, ",\"%s\":%zu", fleet_mode_names[i], g->modes[i]);
+	buf_printf(&out, ",\"seen_up_ms\":%" PRId64 "}", g->seen_ms);
+	cli_print_line(stdout, out.data, out.len);
+	buf_fini(&out);
+}
+
+/* A cell of the report; taken. */
+static void put_report_cell(struct asking *a, struct buf *csv, char *text)
+{
+	if (!a->cli->devices.is_csv) {
+		table_add(&a->table, text);
+		return;
+	}
+	buf_puts(csv, csv->len && csv->data[csv->len - 1] != '\n' ? "," : "");
+	csv_put(csv, text);
+	free(text);
+}
+
+static void put_group(struct asking *a, const struct group *g, struct buf *csv)
+{
+	struct buf seen = { 0 };
+
+	put_report_cell(a, csv, mem_strdup(g ? g->link : "link"));
+	put_report_cell(a, csv, mem_strdup(g ? g->name : "group"));
+	put_report_cell(a, csv, g ? mem_printf("%zu", g->n) : mem_strdup("devices"));
+	for (int i = 0; i < FLEET_STATES; i++)
+		put_report_cell(a, csv,
+				g ? mem_printf("%zu", g->states[i])
+				  : mem_strdup(fleet_state_names[i]));
+	for (int i = 1; i < FLEET_MODES; i++)
+		put_report_cell(a, csv,
+				g ? mem_printf("%zu", g->modes[i])
+				  : mem_strdup(fleet_mode_names[i]));
+	if (g && g->seen_ms)
+		clock_put_utc(g->seen_ms, &seen);
+	put_report_cell(a, csv, g ? mem_strdup(buf_str(&seen)) : mem_strdup("seen"));
+	if (a->cli->devices.is_csv)
+		buf_putc(csv, '\n');
+	buf_fini(&seen);
+}
+
+static void put_report(struct asking *a)
+{
+	struct buf csv = { 0 };
+
+	if (!a->cli->is_json && a->n_groups)
+		put_group(a, NULL, &csv);
+	for (size_t i = 0; i < a->n_groups; i++) {
+		if (a->cli->is_json)
+			put_group_json(&a->groups[i]);
+		else
+			put_group(a, &a->groups[i], &csv);
+	}
+	if (csv.len)
+		fwrite(csv.data, 1, csv.len, stdout);
+	buf_fini(&csv);
 }
 
 static void put_line(struct jslice item, const char *field)
@@ -295,7 +397,7 @@ static void on_item(void *ctx, struct jslice item)
 		return;
 	}
 	r->a.n++;
-	if (r->sub->item != keep_item && r->a.cli->is_json &&
+	if (r->sub->item != keep_item && r->sub->item != report_item && r->a.cli->is_json &&
 	    !(r->sub->item == list_item && r->a.cli->devices.is_summary))
 		cli_print_line(stdout, item.text, item.len);
 	else
@@ -345,6 +447,7 @@ static void put_filters(const struct cli *cli, int n_names, struct buf *out)
 	put_field(out, "mode", cli->devices.mode);
 	put_field(out, "reason", cli->devices.reason);
 	put_field(out, "group", cli->devices.group);
+	put_field(out, "percent", cli->devices.percent);
 	put_flag(out, "orphan", cli->devices.is_orphan);
 	put_flag(out, "all", takes_all);
 }
@@ -532,10 +635,15 @@ static int finish_export(struct asking *a)
 /* --- the verb -------------------------------------------------------------------------------- */
 
 static const struct sub subs[] = {
-	{ "list", 0, 0, list_item, 7 },	       { "show", 0, -1, show_item, 0 },
-	{ "history", 1, -1, history_item, 7 }, { "export", 0, 0, keep_item, 0 },
-	{ "set-mode", 1, -1, set_item, 0 },    { "retire", 0, -1, set_item, 0 },
-	{ "forget", 0, -1, forget_item, 0 },   { "import", 1, 1, import_item, 4 },
+	{ "list", 0, 0, list_item, 7 },
+	{ "show", 0, -1, show_item, 0 },
+	{ "history", 1, -1, history_item, 7 },
+	{ "export", 0, 0, keep_item, 0 },
+	{ "set-mode", 1, -1, set_item, 0 },
+	{ "retire", 0, -1, set_item, 0 },
+	{ "report", 0, 0, report_item, 4 + FLEET_STATES + FLEET_MODES - 1 },
+	{ "forget", 0, -1, forget_item, 0 },
+	{ "import", 1, 1, import_item, 4 },
 };
 
 static const struct sub *find_sub(const struct cli *cli)
@@ -591,17 +699,19 @@ static int finish(struct running *r, int status)
 		return status;
 	if (r->sub->item == keep_item)
 		status = finish_export(a);
+	else if (r->sub->item == report_item)
+		put_report(a);
 	else if (a->cli->devices.is_summary && a->cli->is_json)
 		put_summary_json(a);
 	else if (a->cli->devices.is_summary)
 		put_summary(a);
-	else if (!a->cli->is_json && a->table.n_cells)
+	if (!a->cli->is_json && a->table.n_cells)
 		table_print(&a->table, stdout);
 	put_advice(a);
 	if (a->n_problems)
 		return EXIT_FAILED;
-	if (a->n == 0 && r->sub->item != list_item && r->sub->item != keep_item &&
-	    r->sub->item != import_item) {
+	if (a->n == 0 && r->sub->item != list_item && r->sub->item != report_item &&
+	    r->sub->item != keep_item && r->sub->item != import_item) {
 		fprintf(stderr, "calque devices: nothing is known of such a device\n");
 		return EXIT_MISUSED;
 	}
@@ -612,7 +722,7 @@ static bool has_choice(const struct cli *cli, int n_names)
 {
 	return n_names > 0 || cli->letters.is_all || cli->devices.name || cli->devices.state ||
 	       cli->devices.mode || cli->devices.reason || cli->devices.group ||
-	       cli->devices.is_orphan;
+	       cli->devices.is_orphan || cli->devices.percent;
 }
 
 /* False: told what is wrong. */
@@ -640,12 +750,14 @@ static bool put_question(const struct cli *cli, const struct sub *sub, struct as
 		options_misused("devices", "set-mode takes off, mirror, live, retired, or link");
 		return false;
 	}
-	if (sub->item != list_item && sub->item != keep_item && !has_choice(cli, n)) {
+	if (sub->item != list_item && sub->item != report_item && sub->item != keep_item &&
+	    !has_choice(cli, n)) {
 		options_misused("devices", "%s: which? NAME, --name, --group ... or --all",
 				sub->word);
 		return false;
 	}
-	devices_put_request(cli, sub->word, cli->argv + skip, n, true, out);
+	devices_put_request(cli, sub->item == report_item ? "list" : sub->word, cli->argv + skip, n,
+			    true, out);
 	put_field(out, "set", mode && strcmp(mode, "link") != 0 ? mode : NULL);
 	return true;
 }
@@ -662,7 +774,7 @@ int verb_devices(struct cli *cli)
 	if (!r.sub)
 		return options_misused(
 			"devices",
-			"list, show, history, set-mode MODE, retire, forget, provision, "
+			"list, show, history, report, provision, set-mode MODE, retire, forget, "
 			"import FILE or export, not \"%s\" like this",
 			cli->argv[0]);
 	r.a.table.n_columns = r.sub->n_columns;
@@ -674,6 +786,11 @@ int verb_devices(struct cli *cli)
 	for (size_t i = 0; i < r.a.n_items; i++)
 		mem_free_secret(r.a.items[i], strlen(r.a.items[i]));
 	free(r.a.items);
+	for (size_t i = 0; i < r.a.n_groups; i++) {
+		free(r.a.groups[i].link);
+		free(r.a.groups[i].name);
+	}
+	free(r.a.groups);
 	table_fini(&r.a.table);
 	return status;
 }

@@ -147,6 +147,26 @@ unsigned fleet_passes(enum fleet_mode mode)
 	return passes[mode];
 }
 
+bool fleet_is_among(struct fleet *t, const char *device, double percent, struct changes *out)
+{
+	const struct crypto_piece pieces[] = { { t->salt, CRYPTO_TOKEN_CHARS },
+					       { device, strlen(device) } };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	char *row;
+	double at = 0;
+
+	if (!*t->salt) {
+		crypto_token(t->salt);
+		row = mem_printf("{\"salt\":\"%s\"}", t->salt);
+		changes_put(out, FLEET_SALT_MACHINE, "salt", row, false);
+		free(row);
+	}
+	crypto_hash(pieces, 2, hash);
+	for (int i = 3; i >= 0; i--)
+		at = (at + hash[i]) / 256;
+	return at * 100 < percent;
+}
+
 bool fleet_is_kept(const struct fleet *t, const char *device)
 {
 	const struct fleet_device *d = fleet_find(t, device);
@@ -508,6 +528,17 @@ static bool seen_restore(void *m, const char *key, const char *value, struct cha
 	return fleet_restore_seen(m, key, value, e);
 }
 
+static bool salt_restore(void *m, const char *key, const char *value, struct changes *out,
+			 struct err *e)
+{
+	(void)out;
+	return fleet_restore_salt(m, key, value, e);
+}
+
+const struct machine fleet_salt_machine = { .name = FLEET_SALT_MACHINE,
+					    .new = machine_new,
+					    .free = machine_free,
+					    .restore = salt_restore };
 const struct machine fleet_machine = { .name = FLEET_MACHINE,
 				       .new = machine_new,
 				       .free = machine_free,

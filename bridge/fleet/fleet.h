@@ -106,6 +106,10 @@ enum fleet_mode fleet_mode_at(const struct fleet_device *d, enum fleet_mode link
 /* FLEET_PASSES() of the directions that pass in a mode to the far side. */
 unsigned fleet_passes(enum fleet_mode mode);
 
+/* Is it among the first `percent` (0 to 100) of all devices, in an order that is this link's own, and stays?  Who is
+ * among 10 % is among 20 %, and so is who comes later.  The order is made with the first question, and kept. */
+bool fleet_is_among(struct fleet *t, const char *device, double percent, struct changes *out);
+
 /* Somebody named it: make its row, if there is none, or raise the origin of the one there is. */
 const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum fleet_origin origin,
 				      struct changes *out);
@@ -152,7 +156,10 @@ bool fleet_forget(struct fleet *t, const char *device, struct changes *out);
 bool fleet_restore(struct fleet *t, const char *key, const char *value, struct err *e);
 /* When it was seen, of one whose row is there already. */
 bool fleet_restore_seen(struct fleet *t, const char *key, const char *value, struct err *e);
+/* The order of fleet_is_among(). */
+bool fleet_restore_salt(struct fleet *t, const char *key, const char *value, struct err *e);
 
-extern const struct machine fleet_machine, fleet_seen_machine; /* state/machine.h */
+extern const struct machine fleet_machine, fleet_seen_machine,
+	fleet_salt_machine; /* state/machine.h */
 
 #endif

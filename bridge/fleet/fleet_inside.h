@@ -2,10 +2,12 @@
 #ifndef BRIDGE_FLEET_INSIDE_H
 #define BRIDGE_FLEET_INSIDE_H
 
+#include "base/crypto.h"
 #include "base/map.h"
 #include "fleet/fleet.h"
 
 #define FLEET_SEEN_MACHINE "fleet-seen"
+#define FLEET_SALT_MACHINE "fleet-salt"
 
 TAILQ_HEAD(fleet_due, fleet_device);
 TAILQ_HEAD(fleet_draining, fleet_device);
@@ -16,6 +18,7 @@ struct fleet {
 	struct fleet_draining draining; /* that end first are first */
 	const char *who;
 	int64_t now_ms;
+	char salt[CRYPTO_TOKEN_CHARS + 1]; /* "": none yet */
 	enum fleet_mode link_mode;
 };
 

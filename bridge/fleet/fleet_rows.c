@@ -240,3 +240,20 @@ bool fleet_restore_seen(struct fleet *t, const char *key, const char *value, str
 	buf_fini(&text);
 	return ok;
 }
+
+bool fleet_restore_salt(struct fleet *t, const char *key, const char *value, struct err *e)
+{
+	struct buf text = { 0 };
+	char *salt = NULL;
+	struct jslice row;
+	bool ok = strcmp(key, "salt") == 0 && state_json_read(value, &text, &row) &&
+		  state_json_text(row, "salt", &salt) && salt && strlen(salt) == CRYPTO_TOKEN_CHARS;
+
+	if (ok)
+		memcpy(t->salt, salt, CRYPTO_TOKEN_CHARS);
+	else
+		err_set(e, ERR_CORRUPT, "the order of devices cannot be read");
+	buf_fini(&text);
+	free(salt);
+	return ok;
+}

@@ -47,6 +47,7 @@ static const struct machine_row {
 	{ &fleet_machine, offsetof(struct link, fleet), .goes_with_device = true,
 	  .expire = note_fleet },
 	{ &fleet_seen_machine, offsetof(struct link, fleet), .is_borrowed = true },
+	{ &fleet_salt_machine, offsetof(struct link, fleet), .is_borrowed = true },
 	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
 	{ &subscription_machine, offsetof(struct link, subscriptions), .is_borrowed = false },
 };

@@ -2,7 +2,7 @@
  *
  *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"provision"|"import",
  *    "who":NAME,
- *    "link","names":[NAME...],"name":PATTERN,"state","mode","reason","group","orphan":true,"all":true,
+ *    "link","names":[NAME...],"name":PATTERN,"percent":TEXT,"state","mode","reason","group","orphan":true,"all":true,
  *    "set":MODE,"push":true,"credentials":true,"secrets":true,"rate":N,"max_failures":N,"retry_lost":true,
  *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
  *
@@ -59,7 +59,8 @@ struct work {
 	const struct control_request_parts *parts;
 	const struct action *action; /* NULL: import */
 	char *who, *link, *pattern, *state, *mode, *reason, *group, *file;
-	char **names; /* chosen by name; n_names 0: by the filters */
+	double percent; /* of all; < 0: all */
+	char **names;	/* chosen by name; n_names 0: by the filters */
 	size_t n_names;
 	int64_t rate, max_failures;
 	bool retries_lost;
@@ -84,6 +85,8 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 		return fleet_restore(t->fleet, key, value, e);
 	if (strcmp(machine, fleet_seen_machine.name) == 0)
 		return fleet_restore_seen(t->fleet, key, value, e);
+	if (strcmp(machine, fleet_salt_machine.name) == 0)
+		return fleet_restore_salt(t->fleet, key, value, e);
 	if (strcmp(machine, devices_machine.name) == 0)
 		return devices_restore(t->names, key, value, e);
 	if (strcmp(machine, provision_machine.name) == 0)
@@ -440,11 +443,13 @@ static bool fits(const char *wanted, const char *value)
 	return !wanted || strcmp(wanted, value ? value : "") == 0;
 }
 
-static bool is_chosen(const struct work *w, const struct table *t, const struct fleet_device *d)
+static bool is_chosen(const struct work *w, struct table *t, const struct fleet_device *d)
 {
 	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
 
 	if (w->is_orphan && (d->origin != FLEET_CONFIGURATION || d->is_listed))
+		return false;
+	if (w->percent >= 0 && !fleet_is_among(t->fleet, d->name, w->percent, &t->changes))
 		return false;
 	return (!w->pattern || fnmatch(w->pattern, d->name, 0) == 0) &&
 	       fits(w->state, fleet_state_names[d->state]) &&
@@ -461,7 +466,7 @@ static void end_names(char **names, size_t n)
 
 /* Of a link: those that were named, or that the filters find.  History and handshakes are also of devices that have no
  * row. */
-static void begin_link(struct work *w, const struct table *t)
+static void begin_link(struct work *w, struct table *t)
 {
 	bool takes_any = w->action->f == tell_history || w->action->f == forget_device;
 	size_t n = 0;
@@ -754,6 +759,15 @@ static void read_names(struct work *w, struct jslice asked)
 	}
 }
 
+static double percent_of(struct jslice asked)
+{
+	char *text = text_of(asked, "percent");
+	double percent = text ? strtod(text, NULL) : -1;
+
+	free(text);
+	return percent;
+}
+
 static void read_filters(struct work *w, struct jslice asked)
 {
 	w->who = text_of(asked, "who");
@@ -764,6 +778,7 @@ static void read_filters(struct work *w, struct jslice asked)
 	w->reason = text_of(asked, "reason");
 	w->group = text_of(asked, "group");
 	w->file = text_of(asked, "file");
+	w->percent = percent_of(asked);
 	w->is_orphan = flag_of(asked, "orphan");
 	w->has_credentials = flag_of(asked, "credentials");
 	w->has_secrets = flag_of(asked, "secrets");
@@ -780,7 +795,7 @@ static void read_filters(struct work *w, struct jslice asked)
 static bool has_choice(const struct work *w, struct jslice asked)
 {
 	return w->n_names || w->pattern || w->state || w->mode || w->reason || w->group ||
-	       w->is_orphan || flag_of(asked, "all");
+	       w->is_orphan || w->percent >= 0 || flag_of(asked, "all");
 }
 
 static bool read_action(struct work *w, struct jslice asked)

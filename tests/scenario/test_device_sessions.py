@@ -135,6 +135,10 @@ def test_tokens_of_a_list_let_each_device_in_and_modes_let_it_go(lab, tb):
     calque.wait_log(r"sessions link=project side=north up=2 of=4 refused=1 lacking=1")
     states = {d["name"]: d["state"] for d in Verb(calque, "devices", "list", "--json").items()}
     assert states["lamp"] == "ready" and states["fan"] == "refused" and states["late"] == "known"
+    alone = Verb(calque, "devices", "set-mode", "mirror", "fan", "late", "lamp")
+    assert alone.status == 1 and alone.out == "lamp of link project: mirror\n"
+    assert "fan: left as it is: the north refuses it" in alone.err and "late: left as it is: it has no credentials" in alone.err
+    assert Verb(calque, "devices", "set-mode", "link", "lamp").status == 0
     # Credentials come while the bridge runs, and what waited goes.
     assert Verb(calque, "devices", "import", listed(lab, "late,t-late,", "fan,t-fan,")).status == 0
     for d in ("late", "fan"):

@@ -8,7 +8,7 @@ import pytest
 
 from harness import assert_json
 from test_gateway import Fleet
-from verbs import Verb
+from verbs import Verb, wait_status
 
 
 @pytest.fixture
@@ -62,6 +62,30 @@ def test_a_mode_holds_for_one_device_and_across_a_restart(fleet):
     history = Verb(fleet.calque, "devices", "history", "d2", "--json").items()
     assert history[-1]["note"]["what"] == "mode" and history[-1]["note"]["answer"] == "retired"
     assert history[-1]["note"]["who"]
+
+
+def test_a_device_is_cut_over_and_back(fleet):
+    """What its cloud says of the configuration meanwhile goes down when that is wanted, and no command does in mirror."""
+    fleet.devices.publish("messages/d1/attribute", {"temp": 1})
+    fleet.cloud.expect("v1/gateway/attributes", {"d1": {"temp": 1}})
+    assert Verb(fleet.calque, "devices", "set-mode", "mirror", "d1").status == 0
+    fleet.cloud.publish("v1/gateway/rpc", {"device": "d1", "data": {"id": 1, "method": "never", "params": {}}})
+    fleet.cloud.publish("v1/gateway/attributes", {"device": "d1", "data": {"rate": 10}})
+    wait_status(fleet.calque, lambda s: s["links"][0]["down"]["by"].get("mirror") == 2)
+    plan = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "--dry-run", "--push", "diff")
+    assert plan.out == ("d1 of link fleet would be live, and is mirror\n"
+                        "  the north says otherwise than the device has, and that is sent then: rate\n")
+    assert modes(fleet) == {"d1": "mirror"}
+    done = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "--push", "diff")
+    assert done.status == 0 and "is sent: rate" in done.out and "old cloud's own users" in done.err
+    fleet.devices.expect("messages/d1/config", {"rate": 10})
+    again = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "--push", "diff")
+    assert (again.status, again.out, again.err) == (0, "d1 of link fleet: live\n", "")
+    fleet.cloud.publish("v1/gateway/rpc", {"device": "d1", "data": {"id": 2, "method": "go", "params": {}}})
+    fleet.command("go", "messages/d1/command")
+    assert Verb(fleet.calque, "devices", "retire", "d1").status == 0
+    answer = fleet.cloud.wait_for(lambda m: m.topic == "v1/gateway/rpc" and m.json().get("id") == 2 and "method" not in m.json()["data"])
+    assert "cut back" in str(answer.json()["data"])
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -124,6 +148,12 @@ def test_a_summary_counts(fleet):
     assert_json(told, {"devices": 200, "states": {"known": 200, "asking": 0, "ready": 0, "refused": 0, "lost": 0},
                        "modes": {"off": 133, "mirror": 0, "live": 67, "retired": 0}})
     assert len(devices(fleet, "--group", "g1", "--name", "d1?")) == 5
+    report = Verb(fleet.calque, "devices", "report", "--csv").out.splitlines()
+    assert report[0] == "link,group,devices,known,asking,ready,refused,lost,off,mirror,live,retired,seen"
+    assert sorted(report[1:]) == ["fleet,g0,100,100,0,0,0,0,66,0,34,0,", "fleet,g1,100,100,0,0,0,0,67,0,33,0,"]
+    assert Verb(fleet.calque, "devices", "report", "--json", "--group", "g1").items()[0]["live"] == 33
+    some, more = ({d["name"] for d in devices(fleet, "--percent", n)} for n in ("10", "30"))
+    assert some < more and 5 < len(some) < 40 < len(more) < 80, "the same again, and more"
 
 
 def test_the_list_of_the_configuration_is_so_at_the_start(fleet):

@@ -35,14 +35,16 @@ static void reopen(void)
 		const struct change *c = &out.items[i];
 		bool is_last = true, is_note = strcmp(c->machine, CHANGES_NOTE) == 0;
 		bool is_seen = strcmp(c->machine, fleet_seen_machine.name) == 0;
+		bool is_order = strcmp(c->machine, fleet_salt_machine.name) == 0;
 		struct err e = { 0 };
 
 		for (size_t k = i + 1; k < out.n; k++)
 			is_last = is_last && (strcmp(out.items[k].machine, c->machine) != 0 ||
 					      strcmp(out.items[k].key, c->key) != 0);
 		if (!is_note && is_last && c->value)
-			cr_assert((is_seen ? fleet_restore_seen : fleet_restore)(again, c->key,
-										 c->value, &e),
+			cr_assert((is_seen    ? fleet_restore_seen
+				   : is_order ? fleet_restore_salt
+					      : fleet_restore)(again, c->key, c->value, &e),
 				  "%s", e.text);
 	}
 	fleet_free(t);
@@ -242,4 +244,59 @@ Test(fleet, what_is_no_row_changes_nothing)
 		cr_expect_eq(e.code, ERR_CORRUPT);
 	}
 	cr_expect_eq(fleet_count(t), 0);
+}
+
+static size_t among(double percent)
+{
+	char name[16];
+	size_t n = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "d%d", i);
+		n += fleet_is_among(t, name, percent, &out);
+	}
+	return n;
+}
+
+Test(fleet, a_part_of_the_devices_only_grows_and_stays_across_a_restart)
+{
+	char name[16];
+	size_t n = among(10);
+
+	cr_expect(n > 60 && n < 140, "%zu of 1000", n);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "d%d", i);
+		cr_expect(!fleet_is_among(t, name, 10, &out) || fleet_is_among(t, name, 20, &out));
+	}
+	cr_expect_eq(among(0), 0);
+	cr_expect_eq(among(100), 1000);
+	reopen();
+	cr_expect_eq(among(10), n);
+	cr_expect_eq(out.n, 1, "the order is made once");
+	cr_expect_not(fleet_restore_salt(t, "salt", "{\"salt\":\"short\"}", NULL));
+}
+
+Test(fleet, what_a_device_left_and_when_is_known_after_a_restart)
+{
+	const struct fleet_device *d = fleet_name(t, "pump", FLEET_IMPORT, &out);
+
+	fleet_act_for(t, "ada", 1000);
+	fleet_set_link_mode(t, FLEET_LIVE);
+	fleet_set_mode(t, "pump", FLEET_MIRROR, &out);
+	cr_expect_eq(d->leaves, FLEET_PASSES(FLOW_DOWN));
+	fleet_act_for(t, "ada", 2000);
+	fleet_set_mode(t, "pump", FLEET_OFF, &out);
+	reopen();
+	d = fleet_find(t, "pump");
+	cr_expect_eq(d->leaves, FLEET_PASSES(FLOW_DOWN) | FLEET_PASSES(FLOW_UP));
+	cr_expect_eq(fleet_mode_at(d, FLEET_LIVE, 1999), FLEET_MIRROR);
+	cr_expect_eq(fleet_mode_at(d, FLEET_LIVE, 2000), FLEET_OFF);
+	fleet_drain(t, "pump", 5000);
+	cr_expect_eq(fleet_next_deadline(t), 5000);
+	cr_expect_null(fleet_next_drained(t, 4999));
+	cr_expect_str_eq(fleet_next_drained(t, 5000), "pump");
+	fleet_end_drain(t, "pump", &out);
+	cr_expect_eq(fleet_next_deadline(t), INT64_MAX);
+	reopen();
+	cr_expect_eq(fleet_find(t, "pump")->leaves, 0);
 }
