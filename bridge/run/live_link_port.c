@@ -283,7 +283,7 @@ static void on_up(void *port)
 			  log_value(name));
 	begin_greetings(port);
 	if (p->gate)
-		gate_begin(p->gate, (uint64_t)loop_now_ms(p->live->parts->loop));
+		live_link_gate_up(p);
 }
 
 static void on_answered(void *port)
@@ -323,42 +323,34 @@ static void on_down(void *port, enum session_end end)
 		link_login_refused(p->live->link, p->device);
 }
 
-static void take(struct port *p, const struct message *m)
+/* `device`: whose session it is. */
+static void take(struct port *p, const char *device, const struct message *m)
 {
 	struct live_link *live = p->live;
 	struct arrival a = { .from = p->side,
-			     .device = p->device,
+			     .device = device,
 			     .message = m,
 			     .at_ms = now(p),
 			     .login = p->n_ended + 1 };
 
 	if (m->qos > 0)
-		a.tag = journal_live_accept(live->records, p->side, p->device, m, a.at_ms, a.at_ms);
+		a.tag = journal_live_accept(live->records, p->side, device, m, a.at_ms, a.at_ms);
 	live_link_receive(live, &a);
 }
 
-/* Of a front door, whose own words on who is here are acknowledged with the turn. */
-static void take_at_gate(struct port *p, const struct message *m)
-{
-	struct message said;
-	enum gate_word word = gate_take(p->gate, m, &said);
-
-	if (word == GATE_MESSAGE) {
-		take(p, &said);
-		gate_end_message(&said);
-	} else if (word != GATE_NOTHING) {
-		link_presence(p->live->link, p->live->plan->device, word == GATE_ONLINE, now(p));
-	}
-}
-
+/* A front door's own words on who is here are acknowledged with the turn. */
 static void on_message(void *port, const struct message *m)
 {
 	struct port *p = woken(port);
+	struct message said;
+	const char *device;
 
-	if (p->gate)
-		take_at_gate(p, m);
-	else
-		take(p, m);
+	if (!p->gate) {
+		take(p, p->device, m);
+	} else if (live_link_gate_take(p, m, &said, &device)) {
+		take(p, device, &said);
+		gate_end_message(&said);
+	}
 }
 
 /* A broker that keeps a message for whoever comes has somebody to give it to. */
@@ -387,15 +379,30 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 	live_link_end_parcel(p, &parcel, acknowledged(p, &parcel, code), reason);
 }
 
+static void turn_away(struct port *p, const char *device, const struct message *m,
+		      enum outcome reason, const char *why)
+{
+	const struct arrival a = {
+		.from = p->side, .device = device, .message = m, .at_ms = now(p)
+	};
+
+	link_turn_away(p->live->link, &a, reason, why);
+}
+
 /* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
 static void on_refused(void *port, const struct message *m, bool is_too_large, const char *reason)
 {
+	enum outcome why = is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE;
 	struct port *p = woken(port);
-	const struct arrival a = {
-		.from = p->side, .device = p->device, .message = m, .at_ms = now(p)
-	};
+	struct message said;
+	const char *device;
 
-	link_turn_away(p->live->link, &a, is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE, reason);
+	if (!p->gate || !m || !m->topic) {
+		turn_away(p, p->device, m, why, reason);
+	} else if (live_link_gate_take(p, m, &said, &device)) {
+		turn_away(p, device, &said, why, reason);
+		gate_end_message(&said);
+	}
 }
 
 static char *tellable(void *port, const char *text)
@@ -440,10 +447,10 @@ int live_link_mqtt_version(const struct port *p)
 }
 
 /* MQTT 5 has No Local.  What a platform says of itself holds where it is one: in the south, calque is before
- * devices, at a broker like any other. */
+ * devices, at a broker like any other; a front door gives nothing back. */
 enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side, int mqtt)
 {
-	if (mqtt == 5)
+	if (mqtt == 5 || (side == SOUTH && live->plan->has_front_door))
 		return ECHO_OFF;
 	return side == NORTH && !live->plan->side[side].dialect->echoes_publishes ? ECHO_WATCH
 										  : ECHO_ON;
@@ -514,29 +521,13 @@ static void remember_filters(struct port *p, char **filters, size_t n, const cha
 	}
 }
 
-/* What it subscribes to; behind a front door not in the dialect's words. */
-static char **filters_of(struct port *p, const char *native, size_t *n)
-{
-	const struct live_link *live = p->live;
-	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, native, n);
-	const struct conf_session *conf = &live->conf->side[p->side];
-	uint8_t key[CRYPTO_KEY_BYTES];
-
-	gate_free(p->gate);
-	p->gate = NULL;
-	if (!conf->front_door || p->side != SOUTH)
-		return filters;
-	db_derive_key(live->parts->db, "front door", key);
-	p->gate = gate_new(live->plan, conf, key);
-	return gate_filters(p->gate, filters, n);
-}
-
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
 {
 	const struct live_link *live = p->live;
 	const char *native = p->device ? plan_device_there(live->plan, p->side, p->device) : NULL;
 	size_t n;
-	char **filters = filters_of(p, native, &n);
+	char **filters = live_link_gate_filters(
+		p, plan_filters(live->plan, p->side, p->is_provisioning, native, &n), &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	char **shown = mem_zalloc((n + 1) * sizeof *shown);
 	struct port_conf conf = {
@@ -602,40 +593,10 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 	parcel_fini(parcel);
 }
 
-static bool publish_at_gate(struct port *p, const struct message *m, int *mid, struct err *e)
-{
-	struct message out = *m;
-	struct buf topic = { 0 };
-	bool ok;
-
-	gate_put_topic(p->gate, m->topic, &topic);
-	out.topic = topic.data;
-	ok = p->live->parts->port->publish(p->carrier, &out, mid, e);
-	buf_fini(&topic);
-	return ok;
-}
-
-/* What a front door is to know before anything else, so that it knows a device whose answer follows. */
-static bool publish_table(struct port *p)
-{
-	const struct port_ops *ops = p->live->parts->port;
-	struct message m;
-	int mid;
-	bool ok = true;
-
-	gate_set_issued(p->gate, link_credentials(p->live->link, p->device));
-	while (ok && ops->takes(p->carrier) && gate_next(p->gate, &m)) {
-		ok = ops->publish(p->carrier, &m, &mid, NULL);
-		if (ok)
-			gate_sent(p->gate);
-		message_fini(&m);
-	}
-	return ok && ops->takes(p->carrier);
-}
-
 /* A message may have waited since before a secret changed that it carries. */
-static bool publish_renewed(struct port *p, const struct message *m, int *mid, struct err *e)
+static bool publish_renewed(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
 {
+	const struct message *m = &parcel->message;
 	const struct port_ops *ops = p->live->parts->port;
 	struct message renewed = *m;
 	bool ok;
@@ -647,7 +608,7 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 		return false;
 	}
 	if (p->gate)
-		return publish_at_gate(p, m, mid, e);
+		return live_link_gate_publish(p, parcel->device, m, mid, e);
 	if (p->live->conf->side[p->side].n_renewed == 0 ||
 	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
@@ -659,7 +620,7 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 static bool publish(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
 {
 	uint64_t before = suspects_begin_parcel(p->live->parts->suspects, parcel);
-	bool ok = publish_renewed(p, &parcel->message, mid, e);
+	bool ok = publish_renewed(p, parcel, mid, e);
 
 	suspects_end_parcel(before);
 	return ok;
@@ -674,7 +635,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	int mid;
 
 	p->has_asked = false;
-	if (p->gate && !publish_table(p))
+	if (p->gate && !live_link_gate_publish_table(p))
 		return;
 	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
