@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -147,4 +148,12 @@ bool live_link_gate_publish_table(struct port *p)
 		message_fini(&m);
 	}
 	return ok && ops->takes(p->carrier);
+}
+
+void live_link_gate_refused(const struct port *p, int code)
+{
+	log_limited(LOG_WARNING, loop_now_ms(p->live->parts->loop), p->name, "table-refused",
+		    "%s code=%d reason=\"the front door did not take a piece of the table: some "
+		    "devices cannot log in; its own log says why\"",
+		    p->name, code);
 }

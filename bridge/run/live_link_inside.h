@@ -257,6 +257,8 @@ bool live_link_gate_publish(struct port *p, const char *device, const struct mes
 			    struct err *e);
 /* What is to be known there before anything else.  False: more of it waits. */
 bool live_link_gate_publish_table(struct port *p);
+/* The front door did not take a piece of that. */
+void live_link_gate_refused(const struct port *p, int code);
 
 /* --- live_link_stamp.c */
 

@@ -373,8 +373,11 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 
 	if (code >= 128 && live_link_pace_refused(p, mid, code, was_first))
 		return;
-	if (!delivery_acked(p->delivery, mid, &parcel))
+	if (!delivery_acked(p->delivery, mid, &parcel)) {
+		if (p->gate && code >= 128)
+			live_link_gate_refused(p, code);
 		return;
+	}
 	live_link_pace_acked(p, &parcel, was_first, code < 128);
 	live_link_end_parcel(p, &parcel, acknowledged(p, &parcel, code), reason);
 }

@@ -349,3 +349,43 @@ Test(live_link_gate, the_row_of_a_device_precedes_the_answer_that_brings_its_tok
 	cr_expect(strstr(buf_str(&said), "$frontdoor/table/set token device # new\n"), "%s",
 		  buf_str(&said));
 }
+
+/* Nobody but calque chose the topic of the answer, though others name a device. */
+Test(live_link_gate, an_answer_finds_who_asked_where_topics_name_devices)
+{
+	start(SOUTHERN(
+		      "credentials: ['token'], session: { username: '{device}', password: "
+		      "'{token}', provisioning: { username: 'provision' } },",
+		      "{ kind: 'telemetry', topic: 's/{device}/t' },"
+		      "{ kind: 'provision', topic: 'ask', also: [{ topic: '/ask', reply: '/answer' "
+		      "}] },"
+		      "{ kind: 'provision_reply', topic: 'answer' }",
+		      ""),
+	      NORTH_OF_EACH);
+	rest();
+	sends("south", "$frontdoor/up/@8//ask", "{'device_name':'new','device_key':'k'}");
+	rest();
+	sends("asks", "answer", "{'status':'SUCCESS','token':'fresh'}");
+	commit();
+	bridge_let_out();
+	hide_numbers();
+	cr_expect(strstr(buf_str(&said),
+			 "south $frontdoor/table/set password device # new\n\n"
+			 "south $frontdoor/down/@8//answer {\"status\":\"SUCCESS\""),
+		  "%s", buf_str(&said));
+}
+
+Test(live_link_gate, a_refused_piece_of_the_table_is_no_message)
+{
+	start(SOUTH_OF_NAMELESS, NORTH_OF_ALL);
+	know("a", SOUTH, "a-south");
+	commit();
+	bridge_let_out();
+	for (int i = 0; i < 3; i++) /* head, rows, end */
+		refuses("south", 0x87);
+	rest();
+	sends("north", "n/a/do/7", "{'name':'x'}");
+	turn("south $frontdoor/down/a/me/do/1 {\"name\":\"x\"}\nnorth acks 1\n");
+	takes("south");
+	cr_expect_eq(live_link_counters(live, FLOW_DOWN)->dead, 0);
+}
