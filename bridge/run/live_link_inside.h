@@ -240,7 +240,7 @@ void live_link_cut_back(void *ctx, const char *device, enum flow flow);
 int64_t live_link_drain_look(const struct port *p);
 void live_link_look_drained(struct port *p, int64_t now_ms);
 
-/* --- live_link_gate.c */
+/* --- live_link_port.c, behind a front door */
 
 /* What it subscribes to: the dialect's filters, which are taken, or behind a front door (p->gate, made anew) others. */
 char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
