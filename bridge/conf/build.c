@@ -198,20 +198,22 @@ static void check_front_door(const struct conf_session *c, enum side side, const
 			     where);
 }
 
-/* Its sessions are one device's each. */
-static void check_identity(const struct conf_link *link, const struct plan *plan, const char *where,
-			   struct report *report)
+/* With one for all of them nobody could say which device has come. */
+static void check_credential_of_many(const struct conf_link *link, const struct plan *plan,
+				     const char *where, struct report *report)
 {
-	if (!link->side[SOUTH].front_door)
+	const struct plan_side *south = &plan->side[SOUTH];
+
+	if (!link->side[SOUTH].front_door || plan->is_single ||
+	    south->dialect->device == DEVICE_IN_PAYLOAD)
 		return;
-	if (!plan->is_single && plan->side[SOUTH].dialect->device == DEVICE_IN_TOPIC)
-		report_error(report,
-			     "%s.vars.device: not set, and behind a front door a link is one "
-			     "device's",
-			     where);
-	else if (!topic_level_is_valid(plan->device) || plan->device[0] == '@')
-		report_error(report, "%s: behind a front door no device can be called \"%s\"",
-			     where, plan->device);
+	for (size_t i = 0; i < south->vars.n; i++)
+		if (dialect_is_credential(south->dialect, south->vars.items[i].name))
+			report_error(report,
+				     "%s.vars.%s: is what one device logs in with, and behind "
+				     "this front door are many: put it into the list of devices "
+				     "(south.%s), or set vars.device, if there is one device only",
+				     where, south->vars.items[i].name, south->vars.items[i].name);
 }
 
 static void check_session(const struct conf_session *c, enum side side, const struct mapping *m,
@@ -448,6 +450,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.command_max_age_ms = link->command_max_age_s * INT64_C(1000),
 		.max_devices = (size_t)link->max_devices,
 		.has_epoch_versions = !link->side[SOUTH].counts_versions,
+		.has_front_door = link->side[SOUTH].front_door,
 		.provision_key = link->side[NORTH].provision.key,
 		.provision_secret = link->side[NORTH].provision.secret,
 		.provision_name = link->side[NORTH].provision.name,
@@ -478,7 +481,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
 		check_device_sessions(link, plan, where, report);
-		check_identity(link, plan, where[SOUTH], report);
+		check_credential_of_many(link, plan, where[SOUTH], report);
 		check_credentials(link, plan, where, report);
 		variables_check(plan, where, report);
 	}

@@ -3,10 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "conf/login.h"
 #include "message/message.h"
 #include "plan/plan.h"
 
@@ -16,86 +17,80 @@
 #define TABLE "$frontdoor/table/"
 #define TAKEN                                                                                      \
 	"$" /* what was sent goes on under it: without that subscription nothing is ever handed over */
+#define MANY_ROWS 300 /* in a message, of about 100 bytes each */
+
+/* A device of the table.  One whose rows have gone is forgotten when that was told. */
+struct gate_row {
+	char *device;
+	struct buf text; /* its lines; empty: it may not come in */
+	bool is_here;	 /* the front door has said so */
+	bool is_told;	 /* that there are lines */
+	bool is_due;
+	TAILQ_ENTRY(gate_row) due;
+};
+TAILQ_HEAD(gate_due, gate_row);
 
 /* What is to be said of the table, in this order. */
-enum step { STEP_BEGIN, STEP_ROWS, STEP_END, STEP_NONE };
+enum step { STEP_NONE, STEP_BEGIN, STEP_ROWS, STEP_END, STEP_CHANGES };
 
 struct gate {
 	const struct plan *plan;
 	const struct conf_session *conf;
 	uint8_t key[CRYPTO_KEY_BYTES];
-	char *name; /* of the identity, a level */
-	char *up;   /* what its topics begin with */
-	struct buf row,
-		told; /* with its end of line; "": it is not known by what the device logs in */
-	struct buf issued; /* what a handshake brought */
+	char *only;	 /* the level of its one identity; NULL: it has many */
+	struct map rows; /* by device */
+	struct gate_due due;
+	size_t n_sending; /* of these, in the message that is being handed over */
 	uint64_t serial;
 	enum step step;
-	bool is_snapshot;
-	bool is_here, has_word; /* what the list says of the device until its end */
+	bool has_list;	 /* @begin came, and no @end */
+	struct buf name; /* of whom gate_take() told */
 };
 
-static void put_row(struct gate *g, const char *form, const char *credential)
+static bool is_gateways(const struct gate *g)
 {
-	const char *const texts[] = { form, credential, "", "" };
-	uint8_t mac[CRYPTO_HASH_BYTES];
-
-	crypto_hmac(g->key, texts, 4, mac);
-	buf_printf(&g->row, "%s %s ", form,
-		   g->plan->side[SOUTH].dialect->device == DEVICE_IN_PAYLOAD ? "gateway"
-									     : "device");
-	for (size_t i = 0; i < sizeof mac; i++)
-		buf_printf(&g->row, "%02x", mac[i]);
-	buf_printf(&g->row, " %s\n", g->name);
-}
-
-/* By what does the dialect log in: a token as its user name, or one as password, whatever the user name? */
-static void make_row(struct gate *g)
-{
-	const struct jslice issued = { g->issued.data, g->issued.len };
-	struct conf_session device = *g->conf;
-	struct session_login login;
-
-	device.username = device.password = device.client_id = NULL;
-	device.tls.cert = NULL;
-	login_make(&login, &(struct login_terms){ .plan = g->plan,
-						  .conf = &device,
-						  .side = SOUTH,
-						  .credentials = issued,
-						  .instance = "" });
-	buf_reset(&g->row);
-	if (!login.is_missing && login.password)
-		put_row(g, "password", login.password);
-	else if (!login.is_missing && login.username)
-		put_row(g, "token", login.username);
-	login_fini(&login);
+	return g->plan->side[SOUTH].dialect->device == DEVICE_IN_PAYLOAD;
 }
 
 struct gate *gate_new(const struct plan *plan, const struct conf_session *conf,
 		      const uint8_t key[CRYPTO_KEY_BYTES])
 {
 	struct gate *g = mem_zalloc(sizeof *g);
+	struct buf name = { 0 };
 
 	g->plan = plan;
 	g->conf = conf;
 	memcpy(g->key, key, sizeof g->key);
-	g->name = mem_strdup(plan->device);
-	g->up = mem_printf(UP "%s/", g->name);
-	g->step = STEP_NONE;
-	make_row(g);
+	TAILQ_INIT(&g->due);
+	if (plan->is_single || is_gateways(g)) {
+		gate_put_name(plan->device, &name);
+		g->only = buf_take(&name);
+	}
 	return g;
+}
+
+static void free_row(void *row)
+{
+	struct gate_row *r = row;
+
+	free(r->device);
+	buf_fini(&r->text);
+	free(r);
 }
 
 void gate_free(struct gate *g)
 {
 	if (!g)
 		return;
-	free(g->name);
-	free(g->up);
-	buf_fini(&g->row);
-	buf_fini(&g->told);
-	mem_free_secret(g->issued.data, g->issued.len);
+	map_fini(&g->rows, free_row);
+	free(g->only);
+	buf_fini(&g->name);
 	mem_free_secret(g, sizeof *g);
+}
+
+const char *gate_only_device(const struct gate *g)
+{
+	return g->only ? g->plan->device : NULL;
 }
 
 /* --- topics -------------------------------------------------------------------------------- */
@@ -111,20 +106,26 @@ static void add(char ***list, size_t *n, char *filter)
 	(*list)[(*n)++] = filter;
 }
 
+/* Where topics name a device as well, another's are to be seen. */
+static bool hears_all(const struct gate *g)
+{
+	return g->only && g->plan->side[SOUTH].dialect->device == DEVICE_IN_TOPIC;
+}
+
 char **gate_filters(const struct gate *g, char **filters, size_t *n)
 {
+	const char *level = g->only ? g->only : "+";
 	char **list = NULL;
 	size_t all = 0;
 
-	/* Where topics name a device as well, another's are to be seen. */
-	if (g->plan->side[SOUTH].dialect->device == DEVICE_IN_TOPIC)
-		add(&list, &all, mem_printf("%s#", g->up));
+	if (hears_all(g))
+		add(&list, &all, mem_printf(UP "%s/#", level));
 	for (size_t i = 0; i < *n; i++) {
 		const struct reader *r = NULL;
 
-		if (g->plan->side[SOUTH].dialect->device != DEVICE_IN_TOPIC)
-			add(&list, &all, mem_printf("%s%s", g->up, filters[i]));
-		while ((r = plan_next_reader(g->plan, SOUTH, r))) {
+		if (!hears_all(g))
+			add(&list, &all, mem_printf(UP "%s/%s", level, filters[i]));
+		while (g->only && (r = plan_next_reader(g->plan, SOUTH, r))) {
 			struct buf own = { 0 };
 
 			topic_template_filter(&r->topic, &own);
@@ -139,9 +140,11 @@ char **gate_filters(const struct gate *g, char **filters, size_t *n)
 		free(filters[i]);
 	}
 	free(filters);
-	add(&list, &all, mem_printf(STATE "%s", g->name));
-	add(&list, &all, mem_strdup(STATE "@begin"));
-	add(&list, &all, mem_strdup(STATE "@end"));
+	add(&list, &all, mem_printf(STATE "%s", level));
+	if (g->only) {
+		add(&list, &all, mem_strdup(STATE "@begin"));
+		add(&list, &all, mem_strdup(STATE "@end"));
+	}
 	add(&list, &all, mem_strdup(TAKEN));
 	*n = all;
 	return list;
@@ -165,45 +168,92 @@ static char *answer_topic(const struct gate *g, const char *topic)
 	return NULL;
 }
 
-static enum gate_word take_state(struct gate *g, const char *name, const struct message *m)
+/* The row of the device that is called so there; NULL: it is none of the link's. */
+static struct gate_row *row_named(struct gate *g, const char *name, size_t n)
+{
+	buf_reset(&g->name);
+	return gate_read_name(name, n, &g->name) ? map_get_str(&g->rows, buf_str(&g->name)) : NULL;
+}
+
+static void forget_who_is_here(struct gate *g)
+{
+	struct map_pos pos = { 0 };
+	struct gate_row *r;
+
+	while ((r = map_next(&g->rows, &pos)) != NULL)
+		r->is_here = false;
+}
+
+static enum gate_word take_state(struct gate *g, const char *name, const struct message *m,
+				 const char **device)
 {
 	bool is_online = m->payload_len == 6 && memcmp(m->payload, "online", 6) == 0;
+	struct gate_row *r;
 
-	if (g->plan->side[SOUTH].dialect->device == DEVICE_IN_PAYLOAD)
+	if (is_gateways(g))
 		return GATE_NOTHING; /* a gateway says itself which of its devices are here */
 	if (strcmp(name, "@begin") == 0) {
-		g->has_word = true;
-		g->is_here = false;
-	} else if (strcmp(name, "@end") == 0 && g->has_word) {
-		g->has_word = false;
-		return g->is_here ? GATE_NOTHING : GATE_OFFLINE;
-	} else if (strcmp(name, g->name) == 0) {
-		g->is_here = is_online;
+		g->has_list = true;
+		forget_who_is_here(g);
+	} else if (strcmp(name, "@end") == 0 && g->has_list) {
+		g->has_list = false;
+		return GATE_LISTED;
+	} else if ((r = row_named(g, name, strlen(name))) != NULL) {
+		r->is_here = is_online;
+		*device = r->device;
 		return is_online ? GATE_ONLINE : GATE_OFFLINE;
 	}
 	return GATE_NOTHING;
 }
 
-enum gate_word gate_take(struct gate *g, const struct message *m, struct message *out)
+const char *gate_next_missing(const struct gate *g, struct map_pos *pos)
 {
-	size_t n = strlen(g->up);
+	struct gate_row *r;
+
+	while ((r = map_next(&g->rows, pos)) != NULL)
+		if (!r->is_here && r->text.len)
+			return r->device;
+	return NULL;
+}
+
+bool gate_is_here(const struct gate *g, const char *device)
+{
+	const struct gate_row *r = map_get_str(&g->rows, device);
+
+	return r && r->is_here;
+}
+
+/* What was taken of a device whose row has gone since is its message all the same: it has its PUBACK. */
+static enum gate_word take_identity(struct gate *g, const char *name, size_t n, const char **device)
+{
+	buf_reset(&g->name);
+	if (g->only && (strncmp(name, g->only, n) != 0 || g->only[n]))
+		return GATE_NOTHING;
+	if (!gate_read_name(name, n, &g->name))
+		return GATE_NOTHING;
+	*device = is_gateways(g) ? NULL : buf_str(&g->name);
+	return GATE_MESSAGE;
+}
+
+enum gate_word gate_take(struct gate *g, const struct message *m, struct message *out,
+			 const char **device)
+{
 	const char *who = m->topic + strlen(UP), *rest;
 	char *answer;
 
+	*device = NULL;
 	if (strncmp(m->topic, STATE, strlen(STATE)) == 0)
-		return take_state(g, m->topic + strlen(STATE), m);
+		return take_state(g, m->topic + strlen(STATE), m, device);
+	if (strncmp(m->topic, UP, strlen(UP)) != 0 || !(rest = strchr(who, '/')) || !rest[1])
+		return GATE_NOTHING;
 	*out = *m;
 	out->response_topic = NULL;
-	if (strncmp(m->topic, g->up, n) == 0 && m->topic[n]) {
-		out->topic += n;
-		return GATE_MESSAGE;
-	}
-	if (strncmp(m->topic, UP "@", strlen(UP) + 1) != 0 || !(rest = strchr(who, '/')))
-		return GATE_NOTHING;
+	out->topic += rest + 1 - m->topic;
+	if (*who != '@')
+		return take_identity(g, who, (size_t)(rest - who), device);
 	answer = answer_topic(g, rest + 1);
 	if (!answer)
 		return GATE_NOTHING;
-	out->topic += rest + 1 - m->topic;
 	out->response_topic = mem_printf("%.*s/%s", (int)(rest - who), who, answer);
 	free(answer);
 	return GATE_MESSAGE;
@@ -214,37 +264,98 @@ void gate_end_message(struct message *out)
 	free(out->response_topic);
 }
 
-void gate_put_topic(const struct gate *g, const char *topic, struct buf *out)
+void gate_put_topic(const struct gate *g, const char *device, const char *topic, struct buf *out)
 {
 	buf_reset(out);
-	if (topic[0] == '@')
-		buf_printf(out, DOWN "%s", topic);
-	else
-		buf_printf(out, DOWN "%s/%s", g->name, topic);
+	buf_puts(out, DOWN);
+	if (topic[0] != '@') {
+		if (g->only)
+			buf_puts(out, g->only);
+		else
+			gate_put_name(device ? device : g->plan->device, out);
+		buf_putc(out, '/');
+	}
+	buf_puts(out, topic);
 }
 
 /* --- the table ----------------------------------------------------------------------------- */
 
-void gate_begin(struct gate *g, uint64_t serial)
+static void set_due(struct gate *g, struct gate_row *r)
 {
-	make_row(g); /* a secret may have changed */
-	g->serial = serial;
-	g->step = STEP_BEGIN;
-	g->is_snapshot = true;
+	if (!r->is_due)
+		TAILQ_INSERT_TAIL(&g->due, r, due);
+	r->is_due = true;
 }
 
-void gate_set_issued(struct gate *g, struct jslice issued)
+static void unset_due(struct gate *g, struct gate_row *r)
 {
-	if (issued.len != g->issued.len ||
-	    (issued.len && memcmp(issued.text, g->issued.data, issued.len) != 0)) {
-		buf_reset(&g->issued);
-		buf_append(&g->issued, issued.text, issued.len);
-		make_row(g);
+	if (r->is_due)
+		TAILQ_REMOVE(&g->due, r, due);
+	r->is_due = false;
+}
+
+/* It may not come in, and that is known there. */
+static void drop_row(struct gate *g, struct gate_row *r)
+{
+	unset_due(g, r);
+	if (g->only)
+		return;
+	map_remove_str(&g->rows, r->device);
+	free_row(r);
+}
+
+void gate_begin(struct gate *g, uint64_t serial)
+{
+	struct map_pos pos = { 0 };
+	struct gate_row *r;
+
+	g->serial = serial;
+	g->step = STEP_BEGIN;
+	g->has_list = false;
+	while ((r = map_next(&g->rows, &pos)) != NULL) {
+		r->is_told = false;
+		if (r->text.len)
+			set_due(g, r);
+		else
+			drop_row(g, r);
 	}
-	if (g->step == STEP_NONE && strcmp(buf_str(&g->row), buf_str(&g->told)) != 0) {
-		g->step = STEP_ROWS;
-		g->is_snapshot = false;
+}
+
+static struct gate_row *row_of(struct gate *g, const char *device)
+{
+	struct gate_row *r = map_get_str(&g->rows, device);
+
+	if (!r) {
+		r = mem_zalloc(sizeof *r);
+		r->device = mem_strdup(device);
+		map_set_str(&g->rows, device, r);
 	}
+	return r;
+}
+
+void gate_set(struct gate *g, const char *device, const struct gate_login *by)
+{
+	struct gate_login login = by ? *by : (struct gate_login){ 0 };
+	struct gate_row *r = map_get_str(&g->rows, device);
+	struct buf name = { 0 }, text = { 0 };
+
+	login.is_gateway = login.is_gateway || is_gateways(g);
+	gate_put_name(device, &name);
+	if (by)
+		gate_put_rows(g->plan, g->conf, g->key, device, buf_str(&name), &login, &text);
+	buf_fini(&name);
+	if (!r && text.len == 0 && !g->only) {
+		buf_fini(&text);
+		return;
+	}
+	r = row_of(g, device);
+	if (strcmp(buf_str(&r->text), buf_str(&text)) != 0) {
+		buf_fini(&r->text);
+		r->text = text;
+		set_due(g, r);
+		return;
+	}
+	buf_fini(&text);
 }
 
 static void put_head(const struct gate *g, struct buf *out)
@@ -271,20 +382,49 @@ static void put_head(const struct gate *g, struct buf *out)
 	buf_putc(out, '\n');
 }
 
+/* Rows that never got there need not go. */
+static struct gate_row *first_due(struct gate *g)
+{
+	struct gate_row *r;
+
+	while ((r = TAILQ_FIRST(&g->due)) != NULL && r->text.len == 0 && !r->is_told)
+		drop_row(g, r);
+	return r;
+}
+
+/* Those in front that are of one sort: lines that hold now, or names whose lines go. */
+static const char *put_due(struct gate *g, struct buf *out)
+{
+	const struct gate_row *r = first_due(g);
+	bool is_set = r->text.len > 0;
+
+	for (g->n_sending = 0; r && g->n_sending < MANY_ROWS && (r->text.len > 0) == is_set;
+	     r = TAILQ_NEXT(r, due), g->n_sending++) {
+		if (is_set) {
+			buf_append(out, r->text.data, r->text.len);
+			continue;
+		}
+		gate_put_name(r->device, out);
+		buf_putc(out, '\n');
+	}
+	return is_set ? TABLE "set" : TABLE "remove";
+}
+
 bool gate_next(struct gate *g, struct message *out)
 {
-	static const char *const topics[] = { TABLE "begin", TABLE "set", TABLE "end" };
+	const char *topic = g->step == STEP_BEGIN ? TABLE "begin" : TABLE "end";
 	struct buf text = { 0 };
 
-	if (g->step == STEP_ROWS && g->row.len == 0)
-		gate_sent(g);
-	if (g->step == STEP_NONE)
+	if (g->step == STEP_ROWS && !first_due(g))
+		g->step = STEP_END;
+	if (g->step == STEP_NONE || (g->step == STEP_CHANGES && !first_due(g)))
 		return false;
+	g->n_sending = 0;
 	if (g->step == STEP_BEGIN)
 		put_head(g, &text);
-	else if (g->step == STEP_ROWS)
-		buf_puts(&text, buf_str(&g->row));
-	*out = (struct message){ .topic = mem_strdup(topics[g->step]), .qos = 1 };
+	else if (g->step != STEP_END)
+		topic = put_due(g, &text);
+	*out = (struct message){ .topic = mem_strdup(topic), .qos = 1 };
 	message_set_payload(out, buf_str(&text), text.len);
 	buf_fini(&text);
 	return true;
@@ -292,9 +432,16 @@ bool gate_next(struct gate *g, struct message *out)
 
 void gate_sent(struct gate *g)
 {
-	if (g->step == STEP_ROWS) {
-		buf_reset(&g->told);
-		buf_puts(&g->told, buf_str(&g->row));
+	for (; g->n_sending; g->n_sending--) {
+		struct gate_row *r = TAILQ_FIRST(&g->due);
+
+		unset_due(g, r);
+		r->is_told = r->text.len > 0;
+		if (!r->is_told)
+			drop_row(g, r);
 	}
-	g->step = g->is_snapshot ? g->step + 1 : STEP_NONE;
+	if (g->step == STEP_BEGIN)
+		g->step = STEP_ROWS;
+	else if (g->step == STEP_END)
+		g->step = STEP_CHANGES;
 }

@@ -640,6 +640,9 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 						 a->reply_topic);
 			break;
 		case PROVISION_LOGIN:
+			if (l->plan->has_front_door && !l->plan->is_single)
+				fleet_name(l->fleet, a->message.device, FLEET_HANDSHAKE,
+					   &l->changes);
 			l->ops.login(l->ctx, a->message.device, canonical_body(&a->message));
 			break;
 		case PROVISION_TRY:
@@ -692,14 +695,33 @@ static const char *asker_of(const struct task *t)
 	return t->device ? t->device : t->job.device;
 }
 
+/* Who provisions at a front door has no session of a device's yet: which of many he is, only the request says. */
+static void take_name(const struct task *t, struct canonical *p)
+{
+	const struct plan *plan = t->link->plan;
+	struct jslice v;
+	struct buf name = { 0 };
+
+	if (!plan->has_front_door || plan->is_single || asker_of(t))
+		return;
+	if (jtext_field(canonical_body(p), "device_name", &v) && jtext_string_decode(v, &name) &&
+	    name.len > 0) {
+		free(p->device);
+		p->device = buf_take(&name);
+	}
+	buf_fini(&name);
+}
+
 static void on_provision(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 	struct buf id = { 0 };
-	char *answer_topic = link_answer_topic(t, p);
+	char *answer_topic;
 
+	take_name(t, p);
+	answer_topic = link_answer_topic(t, p);
 	if (!plan_writer(l->plan, NORTH, p->kind)) {
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, SOUTH, p, answer_topic,

@@ -277,7 +277,8 @@ static void choose_device(struct plan *p)
 	const char *names[] = { south, north, NULL, NULL, p->name };
 	size_t i = 0;
 
-	p->is_single = south || p->side[SOUTH].dialect->device == DEVICE_IN_SESSION;
+	p->is_single = south ||
+		       (p->side[SOUTH].dialect->device == DEVICE_IN_SESSION && !p->has_front_door);
 	p->has_device_sessions =
 		!p->is_single && !north && p->side[NORTH].dialect->session_per_device;
 	names[2] = plan_named_gateway(p, SOUTH);
@@ -363,6 +364,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->command_max_age_ms = spec->command_max_age_ms;
 	p->max_devices = spec->max_devices ? spec->max_devices : PLAN_DEFAULT_MAX_DEVICES;
 	p->has_epoch_versions = spec->has_epoch_versions;
+	p->has_front_door = spec->has_front_door;
 	p->provision_key = mem_strdup(spec->provision_key);
 	p->provision_secret = mem_strdup(spec->provision_secret);
 	p->provision_name = mem_strdup(spec->provision_name);

@@ -52,6 +52,7 @@ struct plan_spec {
 	int64_t command_max_age_ms;
 	size_t max_devices;	 /* of which the state holds something; 0: the default */
 	bool has_epoch_versions; /* a device's first configuration has the time as its version, not 1 */
+	bool has_front_door;	 /* the south's session says of each message whose it is */
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 	bool provisions_new;	      /* devices that are seen for the first time */
 	int64_t provision_per_second; /* 0: any */
@@ -88,7 +89,8 @@ struct plan {
 	bool pushes_first;
 	bool drop_unmatched;
 	bool hides_secrets;
-	bool is_single;		  /* the south brings one device only */
+	bool is_single; /* the south brings one device only */
+	bool has_front_door;
 	bool has_device_sessions; /* the south brings many, and each has a session of its own in the north */
 	char *device;		  /* its name, and that of a message which does not say */
 	struct devices *devices; /* who is who; the one thing in a plan that changes */

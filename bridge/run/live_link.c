@@ -388,6 +388,7 @@ bool live_link_forget(struct live_link *live, const char *name)
 	if (!link_forget_name(live->link, name))
 		return false;
 	roster_wake(live->turn);
+	live_link_gate_renew(live, name);
 	log_event(LOG_INFO, "device-forgotten", "link=%s name=%s", live->plan->name,
 		  log_value(name));
 	TAILQ_FOREACH (p, &live->ports, entry)
@@ -451,6 +452,7 @@ void live_link_fleet_changed(struct live_link *live, struct changes *c)
 	link_fleet_changed(live->link, c);
 	for (size_t i = 0; i < n; i++) {
 		live_link_cut_over(live, devices[i]);
+		live_link_gate_renew(live, devices[i]);
 		free(devices[i]);
 	}
 	free(devices);

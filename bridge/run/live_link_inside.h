@@ -249,6 +249,26 @@ void live_link_cut_back(void *ctx, const char *device, enum flow flow);
 int64_t live_link_drain_look(const struct port *p);
 void live_link_look_drained(struct port *p, int64_t now_ms);
 
+/* --- live_link_port.c, behind a front door */
+
+/* What it subscribes to: the dialect's filters, which are taken, or behind a front door (p->gate, made anew) others. */
+char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
+/* Its session is up: the whole table goes out first. */
+void live_link_gate_up(struct port *p);
+/* By what this device is let in may have changed. */
+void live_link_gate_renew(struct live_link *live, const char *device);
+/* What came in.  False: it was a word on who is here, and is done; true: *said, to be ended with gate_end_message(), is
+ * of the session of *device (borrowed until the next), NULL: of none. */
+bool live_link_gate_take(struct port *p, const struct message *m, struct message *said,
+			 const char **device);
+/* What waits for a device, or for one who provisions. */
+bool live_link_gate_publish(struct port *p, const char *device, const struct message *m, int *mid,
+			    struct err *e);
+/* What is to be known there before anything else.  False: more of it waits. */
+bool live_link_gate_publish_table(struct port *p);
+/* The front door did not take a piece of that. */
+void live_link_gate_refused(const struct port *p, int code);
+
 /* --- live_link_stamp.c */
 
 /* A clock that only grows. */

@@ -298,6 +298,7 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 	struct session_login login;
 	struct login_terms terms;
 
+	live_link_gate_renew(live, device);
 	if (!p)
 		return;
 	live_link_wake_port(p);

@@ -6,10 +6,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "delivery/delivery.h"
+#include "fleet/fleet.h"
 #include "gate/gate.h"
 #include "net/loop.h"
 #include "run/generation.h"
@@ -284,7 +286,7 @@ static void on_up(void *port)
 			  log_value(name));
 	begin_greetings(port);
 	if (p->gate)
-		gate_begin(p->gate, (uint64_t)loop_now_ms(p->live->parts->loop));
+		live_link_gate_up(p);
 }
 
 static void on_answered(void *port)
@@ -324,43 +326,35 @@ static void on_down(void *port, enum session_end end)
 		link_login_refused(p->live->link, p->device);
 }
 
-static void take(struct port *p, const struct message *m)
+/* `device`: whose session it is. */
+static void take(struct port *p, const char *device, const struct message *m)
 {
 	struct live_link *live = p->live;
 	struct arrival a = { .from = p->side,
-			     .device = p->device,
+			     .device = device,
 			     .message = m,
 			     .at_ms = now(p),
 			     .login = p->n_ended + 1 };
 
 	if (m->qos > 0)
-		a.tag = journal_live_accept(live->records, p->side, p->device, m, a.at_ms, a.at_ms);
+		a.tag = journal_live_accept(live->records, p->side, device, m, a.at_ms, a.at_ms);
 	live_link_receive(live, &a);
 }
 
-/* Of a front door, whose own words on who is here are acknowledged with the turn. */
-static void take_at_gate(struct port *p, const struct message *m)
-{
-	struct message said;
-	enum gate_word word = gate_take(p->gate, m, &said);
-
-	if (word == GATE_MESSAGE) {
-		take(p, &said);
-		gate_end_message(&said);
-	} else if (word != GATE_NOTHING) {
-		link_presence(p->live->link, p->live->plan->device, word == GATE_ONLINE, now(p));
-	}
-}
-
+/* A front door's own words on who is here are acknowledged with the turn. */
 static void on_message(void *port, const struct message *m)
 {
 	struct port *p = woken(port);
+	struct message said;
+	const char *device;
 
 	p->is_used = true;
-	if (p->gate)
-		take_at_gate(p, m);
-	else
-		take(p, m);
+	if (!p->gate) {
+		take(p, p->device, m);
+	} else if (live_link_gate_take(p, m, &said, &device)) {
+		take(p, device, &said);
+		gate_end_message(&said);
+	}
 }
 
 /* A broker that keeps a message for whoever comes has somebody to give it to. */
@@ -383,21 +377,39 @@ static void on_acked(void *port, int mid, int code, const char *reason)
 
 	if (code >= 128 && live_link_pace_refused(p, mid, code, was_first))
 		return;
-	if (!delivery_acked(p->delivery, mid, &parcel))
+	if (!delivery_acked(p->delivery, mid, &parcel)) {
+		if (p->gate && code >= 128)
+			live_link_gate_refused(p, code);
 		return;
+	}
 	live_link_pace_acked(p, &parcel, was_first, code < 128);
 	live_link_end_parcel(p, &parcel, acknowledged(p, &parcel, code), reason);
+}
+
+static void turn_away(struct port *p, const char *device, const struct message *m,
+		      enum outcome reason, const char *why)
+{
+	const struct arrival a = {
+		.from = p->side, .device = device, .message = m, .at_ms = now(p)
+	};
+
+	link_turn_away(p->live->link, &a, reason, why);
 }
 
 /* Its letter is part of the turn, so it is durable before the acknowledgement leaves. */
 static void on_refused(void *port, const struct message *m, bool is_too_large, const char *reason)
 {
+	enum outcome why = is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE;
 	struct port *p = woken(port);
-	const struct arrival a = {
-		.from = p->side, .device = p->device, .message = m, .at_ms = now(p)
-	};
+	struct message said;
+	const char *device;
 
-	link_turn_away(p->live->link, &a, is_too_large ? DEAD_TOO_LARGE : DEAD_UNREADABLE, reason);
+	if (!p->gate || !m || !m->topic) {
+		turn_away(p, p->device, m, why, reason);
+	} else if (live_link_gate_take(p, m, &said, &device)) {
+		turn_away(p, device, &said, why, reason);
+		gate_end_message(&said);
+	}
 }
 
 static char *tellable(void *port, const char *text)
@@ -442,10 +454,10 @@ int live_link_mqtt_version(const struct port *p)
 }
 
 /* MQTT 5 has No Local.  What a platform says of itself holds where it is one: in the south, calque is before
- * devices, at a broker like any other. */
+ * devices, at a broker like any other; a front door gives nothing back. */
 enum echo_mode live_link_echo_mode(const struct live_link *live, enum side side, int mqtt)
 {
-	if (mqtt == 5)
+	if (mqtt == 5 || (side == SOUTH && live->plan->has_front_door))
 		return ECHO_OFF;
 	return side == NORTH && !live->plan->side[side].dialect->echoes_publishes ? ECHO_WATCH
 										  : ECHO_ON;
@@ -516,29 +528,13 @@ static void remember_filters(struct port *p, char **filters, size_t n, const cha
 	}
 }
 
-/* What it subscribes to; behind a front door not in the dialect's words. */
-static char **filters_of(struct port *p, const char *native, size_t *n)
-{
-	const struct live_link *live = p->live;
-	char **filters = plan_filters(live->plan, p->side, p->is_provisioning, native, n);
-	const struct conf_session *conf = &live->conf->side[p->side];
-	uint8_t key[CRYPTO_KEY_BYTES];
-
-	gate_free(p->gate);
-	p->gate = NULL;
-	if (!conf->front_door || p->side != SOUTH)
-		return filters;
-	db_derive_key(live->parts->db, "front door", key);
-	p->gate = gate_new(live->plan, conf, key);
-	return gate_filters(p->gate, filters, n);
-}
-
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e)
 {
 	const struct live_link *live = p->live;
 	const char *native = p->device ? plan_device_there(live->plan, p->side, p->device) : NULL;
 	size_t n;
-	char **filters = filters_of(p, native, &n);
+	char **filters = live_link_gate_filters(
+		p, plan_filters(live->plan, p->side, p->is_provisioning, native, &n), &n);
 	char **kinds = mem_zalloc((n + 1) * sizeof *kinds);
 	char **shown = mem_zalloc((n + 1) * sizeof *shown);
 	struct port_conf conf = {
@@ -605,40 +601,10 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 	parcel_fini(parcel);
 }
 
-static bool publish_at_gate(struct port *p, const struct message *m, int *mid, struct err *e)
-{
-	struct message out = *m;
-	struct buf topic = { 0 };
-	bool ok;
-
-	gate_put_topic(p->gate, m->topic, &topic);
-	out.topic = topic.data;
-	ok = p->live->parts->port->publish(p->carrier, &out, mid, e);
-	buf_fini(&topic);
-	return ok;
-}
-
-/* What a front door is to know before anything else, so that it knows a device whose answer follows. */
-static bool publish_table(struct port *p)
-{
-	const struct port_ops *ops = p->live->parts->port;
-	struct message m;
-	int mid;
-	bool ok = true;
-
-	gate_set_issued(p->gate, link_credentials(p->live->link, p->device));
-	while (ok && ops->takes(p->carrier) && gate_next(p->gate, &m)) {
-		ok = ops->publish(p->carrier, &m, &mid, NULL);
-		if (ok)
-			gate_sent(p->gate);
-		message_fini(&m);
-	}
-	return ok && ops->takes(p->carrier);
-}
-
 /* A message may have waited since before a secret changed that it carries. */
-static bool publish_renewed(struct port *p, const struct message *m, int *mid, struct err *e)
+static bool publish_renewed(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
 {
+	const struct message *m = &parcel->message;
 	const struct port_ops *ops = p->live->parts->port;
 	struct message renewed = *m;
 	bool ok;
@@ -650,7 +616,7 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 		return false;
 	}
 	if (p->gate)
-		return publish_at_gate(p, m, mid, e);
+		return live_link_gate_publish(p, parcel->device, m, mid, e);
 	if (p->live->conf->side[p->side].n_renewed == 0 ||
 	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
@@ -662,7 +628,7 @@ static bool publish_renewed(struct port *p, const struct message *m, int *mid, s
 static bool publish(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
 {
 	uint64_t before = suspects_begin_parcel(p->live->parts->suspects, parcel);
-	bool ok = publish_renewed(p, &parcel->message, mid, e);
+	bool ok = publish_renewed(p, parcel, mid, e);
 
 	suspects_end_parcel(before);
 	return ok;
@@ -677,7 +643,7 @@ void live_link_publish(struct port *p, int64_t now_ms)
 	int mid;
 
 	p->has_asked = false;
-	if (p->gate && !publish_table(p))
+	if (p->gate && !live_link_gate_publish_table(p))
 		return;
 	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
 		if (next->expires_ms <= now_ms)
@@ -746,4 +712,149 @@ int64_t live_link_next_expiry(const struct port *p)
 	if (oldest_ms == INT64_MAX || expiry_ms < oldest_ms + age_ms)
 		return expiry_ms;
 	return oldest_ms + age_ms;
+}
+
+/* --- whose broker carries a front door -----------------------------------------------------
+ *
+ * Its rows follow the table of devices and what handshakes bring, never what the north thinks of a device.  They are
+ * made anew after each login, and one by one as something changes; they leave before whatever else waits. */
+
+static bool is_gateway(const struct fleet_device *d)
+{
+	return d && d->kind && strcmp(d->kind, "gateway") == 0;
+}
+
+/* One that is retired has no business there; whoever is off is let in, and not heard. */
+static void set_row(struct port *p, const char *device)
+{
+	struct live_link *live = p->live;
+	const struct fleet_device *d = fleet_find(link_fleet(live->link), device);
+	bool is_only = gate_only_device(p->gate) != NULL;
+	const struct gate_login by = { .own = link_own_vars(live->link, SOUTH, device),
+				       .issued = link_credentials(live->link,
+								  is_only ? p->device : device),
+				       .is_gateway = is_gateway(d) };
+	bool is_let_in = (d || is_only) && fleet_mode_of(d, live->plan->mode) != FLEET_RETIRED;
+
+	if (d && !is_let_in && gate_is_here(p->gate, device))
+		link_presence(live->link, device, false, loop_now_ms(live->parts->loop));
+	gate_set(p->gate, device, is_let_in ? &by : NULL);
+}
+
+static void set_rows(struct port *p)
+{
+	const char *only = gate_only_device(p->gate);
+	size_t n = 0;
+	char **names = only ? NULL : fleet_names(link_fleet(p->live->link), &n);
+
+	if (only)
+		set_row(p, only);
+	for (size_t i = 0; i < n; i++) {
+		set_row(p, names[i]);
+		free(names[i]);
+	}
+	free(names);
+}
+
+char **live_link_gate_filters(struct port *p, char **filters, size_t *n)
+{
+	const struct live_link *live = p->live;
+	const struct conf_session *conf = &live->conf->side[p->side];
+	uint8_t key[CRYPTO_KEY_BYTES];
+
+	gate_free(p->gate);
+	p->gate = NULL;
+	if (!conf->front_door || p->side != SOUTH)
+		return filters;
+	db_derive_key(live->parts->db, "front door", key);
+	p->gate = gate_new(live->plan, conf, key);
+	return gate_filters(p->gate, filters, n);
+}
+
+void live_link_gate_up(struct port *p)
+{
+	set_rows(p);
+	gate_begin(p->gate, (uint64_t)loop_now_ms(p->live->parts->loop));
+}
+
+static struct port *port_with_gate(const struct live_link *live)
+{
+	struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->device || p->gate)
+			break; /* those of devices are behind all others */
+	return p && p->gate ? p : NULL;
+}
+
+void live_link_gate_renew(struct live_link *live, const char *device)
+{
+	struct port *p = port_with_gate(live);
+	const char *only = p ? gate_only_device(p->gate) : NULL;
+
+	if (!p)
+		return;
+	live_link_wake_port(p);
+	set_row(p,
+		only ? only : device); /* (a handshake of the one may have gone by another name) */
+}
+
+static void tell_missing(struct port *p)
+{
+	struct map_pos pos = { 0 };
+	const char *device;
+
+	while ((device = gate_next_missing(p->gate, &pos)) != NULL)
+		link_presence(p->live->link, device, false, loop_now_ms(p->live->parts->loop));
+}
+
+bool live_link_gate_take(struct port *p, const struct message *m, struct message *said,
+			 const char **device)
+{
+	enum gate_word word = gate_take(p->gate, m, said, device);
+
+	if (word == GATE_LISTED)
+		tell_missing(p);
+	else if (word == GATE_ONLINE || word == GATE_OFFLINE)
+		link_presence(p->live->link, *device, word == GATE_ONLINE,
+			      loop_now_ms(p->live->parts->loop));
+	return word == GATE_MESSAGE;
+}
+
+bool live_link_gate_publish(struct port *p, const char *device, const struct message *m, int *mid,
+			    struct err *e)
+{
+	struct message out = *m;
+	struct buf topic = { 0 };
+	bool ok;
+
+	gate_put_topic(p->gate, device, m->topic, &topic);
+	out.topic = topic.data;
+	ok = p->live->parts->port->publish(p->carrier, &out, mid, e);
+	buf_fini(&topic);
+	return ok;
+}
+
+bool live_link_gate_publish_table(struct port *p)
+{
+	const struct port_ops *ops = p->live->parts->port;
+	struct message m;
+	int mid;
+	bool ok = true;
+
+	while (ok && ops->takes(p->carrier) && gate_next(p->gate, &m)) {
+		ok = ops->publish(p->carrier, &m, &mid, NULL);
+		if (ok)
+			gate_sent(p->gate);
+		message_fini(&m);
+	}
+	return ok && ops->takes(p->carrier);
+}
+
+void live_link_gate_refused(const struct port *p, int code)
+{
+	log_limited(LOG_WARNING, loop_now_ms(p->live->parts->loop), p->name, "table-refused",
+		    "%s code=%d reason=\"the front door did not take a piece of the table: some "
+		    "devices cannot log in; its own log says why\"",
+		    p->name, code);
 }

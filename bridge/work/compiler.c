@@ -298,6 +298,7 @@ static void put_spec(struct buf *out, const struct plan_spec *spec)
 		pack_u8(out, spec->remap[k]);
 	pack_u8(out, (uint8_t)spec->mode);
 	pack_u8(out, spec->is_offline);
+	pack_u8(out, spec->has_front_door);
 }
 
 bool compiler_plan(struct compiler *c, struct plan *plan, const struct plan_spec *spec,

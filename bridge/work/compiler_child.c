@@ -198,6 +198,7 @@ static struct plan *get_plan(struct child *c, struct unpack *u)
 	}
 	spec.mode = (enum fleet_mode)unpack_u8(u);
 	spec.is_offline = unpack_u8(u) != 0;
+	spec.has_front_door = unpack_u8(u) != 0;
 	need(!u->is_bad);
 	if (spec.is_offline)
 		show_payloads(&spec);

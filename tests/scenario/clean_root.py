@@ -37,7 +37,7 @@ def need_release():
     if not os.path.exists(os.path.join(RELEASE, "CPackConfig.cmake")):
         pytest.skip("there is no build/release: cmake --preset release && cmake --build --preset release")
     with alone("release"):
-        done = subprocess.run(["cmake", "--build", RELEASE, "-j2", "--target", "calque", "calque-bench", "pages",
+        done = subprocess.run(["cmake", "--build", RELEASE, "-j2", "--target", "calque", "calque-bench", "calque-frontdoor", "pages",
                                "calque-next"], capture_output=True, text=True, timeout=15 * LIMIT, check=False)
     if "unknown target" in done.stdout:
         pytest.skip("build/release was made without its tests: cmake --preset release -DBUILD_TESTING=ON")

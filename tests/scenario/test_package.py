@@ -24,7 +24,7 @@ def packages(tmp_path_factory):
             pytest.skip(f"{tool} is not installed: .ci/install test")
     made = tmp_path_factory.mktemp("package")
     run("cpack", "-G", "DEB", "--config", f"{clean_root.RELEASE}/CPackConfig.cmake", "-B", str(made))
-    [ours] = glob.glob(f"{made}/*.deb")
+    [ours], [_] = glob.glob(f"{made}/calque_*.deb"), glob.glob(f"{made}/calque-frontdoor_*.deb")
     tree, later = made / "later", f"{made}/later.deb"
     run("dpkg-deb", "-R", ours, str(tree))
     run("strip", "-o", str(tree / "usr/bin/calque"), f"{clean_root.RELEASE}/tests/calque-next")
@@ -72,6 +72,15 @@ def test_it_is_installed_disabled(root, packages):
     for page in ("man/man1/calque.1", "bash-completion/completions/calque", "zsh/vendor-completions/_calque"):
         assert os.path.getsize(root.at(f"/usr/share/{page}")) > 1000
     assert int(run("dpkg-deb", "-f", packages[0], "Installed-Size")) < 1500
+
+
+def test_the_front_door_is_a_package_that_only_lies_there(packages):
+    [door] = glob.glob(os.path.join(os.path.dirname(packages[0]), "calque-frontdoor_*.deb"))
+    assert "mosquitto" in names_of(run("dpkg-deb", "-f", door, "Depends"))
+    assert "calque" not in names_of(run("dpkg-deb", "-f", door, "Depends")), "they may be on two machines"
+    files = [line.split()[-1] for line in run("dpkg-deb", "-c", door).splitlines() if not line.endswith("/")]
+    assert sorted(files) == ["./usr/lib/calque/calque-frontdoor.so", "./usr/share/doc/calque-frontdoor/copyright"]
+    assert "calque-frontdoor" not in run("dpkg-deb", "-c", packages[0])
 
 
 def test_its_unit_is_well_formed(root, tmp_path):

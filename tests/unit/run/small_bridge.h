@@ -415,6 +415,8 @@ static inline void bridge_free_parts(void)
 	db_close(parts.db);
 }
 
+static const char *south_keys = ""; /* more of the south, "key = value; ..." */
+
 /* A generation with one link of this name between these dialects, and with these keys; `device`: of its south,
  * or NULL. */
 static inline struct generation *bridge_generation_of(const char *name, const char *keys,
@@ -430,7 +432,7 @@ static inline struct generation *bridge_generation_of(const char *name, const ch
 	world_write(&w, "n", north);
 	cr_assert_not_null(f);
 	fprintf(f, "links = ( { name = \"%s\"; %s", name, keys);
-	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\";");
+	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\"; %s", south_keys);
 	if (device)
 		fprintf(f, " vars = { device = \"%s\"; };", device);
 	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; }; } );\n");
