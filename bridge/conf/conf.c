@@ -70,6 +70,21 @@ static bool read_vars(struct conf_reader *r, void *at, const config_setting_t *s
 	return true;
 }
 
+static void put_text(struct buf *out, const char *text)
+{
+	buf_printf(out, "%zu:%s,", text ? strlen(text) : 0, text ? text : "");
+}
+
+static void put_vars(const void *at, struct buf *out)
+{
+	const struct vars *vars = at;
+
+	for (size_t i = 0; i < vars->n; i++) {
+		put_text(out, vars->items[i].name);
+		put_text(out, vars->items[i].value);
+	}
+}
+
 /* ---- Urls ---- */
 
 static const char *parse_url(const char *rest, struct conf_session *session)
@@ -110,6 +125,16 @@ static bool read_url(struct conf_reader *r, void *at, const config_setting_t *s)
 	else
 		session->url = mem_strdup(url);
 	return true;
+}
+
+static void put_url(const void *at, struct buf *out)
+{
+	put_text(out, ((const struct conf_session *)at)->url);
+}
+
+static void put_admin(const void *at, struct buf *out)
+{
+	put_text(out, *(char *const *)at);
 }
 
 static bool read_admin(struct conf_reader *r, void *at, const config_setting_t *s)
@@ -218,9 +243,9 @@ static const struct schema_word config_versions[] = { { "epoch", false },
 static const struct schema_key session_keys[] = {
 	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true,
 	  .about = "the name of its mapping" },
-	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .is_required = true,
-	  .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
-	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars, .is_map = true,
+	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .put = put_url,
+	  .is_required = true, .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
+	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars, .put = put_vars, .is_map = true,
 	  .about = "variables of the dialect, NAME = VALUE" },
 	{ "username", SCHEMA_SECRET, AT(username), .about = "instead of what the dialect says" },
 	{ "password", SCHEMA_SECRET, AT(password), .is_secret = true,
@@ -279,7 +304,7 @@ static const struct schema_key through_keys[] = {
 	{ "name", SCHEMA_NAME, .offset = offsetof(struct conf_through, name), .is_required = true,
 	  .about = "of a through file" },
 	{ "vars", SCHEMA_OWN, .offset = offsetof(struct conf_through, vars), .set.conf = read_vars,
-	  .about = "variables of it, NAME = VALUE" },
+	  .put = put_vars, .about = "variables of it, NAME = VALUE" },
 };
 static const struct schema through_schema = SCHEMA_OF(through_keys);
 
@@ -304,6 +329,17 @@ static bool read_through(struct conf_reader *r, void *at, const config_setting_t
 	}
 	r->secrets = NULL;
 	return true;
+}
+
+static void put_through(const void *at, struct buf *out)
+{
+	const struct conf_link *link = at;
+
+	for (size_t i = 0; i < link->n_through; i++) {
+		put_text(out, link->through[i].name);
+		put_vars(&link->through[i].vars, out);
+		buf_putc(out, ';');
+	}
 }
 
 static enum kind known_kind(struct conf_reader *r, const config_setting_t *s, const char *name)
@@ -346,6 +382,12 @@ static bool read_remap(struct conf_reader *r, void *at, const config_setting_t *
 	return true;
 }
 
+static void put_remap(const void *at, struct buf *out)
+{
+	for (int k = 0; k < KINDS; k++)
+		buf_printf(out, "%d,", (int)((const enum kind *)at)[k]);
+}
+
 #define AT(member) .offset = offsetof(struct conf_link, member)
 static const struct schema_word modes[] = { { "live", FLEET_LIVE },
 					    { "mirror", FLEET_MIRROR },
@@ -379,8 +421,9 @@ static const struct schema_key link_keys[] = {
 	{ "new", SCHEMA_WORD, AT(new_mode), .words = new_modes,
 	  .about = "the mode of a device that is seen for the first time; link: the link's" },
 	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
-	  .set.conf = read_through, .about = "names of through files, or groups" },
-	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .is_map = true,
+	  .set.conf = read_through, .put = put_through,
+	  .about = "names of through files, or groups" },
+	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .put = put_remap, .is_map = true,
 	  .about = "KIND = \"KIND\" that it passes as" },
 	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched,
 	  .about = "what becomes of messages without counterpart" },
@@ -493,6 +536,14 @@ static bool read_mappings(struct conf_reader *r, void *at, const config_setting_
 	return true;
 }
 
+static void put_mappings(const void *at, struct buf *out)
+{
+	const struct mapping_path *mappings = at;
+
+	for (size_t i = 0; i < mappings->n; i++)
+		put_text(out, mappings->dirs[i]);
+}
+
 #define AT(member) .offset = offsetof(struct conf, member)
 static const struct schema_word syncs[] = { { "off", false }, { "full", true }, { 0 } };
 static const struct schema_key journal_keys[] = {
@@ -512,10 +563,10 @@ static const struct schema_key conf_keys[] = {
 	{ "state_key", SCHEMA_PATH, AT(state_key),
 	  .about = "file with the key that encrypts it (default: STATE/key)" },
 	{ "mappings", SCHEMA_OWN, AT(mappings), .what = "an array of directories [ ]",
-	  .set.conf = read_mappings,
+	  .set.conf = read_mappings, .put = put_mappings,
 	  .about = "directories with mappings, before the shipped ones" },
 	{ "admin", SCHEMA_OWN, AT(admin), .what = "a string", .set.conf = read_admin,
-	  .preset_text = "", .about = "HOST:PORT; not acted on yet" },
+	  .put = put_admin, .preset_text = "", .about = "HOST:PORT; not acted on yet" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },
 	{ "workers", SCHEMA_INTEGER, AT(workers), CONF_RANGE(0, 256, 0),
@@ -650,6 +701,16 @@ char *conf_place(const char *file, unsigned line, const char *key)
 void conf_put_keys(struct buf *out)
 {
 	conf_schema_put_keys(&conf_schema, "", out);
+}
+
+void conf_put_values(const struct conf *c, struct buf *out)
+{
+	conf_schema_put_values(&conf_schema, "", c, out);
+}
+
+void conf_link_put_values(const struct conf_link *l, struct buf *out)
+{
+	conf_schema_put_values(&link_schema, "", l, out);
 }
 
 static bool read_nothing(struct conf_reader *r, void *at, const config_setting_t *s)
