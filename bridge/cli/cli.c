@@ -50,6 +50,7 @@ enum option_number {
 	N_WHY,
 	N_ACCEPT,
 	N_LOSSY,
+	N_DROP,
 	N_BITS
 };
 _Static_assert(N_BITS <= 31, "options are bits of an unsigned");
@@ -79,11 +80,12 @@ enum {
 	OPT_TRACE = 1 << N_TRACE,
 	OPT_READY = 1 << N_READY,
 	OPT_BAD = 1 << N_BAD,
-	OPT_KEYS = 1 << N_KEYS,
+	OPT_KEYS = 1 << N_KEYS,	      /* all that only `check` has */
 	OPT_DEVICES = 1 << N_DEVICES, /* all that only `devices` has */
 	OPT_WHY = 1 << N_WHY,	      /* all that only `why` has */
 	OPT_ACCEPT = 1 << N_ACCEPT,
 	OPT_LOSSY = 1 << N_LOSSY,
+	OPT_DROP = 1 << N_DROP, /* and its --strict */
 	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
 		       OPT_ALL | OPT_PAYLOAD,
 };
@@ -133,6 +135,9 @@ static const struct verb_row {
 	    "the devices of links: how each stands, what passes for it", 1, 100000,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
+	{ { "reload", "", "have the bridge read its configuration again, and tell what changes", 0,
+	    0, OPT_CONFIG | OPT_JSON | OPT_DROP },
+	  verb_reload },
 	{ { "state", "check | backup FILE", "what the bridge remembers: look for damage, copy it",
 	    1, 2, OPT_CONFIG | OPT_JSON },
 	  verb_state },
@@ -325,6 +330,13 @@ static const struct option_row options[] = {
 	  0 },
 	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs", NULL,
 	  offsetof(struct cli, is_json) },
+	{ OPT_KEYS, 0, "plan", NULL,
+	  "then tell what the bridge that runs would change if it was reloaded", NULL,
+	  offsetof(struct cli, is_plan) },
+	{ OPT_DROP, 0, "drop", NULL, "messages of links that are gone go, too; else they are kept",
+	  NULL, offsetof(struct cli, drops) },
+	{ OPT_DROP, 0, "strict", NULL, "refuse if there are such messages", NULL,
+	  offsetof(struct cli, is_strict) },
 	{ OPT_ASIDE, 0, "aside", NULL,
 	  "instead: rows of the state that could not be read and were set aside", NULL,
 	  offsetof(struct cli, is_aside) },

@@ -18,7 +18,7 @@ struct cli {
 	const char *conf_path;
 	bool has_conf; /* -c was given */
 	bool is_json, is_lines, is_watch, is_schema, is_strict, is_aside, is_trace, is_ready,
-		is_bad;
+		is_bad, is_plan, drops;
 	bool has_color;		      /* stdout is a terminal, and NO_COLOR is not set */
 	struct mapping_path mappings; /* --mappings */
 	struct vars vars[SIDES];
@@ -61,6 +61,9 @@ int verb_new(struct cli *cli);
 int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
+int verb_reload(struct cli *cli);
+/* What would it change?  As verb_reload(), and nothing does. */
+int reload_tell_plan(struct cli *cli);
 int verb_state(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);

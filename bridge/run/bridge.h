@@ -13,11 +13,12 @@
 struct bridge;
 struct err;
 struct generation;
+struct mapping_path;
 
-/* Open the state and set up the links of a generation, which is taken, also on failure.  Nothing is sent
- * yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
+/* Open the state and set up the links of a generation, which is taken, also on failure.  `mappings` (borrowed, while it
+ * lives) come first when it is read again.  Nothing is sent yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
  * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID). */
-struct bridge *bridge_new(struct generation *g, struct err *e);
+struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappings, struct err *e);
 enum bridge_end {
 	BRIDGE_DONE,
 	BRIDGE_STATE_FAILED,   /* it can no longer be written */

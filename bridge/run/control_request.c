@@ -10,8 +10,8 @@
 #include "run/control_request_table.h"
 
 static const struct control_request_row *const rows[] = {
-	&control_request_aside, &control_request_deadletters, &control_request_devices,
-	&control_request_state, &control_request_status
+	&control_request_aside,	 &control_request_deadletters, &control_request_devices,
+	&control_request_reload, &control_request_state,       &control_request_status
 };
 
 void control_request_put_text(struct buf *out, const char *key, const char *text)

@@ -216,7 +216,7 @@ static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct live_link *live = ctx;
 
-	if (live->parts->is_closing && (v->tag || v->is_own)) {
+	if ((live->parts->is_closing || live->is_closing) && (v->tag || v->is_own)) {
 		if (v->tag)
 			record_forget(v->tag);
 		return;

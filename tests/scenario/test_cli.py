@@ -14,7 +14,8 @@ import pytest
 from harness import LIMIT, assert_json, conf_text, find_bridge, is_uuid
 from lab import SANITIZER
 
-VERBS = ("run", "check", "routes", "translate", "why", "test", "new", "init", "status", "deadletters", "devices", "state")
+VERBS = ("run", "check", "routes", "translate", "why", "test", "new", "init", "status", "deadletters", "devices", "reload",
+         "state")
 
 
 def environment(**more):
