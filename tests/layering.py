@@ -12,7 +12,7 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
 ROOMS = ["base", "metric", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "gate", "http", "run", "admin", "args", "cli", "author", "bench", "frontdoor"]
+         "offline", "disk", "store", "gate", "port", "http", "run", "admin", "args", "cli", "author", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
@@ -24,6 +24,7 @@ APART = {
     "disk": set(ROOMS) - {"base", "disk"},
     "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
     "gate": set(ROOMS) - {"base", "message", "dialect", "plan", "conf", "gate"},
+    "port": set(ROOMS) - {"base", "net", "conf", "port"},
     "metric": set(),
     "http": set(ROOMS) - {"base", "net", "conf", "http"},
     "run": {"offline"},

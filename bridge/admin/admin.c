@@ -246,6 +246,11 @@ static void revoke(void *ctx, uint64_t durable, const char *line, size_t n)
 	http_server_revoke(((struct admin *)ctx)->server, durable, line, n);
 }
 
+static void break_off(void *ctx, const char *line, size_t n)
+{
+	http_server_break_off(((struct admin *)ctx)->server, line, n);
+}
+
 static void flush(void *ctx, uint64_t durable)
 {
 	http_server_flush(((struct admin *)ctx)->server, durable);
@@ -263,5 +268,6 @@ const struct bridge_door admin_door = { .open = open_admin,
 					.step = step,
 					.hold = hold,
 					.revoke = revoke,
+					.break_off = break_off,
 					.flush = flush,
 					.close = close_admin };

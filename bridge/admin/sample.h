@@ -13,7 +13,7 @@
 
 struct control_request_parts;
 
-/* Of a session that carries any device's messages; `phase` is static (run/port.h), NULL: there is none. */
+/* Of a session that carries any device's messages; `phase` is static (port/port.h), NULL: there is none. */
 struct sample_session {
 	const char *phase;
 	uint64_t attempts, waiting, in_flight, bytes;

@@ -5,16 +5,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A verb as its usage tells it. */
 struct verb {
 	const char *name, *args, *help;
 	int min_args, max_args;
-	unsigned options; /* the bits of those that it knows */
+	uint64_t options; /* the bits of those that it knows */
 };
 
 struct option_row {
-	unsigned bit;
+	uint64_t bit;
 	char letter; /* 0: none */
 	const char *name, *arg, *help;
 	/* Put what was given into the caller's struct; false: it cannot be that.  NULL: set ... */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define STATUS_MS	   10000 /* at least so often is said how it is ... */
@@ -121,4 +122,15 @@ void service_tell_stopping(struct service *s)
 	buf_reset(&s->text);
 	buf_puts(&s->text, "STOPPING=1\n");
 	send_text(s);
+}
+
+void service_tell_reloading(struct service *s)
+{
+	if (!s)
+		return;
+	buf_reset(&s->text);
+	buf_printf(&s->text, "RELOADING=1\nMONOTONIC_USEC=%lld\n", (long long)clock_mono_us());
+	send_text(s);
+	s->is_ready = false;
+	s->due_ms = 0;
 }

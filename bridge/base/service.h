@@ -20,6 +20,8 @@ int64_t service_deadline(const struct service *s);
 /* In good time: calque is ready, from the first call on, it lives, and `status` is how it is, in a line for people.
  * The next time is that of the watchdog, or some seconds from now. */
 void service_tell(struct service *s, const char *status, int64_t now_ms);
+/* It reads its configuration again; with the next service_tell(), which is due at once, it is ready. */
+void service_tell_reloading(struct service *s);
 /* It ends, in a while. */
 void service_tell_stopping(struct service *s);
 

@@ -52,45 +52,47 @@ enum option_number {
 	N_LOSSY,
 	N_LOG,
 	N_FROM,
+	N_DROP,
 	N_BITS
 };
-_Static_assert(N_BITS <= 31, "options are bits of an unsigned");
+_Static_assert(N_BITS <= 64, "options are bits of 64");
 
-enum {
-	OPT_CONFIG = 1 << N_CONFIG,
-	OPT_MAPPINGS = 1 << N_MAPPINGS,
-	OPT_JSON = 1 << N_JSON,
-	OPT_LINES = 1 << N_LINES,
-	OPT_VAR = 1 << N_VAR,
-	OPT_PROPERTY = 1 << N_PROPERTY,
-	OPT_RESPONSE_TOPIC = 1 << N_RESPONSE_TOPIC,
-	OPT_WATCH = 1 << N_WATCH,
-	OPT_SCHEMA = 1 << N_SCHEMA,
-	OPT_DIRECTORY = 1 << N_DIRECTORY,
-	OPT_LINK = 1 << N_LINK,
-	OPT_REASON = 1 << N_REASON,
-	OPT_ROUTE = 1 << N_ROUTE,
-	OPT_OLDER = 1 << N_OLDER,
-	OPT_NEWER = 1 << N_NEWER,
-	OPT_LIMIT = 1 << N_LIMIT,
-	OPT_ALL = 1 << N_ALL,
-	OPT_PAYLOAD = 1 << N_PAYLOAD,
-	OPT_ELSEWHERE = 1 << N_ELSEWHERE, /* what follows is read by another program */
-	OPT_STRICT = 1 << N_STRICT,
-	OPT_ASIDE = 1 << N_ASIDE,
-	OPT_TRACE = 1 << N_TRACE,
-	OPT_READY = 1 << N_READY,
-	OPT_BAD = 1 << N_BAD,
-	OPT_KEYS = 1 << N_KEYS,
-	OPT_DEVICES = 1 << N_DEVICES, /* all that only `devices` has */
-	OPT_WHY = 1 << N_WHY,	      /* all that only `why` has */
-	OPT_ACCEPT = 1 << N_ACCEPT,
-	OPT_LOSSY = 1 << N_LOSSY,
-	OPT_LOG = 1 << N_LOG,
-	OPT_FROM = 1 << N_FROM,
-	OPTS_LETTERS = OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT |
-		       OPT_ALL | OPT_PAYLOAD,
-};
+#define BIT(option)	   (UINT64_C(1) << N_##option)
+#define OPT_CONFIG	   BIT(CONFIG)
+#define OPT_MAPPINGS	   BIT(MAPPINGS)
+#define OPT_JSON	   BIT(JSON)
+#define OPT_LINES	   BIT(LINES)
+#define OPT_VAR		   BIT(VAR)
+#define OPT_PROPERTY	   BIT(PROPERTY)
+#define OPT_RESPONSE_TOPIC BIT(RESPONSE_TOPIC)
+#define OPT_WATCH	   BIT(WATCH)
+#define OPT_SCHEMA	   BIT(SCHEMA)
+#define OPT_DIRECTORY	   BIT(DIRECTORY)
+#define OPT_LINK	   BIT(LINK)
+#define OPT_REASON	   BIT(REASON)
+#define OPT_ROUTE	   BIT(ROUTE)
+#define OPT_OLDER	   BIT(OLDER)
+#define OPT_NEWER	   BIT(NEWER)
+#define OPT_LIMIT	   BIT(LIMIT)
+#define OPT_ALL		   BIT(ALL)
+#define OPT_PAYLOAD	   BIT(PAYLOAD)
+#define OPT_ELSEWHERE	   BIT(ELSEWHERE) /* what follows is read by another program */
+#define OPT_STRICT	   BIT(STRICT)
+#define OPT_ASIDE	   BIT(ASIDE)
+#define OPT_TRACE	   BIT(TRACE)
+#define OPT_READY	   BIT(READY)
+#define OPT_BAD		   BIT(BAD)
+#define OPT_KEYS	   BIT(KEYS)	/* all that only `check` has */
+#define OPT_DEVICES	   BIT(DEVICES) /* all that only `devices` has */
+#define OPT_WHY		   BIT(WHY)	/* all that only `why` has */
+#define OPT_ACCEPT	   BIT(ACCEPT)
+#define OPT_LOSSY	   BIT(LOSSY)
+#define OPT_LOG		   BIT(LOG)
+#define OPT_FROM	   BIT(FROM)
+#define OPT_DROP	   BIT(DROP) /* and its --strict */
+#define OPTS_LETTERS                                                                               \
+	(OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT | OPT_ALL |         \
+	 OPT_PAYLOAD)
 
 static const struct verb_row {
 	struct verb verb;
@@ -141,6 +143,9 @@ static const struct verb_row {
 	    "the devices of links: how each stands, what passes for it", 1, 100000,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
+	{ { "reload", "", "have the bridge read its configuration again, and tell what changes", 0,
+	    0, OPT_CONFIG | OPT_JSON | OPT_DROP },
+	  verb_reload },
 	{ { "state", "check | backup FILE", "what the bridge remembers: look for damage, copy it",
 	    1, 2, OPT_CONFIG | OPT_JSON },
 	  verb_state },
@@ -390,6 +395,13 @@ static const struct option_row options[] = {
 	  0 },
 	{ OPT_JSON, 0, "json", NULL, "print JSON, for programs", NULL,
 	  offsetof(struct cli, is_json) },
+	{ OPT_KEYS, 0, "plan", NULL,
+	  "then tell what the bridge that runs would change if it was reloaded", NULL,
+	  offsetof(struct cli, is_plan) },
+	{ OPT_DROP, 0, "drop", NULL, "messages of links that are gone go, too; else they are kept",
+	  NULL, offsetof(struct cli, drops) },
+	{ OPT_DROP, 0, "strict", NULL, "refuse if there are such messages", NULL,
+	  offsetof(struct cli, is_strict) },
 	{ OPT_ASIDE, 0, "aside", NULL,
 	  "instead: rows of the state that could not be read and were set aside", NULL,
 	  offsetof(struct cli, is_aside) },

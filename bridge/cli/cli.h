@@ -19,7 +19,7 @@ struct cli {
 	const char *conf_path;
 	bool has_conf; /* -c was given */
 	bool is_json, is_lines, is_watch, is_schema, is_strict, is_aside, is_trace, is_ready,
-		is_bad;
+		is_bad, is_plan, drops;
 	bool has_color;		      /* stdout is a terminal, and NO_COLOR is not set */
 	struct mapping_path mappings; /* --mappings */
 	struct vars vars[SIDES];
@@ -71,6 +71,9 @@ int devices_provision(const struct cli *cli); /* in verb_devices_provision.c */
 /* A request about devices, but for its last "}".  `has_filters`: with those of the command line, too. */
 void devices_put_request(const struct cli *cli, const char *word, char *const *names, int n,
 			 bool has_filters, struct buf *out);
+int verb_reload(struct cli *cli);
+/* What would it change?  As verb_reload(), and nothing does. */
+int reload_tell_plan(struct cli *cli);
 int verb_state(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);

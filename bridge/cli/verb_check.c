@@ -82,7 +82,10 @@ static int print_keys(void)
 
 int verb_check(struct cli *cli)
 {
+	int status;
+
 	if (cli->is_schema)
 		return print_keys();
-	return check_all(cli);
+	status = check_all(cli);
+	return status == EXIT_DONE && cli->is_plan ? reload_tell_plan(cli) : status;
 }

@@ -11,13 +11,13 @@
 #include "run/bridge.h"
 #include "run/generation.h"
 
-static int run_bridge(struct generation *g)
+static int run_bridge(struct generation *g, const struct mapping_path *mappings)
 {
 	static const int ends[] = { [BRIDGE_DONE] = EXIT_DONE,
 				    [BRIDGE_STATE_FAILED] = EXIT_STORAGE,
 				    [BRIDGE_WITHOUT_WORKERS] = EXIT_FAILED };
 	struct err e = { 0 };
-	struct bridge *b = bridge_new(g, &admin_door, &e);
+	struct bridge *b = bridge_new(g, mappings, &admin_door, &e);
 	int status;
 
 	if (!b) {
@@ -57,5 +57,5 @@ int verb_run(struct cli *cli)
 		g = NULL;
 	}
 	report_fini(&report);
-	return g ? run_bridge(g) : EXIT_FAILED;
+	return g ? run_bridge(g, &cli->mappings) : EXIT_FAILED;
 }

@@ -71,6 +71,21 @@ static bool read_vars(struct conf_reader *r, void *at, const config_setting_t *s
 	return true;
 }
 
+static void put_text(struct buf *out, const char *text)
+{
+	buf_printf(out, "%zu:%s,", text ? strlen(text) : 0, text ? text : "");
+}
+
+static void put_vars(const void *at, struct buf *out)
+{
+	const struct vars *vars = at;
+
+	for (size_t i = 0; i < vars->n; i++) {
+		put_text(out, vars->items[i].name);
+		put_text(out, vars->items[i].value);
+	}
+}
+
 /* ---- Urls ---- */
 
 static const char *parse_url(const char *rest, struct conf_session *session)
@@ -130,6 +145,16 @@ static bool read_log_levels(struct conf_reader *r, void *at, const config_settin
 	free(*levels);
 	*levels = mem_strdup(text);
 	return true;
+}
+
+static void put_url(const void *at, struct buf *out)
+{
+	put_text(out, ((const struct conf_session *)at)->url);
+}
+
+static void put_own_text(const void *at, struct buf *out)
+{
+	put_text(out, *(char *const *)at);
 }
 
 static bool read_admin(struct conf_reader *r, void *at, const config_setting_t *s)
@@ -217,6 +242,14 @@ static bool read_admin_hosts(struct conf_reader *r, void *at, const config_setti
 			add_host(c, text, strlen(text));
 	}
 	return true;
+}
+
+static void put_admin_hosts(const void *at, struct buf *out)
+{
+	const struct conf *c = at;
+
+	for (size_t i = 0; i < c->admin_hosts.n; i++)
+		put_text(out, c->admin_hosts.items[i]);
 }
 
 /* ---- Sessions ---- */
@@ -312,9 +345,9 @@ static const struct schema_word config_versions[] = { { "epoch", false },
 static const struct schema_key session_keys[] = {
 	{ "dialect", SCHEMA_NAME, AT(dialect), .is_required = true,
 	  .about = "the name of its mapping" },
-	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .is_required = true,
-	  .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
-	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars, .is_map = true,
+	{ "url", SCHEMA_OWN, .what = "a string", .set.conf = read_url, .put = put_url,
+	  .is_required = true, .about = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" },
+	{ "vars", SCHEMA_OWN, AT(vars), .set.conf = read_vars, .put = put_vars, .is_map = true,
 	  .about = "variables of the dialect, NAME = VALUE" },
 	{ "username", SCHEMA_SECRET, AT(username), .about = "instead of what the dialect says" },
 	{ "password", SCHEMA_SECRET, AT(password), .is_secret = true,
@@ -373,7 +406,7 @@ static const struct schema_key through_keys[] = {
 	{ "name", SCHEMA_NAME, .offset = offsetof(struct conf_through, name), .is_required = true,
 	  .about = "of a through file" },
 	{ "vars", SCHEMA_OWN, .offset = offsetof(struct conf_through, vars), .set.conf = read_vars,
-	  .about = "variables of it, NAME = VALUE" },
+	  .put = put_vars, .about = "variables of it, NAME = VALUE" },
 };
 static const struct schema through_schema = SCHEMA_OF(through_keys);
 
@@ -398,6 +431,17 @@ static bool read_through(struct conf_reader *r, void *at, const config_setting_t
 	}
 	r->secrets = NULL;
 	return true;
+}
+
+static void put_through(const void *at, struct buf *out)
+{
+	const struct conf_link *link = at;
+
+	for (size_t i = 0; i < link->n_through; i++) {
+		put_text(out, link->through[i].name);
+		put_vars(&link->through[i].vars, out);
+		buf_putc(out, ';');
+	}
 }
 
 static enum kind known_kind(struct conf_reader *r, const config_setting_t *s, const char *name)
@@ -440,6 +484,12 @@ static bool read_remap(struct conf_reader *r, void *at, const config_setting_t *
 	return true;
 }
 
+static void put_remap(const void *at, struct buf *out)
+{
+	for (int k = 0; k < KINDS; k++)
+		buf_printf(out, "%d,", (int)((const enum kind *)at)[k]);
+}
+
 #define AT(member) .offset = offsetof(struct conf_link, member)
 static const struct schema_word log_formats[] = { { "text", LOG_TEXT },
 						  { "json", LOG_JSON },
@@ -479,8 +529,9 @@ static const struct schema_key link_keys[] = {
 	{ "new", SCHEMA_WORD, AT(new_mode), .words = new_modes,
 	  .about = "the mode of a device that is seen for the first time; link: the link's" },
 	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
-	  .set.conf = read_through, .about = "names of through files, or groups" },
-	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .is_map = true,
+	  .set.conf = read_through, .put = put_through,
+	  .about = "names of through files, or groups" },
+	{ "remap", SCHEMA_OWN, AT(remap), .set.conf = read_remap, .put = put_remap, .is_map = true,
 	  .about = "KIND = \"KIND\" that it passes as" },
 	{ "unmatched", SCHEMA_SWITCH, AT(drop_unmatched), .words = unmatched,
 	  .about = "what becomes of messages without counterpart" },
@@ -597,6 +648,14 @@ static bool read_mappings(struct conf_reader *r, void *at, const config_setting_
 	return true;
 }
 
+static void put_mappings(const void *at, struct buf *out)
+{
+	const struct mapping_path *mappings = at;
+
+	for (size_t i = 0; i < mappings->n; i++)
+		put_text(out, mappings->dirs[i]);
+}
+
 #define AT(member) .offset = offsetof(struct conf, member)
 static const struct schema_word syncs[] = { { "off", false }, { "full", true }, { 0 } };
 static const struct schema_key journal_keys[] = {
@@ -616,20 +675,21 @@ static const struct schema_key conf_keys[] = {
 	{ "state_key", SCHEMA_PATH, AT(state_key),
 	  .about = "file with the key that encrypts it (default: STATE/key)" },
 	{ "mappings", SCHEMA_OWN, AT(mappings), .what = "an array of directories [ ]",
-	  .set.conf = read_mappings,
+	  .set.conf = read_mappings, .put = put_mappings,
 	  .about = "directories with mappings, before the shipped ones" },
 	{ "admin", SCHEMA_OWN, AT(admin), .what = "a string", .set.conf = read_admin,
-	  .preset_text = "",
+	  .put = put_own_text, .preset_text = "",
 	  .about = "HOST:PORT of the admin interface (:PORT: this machine only)" },
 	{ "admin_token", SCHEMA_OWN, AT(admin_token), .what = "a string",
-	  .set.conf = read_admin_token,
+	  .set.conf = read_admin_token, .put = put_own_text,
 	  .about = "lets in who may see messages and change things (file:PATH)" },
 	{ "admin_hosts", SCHEMA_OWN, .what = "an array of names [ ]", .set.conf = read_admin_hosts,
+	  .put = put_admin_hosts,
 	  .about = "names of this machine that browsers may use, besides localhost" },
 	{ "log_format", SCHEMA_WORD, AT(log_format), .words = log_formats, .preset = LOG_TEXT,
 	  .about = "how a line of the log is written" },
 	{ "log_levels", SCHEMA_OWN, AT(log_levels), .what = "a string", .set.conf = read_log_levels,
-	  .preset_text = "info",
+	  .put = put_own_text, .preset_text = "info",
 	  .about = "LEVEL (error, warning, info, off) of all events, AREA=LEVEL of some: "
 		   "\"warning,session=info\"" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
@@ -766,6 +826,16 @@ char *conf_place(const char *file, unsigned line, const char *key)
 void conf_put_keys(struct buf *out)
 {
 	conf_schema_put_keys(&conf_schema, "", out);
+}
+
+void conf_put_values(const struct conf *c, struct buf *out)
+{
+	conf_schema_put_values(&conf_schema, "", c, out);
+}
+
+void conf_link_put_values(const struct conf_link *l, struct buf *out)
+{
+	conf_schema_put_values(&link_schema, "", l, out);
 }
 
 static bool read_nothing(struct conf_reader *r, void *at, const config_setting_t *s)

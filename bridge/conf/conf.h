@@ -148,6 +148,10 @@ char *conf_place(const char *file, unsigned line, const char *key);
  * is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
 struct conf *conf_read_state(const char *file, struct report *report);
 void conf_free(struct conf *c);
+/* Append a line for each value, "journal.max_age HASH", less those of links; or of a link, "south.url HASH".  Of two
+ * configurations the same lines are those of equal values. */
+void conf_put_values(const struct conf *c, struct buf *out);
+void conf_link_put_values(const struct conf_link *l, struct buf *out);
 /* Append a line for each key: its place ("links.south.url"), what it takes, its default or that it must be
  * there, and what it is for. */
 void conf_put_keys(struct buf *out);

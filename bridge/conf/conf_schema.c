@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/guess.h"
 #include "base/mem.h"
 #include "conf/conf_value.h"
@@ -158,6 +160,63 @@ bool conf_schema_read(struct conf_reader *r, const struct schema *schema, void *
 		    !config_setting_get_member(s, schema->keys[i].name))
 			conf_value_mistake_in(r, s, schema->keys[i].name, "is missing");
 	return true;
+}
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+static void put_value(const struct schema_key *k, const void *at, struct buf *out)
+{
+	const char *text;
+
+	if (k->type == SCHEMA_OWN) {
+		if (k->put)
+			k->put(at, out);
+	} else if (k->type == SCHEMA_INTEGER || k->type == SCHEMA_WORD) {
+		buf_printf(out, "%d", *(const int *)at);
+	} else if (k->type == SCHEMA_INT64) {
+		buf_printf(out, "%lld", (long long)*(const int64_t *)at);
+	} else if (k->type == SCHEMA_BOOLEAN || k->type == SCHEMA_SWITCH) {
+		buf_printf(out, "%d", *(const bool *)at);
+	} else {
+		text = *(char *const *)at;
+		buf_puts(out, text ? "=" : "");
+		buf_puts(out, text ? text : "");
+	}
+}
+
+static void put_hash(struct buf *value, struct buf *out)
+{
+	struct crypto_piece piece = { value->data, value->len };
+	uint8_t hash[CRYPTO_HASH_BYTES];
+
+	crypto_hash(&piece, 1, hash);
+	for (size_t i = 0; i < sizeof hash; i++)
+		buf_printf(out, "%02x", hash[i]);
+	if (value->data)
+		explicit_bzero(value->data, value->len);
+	buf_fini(value);
+}
+
+void conf_schema_put_values(const struct schema *schema, const char *prefix, const void *from,
+			    struct buf *out)
+{
+	for (const struct schema_key *k = schema->keys; k < schema->keys + schema->n_keys; k++) {
+		const void *at = (const char *)from + k->offset;
+		char *name = mem_printf("%s%s", prefix, k->name), *inside;
+		struct buf value = { 0 };
+
+		if (k->group && !k->put && !k->is_list) {
+			inside = mem_printf("%s.", name);
+			conf_schema_put_values(k->group, inside, at, out);
+			free(inside);
+		} else if (!k->group || k->put) {
+			put_value(k, at, &value);
+			buf_printf(out, "%s ", name);
+			put_hash(&value, out);
+			buf_putc(out, '\n');
+		}
+		free(name);
+	}
 }
 
 /* --- for people ------------------------------------------------------------------------------ */

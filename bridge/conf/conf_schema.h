@@ -21,6 +21,11 @@ void conf_schema_preset(const struct schema *schema, void *into);
 bool conf_schema_read(struct conf_reader *r, const struct schema *schema, void *into,
 		      const config_setting_t *s);
 
+/* Append a line for each value of `from`, but of lists of groups: "links.south.url HASH", always in the same order, so
+ * that two readings can be compared without telling a secret. */
+void conf_schema_put_values(const struct schema *schema, const char *prefix, const void *from,
+			    struct buf *out);
+
 /* Append a line for each key, those of groups behind the group's. */
 void conf_schema_put_keys(const struct schema *schema, const char *prefix, struct buf *out);
 

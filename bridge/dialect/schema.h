@@ -65,6 +65,8 @@ struct schema_key {
 		bool (*json)(struct schema_reader *r, void *member, json_object *value);
 		bool (*conf)(struct conf_reader *r, void *member, const struct config_setting_t *s);
 	} set; /* false: the value has the wrong type */
+	/* Of SCHEMA_OWN without a group: append what its member says, for conf_schema_put_values(). */
+	void (*put)(const void *member, struct buf *out);
 	/* Of SCHEMA_OWN, for those who describe it: with `group` too, an object of that is as good. */
 	enum schema_type like;
 	bool is_list;	   /* of `min` elements at least */

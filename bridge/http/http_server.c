@@ -335,6 +335,21 @@ void http_server_revoke(struct http_server *s, uint64_t durable, const char *tex
 		}
 }
 
+void http_server_break_off(struct http_server *s, const char *text, size_t n)
+{
+	struct exchange *x;
+
+	TAILQ_FOREACH (x, &s->exchanges, entry)
+		if (x->answer) {
+			end_answer(x);
+			if (!x->is_answered) {
+				x->reply.status = 503;
+				buf_reset(&x->out);
+			}
+			buf_append(&x->out, text, n);
+		}
+}
+
 void http_server_flush(struct http_server *s, uint64_t durable)
 {
 	bool has_any = false, waits = false;

@@ -65,6 +65,8 @@ void http_server_step(struct http_server *s);
 void http_server_hold(struct http_server *s, uint64_t commit);
 /* What waits for a commit after `durable` is not so: it ends with this instead, as a 503. */
 void http_server_revoke(struct http_server *s, uint64_t durable, const char *text, size_t n);
+/* Answers that are not whole end with this instead, as a 503 if nothing of them has left. */
+void http_server_break_off(struct http_server *s, const char *text, size_t n);
 /* Let out what waited for `durable` or a commit before it. */
 void http_server_flush(struct http_server *s, uint64_t durable);
 

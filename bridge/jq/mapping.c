@@ -301,6 +301,16 @@ static char *make_imports(struct loader *ld, const char *home)
 	return buf_take(&out);
 }
 
+static void sum_up(const struct imports_files *f, uint8_t sum[CRYPTO_HASH_BYTES])
+{
+	struct crypto_piece *pieces = mem_zalloc((f->n + 1) * sizeof *pieces);
+
+	for (size_t i = 0; i < f->n; i++)
+		pieces[i] = (struct crypto_piece){ f->items[i].sum, sizeof f->items[i].sum };
+	crypto_hash(pieces, f->n, sum);
+	free(pieces);
+}
+
 static void make_recipe(struct loader *ld)
 {
 	struct recipe *r = &ld->m->recipe;
@@ -314,6 +324,7 @@ static void make_recipe(struct loader *ld)
 	for (size_t i = 0; i < n; i++)
 		r->path = jv_array_append(r->path, jv_string(dirs[i]));
 	imports_files(ld->modules, &r->files);
+	sum_up(&r->files, ld->m->sum);
 	free(given);
 	free(dir);
 }
@@ -474,6 +485,7 @@ void mapping_put(struct buf *out, const struct mapping *m)
 	pack_bytes(out, m->metadata.data, m->metadata.len);
 	pack_text(out, scrub_learnt(m->scrub));
 	pack_bytes(out, m->source.data, m->simple ? m->source.len : 0);
+	pack_bytes(out, m->sum, sizeof m->sum);
 	pack_u8(out, m->knows_flat);
 	for (size_t i = 0; i < m->functions.n; i++)
 		pack_u32(out, m->own[i].seen);
@@ -484,8 +496,8 @@ static bool get(struct unpack *u, struct mapping *m)
 {
 	bool is_dialect;
 	uint64_t also_gives;
-	const char *text, *source;
-	size_t len, source_len;
+	const char *text, *source, *sum;
+	size_t len, source_len, n_sum;
 	char *learnt;
 	json_object *metadata;
 	struct report report = { 0 };
@@ -497,6 +509,11 @@ static bool get(struct unpack *u, struct mapping *m)
 	text = unpack_bytes(u, &len);
 	learnt = unpack_text(u);
 	source = unpack_bytes(u, &source_len);
+	sum = unpack_bytes(u, &n_sum);
+	if (!sum || n_sum != sizeof m->sum)
+		u->is_bad = true;
+	else
+		memcpy(m->sum, sum, n_sum);
 	m->knows_flat = unpack_u8(u) != 0;
 	metadata = text && !u->is_bad ? jtext_tree(text, len, NULL) : NULL;
 	if (metadata && m->file && learnt) {
@@ -532,6 +549,11 @@ struct mapping *mapping_get(struct unpack *u)
 uint32_t mapping_number(const struct mapping *m)
 {
 	return m->number;
+}
+
+const uint8_t *mapping_sum(const struct mapping *m)
+{
+	return m->sum;
 }
 
 const char *mapping_file(const struct mapping *m)

@@ -38,6 +38,9 @@ void mapping_put(struct buf *out, const struct mapping *m);
 struct mapping *mapping_get(struct unpack *u);
 
 const char *mapping_file(const struct mapping *m);
+/* Of all that is in its files, MAPPING_SUM_BYTES of it: equal of two that do the same. */
+#define MAPPING_SUM_BYTES 32
+const uint8_t *mapping_sum(const struct mapping *m);
 /* The table of a dialect; NULL if the file is a through file or library.  Borrowed. */
 const struct dialect *mapping_dialect(const struct mapping *m);
 /* Of a through file: the function for a flow, -1 if it lets that flow pass. */

@@ -68,6 +68,7 @@ struct mapping {
 	struct mapping_symbols functions;
 	struct buf metadata; /* the table, as text, without what jq itself put there */
 	uint32_t number;     /* mapping_set_number() */
+	uint8_t sum[CRYPTO_HASH_BYTES];
 	bool shows_payloads;
 	struct scrub *scrub;	       /* knows the words of the file and of what it imports */
 	jq_state *jq;		       /* NULL: it is in another process */

@@ -36,7 +36,8 @@ struct client {
 	uv_pipe_t pipe;
 	uv_write_t write;
 	struct buf in, out;
-	void *answer; /* NULL: none is in hand */
+	struct buf last; /* what comes behind `out`: an answer was broken off */
+	void *answer;	 /* NULL: none is in hand */
 	bool is_writing, is_reading, has_ended;
 	bool is_held; /* `out` waits for `commit` */
 	uint64_t commit;
@@ -63,6 +64,7 @@ static void on_client_closed(uv_handle_t *handle)
 
 	buf_fini(&client->in);
 	buf_fini(&client->out);
+	buf_fini(&client->last);
 	free(client);
 }
 
@@ -205,6 +207,11 @@ static void step(struct client *client)
 	struct control_server *c = client->control;
 	bool is_over = false;
 
+	if (client->last.len && client->out.len == 0) {
+		buf_append(&client->out, client->last.data, client->last.len);
+		buf_reset(&client->last);
+		return;
+	}
 	if (!client->answer)
 		take_request(client);
 	if (!client->control || !client->answer)
@@ -250,6 +257,17 @@ void control_server_revoke(struct control_server *c, uint64_t durable, const cha
 			end_answer(client);
 			buf_reset(&client->out);
 			buf_append(&client->out, line, n);
+		}
+}
+
+void control_server_break_off(struct control_server *c, const char *line, size_t n)
+{
+	struct client *client;
+
+	TAILQ_FOREACH (client, &c->clients, link)
+		if (client->answer) {
+			end_answer(client);
+			buf_append(&client->last, line, n);
 		}
 }
 

@@ -55,6 +55,8 @@ void control_server_hold(struct control_server *c, uint64_t commit);
 /* What waits for a commit after `durable` is not so: all of it ends with this line instead, which does not
  * wait. */
 void control_server_revoke(struct control_server *c, uint64_t durable, const char *line, size_t n);
+/* No answer goes on: what it is made of will not be there any more.  Those that are not over end with this line. */
+void control_server_break_off(struct control_server *c, const char *line, size_t n);
 /* Let out what waited for `durable` or a commit before it. */
 void control_server_flush(struct control_server *c, uint64_t durable);
 

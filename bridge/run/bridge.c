@@ -21,7 +21,8 @@
 #include "run/control_request.h"
 #include "run/generation.h"
 #include "run/live_link.h"
-#include "run/port.h"
+#include "port/port.h"
+#include "run/reload.h"
 #include "delivery/roster.h"
 #include "run/storage.h"
 #include "run/suspects.h"
@@ -31,6 +32,7 @@
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
 #include "store/state.h"
+#include "work/compiler.h"
 #include "work/nursery.h"
 #include "work/worker.h"
 
@@ -45,6 +47,11 @@
 struct bridge {
 	struct generation *generation; /* it owns it */
 	const struct conf *conf;       /* of it */
+	const struct mapping_path *mappings;
+	struct generation *next; /* to take over at the end of the turn, by ... */
+	struct reload_plan plan; /* ... this; NULL and empty: none is */
+	bool next_drops;
+	bool is_to_reload; /* asked for by a signal */
 	struct live_link_parts parts;
 	struct commits *commits;
 	struct storage storage;
@@ -301,6 +308,318 @@ static void tell_service(struct bridge *b, int64_t now_ms)
 	service_tell(b->service, status, now_ms);
 }
 
+/* --- another configuration ----------------------------------------------------------------- */
+
+/* What the configuration's list says of the devices of a link is so from now on.  False sets *e: two would have one
+ * name, with what the state says. */
+static bool list_devices(struct bridge *b, struct live_link *live, struct err *e)
+{
+	const struct fleet_file *f = &b->conf->fleet;
+	struct import_to to = { .fleet = live_link_fleet(live),
+				.names = live_link_names(live),
+				.link = live_link_name(live),
+				.takes_rest = b->conf->n_links == 1,
+				.file = b->conf->devices,
+				.origin = FLEET_CONFIGURATION };
+	bool *wrong = mem_zalloc((f->n + 1) * sizeof *wrong);
+	struct changes changes = { 0 };
+	struct report report = { 0 };
+
+	fleet_act_for(to.fleet, NULL, clock_now_ms());
+	import_check(&to, f, wrong, &report);
+	if (report.n_errors)
+		err_set(e, ERR_INVALID, "%s", report.lines[0].text);
+	else
+		import_list(&to, f, &changes);
+	if (changes.n)
+		live_link_fleet_changed(live, &changes);
+	changes_fini(&changes);
+	free(wrong);
+	report_fini(&report);
+	return e->code == ERR_NONE;
+}
+
+static bool list_all_devices(struct bridge *b, struct err *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && b->conf->devices && i < b->n_links; i++)
+		ok = list_devices(b, b->links[i], e);
+	return ok;
+}
+
+/* What runs out of descriptors says so at each login, and of no number. */
+static void check_descriptors(const struct conf *c)
+{
+	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_OF_DOOR +
+			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
+			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
+	size_t limit;
+
+	if (!descriptors_raise(needed, &limit))
+		log_event(LOG_WARNING, "descriptors-few", "limit=%zu needed=%zu links=%zu cure=%s",
+			  limit, needed, c->n_links,
+			  log_value("ulimit -n, or LimitNOFILE of systemd"));
+}
+
+static void tell_orphans(const char *link, size_t n)
+{
+	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
+}
+
+static void tell_aside(const char *link, uint64_t seq, const char *why)
+{
+	log_event(LOG_ERROR, "row-set-aside", "link=%s part=journal key=%llu reason=%s", link,
+		  (unsigned long long)seq, log_value(why));
+}
+
+static const struct journal_live_reader journal_reader = { .take = live_link_take_again,
+							   .orphans = tell_orphans,
+							   .aside = tell_aside };
+
+/* What nothing may take over from just now. */
+static bool may_reload(const struct bridge *b, struct err *e)
+{
+	const char *why = NULL;
+
+	if (b->is_stopping)
+		why = "the bridge is stopping";
+	else if (b->next)
+		why = "another configuration is just taking over";
+	else if (suspects_is_careful(b->parts.suspects))
+		why = "after a crash, messages are taken one at a time for a while: try it again";
+	else if (!storage_is_well(&b->storage))
+		why = "the disk is full, or the journal";
+	if (why)
+		err_set(e, ERR_BUSY, "%s", why);
+	return !why;
+}
+
+static void put_mistakes(const struct report *r, struct buf *items)
+{
+	for (size_t i = 0; i < r->n_lines; i++) {
+		if (!r->lines[i].is_warning)
+			log_event(LOG_ERROR, "reload-mistake", "reason=%s",
+				  log_value(r->lines[i].text));
+		buf_printf(items, "{\"item\":{\"is_warning\":%s",
+			   r->lines[i].is_warning ? "true" : "false");
+		control_request_put_text(items, "mistake", r->lines[i].text);
+		buf_puts(items, "}}\n");
+	}
+}
+
+/* The file, and all that it names.  NULL sets *e: something is wrong, or not there. */
+static struct generation *read_again(struct bridge *b, struct buf *items, struct err *e)
+{
+	struct report report = { 0 };
+	struct compiler *compiler = compiler_new(e);
+	struct generation *g;
+
+	if (!compiler)
+		return NULL;
+	g = generation_read(b->conf->file, b->mappings, compiler, &report);
+	put_mistakes(&report, items);
+	if (!g || report.n_lacks) {
+		err_set(e, ERR_BUSY, "the configuration has mistakes: nothing is changed");
+		generation_free(g);
+		g = NULL;
+	}
+	report_fini(&report);
+	return g;
+}
+
+static void put_step(const struct reload_step *s, struct buf *items)
+{
+	buf_puts(items, "{\"item\":{\"is_link\":true");
+	control_request_put_text(items, "link", s->link);
+	control_request_put_text(items, "change", reload_change_name(s->change));
+	control_request_put_text(items, "keys", s->what ? s->what : "");
+	control_request_put_text(items, "filters", s->filters ? s->filters : "");
+	buf_printf(items, ",\"waiting\":%llu}}\n", (unsigned long long)s->waiting);
+}
+
+static void put_plan(const struct reload_plan *plan, struct buf *items)
+{
+	if (*plan->bridge) {
+		buf_puts(items, "{\"item\":{\"is_bridge\":true");
+		control_request_put_text(items, "keys", plan->bridge);
+		buf_puts(items, "}}\n");
+	}
+	for (size_t i = 0; i < plan->n; i++)
+		put_step(&plan->items[i], items);
+}
+
+/* With `is_strict`, no message may be left behind. */
+static bool check_waiting(const struct reload_plan *plan, struct err *e)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->items[i].waiting) {
+			err_set(e, ERR_BUSY,
+				"%s has %llu messages that are not settled: nothing is changed",
+				plan->items[i].link, (unsigned long long)plan->items[i].waiting);
+			return false;
+		}
+	return true;
+}
+
+/* Its processes are up before the others end. */
+static bool make_ready(struct bridge *b, struct generation *next, struct err *e)
+{
+	return generation_make_executor(next, b->parts.loop, on_workers_gone, b, e) &&
+	       generation_start_workers(next, e);
+}
+
+static bool prepare(struct bridge *b, const struct reload_wish *wish, struct buf *items,
+		    struct err *e)
+{
+	struct generation *next = may_reload(b, e) ? read_again(b, items, e) : NULL;
+	struct reload_plan plan = { 0 };
+	bool ok = next && reload_plan_make(&plan, b->links, b->generation, next, e);
+
+	if (ok)
+		put_plan(&plan, items);
+	ok = ok && (!wish->is_strict || wish->drops || check_waiting(&plan, e));
+	if (ok && !wish->only_plans && make_ready(b, next, e)) {
+		b->next = next;
+		b->plan = plan;
+		b->next_drops = wish->drops;
+		return true;
+	}
+	ok = ok && wish->only_plans;
+	reload_plan_fini(&plan);
+	generation_free(next);
+	return ok;
+}
+
+static bool reload(void *bridge, const struct reload_wish *wish, struct buf *items, struct err *e)
+{
+	struct bridge *b = bridge;
+	bool ok;
+
+	if (!wish->only_plans)
+		service_tell_reloading(b->service);
+	ok = prepare(b, wish, items, e);
+	if (!ok && !wish->only_plans)
+		log_event(LOG_ERROR, "reload-refused", "reason=%s", log_value(e->text));
+	return ok;
+}
+
+static void reload_on_signal(struct bridge *b)
+{
+	const struct reload_wish wish = { 0 };
+	struct buf items = { 0 };
+	struct err e = { 0 };
+
+	b->is_to_reload = false;
+	reload(b, &wish, &items, &e);
+	buf_fini(&items);
+}
+
+/* All that the links have done is durable, and nothing is in flight.  False: the disk is full, or *e is set. */
+static bool make_durable(struct bridge *b, int64_t now_ms, struct err *e)
+{
+	uint64_t commit = 0;
+
+	for (size_t i = 0; i < b->n_links; i++)
+		live_link_fleet_rest(b->links[i]);
+	/* What was settled while its row was on its way is due only then. */
+	for (int round = 0; round < 2; round++) {
+		commit = storage_hand_over(&b->storage, now_ms, true);
+		for (size_t i = 0; i < b->n_links; i++)
+			live_link_acknowledge(b->links[i], commit);
+		if (!storage_hear(&b->storage, now_ms, true, e))
+			return false;
+		for (size_t i = 0; i < b->n_links; i++)
+			live_link_let_out(b->links[i], storage_durable(&b->storage));
+	}
+	return storage_durable(&b->storage) >= commit && storage_is_well(&b->storage);
+}
+
+/* What requests work on. */
+static void show_links(struct bridge *b)
+{
+	static const char line[] =
+		"{\"error\":\"the configuration was changed meanwhile: ask again\",\"status\":1}\n";
+
+	control_server_break_off(b->control, line, sizeof line - 1);
+	if (b->behind_door)
+		b->door->break_off(b->behind_door, line, sizeof line - 1);
+	b->asked.conf = b->conf;
+	b->asked.links = b->links;
+	b->asked.n_links = b->n_links;
+	b->asked.generation = b->generation;
+}
+
+/* As after a start, but for links that went on. */
+static bool begin_links(struct bridge *b, struct err *e)
+{
+	bool *is_new = mem_zalloc((b->n_links + 1) * sizeof *is_new);
+	bool ok;
+
+	for (size_t k = 0; k < b->plan.n; k++)
+		if (b->plan.items[k].change == RELOAD_CHANGED ||
+		    b->plan.items[k].change == RELOAD_ADDED)
+			is_new[b->plan.items[k].to] = true;
+	for (size_t i = 0; i < b->n_links; i++)
+		if (is_new[i] && live_link_open(b->links[i]))
+			live_link_start(b->links[i]);
+	ok = journal_live_resume(b->parts.journal, &journal_reader, e);
+	for (size_t i = 0; ok && i < b->n_links; i++)
+		if (is_new[i])
+			live_link_resume(b->links[i]);
+	free(is_new);
+	return ok;
+}
+
+static void give_up_next(struct bridge *b)
+{
+	log_event(LOG_ERROR, "reload-refused", "reason=%s", log_value("the disk is full"));
+	generation_free(b->next);
+	b->next = NULL;
+	reload_plan_fini(&b->plan);
+}
+
+static bool take_over(struct bridge *b, int64_t now_ms)
+{
+	struct reload_bridge rb = { &b->parts, &b->storage, b->links, b->n_links, b->ahead_ms };
+	struct generation *from = b->generation;
+	struct err e = { 0 };
+	bool ok;
+
+	if (!make_durable(b, now_ms, &e)) {
+		if (e.code != ERR_NONE)
+			bridge_fail(b, &e);
+		else
+			give_up_next(b);
+		return e.code == ERR_NONE;
+	}
+	ok = reload_apply(&rb, &b->plan, from, b->next, b->next_drops, &e);
+	b->generation = b->next;
+	b->next = NULL;
+	b->conf = generation_conf(b->generation);
+	b->links = rb.links;
+	b->n_links = rb.n_links;
+	b->storage.max_bytes = (uint64_t)b->conf->journal.max_bytes;
+	b->parts.max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	show_links(b);
+	ok = ok && begin_links(b, &e);
+	if (ok && !list_all_devices(b, &e)) { /* told, and the list is as it was */
+		log_event(LOG_ERROR, "devices-refused", "reason=%s", log_value(e.text));
+		e = (struct err){ 0 };
+	}
+	log_event(LOG_INFO, "reloaded", "same=%zu changed=%zu added=%zu removed=%zu",
+		  b->plan.count[RELOAD_SAME], b->plan.count[RELOAD_CHANGED],
+		  b->plan.count[RELOAD_ADDED], b->plan.count[RELOAD_REMOVED]);
+	reload_plan_fini(&b->plan);
+	if (!ok) {
+		bridge_fail(b, &e);
+		return false;
+	}
+	check_descriptors(b->conf);
+	b->reopen_ms = now_ms; /* and the next turn does what they have to do */
+	return true;
+}
+
 /* Links that are awake, and only these: a turn costs what happens in it. */
 static void before_sleep(void *ctx, int64_t now_ms)
 {
@@ -316,6 +635,8 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	if (now_ms >= b->reopen_ms)
 		reopen_links(b, now_ms);
 	wake_up(b, now_ms);
+	if (b->is_to_reload)
+		reload_on_signal(b);
 	FOREACH_AWAKE (live, &b->parts)
 		live_link_tick(live, now_ms);
 	has_asked = run_requests(b);
@@ -338,6 +659,8 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		live_link_rest(live, durable);
 	}
 	let_answers_out(b);
+	if (b->next && !take_over(b, now_ms))
+		return;
 	storage_step(&b->storage, now_ms);
 	tell_service(b, now_ms);
 	set_deadline(b, now_ms);
@@ -373,6 +696,7 @@ static void on_hangup(void *ctx, int signum)
 
 	(void)signum;
 	log_event(LOG_INFO, "hangup", NULL);
+	b->is_to_reload = true;
 	if (b->reopen_ms != INT64_MAX)
 		b->reopen_ms = 0;
 }
@@ -416,6 +740,8 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.commits = b->commits,
 		.storage = &b->storage,
 		.started_ms = clock_mono_ms(),
+		.reload = reload,
+		.bridge = b,
 	};
 	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);
 	return b->control;
@@ -468,44 +794,6 @@ static bool make_parts(struct bridge *b, struct err *e)
 	return true;
 }
 
-/* What the configuration's list says of the devices of a link is so from now on.  False sets *e: two would have one
- * name, with what the state says. */
-static bool list_devices(struct bridge *b, struct live_link *live, struct err *e)
-{
-	const struct fleet_file *f = &b->conf->fleet;
-	struct import_to to = { .fleet = live_link_fleet(live),
-				.names = live_link_names(live),
-				.link = live_link_name(live),
-				.takes_rest = b->conf->n_links == 1,
-				.file = b->conf->devices,
-				.origin = FLEET_CONFIGURATION };
-	bool *wrong = mem_zalloc((f->n + 1) * sizeof *wrong);
-	struct changes changes = { 0 };
-	struct report report = { 0 };
-
-	fleet_act_for(to.fleet, NULL, clock_now_ms());
-	import_check(&to, f, wrong, &report);
-	if (report.n_errors)
-		err_set(e, ERR_INVALID, "%s", report.lines[0].text);
-	else
-		import_list(&to, f, &changes);
-	if (changes.n)
-		live_link_fleet_changed(live, &changes);
-	changes_fini(&changes);
-	free(wrong);
-	report_fini(&report);
-	return e->code == ERR_NONE;
-}
-
-static bool list_all_devices(struct bridge *b, struct err *e)
-{
-	bool ok = true;
-
-	for (size_t i = 0; ok && b->conf->devices && i < b->n_links; i++)
-		ok = list_devices(b, b->links[i], e);
-	return ok;
-}
-
 static bool make_links(struct bridge *b, struct err *e)
 {
 	b->links = mem_zalloc(b->conf->n_links * sizeof *b->links);
@@ -526,20 +814,6 @@ static bool hear_signals(struct bridge *b, struct err *e)
 	       loop_on_signal(b->parts.loop, SIGHUP, on_hangup, b, e);
 }
 
-/* What runs out of descriptors says so at each login, and of no number. */
-static void check_descriptors(const struct conf *c)
-{
-	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_OF_DOOR +
-			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
-			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
-	size_t limit;
-
-	if (!descriptors_raise(needed, &limit))
-		log_event(LOG_WARNING, "descriptors-few", "limit=%zu needed=%zu links=%zu cure=%s",
-			  limit, needed, c->n_links,
-			  log_value("ulimit -n, or LimitNOFILE of systemd"));
-}
-
 /* The machine was started anew, and says a time that cannot be. */
 static void void_commands(struct bridge *b)
 {
@@ -552,12 +826,14 @@ static void void_commands(struct bridge *b)
 		live_link_void_commands(b->links[i]);
 }
 
-struct bridge *bridge_new(struct generation *g, const struct bridge_door *door, struct err *e)
+struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappings,
+			  const struct bridge_door *door, struct err *e)
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
 
 	b->generation = g;
 	b->door = door;
+	b->mappings = mappings;
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
 	check_descriptors(b->conf);
@@ -590,17 +866,6 @@ fail:
 	return NULL;
 }
 
-static void tell_orphans(const char *link, size_t n)
-{
-	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
-}
-
-static void tell_aside(const char *link, uint64_t seq, const char *why)
-{
-	log_event(LOG_ERROR, "row-set-aside", "link=%s part=journal key=%llu reason=%s", link,
-		  (unsigned long long)seq, log_value(why));
-}
-
 static void tell_state_orphans(void *ctx, const char *link, size_t n)
 {
 	const struct bridge *b = ctx;
@@ -615,13 +880,10 @@ static void tell_state_orphans(void *ctx, const char *link, size_t n)
  * configured stays: it may come back. */
 static bool resume(struct bridge *b)
 {
-	static const struct journal_live_reader reader = { .take = live_link_take_again,
-							   .orphans = tell_orphans,
-							   .aside = tell_aside };
 	struct err e = { 0 };
 
 	if (!state_count(b->parts.db, tell_state_orphans, b, &e) ||
-	    !journal_live_resume(b->parts.journal, &reader, &e)) {
+	    !journal_live_resume(b->parts.journal, &journal_reader, &e)) {
 		bridge_fail(b, &e);
 		return false;
 	}
@@ -702,6 +964,8 @@ void bridge_free(struct bridge *b)
 	roster_free(parts->roster);
 	if (!b->has_failed)
 		bury_rest(b);
+	reload_plan_fini(&b->plan);
+	generation_free(b->next);
 	generation_free(b->generation);
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);

@@ -16,6 +16,7 @@ struct buf;
 struct control_request_parts;
 struct err;
 struct generation;
+struct mapping_path;
 struct loop;
 
 /* Another way to ask, beside the control socket, and called in each turn where that is (net/control_server.h). */
@@ -25,14 +26,16 @@ struct bridge_door {
 	void (*step)(void *door);
 	void (*hold)(void *door, uint64_t commit);
 	void (*revoke)(void *door, uint64_t durable, const char *line, size_t n);
+	void (*break_off)(void *door, const char *line, size_t n);
 	void (*flush)(void *door, uint64_t durable);
 	void (*close)(void *door);
 };
 
-/* Open the state and set up the links of a generation, which is taken, also on failure, and `door` (borrowed).  Nothing is sent
- * yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
+/* Open the state and set up the links of a generation, which is taken, also on failure, and `door` (borrowed).
+ * `mappings` (borrowed, while it lives) come first when it is read again.  Nothing is sent yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
  * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID), the door cannot. */
-struct bridge *bridge_new(struct generation *g, const struct bridge_door *door, struct err *e);
+struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappings,
+			  const struct bridge_door *door, struct err *e);
 enum bridge_end {
 	BRIDGE_DONE,
 	BRIDGE_STATE_FAILED,   /* it can no longer be written */

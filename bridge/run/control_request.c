@@ -11,7 +11,8 @@
 
 static const struct control_request_row *const rows[] = {
 	&control_request_aside, &control_request_deadletters, &control_request_devices,
-	&control_request_log,	&control_request_state,	      &control_request_status
+	&control_request_log,	&control_request_reload,      &control_request_state,
+	&control_request_status
 };
 
 void control_request_put_text(struct buf *out, const char *key, const char *text)

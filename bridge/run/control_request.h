@@ -24,6 +24,12 @@ struct journal_live;
 struct request;
 struct storage;
 
+struct reload_wish {
+	bool only_plans;
+	bool drops;	/* what waits for links that there are no more */
+	bool is_strict; /* refuse if there is any of that */
+};
+
 /* What requests work on; borrowed. */
 struct control_request_parts {
 	const struct conf *conf; /* at least what conf_read_state() reads */
@@ -37,6 +43,11 @@ struct control_request_parts {
 	const struct commits *commits;
 	const struct storage *storage;
 	int64_t started_ms; /* clock_mono_ms() */
+	/* Read the configuration again, append items about what changes, and unless `only_plans`, have it take over at the
+	 * end of this turn.  False sets *e: nothing changes. */
+	bool (*reload)(void *bridge, const struct reload_wish *wish, struct buf *items,
+		       struct err *e);
+	void *bridge;
 };
 
 /* Never NULL: one that makes no sense is answered so. */
@@ -44,6 +55,8 @@ struct request *control_request_new(const struct control_request_parts *parts, c
 				    size_t n);
 /* Append the next piece of the answer.  False: it was the last. */
 bool control_request_more(struct request *r, struct buf *out);
+/* A member of an answer's object, after another one: ,"KEY":"TEXT".  What is no UTF-8 is "?". */
+void control_request_put_text(struct buf *out, const char *key, const char *text);
 /* Append the last line of an answer that failed. */
 void control_request_put_error(const struct err *e, struct buf *out);
 void control_request_free(struct request *r);

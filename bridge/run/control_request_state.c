@@ -1,13 +1,18 @@
 /* control_request_state.c -- the state directory: {"request":"state","do":"check"}, an item {"problem"} for each thing that
  * is wrong, {"request":"state","do":"backup","file":PATH}, and {"request":"state","do":"rows","link":LINK}, an item
- * {machine, key, value} for each row of a link that is no secret.  Each is done at once, while the bridge waits. */
+ * {machine, key, value} for each row of a link that is no secret.  Each is done at once, while the bridge waits.
+ * The rows that could not be read back: {"request":"aside"}.  An item per row; what was in it is not told.
+ * The configuration: {"request":"reload","plan":BOOL,"drop":BOOL,"strict":BOOL}, an item {"mistake"} for each, or
+ * {"link","change",...} for each link, {"keys"} for the rest. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "run/control_request_table.h"
+#include "store/aside.h"
 #include "store/db.h"
 #include "store/state.h"
 
@@ -96,3 +101,89 @@ static bool more(void *work, struct buf *out, struct err *e)
 }
 
 const struct control_request_row control_request_state = { "state", start, more, end };
+
+/* --- rows that were set aside -------------------------------------------------------------- */
+
+static bool put_row(void *ctx, const struct aside_row *row)
+{
+	struct buf *out = ctx;
+
+	buf_printf(out, "{\"item\":{\"id\":%llu", (unsigned long long)row->id);
+	control_request_put_text(out, "link", row->link);
+	control_request_put_text(out, "part", row->part);
+	control_request_put_text(out, "key", row->key);
+	control_request_put_text(out, "reason", row->reason);
+	buf_printf(out, ",\"at_ms\":%lld,\"bytes\":%lld}}\n",
+		   (long long)row->at_ms + clock_ahead_ms(), (long long)row->bytes);
+	return true;
+}
+
+static void *start_aside(const struct control_request_parts *parts, struct jslice asked,
+			 struct err *e)
+{
+	(void)asked;
+	(void)e;
+	return (void *)parts;
+}
+
+/* They are a thousand at most, and short. */
+static bool more_aside(void *work, struct buf *out, struct err *e)
+{
+	const struct control_request_parts *parts = work;
+	uint64_t n;
+
+	if (aside_count(parts->db, &n, e) && aside_each(parts->db, put_row, out, e))
+		buf_printf(out, "{\"done\":{\"set_aside\":%llu}}\n", (unsigned long long)n);
+	return false;
+}
+
+static void end_nothing(void *work)
+{
+	(void)work;
+}
+
+const struct control_request_row control_request_aside = { "aside", start_aside, more_aside,
+							   end_nothing };
+
+/* --- another configuration ----------------------------------------------------------------- */
+
+struct reload_work {
+	const struct control_request_parts *parts;
+	struct reload_wish wish;
+};
+
+static bool is_true(struct jslice asked, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(asked, key, &v) && v.len == 4 && memcmp(v.text, "true", 4) == 0;
+}
+
+static void *start_reload(const struct control_request_parts *parts, struct jslice asked,
+			  struct err *e)
+{
+	struct reload_work *w;
+
+	if (!parts->is_running) {
+		err_set(e, ERR_BUSY, "no bridge runs: its next start reads the configuration");
+		return NULL;
+	}
+	w = mem_zalloc(sizeof *w);
+	*w = (struct reload_work){ parts,
+				   { .only_plans = is_true(asked, "plan"),
+				     .drops = is_true(asked, "drop"),
+				     .is_strict = is_true(asked, "strict") } };
+	return w;
+}
+
+static bool more_reload(void *work, struct buf *out, struct err *e)
+{
+	const struct reload_work *w = work;
+
+	if (w->parts->reload(w->parts->bridge, &w->wish, out, e))
+		buf_puts(out, "{\"done\":{}}\n");
+	return false;
+}
+
+const struct control_request_row control_request_reload = { "reload", start_reload, more_reload,
+							    free };

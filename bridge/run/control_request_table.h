@@ -17,10 +17,8 @@ struct control_request_row {
 	void (*end)(void *work);
 };
 
-/* A member of an answer's object, after another one: ,"KEY":"TEXT".  What is no UTF-8 is "?". */
-void control_request_put_text(struct buf *out, const char *key, const char *text);
-
 extern const struct control_request_row control_request_aside, control_request_deadletters,
-	control_request_devices, control_request_log, control_request_state, control_request_status;
+	control_request_devices, control_request_log, control_request_reload, control_request_state,
+	control_request_status;
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "message/side.h"
 
+struct buf;
 struct compiler;
 struct conf;
 struct err;
@@ -38,6 +39,26 @@ struct generation *generation_read(const char *conf_path, const struct mapping_p
  * and stays as it was; the others are read.  New values are in the configuration (whose n_renewed tells) and in the
  * plan; in topics and for functions of mappings they count from the next start. */
 bool generation_renew(struct generation *g, size_t link, enum side side, struct err *e);
+
+/* Append what of the bridge (or of link `i` of `from` and link `j` of `to`) is not the same: names of keys, a comma
+ * between each two; "(file)" behind those of which only the file has changed, as its mapping.  Nothing: it is. */
+void generation_put_difference(const struct generation *from, const struct generation *to,
+			       struct buf *out);
+void generation_put_link_difference(const struct generation *from, size_t i,
+				    const struct generation *to, size_t j, struct buf *out);
+/* One takes over from another one, in three steps, in one turn of the loop.
+ *
+ * The workers of `from` end; those of `to`, which has none of its own yet but started ones (generation_start_workers()),
+ * do the jobs that it has, all anew.  Links that are not adopted next must have been freed. */
+void generation_hand_over(struct generation *from, struct generation *to);
+/* Link `i` of `from`, which is the same as link `j` of `to`, goes on as that: the plan, and so all that points to
+ * it, stays where it is. */
+void generation_adopt(struct generation *from, size_t i, struct generation *to, size_t j);
+/* That were all.  `from` has no users any more, and is freed. */
+void generation_end(struct generation *from, struct generation *to);
+/* What workers do not know of the plan yet: the device table, as its link restored it. */
+void generation_tell_devices(struct generation *g, size_t link);
+
 /* There must be no users, and no jobs.  NULL is allowed. */
 void generation_free(struct generation *g);
 

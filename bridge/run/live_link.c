@@ -525,3 +525,19 @@ void live_link_free(struct live_link *live)
 	refs_drop(live->plan->users);
 	free(live);
 }
+
+void live_link_end(struct live_link *live)
+{
+	struct journal_live_link *records = live->records;
+
+	live->is_closing = true;
+	live_link_free(live);
+	journal_live_unlink(records);
+}
+
+void live_link_adopt(struct live_link *live, struct generation *g, size_t link)
+{
+	live->generation = g;
+	live->number = link;
+	live->conf = &generation_conf(g)->links[link];
+}

@@ -11,7 +11,7 @@
 
 #include "fleet/fleet.h"
 #include "message/side.h"
-#include "run/port.h"
+#include "port/port.h"
 
 struct arrival;
 struct buf;
@@ -57,6 +57,12 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 				size_t link, struct err *e);
 /* After generation_end_workers(); what waits is dropped. */
 void live_link_free(struct live_link *live);
+
+/* The same while the bridge goes on: what is not settled stays in the journal, for journal_live_resume() and a new
+ * link of this name.  Nothing of it may be in flight of a commit. */
+void live_link_end(struct live_link *live);
+/* It goes on as the link number `link` of another generation, to which its plan has gone (generation_adopt()). */
+void live_link_adopt(struct live_link *live, struct generation *g, size_t link);
 
 #define LIVE_LINK_RETRY_MS 60000 /* after which a link may be tried that could not be opened */
 

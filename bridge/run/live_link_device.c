@@ -17,7 +17,7 @@
 #include "plan/plan.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
-#include "run/port.h"
+#include "port/port.h"
 #include "store/deadletter.h"
 #include "store/deadletter_live.h"
 

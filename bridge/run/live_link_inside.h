@@ -97,6 +97,7 @@ struct live_link {
 	size_t number;		      /* in it */
 	const struct conf_link *conf; /* of it, as the plan is */
 	const struct plan *plan;
+	bool is_closing;       /* it alone, as live_link_parts.is_closing */
 	bool is_open;	       /* else no port has a carrier, and nothing comes in */
 	unsigned n_open_tries; /* in vain */
 	struct roster_entry *turn;

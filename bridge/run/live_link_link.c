@@ -11,7 +11,7 @@
 #include "net/loop.h"
 #include "plan/plan.h"
 #include "run/live_link_inside.h"
-#include "run/port.h"
+#include "port/port.h"
 #include "delivery/roster.h"
 #include "store/db.h"
 #include "store/deadletter.h"
@@ -250,7 +250,7 @@ static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct live_link *live = ctx;
 
-	if (live->parts->is_closing && (v->tag || v->is_own)) {
+	if ((live->parts->is_closing || live->is_closing) && (v->tag || v->is_own)) {
 		if (v->tag)
 			record_forget(v->tag);
 		return;

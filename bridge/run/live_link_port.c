@@ -16,7 +16,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
-#include "run/port.h"
+#include "port/port.h"
 #include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/db.h"

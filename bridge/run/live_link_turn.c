@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "run/live_link_inside.h"
-#include "run/port.h"
+#include "port/port.h"
 #include "delivery/roster.h"
 #include "run/suspects.h"
 #include "store/journal_live.h"

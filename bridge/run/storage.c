@@ -236,6 +236,11 @@ bool storage_finish(struct storage *s, int64_t now_ms, uint64_t commit, struct e
 	return storage_hear(s, now_ms, true, e);
 }
 
+bool storage_is_well(const struct storage *s)
+{
+	return s->stage == STORAGE_WELL && !s->is_full;
+}
+
 uint64_t storage_durable(const struct storage *s)
 {
 	return commits_durable(s->commits);

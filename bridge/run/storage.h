@@ -86,6 +86,8 @@ bool storage_hear(struct storage *s, int64_t now_ms, bool is_waiting, struct err
 /* The end, after a hand-over with `is_last` that gave `commit`: wait until all is durable, and what was settled as
  * well.  False: as above, and ERR_FULL: the last changes are not written. */
 bool storage_finish(struct storage *s, int64_t now_ms, uint64_t commit, struct err *e);
+/* Is there room? */
+bool storage_is_well(const struct storage *s);
 /* What waits for this commit or one before it may leave. */
 uint64_t storage_durable(const struct storage *s);
 /* At the end of the turn: hold or release sources. */

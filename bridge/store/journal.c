@@ -23,6 +23,9 @@ static const char mark_sql[] = "INSERT INTO mark (seq, settled, sum)"
 			       " VALUES (?1, ?2, calque_sum(?1, ?2)) ON CONFLICT (seq) DO UPDATE"
 			       " SET settled = excluded.settled, sum = excluded.sum";
 static const char remove_mark_sql[] = "DELETE FROM mark WHERE seq = ?";
+static const char remove_link_marks_sql[] =
+	"DELETE FROM mark WHERE seq IN (SELECT seq FROM pending WHERE link = ?)";
+static const char remove_link_sql[] = "DELETE FROM pending WHERE link = ?";
 static const char remove_sql[] = "DELETE FROM pending WHERE seq = ?";
 static const char blame_sql[] = "INSERT INTO suspect (seq, crashes) VALUES (?, 1)"
 				" ON CONFLICT (seq) DO UPDATE SET crashes = crashes + 1";
@@ -311,6 +314,22 @@ bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settle
 bool journal_remove(struct db *db, uint64_t seq, struct err *e)
 {
 	return run_for(db, remove_mark_sql, seq, e) && run_for(db, remove_sql, seq, e);
+}
+
+static bool run_for_link(struct db *db, const char *sql, const char *link, struct err *e)
+{
+	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, sql, e) : NULL;
+
+	return (stmt &&
+		db_run(db, stmt, sqlite3_bind_text(stmt, 1, link, -1, SQLITE_STATIC) == SQLITE_OK,
+		       "write", e)) ||
+	       db_break(db);
+}
+
+bool journal_remove_link(struct db *db, const char *link, struct err *e)
+{
+	return run_for_link(db, remove_link_marks_sql, link, e) &&
+	       run_for_link(db, remove_link_sql, link, e);
 }
 
 bool journal_blame(struct db *db, uint64_t seq, struct err *e)

@@ -101,6 +101,8 @@ bool journal_mark(struct db *db, uint64_t seq, const struct journal_bits *settle
 		  struct err *e);
 /* The row goes, with its mark. */
 bool journal_remove(struct db *db, uint64_t seq, struct err *e);
+/* All of a link go. */
+bool journal_remove_link(struct db *db, const char *link, struct err *e);
 /* The message with this number has ended the process. */
 bool journal_blame(struct db *db, uint64_t seq, struct err *e);
 

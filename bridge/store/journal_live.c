@@ -103,6 +103,7 @@ struct journal_live_link {
 	const char *name;
 	void *ctx;
 	struct batch *open[SIDES]; /* that takes further messages */
+	bool is_resumed;	   /* all that was in the journal has been handed out */
 	uint64_t bytes[SIDES];
 };
 
@@ -127,6 +128,7 @@ struct removal {
 struct journal_live {
 	struct db *db;
 	uint64_t last_seq, bytes;
+	uint64_t orphan_bytes;			  /* of these, of no link */
 	struct map links;			  /* by name */
 	struct batches batches;			  /* all */
 	struct batches fresh, touched, in_flight; /* by state; in_flight in the order of commits */
@@ -338,6 +340,23 @@ static void count_bytes(struct journal_live_link *link, enum side from, size_t m
 {
 	link->bytes[from] += more - less;
 	link->all->bytes += more - less;
+}
+
+void journal_live_unlink(struct journal_live_link *link)
+{
+	struct journal_live *all = link->all;
+	struct batch *b, *next;
+
+	for (b = TAILQ_FIRST(&all->batches); b; b = next) {
+		next = TAILQ_NEXT(b, all);
+		if (b->link != link)
+			continue;
+		b->n_left = 0;
+		free_batch(b);
+	}
+	for (int s = 0; s < SIDES; s++)
+		count_bytes(link, (enum side)s, 0, link->bytes[s]);
+	free(map_remove_str(&all->links, link->name));
 }
 
 /* --- records ------------------------------------------------------------------------------- */
@@ -798,8 +817,11 @@ static bool wants(void *ctx, const struct journal_row *row, const struct journal
 	struct journal_live_link *link = map_get_str(&x->all->links, row->link);
 	unsigned n_left = count_left(row, settled);
 
+	if (link && link->is_resumed)
+		return false;
 	x->all->bytes += row->size;
 	if (!link) {
+		x->all->orphan_bytes += row->size;
 		count_orphans(x, row, n_left);
 		return false;
 	}
@@ -864,7 +886,15 @@ bool journal_live_resume(struct journal_live *all, const struct journal_live_rea
 	struct resume x = { .all = all, .reader = reader };
 	struct map_pos pos = { 0 };
 	struct orphan *o;
-	bool ok = journal_load(all->db, &rows, &x, e);
+	struct map_pos at = { 0 };
+	struct journal_live_link *link;
+	bool ok;
+
+	all->bytes -= all->orphan_bytes;
+	all->orphan_bytes = 0;
+	ok = journal_load(all->db, &rows, &x, e);
+	while ((link = map_next(&all->links, &at)) != NULL)
+		link->is_resumed = true;
 
 	while (ok && (o = map_next(&x.orphans, &pos)) != NULL)
 		reader->orphans(o->link, o->n);

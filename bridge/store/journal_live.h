@@ -37,9 +37,13 @@ void journal_live_free(struct journal_live *all); /* NULL is allowed; records mu
 /* The records of the link `name`; borrowed, as are name and `ctx`.  Once per name. */
 struct journal_live_link *journal_live_link(struct journal_live *all, const char *name, void *ctx);
 
+/* Its link has been freed, and nothing is in flight: what the journal holds of it stays there, for
+ * journal_live_resume(). */
+void journal_live_unlink(struct journal_live_link *link);
+
 /* Hand what an earlier run left to `take`, with the ctx of its link, in the order it came; the entry
  * is as in struct journal_reader.  What is of no link is left alone, and told by `orphans` for each
- * such link.  False: ERR_IO. */
+ * such link.  False: ERR_IO.  It may be called again for links that came later: once for each. */
 struct journal_live_reader {
 	void (*take)(void *link_ctx, struct record *r, struct journal_entry *entry,
 		     struct journal_output *outputs, size_t n);

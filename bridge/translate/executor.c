@@ -57,6 +57,29 @@ struct executor *executor_new(const struct worker_pool *pool)
 	return t;
 }
 
+/* What was taken is in front of `next`. */
+static void take_back(struct strand *s)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &s->jobs, entry) {
+		if (job->stage != JOB_TAKEN)
+			continue;
+		job->stage = JOB_WAITING;
+		s->n_early++;
+		s->n_taken--;
+	}
+}
+
+void executor_set_pool(struct executor *t, const struct worker_pool *pool)
+{
+	struct strand *s;
+
+	t->pool = pool;
+	TAILQ_FOREACH (s, &t->strands, entry)
+		take_back(s);
+}
+
 void executor_free(struct executor *t)
 {
 	assert(!t || TAILQ_EMPTY(&t->strands));

@@ -31,6 +31,8 @@ struct worker_pool {
 
 /* `pool` NULL: in place, within executor_run().  Borrowed. */
 struct executor *executor_new(const struct worker_pool *pool);
+/* Another pool does the jobs from now on, also those that the one before had in hand: it has ended.  NULL: in place. */
+void executor_set_pool(struct executor *t, const struct worker_pool *pool);
 void executor_free(struct executor *t); /* NULL is allowed; strands must be gone */
 
 /* `worked` (may be NULL) is called with `ctx` after each job that is complete. */

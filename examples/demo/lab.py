@@ -633,8 +633,12 @@ class Calque(Process):
         starts = [i for i, line in enumerate(lines) if re.search(r" started links=\d", line)]
         if not starts:
             return
-        links = int(lines[starts[-1]].rsplit("=", 1)[1])
-        counted = [line for line in lines[starts[-1]:] if re.search(COUNTERS, line)]
+        links, begin = int(lines[starts[-1]].rsplit("=", 1)[1]), starts[-1]
+        for i in range(begin, len(lines)):  # what a reload ends is counted then
+            found = re.search(r" reloaded same=(\d+) changed=(\d+) added=(\d+) removed=", lines[i])
+            if found:
+                links, begin = sum(map(int, found.groups())), i
+        counted = [line for line in lines[begin:] if re.search(COUNTERS, line)]
         if len(counted) != 2 * links:
             raise Ended(f"calque: {len(counted)} lines of counters for {links} links\n{self.log()}")
 

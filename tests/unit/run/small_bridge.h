@@ -8,7 +8,7 @@
 #include "net/loop.h"
 #include "run/generation.h"
 #include "run/live_link_inside.h"
-#include "run/port.h"
+#include "port/port.h"
 #include "delivery/roster.h"
 #include "run/storage.h"
 #include "store/commit.h"

@@ -4,6 +4,7 @@
 
 #include "base/refs.h"
 #include "link/link.h"
+#include "run/reload.h"
 #include "unit/run/small_bridge.h"
 
 #define SAME                                                                                       \
@@ -235,4 +236,218 @@ Test(generation, what_was_made_of_a_missing_one_stays_down)
 Test(generation, so_does_what_says_more_than_it)
 {
 	expect_too_late("{ kind: 'telemetry', topic: 'n', properties: { login: 'key {key}' } }");
+}
+
+/* --- one after the other ------------------------------------------------------------------- */
+
+/* A configuration of these links, as text. */
+static struct generation *read_conf(const char *bridge, const char *const *links, size_t n)
+{
+	char *file = mem_printf("%s/all.conf", w.dir);
+	struct generation *read;
+	struct err e = { 0 };
+	FILE *f = fopen(file, "w");
+
+	cr_assert(f);
+	fprintf(f, "%s links = (", bridge);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f,
+			"%s{ %s south = { dialect = \"s\"; url = \"mqtt://s\"; };"
+			" north = { dialect = \"n\"; url = \"mqtt://n\"; }; }",
+			i ? ", " : "", links[i]);
+	fprintf(f, ");\n");
+	fclose(f);
+	read = generation_read(file, &w.path, NULL, &w.report);
+	cr_assert(read, "%s", w.report.n_lines ? w.report.lines[0].text : "");
+	cr_assert(generation_make_executor(read, NULL, NULL, NULL, &e));
+	report_fini(&w.report);
+	free(file);
+	return read;
+}
+#define READ(bridge, ...)                                                                          \
+	read_conf(bridge, (const char *const[]){ __VA_ARGS__ },                                    \
+		  sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
+
+static void write_dialects(const char *south, const char *north)
+{
+	world_write(&w, "s", south);
+	world_write(&w, "n", north);
+}
+
+static void start_all(void)
+{
+	for (size_t i = 0; i < generation_conf(g)->n_links; i++) {
+		struct err e = { 0 };
+
+		lives[i] = live_link_new(&parts, g, i, &e);
+		cr_assert(lives[i] && live_link_open(lives[i]));
+		live_link_start(lives[i]);
+	}
+	storage.n_links = generation_conf(g)->n_links;
+	bridge_resume();
+	buf_reset(&said);
+}
+
+static struct reload_plan plan_to(struct generation *next)
+{
+	struct reload_plan plan;
+	struct err e = { 0 };
+
+	cr_assert(reload_plan_make(&plan, lives, g, next, &e), "%s", e.text);
+	return plan;
+}
+
+static void expect_step(const struct reload_plan *plan, size_t i, const char *link,
+			enum reload_change change, const char *what)
+{
+	cr_assert_lt(i, plan->n);
+	cr_expect_str_eq(plan->items[i].link, link);
+	cr_expect_eq(plan->items[i].change, change, "%s", link);
+	cr_expect_str_eq(plan->items[i].what ? plan->items[i].what : "", what);
+}
+
+Test(generation, a_plan_says_what_becomes_of_each_link_and_by_which_keys)
+{
+	struct reload_plan plan;
+	struct generation *next;
+
+	write_dialects(SAME);
+	g = READ("journal = { max_age = 100; };", "name = \"a\";", "name = \"b\"; mode = \"live\";",
+		 "name = \"c\";");
+	start_all();
+	sends("c:south", "s/d/t", "{'a':1}");
+	next = READ("journal = { max_age = 101; };", "name = \"d\";",
+		    "max_devices = 7; name = \"b\"; request_timeout = 5;", "name = \"a\";");
+	plan = plan_to(next);
+	cr_expect_str_eq(plan.bridge, "journal.max_age");
+	expect_step(&plan, 0, "d", RELOAD_ADDED, "");
+	expect_step(&plan, 1, "b", RELOAD_CHANGED, "request_timeout,max_devices");
+	expect_step(&plan, 2, "a", RELOAD_SAME, "");
+	expect_step(&plan, 3, "c", RELOAD_REMOVED, "");
+	cr_expect_eq(plan.n, 4);
+	cr_expect_eq(plan.items[3].waiting, 1);
+	reload_plan_fini(&plan);
+	end();
+	generation_free(next);
+	generation_free(g);
+}
+
+Test(generation, a_plan_says_which_mapping_changed_and_its_filters)
+{
+	static const char *const others[] = { OTHER };
+	struct reload_plan plan;
+	struct generation *next;
+
+	write_dialects(SAME);
+	g = READ("", "name = \"a\";");
+	start_all();
+	world_write(&w, "s", others[0]);
+	next = READ("", "name = \"a\";");
+	plan = plan_to(next);
+	expect_step(&plan, 0, "a", RELOAD_CHANGED, "south.dialect(file)");
+	cr_expect_str_eq(plan.items[0].filters, "south -s/+/p");
+	reload_plan_fini(&plan);
+	end();
+	generation_free(next);
+	generation_free(g);
+}
+
+Test(generation, what_takes_a_restart_is_refused_by_name)
+{
+	struct generation *next;
+	struct reload_plan plan;
+	struct err e = { 0 };
+
+	write_dialects(SAME);
+	g = READ("workers = 1;", "name = \"a\";");
+	start_all();
+	next = READ("workers = 2;", "name = \"a\";");
+	cr_expect_not(reload_plan_make(&plan, lives, g, next, &e));
+	cr_expect(strstr(e.text, "workers has changed"), "%s", e.text);
+	reload_plan_fini(&plan);
+	end();
+	generation_free(next);
+	generation_free(g);
+}
+
+/* What the bridge does: all is durable, the one takes over, new links begin. */
+static void take_over(struct generation *next)
+{
+	struct live_link **links = mem_dup(lives, storage.n_links * sizeof *lives);
+	struct reload_bridge b = { &parts, &storage, links, storage.n_links, 0 };
+	struct reload_plan plan = plan_to(next);
+	const struct journal_live_reader reader = { live_link_take_again, bridge_no_orphans,
+						    bridge_none_aside };
+	struct err e = { 0 };
+
+	turn();
+	turn();
+	cr_assert(reload_apply(&b, &plan, g, next, false, &e), "%s", e.text);
+	g = next;
+	memcpy(lives, b.links, b.n_links * sizeof *lives);
+	storage.links = lives;
+	for (size_t i = 0; i < b.n_links; i++)
+		if (!live_link_is_open(lives[i])) {
+			cr_assert(live_link_open(lives[i]));
+			live_link_start(lives[i]);
+		}
+	cr_assert(journal_live_resume(parts.journal, &reader, &e), "%s", e.text);
+	free(b.links);
+	reload_plan_fini(&plan);
+}
+
+Test(generation, what_is_the_same_goes_on_and_what_changed_begins_anew_with_what_it_had)
+{
+	write_dialects(SAME);
+	g = READ("", "name = \"same\";", "name = \"link\";");
+	start_all();
+	sends("same:south", "s/d/t", "{'a':1}"); /* not translated yet */
+	sends("south", "s/d/t", "{'a':2}");
+	take_over(READ("", "name = \"link\"; max_devices = 7;", "name = \"same\";"));
+	cr_expect_not(strstr(buf_str(&said), "same:south closes"), "%s", buf_str(&said));
+	cr_expect(strstr(buf_str(&said), "\nsouth closes") ||
+			  strncmp(buf_str(&said), "south closes", 12) == 0,
+		  "%s", buf_str(&said));
+	buf_reset(&said);
+	generation_run(g);
+	turn();
+	cr_expect(strstr(buf_str(&said), "same:north n/d/t {\"a\":1}\n"), "%s", buf_str(&said));
+	cr_expect(strstr(buf_str(&said), "\nnorth n/d/t {\"a\":2}\n") ||
+			  strncmp(buf_str(&said), "north n/d/t {\"a\":2}", 19) == 0,
+		  "%s", buf_str(&said));
+	takes("same:north");
+	takes("north");
+	cr_expect_eq(generation_users(g), 2, "the links");
+	/* Once more: what the first one had read is still there for the link that it came from. */
+	take_over(READ("", "name = \"link\"; max_devices = 8;", "name = \"same\";"));
+	buf_reset(&said);
+	sends("same:south", "s/d/t", "{'a':3}");
+	generation_run(g);
+	turn();
+	cr_expect(strstr(buf_str(&said), "same:north n/d/t {\"a\":3}\n"), "%s", buf_str(&said));
+	end();
+	generation_free(g);
+}
+
+/* What was not given to a worker goes by the new mappings; what was decided, as it was decided. */
+Test(generation, what_waits_to_be_translated_is_by_the_new_one)
+{
+	static const char *const others[] = { OTHER };
+
+	write_dialects(SAME);
+	g = READ("", "name = \"link\";");
+	start_all();
+	sends("south", "s/d/t", "{'a':1}");
+	generation_run(g);
+	turn();
+	sends("south", "s/d/t", "{'a':2}");
+	turn();
+	write_dialects(others[0], others[1]);
+	take_over(READ("", "name = \"link\";"));
+	buf_reset(&said);
+	generation_run(g);
+	turn();
+	cr_expect(strstr(buf_str(&said), "north other/d {\"other\":2}\n"), "%s", buf_str(&said));
+	end();
+	generation_free(g);
 }

@@ -5,7 +5,7 @@
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "net/session.h"
-#include "run/port.h"
+#include "port/port.h"
 
 #define UNANSWERED_MS 2000 /* ThingsBoard before 3.9 does not answer the SUBSCRIBE of a handshake */
 
