@@ -40,7 +40,7 @@
 #define BUSY_WAIT_US	       50000
 #define DESCRIPTORS_BASE       64   /* the state, the loop, the log, verbs that ask */
 #define DESCRIPTORS_PER_WORKER 8    /* two lanes */
-#define DESCRIPTORS_OF_DOOR    40   /* clients, and what a library needs */
+#define DESCRIPTORS_OF_DOOR    40u  /* clients, and what a library needs */
 #define SESSIONS_PER_LINK      3    /* its sides, and one for a handshake or a visit */
 #define DRAIN_MS	       5000 /* at the end: how long what is in hand may take */
 
@@ -351,7 +351,7 @@ static bool list_all_devices(struct bridge *b, struct err *e)
 /* What runs out of descriptors says so at each login, and of no number. */
 static void check_descriptors(const struct conf *c)
 {
-	size_t needed = DESCRIPTORS_BASE + DESCRIPTORS_OF_DOOR +
+	size_t needed = DESCRIPTORS_BASE + (*c->admin ? DESCRIPTORS_OF_DOOR : 0u) +
 			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
 			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
 	size_t limit;

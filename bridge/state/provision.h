@@ -79,7 +79,7 @@ struct provision_question {
 	const char *reply_topic;
 	const char
 		*south_device_id; /* what the reply says as device_id where the north gives none */
-	bool is_own; /* the bridge asks for the device, by itself */
+	bool is_own;		  /* the bridge asks for the device, by itself */
 };
 /* Names that were issued credentials before have their turn first, the others in the order asked.  At most 1000 may
  * wait, and 10 of an asker; beyond that the answer is FAILURE at once, but for a known name that finds others

@@ -2,7 +2,10 @@
 
 import os
 import pathlib
+import shutil
 import stat
+import tempfile
+import types
 
 import pytest
 
@@ -187,15 +190,18 @@ def test_the_list_of_the_configuration_is_so_at_the_start(fleet):
 def test_root_takes_on_the_owner_of_the_state(fleet):
     fleet.calque.stop()
     nobody = 65534
-    above = pathlib.Path(fleet.calque.state)
-    for directory in above.parents[:-2]:  # but for /tmp
-        os.chmod(directory, os.stat(directory).st_mode | 0o011)
-    for directory, _, names in os.walk(fleet.calque.state):
-        for path in (directory, *(os.path.join(directory, name) for name in names)):
-            os.chown(path, nobody, nobody)
-    path = write(fleet, "name,mode\nd1,off\n")
-    done = Verb(fleet.calque, "devices", "import", path)
-    assert done.status == 0, done.err
-    assert modes(fleet) == {"d1": "off"}
-    owners = {os.stat(os.path.join(fleet.calque.state, name)).st_uid for name in os.listdir(fleet.calque.state)}
-    assert owners == {nobody}
+    with tempfile.TemporaryDirectory() as place:  # pytest keeps others out of its own again and again
+        os.chmod(place, 0o711)
+        state = shutil.copytree(fleet.calque.state, os.path.join(place, "state"))
+        for directory, _, names in os.walk(state):
+            for path in (directory, *(os.path.join(directory, name) for name in names)):
+                os.chown(path, nobody, nobody)
+        conf, listed = pathlib.Path(place, "calque.conf"), pathlib.Path(place, "fleet.csv")
+        conf.write_text(pathlib.Path(fleet.calque.conf_path).read_text().replace(fleet.calque.state, state))
+        listed.write_text("name,mode\nd1,off\n")
+        moved = types.SimpleNamespace(conf_path=str(conf))
+        done = Verb(moved, "devices", "import", str(listed))
+        assert done.status == 0, done.err
+        assert modes(types.SimpleNamespace(calque=moved)) == {"d1": "off"}
+        owners = {os.stat(os.path.join(state, name)).st_uid for name in os.listdir(state)}
+        assert owners == {nobody}

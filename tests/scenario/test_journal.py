@@ -56,15 +56,20 @@ def pending(calque):
     return sum(n + own - bin(int.from_bytes(settled or b"", "little")).count("1") for n, own, settled in rows)
 
 
-def take_in(world, numbers):
-    """The north away: the device says these, and calque acknowledges them to the south."""
-    mark = world.calque.mark()
-    world.north.stop()
-    world.calque.wait_down(world.LINK, "north", mark)
+def say(world, numbers):
+    """The device says these, and calque acknowledges them to the south."""
     mark = world.south.mark()
     for n in numbers:
         world.device.attributes(n=n)
     world.south.wait_log(PUBACK, mark, count=len(numbers))
+
+
+def take_in(world, numbers):
+    """The same, with the north away."""
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+    say(world, numbers)
 
 
 def forget(world):
@@ -267,10 +272,10 @@ def test_nothing_gets_older_by_a_clock_that_is_set(lab):
     assert re.search(r"1970-01-01T\S+ info started", world.calque.log())
     take_in(world, range(3))
     shim.set(0)
-    world.device.attributes(n=3)
+    say(world, [3])
     world.calque.wait_log(r"clock-stepped by_s=\+\d{10}\b")
     shim.set(-3 * 86400)
-    world.device.attributes(n=4)
+    say(world, [4])
     world.calque.wait_log(r"clock-stepped by_s=-2592\d\d\b|clock-stepped by_s=-2591\d\d\b")
     world.calque.kill()
     shim.set(0)  # the same boot, so that it is known how long that was
