@@ -13,7 +13,7 @@
 #define MAX_DEPTH 200 /* of a value: with it less than JTEXT_MAX_DEPTH_TAKEN */
 #define MAX_TRIES 32
 #define SPREAD	  0x9e3779b97f4a7c15
-#define DOTTED	  UINT64_MAX / 2 /* in the place of an object: the keys of what is made flat */
+#define DOTTED	  (UINT64_MAX / 2) /* in the place of an object: the keys of what is made flat */
 
 /* --- calls --------------------------------------------------------------------------------- */
 
@@ -213,7 +213,7 @@ static bool flat_fields(struct passing *c, size_t depth)
 	if (depth == MAX_DEPTH || skip(c, '}'))
 		return depth < MAX_DEPTH;
 	do {
-		const char *start = c->p + 1;
+		const char *start;
 		struct jslice key;
 
 		if (!skip(c, '"'))

@@ -273,8 +273,8 @@ static const char *const simple[] = {
 	"def f: .body | {a: (if .a then if .b then .c else {} end else [.] end), b: .b};",
 	"def f: if .body.a then .body + {} else .id end;",
 	"def f: if .nothing then keys else .body end;",
-	"def f: {a: (if .body.a then (if .id then error else if . then 1 else 2 end end) else 1 "
-	"end), b: 2};",
+	("def f: {a: (if .body.a then (if .id then error else if . then 1 else 2 end end) else 1 "
+	 "end), b: 2};"),
 	"def g: if .a then \"y\" else \"n\" end; def f: .body | {a: g, b: [g]};",
 };
 /* With what makes flat. */
