@@ -344,5 +344,6 @@ bool jtext_each_integer(struct jslice v, bool (*f)(void *ctx, struct jslice numb
 
 bool jtext_each_lost_number(struct jslice v, bool (*f)(void *ctx, struct jslice number), void *ctx)
 {
-	return each_number(v, &(struct walk){ f, ctx, jtext_number_is_kept });
+	return jtext_numbers_are_short(v) ||
+	       each_number(v, &(struct walk){ f, ctx, jtext_number_is_kept });
 }

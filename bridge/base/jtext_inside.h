@@ -38,6 +38,12 @@ const char *jtext_number_end(const char *p, const char *end);
 /* The whole text is one value of strict JSON; store where it stands.  False sets *e: ERR_INVALID. */
 bool jtext_check(const char *text, size_t len, struct jslice *value, struct err *e);
 
+/* --- jtext_number.c */
+
+/* Is every number in the text, in strings too, so short that a double keeps it?  Quick, and false too where only something
+ * like a number is longer. */
+bool jtext_numbers_are_short(struct jslice text);
+
 /* --- jtext.c: of strict text */
 
 /* Where the string at `p` ends. */

@@ -117,6 +117,51 @@ bool jtext_number_is_kept(struct jslice number)
 	return is_short(number) || (decimal_read(&d, number) && is_kept(&d));
 }
 
+/* --- texts without a number that needs a look ------------------------------------------------ */
+
+static bool may_be_of_number(char c)
+{
+	return is_digit(c) || c == '.' || c == '-' || c == '+' || (c | 0x20) == 'e';
+}
+
+/* No run of such characters is longer than SURE_DIGITS.  One that is covers one of the places that are looked at. */
+static bool runs_are_short(struct jslice text)
+{
+	const char *begin = text.text, *end = begin + text.len;
+	const size_t step = SURE_DIGITS + 1;
+
+	for (size_t at = SURE_DIGITS; at < text.len; at += step) {
+		const char *from = begin + at, *to = from;
+
+		if (!may_be_of_number(*from))
+			continue;
+		while (from > begin && may_be_of_number(from[-1]))
+			from--;
+		while (to < end && may_be_of_number(*to) && (size_t)(to - from) < step)
+			to++;
+		if ((size_t)(to - from) >= step)
+			return false;
+	}
+	return true;
+}
+
+static bool has_exponent(struct jslice text, char e)
+{
+	const char *p = text.text, *end = p + text.len;
+
+	while (p < end && (p = memchr(p, e, (size_t)(end - p)))) {
+		if (p > text.text && (is_digit(p[-1]) || p[-1] == '.'))
+			return true;
+		p++;
+	}
+	return false;
+}
+
+bool jtext_numbers_are_short(struct jslice text)
+{
+	return runs_are_short(text) && !has_exponent(text, 'e') && !has_exponent(text, 'E');
+}
+
 /* --- numbers anywhere, in strings too --------------------------------------------------------- */
 
 static bool is_word(char c)
@@ -217,6 +262,8 @@ bool jtext_keeps_numbers(struct jslice in, struct jslice out)
 	struct jslice rest = in, number;
 	struct decimal d;
 
+	if (jtext_numbers_are_short(in))
+		return true;
 	while (next_number(&rest, &number)) {
 		if (is_short(number) || !decimal_read(&d, number) || d.n == 0 || isinf(d.value) ||
 		    (d.exponent < 0 && is_kept(&d)) || (d.n <= SURE_DIGITS && d.value >= DBL_MIN))

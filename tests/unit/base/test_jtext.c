@@ -627,6 +627,34 @@ Test(jtext, numbers_that_became_what_a_double_makes_of_them_are_found)
 			     cases[i].is_kept, "%s to %s", cases[i].in, cases[i].out);
 }
 
+/* Texts without a long number are passed over by looking at some of their places only. */
+Test(jtext, a_number_that_a_double_loses_is_found_wherever_it_stands)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "9007199254740993", "9007199254740992" },
+		{ "1.2345678901234567e18", "1234567890123456800" },
+		{ "288230376151711744", "288230376151711740" },
+		{ "1E-999", "0" },
+	};
+
+	for (int at = 0; at < 40; at++)
+		for (size_t i = 0; i < COUNT(cases); i++) {
+			struct buf in = { 0 }, got = { 0 };
+
+			buf_printf(&in, "[%*s%s%*s]", at, "", cases[i].in, 40 - at, "");
+			cr_expect_not(jtext_keeps_numbers((struct jslice){ in.data, in.len },
+							  slice(cases[i].out)),
+				      "%s at %d", cases[i].in, at);
+			cr_expect_eq(jtext_each_lost_number((struct jslice){ in.data, in.len },
+							    refuse_number, &got),
+				     i == 2, "%s at %d", cases[i].in, at); /* as 2^58 is kept */
+			buf_fini(&in);
+			buf_fini(&got);
+		}
+}
+
 Test(jtext, an_endless_integer_is_not_kept)
 {
 	struct buf text = { 0 }, got = { 0 };
