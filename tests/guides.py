@@ -3,7 +3,8 @@
 
 Every file that a comment or a guide names exists, and every place that a guide links to.  The table of rooms in
 bridge/README.md has all rooms in their order, with about the files and lines that they have; --write puts the
-numbers right.  Its table of what can become of a message has all words that calque knows, and no other.
+numbers right.  Its table of what can become of a message has all words that calque knows, and no other; so has the
+runbook, which has every alert, too, and in every row what is seen, why, and what to do.
 """
 import pathlib
 import re
@@ -14,6 +15,7 @@ import layering
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "bridge/README.md"
+RUNBOOK = "examples/operations/README.md"
 # Of libraries.
 FOREIGN = {"assert.h", "builtin.c", "execute.c", "jq.h", "jv_aux.c", "jv_parse.c", "jv_print.c", "sqlite3.h"}
 NAME = re.compile(r"(?<![\w*.<-])((?:[\w-]+/)*[\w-]+\.(?:c|h|def|py|md))\b(?![\w*])")
@@ -102,6 +104,19 @@ def untold_words(text, words):
     return [f"mappings/README.md: {w}: no reason of this name" for w in sorted(words) if f"`{w}`" not in text]
 
 
+def alert_names():
+    return set(re.findall(r"^ *- alert: (\w+)$", (ROOT / "examples/monitoring/alerts.yaml").read_text(), re.M))
+
+
+def wrong_runbook(text, names):
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    told = [cells[0].strip(" `") for cells in rows]
+    yield from (f"{RUNBOOK}: {name}: told {told.count(name)} times" for name in sorted(names) if told.count(name) != 1)
+    yield from (f"{RUNBOOK}: {name}: there is no such reason or alert" for name in sorted(set(told) - names))
+    yield from (f"{RUNBOOK}: {name}: what is seen, why, and what to do?" for name, cells in zip(told, rows)
+                if len(cells) != 4 or not all(cell.strip() for cell in cells))
+
+
 def check_rules():
     """The rules must be able to fail."""
     assert list(unknown_names("x.c", "/* see gone.c */", ["a/here.c"]))
@@ -111,6 +126,9 @@ def check_rules():
     assert list(wrong_rooms("| `base/` | x | 10 | 1,300 |", rooms)) and list(wrong_rooms("", rooms))
     assert with_numbers("| `base/` | x | 1 | 2 |", rooms) == "| `base/` | x | 10 | 1,000 |"
     assert untold_words("`b`", {"a"}) and not untold_words("`b`", {"b"})
+    assert not list(wrong_runbook("| `a` | b | c | d |", {"a"}))
+    for text in ("", "| `a` | b |  | d |", "| `a` | b | c |", "| `a` | b | c | d |\n| `b` | b | c | d |"):
+        assert list(wrong_runbook(text, {"a"}))
     assert wrong_words("\n## What becomes of a message\n| `b` |\n", {"a"})
 
 
@@ -126,6 +144,8 @@ def main():
     found += [m for name, text in texts.items() if name.endswith(".md") for m in broken_links(name, text)]
     found += [*wrong_rooms(guide, rooms), *wrong_words(guide, words)]
     found += untold_words(texts["mappings/README.md"], words - {"carried", "queue-full"})
+    assert len(alert_names()) > 5
+    found += wrong_runbook((ROOT / RUNBOOK).read_text(), alert_names() | words - {"carried"})
     print(*found, f"{len(texts)} files, {len(found)} mistakes", sep="\n")
     return 1 if found else 0
 

@@ -1,4 +1,4 @@
-/* calque state: the state directory looked through, or copied. */
+/* calque state: the state directory looked through, copied, or given another key. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +80,35 @@ static int backup(struct cli *cli, const struct ask_ops *ops)
 	return status;
 }
 
+static void on_rotated(void *ctx, struct jslice done)
+{
+	const struct looking *l = ctx;
+	long long n = (long long)ask_number(done, "unreadable");
+
+	if (l->cli->is_json)
+		cli_print_line(stdout, done.text, done.len);
+	else
+		printf("the key is a new one, and all is sealed with it\n");
+	if (n)
+		fprintf(stderr,
+			"calque state: %lld rows could not be read with the old key, and stay as "
+			"they are\n",
+			n);
+}
+
+static int rotate_key(struct cli *cli)
+{
+	static const struct ask_ops ops = { .item = on_item, .done = on_rotated };
+	struct looking l = { .cli = cli };
+	struct buf request = { 0 };
+	int status;
+
+	buf_puts(&request, "{\"request\":\"state\",\"do\":\"rotate-key\"}");
+	status = ask("state", cli->conf_path, &request, &ops, &l);
+	buf_fini(&request);
+	return status;
+}
+
 int verb_state(struct cli *cli)
 {
 	static const struct ask_ops ops = { .item = on_item, .done = on_done };
@@ -89,5 +118,7 @@ int verb_state(struct cli *cli)
 	if (strcmp(cli->argv[0], "backup") == 0 && cli->argc == 2 && *cli->argv[1] &&
 	    jtext_is_utf8(cli->argv[1], strlen(cli->argv[1])))
 		return backup(cli, &ops);
-	return options_misused("state", "check, or backup FILE");
+	if (strcmp(cli->argv[0], "rotate-key") == 0 && cli->argc == 1)
+		return rotate_key(cli);
+	return options_misused("state", "check, backup FILE, or rotate-key");
 }

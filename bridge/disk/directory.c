@@ -354,37 +354,77 @@ bool keyfile_check(const char *dir, const char *file, struct err *e)
 	return ok;
 }
 
-bool keyfile_create(int dir_fd, const char *dir, uint8_t key[CRYPTO_KEY_BYTES], struct err *e)
+/* Caller frees. */
+static char *new_name(const struct keyfile *k)
 {
-	bool ok = false, created = false;
-	int fd = -1;
+	return mem_printf("%s.new", k->name);
+}
 
-	unlinkat(dir_fd, "key.new", 0); /* of a start that was cut short */
-	fd = openat(dir_fd, "key.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		err_errno(e, "create %s/key.new", dir);
-		goto out;
-	}
-	created = true;
-	crypto_random(key, CRYPTO_KEY_BYTES);
-	if (!write_all(fd, key, CRYPTO_KEY_BYTES) || fsync(fd) != 0) {
-		err_errno(e, "write %s/key.new", dir);
-		goto out;
-	}
-	if (renameat(dir_fd, "key.new", dir_fd, "key") != 0) {
-		err_errno(e, "rename %s/key.new to key", dir);
-		goto out;
-	}
-	created = false;
-	if (fsync(dir_fd) != 0) { /* or secrets could be on disk and their key not */
-		err_errno(e, "sync the state directory %s", dir);
-		goto out;
-	}
-	ok = true;
-out:
+/* Or secrets could be on disk and their key not. */
+static bool sync_directory(const struct keyfile *k, struct err *e)
+{
+	const char *slash = strrchr(k->name, '/');
+	char *path =
+		slash ? mem_printf("%.*s", (int)(slash - k->name) + 1, k->name) : mem_strdup(".");
+	int fd = openat(k->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+
+	if (!ok)
+		err_errno(e, "sync the directory of %s", k->shown);
 	if (fd >= 0)
 		close(fd);
-	if (created)
-		unlinkat(dir_fd, "key.new", 0);
+	free(path);
 	return ok;
+}
+
+void keyfile_drop_new(const struct keyfile *k)
+{
+	char *name = new_name(k);
+
+	unlinkat(k->dir_fd, name, 0);
+	free(name);
+}
+
+bool keyfile_put_new(const struct keyfile *k, uint8_t key[CRYPTO_KEY_BYTES], struct err *e)
+{
+	char *name = new_name(k);
+	bool ok = false;
+	int fd;
+
+	keyfile_drop_new(k); /* of a change that was cut short */
+	fd = openat(k->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	free(name);
+	if (fd < 0) {
+		err_errno(e, "create %s.new", k->shown);
+		return false;
+	}
+	crypto_random(key, CRYPTO_KEY_BYTES);
+	if (!write_all(fd, key, CRYPTO_KEY_BYTES) || fsync(fd) != 0)
+		err_errno(e, "write %s.new", k->shown);
+	else
+		ok = sync_directory(k, e);
+	close(fd);
+	if (!ok)
+		keyfile_drop_new(k);
+	return ok;
+}
+
+bool keyfile_read_new(const struct keyfile *k, uint8_t key[CRYPTO_KEY_BYTES])
+{
+	char *name = new_name(k);
+	bool ok = keyfile_read(k->dir_fd, name, name, key, NULL);
+
+	free(name);
+	return ok;
+}
+
+bool keyfile_take_new(const struct keyfile *k, struct err *e)
+{
+	char *name = new_name(k);
+	bool ok = renameat(k->dir_fd, name, k->dir_fd, k->name) == 0;
+
+	if (!ok)
+		err_errno(e, "rename %s.new to %s", k->shown, k->shown);
+	free(name);
+	return ok && sync_directory(k, e);
 }

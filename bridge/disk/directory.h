@@ -47,8 +47,25 @@ bool keyfile_read(int dir_fd, const char *file, const char *shown, uint8_t key[C
  * there yet?  False sets *e as keyfile_read() does. */
 bool keyfile_check(const char *dir, const char *file, struct err *e);
 
-/* Make a random key and the file "key" in the directory `dir_fd`, called `dir`.  After a power cut
- * there is the whole of it or none.  The caller is the only one who works in that directory. */
-bool keyfile_create(int dir_fd, const char *dir, uint8_t key[CRYPTO_KEY_BYTES], struct err *e);
+/* Where a key is: `name` is seen from `dir_fd` as with openat(), `shown` is its name for people.  All borrowed. */
+struct keyfile {
+	int dir_fd;
+	const char *name;
+	const char *shown;
+};
+
+/* A new key takes two steps, so that what it seals can be written between them: its file NAME.new (0600), and that
+ * in the place of NAME.  After a power cut there is the whole of a step or none of it.  The caller is the only one
+ * who works in that directory.
+ *
+ * Make a random key and NAME.new, on the disk when it returns; one that is there goes.  False sets *e, and there is
+ * no NAME.new. */
+bool keyfile_put_new(const struct keyfile *k, uint8_t key[CRYPTO_KEY_BYTES], struct err *e);
+/* Is there a NAME.new with a key?  Read it. */
+bool keyfile_read_new(const struct keyfile *k, uint8_t key[CRYPTO_KEY_BYTES]);
+/* NAME.new becomes NAME, on the disk when it returns.  False sets *e: which of both it is now, is not known. */
+bool keyfile_take_new(const struct keyfile *k, struct err *e);
+/* Remove NAME.new, if there is one and it can be. */
+void keyfile_drop_new(const struct keyfile *k);
 
 #endif

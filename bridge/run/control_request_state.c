@@ -1,6 +1,7 @@
 /* control_request_state.c -- the state directory: {"request":"state","do":"check"}, an item {"problem"} for each thing that
  * is wrong, {"request":"state","do":"backup","file":PATH}, and {"request":"state","do":"rows","link":LINK}, an item
- * {machine, key, value} for each row of a link that is no secret.  Each is done at once, while the bridge waits.
+ * {machine, key, value} for each row of a link that is no secret, and {"request":"state","do":"rotate-key"}, which
+ * no bridge does that runs, and says in {"unreadable"} how many rows it could not read.  Each is done at once, while the bridge waits.
  * The rows that could not be read back: {"request":"aside"}.  An item per row; what was in it is not told.
  * The configuration: {"request":"reload","plan":BOOL,"drop":BOOL,"strict":BOOL}, an item {"mistake"} for each, or
  * {"link","change",...} for each link, {"keys"} for the rest. */
@@ -20,6 +21,7 @@ struct work {
 	const struct control_request_parts *parts;
 	char *file; /* NULL: no backup */
 	char *link; /* NULL: not its rows */
+	bool rotates;
 };
 
 static void end(void *work)
@@ -55,10 +57,17 @@ static void *start(const struct control_request_parts *parts, struct jslice aske
 	ok = jtext_field(asked, "do", &v) &&
 	     ((jtext_string_is(v, "check") && !w->file && !w->link) ||
 	      (jtext_string_is(v, "backup") && w->file && *w->file == '/' && !w->link) ||
-	      (jtext_string_is(v, "rows") && w->link && !w->file));
-	if (ok)
+	      (jtext_string_is(v, "rows") && w->link && !w->file) ||
+	      (jtext_string_is(v, "rotate-key") && !w->file && !w->link));
+	w->rotates = ok && jtext_string_is(v, "rotate-key");
+	if (ok && !(w->rotates && parts->is_running))
 		return w;
-	err_set(e, ERR_INVALID, "the bridge does not know what to do with the state");
+	if (ok)
+		err_set(e, ERR_BUSY,
+			"the bridge seals with the key: stop it first, then change the key, and "
+			"start it again");
+	else
+		err_set(e, ERR_INVALID, "the bridge does not know what to do with the state");
 	end(w);
 	return NULL;
 }
@@ -91,11 +100,15 @@ static bool more(void *work, struct buf *out, struct err *e)
 {
 	struct work *w = work;
 	struct db *db = w->parts->db;
-	bool ok = w->file   ? db_backup(db, w->file, e)
-		  : w->link ? state_look(db, w->link, put_state_row, out, e)
-			    : db_check(db, put_problem, out, e);
+	size_t n_unread = 0;
+	bool ok = w->file      ? db_backup(db, w->file, e)
+		  : w->rotates ? db_rotate_key(db, &n_unread, e)
+		  : w->link    ? state_look(db, w->link, put_state_row, out, e)
+			       : db_check(db, put_problem, out, e);
 
-	if (ok)
+	if (ok && w->rotates)
+		buf_printf(out, "{\"done\":{\"unreadable\":%zu}}\n", n_unread);
+	else if (ok)
 		buf_puts(out, "{\"done\":{}}\n");
 	return false;
 }

@@ -1,7 +1,12 @@
 #include "store/aside.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "store/db_inside.h"
+#include "store/journal.h"
+#include "store/state.h"
 
 static const char put_state_sql[] =
 	"INSERT INTO aside (link, part, key, reason, at_ms, value)"
@@ -103,3 +108,24 @@ bool aside_each(struct db *db, bool (*each)(void *ctx, const struct aside_row *r
 		db_release(stmt);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE;
 }
+
+/* What it was bound to in its place; of the journal it is not told which of these. */
+static char *sealed_context(sqlite3_stmt *row, unsigned i)
+{
+	const char *link = (const char *)sqlite3_column_text(row, 2),
+		   *part = (const char *)sqlite3_column_text(row, 3),
+		   *key = (const char *)sqlite3_column_text(row, 4);
+	bool is_journal = part && strcmp(part, "journal") == 0;
+	struct journal_row was = { .link = link, .from = i & 1 ? NORTH : SOUTH, .n = i < 2 };
+
+	if (!link || !part || !key || i >= (is_journal ? 4 : 1))
+		return NULL;
+	was.seq = strtoull(key, NULL, 10);
+	return is_journal ? journal_context(&was) : state_context(link, part, key);
+}
+
+const struct db_sealed aside_sealed = {
+	"SELECT id, value, link, part, key FROM aside WHERE typeof(value) = 'blob' ORDER BY id",
+	"UPDATE aside SET value = ?2 WHERE id = ?1",
+	sealed_context,
+};

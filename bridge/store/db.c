@@ -61,6 +61,8 @@ struct db {
 	struct kept kept[MAX_STATEMENTS];
 	size_t n_kept;
 	uint8_t key[CRYPTO_KEY_BYTES];
+	struct keyfile keyfile;
+	char *key_path; /* what keyfile names and shows */
 	char instance[INSTANCE_CHARS + 1];
 	struct buf scratch;
 	bool in_transaction;
@@ -137,28 +139,38 @@ static void take_back(struct db *db)
 		db_break(db);
 }
 
+/* A link to the key stays one: what takes its place, does so where it leads. */
+static void place_key(struct db *db, const char *key_file)
+{
+	char *real = key_file ? realpath(key_file, NULL) : NULL;
+
+	db->key_path = real	  ? mem_strdup(real)
+		       : key_file ? mem_strdup(key_file)
+				  : mem_printf("%s/key", db->dir.path);
+	free(real);
+	db->keyfile =
+		(struct keyfile){ key_file ? AT_FDCWD : db->dir.fd, key_file ? db->key_path : "key",
+				  key_file ? key_file : db->key_path };
+}
+
 /* A database that is new may get a new key, one with rows may not. */
 static bool load_key(struct db *db, const char *key_file, bool is_new, struct err *e)
 {
-	char *path = mem_printf("%s/key", db->dir.path);
+	const struct keyfile *k = &db->keyfile;
 	struct err why = { 0 };
 	bool ok;
 
-	if (key_file)
-		ok = keyfile_read(AT_FDCWD, key_file, key_file, db->key, &why);
-	else
-		ok = keyfile_read(db->dir.fd, "key", path, db->key, &why);
+	place_key(db, key_file);
+	ok = keyfile_read(k->dir_fd, k->name, k->shown, db->key, &why);
 	if (ok)
-		goto out;
+		return true;
 	if (why.code != ERR_NOT_FOUND || key_file)
 		err_set(e, why.code == ERR_NOT_FOUND ? ERR_IO : why.code, "%s", why.text);
 	else if (is_new)
-		ok = keyfile_create(db->dir.fd, db->dir.path, db->key, e);
+		ok = keyfile_put_new(k, db->key, e) && keyfile_take_new(k, e);
 	else
-		err_set(e, ERR_CORRUPT, "%s is missing, and %s/calque.db was sealed with it", path,
-			db->dir.path);
-out:
-	free(path);
+		err_set(e, ERR_CORRUPT, "%s is missing, and %s/calque.db was sealed with it",
+			k->shown, db->dir.path);
 	return ok;
 }
 
@@ -318,14 +330,13 @@ static bool set_up(struct db *db, struct err *e)
 	return ok;
 }
 
-/* That the key is the right one, and of the instance. */
-static bool put_check(struct db *db, struct err *e)
+bool db_put_check(struct db *db, const uint8_t key[CRYPTO_KEY_BYTES], struct err *e)
 {
 	struct buf text = { 0 }, sealed = { 0 };
 	bool ok;
 
 	buf_printf(&text, CHECK_TEXT " %s", db->instance);
-	ok = crypto_seal(db->key, CHECK_CONTEXT, text.data, text.len, &sealed, e) &&
+	ok = crypto_seal(key, CHECK_CONTEXT, text.data, text.len, &sealed, e) &&
 	     meta_put(db, "check", sealed.data, sealed.len, e);
 	buf_fini(&text);
 	buf_fini(&sealed);
@@ -341,24 +352,54 @@ static bool fill_new(struct db *db, struct err *e)
 	for (size_t i = 0; i < sizeof random; i++)
 		snprintf(db->instance + 2 * i, 3, "%02x", random[i]);
 	ok = layout_make(db, &layout_calque, e) &&
-	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) && put_check(db, e) &&
-	     db_commit(db, e);
+	     meta_put(db, "instance", db->instance, INSTANCE_CHARS, e) &&
+	     db_put_check(db, db->key, e) && db_commit(db, e);
 	return ok;
 }
 
-static bool check_old(struct db *db, const char *key_file, struct err *e)
+const struct keyfile *db_keyfile(const struct db *db)
+{
+	return &db->keyfile;
+}
+
+void db_use_key(struct db *db, const uint8_t key[CRYPTO_KEY_BYTES])
+{
+	memcpy(db->key, key, CRYPTO_KEY_BYTES);
+}
+
+/* The key that fits counts.  A new one beside it is of a change that was cut short: before the commit it is of no use,
+ * after it what is left to do is done. */
+static bool find_key(struct db *db, const struct buf *sealed, struct buf *plain, struct err *e)
+{
+	const struct keyfile *k = &db->keyfile;
+	uint8_t next[CRYPTO_KEY_BYTES];
+	struct err why = { 0 };
+	bool ok = crypto_open(db->key, CHECK_CONTEXT, sealed->data, sealed->len, plain, &why);
+
+	if (ok) {
+		keyfile_drop_new(k);
+		return true;
+	}
+	if (keyfile_read_new(k, next) &&
+	    crypto_open(next, CHECK_CONTEXT, sealed->data, sealed->len, plain, NULL)) {
+		db_use_key(db, next);
+		ok = keyfile_take_new(k, e);
+	} else {
+		err_set(e, why.code, "%s/calque.db was sealed with another key than that in %s",
+			db->dir.path, k->shown);
+	}
+	explicit_bzero(next, sizeof next);
+	return ok;
+}
+
+static bool check_old(struct db *db, struct err *e)
 {
 	struct buf sealed = { 0 }, plain = { 0 }, instance = { 0 };
-	struct err why = { 0 };
 	bool ok = false;
 
-	if (!meta_get(db, "check", &sealed, e) || !meta_get(db, "instance", &instance, e))
+	if (!meta_get(db, "check", &sealed, e) || !meta_get(db, "instance", &instance, e) ||
+	    !find_key(db, &sealed, &plain, e))
 		goto out;
-	if (!crypto_open(db->key, CHECK_CONTEXT, sealed.data, sealed.len, &plain, &why)) {
-		err_set(e, why.code, "%s/calque.db was sealed with another key than that in %s%s",
-			db->dir.path, key_file ? key_file : db->dir.path, key_file ? "" : "/key");
-		goto out;
-	}
 	/* (Before version 10 it did not say which.) */
 	if (instance.len != INSTANCE_CHARS ||
 	    (strcmp(buf_str(&plain), CHECK_TEXT) != 0 &&
@@ -410,15 +451,16 @@ static bool check_pages(struct db *db, struct err *e)
 }
 
 /* A database with tables; `version`: of these. */
-static bool take_over(struct db *db, const char *key_file, int version, struct err *e)
+static bool take_over(struct db *db, int version, struct err *e)
 {
-	if (!check_old(db, key_file, e) || !layout_bring_up(db, &layout_calque, version, e))
+	if (!check_old(db, e) || !layout_bring_up(db, &layout_calque, version, e))
 		return false;
 	if (version == layout_calque.version)
 		return check_pages(db, e);
 	/* For auto_vacuum; without the room for it, files only grow. */
 	sqlite3_exec(db->sqlite, "VACUUM", NULL, NULL, NULL);
-	return check_pages(db, e) && db_begin(db, e) && put_check(db, e) && db_commit(db, e);
+	return check_pages(db, e) && db_begin(db, e) && db_put_check(db, db->key, e) &&
+	       db_commit(db, e);
 }
 
 /* ---- The time ---- */
@@ -534,8 +576,7 @@ static bool open_all(struct db *db, const char *dir, const char *key_file, struc
 		return false;
 	}
 	return set_up(db, e) && load_key(db, key_file, version == 0, e) &&
-	       (version == 0 ? fill_new(db, e) : take_over(db, key_file, version, e)) &&
-	       take_up_time(db, e);
+	       (version == 0 ? fill_new(db, e) : take_over(db, version, e)) && take_up_time(db, e);
 }
 
 struct db *db_open(const char *dir, const char *key_file, struct err *e)
@@ -562,6 +603,7 @@ void db_close(struct db *db)
 	}
 	directory_close(&db->dir); /* last: it gives up the lock */
 	buf_fini(&db->scratch);
+	free(db->key_path);
 	mem_free_secret(db, sizeof *db);
 }
 

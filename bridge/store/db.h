@@ -2,13 +2,14 @@
  *
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
  * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h); after a crash, for
- * the next start, also `crash` (work/crash.h).  One process per directory.  The
+ * the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per directory.  The
  * tables are those of state.h and journal.h; what both write between two commits is one transaction.
  * Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
 #ifndef BRIDGE_DB_H
 #define BRIDGE_DB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct db;
@@ -61,5 +62,13 @@ bool db_check(struct db *db, void (*each)(void *ctx, const char *what), void *ct
  * Both are on the disk then.  It takes as long as reading and writing all of it.
  * False: ERR_INVALID one of them is there already; ERR_IO, ERR_FULL: nothing is left of them. */
 bool db_backup(struct db *db, const char *path, struct err *e);
+
+/* A new random key in the place of the one there is, and everything sealed anew with it, in one transaction.  It takes
+ * as long as reading and writing all of it.  A kill at any moment leaves the old key or the new one, and the next
+ * db_open() ends what was begun.  Rows that cannot be unsealed stay as they are, and are as unreadable as before:
+ * *n_unread of them.  What db_derive_key() gave is another's now.
+ * Nothing may be open in a transaction.  False: ERR_IO, ERR_FULL, ERR_CORRUPT: the old key is that of the directory, or
+ * after a failure of the disk itself what the next db_open() finds. */
+bool db_rotate_key(struct db *db, size_t *n_unread, struct err *e);
 
 #endif

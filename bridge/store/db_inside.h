@@ -9,6 +9,7 @@
 #include "store/db.h"
 
 struct buf;
+struct keyfile;
 
 const char *db_dir(const struct db *db);
 int db_dir_fd(const struct db *db);
@@ -52,6 +53,21 @@ bool db_seal(struct db *db, const char *context, const void *plain, size_t n, st
 	     struct err *e);
 bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n, struct buf *out,
 	       struct err *e);
+
+/* What is sealed in a table, so that it can be sealed anew; a column of statements that read it. */
+struct db_sealed {
+	const char *each; /* its rows: number, what is sealed, and what `context` asks for */
+	const char *put;  /* ?1 the number, ?2 sealed anew */
+	/* What the row on which `row` stands may be bound to: the i-th guess, which caller frees; NULL: no more. */
+	char *(*context)(sqlite3_stmt *row, unsigned i);
+};
+extern const struct db_sealed state_sealed, journal_sealed, deadletter_sealed, aside_sealed;
+
+/* Another key: where the key is; that `key` is the right one, into the open transaction; and from now on. */
+const struct keyfile *db_keyfile(const struct db *db);
+bool db_put_check(struct db *db, const uint8_t key[32], struct err *e);
+void db_use_key(struct db *db, const uint8_t key[32]);
+
 /* An empty buffer for what is sealed, until the next call. */
 struct buf *db_scratch(struct db *db);
 /* buf_fini() for what may have been a secret. */

@@ -5,8 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "disk/directory.h"
 #include "store/db_inside.h"
 #include "store/layout.h"
 
@@ -126,5 +129,129 @@ bool db_backup(struct db *db, const char *path, struct err *e)
 	if (key_fd >= 0)
 		close(key_fd);
 	free(key_path);
+	return ok;
+}
+
+/* --- another key ---------------------------------------------------------------------------- */
+
+static const struct db_sealed *const sealed[] = { &state_sealed, &journal_sealed,
+						  &deadletter_sealed, &aside_sealed };
+
+struct resealing {
+	struct db *db;
+	uint8_t key[CRYPTO_KEY_BYTES]; /* the new one */
+	struct buf plain;
+	size_t n_unread;
+};
+
+/* What was sealed in the row that `row` stands on, and *context.  False: nobody can read it, or *e. */
+static bool open_row(struct resealing *r, const struct db_sealed *of, sqlite3_stmt *row,
+		     char **context, struct err *e)
+{
+	const void *p = sqlite3_column_blob(row, 1);
+	size_t n = (size_t)sqlite3_column_bytes(row, 1);
+	struct err why = { 0 };
+
+	if (r->plain.cap < n)
+		db_wipe(&r->plain); /* growing would leave a copy behind */
+	for (unsigned i = 0; (*context = of->context(row, i)); i++) {
+		buf_reset(&r->plain);
+		if (db_unseal(r->db, *context, p, n, &r->plain, &why))
+			return true;
+		free(*context);
+		if (why.code != ERR_CORRUPT) {
+			*e = why;
+			break;
+		}
+	}
+	*context = NULL;
+	r->n_unread++;
+	return false;
+}
+
+static bool reseal_row(struct resealing *r, const struct db_sealed *of, sqlite3_stmt *row,
+		       struct err *e)
+{
+	struct buf *anew = db_scratch(r->db);
+	sqlite3_stmt *put;
+	char *context;
+	bool ok;
+
+	if (!open_row(r, of, row, &context, e))
+		return e->code == ERR_NONE;
+	put = db_statement(r->db, of->put, e);
+	ok = put && crypto_seal(r->key, context, buf_str(&r->plain), r->plain.len, anew, e) &&
+	     db_run(r->db, put,
+		    sqlite3_bind_int64(put, 1, sqlite3_column_int64(row, 0)) == SQLITE_OK &&
+			    sqlite3_bind_blob64(put, 2, anew->data, anew->len, SQLITE_STATIC) ==
+				    SQLITE_OK,
+		    "write", e);
+	free(context);
+	return ok;
+}
+
+/* A row that is written keeps its number, by which they are read: none is met twice. */
+static bool reseal(struct resealing *r, const struct db_sealed *of, struct err *e)
+{
+	sqlite3_stmt *each = db_statement(r->db, of->each, e);
+	int rc = SQLITE_ERROR;
+	bool ok = each;
+
+	while (ok && (rc = sqlite3_step(each)) == SQLITE_ROW)
+		ok = reseal_row(r, of, each, e);
+	if (ok && rc != SQLITE_DONE)
+		ok = db_failed(r->db, "read", e);
+	if (each)
+		db_release(each);
+	return ok;
+}
+
+static bool reseal_all(struct resealing *r, struct err *e)
+{
+	bool ok = db_begin(r->db, e);
+
+	for (size_t i = 0; ok && i < sizeof sealed / sizeof sealed[0]; i++)
+		ok = reseal(r, sealed[i], e);
+	return ok && db_put_check(r->db, r->key, e);
+}
+
+/* What the old key opens shall not lie about: neither in the log nor in pages that are free.  As far as there is room. */
+static void sweep(struct db *db)
+{
+	sqlite3_exec(db_sqlite(db), "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+}
+
+static bool change_key(struct resealing *r, struct err *e)
+{
+	const struct keyfile *file = db_keyfile(r->db);
+
+	if (!keyfile_put_new(file, r->key, e))
+		return false;
+	if (!reseal_all(r, e)) {
+		db_break(r->db);
+		db_commit(r->db, NULL); /* what comes next is not of this turn */
+		keyfile_drop_new(file);
+		return false;
+	}
+	/* After a failure of the disk the new one may be the right one, which the next start sees. */
+	if (!db_commit(r->db, e))
+		return false;
+	db_use_key(r->db, r->key);
+	return keyfile_take_new(file, e);
+}
+
+bool db_rotate_key(struct db *db, size_t *n_unread, struct err *e)
+{
+	struct resealing r = { .db = db };
+	struct err why = { 0 };
+	bool ok = change_key(&r, &why);
+
+	if (ok)
+		sweep(db);
+	else if (e)
+		*e = why;
+	*n_unread = r.n_unread;
+	db_wipe(&r.plain);
+	explicit_bzero(r.key, sizeof r.key);
 	return ok;
 }

@@ -142,6 +142,19 @@ static char *row_context(const char *link, uint64_t id)
 	return mem_printf("deadletter/%s/%llu", link, (unsigned long long)id);
 }
 
+static char *sealed_context(sqlite3_stmt *row, unsigned i)
+{
+	const char *link = (const char *)sqlite3_column_text(row, 2);
+
+	return i == 0 && link ? row_context(link, (uint64_t)sqlite3_column_int64(row, 0)) : NULL;
+}
+
+const struct db_sealed deadletter_sealed = {
+	"SELECT id, message, link FROM deadletter WHERE message IS NOT NULL ORDER BY id",
+	"UPDATE deadletter SET message = ?2 WHERE id = ?1",
+	sealed_context,
+};
+
 static bool seal(struct db *db, const struct deadletter *l, struct buf *out, struct err *e)
 {
 	char *context = row_context(l->link, l->id);

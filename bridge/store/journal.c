@@ -251,12 +251,30 @@ void journal_drop(struct buf *batch, const struct journal_bits *settled)
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-/* What content is bound to. */
-static char *row_context(const struct journal_row *row)
+char *journal_context(const struct journal_row *row)
 {
 	return mem_printf("%s/%s/%s/%" PRIu64, row->n ? "batch" : "outputs", row->link,
 			  side_name(row->from), row->seq);
 }
+
+static char *sealed_context(sqlite3_stmt *stmt, unsigned i)
+{
+	const struct journal_row row = {
+		.seq = (uint64_t)sqlite3_column_int64(stmt, 0),
+		.link = (const char *)sqlite3_column_text(stmt, 2),
+		.from = (enum side)sqlite3_column_int(stmt, 3),
+		.n = (unsigned)sqlite3_column_int64(stmt, 4),
+	};
+	bool is_side = row.from == SOUTH || row.from == NORTH;
+
+	return i == 0 && row.link && is_side ? journal_context(&row) : NULL;
+}
+
+const struct db_sealed journal_sealed = {
+	"SELECT seq, content, link, side, n FROM pending ORDER BY seq",
+	"UPDATE pending SET content = ?2 WHERE seq = ?1",
+	sealed_context,
+};
 
 static bool bind_seq(sqlite3_stmt *stmt, uint64_t seq)
 {
@@ -277,7 +295,7 @@ static bool bind_row(sqlite3_stmt *stmt, const struct journal_row *row, const st
 bool journal_put(struct db *db, struct journal_row *row, const struct buf *content, struct err *e)
 {
 	sqlite3_stmt *stmt = db_begin(db, e) ? db_statement(db, put_sql, e) : NULL;
-	char *context = row_context(row);
+	char *context = journal_context(row);
 	struct buf *sealed = db_scratch(db);
 	bool ok = stmt && db_seal(db, context, buf_str(content), content->len, sealed, e) &&
 		  db_run(db, stmt, bind_row(stmt, row, sealed), "write", e);
@@ -389,7 +407,7 @@ bool journal_count(struct db *db, uint64_t *n, struct err *e)
 static bool unseal(struct db *db, const struct journal_row *row, sqlite3_stmt *stmt, int column,
 		   struct buf *out, struct err *e)
 {
-	char *context = row_context(row);
+	char *context = journal_context(row);
 	const void *p = sqlite3_column_blob(stmt, column);
 	bool ok = db_unseal(db, context, p, (size_t)sqlite3_column_bytes(stmt, column), out, e);
 

@@ -130,4 +130,7 @@ struct journal_reader {
 /* Read all, in the order of the numbers.  False: ERR_IO, or take() returned false. */
 bool journal_load(struct db *db, const struct journal_reader *reader, void *ctx, struct err *e);
 
+/* What the content of `row` is bound to.  Caller frees. */
+char *journal_context(const struct journal_row *row);
+
 #endif

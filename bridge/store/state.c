@@ -27,8 +27,7 @@ static const char load_sql[] =
 static const char count_sql[] = "SELECT iif(typeof(link) = 'text', link, '?'), count(*) FROM state"
 				" GROUP BY link";
 
-/* What a secret value is bound to; no link and no machine has a '/' in its name. */
-static char *row_context(const char *link, const char *machine, const char *key)
+char *state_context(const char *link, const char *machine, const char *key)
 {
 	return mem_printf("%s/%s/%s", link, machine, key);
 }
@@ -38,6 +37,12 @@ static const char *column_text(sqlite3_stmt *stmt, int i)
 	const char *text = (const char *)sqlite3_column_text(stmt, i);
 
 	return text ? text : "";
+}
+
+static char *sealed_context(sqlite3_stmt *row, unsigned i)
+{
+	return i == 0 ? state_context(column_text(row, 2), column_text(row, 3), column_text(row, 4))
+		      : NULL;
 }
 
 /* Append the value of the row that `load` stands on. */
@@ -56,7 +61,7 @@ static bool row_value(struct db *db, sqlite3_stmt *load, const char *link, struc
 				column_text(load, 0), column_text(load, 1));
 		return sqlite3_column_int(load, 5);
 	}
-	context = row_context(link, column_text(load, 0), column_text(load, 1));
+	context = state_context(link, column_text(load, 0), column_text(load, 1));
 	ok = db_unseal(db, context, value, n, out, e);
 	free(context);
 	return ok;
@@ -175,7 +180,7 @@ static bool bind_value(sqlite3_stmt *stmt, const struct change *c, const struct 
 static bool seal_value(struct db *db, const char *link, const struct change *c, struct buf *sealed,
 		       struct err *e)
 {
-	char *context = row_context(link, c->machine, c->key);
+	char *context = state_context(link, c->machine, c->key);
 	bool ok = db_seal(db, context, c->value, strlen(c->value), sealed, e);
 
 	free(context);
@@ -190,6 +195,13 @@ static bool put_row(struct db *db, const char *link, const struct change *c, str
 	return put && (!c->is_secret || seal_value(db, link, c, sealed, e)) &&
 	       db_run(db, put, bind_row(put, link, c) && bind_value(put, c, sealed), "write", e);
 }
+
+const struct db_sealed state_sealed = {
+	"SELECT seq, value, link, machine, key FROM state WHERE is_secret ORDER BY seq",
+	"UPDATE state SET value = ?2, sum = calque_sum(link, machine, key, ?2, is_secret)"
+	" WHERE seq = ?1",
+	sealed_context,
+};
 
 static bool delete_row(struct db *db, const char *link, const struct change *c, struct err *e)
 {

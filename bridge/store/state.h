@@ -36,4 +36,7 @@ bool state_count(struct db *db, void (*each)(void *ctx, const char *link, size_t
  * transaction is rolled back, earlier steps in it too, and the next db_commit() is false as well. */
 bool state_apply(struct db *db, const char *link, const struct changes *c, struct err *e);
 
+/* What a secret value is bound to; no link and no machine has a '/' in its name.  Caller frees. */
+char *state_context(const char *link, const char *machine, const char *key);
+
 #endif

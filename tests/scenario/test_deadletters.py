@@ -327,6 +327,32 @@ def test_all_works_on_the_state_of_a_bridge_that_does_not_run(world):
     assert not world.cloud.waiting(TELEMETRY)
 
 
+def test_letters_and_what_waits_are_read_with_a_new_key(world):
+    world.die(101)
+    mark = world.calque.mark()
+    world.north.stop()
+    world.calque.wait_down(world.LINK, "north", mark)
+    mark = world.south.mark()
+    world.machine.publish("factory/l1/temp", {"v": 7})
+    world.south.wait_log("Received PUBACK from bridge", mark)
+    refused = Verb(world.calque, "state", "rotate-key")
+    assert refused.status == 1 and "stop it first" in refused.err, refused.err
+    world.calque.stop()
+    with open(os.path.join(world.calque.state, "key"), "rb") as file:
+        old = file.read()
+    done = Verb(world.calque, "state", "rotate-key")
+    assert (done.status, done.err) == (0, "") and "new one" in done.out, done.err
+    with open(os.path.join(world.calque.state, "key"), "rb") as file:
+        assert len(old) == 32 and file.read() not in (old, b"")
+    assert '"v":101' in Verb(world.calque, "deadletters", "show", "1", "--payload").out
+    world.mend()
+    world.north.start()
+    world.calque.start()
+    assert world.delivered(1) == [7]
+    assert Verb(world.calque, "deadletters", "retry", "1").out == "retried 1\n"
+    assert world.delivered(1) == [101]
+
+
 def test_a_letter_of_a_link_that_is_gone_stays(world):
     world.die(101)
     world.calque.stop()

@@ -61,6 +61,23 @@ def test_fifty_are_registered_though_the_bridge_is_killed_meanwhile(lab, tb):
     r.calque.stop()
 
 
+def test_issued_tokens_are_those_of_the_devices_after_a_change_of_the_key(lab, tb):
+    r = Registration(lab, tb, ["a", "b"])
+    assert r.provision().status == 0
+    r.calque.stop()
+    asked = len(r.asked())
+    assert Verb(r.calque, "state", "rotate-key").status == 0
+    mark = r.calque.mark()
+    r.calque.start()
+    r.calque.wait_up(LINK, "south", mark)
+    thing = lab.add(EZtCloud(r.south.port, PROJECT, "b", name="ez b"))
+    thing.attributes(value=1)
+    tb.wait(lambda: tb.devices["b"].client.get("value") == 1, "what b says")
+    assert {d["state"] for d in r.listed().values()} == {"ready"}
+    assert len(r.asked()) == asked
+    r.calque.stop()
+
+
 def test_a_key_that_is_unknown_stops_the_run_and_no_device_is_blamed(lab, tb):
     tb.profiles[0].strategy = "disabled"
     r = Registration(lab, tb, ["a", "b", "c", "d", "e"])
