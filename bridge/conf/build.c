@@ -440,6 +440,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	struct plan_spec spec = {
 		.name = link->name,
 		.vars = { vars[SOUTH], vars[NORTH] },
+		.listed = { &link->listed[SOUTH], &link->listed[NORTH] },
 		.remap = link->remap,
 		.mode = link->mode,
 		.new_mode = link->new_mode,
@@ -691,6 +692,30 @@ static void check_open_secrets(const struct conf *conf, struct plan *const *plan
 		}
 }
 
+/* Of which the list says a variable for some only. */
+static void check_listed(const struct conf *conf, const struct conf_link *link,
+			 const struct plan *plan, enum side side, struct report *report)
+{
+	const struct import_to to = { .link = link->name, .takes_rest = conf->n_links == 1 };
+	const struct vars *owed = &plan->side[side].owed;
+
+	for (size_t i = 0; i < owed->n; i++) {
+		char *column = mem_printf("%s.%s", side_name(side), owed->items[i].name);
+		size_t n = 0;
+
+		for (size_t k = 0; k < conf->fleet.n; k++)
+			n += import_is_for(&to, &conf->fleet.rows[k]) &&
+			     !cell_of(&conf->fleet.rows[k], column);
+		if (n)
+			report_warning(
+				report,
+				"%s: %zu devices of link %s have no %s, which is not set for "
+				"all either: they cannot be served before it is known",
+				conf->devices, n, link->name, column);
+		free(column);
+	}
+}
+
 struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whole,
 			  struct report *report)
 {
@@ -699,6 +724,9 @@ struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whol
 	check_settings(conf, report);
 	for (size_t i = 0; i < conf->n_links; i++)
 		plans[i] = build_plan(b, &conf->links[i], is_whole, report);
+	for (size_t i = 0; i < conf->n_links; i++)
+		for (int s = 0; plans[i] && s < SIDES; s++)
+			check_listed(conf, &conf->links[i], plans[i], (enum side)s, report);
 	check_together(conf, plans, report);
 	check_open_secrets(conf, plans, report);
 	return plans;

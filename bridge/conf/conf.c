@@ -775,6 +775,27 @@ static bool has_link(const struct conf *c, const char *name)
 	return false;
 }
 
+/* Which variables of the sides a row has a value for. */
+static void note_columns(struct conf *c, const struct fleet_file_row *row)
+{
+	for (size_t i = 0; i < c->n_links; i++) {
+		struct conf_link *l = &c->links[i];
+
+		if (row->link && (!l->name || strcmp(l->name, row->link) != 0))
+			continue;
+		for (size_t k = 0; k < row->n; k++)
+			for (int s = 0; s < SIDES; s++) {
+				const char *side = side_name((enum side)s);
+				const char *column = row->cells[k].column;
+				size_t n = strlen(side);
+
+				if (row->cells[k].value && strncmp(column, side, n) == 0 &&
+				    column[n] == '.')
+					vars_set(&l->listed[s], column + n + 1, "", false);
+			}
+	}
+}
+
 static void read_devices(struct conf *c, struct report *report)
 {
 	device_file_read(c->devices, &c->fleet, report);
@@ -785,6 +806,7 @@ static void read_devices(struct conf *c, struct report *report)
 			report_error(report, "%s:%u: link: %s", c->devices, row->line,
 				     row->link ? "there is none of this name"
 					       : "is missing, and there are several");
+		note_columns(c, row);
 	}
 }
 
@@ -908,6 +930,8 @@ static void link_fini(struct conf_link *l)
 	}
 	free(l->through);
 	secrets_fini(&l->secrets);
+	for (int side = 0; side < SIDES; side++)
+		vars_fini(&l->listed[side]);
 	free(l->name);
 }
 

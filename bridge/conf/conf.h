@@ -98,6 +98,8 @@ struct conf_link {
 		int age_s;     /* default 7 days */
 	} waiting;	 /* for the session of a device that does not come up: of each device */
 	int max_devices; /* of which something is remembered; default 10000 */
+	struct vars
+		listed[SIDES]; /* variables that rows of its devices have; without their values */
 	unsigned line;
 };
 

@@ -495,6 +495,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->devices = plan->devices;
 	l->echoes = echoes_new(echoes);
 	machines_new(l);
+	*plan->fleet = l->fleet;
 	fleet_set_link_mode(l->fleet, plan->mode);
 	registry_new(l);
 	if (plan->has_epoch_versions)
@@ -527,6 +528,8 @@ void link_free(struct link *l)
 	free(l->mark);
 	sequences_free(l);
 	slow_free(l);
+	if (*l->plan->fleet == l->fleet)
+		*l->plan->fleet = NULL;
 	machines_free(l);
 	registry_free(l);
 	for (int f = 0; f < FLOWS; f++)
@@ -625,6 +628,14 @@ void link_device_let_in(struct link *l, const char *device)
 		return;
 	fleet_set_state(l->fleet, device, FLEET_READY, NULL, &l->changes);
 	provisioning_let_in(l, device);
+}
+
+void link_device_lacks(struct link *l, const char *device, const char *why)
+{
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	if (d && (d->state == FLEET_READY || d->state == FLEET_KNOWN))
+		fleet_set_state(l->fleet, device, FLEET_KNOWN, why, &l->changes);
 }
 
 void link_device_refused(struct link *l, const char *device, const char *why)

@@ -275,6 +275,8 @@ bool link_wants_session(const struct link *l, const char *device);
 bool link_is_on_demand(const struct link *l, const char *device, bool link_says);
 /* Is something of it in hand, or a request open that it has asked or was asked? */
 bool link_is_busy_with(const struct link *l, const char *device);
+/* Something of its own is not known without which none of its messages can be made, as this says: it is not ready. */
+void link_device_lacks(struct link *l, const char *device, const char *why);
 /* The north let it in on a session of its own, or refused it, with these words (without a secret in them). */
 void link_device_let_in(struct link *l, const char *device);
 void link_device_refused(struct link *l, const char *device, const char *why);

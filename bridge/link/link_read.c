@@ -69,6 +69,7 @@ static const char *lookup_asked(void *ctx, const char *name)
 	const struct plan *plan = a->task->link->plan;
 	enum side side = a->task->job.side;
 	const char *captured = vars_get(&a->captures, name);
+	const struct var *own;
 
 	if (strcmp(name, "device") == 0)
 		return plan_device_there(plan, side, a->request->device);
@@ -76,7 +77,8 @@ static const char *lookup_asked(void *ctx, const char *name)
 		return captured;
 	if (strcmp(name, "id") == 0 && a->request->id)
 		return buf_str(&a->id);
-	return vars_get(&plan->side[side].vars, name);
+	own = plan_var(plan, side, a->request->device, name);
+	return own ? own->value : NULL;
 }
 
 char *link_answer_topic(const struct task *t, const struct canonical *p)
@@ -513,11 +515,12 @@ struct expected {
 static const char *lookup_expected(void *ctx, const char *name)
 {
 	struct expected *x = ctx;
-	const struct plan_side *ps = &x->link->plan->side[x->side];
+	const struct var *own;
 
 	if (strcmp(name, "device") == 0)
 		return plan_device_there(x->link->plan, x->side, x->device);
-	return vars_get(&ps->vars, name);
+	own = plan_var(x->link->plan, x->side, x->device, name);
+	return own ? own->value : NULL;
 }
 
 static bool names_credential(const struct dialect *d, const char *template)

@@ -96,8 +96,18 @@ struct vars_check {
 	const struct vars *known;
 	const char *where;
 	struct vars told;
+	struct vars *owed;	   /* what is left to devices ... */
+	const struct vars *listed; /* ... of these names, */
+	const struct dialect
+		*credentials; /* and the credentials of this dialect; both may be NULL */
 	struct report *report;
 };
+
+static bool is_devices_own(const struct vars_check *c, const char *name)
+{
+	return (c->listed && vars_find(c->listed, name)) ||
+	       (c->credentials && dialect_is_credential(c->credentials, name));
+}
 
 static void check_variable(struct vars_check *c, const char *name, size_t row, const char *what)
 {
@@ -105,6 +115,10 @@ static void check_variable(struct vars_check *c, const char *name, size_t row, c
 	    vars_find(c->known, name) || vars_find(&c->told, name))
 		return;
 	vars_add(&c->told, name, "");
+	if (is_devices_own(c, name)) {
+		vars_add(c->owed, name, "");
+		return;
+	}
 	report_error(c->report, "%s.vars.%s: not set, and %s of messages[%zu] needs it", c->where,
 		     name, what, row);
 }
@@ -173,12 +187,21 @@ static bool is_written_on(const struct plan *p, enum side side, enum kind kind)
 		(side == NORTH && plan_greets(p, kind)));
 }
 
-static void check_variables(const struct plan *p, enum side side, const char *where,
+/* Where the south brings many devices, a variable may be each one's own. */
+static void check_variables(struct plan *p, enum side side, const struct plan_spec *spec,
 			    struct report *report)
 {
+	const char *where = spec->where[side];
 	const struct dialect *d = p->side[side].dialect;
 	struct vars known;
-	struct vars_check c = { .known = &known, .where = where, .report = report };
+	struct vars_check c = {
+		.known = &known,
+		.where = where,
+		.owed = &p->side[side].owed,
+		.listed = p->is_single ? NULL : spec->listed[side],
+		.credentials = side == NORTH && p->has_device_sessions ? d : NULL,
+		.report = report,
+	};
 
 	known_vars(p, side, &known);
 	for (size_t i = 0; i < d->n_rows; i++) {
@@ -355,6 +378,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 
 	p->name = mem_strdup(spec->name);
 	p->devices = devices_new();
+	p->fleet = mem_zalloc(sizeof *p->fleet);
 	p->mode = spec->mode != FLEET_DEFAULT ? spec->mode : FLEET_LIVE;
 	p->new_mode = spec->new_mode;
 	p->is_mirror = p->mode == FLEET_MIRROR;
@@ -385,7 +409,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 		bind_side(p, (enum side)s, spec->where[s], report);
 		check_choices(&p->side[s], spec->where[s], report);
 		if (!spec->is_offline)
-			check_variables(p, (enum side)s, spec->where[s], report);
+			check_variables(p, (enum side)s, spec, report);
 	}
 	if (!spec->is_offline)
 		check_devices(p, spec, report);
@@ -405,11 +429,13 @@ void plan_free(struct plan *p)
 			topic_template_fini(&p->side[s].readers[i].topic);
 		free(p->side[s].readers);
 		vars_fini(&p->side[s].vars);
+		vars_fini(&p->side[s].owed);
 	}
 	for (size_t i = 0; i < p->n_through; i++)
 		vars_fini(&p->through[i].vars);
 	free(p->through);
 	devices_free(p->devices);
+	free(p->fleet);
 	free(p->name);
 	free(p->device);
 	free(p->provision_key);
@@ -758,40 +784,73 @@ bool plan_has_echoes(const struct plan *p, enum side side)
 	return false;
 }
 
-/* The credential that a template consists of; NULL: it is more, or none. */
-static const char *sole_credential(const struct plan_side *ps, const char *template)
+const struct var *plan_var(const struct plan *p, enum side side, const char *device,
+			   const char *name)
 {
-	for (size_t i = 0; i < ps->vars.n; i++) {
-		const char *name = ps->vars.items[i].name;
-		size_t n = strlen(name);
+	const struct fleet_device *d = *p->fleet && device ? fleet_find(*p->fleet, device) : NULL;
+	const struct var *own = d ? vars_find(&d->vars[side], name) : NULL;
 
-		if (ps->vars.items[i].is_secret && dialect_is_credential(ps->dialect, name) &&
-		    template[0] == '{' && strncmp(template + 1, name, n) == 0 &&
-		    strcmp(template + 1 + n, "}") == 0)
-			return ps->vars.items[i].value;
+	return own ? own : vars_find(&p->side[side].vars, name);
+}
+
+const char *plan_lacks(const struct plan *p, const char *device, enum side *side)
+{
+	for (*side = SOUTH; *side < SIDES; ++*side) {
+		const struct vars *owed = &p->side[*side].owed;
+
+		for (size_t i = 0; i < owed->n; i++)
+			if (!plan_var(p, *side, device, owed->items[i].name))
+				return owed->items[i].name;
 	}
 	return NULL;
 }
 
-bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
-			    struct vars *to)
+/* The name of the credential that a template consists of; NULL: it is more, or none. */
+static const char *sole_credential(const struct dialect *d, const char *template)
+{
+	for (size_t i = 0; i < d->n_credentials; i++) {
+		const char *name = d->credentials[i];
+		size_t n = strlen(name);
+
+		if (template[0] == '{' && strncmp(template + 1, name, n) == 0 &&
+		    strcmp(template + 1 + n, "}") == 0)
+			return name;
+	}
+	return NULL;
+}
+
+bool plan_is_filled_later(const struct plan *p, enum side side, const char *device,
+			  const char *template)
 {
 	const struct plan_side *ps = &p->side[side];
+	const char *name;
+
+	if (!p->has_device_sessions || side != NORTH || ps->owed.n == 0)
+		return false;
+	name = sole_credential(ps->dialect, template);
+	return name && vars_find(&ps->owed, name) && !plan_var(p, side, device, name);
+}
+
+bool plan_renew_credentials(const struct plan *p, enum side side, const char *device,
+			    const struct vars *from, struct vars *to)
+{
+	const struct dialect *d = p->side[side].dialect;
 	bool is_changed = false;
 
-	for (size_t i = 0; from->n && i < ps->dialect->n_rows; i++) {
-		const struct vars *wanted = &ps->dialect->rows[i].properties;
+	for (size_t i = 0; from->n && i < d->n_rows; i++) {
+		const struct vars *wanted = &d->rows[i].properties;
 
 		for (size_t k = 0; k < wanted->n; k++) {
-			const char *value = sole_credential(ps, wanted->items[k].value);
-			const char *old = value ? vars_get(from, wanted->items[k].name) : NULL;
+			const char *name = sole_credential(d, wanted->items[k].value);
+			const struct var *v = name ? plan_var(p, side, device, name) : NULL;
+			const char *old = v ? vars_get(from, wanted->items[k].name) : NULL;
 
-			if (!old || strcmp(old, value) == 0)
+			if (!old || strcmp(old, v->value) == 0)
 				continue;
 			if (!is_changed)
 				vars_copy(to, from);
 			is_changed = true;
-			vars_set(to, wanted->items[k].name, value, true);
+			vars_set(to, wanted->items[k].name, v->value, true);
 		}
 	}
 	return is_changed;
@@ -815,7 +874,7 @@ static bool is_made_of(const struct plan_side *ps, const struct row *row, const 
 	for (size_t i = 0; i < row->properties.n; i++) {
 		const char *value = row->properties.items[i].value;
 
-		is = is || (has_variable(value, variable) && !sole_credential(ps, value));
+		is = is || (has_variable(value, variable) && !sole_credential(ps->dialect, value));
 	}
 	return is;
 }

@@ -35,6 +35,7 @@ struct plan_spec {
 	const char *where[SIDES]; /* place of each side in messages: "plant.conf:7: south" */
 	struct mapping *mapping[SIDES];
 	const struct vars *vars[SIDES];
+	const struct vars *listed[SIDES]; /* which of them the list of devices brings; NULL: none */
 	struct {
 		struct mapping *mapping;
 		const struct vars *vars;
@@ -71,6 +72,7 @@ struct plan_side {
 	struct mapping *mapping;
 	const struct dialect *dialect;
 	struct vars vars;
+	struct vars owed; /* what is not set and its messages need: devices have it, each its own */
 	struct reader *readers;
 	size_t n_readers;
 };
@@ -93,7 +95,10 @@ struct plan {
 	bool has_front_door;
 	bool has_device_sessions; /* the south brings many, and each has a session of its own in the north */
 	char *device;		  /* its name, and that of a message which does not say */
-	struct devices *devices; /* who is who; the one thing in a plan that changes */
+	struct devices *devices; /* who is who; it changes, as does ... */
+	/* ... what devices have of their own: in *fleet, which is set by the link whose plan it is.  NULL: nobody has
+	 * anything (offline, or in another process). */
+	const struct fleet **fleet;
 	/* What messages to a side must keep to.  A dialect's hold where we play the device: in the north. */
 	struct limits limits[SIDES];
 	int64_t request_timeout_ms[SIDES]; /* by who asks */
@@ -114,7 +119,7 @@ struct plan {
 
 /* NULL if there was a mistake; all are in the report.  A variable that is not set and that a row to be
  * written needs is told once, as "WHERE.vars.NAME: not set, and topic of messages[3] needs it" (not if
- * is_offline).  Caller ends it with plan_free(). */
+ * is_offline, nor where each device can have its own: struct plan_side).  Caller ends it with plan_free(). */
 struct plan *plan_new(const struct plan_spec *spec, struct report *report);
 void plan_free(struct plan *p);
 
@@ -178,11 +183,23 @@ bool plan_is_topic_of(const struct plan *p, enum side side, const struct row *ro
 const struct row *plan_writer_on(const struct plan *p, enum side side, enum kind kind,
 				 const char *topic);
 
-/* Properties of a message to a side that are nothing but a credential ("{access_key}") get the value that it
- * has now: `to` is a copy of `from` with those, to be ended with vars_fini().  False: they have it, and `to` is
+/* A variable of a side as it is for this device (its name here; NULL: of none): its own, else the side's.  NULL: it is
+ * not set.  Borrowed until that changes. */
+const struct var *plan_var(const struct plan *p, enum side side, const char *device,
+			   const char *name);
+/* The first variable that messages of this device need and that neither it nor a side has, and the side; NULL: none. */
+const char *plan_lacks(const struct plan *p, const char *device, enum side *side);
+
+/* Properties of a message of this device (NULL: of none) to a side that are nothing but a credential
+ * ("{access_key}") get the value that it has now: `to` is a copy of `from` with those, to be ended with vars_fini().  False: they have it, and `to` is
  * as it was. */
-bool plan_renew_credentials(const struct plan *p, enum side side, const struct vars *from,
-			    struct vars *to);
+bool plan_renew_credentials(const struct plan *p, enum side side, const char *device,
+			    const struct vars *from, struct vars *to);
+
+/* Is this property of a message of the device nothing but a credential that is not known yet, and without which its session
+ * is not opened?  plan_renew_credentials() fills it in then. */
+bool plan_is_filled_later(const struct plan *p, enum side side, const char *device,
+			  const char *template);
 
 /* Is the value that this variable had when the plan was made part of it for good: of a topic, or of a text that is
  * more than the variable? */

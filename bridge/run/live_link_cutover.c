@@ -113,6 +113,7 @@ const char *live_link_lacks(struct live_link *live, const char *device, bool *co
 	const struct fleet_device *d = fleet_find(link_fleet(live->link), device);
 	struct port p = { .live = live, .side = NORTH, .device = (char *)device };
 	struct session_login login;
+	enum side side;
 	bool is_missing;
 
 	*comes = false;
@@ -125,6 +126,8 @@ const char *live_link_lacks(struct live_link *live, const char *device, bool *co
 	live_link_make_login(&p, &login);
 	is_missing = login.is_missing;
 	login_fini(&login);
+	if (!is_missing && plan_lacks(live->plan, device, &side))
+		return "a variable of its own is not known (see `calque devices show`): import it";
 	*comes = !is_missing || d->state == FLEET_ASKING;
 	return *comes ? "it has not logged in yet"
 		      : "it has no credentials in the north: import them";

@@ -394,21 +394,47 @@ void live_link_renew_port(struct port *p)
 	live_link_wake_port(p);
 }
 
+char *live_link_why_unset(const struct live_link *live, const char *device)
+{
+	enum side side;
+	const char *name = plan_lacks(live->plan, device, &side);
+
+	return name ? mem_printf("%s.%s is set neither for this device nor for all",
+				 side_name(side), name)
+		    : NULL;
+}
+
+/* Why it is not to be opened; NULL: it may be. */
+static char *why_early(const struct port *p, const struct session_login *login)
+{
+	char *why;
+
+	if (login->is_missing)
+		return mem_strdup("no credentials of this device are known");
+	if (!link_wants_session(p->live->link, p->device))
+		return mem_strdup("nothing of this device passes (its mode)");
+	why = live_link_why_unset(p->live, p->device);
+	if (why)
+		link_device_lacks(p->live->link, p->device, why);
+	return why;
+}
+
 void live_link_renew_due(struct port *p)
 {
 	struct live_link *live = p->live;
 	struct session_login login;
+	char *reason;
 
 	if (!p->is_to_renew)
 		return;
 	p->is_to_renew = false;
 	live_link_make_login(p, &login);
-	p->is_early = login.is_missing || !link_wants_session(live->link, p->device);
-	if (p->is_early) {
+	reason = why_early(p, &login);
+	p->is_early = reason != NULL;
+	if (reason) {
 		live_link_device_is(p, DEVICE_LACKING);
 		leave(p);
-		set_lack(p, login.is_missing ? "no credentials of this device are known"
-					     : "nothing of this device passes (its mode)");
+		set_lack(p, reason);
 	} else if (!may_be_open(p)) {
 		set_lack(p, NULL);
 		live_link_device_is(p, p->phase == DEVICE_REFUSED ? p->phase : DEVICE_ASLEEP);
@@ -420,6 +446,7 @@ void live_link_renew_due(struct port *p)
 		live->parts->port->set_login(p->carrier, &login);
 		live->parts->port->start(p->carrier);
 	}
+	free(reason);
 	login_fini(&login);
 }
 

@@ -238,11 +238,13 @@ int64_t live_link_next_of_devices(const struct live_link *live); /* INT64_MAX: n
 
 /* --- live_link_cutover.c */
 
+/* Which variable its messages need and nobody has set, for people; NULL: none.  Caller frees. */
+char *live_link_why_unset(const struct live_link *live, const char *device);
 /* The row of a device was changed: its session follows.  Where something passes no more (by its mode), what waits is
  * sent for a while yet. */
 void live_link_cut_over(struct live_link *live, const char *device);
 void live_link_cut_over_all(struct live_link *live); /* of an earlier run */
-/* How often what this device logs in with was changed (NULL: 0). */
+/* How often variables of this device's own were changed (NULL: 0). */
 unsigned live_link_vars_set(const struct live_link *live, const char *device);
 /* link_ops.cut_back */
 void live_link_cut_back(void *ctx, const char *device, enum flow flow);

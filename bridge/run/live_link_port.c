@@ -601,10 +601,11 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 	parcel_fini(parcel);
 }
 
-/* A message may have waited since before a secret changed that it carries. */
+/* A message may have waited since before a secret changed that it carries, of the side's or of its device. */
 static bool publish_renewed(struct port *p, const struct parcel *parcel, int *mid, struct err *e)
 {
 	const struct message *m = &parcel->message;
+	const char *device = p->device ? p->device : parcel->device;
 	const struct port_ops *ops = p->live->parts->port;
 	struct message renewed = *m;
 	bool ok;
@@ -617,8 +618,10 @@ static bool publish_renewed(struct port *p, const struct parcel *parcel, int *mi
 	}
 	if (p->gate)
 		return live_link_gate_publish(p, parcel->device, m, mid, e);
-	if (p->live->conf->side[p->side].n_renewed == 0 ||
-	    !plan_renew_credentials(p->live->plan, p->side, &m->properties, &renewed.properties))
+	if ((p->live->conf->side[p->side].n_renewed == 0 &&
+	     live_link_vars_set(p->live, device) == 0) ||
+	    !plan_renew_credentials(p->live->plan, p->side, device, &m->properties,
+				    &renewed.properties))
 		return ops->publish(p->carrier, m, mid, e);
 	ok = ops->publish(p->carrier, &renewed, mid, e);
 	vars_fini(&renewed.properties);

@@ -67,7 +67,7 @@ static const char *lookup(void *ctx, const char *name)
 		return said;
 	if (strcmp(name, "id") == 0)
 		return id_text(a);
-	found = vars_find(&ps->vars, name);
+	found = plan_var(plan, a->to, a->item->plain.device, name);
 	if (plan->hides_secrets &&
 	    (found ? found->is_secret : dialect_is_credential(ps->dialect, name)))
 		return "***";
@@ -138,7 +138,8 @@ static bool set_properties(struct addressing *a)
 		if (vars_find(set, p->name))
 			continue;
 		buf_reset(&text);
-		ok = set_text(a, p->value, p->name, &text);
+		ok = plan_is_filled_later(a->job->plan, a->to, a->item->plain.device, p->value) ||
+		     set_text(a, p->value, p->name, &text);
 		if (ok)
 			vars_add(set, p->name, buf_str(&text));
 	}

@@ -274,9 +274,11 @@ static void put_vars(struct buf *out, const struct vars *vars, const struct dial
 static void put_side(struct buf *out, const struct plan_spec *spec, enum side side)
 {
 	const struct limits *l = &spec->limits[side];
+	const struct vars none = { 0 };
 
 	pack_u32(out, mapping_number(spec->mapping[side]));
 	put_vars(out, spec->vars[side], mapping_dialect(spec->mapping[side]));
+	put_vars(out, spec->listed[side] ? spec->listed[side] : &none, NULL);
 	pack_u64(out, (uint64_t)l->payload_bytes);
 	pack_u64(out, (uint64_t)l->packet_bytes);
 	pack_u64(out, (uint64_t)l->in_flight);

@@ -161,6 +161,7 @@ static void get_side(struct child *c, struct unpack *u, struct plan_spec *spec, 
 	spec->where[side] = side_name(side);
 	spec->mapping[side] = get_mapping(c, u);
 	spec->vars[side] = get_vars(u);
+	spec->listed[side] = get_vars(u);
 	l->payload_bytes = (int64_t)unpack_u64(u);
 	l->packet_bytes = (int64_t)unpack_u64(u);
 	l->in_flight = (int64_t)unpack_u64(u);

@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
 
+#include "fleet/fleet.h"
+#include "state/change.h"
 #include "unit/dialects.h"
 
 static struct world w;
@@ -389,6 +391,40 @@ Test(plan, fields_that_are_written_need_their_variables_too)
 		"t.conf:2: north.vars.key: not set, and a property of messages[0] needs it",
 		"t.conf:2: north.vars.b: not set, and response_topic of messages[0] needs it",
 		"t.conf:2: north.vars.c: not set, and correlation of messages[0] needs it", NULL });
+}
+
+/* Of what the list of devices has for some, and of the credentials of sessions of their own. */
+Test(plan, what_each_device_has_of_its_own_need_not_be_set_for_all)
+{
+	struct vars listed = { 0 };
+	struct changes c = { 0 };
+	struct fleet *fleet = fleet_new();
+	enum side side;
+
+	vars_set(&listed, "site", "", false);
+	w.spec.listed[NORTH] = &listed;
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 't/{device}' }", ""),
+		   NORTHERN("credentials: ['key'], session: { username: '{key}', per: 'device' },",
+			    "{ kind: 'telemetry', topic: '{site}/{device}/t',"
+			    "  properties: { k: '{key}' } }",
+			    ""));
+	cr_expect_str_eq(plan_lacks(w.plan, "d", &side), "site");
+	cr_expect_eq(side, NORTH);
+	*w.plan->fleet = fleet;
+	fleet_name(fleet, "d", FLEET_IMPORT, &c);
+	fleet_set_var(fleet, "d", NORTH, "site", "attic", false, &c);
+	cr_expect_str_eq(plan_lacks(w.plan, "d", &side), "key");
+	cr_expect(plan_is_filled_later(w.plan, NORTH, "d", "{key}"));
+	cr_expect_not(plan_is_filled_later(w.plan, NORTH, "d", "x{key}"));
+	fleet_set_var(fleet, "d", NORTH, "key", "secret", true, &c);
+	cr_expect_null(plan_lacks(w.plan, "d", &side));
+	cr_expect_not(plan_is_filled_later(w.plan, NORTH, "d", "{key}"));
+	cr_expect_str_eq(plan_var(w.plan, NORTH, "d", "site")->value, "attic");
+	cr_expect_null(plan_var(w.plan, NORTH, "e", "site"));
+	*w.plan->fleet = NULL;
+	changes_fini(&c);
+	fleet_free(fleet);
+	vars_fini(&listed);
 }
 
 Test(plan, the_answers_of_the_bridge_itself_need_their_variables_too)

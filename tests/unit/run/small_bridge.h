@@ -38,13 +38,14 @@ static struct carrier {
 	int mqtt;	  /* version of its login */
 	size_t max_bytes; /* of a message; 0: any */
 	int last_mid, acked_mid;
-	unsigned n_unacked; /* of what came in */
-	struct buf out;	    /* published, not flushed */
-	char shown[200];    /* the filters as a log may have them */
-	char login[100];    /* USERNAME PASSWORD CLIENT_ID */
-	char old[200];	    /* those to be given up */
-	struct buf waiting; /* flushed ... */
-	uint64_t commit;    /* ... and waits for it */
+	unsigned n_unacked;   /* of what came in */
+	struct buf out;	      /* published, not flushed */
+	char shown[200];      /* the filters as a log may have them */
+	char login[100];      /* USERNAME PASSWORD CLIENT_ID */
+	char properties[100]; /* of what left last: NAME=VALUE ... */
+	char old[200];	      /* those to be given up */
+	struct buf waiting;   /* flushed ... */
+	uint64_t commit;      /* ... and waits for it */
 } carriers[CARRIERS];
 static struct buf said;
 static int mqtt_found = 4;		       /* where no version is wanted */
@@ -195,6 +196,16 @@ static inline void put_payload(struct buf *out, const struct message *m)
 	}
 }
 
+static inline void put_properties(struct carrier *c, const struct vars *v)
+{
+	int n = 0;
+
+	c->properties[0] = '\0';
+	for (size_t i = 0; i < v->n && n < (int)sizeof c->properties; i++)
+		n += snprintf(c->properties + n, sizeof c->properties - (size_t)n, "%s%s=%s",
+			      i ? " " : "", v->items[i].name, v->items[i].value);
+}
+
 static inline bool memory_publish(void *carrier, const struct message *m, int *mid, struct err *e)
 {
 	struct carrier *c = carrier;
@@ -205,6 +216,7 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 		return false;
 	}
 	*mid = ++c->last_mid;
+	put_properties(c, &m->properties);
 	buf_printf(&c->out, "%s %s ", c->name, m->topic);
 	put_payload(&c->out, m);
 	if (m->expiry_s)

@@ -840,3 +840,104 @@ Test(live_link_device, one_of_many_may_be_always_open_or_on_demand)
 	pass_ms(300000);
 	expect("north/d stops\nnorth/d closes\n");
 }
+
+/* --- variables of their own ---------------------------------------------------------------- */
+
+/* As on Xyte: each repeats its key in the properties of all it says. */
+#define NORTH_WITH_KEYS                                                                            \
+	NORTHERN("mqtt: 5, credentials: ['token', 'key'],"                                         \
+		 "session: { username: '{token}', per: 'device' },"                                \
+		 "up: { properties: { id: '{device}', key: '{key}' } },",                          \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' }", "")
+
+static void set_own(const char *device, enum side side, const char *name, const char *value)
+{
+	struct changes c = { 0 };
+
+	fleet_name(live->link->fleet, device, FLEET_IMPORT, &c);
+	fleet_set_var(live->link->fleet, device, side, name, value, true, &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+}
+
+#define expect_properties(port, wanted)                                                            \
+	cr_expect_str_eq(find(port)->properties, wanted, "%s", find(port)->properties)
+
+Test(live_link_device, each_sends_its_own_key)
+{
+	start(SOUTH_OF_MANY, NORTH_WITH_KEYS);
+	set_own("d", NORTH, "key", "d-key");
+	set_own("e", NORTH, "key", "e-key");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':2}");
+	open_and_send();
+	expect_properties("north/d", "id=d key=d-key");
+	expect_properties("north/e", "id=e key=e-key");
+}
+
+Test(live_link_device, a_key_that_is_imported_holds_for_what_is_sent_afterwards)
+{
+	start(SOUTH_OF_MANY, NORTH_WITH_KEYS);
+	set_own("d", NORTH, "key", "d-key");
+	set_own("e", NORTH, "key", "e-key");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	takes("north/d");
+	takes("north/e");
+	goes("north/d");
+	sends("south", "s/d/t", "{'a':2}");
+	open_and_send();
+	set_own("d", NORTH, "key", "d-key-2");
+	sends("south", "s/e/t", "{'a':2}");
+	open_and_send();
+	comes("north/d");
+	open_and_send();
+	expect_properties("north/d", "id=d key=d-key-2");
+	expect_properties("north/e", "id=e key=e-key");
+}
+
+Test(live_link_device, one_without_what_its_messages_need_is_not_ready_and_waits)
+{
+	const struct fleet_device *d;
+
+	start(SOUTH_OF_MANY, NORTH_WITH_KEYS);
+	set_own("e", NORTH, "key", "e-key");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':2}");
+	open_and_send();
+	expect_properties("north/e", "id=e key=e-key");
+	cr_expect_not(is_open("north/d"));
+	d = fleet_find(live->link->fleet, "d");
+	cr_expect_eq(d->state, FLEET_KNOWN);
+	cr_expect_str_eq(d->reason, "north.key is set neither for this device nor for all");
+	set_own("d", NORTH, "key", "d-key");
+	open_and_send();
+	cr_expect(is_open("north/d"));
+	expect_properties("north/d", "id=d key=d-key");
+	comes("north/d");
+	cr_expect_eq(d->state, FLEET_READY);
+	cr_expect_null(d->reason);
+}
+
+/* What is the device's own counts more than what holds for all. */
+Test(live_link_device, a_topic_has_the_variables_of_its_device)
+{
+	south_keys = "vars = { site = \"hall\"; };";
+	start(SOUTHERN("",
+		       "{ kind: 'telemetry', topic: 's/{device}/t' },"
+		       "{ kind: 'command', topic: '{site}/{device}/do/{id}', id: 'integer' },"
+		       "{ kind: 'command_reply', topic: 's/{device}/did/{id}', id: 'integer' }",
+		       ""),
+	      NORTH_OF_EACH);
+	set_own("d", SOUTH, "site", "attic");
+	sends("south", "s/d/t", "{'a':1}");
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	buf_reset(&said);
+	sends("north/d", "me/do/1", "{'name':'a'}");
+	sends("north/e", "me/do/1", "{'name':'b'}");
+	turn("south attic/d/do/1 {\"name\":\"a\"}\nsouth hall/e/do/1 {\"name\":\"b\"}\n"
+	     "north/d acks 1\nnorth/e acks 1\n");
+	south_keys = "";
+}
