@@ -1,5 +1,5 @@
 /* live_link_inside.h -- what the files of a live link share: live_link.c (starting, ending, looking),
- * live_link_port.c (its ports), live_link_pace.c (what leaves when), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
+ * live_link_port.c (its ports), live_link_gate.c (its front door), live_link_pace.c (what leaves when), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
  * of the loop).  Nobody else includes it. */
 #ifndef BRIDGE_LIVE_LINK_INSIDE_H
 #define BRIDGE_LIVE_LINK_INSIDE_H
@@ -252,7 +252,7 @@ void live_link_cut_back(void *ctx, const char *device, enum flow flow);
 int64_t live_link_drain_look(const struct port *p);
 void live_link_look_drained(struct port *p, int64_t now_ms);
 
-/* --- live_link_port.c, behind a front door */
+/* --- live_link_gate.c, behind a front door */
 
 /* What it subscribes to: the dialect's filters, which are taken, or behind a front door (p->gate, made anew) others. */
 char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
