@@ -275,6 +275,13 @@ static void check_handshakes(const struct conf_link *link, const struct plan *pl
 	login_fini(&login);
 }
 
+/* Does the list of devices say it of each session of the north?  (check_listed() tells of whom it does not.) */
+static bool is_listed(const struct conf_link *link, const struct plan *plan, enum side side,
+		      const char *name)
+{
+	return side == NORTH && plan->has_device_sessions && vars_find(&link->listed[side], name);
+}
+
 /* Without it a platform lets nobody in.  In the south there may be an ordinary broker, which asks for none. */
 static void check_credentials(const struct conf_link *link, const struct plan *plan,
 			      char *const where[SIDES], struct report *report)
@@ -284,7 +291,8 @@ static void check_credentials(const struct conf_link *link, const struct plan *p
 
 		make_main(&login, link, plan, (enum side)s);
 		if (login.is_missing &&
-		    !(s == NORTH && (may_provision(plan) || brings_its_own(plan))))
+		    !(s == NORTH && (may_provision(plan) || brings_its_own(plan))) &&
+		    !is_listed(link, plan, (enum side)s, login.unset))
 			report_warning(report,
 				       "%s.vars.%s: not set, and %s logs in with it; no handshake "
 				       "brings it%s",
@@ -709,9 +717,9 @@ static void check_listed(const struct conf *conf, const struct conf_link *link,
 		if (n)
 			report_warning(
 				report,
-				"%s: %zu devices of link %s have no %s, which is not set for "
-				"all either: they cannot be served before it is known",
-				conf->devices, n, link->name, column);
+				"%s: devices of link %s without %s, which is not set for all "
+				"either, and who cannot be served before it is known: %zu",
+				conf->devices, link->name, column, n);
 		free(column);
 	}
 }

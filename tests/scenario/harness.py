@@ -85,6 +85,13 @@ class Lab:
             file.write(text + "\n")
         return path
 
+    def with_list(self, conf, folder):
+        """The list of devices that lies beside a configuration, as one here that nobody else can read."""
+        def here(match):
+            with open(os.path.join(folder, match[1]), encoding="utf-8") as file:
+                return f'devices = "{self.secret_file(match[1], file.read().rstrip())}"'
+        return re.sub(r'(?m)^devices\s*=\s*"([^"/]+)"', here, conf)
+
     def example(self, name, south, north, extra=None, file="calque.conf", secrets=None):
         """The configuration of an example, made to run between these two brokers.
 
@@ -93,6 +100,7 @@ class Lab:
         with open(os.path.join(REPOSITORY, "examples", name, file), encoding="utf-8") as source:
             conf = source.read()
         ca = next((b.tls.ca for b in (south, north) if b.tls), None)
+        conf = self.with_list(conf, os.path.join(REPOSITORY, "examples", name))
         conf = localise(conf, south.url, north.url, extra, ca)
         for path, text in (secrets or {}).items():
             assert f'"file:{path}"' in conf, f"the example does not name {path}"

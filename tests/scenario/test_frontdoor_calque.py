@@ -190,3 +190,18 @@ def test_the_example(lab):
     device.publish(device.got[0][0].replace("request", "response"), json.dumps({"done": True}))
     assert cloud.command_update()["id"] == number
     calque.stop()
+
+
+def test_the_example_of_many(lab):
+    """By the list that lies beside it; each row's device is its own in the north."""
+    door, north = lab.add_process(ExampleDoor(lab.directory)), lab.broker("north")
+    calque = lab.calque(lab.example("frontdoor", door, north, file="fleet.conf"), env={"FRONT_DOOR_PASSWORD": "sesame"})
+    door.wait_log("frontdoor: table of .*, 2 rows")
+    names = ("pump-7", "pump-8")
+    clouds = {n: lab.add(Cloud(north.port, n)) for n in names}
+    for n in names:
+        clouds[n].access_key = f"KEY-OF-{n.upper()}"  # which it looks for in each message
+        lab.add(Device(door, f"TOKEN-OF-{n.upper()}")).publish(TELEMETRY, json.dumps({"of": n}))
+    for n in names:
+        assert clouds[n].telemetries() == {"of": n}
+    calque.stop()
