@@ -170,10 +170,6 @@ bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_
 			 struct buf *out);
 /* Is there anything that it does of this function? */
 bool mapping_simple_has(const struct mapping_simple *s, int fn);
-/* Append the output of function number `fn`, there is one, with the text of the input for all that comes of it: as jq
- * would put it, but for the spelling of numbers that a double keeps.  False: jq has to do it, and *out is as before. */
-bool mapping_simple_call(struct mapping_simple *s, int fn, const struct mapping_input *in,
-			 struct buf *out);
 
 /* --- mapping_json.c */
 

@@ -64,7 +64,7 @@ static void read_source(const char *text, size_t n)
 {
 	struct function names[] = { { .name = (char[]){ "f" } }, { .name = (char[]){ "g" } } };
 	struct mapping_symbols functions = { .items = names, .n = 2 };
-	struct mapping_simple *s = mapping_simple_read(text, n, &functions);
+	struct mapping_simple *s = mapping_simple_read(text, n, &functions, n % 2);
 	struct buf out = { 0 };
 
 	for (int fn = 0; fn < 2; fn++)
