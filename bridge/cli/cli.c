@@ -482,7 +482,7 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "dry-run", NULL,
 	  "import, set-mode, provision: only say what would change", NULL,
 	  offsetof(struct cli, devices.is_dry) },
-	{ OPT_DEVICES, 0, "push", "WHAT",
+	{ OPT_DEVICES, 0, "push", "none|diff",
 	  "set-mode live, of the configuration: diff, what is missing, or none", take_push, 0 },
 	{ OPT_DEVICES, 0, "replace", NULL, "import: devices that are not in the file are off", NULL,
 	  offsetof(struct cli, devices.replaces) },

@@ -314,8 +314,8 @@ static const struct schema_key provision_keys[] = {
 	  .about = "is a device registered when it is seen first?" },
 	{ "per_second", SCHEMA_INTEGER, AT(provision.per_second), CONF_RANGE(1, 10000, 0),
 	  .about = "so many are registered in a second" },
-	{ "greet", SCHEMA_OWN, AT(provision.greet), .set.conf = read_vars, .is_map = true,
-	  .about = "attributes that each device sends once, KEY = VALUE" },
+	{ "greet", SCHEMA_OWN, AT(provision.greet), .set.conf = read_vars, .put = put_vars,
+	  .is_map = true, .about = "attributes that each device sends once, KEY = VALUE" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {

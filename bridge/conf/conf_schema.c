@@ -169,8 +169,8 @@ static void put_value(const struct schema_key *k, const void *at, struct buf *ou
 	const char *text;
 
 	if (k->type == SCHEMA_OWN) {
-		if (k->put)
-			k->put(at, out);
+		assert(k->put); /* or a reload would not see it change */
+		k->put(at, out);
 	} else if (k->type == SCHEMA_INTEGER || k->type == SCHEMA_WORD) {
 		buf_printf(out, "%d", *(const int *)at);
 	} else if (k->type == SCHEMA_INT64) {

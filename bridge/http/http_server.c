@@ -89,7 +89,7 @@ static void run(struct http_server *s)
 
 	MHD_run(s->daemon);
 	TAILQ_FOREACH (x, &s->exchanges, entry)
-		has_asked |= x->stage == ASKED && !x->reply.is_live;
+		has_asked |= x->stage == ASKED;
 	if (has_asked)
 		loop_timer_set(s->loop, &s->timer, 1, on_timer, s);
 	else if (MHD_get_timeout(s->daemon, &after_ms) == MHD_YES)
@@ -304,8 +304,7 @@ void http_server_step(struct http_server *s)
 			ask(x);
 		if (x->answer && !s->ops.more(s->ctx, x->answer, &x->out))
 			end_answer(x);
-		/* The first piece of what is live may be long in coming, its headers are not. */
-		if (x->out.len || !x->answer || (x->reply.is_live && !x->is_answered)) {
+		if (x->out.len || !x->answer) {
 			x->stage = MADE;
 			x->commit = UINT64_MAX; /* until it is held */
 		}
@@ -361,7 +360,7 @@ void http_server_flush(struct http_server *s, uint64_t durable)
 			MHD_resume_connection(x->connection);
 			has_any = true;
 		}
-		waits |= x->stage == ASKED && !x->reply.is_live;
+		waits |= x->stage == ASKED;
 	}
 	if (has_any)
 		run(s);

@@ -39,7 +39,6 @@ struct http_reply {
 	const char *type;   /* its Content-Type; text/plain at first */
 	const char *policy; /* its Content-Security-Policy; nothing is allowed at first */
 	const char *allow;  /* of a 405 */
-	bool is_live;	    /* it has no end of its own: what more() has is let out at once */
 };
 
 struct http_server_ops {

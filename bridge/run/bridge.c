@@ -550,6 +550,15 @@ static void show_links(struct bridge *b)
 	b->asked.generation = b->generation;
 }
 
+/* How much each link may have in the journal, and how long. */
+static void bound_journal(struct bridge *b)
+{
+	b->parts.max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	/* The other half is for what holds its source. */
+	b->parts.most_parked_bytes = (uint64_t)b->conf->journal.max_bytes / 2 /
+				     (b->conf->n_links ? b->conf->n_links : 1);
+}
+
 /* As after a start, but for links that went on. */
 static bool begin_links(struct bridge *b, struct err *e)
 {
@@ -600,7 +609,8 @@ static bool take_over(struct bridge *b, int64_t now_ms)
 	b->links = rb.links;
 	b->n_links = rb.n_links;
 	b->storage.max_bytes = (uint64_t)b->conf->journal.max_bytes;
-	b->parts.max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
+	bound_journal(b);
+	log_levels(b->conf->log_levels);
 	show_links(b);
 	ok = ok && begin_links(b, &e);
 	if (ok && !list_all_devices(b, &e)) { /* told, and the list is as it was */
@@ -777,10 +787,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	struct live_link_parts *parts = &b->parts;
 
 	parts->roster = roster_new();
-	parts->max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
-	/* The other half of what each link may have in the journal is for what holds its source. */
-	parts->most_parked_bytes = (uint64_t)b->conf->journal.max_bytes / 2 /
-				   (b->conf->n_links ? b->conf->n_links : 1);
+	bound_journal(b);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
 	    !(b->commits = commits_new(parts->db, 0)) ||

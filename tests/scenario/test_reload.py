@@ -93,7 +93,14 @@ def test_a_mapping_that_changed_is_used_and_one_that_is_broken_changes_nothing(l
     world.wait_up("a", mark)
     world.assert_passes("a")
     assert not world.calque.matching(" session-down ", mark)
+    with open(world.calque.conf_path, encoding="utf-8") as file:
+        conf = file.read()
+    with open(world.calque.conf_path, "w", encoding="utf-8") as file:
+        file.write('log_levels = "info,reloaded=off";\n' + conf)
+    done, mark = reload(world)
+    assert done.status == 0, done.err
     world.calque.stop()
+    assert not world.calque.matching(" reloaded ", mark), "what the log says is changed as well"
 
 
 @pytest.mark.parametrize("option", ["kept", "--drop"])

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -842,4 +843,53 @@ Test(conf, a_name_or_an_address_that_the_environment_lacks_is_a_mistake)
 		"state = \"env:CALQUE_UNSET\"; links = ( { name = \"env:CALQUE_UNSET\"; south = { "
 		"dialect = \"a\"; url = \"env:CALQUE_UNSET\"; }; " N " } );\n",
 		lines, 3);
+}
+
+/* --- what a reload sees -------------------------------------------------------------------- */
+
+static char *values(const char *text)
+{
+	struct conf *c = read_good(text);
+	struct buf out = { 0 };
+
+	conf_put_values(c, &out);
+	conf_link_put_values(&c->links[0], &out);
+	conf_free(c);
+	return buf_take(&out);
+}
+
+/* Keys of all kinds, and all that have a way of their own of being read. */
+Test(conf, a_change_of_any_key_is_seen)
+{
+	static const char *const texts[] = {
+		LINK(""),
+		LINK("sessions = \"on-demand\";"),
+		LINK("drain = 7;"),
+		LINK("mode = \"off\";"),
+		LINK("new = \"off\";"),
+		LINK("through = ( \"t\" );"),
+		LINK("through = ( \"u\" );"),
+		LINK("remap = { telemetry = \"attributes\"; };"),
+		SOUTH("vars = { a = \"1\"; };"),
+		SOUTH("vars = { a = \"2\"; };"),
+		SOUTH("client_id = \"c\";"),
+		SOUTH("provision = { name = \"{device}\"; };"),
+		SOUTH("provision = { greet = { site = \"7\"; }; };"),
+		SOUTH("provision = { greet = { site = \"8\"; }; };"),
+		SOUTH("connections = { max = 3; };"),
+		URL("mqtt://other"),
+		"log_levels = \"warning\"; " LINK(""),
+		"admin = \":1\"; " LINK(""),
+		"admin = \":1\"; admin_hosts = [ \"h\" ]; " LINK(""),
+		"mappings = [ \".\" ]; " LINK(""),
+	};
+	char *seen[sizeof texts / sizeof texts[0]];
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		seen[i] = values(texts[i]);
+		for (size_t k = 0; k < i; k++)
+			cr_expect_str_neq(seen[i], seen[k], "%s\n%s", texts[i], texts[k]);
+	}
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		free(seen[i]);
 }
