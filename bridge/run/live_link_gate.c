@@ -68,6 +68,7 @@ char **live_link_gate_filters(struct port *p, char **filters, size_t *n)
 		return filters;
 	db_derive_key(live->parts->db, "front door", key);
 	p->gate = gate_new(live->plan, conf, key);
+	explicit_bzero(key, sizeof key);
 	return gate_filters(p->gate, filters, n);
 }
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness import assert_json, children, memory
+from harness import assert_json, children, dead_letter, memory
 from verbs import Verb, link_of
 from worlds import InnowayThingsBoard
 
@@ -96,6 +96,11 @@ def test_rpc_errors_go_up_as_errors(plain):
     plain.device.reply(command["id"], status="in_progress")
     plain.device.reply(command["id"], status="error", message="no fan")
     assert_json(plain.tb.reply(number), {"error": "no fan"})
+
+
+def test_the_log_names_the_device_and_the_far_id_of_a_dead_letter(plain):
+    plain.tb.client.publish("v1/devices/me/rpc/request/77", "{")
+    plain.calque.wait_log(dead_letter(plain.LINK, "down") + r" .*device=\S+ far_id=77\b")
 
 
 def test_several_rpcs_are_open_at_once(plain):

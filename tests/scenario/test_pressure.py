@@ -204,7 +204,7 @@ def test_a_command_that_nobody_waits_for_is_a_dead_letter_when_it_is_too_old(lab
     calque.wait_down("l", "south")
     device.wait_lost()
     office.publish("n/d/do", {"do": "stop"})
-    calque.wait_log(dead_letter("l", "down", "expired"))
+    calque.wait_log(dead_letter("l", "down", "expired") + r" .*device=d\b")
     south.start()
     device.wait_ready()
     calque.wait_up("l", "south", count=2)
