@@ -6,7 +6,7 @@ import re
 import time
 
 from bridge import Dead, Plain
-from values import Any, is_kept, parse, text_of
+from values import Any, equal, is_kept, parse, text_of
 
 
 
@@ -286,7 +286,7 @@ class AnyId:
 
     def __eq__(self, other):
         digits = other[len(self.topic):]
-        return other.startswith(self.topic) and digits.isdecimal() and self.ident.accepts(int(digits))
+        return other.startswith(self.topic) and digits.isdecimal() and equal(self.ident, int(digits))
 
     def __repr__(self):
         return f"{self.topic}{self.ident}"
