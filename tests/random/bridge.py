@@ -45,9 +45,9 @@ class Pairing:
         self.login = 0  # of the asker's session
 
     def is_repeated(self, asker, request, login):
-        """Did the asker lose its connection since, and ask the same again?"""
-        return self.login < login and self.asker == asker and self.request.kind == request.kind \
-            and equal(self.request.id, request.id) and equal(self.request.body, request.body)
+        """Did the asker lose its connection since, and ask the same again? Without an id nobody can tell."""
+        return request.id is not None and self.login < login and self.asker == asker \
+            and self.request.kind == request.kind and equal(self.request.id, request.id) and equal(self.request.body, request.body)
 
 
 def a_time():
