@@ -8,6 +8,8 @@ A message is demanded if its PUBACK had left to the source and the target's had 
 import argparse
 import collections
 import concurrent.futures
+import contextlib
+import fcntl
 import os
 import random
 import struct
@@ -58,6 +60,14 @@ def take_in(load, numbers):
     load.broker["south"].wait_log("Received PUBACK from calque-", mark, 2 * numbers - before)
 
 
+@contextlib.contextmanager
+def between_changes(log):
+    """The recorder's lock: no change of the directory is without its record."""
+    with open(log, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def record(directory, log, size):
     """A life with all that there is in one. Returns {port: side} of the brokers, and what was there when nothing ran:
     [(length of the record, {name: content})]."""
@@ -84,7 +94,8 @@ def record(directory, log, size):
         calque.wait_log("session-up link=crash side=north present")  # not that of the handshake
         say(load, calque, size)
         take_in(load, 2 * size)
-        calque.kill()  # it had nothing to do but to wait
+        with between_changes(log):
+            calque.kill()
         look()
         calque.start()
         load.bring_up("north")

@@ -1,8 +1,9 @@
 /* recorder.c -- LD_PRELOAD: what a process does to one directory and what it says on its sockets, in order.
  *
  * CALQUE_RECORD_DIR (absolute, no symbolic links) is watched, CALQUE_RECORD_LOG (elsewhere) is appended to.
- * A record is made after its call has succeeded, by one write, so the order of the records is the order of
- * the calls as far as one thread makes them.  Calls go straight to the kernel: under AddressSanitizer, which
+ * A record is made after its call has succeeded, by one write.  What changes the directory holds a lock on the
+ * log from its call to its record: the order of those records is the order of the calls, and whoever takes the
+ * lock (flock) before he kills the process finds no change without its record.  Calls go straight to the kernel: under AddressSanitizer, which
  * must be preloaded first, its own wrappers end here.  powerloss.py reads the log, and finds what was missed
  * by comparing its picture of the directory with the real one. */
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -38,6 +40,7 @@ struct head {
 static int log_fd = -1;
 static char watched[PATH_MAX];
 static unsigned char kinds[FDS];
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* the lock on the log is the process's */
 
 /* A child that was forked has a part of the work, but none of the directory and of the sessions. */
 static void leave(void)
@@ -71,6 +74,28 @@ static void record(char kind, int fd, int64_t at, const void *data, size_t len)
 
 	if (log_fd >= 0 && syscall(SYS_writev, log_fd, parts, 2) != (long)(sizeof head + len))
 		abort();
+	errno = saved;
+}
+
+/* Around a change of the directory and its record. */
+static void begin(void)
+{
+	if (log_fd < 0)
+		return;
+	pthread_mutex_lock(&turn);
+	while (syscall(SYS_flock, log_fd, LOCK_EX) != 0)
+		if (errno != EINTR)
+			abort();
+}
+
+static void end(void)
+{
+	int saved = errno;
+
+	if (log_fd < 0)
+		return;
+	syscall(SYS_flock, log_fd, LOCK_UN);
+	pthread_mutex_unlock(&turn);
 	errno = saved;
 }
 
@@ -115,16 +140,19 @@ static const char *inside_at(int dir_fd, const char *path, char buf[PATH_MAX])
 
 static int open_any(int dir_fd, const char *path, int flags, mode_t mode)
 {
-	int fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
 	char buf[PATH_MAX];
-	const char *name;
-	int saved = errno;
+	const char *name = inside_at(dir_fd, path, buf);
+	int fd;
 
-	if (fd >= 0 && fd < FDS && (name = inside_at(dir_fd, path, buf)) != NULL) {
+	if (!name)
+		return (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+	begin();
+	fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+	if (fd >= 0 && fd < FDS) {
 		kinds[fd] = IS_FILE;
 		record('O', fd, flags, name, strlen(name));
 	}
-	errno = saved;
+	end();
 	return fd;
 }
 
@@ -171,10 +199,15 @@ int close(int fd)
 
 static ssize_t pwrite_any(int fd, const void *data, size_t n, off_t at)
 {
-	ssize_t put = syscall(SYS_pwrite64, fd, data, n, at);
+	ssize_t put;
 
-	if (put > 0 && kind_of(fd) == IS_FILE)
+	if (kind_of(fd) != IS_FILE)
+		return syscall(SYS_pwrite64, fd, data, n, at);
+	begin();
+	put = syscall(SYS_pwrite64, fd, data, n, at);
+	if (put > 0)
 		record('W', fd, at, data, (size_t)put);
+	end();
 	return put;
 }
 
@@ -190,10 +223,15 @@ ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at)
 
 static int truncate_any(int fd, off_t size)
 {
-	int rc = (int)syscall(SYS_ftruncate, fd, size);
+	int rc;
 
-	if (rc == 0 && kind_of(fd))
+	if (!kind_of(fd))
+		return (int)syscall(SYS_ftruncate, fd, size);
+	begin();
+	rc = (int)syscall(SYS_ftruncate, fd, size);
+	if (rc == 0)
 		record('T', fd, size, NULL, 0);
+	end();
 	return rc;
 }
 
@@ -230,10 +268,13 @@ int unlinkat(int dir_fd, const char *path, int flags)
 {
 	char buf[PATH_MAX];
 	const char *name = inside_at(dir_fd, path, buf);
-	int rc = (int)syscall(SYS_unlinkat, dir_fd, path, flags);
+	int rc;
 
+	begin();
+	rc = (int)syscall(SYS_unlinkat, dir_fd, path, flags);
 	if (rc == 0 && name)
 		record('U', -1, 0, name, strlen(name));
+	end();
 	return rc;
 }
 
@@ -246,10 +287,13 @@ int renameat(int old_dir, const char *old, int new_dir, const char *new)
 {
 	char a[PATH_MAX], b[PATH_MAX], both[2 * PATH_MAX];
 	const char *from = inside_at(old_dir, old, a), *to = inside_at(new_dir, new, b);
-	int rc = (int)syscall(SYS_renameat2, old_dir, old, new_dir, new, 0);
+	int rc;
 
+	begin();
+	rc = (int)syscall(SYS_renameat2, old_dir, old, new_dir, new, 0);
 	if (rc == 0 && from && to) /* between them a NUL */
 		record('R', -1, 0, both, (size_t)sprintf(both, "%s%c%s", from, 0, to));
+	end();
 	return rc;
 }
 
@@ -277,14 +321,21 @@ static ssize_t left(int fd, const void *data, ssize_t n)
 {
 	if (n > 0 && kind_of(fd) == IS_SOCK)
 		record('E', fd, 0, data, (size_t)n);
-	else if (n > 0 && kind_of(fd) == IS_FILE)
-		record('W', fd, syscall(SYS_lseek, fd, 0, SEEK_CUR) - n, data, (size_t)n);
 	return n;
 }
 
 ssize_t write(int fd, const void *data, size_t n)
 {
-	return left(fd, data, syscall(SYS_write, fd, data, n));
+	ssize_t put;
+
+	if (kind_of(fd) != IS_FILE)
+		return left(fd, data, syscall(SYS_write, fd, data, n));
+	begin();
+	put = syscall(SYS_write, fd, data, n);
+	if (put > 0)
+		record('W', fd, syscall(SYS_lseek, fd, 0, SEEK_CUR) - put, data, (size_t)put);
+	end();
+	return put;
 }
 
 ssize_t send(int fd, const void *data, size_t n, int flags)
