@@ -16,7 +16,7 @@
 #include "http/http_check.h"
 #include "http/http_server.h"
 #include "metric/exposition.h"
-#include "run/control_request.h"
+#include "control/control_request.h"
 
 #define READY_AGE_S                                                                                \
 	60 /* so long a message may wait that could leave, unless `age` says otherwise */

@@ -3,7 +3,7 @@
  *	/healthz /readyz /metrics	for machines, without a token
  *	/				the page
  *	/status				as `calque status --json`
- *	/request			a request of the control socket (run/control_request.h), with the token
+ *	/request			a request of the control socket (control/control_request.h), with the token
  *
  * Where others than this machine reach it, /status wants the token, too. */
 #ifndef BRIDGE_ADMIN_H

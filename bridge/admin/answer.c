@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "base/mem.h"
-#include "run/control_request.h"
+#include "control/control_request.h"
 
 /* --- a text -------------------------------------------------------------------------------- */
 

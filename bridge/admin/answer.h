@@ -20,7 +20,7 @@ struct answer *answer_text(const char *text, size_t n);
 struct answer *answer_metrics(const struct control_request_parts *parts);
 /* As `calque status --json`; `is_bare`: without what may name a device or a topic. */
 struct answer *answer_status(const struct control_request_parts *parts, bool is_bare);
-/* What the bridge says to this request of the control socket (run/control_request.h), a line each. */
+/* What the bridge says to this request of the control socket (control/control_request.h), a line each. */
 struct answer *answer_request(const struct control_request_parts *parts, const char *line,
 			      size_t n);
 /* May that be asked from here?  Not what hands out credentials. */

@@ -15,7 +15,7 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "net/control_client.h"
-#include "run/control_request.h"
+#include "control/control_request.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 

@@ -8,7 +8,7 @@
 #include "cli/apart.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
-#include "run/generation.h"
+#include "live/generation.h"
 #include "disk/directory.h"
 
 /* Would run take the state directory, as far as can be told without touching it? */

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "run/bridge.h"
-#include "run/generation.h"
+#include "live/generation.h"
 
 static int run_bridge(struct generation *g, const struct mapping_path *mappings)
 {

@@ -10,9 +10,9 @@
 #include "link/link.h"
 #include "message/vars.h"
 #include "plan/plan.h"
-#include "run/generation.h"
-#include "run/live_link.h"
-#include "run/storage.h"
+#include "live/generation.h"
+#include "live/live_link.h"
+#include "live/storage.h"
 #include "store/journal.h"
 
 const char *reload_change_name(enum reload_change change)

@@ -3,7 +3,7 @@
  * The first byte says what the rest is: the content of a batch, of outputs, or the line of a request. */
 #include "conf/conf.h"
 #include "fuzz.h"
-#include "run/control_request.h"
+#include "control/control_request.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal.h"

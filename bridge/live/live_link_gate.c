@@ -15,7 +15,7 @@
 #include "fleet/fleet.h"
 #include "gate/gate.h"
 #include "net/loop.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 #include "port/port.h"
 #include "store/db.h"
 

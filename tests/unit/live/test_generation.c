@@ -5,7 +5,7 @@
 #include "base/refs.h"
 #include "link/link.h"
 #include "run/reload.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 #define SAME                                                                                       \
 	SOUTHERN("",                                                                               \

@@ -4,11 +4,11 @@
 #include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "plan/plan.h"
-#include "run/live_link.h"
-#include "run/suspects.h"
+#include "live/live_link.h"
+#include "live/suspects.h"
 #include "state/change.h"
 #include "store/deadletter.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 static struct generation *generation;
 static struct live_link *live;

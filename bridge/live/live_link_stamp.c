@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "delivery/delivery.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 
 #define STAMP_AFTER_MS 10000
 #define AHEAD	       100 /* translated at a time */

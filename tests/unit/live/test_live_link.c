@@ -4,9 +4,9 @@
 
 #include "delivery/delivery.h"
 #include "link/link.h"
-#include "run/suspects.h"
+#include "live/suspects.h"
 #include "store/deadletter.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 static struct generation *generation;
 static struct live_link *live;

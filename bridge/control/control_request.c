@@ -1,4 +1,4 @@
-#include "run/control_request.h"
+#include "control/control_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/exit_status.h"
 #include "base/mem.h"
-#include "run/control_request_table.h"
+#include "control/control_request_table.h"
 
 static const struct control_request_row *const rows[] = {
 	&control_request_aside, &control_request_deadletters, &control_request_devices,

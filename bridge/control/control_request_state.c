@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "run/control_request_table.h"
+#include "control/control_request_table.h"
 #include "store/aside.h"
 #include "store/db.h"
 #include "store/state.h"

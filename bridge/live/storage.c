@@ -1,8 +1,8 @@
-#include "run/storage.h"
+#include "live/storage.h"
 
 #include "base/err.h"
 #include "base/log.h"
-#include "run/live_link.h"
+#include "live/live_link.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"

@@ -10,7 +10,7 @@
 #include "delivery/delivery.h"
 #include "net/loop.h"
 #include "plan/plan.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 #include "port/port.h"
 #include "delivery/roster.h"
 #include "store/db.h"

@@ -4,10 +4,10 @@
 #include "fleet/fleet.h"
 #include "link/link_inside.h"
 #include "plan/plan.h"
-#include "run/live_link.h"
+#include "live/live_link.h"
 #include "state/change.h"
 #include "store/deadletter.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 static struct generation *generation;
 static struct live_link *live;

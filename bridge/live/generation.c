@@ -1,4 +1,4 @@
-#include "run/generation.h"
+#include "live/generation.h"
 
 #include <assert.h>
 #include <stdio.h>

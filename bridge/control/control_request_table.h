@@ -3,7 +3,7 @@
 #define BRIDGE_CONTROL_REQUEST_TABLE_H
 
 #include "base/jtext.h"
-#include "run/control_request.h"
+#include "control/control_request.h"
 
 struct err;
 

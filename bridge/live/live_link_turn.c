@@ -3,10 +3,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "delivery/delivery.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 #include "port/port.h"
 #include "delivery/roster.h"
-#include "run/suspects.h"
+#include "live/suspects.h"
 #include "store/journal_live.h"
 #include "store/state_live.h"
 

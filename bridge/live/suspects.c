@@ -1,4 +1,4 @@
-#include "run/suspects.h"
+#include "live/suspects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 #include "link/link.h"
 #include "message/message.h"
 #include "work/crash.h"
-#include "run/generation.h"
-#include "run/live_link.h"
+#include "live/generation.h"
+#include "live/live_link.h"
 #include "store/db.h"
 #include "store/journal.h"
 #include "store/journal_live.h"

@@ -3,7 +3,7 @@
 
 #include "store/db_inside.h"
 #include "store/reserve.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 #define S_BOTH                                                                                     \
 	SOUTHERN("",                                                                               \

@@ -18,7 +18,7 @@
 #include "delivery/suspect.h"
 #include "message/limits.h"
 #include "message/side.h"
-#include "run/live_link.h"
+#include "live/live_link.h"
 
 struct delivery;
 struct gate;

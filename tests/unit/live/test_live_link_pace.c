@@ -6,7 +6,7 @@
 #include "link/link.h"
 #include "net/backoff.h"
 #include "store/deadletter.h"
-#include "unit/run/small_bridge.h"
+#include "unit/live/small_bridge.h"
 
 #define STEP_MS 50
 

@@ -81,7 +81,7 @@ void live_link_start(struct live_link *live);
 /* Go on with a message that earlier runs accepted and did not settle; `live` as in journal_live_link(). */
 void live_link_take_again(void *live, struct record *r, struct journal_entry *entry,
 			  struct journal_output *outputs, size_t n);
-/* The same, when its turn has come (run/suspects.h): what has ended the process too often is a dead letter. */
+/* The same, when its turn has come (live/suspects.h): what has ended the process too often is a dead letter. */
 void live_link_go_on(struct live_link *live, struct record *r, struct journal_entry *entry,
 		     struct journal_output *outputs, size_t n);
 /* A message that came in, when its turn has come; `is_again`: an earlier run had received it. */

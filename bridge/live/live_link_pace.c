@@ -8,7 +8,7 @@
 #include "conf/conf.h"
 #include "delivery/delivery.h"
 #include "net/loop.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 #include "delivery/roster.h"
 
 #define MOST_SKIPPED 3

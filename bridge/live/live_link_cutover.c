@@ -12,7 +12,7 @@
 #include "fleet/fleet.h"
 #include "net/loop.h"
 #include "plan/plan.h"
-#include "run/live_link_inside.h"
+#include "live/live_link_inside.h"
 
 #define LOOK_MS 1000 /* what is being translated has so long to come */
 
