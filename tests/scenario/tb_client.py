@@ -1,6 +1,7 @@
 """ThingsBoard's own client (tb-mqtt-client of PyPI) as a device, a gateway and one who provisions; run by test_frontdoor_tb.py
 in an environment that has it. Prints what it gets, a line of JSON each; ends when it has all."""
 
+import hashlib
 import json
 import sys
 import threading
@@ -56,6 +57,20 @@ def device(token):
     client.stop()
 
 
+def firmware(token):
+    client = TBDeviceMqttClient("127.0.0.1", PORT, token, chunk_size=1000)
+    got = Wait("firmware")
+
+    def on_firmware(_client, data, version):
+        got({"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "version": version})
+    client.set_on_firmware_received_callback(on_firmware)
+    client.connect()
+    client.get_firmware_update()
+    got.wait()
+    client.disconnect()
+    client.stop()
+
+
 def gateway(token):
     client = TBGatewayMqttClient("127.0.0.1", PORT, token)
     rpc = Wait("rpc")
@@ -72,4 +87,4 @@ def gateway(token):
     client.stop()
 
 
-{"provision": provision, "device": device, "gateway": gateway}[sys.argv[1]](*sys.argv[3:])
+{"provision": provision, "device": device, "firmware": firmware, "gateway": gateway}[sys.argv[1]](*sys.argv[3:])

@@ -1,5 +1,6 @@
 """ThingsBoard's own client, unmodified, from PyPI: through the front door and calque to ThingsBoard."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -59,6 +60,25 @@ def test_device_and_provisioning(lab, tb, python):
     lamp.push(rate=11)
     got = end(client)
     assert got["rpc"] == {"method": "blink", "params": {"times": 3}}
+    calque.stop()
+
+
+def test_firmware(lab, tb, python):
+    """It asks for what there is, then for chunk after chunk by ids of its own, subscribed to v2/fw/response/+ alone."""
+    image = bytes(i * 7 % 251 for i in range(10_500))
+    door = lab.add_process(FrontDoor(lab.directory))
+    lamp = tb.device("lamp", token="north-token")
+    lamp.assign("blinker", "2.0", image)
+    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+        "name": "link",
+        "south": {"dialect": "thingsboard", "url": door.url, **SHARED, "vars": {"device": "lamp", "token": "south-token"}},
+        "north": {"dialect": "thingsboard", "url": tb.url, "vars": {"token": "north-token"}}}]}))
+    calque.wait_up("link", "north")
+    door.wait_log("frontdoor: table of .*, 1 rows")
+    got = end(start(python, "firmware", door, "south-token"))["firmware"]
+    assert got == {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image), "version": "2.0"}
+    states = ["IDLE", "DOWNLOADING", "DOWNLOADED", "VERIFIED"]
+    tb.wait(lambda: [s.values["fw_state"] for s in lamp.telemetry if "fw_state" in s.values] == states, "its states")
     calque.stop()
 
 
