@@ -1,4 +1,4 @@
-#include "run/bridge.h"
+#include "run/bridge_inside.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -14,76 +14,32 @@
 #include "base/service.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
-#include "fleet/import.h"
 #include "net/control_server.h"
-#include "net/descriptors.h"
-#include "net/loop.h"
-#include "control/control_request.h"
 #include "live/generation.h"
-#include "live/live_link.h"
 #include "port/port.h"
-#include "run/reload.h"
 #include "delivery/roster.h"
-#include "live/storage.h"
 #include "live/suspects.h"
-#include "state/change.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
-#include "store/journal_live.h"
 #include "store/state.h"
-#include "work/compiler.h"
 #include "work/nursery.h"
 #include "work/worker.h"
 
-#define BUSY_TRIES	       40 /* for the state: two seconds ... */
-#define BUSY_WAIT_US	       50000
-#define DESCRIPTORS_BASE       64   /* the state, the loop, the log, verbs that ask */
-#define DESCRIPTORS_PER_WORKER 8    /* two lanes */
-#define DESCRIPTORS_OF_DOOR    40u  /* clients, and what a library needs */
-#define SESSIONS_PER_LINK      3    /* its sides, and one for a handshake or a visit */
-#define DRAIN_MS	       5000 /* at the end: how long what is in hand may take */
-
-struct bridge {
-	struct generation *generation; /* it owns it */
-	const struct conf *conf;       /* of it */
-	const struct mapping_path *mappings;
-	struct generation *next; /* to take over at the end of the turn, by ... */
-	struct reload_plan plan; /* ... this; NULL and empty: none is */
-	bool next_drops;
-	bool is_to_reload; /* asked for by a signal */
-	struct live_link_parts parts;
-	struct commits *commits;
-	struct storage storage;
-	struct live_link **links;
-	size_t n_links;
-	size_t suspect_bytes; /* held when the turn began */
-	struct control_server *control;
-	const struct bridge_door *door;
-	void *behind_door;		    /* NULL: it is closed */
-	struct control_request_parts asked; /* what requests over it work on */
-	struct loop_timer deadline, drain;
-	int64_t deadline_ms;	 /* that the timer is set to */
-	int64_t reopen_ms;	 /* when links are tried that are not open; INT64_MAX: all are */
-	int64_t ahead_ms;	 /* clock_ahead_ms(), as the links know it */
-	uint64_t asked_commit;	 /* the last one with a change that was asked for ... */
-	uint64_t heard_commit;	 /* ... and the last one whose answers were let out */
-	unsigned long rollbacks; /* of the database, before the first that was not let out */
-	struct loop_watch nursery, committed;
-	struct service *service;
-	bool is_stopping, has_failed, is_without_workers;
-};
+#define BUSY_TRIES   40 /* for the state: two seconds ... */
+#define BUSY_WAIT_US 50000
+#define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
 
 /* --- the turn of the loop ------------------------------------------------------------------ */
 
-static void bridge_fail(struct bridge *b, const struct err *e)
+void bridge_fail(struct bridge *b, const struct err *e)
 {
 	log_event(LOG_ERROR, "state-failed", "reason=%s", log_value(e->text));
 	b->has_failed = true;
 	loop_stop(b->parts.loop);
 }
 
-static void on_workers_gone(void *ctx)
+void bridge_on_workers_gone(void *ctx)
 {
 	struct bridge *b = ctx;
 
@@ -308,328 +264,6 @@ static void tell_service(struct bridge *b, int64_t now_ms)
 	service_tell(b->service, status, now_ms);
 }
 
-/* --- another configuration ----------------------------------------------------------------- */
-
-/* What the configuration's list says of the devices of a link is so from now on.  False sets *e: two would have one
- * name, with what the state says. */
-static bool list_devices(struct bridge *b, struct live_link *live, struct err *e)
-{
-	const struct fleet_file *f = &b->conf->fleet;
-	struct import_to to = { .fleet = live_link_fleet(live),
-				.names = live_link_names(live),
-				.link = live_link_name(live),
-				.takes_rest = b->conf->n_links == 1,
-				.file = b->conf->devices,
-				.origin = FLEET_CONFIGURATION };
-	bool *wrong = mem_zalloc((f->n + 1) * sizeof *wrong);
-	struct changes changes = { 0 };
-	struct report report = { 0 };
-
-	fleet_act_for(to.fleet, NULL, clock_now_ms());
-	import_check(&to, f, wrong, &report);
-	if (report.n_errors)
-		err_set(e, ERR_INVALID, "%s", report.lines[0].text);
-	else
-		import_list(&to, f, &changes);
-	if (changes.n)
-		live_link_fleet_changed(live, &changes);
-	changes_fini(&changes);
-	free(wrong);
-	report_fini(&report);
-	return e->code == ERR_NONE;
-}
-
-static bool list_all_devices(struct bridge *b, struct err *e)
-{
-	bool ok = true;
-
-	for (size_t i = 0; ok && b->conf->devices && i < b->n_links; i++)
-		ok = list_devices(b, b->links[i], e);
-	return ok;
-}
-
-/* What runs out of descriptors says so at each login, and of no number. */
-static void check_descriptors(const struct conf *c)
-{
-	size_t needed = DESCRIPTORS_BASE + (*c->admin ? DESCRIPTORS_OF_DOOR : 0u) +
-			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
-			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
-	size_t limit;
-
-	if (!descriptors_raise(needed, &limit))
-		log_event(LOG_WARNING, "descriptors-few", "limit=%zu needed=%zu links=%zu cure=%s",
-			  limit, needed, c->n_links,
-			  log_value("ulimit -n, or LimitNOFILE of systemd"));
-}
-
-static void tell_orphans(const char *link, size_t n)
-{
-	log_event(LOG_WARNING, "journal-orphans", "link=%s messages=%zu", link, n);
-}
-
-static void tell_aside(const char *link, uint64_t seq, const char *why)
-{
-	log_event(LOG_ERROR, "row-set-aside", "link=%s part=journal key=%llu reason=%s", link,
-		  (unsigned long long)seq, log_value(why));
-}
-
-static const struct journal_live_reader journal_reader = { .take = live_link_take_again,
-							   .orphans = tell_orphans,
-							   .aside = tell_aside };
-
-/* What nothing may take over from just now. */
-static bool may_reload(const struct bridge *b, struct err *e)
-{
-	const char *why = NULL;
-
-	if (b->is_stopping)
-		why = "the bridge is stopping";
-	else if (b->next)
-		why = "another configuration is just taking over";
-	else if (suspects_is_careful(b->parts.suspects))
-		why = "after a crash, messages are taken one at a time for a while: try it again";
-	else if (!storage_is_well(&b->storage))
-		why = "the disk is full, or the journal";
-	if (why)
-		err_set(e, ERR_BUSY, "%s", why);
-	return !why;
-}
-
-static void put_mistakes(const struct report *r, struct buf *items)
-{
-	for (size_t i = 0; i < r->n_lines; i++) {
-		if (!r->lines[i].is_warning)
-			log_event(LOG_ERROR, "reload-mistake", "reason=%s",
-				  log_value(r->lines[i].text));
-		buf_printf(items, "{\"item\":{\"is_warning\":%s",
-			   r->lines[i].is_warning ? "true" : "false");
-		control_request_put_text(items, "mistake", r->lines[i].text);
-		buf_puts(items, "}}\n");
-	}
-}
-
-/* The file, and all that it names.  NULL sets *e: something is wrong, or not there. */
-static struct generation *read_again(struct bridge *b, struct buf *items, struct err *e)
-{
-	struct report report = { 0 };
-	struct compiler *compiler = compiler_new(e);
-	struct generation *g;
-
-	if (!compiler)
-		return NULL;
-	g = generation_read(b->conf->file, b->mappings, compiler, &report);
-	put_mistakes(&report, items);
-	if (!g || report.n_lacks) {
-		err_set(e, ERR_BUSY, "the configuration has mistakes: nothing is changed");
-		generation_free(g);
-		g = NULL;
-	}
-	report_fini(&report);
-	return g;
-}
-
-static void put_step(const struct reload_step *s, struct buf *items)
-{
-	buf_puts(items, "{\"item\":{\"is_link\":true");
-	control_request_put_text(items, "link", s->link);
-	control_request_put_text(items, "change", reload_change_name(s->change));
-	control_request_put_text(items, "keys", s->what ? s->what : "");
-	control_request_put_text(items, "filters", s->filters ? s->filters : "");
-	buf_printf(items, ",\"waiting\":%llu}}\n", (unsigned long long)s->waiting);
-}
-
-static void put_plan(const struct reload_plan *plan, struct buf *items)
-{
-	if (*plan->bridge) {
-		buf_puts(items, "{\"item\":{\"is_bridge\":true");
-		control_request_put_text(items, "keys", plan->bridge);
-		buf_puts(items, "}}\n");
-	}
-	for (size_t i = 0; i < plan->n; i++)
-		put_step(&plan->items[i], items);
-}
-
-/* With `is_strict`, no message may be left behind. */
-static bool check_waiting(const struct reload_plan *plan, struct err *e)
-{
-	for (size_t i = 0; i < plan->n; i++)
-		if (plan->items[i].waiting) {
-			err_set(e, ERR_BUSY,
-				"%s has %llu messages that are not settled: nothing is changed",
-				plan->items[i].link, (unsigned long long)plan->items[i].waiting);
-			return false;
-		}
-	return true;
-}
-
-/* Its processes are up before the others end. */
-static bool make_ready(struct bridge *b, struct generation *next, struct err *e)
-{
-	return generation_make_executor(next, b->parts.loop, on_workers_gone, b, e) &&
-	       generation_start_workers(next, e);
-}
-
-static bool prepare(struct bridge *b, const struct reload_wish *wish, struct buf *items,
-		    struct err *e)
-{
-	struct generation *next = may_reload(b, e) ? read_again(b, items, e) : NULL;
-	struct reload_plan plan = { 0 };
-	bool ok = next && reload_plan_make(&plan, b->links, b->generation, next, e);
-
-	if (ok)
-		put_plan(&plan, items);
-	ok = ok && (!wish->is_strict || wish->drops || check_waiting(&plan, e));
-	if (ok && !wish->only_plans && make_ready(b, next, e)) {
-		b->next = next;
-		b->plan = plan;
-		b->next_drops = wish->drops;
-		return true;
-	}
-	ok = ok && wish->only_plans;
-	reload_plan_fini(&plan);
-	generation_free(next);
-	return ok;
-}
-
-static bool reload(void *bridge, const struct reload_wish *wish, struct buf *items, struct err *e)
-{
-	struct bridge *b = bridge;
-	bool ok;
-
-	if (!wish->only_plans)
-		service_tell_reloading(b->service);
-	ok = prepare(b, wish, items, e);
-	if (!ok && !wish->only_plans)
-		log_event(LOG_ERROR, "reload-refused", "reason=%s", log_value(e->text));
-	return ok;
-}
-
-static void reload_on_signal(struct bridge *b)
-{
-	const struct reload_wish wish = { 0 };
-	struct buf items = { 0 };
-	struct err e = { 0 };
-
-	b->is_to_reload = false;
-	reload(b, &wish, &items, &e);
-	buf_fini(&items);
-}
-
-/* All that the links have done is durable, and nothing is in flight.  False: the disk is full, or *e is set. */
-static bool make_durable(struct bridge *b, int64_t now_ms, struct err *e)
-{
-	uint64_t commit = 0;
-
-	for (size_t i = 0; i < b->n_links; i++)
-		live_link_fleet_rest(b->links[i]);
-	/* What was settled while its row was on its way is due only then. */
-	for (int round = 0; round < 2; round++) {
-		commit = storage_hand_over(&b->storage, now_ms, true);
-		for (size_t i = 0; i < b->n_links; i++)
-			live_link_acknowledge(b->links[i], commit);
-		if (!storage_hear(&b->storage, now_ms, true, e))
-			return false;
-		for (size_t i = 0; i < b->n_links; i++)
-			live_link_let_out(b->links[i], storage_durable(&b->storage));
-	}
-	return storage_durable(&b->storage) >= commit && storage_is_well(&b->storage);
-}
-
-/* What requests work on. */
-static void show_links(struct bridge *b)
-{
-	static const char line[] =
-		"{\"error\":\"the configuration was changed meanwhile: ask again\",\"status\":1}\n";
-
-	control_server_break_off(b->control, line, sizeof line - 1);
-	if (b->behind_door)
-		b->door->break_off(b->behind_door, line, sizeof line - 1);
-	b->asked.conf = b->conf;
-	b->asked.links = b->links;
-	b->asked.n_links = b->n_links;
-	b->asked.generation = b->generation;
-}
-
-/* How much each link may have in the journal, and how long. */
-static void bound_journal(struct bridge *b)
-{
-	b->parts.max_age_ms = b->conf->journal.max_age_s * INT64_C(1000);
-	/* The other half is for what holds its source. */
-	b->parts.most_parked_bytes = (uint64_t)b->conf->journal.max_bytes / 2 /
-				     (b->conf->n_links ? b->conf->n_links : 1);
-}
-
-/* As after a start, but for links that went on. */
-static bool begin_links(struct bridge *b, struct err *e)
-{
-	bool *is_new = mem_zalloc((b->n_links + 1) * sizeof *is_new);
-	bool ok;
-
-	for (size_t k = 0; k < b->plan.n; k++)
-		if (b->plan.items[k].change == RELOAD_CHANGED ||
-		    b->plan.items[k].change == RELOAD_ADDED)
-			is_new[b->plan.items[k].to] = true;
-	for (size_t i = 0; i < b->n_links; i++)
-		if (is_new[i] && live_link_open(b->links[i]))
-			live_link_start(b->links[i]);
-	ok = journal_live_resume(b->parts.journal, &journal_reader, e);
-	for (size_t i = 0; ok && i < b->n_links; i++)
-		if (is_new[i])
-			live_link_resume(b->links[i]);
-	free(is_new);
-	return ok;
-}
-
-static void give_up_next(struct bridge *b)
-{
-	log_event(LOG_ERROR, "reload-refused", "reason=%s", log_value("the disk is full"));
-	generation_free(b->next);
-	b->next = NULL;
-	reload_plan_fini(&b->plan);
-}
-
-static bool take_over(struct bridge *b, int64_t now_ms)
-{
-	struct reload_bridge rb = { &b->parts, &b->storage, b->links, b->n_links, b->ahead_ms };
-	struct generation *from = b->generation;
-	struct err e = { 0 };
-	bool ok;
-
-	if (!make_durable(b, now_ms, &e)) {
-		if (e.code != ERR_NONE)
-			bridge_fail(b, &e);
-		else
-			give_up_next(b);
-		return e.code == ERR_NONE;
-	}
-	ok = reload_apply(&rb, &b->plan, from, b->next, b->next_drops, &e);
-	b->generation = b->next;
-	b->next = NULL;
-	b->conf = generation_conf(b->generation);
-	b->links = rb.links;
-	b->n_links = rb.n_links;
-	b->storage.max_bytes = (uint64_t)b->conf->journal.max_bytes;
-	bound_journal(b);
-	log_levels(b->conf->log_levels);
-	show_links(b);
-	ok = ok && begin_links(b, &e);
-	if (ok && !list_all_devices(b, &e)) { /* told, and the list is as it was */
-		log_event(LOG_ERROR, "devices-refused", "reason=%s", log_value(e.text));
-		e = (struct err){ 0 };
-	}
-	log_event(LOG_INFO, "reloaded", "same=%zu changed=%zu added=%zu removed=%zu",
-		  b->plan.count[RELOAD_SAME], b->plan.count[RELOAD_CHANGED],
-		  b->plan.count[RELOAD_ADDED], b->plan.count[RELOAD_REMOVED]);
-	reload_plan_fini(&b->plan);
-	if (!ok) {
-		bridge_fail(b, &e);
-		return false;
-	}
-	check_descriptors(b->conf);
-	b->reopen_ms = now_ms; /* and the next turn does what they have to do */
-	return true;
-}
-
 /* Links that are awake, and only these: a turn costs what happens in it. */
 static void before_sleep(void *ctx, int64_t now_ms)
 {
@@ -646,7 +280,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		reopen_links(b, now_ms);
 	wake_up(b, now_ms);
 	if (b->is_to_reload)
-		reload_on_signal(b);
+		bridge_reload_on_signal(b);
 	FOREACH_AWAKE (live, &b->parts)
 		live_link_tick(live, now_ms);
 	has_asked = run_requests(b);
@@ -669,7 +303,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		live_link_rest(live, durable);
 	}
 	let_answers_out(b);
-	if (b->next && !take_over(b, now_ms))
+	if (b->next && !bridge_take_over(b, now_ms))
 		return;
 	storage_step(&b->storage, now_ms);
 	tell_service(b, now_ms);
@@ -750,7 +384,7 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.commits = b->commits,
 		.storage = &b->storage,
 		.started_ms = clock_mono_ms(),
-		.reload = reload,
+		.reload = bridge_reload,
 		.bridge = b,
 	};
 	b->control = control_server_new(b->parts.loop, b->conf->state, &control_server_ops, b, e);
@@ -787,14 +421,14 @@ static bool make_parts(struct bridge *b, struct err *e)
 	struct live_link_parts *parts = &b->parts;
 
 	parts->roster = roster_new();
-	bound_journal(b);
+	bridge_bound_journal(b);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
 	    !(b->commits = commits_new(parts->db, 0)) ||
 	    !(parts->suspects = suspects_new(parts->db, b->conf->state, clock_now_ms(), e)) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||
 	    !(parts->letters = deadletter_live_new(parts->db, e)) || !(parts->loop = loop_new(e)) ||
-	    !generation_make_executor(b->generation, parts->loop, on_workers_gone, b, e))
+	    !generation_make_executor(b->generation, parts->loop, bridge_on_workers_gone, b, e))
 		return false;
 	parts->port = &port_mqtt_ops;
 	parts->port_ctx = parts->loop;
@@ -843,7 +477,7 @@ struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappi
 	b->mappings = mappings;
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
-	check_descriptors(b->conf);
+	bridge_check_descriptors(b->conf);
 	b->service = service_new(environment_get("NOTIFY_SOCKET"), environment_get("WATCHDOG_USEC"),
 				 environment_get("WATCHDOG_PID"));
 	if (!make_parts(b, e) || !make_links(b, e))
@@ -865,7 +499,7 @@ struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappi
 		err_set(e, ERR_INVALID, "no link can be opened");
 		goto fail;
 	}
-	if (start_commits(b, e) && generation_start_workers(g, e) && list_all_devices(b, e) &&
+	if (start_commits(b, e) && generation_start_workers(g, e) && bridge_list_devices(b, e) &&
 	    hear_signals(b, e) && listen_to_verbs(b, e) && open_door(b, e))
 		return b;
 fail:
@@ -890,7 +524,7 @@ static bool resume(struct bridge *b)
 	struct err e = { 0 };
 
 	if (!state_count(b->parts.db, tell_state_orphans, b, &e) ||
-	    !journal_live_resume(b->parts.journal, &journal_reader, &e)) {
+	    !journal_live_resume(b->parts.journal, &bridge_journal_reader, &e)) {
 		bridge_fail(b, &e);
 		return false;
 	}
