@@ -1,8 +1,10 @@
 """JSON that devices and clouds might say: made at random, spelled in several ways, and compared by value."""
 
+import functools
 import json
 import math
 import re
+import subprocess
 
 EXACT = 1 << 53  # up to here a double, which is all that jq has, tells integers apart
 KEYS = ("temp", "rate", "unit", "mode", "a b", "ключ", "x.y", "url", "é", "long_" + "k" * 60)
@@ -55,8 +57,17 @@ def parse(text):
     return json.loads(text, parse_constant=refuse)
 
 
+@functools.cache
+def jq_keeps_numbers():
+    """Does jq keep the spelling of numbers that no function touched? From 1.7 on."""
+    wide = "9007199254740993"
+    return subprocess.run(["jq", "-c", "."], input=wide, capture_output=True, text=True, check=True).stdout.strip() == wide
+
+
 def is_kept(text):
-    """Would all numbers of this JSON be the same after they were doubles?"""
+    """Would all numbers of this JSON be the same after they went through jq?"""
+    if jq_keeps_numbers():
+        return True
     numbers = []
 
     def note(digits):

@@ -25,7 +25,7 @@ def python(tmp_path_factory):
         venv.create(where, with_pip=True)
         subprocess.run([where / "bin/pip", "install", "-q", "--retries", "0", "--timeout", "15", "tb-mqtt-client==1.13.14"],
                        check=True, capture_output=True, text=True, timeout=2 * LIMIT)
-    except (subprocess.SubprocessError, OSError) as error:
+    except (subprocess.SubprocessError, OSError, SystemExit) as error:
         pytest.skip(f"tb-mqtt-client cannot be installed, as PyPI is out of reach or there is no venv: {error}")
     return where / "bin/python"
 

@@ -225,7 +225,7 @@ static void configure_broker(struct bench *b, const char *more)
 
 	buf_printf(&conf,
 		   "%spersistence false\nlog_dest stderr\nlog_type information\n"
-		   "connection_messages false\nlistener %d 127.0.0.1\n",
+		   "connection_messages false\nlistener %d localhost\n", /* of either family */
 		   geteuid() == 0 ? "user root\n" : "", b->port);
 	for (const char *p = more; *p; p++) {
 		if (p[0] == '%' && p[1] == 's')
