@@ -520,6 +520,8 @@ static const struct schema_key waiting_keys[] = {
 static const struct schema waiting_schema = SCHEMA_OF(waiting_keys);
 static const struct schema_key link_keys[] = {
 	{ "name", SCHEMA_NAME, AT(name), .is_required = true, .about = "letters, digits, . _ -" },
+	{ "rename", SCHEMA_NAME, AT(rename),
+	  .about = "what it was called before: its state and messages are this one's" },
 	{ "south", SCHEMA_OWN, AT(side[SOUTH]), .group = &session_schema, .set.conf = read_session,
 	  .is_required = true, .about = "the devices' side" },
 	{ "north", SCHEMA_OWN, AT(side[NORTH]), .group = &session_schema, .is_as_before = true,
@@ -606,6 +608,28 @@ static void check_client_ids(struct conf_reader *r, const config_setting_t *link
 	}
 }
 
+/* What one link was called before, no other is called or was. */
+static void check_renames(struct conf_reader *r, const config_setting_t *links,
+			  const struct conf *c)
+{
+	for (size_t i = 0; i < c->n_links; i++) {
+		const char *rename = c->links[i].rename;
+		size_t j = 0;
+
+		while (rename && j < c->n_links &&
+		       !(c->links[j].name && strcmp(c->links[j].name, rename) == 0) &&
+		       !(j < i && c->links[j].rename && strcmp(c->links[j].rename, rename) == 0))
+			j++;
+		if (rename && j < c->n_links)
+			conf_value_mistake(
+				r,
+				config_setting_get_member(
+					config_setting_get_elem(links, (unsigned)i), "rename"),
+				"the link of line %u is, or was, called \"%s\"", c->links[j].line,
+				rename);
+	}
+}
+
 static bool read_links(struct conf_reader *r, void *at, const config_setting_t *s)
 {
 	struct conf *c = at;
@@ -619,6 +643,7 @@ static bool read_links(struct conf_reader *r, void *at, const config_setting_t *
 		read_link(r, config_setting_get_elem(s, (unsigned)i), c->links,
 			  &c->links[c->n_links++]);
 	check_client_ids(r, s, c);
+	check_renames(r, s, c);
 	return true;
 }
 
@@ -933,6 +958,7 @@ static void link_fini(struct conf_link *l)
 	for (int side = 0; side < SIDES; side++)
 		vars_fini(&l->listed[side]);
 	free(l->name);
+	free(l->rename);
 }
 
 void conf_free(struct conf *c)

@@ -79,6 +79,7 @@ struct conf_through {
 
 struct conf_link {
 	char *name;
+	char *rename; /* what it was called before; NULL: nothing else */
 	struct conf_session side[SIDES];
 	enum fleet_mode mode;
 	enum fleet_mode new_mode; /* DEFAULT: the link's */

@@ -89,11 +89,17 @@ static bool is_own_login(const struct conf_session *conf)
 	return conf->username || conf->password || (conf->tls.cert && !conf->provision.key);
 }
 
+/* At a broker sessions that wait have the name that the link had when they were made. */
+static const char *link_name(const struct login_terms *terms)
+{
+	return terms->known_as ? terms->known_as : terms->plan->name;
+}
+
 /* Of a device, one that every server takes (MQTT 3.1.1, 3.1.3.1: 23 bytes, letters and digits), whatever the device is
  * called: a hash, where the name alone would do no harm but be too long. */
 static char *device_client_id(const struct login_terms *terms, const char *what)
 {
-	const char *const parts[] = { terms->plan->name, what, terms->device, terms->instance };
+	const char *const parts[] = { link_name(terms), what, terms->device, terms->instance };
 	struct crypto_piece pieces[sizeof parts / sizeof parts[0]];
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	char id[CLIENT_ID_BYTES + 1] = "calque";
@@ -111,7 +117,7 @@ static char *usual_client_id(const struct login_terms *terms, const char *what)
 {
 	if (terms->device)
 		return device_client_id(terms, what);
-	return mem_printf("calque-%s-%s-%s", terms->plan->name, what, terms->instance);
+	return mem_printf("calque-%s-%s-%s", link_name(terms), what, terms->instance);
 }
 
 static void make(struct session_login *l, const struct login_terms *terms, const char *what)

@@ -29,6 +29,7 @@ struct login_terms {
 	const struct vars *own;	   /* variables of that device; NULL: none */
 	struct jslice credentials; /* the body of a provision_reply, or len 0 */
 	const char *instance;	   /* see store/db.h */
+	const char *known_as;	   /* the link's name in client ids; NULL: the one that it has */
 };
 
 /* Caller ends it with login_fini(). */

@@ -138,6 +138,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	}
 	live_link_add_port(live, NORTH, NULL, true);
 	live->turn = roster_add(parts->roster, live);
+	live->known_as = db_known_as(parts->db, plan->name);
 	live->records = journal_live_link(parts->journal, plan->name, live);
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
@@ -523,6 +524,7 @@ void live_link_free(struct live_link *live)
 	roster_remove(live->turn);
 	state_live_free(live->changes);
 	refs_drop(live->plan->users);
+	free(live->known_as);
 	free(live);
 }
 

@@ -95,6 +95,7 @@ struct live_link {
 	const struct live_link_parts *parts;
 	struct generation *generation;
 	size_t number;		      /* in it */
+	char *known_as;		      /* to brokers: db_known_as() */
 	const struct conf_link *conf; /* of it, as the plan is */
 	const struct plan *plan;
 	bool is_closing;       /* it alone, as live_link_parts.is_closing */

@@ -474,7 +474,8 @@ struct login_terms live_link_login_terms(const struct port *p)
 				     .own = p->device
 						    ? link_own_vars(live->link, p->side, p->device)
 						    : NULL,
-				     .instance = db_instance(live->parts->db) };
+				     .instance = db_instance(live->parts->db),
+				     .known_as = live->known_as };
 }
 
 void live_link_make_login(struct port *p, struct session_login *login)

@@ -424,6 +424,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	bridge_bound_journal(b);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
+	    !reload_take_names(parts->db, b->conf, e) || !db_commit(parts->db, e) ||
 	    !(b->commits = commits_new(parts->db, 0)) ||
 	    !(parts->suspects = suspects_new(parts->db, b->conf->state, clock_now_ms(), e)) ||
 	    !(parts->journal = journal_live_new(parts->db, e)) ||

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "link/link.h"
@@ -13,6 +14,7 @@
 #include "live/generation.h"
 #include "live/live_link.h"
 #include "live/storage.h"
+#include "store/db.h"
 #include "store/journal.h"
 
 const char *reload_change_name(enum reload_change change)
@@ -57,6 +59,14 @@ static bool find(const struct conf *c, const char *name, size_t *at)
 {
 	for (*at = 0; *at < c->n_links; ++*at)
 		if (strcmp(c->links[*at].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_renamed(const struct conf *c, const char *was)
+{
+	for (size_t i = 0; i < c->n_links; i++)
+		if (c->links[i].rename && strcmp(c->links[i].rename, was) == 0)
 			return true;
 	return false;
 }
@@ -128,16 +138,20 @@ static char *compare_filters(const struct plan *from, const struct plan *to)
 static void add_new(struct reload_plan *plan, const struct generation *from,
 		    const struct generation *to, size_t j)
 {
-	const char *name = generation_conf(to)->links[j].name;
+	const char *name = generation_conf(to)->links[j].name,
+		   *was = generation_conf(to)->links[j].rename;
 	struct buf what = { 0 };
 	struct reload_step *s;
 	size_t i;
 
-	if (!find(generation_conf(from), name, &i)) {
+	if (!find(generation_conf(from), name, &i) &&
+	    !(was && find(generation_conf(from), was, &i))) {
 		add(plan, RELOAD_ADDED, name)->to = j;
 		return;
 	}
 	generation_put_link_difference(from, i, to, j, &what);
+	if (strcmp(buf_str(&what), "rename") == 0) /* it has the name already */
+		buf_fini(&what);
 	s = add(plan, what.len ? RELOAD_CHANGED : RELOAD_SAME, name);
 	s->what = what.len ? buf_take(&what) : NULL;
 	s->from = i;
@@ -169,7 +183,7 @@ bool reload_plan_make(struct reload_plan *plan, struct live_link *const *links,
 	for (size_t j = 0; j < new->n_links; j++)
 		add_new(plan, from, to, j);
 	for (size_t i = 0; i < old->n_links; i++)
-		if (!find(new, old->links[i].name, &at))
+		if (!find(new, old->links[i].name, &at) && !is_renamed(new, old->links[i].name))
 			add_old(plan, links[i], i);
 	return check_fixed(plan->bridge, e);
 }
@@ -206,6 +220,25 @@ static bool end_links(struct reload_bridge *b, const struct reload_plan *plan, b
 	return ok;
 }
 
+bool reload_take_names(struct db *db, const struct conf *c, struct err *e)
+{
+	for (size_t i = 0; i < c->n_links; i++) {
+		const struct conf_link *l = &c->links[i];
+		bool is_done = false;
+
+		if (l->rename && !db_rename_link(db, l->rename, l->name, &is_done, e)) {
+			if (e->code != ERR_INVALID)
+				return false;
+			log_event(LOG_ERROR, "rename-refused", "link=%s was=%s reason=%s", l->name,
+				  l->rename, log_value(e->text));
+			*e = (struct err){ 0 };
+		}
+		if (is_done)
+			log_event(LOG_INFO, "renamed", "link=%s was=%s", l->name, l->rename);
+	}
+	return true;
+}
+
 static bool make_link(struct reload_bridge *b, const struct reload_step *s, struct generation *from,
 		      struct generation *to, struct live_link **out, struct err *e)
 {
@@ -230,7 +263,8 @@ bool reload_apply(struct reload_bridge *b, const struct reload_plan *plan, struc
 	bool ok;
 
 	generation_end_workers(from);
-	ok = end_links(b, plan, drops, e);
+	ok = end_links(b, plan, drops, e) &&
+	     reload_take_names(b->parts->db, generation_conf(to), e);
 	generation_hand_over(from, to);
 	/* All that go on, whatever becomes of the others: nothing may point to what is freed. */
 	for (size_t k = 0; k < plan->n; k++)

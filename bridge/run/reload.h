@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct conf;
+struct db;
 struct err;
 struct generation;
 struct live_link;
@@ -53,6 +55,10 @@ const char *reload_change_name(enum reload_change change);
 bool reload_plan_make(struct reload_plan *plan, struct live_link *const *links,
 		      const struct generation *from, const struct generation *to, struct err *e);
 void reload_plan_fini(struct reload_plan *plan);
+
+/* What the state has of links by the names that they had before (`rename`) is theirs from now on, in the open
+ * transaction; what cannot be, as there are rows of both, is told.  False sets *e: the state cannot be written. */
+bool reload_take_names(struct db *db, const struct conf *c, struct err *e);
 
 /* Do it: `to`, whose workers are started, takes over and `from` is freed.  All must be durable, and nothing in flight
  * of a commit.  Links that are new or have changed are made, and neither open nor started: that, and

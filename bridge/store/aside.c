@@ -110,15 +110,14 @@ bool aside_each(struct db *db, bool (*each)(void *ctx, const struct aside_row *r
 }
 
 /* What it was bound to in its place; of the journal it is not told which of these. */
-static char *sealed_context(sqlite3_stmt *row, unsigned i)
+static char *sealed_context(sqlite3_stmt *row, const char *link, unsigned i)
 {
-	const char *link = (const char *)sqlite3_column_text(row, 2),
-		   *part = (const char *)sqlite3_column_text(row, 3),
+	const char *part = (const char *)sqlite3_column_text(row, 3),
 		   *key = (const char *)sqlite3_column_text(row, 4);
 	bool is_journal = part && strcmp(part, "journal") == 0;
 	struct journal_row was = { .link = link, .from = i & 1 ? NORTH : SOUTH, .n = i < 2 };
 
-	if (!link || !part || !key || i >= (is_journal ? 4 : 1))
+	if (!part || !key || i >= (is_journal ? 4 : 1))
 		return NULL;
 	was.seq = strtoull(key, NULL, 10);
 	return is_journal ? journal_context(&was) : state_context(link, part, key);

@@ -71,4 +71,12 @@ bool db_backup(struct db *db, const char *path, struct err *e);
  * after a failure of the disk itself what the next db_open() finds. */
 bool db_rotate_key(struct db *db, size_t *n_unread, struct err *e);
 
+/* What is of the link `from` is of `to` from now on, in the open transaction (begun if there is none): what it
+ * remembers, its messages and dead letters.  *is_done: there was something.  It takes as long as reading all that is
+ * sealed.  False: ERR_INVALID there are rows of both, and nothing is changed; ERR_IO, ERR_FULL, ERR_CORRUPT: as
+ * after any write that fails (state_apply()). */
+bool db_rename_link(struct db *db, const char *from, const char *to, bool *is_done, struct err *e);
+/* The name by which brokers know a link: its first.  Caller frees. */
+char *db_known_as(struct db *db, const char *link);
+
 #endif

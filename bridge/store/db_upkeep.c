@@ -1,4 +1,4 @@
-/* db_upkeep.c -- a database looked through, and copied, while it is in use. */
+/* db_upkeep.c -- a database looked through, copied, sealed with another key, and a link in it called otherwise. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -132,21 +132,26 @@ bool db_backup(struct db *db, const char *path, struct err *e)
 	return ok;
 }
 
-/* --- another key ---------------------------------------------------------------------------- */
+/* --- what is sealed, sealed anew ------------------------------------------------------------- */
 
 static const struct db_sealed *const sealed[] = { &state_sealed, &journal_sealed,
 						  &deadletter_sealed, &aside_sealed };
 
+/* With another key, or rows of one link as those of another. */
 struct resealing {
 	struct db *db;
-	uint8_t key[CRYPTO_KEY_BYTES]; /* the new one */
+	uint8_t key
+		[CRYPTO_KEY_BYTES]; /* the new one; without meaning where only the link is another */
+	const char *from,
+		*to; /* the link, before and after; NULL: all links, which stay who they are */
 	struct buf plain;
 	size_t n_unread;
 };
 
-/* What was sealed in the row that `row` stands on, and *context.  False: nobody can read it, or *e. */
+/* What was sealed in the row that `row` stands on, and *context, to which it is to be bound.  False: nobody can read
+ * it, or *e. */
 static bool open_row(struct resealing *r, const struct db_sealed *of, sqlite3_stmt *row,
-		     char **context, struct err *e)
+		     const char *link, char **context, struct err *e)
 {
 	const void *p = sqlite3_column_blob(row, 1);
 	size_t n = (size_t)sqlite3_column_bytes(row, 1);
@@ -154,33 +159,51 @@ static bool open_row(struct resealing *r, const struct db_sealed *of, sqlite3_st
 
 	if (r->plain.cap < n)
 		db_wipe(&r->plain); /* growing would leave a copy behind */
-	for (unsigned i = 0; (*context = of->context(row, i)); i++) {
+	for (unsigned i = 0; (*context = of->context(row, link, i)); i++) {
+		bool ok;
+
 		buf_reset(&r->plain);
-		if (db_unseal(r->db, *context, p, n, &r->plain, &why))
+		ok = db_unseal(r->db, *context, p, n, &r->plain, &why);
+		if (ok && !r->to)
 			return true;
 		free(*context);
+		if (ok) {
+			*context = of->context(row, r->to, i);
+			return true;
+		}
 		if (why.code != ERR_CORRUPT) {
 			*e = why;
 			break;
 		}
 	}
 	*context = NULL;
-	r->n_unread++;
 	return false;
+}
+
+static bool seal_anew(const struct resealing *r, const char *context, struct buf *anew,
+		      struct err *e)
+{
+	return r->to ? db_seal(r->db, context, buf_str(&r->plain), r->plain.len, anew, e)
+		     : crypto_seal(r->key, context, buf_str(&r->plain), r->plain.len, anew, e);
 }
 
 static bool reseal_row(struct resealing *r, const struct db_sealed *of, sqlite3_stmt *row,
 		       struct err *e)
 {
+	const char *link = (const char *)sqlite3_column_text(row, 2);
 	struct buf *anew = db_scratch(r->db);
 	sqlite3_stmt *put;
 	char *context;
 	bool ok;
 
-	if (!open_row(r, of, row, &context, e))
+	if (r->from && (!link || strcmp(link, r->from) != 0))
+		return true;
+	if (!link || !open_row(r, of, row, link, &context, e)) {
+		r->n_unread++;
 		return e->code == ERR_NONE;
+	}
 	put = db_statement(r->db, of->put, e);
-	ok = put && crypto_seal(r->key, context, buf_str(&r->plain), r->plain.len, anew, e) &&
+	ok = put && seal_anew(r, context, anew, e) &&
 	     db_run(r->db, put,
 		    sqlite3_bind_int64(put, 1, sqlite3_column_int64(row, 0)) == SQLITE_OK &&
 			    sqlite3_bind_blob64(put, 2, anew->data, anew->len, SQLITE_STATIC) ==
@@ -212,8 +235,10 @@ static bool reseal_all(struct resealing *r, struct err *e)
 
 	for (size_t i = 0; ok && i < sizeof sealed / sizeof sealed[0]; i++)
 		ok = reseal(r, sealed[i], e);
-	return ok && db_put_check(r->db, r->key, e);
+	return ok;
 }
+
+/* --- another key ---------------------------------------------------------------------------- */
 
 /* What the old key opens shall not lie about: neither in the log nor in pages that are free.  As far as there is room. */
 static void sweep(struct db *db)
@@ -227,7 +252,7 @@ static bool change_key(struct resealing *r, struct err *e)
 
 	if (!keyfile_put_new(file, r->key, e))
 		return false;
-	if (!reseal_all(r, e)) {
+	if (!reseal_all(r, e) || !db_put_check(r->db, r->key, e)) {
 		db_break(r->db);
 		db_commit(r->db, NULL); /* what comes next is not of this turn */
 		keyfile_drop_new(file);
@@ -254,4 +279,85 @@ bool db_rotate_key(struct db *db, size_t *n_unread, struct err *e)
 	db_wipe(&r.plain);
 	explicit_bzero(r.key, sizeof r.key);
 	return ok;
+}
+
+/* --- a link called otherwise ------------------------------------------------------------------ */
+
+static const char count_rows_sql[] = "SELECT (SELECT count(*) FROM state WHERE link = ?1)"
+				     " + (SELECT count(*) FROM pending WHERE link = ?1)"
+				     " + (SELECT count(*) FROM deadletter WHERE link = ?1)"
+				     " + (SELECT count(*) FROM history WHERE link = ?1)"
+				     " + (SELECT count(*) FROM meta WHERE key = 'known-as/' || ?1)";
+
+/* A row whose sum was of something else stays one. */
+static const char *const take_sql[] = {
+	"UPDATE state SET link = ?2, sum = iif(sum IS " LAYOUT_STATE_SUM
+	", calque_sum(?2, machine, key, value, is_secret), NULL) WHERE link = ?1",
+	"UPDATE pending SET link = ?2, sum = iif(sum IS " LAYOUT_PENDING_SUM
+	", calque_sum(seq, ?2, side, n, is_own, received_ms), NULL) WHERE link = ?1",
+	"UPDATE deadletter SET link = ?2 WHERE link = ?1",
+	"UPDATE aside SET link = ?2 WHERE link = ?1",
+	"UPDATE history SET link = ?2 WHERE link = ?1",
+	/* The first name that it had, however often it was called otherwise since. */
+	"INSERT INTO meta SELECT 'known-as/' || ?2, coalesce((SELECT value FROM meta"
+	" WHERE key = 'known-as/' || ?1), CAST(?1 AS BLOB))",
+	"DELETE FROM meta WHERE key = 'known-as/' || ?1 AND ?2 != ''",
+};
+
+static bool bind_names(sqlite3_stmt *stmt, const char *from, const char *to)
+{
+	return sqlite3_bind_text(stmt, 1, from, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (!to || sqlite3_bind_text(stmt, 2, to, -1, SQLITE_STATIC) == SQLITE_OK);
+}
+
+static bool count_rows(struct db *db, const char *link, int64_t *n, struct err *e)
+{
+	sqlite3_stmt *stmt = db_statement(db, count_rows_sql, e);
+	bool ok = stmt && ((bind_names(stmt, link, NULL) && sqlite3_step(stmt) == SQLITE_ROW) ||
+			   db_failed(db, "read", e));
+
+	*n = ok ? sqlite3_column_int64(stmt, 0) : 0;
+	if (stmt)
+		db_release(stmt);
+	return ok;
+}
+
+bool db_rename_link(struct db *db, const char *from, const char *to, bool *is_done, struct err *e)
+{
+	struct resealing r = { .db = db, .from = from, .to = to };
+	int64_t n_from, n_to;
+	bool ok = count_rows(db, from, &n_from, e) && count_rows(db, to, &n_to, e);
+
+	*is_done = false;
+	if (!ok || n_from == 0)
+		return ok;
+	if (n_to > 0) {
+		err_set(e, ERR_INVALID,
+			"the state has rows of \"%s\" and of \"%s\": what is of \"%s\" stays there",
+			from, to, from);
+		return false;
+	}
+	ok = reseal_all(&r, e);
+	for (size_t i = 0; ok && i < sizeof take_sql / sizeof take_sql[0]; i++) {
+		sqlite3_stmt *stmt = db_statement(db, take_sql[i], e);
+
+		ok = stmt && db_run(db, stmt, bind_names(stmt, from, to), "write", e);
+	}
+	db_wipe(&r.plain);
+	*is_done = ok;
+	return ok;
+}
+
+char *db_known_as(struct db *db, const char *link)
+{
+	sqlite3_stmt *stmt =
+		db_statement(db, "SELECT value FROM meta WHERE key = 'known-as/' || ?1", NULL);
+	char *name = NULL;
+
+	if (stmt && bind_names(stmt, link, NULL) && sqlite3_step(stmt) == SQLITE_ROW)
+		name = mem_printf("%.*s", sqlite3_column_bytes(stmt, 0),
+				  (const char *)sqlite3_column_blob(stmt, 0));
+	if (stmt)
+		db_release(stmt);
+	return name ? name : mem_strdup(link);
 }

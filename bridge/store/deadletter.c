@@ -142,11 +142,9 @@ static char *row_context(const char *link, uint64_t id)
 	return mem_printf("deadletter/%s/%llu", link, (unsigned long long)id);
 }
 
-static char *sealed_context(sqlite3_stmt *row, unsigned i)
+static char *sealed_context(sqlite3_stmt *row, const char *link, unsigned i)
 {
-	const char *link = (const char *)sqlite3_column_text(row, 2);
-
-	return i == 0 && link ? row_context(link, (uint64_t)sqlite3_column_int64(row, 0)) : NULL;
+	return i == 0 ? row_context(link, (uint64_t)sqlite3_column_int64(row, 0)) : NULL;
 }
 
 const struct db_sealed deadletter_sealed = {

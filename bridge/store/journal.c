@@ -257,17 +257,17 @@ char *journal_context(const struct journal_row *row)
 			  side_name(row->from), row->seq);
 }
 
-static char *sealed_context(sqlite3_stmt *stmt, unsigned i)
+static char *sealed_context(sqlite3_stmt *stmt, const char *link, unsigned i)
 {
 	const struct journal_row row = {
 		.seq = (uint64_t)sqlite3_column_int64(stmt, 0),
-		.link = (const char *)sqlite3_column_text(stmt, 2),
+		.link = link,
 		.from = (enum side)sqlite3_column_int(stmt, 3),
 		.n = (unsigned)sqlite3_column_int64(stmt, 4),
 	};
 	bool is_side = row.from == SOUTH || row.from == NORTH;
 
-	return i == 0 && row.link && is_side ? journal_context(&row) : NULL;
+	return i == 0 && is_side ? journal_context(&row) : NULL;
 }
 
 const struct db_sealed journal_sealed = {

@@ -39,10 +39,9 @@ static const char *column_text(sqlite3_stmt *stmt, int i)
 	return text ? text : "";
 }
 
-static char *sealed_context(sqlite3_stmt *row, unsigned i)
+static char *sealed_context(sqlite3_stmt *row, const char *link, unsigned i)
 {
-	return i == 0 ? state_context(column_text(row, 2), column_text(row, 3), column_text(row, 4))
-		      : NULL;
+	return i == 0 ? state_context(link, column_text(row, 3), column_text(row, 4)) : NULL;
 }
 
 /* Append the value of the row that `load` stands on. */

@@ -1,6 +1,7 @@
 """A configuration read again while the bridge runs."""
 
 import os
+import re
 import signal
 import threading
 
@@ -129,6 +130,39 @@ def test_messages_of_a_link_that_is_gone(lab, option):
     world.wait_up("goes", mark)
     world.say("goes", [3])
     assert world.hear("goes", 1 if option == "--drop" else 3) == ([3] if option == "--drop" else [1, 2, 3])
+    world.calque.stop()
+
+
+@pytest.mark.parametrize("way", ["reload", "start"])
+def test_a_link_that_is_called_otherwise_takes_its_messages_and_its_sessions_with_it(lab, way):
+    north = lab.broker("north")
+    world = Plains(lab, {}, start=False)
+
+    def name(link, rename, **sides):
+        text = re.sub(r'client_id = "[^"]*";', "", world.conf({"before": sides}))
+        world.calque.configure(text.replace('name = "before"', f'name = "{link}"{rename}'))
+
+    name("before", "", north={"url": north.url})
+    world.calque.start()
+    world.wait_up("before")
+    north.stop()
+    world.say("before", [1, 2])
+    name("after", '; rename = "before"')
+    mark = world.calque.mark()
+    if way == "reload":
+        done, mark = reload(world)
+        assert done.status == 0 and "after: changed, its sessions connect anew: name,rename,north.url" in done.out, done.out + done.err
+    else:
+        world.calque.kill()
+        world.calque.start()
+    world.calque.wait_log(" renamed link=after was=before", mark)
+    world.wait_up("after", mark)
+    assert world.hear("before", 2) == [1, 2]
+    assert world.calque.matching(" session-up link=after side=south present=1", mark), "the broker knows it as before"
+    name("after", "")
+    done, mark = reload(world)
+    assert done.status == 0 and "1 of 1 link is the same" in done.out, done.out + done.err
+    world.assert_passes("before")
     world.calque.stop()
 
 

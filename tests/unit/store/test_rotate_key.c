@@ -1,5 +1,5 @@
-/* Another key for the state: every table that is sealed can be read with it, and with it only; and whatever a kill
- * leaves behind of the change, the next open ends it. */
+/* Another key for the state, or another name for a link in it: every table that is sealed can be read with it, and with
+ * it only; and whatever a kill leaves behind of the change of a key, the next open ends it. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -216,27 +216,43 @@ static void none_wrong(void *ctx, const char *what)
 	cr_expect(false, "%s", what);
 }
 
-static void expect_all(const char *key_file)
+static void expect_aside_of(struct db *db, const char *before, const char *link, const char *after,
+			    int id, const char *want)
+{
+	char *context = mem_printf("%s%s%s", before, link, after);
+
+	expect_aside(db, context, id, want);
+	free(context);
+}
+
+static void expect_all_of(const char *link, const char *key_file)
 {
 	static const struct state_reader reader = { collect, none_aside };
+	struct journal_row in = batch, out = outputs;
 	struct db *db = open_good(key_file);
 	struct err e = { 0 };
 	struct deadletters *all = deadletters_new(db, NULL, &e);
 	struct buf got = { 0 };
 
 	cr_expect(db_check(db, none_wrong, NULL, &e), "%s", e.text);
-	cr_expect(state_load(db, "pump", &reader, &got, &e), "%s", e.text);
+	in.link = out.link = link;
+	cr_expect(state_load(db, link, &reader, &got, &e), "%s", e.text);
 	cr_expect_str_eq(buf_str(&got), "device token \"c4nary\";device plain 1;");
-	expect_journal(db, &batch, "batch");
-	expect_journal(db, &outputs, "outputs");
+	expect_journal(db, &in, "batch");
+	expect_journal(db, &out, "outputs");
 	expect_letter(all, 1, "letter one");
 	expect_letter(all, 2, "letter two");
-	expect_aside(db, "pump/device/odd", 1, "\"aside state\"");
-	expect_aside(db, "batch/pump/north/12", 2, "aside journal");
-	expect_aside(db, "outputs/pump/south/13", 3, "aside journal");
+	expect_aside_of(db, "", link, "/device/odd", 1, "\"aside state\"");
+	expect_aside_of(db, "batch/", link, "/north/12", 2, "aside journal");
+	expect_aside_of(db, "outputs/", link, "/south/13", 3, "aside journal");
 	deadletters_free(all);
 	buf_fini(&got);
 	db_close(db);
+}
+
+static void expect_all(const char *key_file)
+{
+	expect_all_of("pump", key_file);
 }
 
 static void rotate(const char *key_file)
@@ -491,4 +507,95 @@ Test(rotate_key, a_kill_at_any_moment_costs_nothing)
 		expect_all(NULL);
 		cr_expect_not(is_there("dir/key.new"));
 	}
+}
+
+/* ---- Another name ---- */
+
+static bool take_name(const char *from, const char *to, bool *is_done, struct err *e)
+{
+	struct db *db = open_good(NULL);
+	bool ok = db_rename_link(db, from, to, is_done, e);
+
+	cr_assert(db_commit(db, ok ? e : NULL));
+	db_close(db);
+	return ok;
+}
+
+static void expect_known_as(const char *link, const char *want)
+{
+	struct db *db = open_good(NULL);
+	char *name = db_known_as(db, link);
+
+	cr_expect_str_eq(name, want);
+	free(name);
+	db_close(db);
+}
+
+Test(rename_link, takes_all_that_is_of_it_and_brokers_know_it_as_before, .init = set_up,
+     .fini = tear_down)
+{
+	struct err e = { 0 };
+	struct buf n = { 0 };
+	bool is_done = false;
+
+	fill(NULL);
+	cr_assert(take_name("pump", "station", &is_done, &e), "%s", e.text);
+	cr_expect(is_done);
+	expect_all_of("station", NULL);
+	expect_known_as("station", "pump");
+	expect_known_as("pump", "pump");
+	get_blob("SELECT (SELECT count(*) FROM state WHERE link = 'pump')"
+		 " + (SELECT count(*) FROM pending WHERE link = 'pump')"
+		 " + (SELECT count(*) FROM deadletter WHERE link = 'pump')"
+		 " + (SELECT count(*) FROM aside WHERE link = 'pump')",
+		 &n);
+	cr_expect_str_eq(buf_str(&n), "0");
+	buf_fini(&n);
+	/* Again, as at the next start; and once more otherwise. */
+	cr_assert(take_name("pump", "station", &is_done, &e), "%s", e.text);
+	cr_expect_not(is_done);
+	cr_assert(take_name("station", "works", &is_done, &e), "%s", e.text);
+	cr_expect(is_done);
+	expect_all_of("works", NULL);
+	expect_known_as("works", "pump");
+}
+
+Test(rename_link, takes_nothing_where_both_have_something, .init = set_up, .fini = tear_down)
+{
+	struct changes c = { 0 };
+	struct err e = { 0 };
+	struct db *db;
+	bool is_done = true;
+
+	fill(NULL);
+	db = open_good(NULL);
+	changes_put(&c, "device", "k", "1", false);
+	cr_assert(state_apply(db, "station", &c, &e) && db_commit(db, &e), "%s", e.text);
+	changes_fini(&c);
+	db_close(db);
+	cr_expect_not(take_name("pump", "station", &is_done, &e));
+	cr_expect_eq(e.code, ERR_INVALID);
+	cr_expect(strstr(e.text, "rows of \"pump\" and of \"station\""), "%s", e.text);
+	cr_expect_not(is_done);
+	expect_all(NULL);
+}
+
+/* Nobody may take it for a good one afterwards. */
+Test(rename_link, leaves_a_damaged_row_damaged, .init = set_up, .fini = tear_down)
+{
+	struct buf sum = { 0 };
+	struct err e = { 0 };
+	bool is_done;
+	sqlite3 *raw;
+
+	fill(NULL);
+	cr_assert_eq(sqlite3_open("dir/calque.db", &raw), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(raw, "UPDATE state SET value = '2' WHERE key = 'plain'", NULL,
+				  NULL, NULL),
+		     SQLITE_OK);
+	sqlite3_close(raw);
+	cr_assert(take_name("pump", "station", &is_done, &e), "%s", e.text);
+	get_blob("SELECT ifnull(sum, 'none') FROM state WHERE key = 'plain'", &sum);
+	cr_expect_str_eq(buf_str(&sum), "none");
+	buf_fini(&sum);
 }
