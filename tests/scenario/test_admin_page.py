@@ -31,7 +31,8 @@ def test_the_page_is_one_small_file_that_allows_itself_only(lab):
 @pytest.mark.skipif(not IS_HERE, reason="there is no chromium with chromium-driver")
 @pytest.mark.parametrize("is_dark", [False, True])
 def test_the_page_shows_what_there_is(lab, is_dark):
-    world = world_with(lab, admin="127.0.0.1:0", admin_token=f"file:{lab.secret_file('admin.token', TOKEN)}")
+    world = world_with(lab, admin="127.0.0.1:0", admin_token=f"file:{lab.secret_file('admin.token', TOKEN)}",
+                       admin_bench=True)
     admin = Admin(world.calque)
     for n in range(3):
         world.device.attributes(n=n)
@@ -58,6 +59,8 @@ def test_the_page_shows_what_there_is(lab, is_dark):
     os.makedirs(SHOTS, exist_ok=True)
     browser.screenshot(os.path.join(SHOTS, f"admin-{'dark' if is_dark else 'light'}.png"))
 
+    browser.wait("document.querySelector('#bench-files button')")
+
     # Nothing of it became markup, and the token is nowhere.
     assert browser.run("return document.querySelectorAll('img, main script').length") == 0
     assert browser.run("return document.title") == "calque"
@@ -67,7 +70,7 @@ def test_the_page_shows_what_there_is(lab, is_dark):
     assert not [line for line in browser.complaints() if "401" not in line and "favicon" not in line]
 
     # Everything that can be pressed says what it is, to those who do not see it.
-    assert browser.run("""return [...document.querySelectorAll('button, input, summary')].filter(e =>
+    assert browser.run("""return [...document.querySelectorAll('button, input, summary, select, textarea')].filter(e =>
         !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)).toString().trim()).length""") == 0
     assert browser.run("return document.querySelectorAll('table:not(:has(caption)), th:not([scope])').length") == 0
 
