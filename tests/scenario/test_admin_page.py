@@ -1,5 +1,6 @@
 """The page of the admin interface in a browser: what it shows, and that what strangers wrote stays text."""
 
+import json
 import os
 import re
 
@@ -8,6 +9,7 @@ import pytest
 from browser import IS_HERE, Browser
 from harness import REPOSITORY
 from test_admin import TOKEN, Admin, world_with
+from test_play import Play, mappings  # noqa: F401
 from verbs import letters, wait_status
 
 # For whoever wants to look at it.
@@ -79,3 +81,56 @@ def test_the_page_shows_what_there_is(lab, is_dark):
     browser.run("document.querySelector('#letters button[aria-label^=drop]').click()")
     browser.wait(f"document.querySelectorAll('#letters [aria-label^=drop]').length === {n_letters - 1}")
     assert len(letters(world.calque)) == n_letters - 1
+
+
+def tried(what):
+    """True once that is so; a try that took a busy machine too long is made again."""
+    return f"""(() => {{
+        const again = document.querySelector('#bench-again');
+        if (!isTrying && again.offsetParent) again.click();
+        return {what};
+    }})()"""
+
+
+@pytest.mark.skipif(not IS_HERE, reason="there is no chromium with chromium-driver")
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_a_mapping_is_edited_in_the_page(lab, mappings, is_dark):
+    (mappings / "mine.cases.json").write_text(json.dumps([
+        {"name": HOSTILE, "south": "mine", "north": "ours", "flow": "up", "topic": "t/d1", "payload": {"t": HOSTILE}}]))
+    play = lab.add_process(Play(lab.directory, "mine", "ours", "--mappings", str(mappings)))
+    browser = lab.add(Browser(lab.directory, is_dark))
+    browser.open(play.url)
+    browser.wait(tried("document.querySelector('#bench-result').textContent.startsWith('carried')"))
+    assert browser.run("return location.href") == f"http://127.0.0.1:{play.port}/"
+    assert play.token not in browser.run("return document.documentElement.outerHTML + document.cookie + JSON.stringify(history.state)")
+    assert browser.run("return document.querySelector('#links-section').offsetParent") is None
+
+    # What strangers wrote is shown at each step, as text.
+    steps = browser.run("return [...document.querySelectorAll('#bench-steps > li')].map(e => e.textContent)")
+    assert len(steps) == 3 and "device = d1" in steps[0] and "o/d1" in steps[2]
+    assert all("<img src=x" in step and "\\u202e" in step and "\u202e" not in step for step in steps[1:])
+    assert browser.run("return document.querySelectorAll('img, main script, main b b').length") == 0
+    assert browser.run("return document.title") == "calque play: mine → ours"
+
+    def edit(old, new):
+        browser.run("""const box = document.querySelector('#bench-text');
+            box.value = box.value.replace(arguments[0], arguments[1]);
+            box.dispatchEvent(new Event('input', { bubbles: true }));""", old, new)
+
+    edit("temp: .payload.t", "warmth: 43")
+    browser.wait(tried("document.querySelector('#bench-steps').textContent.includes('\"warmth\": 43')"))
+    assert '"warmth": 43' in browser.run("return document.querySelector('#bench-case').textContent")
+    edit("warmth: 43", "warmth: | 43")
+    browser.wait(tried("document.querySelector('#bench-mistakes button')"))
+    assert browser.run("return document.querySelector('#bench-mistakes').textContent").startswith("mine line 4, column 30 ")
+    assert browser.run("return document.querySelector('#bench-gutter .at').textContent") == "4"
+    assert browser.run("return document.querySelector('#bench-under mark').textContent") == "|"
+    browser.run("document.querySelector('#bench-mistakes button').click()")
+    assert browser.run("const e = document.activeElement; return [e.id, e.value.slice(e.selectionStart, e.selectionStart + 4), "
+                       "e.getAttribute('aria-invalid')]") == ["bench-text", "| 43", "true"]
+    os.makedirs(SHOTS, exist_ok=True)
+    browser.screenshot(os.path.join(SHOTS, f"bench-{'dark' if is_dark else 'light'}.png"))
+    browser.run("document.querySelector('#bench-revert').click()")
+    browser.wait(tried("document.querySelector('#bench-result').textContent.startsWith('carried')"))
+    assert browser.run("return document.querySelectorAll('#bench-mistakes li').length") == 0
+    assert browser.complaints() == []
