@@ -12,7 +12,7 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
 ROOMS = ["base", "metric", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "disk", "store", "gate", "port", "http", "live", "control", "run", "admin", "args", "cli", "author",
+         "offline", "play", "disk", "store", "gate", "port", "http", "live", "control", "run", "admin", "args", "cli", "author",
          "devices", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
@@ -23,14 +23,14 @@ APART = {
     "work": {"delivery", "link"},
     "conf": {"delivery", "link", "net", "work"},
     "disk": set(ROOMS) - {"base", "disk"},
-    "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline"},
+    "store": {"dialect", "jq", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf", "offline", "play"},
     "gate": set(ROOMS) - {"base", "message", "dialect", "plan", "conf", "gate"},
     "port": set(ROOMS) - {"base", "net", "conf", "port"},
     "metric": set(),
     "http": set(ROOMS) - {"base", "net", "conf", "http"},
-    "live": {"offline", "http"},
-    "control": {"offline", "http", "net"},
-    "run": {"offline"},
+    "live": {"offline", "play", "http"},
+    "control": {"offline", "play", "http", "net"},
+    "run": {"offline", "play"},
     "admin": {"offline", "jq", "dialect", "gate"},
     # What calque and calque-bench share of a command line.
     "args": set(ROOMS) - {"base", "args"},

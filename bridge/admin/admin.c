@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admin/answer.h"
+#include "admin/answer_bench.h"
 #include "admin/page.h"
 #include "admin/sample.h"
 #include "base/buf.h"
@@ -11,11 +12,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/build.h"
 #include "conf/conf.h"
 #include "conf/hostport.h"
 #include "http/http_check.h"
 #include "http/http_server.h"
 #include "metric/exposition.h"
+#include "play/play.h"
 #include "control/control_request.h"
 
 #define READY_AGE_S                                                                                \
@@ -24,7 +27,8 @@
 struct admin {
 	const struct control_request_parts *parts;
 	struct http_server *server;
-	bool is_public; /* others than this machine reach it */
+	bool is_public;	   /* others than this machine reach it */
+	struct play *play; /* NULL: mappings are not to be tried here */
 };
 
 /* Who may ask. */
@@ -115,11 +119,38 @@ static struct answer *post_request(struct admin *a, const struct http_request *r
 				   struct http_reply *reply)
 {
 	(void)has_token;
-	if (!r->content_type || strncmp(r->content_type, "application/json", 16) != 0)
+	if (!answer_is_json(r->content_type))
 		return say(reply, 415, "application/json is wanted\n");
 	if (!r->body || !answer_may_be_asked(r->body, r->body_len))
 		return say(reply, 400, "this cannot be asked here\n");
 	return answer_request(a->parts, r->body, r->body_len);
+}
+
+/* Asked before anything is, by the page: a refusal would be told to whoever looks for mistakes. */
+static struct answer *get_bench(struct admin *a, const struct http_request *r, bool has_token,
+				struct http_reply *reply)
+{
+	(void)r;
+	(void)has_token;
+	return say(reply, 200, a->play ? "{\"on\":true}\n" : "{\"on\":false}\n");
+}
+
+static struct answer *post_bench(struct admin *a, const struct http_request *r, bool has_token,
+				 struct http_reply *reply)
+{
+	struct build build;
+	struct answer *answer;
+
+	(void)has_token;
+	if (!a->play)
+		return say(reply, 403,
+			   "off: admin_bench = true in the configuration turns it on\n");
+	if (!answer_is_json(r->content_type))
+		return say(reply, 415, "application/json is wanted\n");
+	build_init(&build, a->parts->mappings, a->parts->conf);
+	answer = answer_bench(a->play, &build.path, r->body, r->body_len);
+	build_fini(&build);
+	return answer;
 }
 
 static const struct page pages[] = {
@@ -129,6 +160,8 @@ static const struct page pages[] = {
 	{ "GET", "/metrics", EXPOSITION_TYPE, OPEN, get_metrics },
 	{ "GET", "/status", "application/json", OPEN_HERE, get_status },
 	{ "POST", "/request", "application/x-ndjson", TOKEN, post_request },
+	{ "GET", "/bench", "application/json", TOKEN, get_bench },
+	{ "POST", "/bench", "application/json", TOKEN, post_bench },
 };
 
 /* --- a request ----------------------------------------------------------------------------- */
@@ -226,6 +259,12 @@ static void *open_admin(struct loop *loop, const struct control_request_parts *p
 		free(a);
 		return NULL;
 	}
+	if (conf->admin_bench) {
+		char *drafts = mem_printf("%s/bench", conf->state);
+
+		a->play = play_new(loop, drafts);
+		free(drafts);
+	}
 	log_event(LOG_INFO, "admin-listening", "host=%s port=%d", log_value(conf->admin_host),
 		  http_server_port(a->server));
 	return a;
@@ -261,6 +300,7 @@ static void close_admin(void *ctx)
 	struct admin *a = ctx;
 
 	http_server_free(a->server);
+	play_free(a->play);
 	free(a);
 }
 

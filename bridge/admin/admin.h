@@ -4,6 +4,7 @@
  *	/				the page
  *	/status				as `calque status --json`
  *	/request			a request of the control socket (control/control_request.h), with the token
+ *	/bench				a mapping is tried (play/play_child.h), with the token and `admin_bench`
  *
  * Where others than this machine reach it, /status wants the token, too. */
 #ifndef BRIDGE_ADMIN_H

@@ -110,6 +110,13 @@ struct answer *answer_request(const struct control_request_parts *parts, const c
 	return &begin_request(parts, line, n, more_request)->answer;
 }
 
+bool answer_is_json(const char *content_type)
+{
+	static const char json[] = "application/json";
+
+	return content_type && strncmp(content_type, json, sizeof json - 1) == 0;
+}
+
 /* A table of what may be asked with `do`; NULL: there is no such thing in it. */
 static const struct {
 	const char *request, *todo;

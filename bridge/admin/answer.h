@@ -23,6 +23,8 @@ struct answer *answer_status(const struct control_request_parts *parts, bool is_
 /* What the bridge says to this request of the control socket (control/control_request.h), a line each. */
 struct answer *answer_request(const struct control_request_parts *parts, const char *line,
 			      size_t n);
+/* Is this the type of a body in JSON?  (NULL: there is none.)  A page of somebody else's could not send it unasked. */
+bool answer_is_json(const char *content_type);
 /* May that be asked from here?  Not what hands out credentials. */
 bool answer_may_be_asked(const char *line, size_t n);
 

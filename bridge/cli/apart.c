@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "conf/environment.h"
+#include "play/play_child.h"
 #include "work/compiler.h"
 #include "work/nursery.h"
 
@@ -12,6 +13,7 @@ struct compiler *apart_begin(const char *verb)
 	struct compiler *c = NULL;
 	struct err e = { 0 };
 
+	nursery_also(play_child);
 	if (nursery_start(environment_wipe, &e)) {
 		environment_keep();
 		c = compiler_new(&e);

@@ -53,6 +53,7 @@ enum option_number {
 	N_LOG,
 	N_FROM,
 	N_DROP,
+	N_PORT,
 	N_BITS
 };
 _Static_assert(N_BITS <= 64, "options are bits of 64");
@@ -90,6 +91,7 @@ _Static_assert(N_BITS <= 64, "options are bits of 64");
 #define OPT_LOG		   BIT(LOG)
 #define OPT_FROM	   BIT(FROM)
 #define OPT_DROP	   BIT(DROP) /* and its --strict */
+#define OPT_PORT	   BIT(PORT)
 #define OPTS_LETTERS                                                                               \
 	(OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT | OPT_ALL |         \
 	 OPT_PAYLOAD)
@@ -118,6 +120,10 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_JSON | OPT_VAR | OPT_PROPERTY |
 		    OPT_RESPONSE_TOPIC | OPT_WHY },
 	  verb_why },
+	{ { "play", "SOUTH NORTH",
+	    "edit mappings in a browser, and see at each keystroke what becomes of a message", 2, 2,
+	    OPT_MAPPINGS | OPT_VAR | OPT_PORT },
+	  verb_play },
 	{ { "test", "[PATH...]", "run the case files of mappings (directories or files)", 0, 1000,
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH | OPT_ACCEPT },
 	  verb_test },
@@ -360,6 +366,16 @@ static bool take_push(void *into, const char *arg)
 	return cli->devices.pushes || strcmp(arg, "none") == 0;
 }
 
+static bool take_port(void *into, const char *arg)
+{
+	struct cli *cli = into;
+	char *end;
+	long port = strtol(arg, &end, 10);
+
+	cli->port = (int)port;
+	return *arg && !*end && port > 0 && port <= UINT16_MAX;
+}
+
 static bool take_samples(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -495,6 +511,8 @@ static const struct option_row options[] = {
 	  "its payload; @FILE: what is in that, @-: the standard input", take_payload, 0 },
 	{ OPT_WHY, 0, "flow", "up|down", "where it goes (default: where its topic is read)",
 	  take_flow, 0 },
+	{ OPT_PORT, 0, "port", "N", "the port of 127.0.0.1 (default: any that is free)", take_port,
+	  0 },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

@@ -41,6 +41,7 @@ struct cli {
 	} devices;
 	bool is_payload, accepts, is_lossy, has_log_format;
 	enum log_format log_format;
+	int port;				    /* 0: any */
 	const char *samples;			    /* a file of messages; NULL: none */
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
@@ -79,6 +80,7 @@ int verb_status(struct cli *cli);
 int verb_bench(struct cli *cli);
 /* In author/. */
 int verb_why(struct cli *cli);
+int verb_play(struct cli *cli);
 int verb_replay(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_new_from(struct cli *cli, const char *dir); /* new --from */

@@ -590,6 +590,12 @@ static void check_admin(const struct conf *conf, struct report *report)
 {
 	char *place;
 
+	if (conf->admin_bench && !(conf->admin_host && conf->admin_token)) {
+		place = conf_place(conf->file, conf->line, "admin_bench");
+		report_warning(report, "%s: nobody can use it without admin and admin_token",
+			       place);
+		free(place);
+	}
 	if (!conf->admin_host || hostport_is_loopback(conf->admin_host))
 		return;
 	place = conf_place(conf->file, conf->line, "admin");

@@ -711,6 +711,8 @@ static const struct schema_key conf_keys[] = {
 	{ "admin_hosts", SCHEMA_OWN, .what = "an array of names [ ]", .set.conf = read_admin_hosts,
 	  .put = put_admin_hosts,
 	  .about = "names of this machine that browsers may use, besides localhost" },
+	{ "admin_bench", SCHEMA_BOOLEAN, AT(admin_bench),
+	  .about = "mappings may be edited and tried on the admin page" },
 	{ "log_format", SCHEMA_WORD, AT(log_format), .words = log_formats, .preset = LOG_TEXT,
 	  .about = "how a line of the log is written" },
 	{ "log_levels", SCHEMA_OWN, AT(log_levels), .what = "a string", .set.conf = read_log_levels,

@@ -114,6 +114,7 @@ struct conf {
 	char *admin, *admin_host;
 	int admin_port;
 	char *admin_token; /* NULL: none */
+	bool admin_bench;
 	struct {
 		char **items;
 		size_t n;

@@ -21,6 +21,7 @@ struct deadletter_live;
 struct generation;
 struct live_link;
 struct journal_live;
+struct mapping_path;
 struct request;
 struct storage;
 
@@ -40,6 +41,7 @@ struct control_request_parts {
 	size_t n_links;
 	const struct journal_live *journal;
 	const struct generation *generation;
+	const struct mapping_path *mappings; /* before those of the configuration */
 	const struct commits *commits;
 	const struct storage *storage;
 	int64_t started_ms; /* clock_mono_ms() */

@@ -66,10 +66,15 @@ static void note_names(const char *dir, struct vars *names)
 		closedir(d);
 }
 
-void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names)
+void mapping_path_list(const struct mapping_path *p, struct vars *names)
 {
 	for (size_t i = 0; i < p->n; i++)
 		note_names(p->dirs[i], names);
+}
+
+void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names)
+{
+	mapping_path_list(p, names);
 	for (size_t i = 0; i < names->n; i++)
 		guess_try(g, names->items[i].name);
 }

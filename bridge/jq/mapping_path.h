@@ -20,6 +20,8 @@ void mapping_path_fini(struct mapping_path *p);
 /* The file of the mapping called `name` ("factory" -> "/etc/calque/mappings/factory.jq"); caller
  * frees.  NULL: no directory has it. */
 char *mapping_path_find(const struct mapping_path *p, const char *name);
+/* The names of all mappings there are, added to `names` (their values are empty). */
+void mapping_path_list(const struct mapping_path *p, struct vars *names);
 /* Try the names of all mappings there are, as what was meant; they last as long as `names`, to which they are
  * added. */
 void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names);

@@ -132,29 +132,65 @@ static struct offline *open_link(struct build *b, struct plan *plan, struct solo
 	return o;
 }
 
-struct offline *offline_new(struct build *b, const char *south, const char *north,
-			    const struct vars *vars, struct solo_worker *worker,
-			    struct report *report)
+static bool take_through(struct build *b, struct plan_spec *spec, const char *const *names,
+			 size_t n, const struct vars *vars, struct report *report)
 {
+	spec->through = mem_zalloc((n + 1) * sizeof *spec->through);
+	for (spec->n_through = 0; spec->n_through < n; spec->n_through++) {
+		struct mapping *m = build_mapping(b, names[spec->n_through], "through", report);
+
+		if (m && mapping_dialect(m))
+			report_error(report, "through: %s is a dialect, not a through file",
+				     mapping_file(m));
+		if (!m || mapping_dialect(m))
+			return false;
+		spec->through[spec->n_through].mapping = m;
+		spec->through[spec->n_through].vars = vars;
+	}
+	return true;
+}
+
+static struct plan *make_plan(struct build *b, const char *const names[SIDES],
+			      const char *const *through, size_t n_through, const struct vars *vars,
+			      struct report *report)
+{
+	static const struct vars none;
 	struct plan_spec spec = {
 		.name = "link",
 		.where = { "south", "north" },
-		.mapping = { build_dialect(b, south, "south", report),
-			     build_dialect(b, north, "north", report) },
+		.mapping = { build_dialect(b, names[SOUTH], "south", report),
+			     build_dialect(b, names[NORTH], "north", report) },
 		.vars = { &vars[SOUTH], &vars[NORTH] },
 		.is_offline = true,
 		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
 	};
-	struct plan *plan;
+	bool ok = take_through(b, &spec, through, n_through, &none, report);
+	struct plan *plan = NULL;
 
-	if (!spec.mapping[SOUTH] || !spec.mapping[NORTH])
-		return NULL;
-	plan = plan_new(&spec, report);
+	if (ok && spec.mapping[SOUTH] && spec.mapping[NORTH])
+		plan = plan_new(&spec, report);
 	if (plan && !build_plan_there(b, plan, &spec, report)) {
 		plan_free(plan);
-		return NULL;
+		plan = NULL;
 	}
-	return open_link(b, plan, worker, report);
+	free(spec.through);
+	return plan;
+}
+
+struct offline *offline_new(struct build *b, const char *south, const char *north,
+			    const struct vars *vars, struct solo_worker *worker,
+			    struct report *report)
+{
+	const char *const names[SIDES] = { [SOUTH] = south, [NORTH] = north };
+
+	return open_link(b, make_plan(b, names, NULL, 0, vars, report), worker, report);
+}
+
+struct offline *offline_new_through(struct build *b, const char *const names[SIDES],
+				    const char *const *through, size_t n_through,
+				    const struct vars *vars, struct report *report)
+{
+	return open_link(b, make_plan(b, names, through, n_through, vars, report), NULL, report);
 }
 
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,

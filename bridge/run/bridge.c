@@ -381,6 +381,7 @@ static bool listen_to_verbs(struct bridge *b, struct err *e)
 		.journal = b->parts.journal,
 		.is_running = true,
 		.generation = b->generation,
+		.mappings = b->mappings,
 		.commits = b->commits,
 		.storage = &b->storage,
 		.started_ms = clock_mono_ms(),

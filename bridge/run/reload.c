@@ -41,9 +41,9 @@ static bool is_listed(const char *list, const char *key)
 /* Processes, sockets and files that are open for as long as the bridge runs. */
 static bool check_fixed(const char *keys, struct err *e)
 {
-	static const char *const fixed[] = { "state",	   "state_key",	  "workers",
-					     "admin",	   "admin_token", "admin_hosts",
-					     "log_format", "journal.sync" };
+	static const char *const fixed[] = { "state",	    "state_key",   "workers",
+					     "admin",	    "admin_token", "admin_hosts",
+					     "admin_bench", "log_format",  "journal.sync" };
 
 	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
 		if (is_listed(keys, fixed[i])) {

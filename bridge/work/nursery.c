@@ -17,6 +17,7 @@
 
 static pid_t pid_of_nursery; /* 0: none */
 static int end_of_channel = -1;
+static void (*also)(int in, int out); /* NULL: nothing */
 
 void nursery_settle(const char *name, pid_t bridge)
 {
@@ -43,14 +44,19 @@ pid_t nursery_fork_sibling(void)
 	return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 }
 
-static pid_t fork_compiler(int own, int fd, pid_t bridge)
+/* A compiler with one descriptor, the other thing with two. */
+static pid_t fork_one(int own, const int fds[CHANNEL_FDS], pid_t bridge)
 {
-	pid_t pid = nursery_fork_sibling();
+	pid_t pid = fds[1] < 0 || also ? nursery_fork_sibling() : -1;
 
 	if (pid != 0)
 		return pid;
 	close(own);
-	compiler_child(fd, bridge);
+	if (fds[1] < 0)
+		compiler_child(fds[0], bridge);
+	nursery_settle("calque-also", bridge);
+	also(fds[0], fds[1]);
+	_exit(0);
 }
 
 static _Noreturn void serve(int fd, pid_t bridge)
@@ -59,7 +65,7 @@ static _Noreturn void serve(int fd, pid_t bridge)
 	struct buf answer = { 0 };
 
 	while (channel_receive(fd, &m) && m.fds[0] >= 0) {
-		pid_t pid = fork_compiler(fd, m.fds[0], bridge);
+		pid_t pid = fork_one(fd, m.fds, bridge);
 
 		buf_reset(&answer);
 		pack_u64(&answer, pid > 0 ? (uint64_t)pid : 0);
@@ -110,7 +116,12 @@ void nursery_end(void)
 	end_of_channel = -1;
 }
 
-bool nursery_fork(int fd, pid_t *pid, struct err *e)
+void nursery_also(void (*f)(int in, int out))
+{
+	also = f;
+}
+
+static bool ask(const int *fds, size_t n_fds, pid_t *pid, struct err *e)
 {
 	struct buf nothing = { 0 };
 	struct channel_message m;
@@ -119,7 +130,8 @@ bool nursery_fork(int fd, pid_t *pid, struct err *e)
 
 	if (!nursery_start(NULL, e))
 		return false;
-	ok = channel_send(end_of_channel, &nothing, &fd, 1) && channel_receive(end_of_channel, &m);
+	ok = channel_send(end_of_channel, &nothing, fds, n_fds) &&
+	     channel_receive(end_of_channel, &m);
 	if (!ok) {
 		err_set(e, ERR_IO, "the process from which others come has ended");
 		return false;
@@ -130,6 +142,16 @@ bool nursery_fork(int fd, pid_t *pid, struct err *e)
 	if (*pid <= 0)
 		err_set(e, ERR_IO, "fork: no process can be had");
 	return *pid > 0;
+}
+
+bool nursery_fork(int fd, pid_t *pid, struct err *e)
+{
+	return ask(&fd, 1, pid, e);
+}
+
+bool nursery_fork_also(int in, int out, pid_t *pid, struct err *e)
+{
+	return ask((const int[]){ in, out }, 2, pid, e);
 }
 
 int nursery_fd(void)

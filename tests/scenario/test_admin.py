@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
-from harness import REPOSITORY
+from harness import LIMIT, REPOSITORY
 from verbs import Verb, letters, status, wait_status
 from worlds import InnowayThingsBoard
 
@@ -38,6 +39,10 @@ class Admin:
         """(status, the lines of its answer)."""
         code, text, _ = self.ask("/request", "POST", json.dumps(asked), token, Content_Type=content_type, **headers)
         return code, [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def bench(self, asked, token=TOKEN):
+        code, text, _ = self.ask("/bench", "POST", json.dumps(asked), token, Content_Type="application/json")
+        return code, json.loads(text) if code == 200 else text
 
     def metrics(self):
         """{name{labels}: number}, and nothing in it that Prometheus would not read."""
@@ -101,6 +106,9 @@ def test_it_lets_in_whom_it_should(world):
     assert admin.request({"request": "devices", "do": "export"})[0] == 400
     assert admin.request({"request": "state"})[0] == 400
     assert admin.ask("/status", token="x" * 16)[0] == 401
+    assert admin.bench({"do": "list"}, token=None)[0] == 401
+    code, told = admin.bench({"do": "list"})
+    assert code == 403 and "admin_bench" in told and admin.ask("/bench", token=TOKEN)[:2] == (200, '{"on":false}\n')
     code, _, headers = admin.ask("/metrics", "POST", "")
     assert code == 405 and headers["Allow"] == "GET, HEAD"
     assert admin.ask("/nothing")[0] == 404 and admin.ask("/../etc/passwd")[0] == 404
@@ -112,6 +120,26 @@ def test_it_lets_in_whom_it_should(world):
     assert code == 200 and text == "" and int(headers["Content-Length"]) > 0
     assert "Set-Cookie" not in headers and headers["Cache-Control"] == "no-store"
     assert TOKEN not in world.calque.log()
+
+
+def test_a_mapping_is_tried_beside_what_runs(lab):
+    world = world_with(lab, admin="127.0.0.1:0", admin_token=f"file:{lab.secret_file('admin.token', TOKEN)}",
+                       admin_bench=True)
+    admin = Admin(world.calque)
+    assert admin.ask("/bench", token=TOKEN)[:2] == (200, '{"on":true}\n') and admin.ask("/bench")[0] == 401
+    text = admin.bench({"do": "open", "name": "innoway"})[1]["text"]
+    asked = {"do": "try", "south": "innoway", "north": "innoway", "flow": "up", "topic": "messages/D1/event", "payload_text": "{}",
+             "edits": {"innoway": text.replace('topic: "messages/{device}/event"', 'topic: "other/{device}"')}}
+    deadline = time.monotonic() + LIMIT
+    told = {}
+    while "why" not in told and time.monotonic() < deadline:  # a busy machine may take more than its 2 s
+        told = admin.bench(asked)[1]
+    assert [row["kind"] for row in told["why"]["rows"] if row["topic"] == "other/{device}"] == ["event"]
+    assert [row["kind"] for row in told["why"]["rows"] if row["result"] == "matches"] == ["raw"]
+    assert not os.path.exists(os.path.join(world.calque.state, "bench"))
+    world.device.attributes(n=1)  # what runs has heard nothing of it
+    wait_status(world.calque, lambda s: s["links"][0]["up"]["delivered"] == 1)
+    assert "innoway" not in " ".join(world.calque.matching("mapping-|reload"))
 
 
 def test_its_numbers_are_those_of_what_was_sent(world):
