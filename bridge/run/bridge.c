@@ -17,6 +17,7 @@
 #include "net/control_server.h"
 #include "live/generation.h"
 #include "port/port.h"
+#include "delivery/endpoint.h"
 #include "delivery/roster.h"
 #include "live/suspects.h"
 #include "store/commit.h"
@@ -421,6 +422,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	struct live_link_parts *parts = &b->parts;
 
 	parts->roster = roster_new();
+	parts->endpoints = endpoints_new();
 	bridge_bound_journal(b);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
@@ -603,6 +605,7 @@ void bridge_free(struct bridge *b)
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_free(b->links[i]);
 	roster_free(parts->roster);
+	endpoints_free(parts->endpoints);
 	if (!b->has_failed)
 		bury_rest(b);
 	reload_plan_fini(&b->plan);
