@@ -27,6 +27,7 @@ struct bench_place {
 	const char *calque; /* the program to measure: its path */
 	const char *topic;  /* the first of those that are published on */
 	int in_port, out_port;
+	const char *ca; /* a file: who signed the certificate of the latter, if it speaks TLS */
 	const char *argv[BENCH_MAX_ARGS + 1]; /* filled in by prepare */
 	char *texts[BENCH_MAX_ARGS];	      /* those of argv that are to be freed */
 };
@@ -35,18 +36,23 @@ struct bench_case {
 	char name[40];
 	const struct bench_load *load;
 	size_t links, busy; /* how many there are, and how many of them have something to do */
+	size_t devices;	    /* each with a session in the north; 0: none, but links as such */
+	bool is_tls;	    /* there */
 	long window;	    /* 0: the one that was asked for */
 	int qos;
 	bool is_sync; /* calque's journal.sync */
 	/* Write the files that it needs.  False sets *e. */
 	bool (*prepare)(const struct bench_case *c, struct bench_place *place, struct err *e);
+	bool is_long;	      /* only if it is named */
 	const char *needs[3]; /* programs; NULL: no more */
 };
 
-#define BENCH_MAX_CASES 32
+#define BENCH_MAX_CASES 64
 
 /* All of calque's own; the number of them. */
 size_t bench_cases(struct bench_case *out);
+/* Those of devices that have a session each. */
+size_t bench_cases_fleet(struct bench_case *out);
 /* Those of other programs. */
 size_t bench_cases_beside(struct bench_case *out);
 const struct bench_load *bench_load(const char *name);

@@ -1,5 +1,6 @@
 #include "bench/bench_process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,6 +28,7 @@ static void run(const char *const *argv, const char *log, pid_t parent)
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (fd >= 0 && getppid() == parent && dup2(fd, STDOUT_FILENO) >= 0 &&
 	    dup2(fd, STDERR_FILENO) >= 0)
@@ -147,20 +149,51 @@ static int add_children(pid_t pid, pid_t *list, int n)
 	return n;
 }
 
+/* What it has used by itself. */
+static void add_usage(struct usage *u, pid_t pid)
+{
+	char text[2048];
+
+	read_proc(pid, "smaps_rollup", text, sizeof text);
+	u->cpu_us += own_us(pid);
+	u->rss_kib += kib_of(text, "\nRss:");
+	u->pss_kib += kib_of(text, "\nPss:");
+}
+
 struct usage process_usage(const struct process *p)
 {
 	pid_t list[MAX_PROCESSES] = { p->pid };
 	struct usage u = { .processes = 1 };
-	char text[2048];
 
 	for (int i = 0; i < u.processes; i++) {
 		u.processes = add_children(list[i], list, u.processes);
-		read_proc(list[i], "smaps_rollup", text, sizeof text);
-		u.cpu_us += own_us(list[i]) + children_us(list[i]);
-		u.rss_kib += kib_of(text, "\nRss:");
-		u.pss_kib += kib_of(text, "\nPss:");
+		add_usage(&u, list[i]);
+		u.cpu_us += children_us(list[i]);
 	}
 	return u;
+}
+
+struct usage process_own_usage(const struct process *p)
+{
+	struct usage u = { .processes = 1 };
+
+	add_usage(&u, p->pid);
+	return u;
+}
+
+size_t process_descriptors(const struct process *p)
+{
+	char path[64];
+	DIR *dir;
+	size_t n = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)p->pid);
+	dir = opendir(path);
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n > 2 ? n - 2 : 0; /* less "." and ".." */
 }
 
 /* proc(5): user, nice, system, idle, iowait, irq, softirq, steal */

@@ -24,6 +24,10 @@ struct usage {
 bool process_start(struct process *p, const char *const *argv, const char *log, struct err *e);
 bool process_is_alive(struct process *p);
 struct usage process_usage(const struct process *p);
+/* Of the process alone. */
+struct usage process_own_usage(const struct process *p);
+/* How many descriptors it has open. */
+size_t process_descriptors(const struct process *p);
 /* What the whole machine has worked, by anyone: with what the measured and the measuring took, it tells
  * how quiet the machine was. */
 int64_t process_machine_us(void);

@@ -187,6 +187,19 @@ static void print_heads(void)
 	     "RSS  PSS   RSS  PSS driver others");
 }
 
+static void print_fleet(const struct bench_figures *f)
+{
+	const struct bench_fleet_figures *fleet = &f->fleet;
+
+	printf("  %zu sessions: up in %.1f s (CPU %.2f s), back in %.1f s (CPU %.2f s, at most %zu "
+	       "in a second), at 1000 msg/s %.1f us CPU per msg, "
+	       "resting %.2f%% of a core, %zu descriptors, RSS %.1f MiB of the "
+	       "process with the sessions\n",
+	       f->of->devices, fleet->up_s, (double)fleet->up_cpu_us / 1e6, fleet->back_s,
+	       (double)fleet->back_cpu_us / 1e6, fleet->most_in_second, fleet->steady_cpu_us,
+	       fleet->resting * 100, fleet->descriptors, mib(fleet->own.rss_kib));
+}
+
 static void print_row(const struct bench_figures *f)
 {
 	printf("%-18s %6zu %8.0f %9.1f %7.2f %7.2f %7.2f %7.2f %5.0f %4.0f %5.0f %4.0f %5.0f%% "
@@ -195,7 +208,23 @@ static void print_row(const struct bench_figures *f)
 	       ms(f->paced.p99_us), ms(f->full.p50_us), ms(f->full.p99_us), mib(f->idle.rss_kib),
 	       mib(f->idle.pss_kib), mib(f->loaded.rss_kib), mib(f->loaded.pss_kib),
 	       f->driver * 100, f->others * 100);
+	if (f->of->devices)
+		print_fleet(f);
 	fflush(stdout);
+}
+
+static void print_json_fleet(const struct bench_figures *f)
+{
+	const struct bench_fleet_figures *fleet = &f->fleet;
+
+	printf(",\"fleet\":{\"sessions\":%zu,\"tls\":%s,\"up_s\":%.2f,\"up_cpu_s\":%.3f,"
+	       "\"back_s\":%.2f,\"back_cpu_s\":%.3f,\"most_in_second\":%zu,\"steady_cpu_us\":%.2f,"
+	       "\"resting\":%.4f,"
+	       "\"descriptors\":%zu,\"own_rss_kib\":%lld}",
+	       f->of->devices, f->of->is_tls ? "true" : "false", fleet->up_s,
+	       (double)fleet->up_cpu_us / 1e6, fleet->back_s, (double)fleet->back_cpu_us / 1e6,
+	       fleet->most_in_second, fleet->steady_cpu_us, fleet->resting, fleet->descriptors,
+	       (long long)fleet->own.rss_kib);
 }
 
 static void print_json_row(const struct bench_figures *f, bool is_first)
@@ -215,8 +244,11 @@ static void print_json_row(const struct bench_figures *f, bool is_first)
 	       f->paced.per_second, ms(f->paced.p50_us), ms(f->paced.p99_us));
 	printf("\"idle\":{\"rss_kib\":%lld,\"pss_kib\":%lld},", (long long)f->idle.rss_kib,
 	       (long long)f->idle.pss_kib);
-	printf("\"loaded\":{\"rss_kib\":%lld,\"pss_kib\":%lld,\"processes\":%d}}",
+	printf("\"loaded\":{\"rss_kib\":%lld,\"pss_kib\":%lld,\"processes\":%d}",
 	       (long long)f->loaded.rss_kib, (long long)f->loaded.pss_kib, f->loaded.processes);
+	if (f->of->devices)
+		print_json_fleet(f);
+	putchar('}');
 }
 
 void bench_report_start(struct bench_report *r, const struct bench_setting *setting)

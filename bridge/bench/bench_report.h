@@ -28,6 +28,16 @@ struct bench_figures {
 	double driver; /* what our side took, in cores */
 	double others; /* what the rest of the machine took, in cores: a disturbed row */
 	struct usage idle, loaded;
+	struct bench_fleet_figures {
+		double up_s,
+			back_s; /* from the start, from the north's restart, until all are there */
+		int64_t up_cpu_us, back_cpu_us; /* what that took */
+		size_t most_in_second;		/* connects, after that restart */
+		double steady_cpu_us; /* of a message, at 1,000 in a second, beyond resting */
+		double resting;	      /* cores, while nothing is sent */
+		size_t descriptors;
+		struct usage own; /* of the process with the sessions, after all this */
+	} fleet;		  /* if it is one */
 };
 
 /* Text: printed as it comes.  JSON: one object, {"conditions": {…}, "scenarios": [{…}]}. */

@@ -12,9 +12,10 @@
 #include "base/mem.h"
 #include "bench/broker.h"
 
-#define READY_MS 60000 /* Node-RED needs ten seconds on a slow machine, 1,000 links as long */
-#define DRAIN_MS 5000  /* without anything new */
-#define LOOK_US	 50000 /* for signals, at least this often */
+#define READY_MS	     60000 /* Node-RED needs ten seconds on a slow machine, 1,000 links as long */
+#define READY_MS_PER_SESSION 20
+#define DRAIN_MS	     5000  /* without anything new */
+#define LOOK_US		     50000 /* for signals, at least this often */
 
 /* What has been taken over and has not come out is bounded to this many windows, or a bridge that
  * acknowledges faster than it delivers would be measured filling its memory, or holding its source. */
@@ -130,8 +131,8 @@ struct traffic *traffic_open(const struct traffic_conf *conf, struct err *e)
 
 	t->conf = *conf;
 	t->subscribers = mem_zalloc(conf->n_topics * sizeof *t->subscribers);
-	t->ends[0] = broker_open(ignore, t, e);
-	t->ends[1] = t->ends[0] ? broker_open(on_arrival, t, e) : NULL;
+	t->ends[0] = broker_open(ignore, t, NULL, e);
+	t->ends[1] = t->ends[0] ? broker_open(on_arrival, t, conf->tls, e) : NULL;
 	if (t->ends[1])
 		return t;
 	traffic_close(t);
@@ -194,7 +195,7 @@ static bool is_ready(struct traffic *t)
 		t->n_dropped[i] = broker_dropped(t->ends[i]);
 	}
 	for (size_t i = 0; i < 2; i++)
-		if (broker_connected(t->ends[i]) < t->conf.sessions)
+		if (broker_connected(t->ends[i]) < t->conf.sessions[i])
 			return false;
 	while (t->n_subscribers < t->conf.n_topics) {
 		struct broker_client *c =
@@ -209,7 +210,8 @@ static bool is_ready(struct traffic *t)
 
 bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ctx, struct err *e)
 {
-	int64_t deadline = clock_mono_ms() + READY_MS;
+	int64_t most_ms = READY_MS + (int64_t)t->conf.sessions[1] * READY_MS_PER_SESSION;
+	int64_t deadline = clock_mono_ms() + most_ms;
 
 	while (!is_ready(t)) {
 		if (is_interrupted(e))
@@ -219,12 +221,49 @@ bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ct
 			return false;
 		}
 		if (clock_mono_ms() > deadline) {
-			err_set(e, ERR_LIMIT, "it has not connected and subscribed in %d s",
-				READY_MS / 1000);
+			err_set(e, ERR_LIMIT,
+				"it has not connected and subscribed in %lld s, with %zu of %zu "
+				"sessions in the north",
+				(long long)most_ms / 1000, broker_connected(t->ends[1]),
+				t->conf.sessions[1]);
 			return false;
 		}
 		broker_turn(t->ends, 2, LOOK_US);
 	}
+	return true;
+}
+
+/* What is there is served. */
+static bool pass_time(struct traffic *t, double seconds, struct err *e)
+{
+	int64_t end = clock_mono_us() + (int64_t)(seconds * 1e6), now;
+
+	while ((now = clock_mono_us()) < end) {
+		if (is_interrupted(e))
+			return false;
+		broker_turn(t->ends, 2, end - now < LOOK_US ? end - now : LOOK_US);
+	}
+	return true;
+}
+
+bool traffic_rest(struct traffic *t, double seconds, struct err *e)
+{
+	return pass_time(t, seconds, e) && is_whole(t, e);
+}
+
+bool traffic_restart_north(struct traffic *t, double seconds, int64_t *back_us, size_t *most,
+			   struct err *e)
+{
+	int64_t start;
+
+	broker_fall(t->ends[1]);
+	if (!pass_time(t, seconds, e) || !broker_listen(t->ends[1], e))
+		return false;
+	start = clock_mono_us();
+	if (!traffic_wait_ready(t, NULL, NULL, e))
+		return false;
+	*back_us = clock_mono_us() - start;
+	*most = broker_most_in_second(t->ends[1]);
 	return true;
 }
 

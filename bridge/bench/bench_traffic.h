@@ -9,13 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/ssl.h>
+
 struct err;
 struct traffic;
 
 struct traffic_conf {
 	const char *const *topics; /* to publish on in turn: each has a session of its own ... */
 	size_t n_topics;
-	size_t sessions;  /* ... on each side, where there may be more */
+	size_t sessions
+		[2]; /* ... in the south; how many are to be there, in the south and in the north */
+	SSL_CTX *tls;	  /* of the north; NULL: none.  Borrowed */
 	const char *body; /* the members of the payload after "n"; "": none */
 	size_t size;	  /* payloads are padded to this many bytes */
 	int qos;
@@ -45,9 +49,15 @@ int traffic_out_port(const struct traffic *t);
 /* The functions below return false, with *e set, when a session ends (ERR_NET), when it takes too long
  * (ERR_LIMIT), or on SIGINT or SIGTERM, which the caller has blocked (ERR_BUSY). */
 
-/* Wait until all sessions are there and all topics are subscribed to.  `is_alive` (may be NULL) tells
+/* Wait until all sessions are there, within what 100 of them in a second take twice, and all topics are subscribed to.  `is_alive` (may be NULL) tells
  * when it is no use to wait. */
 bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ctx, struct err *e);
+/* Nothing is sent for that long. */
+bool traffic_rest(struct traffic *t, double seconds, struct err *e);
+/* The north is gone for that long, and is back again; then wait as above.  `*back_us`: how long that took.
+ * `*most`: so many connected within one second at most. */
+bool traffic_restart_north(struct traffic *t, double seconds, int64_t *back_us, size_t *most,
+			   struct err *e);
 /* Send for that long, as fast as the window allows (`per_second` 0) or at a rate. */
 bool traffic_run(struct traffic *t, double seconds, double per_second, struct traffic_result *out,
 		 struct err *e);

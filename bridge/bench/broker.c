@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bench/broker_tls.h"
 #include "message/topic.h"
 
 #define CHUNK	       (64 << 10) /* read at once */
@@ -43,6 +45,7 @@ struct broker_client {
 	TAILQ_ENTRY(broker_client) writing; /* while it has output that nobody has tried to write */
 	bool is_writing, is_watched_for_writing;
 	int fd;
+	SSL *tls;	   /* NULL: it speaks plainly */
 	bool is_connected; /* its CONNECT was accepted */
 	bool is_v5;
 	char **filters;
@@ -51,17 +54,20 @@ struct broker_client {
 	size_t out_done; /* bytes of `out` that are written */
 	uint16_t last_id;
 	size_t n_unacked;
-	bool is_unacked[MAX_PACKET_IDS];
+	bool *is_unacked; /* MAX_PACKET_IDS of them; NULL: nothing was ever sent to it with QoS 1 */
 };
 
 struct broker {
 	void (*on_message)(void *ctx, const char *payload, size_t len);
 	void *ctx;
 	int listener, epoll, port;
+	SSL_CTX *tls; /* NULL: clients speak plainly */
 	LIST_HEAD(, broker_client) clients;
 	TAILQ_HEAD(, broker_client) writing;
 	size_t n_connected, n_dropped;
 	size_t n_unacked; /* of all clients */
+	int64_t second;	  /* of the last connect that was accepted */
+	size_t n_in_second, most_in_second;
 };
 
 /* ---- what a packet is made of ---- */
@@ -230,7 +236,7 @@ static bool on_puback(struct broker_client *c, struct reader *r)
 {
 	size_t id = take_u16(r);
 
-	if (r->is_short || !c->is_unacked[id])
+	if (r->is_short || !c->is_unacked || !c->is_unacked[id])
 		return false;
 	c->is_unacked[id] = false;
 	c->n_unacked--;
@@ -291,7 +297,9 @@ static void drop_client(struct broker_client *c)
 	p->n_unacked -= c->n_unacked;
 	LIST_REMOVE(c, entry);
 	write_later(c);
+	SSL_free(c->tls);
 	close(c->fd);
+	free(c->is_unacked);
 	for (size_t i = 0; i < c->n_filters; i++)
 		free(c->filters[i]);
 	free(c->filters);
@@ -309,6 +317,16 @@ static void watch(struct broker_client *c, int op, bool is_writing)
 	epoll_ctl(c->of->epoll, op, c->fd, &event);
 }
 
+static void count_accepted(struct broker *p)
+{
+	int64_t second = clock_mono_ms() / 1000;
+
+	p->n_in_second = second == p->second ? p->n_in_second + 1 : 1;
+	p->second = second;
+	if (p->n_in_second > p->most_in_second)
+		p->most_in_second = p->n_in_second;
+}
+
 static void accept_client(struct broker *p)
 {
 	struct broker_client *c;
@@ -316,10 +334,12 @@ static void accept_client(struct broker *p)
 
 	if (fd < 0)
 		return;
+	count_accepted(p);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c = mem_zalloc(sizeof *c);
 	c->of = p;
 	c->fd = fd;
+	c->tls = p->tls ? broker_tls_accept(p->tls, fd) : NULL;
 	LIST_INSERT_HEAD(&p->clients, c, entry);
 	watch(c, EPOLL_CTL_ADD, false);
 }
@@ -353,7 +373,8 @@ static bool read_some(struct broker_client *c)
 	ssize_t n;
 
 	buf_reserve(&c->in, CHUNK);
-	n = recv(c->fd, c->in.data + c->in.len, CHUNK, 0);
+	n = c->tls ? broker_tls_read(c->tls, c->in.data + c->in.len, CHUNK)
+		   : recv(c->fd, c->in.data + c->in.len, CHUNK, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n > 0)
@@ -369,7 +390,10 @@ static bool read_some(struct broker_client *c)
 
 static void write_some(struct broker_client *c)
 {
-	ssize_t n = send(c->fd, c->out.data + c->out_done, c->out.len - c->out_done, MSG_NOSIGNAL);
+	const char *from = c->out.data + c->out_done;
+	size_t len = c->out.len - c->out_done;
+	ssize_t n =
+		c->tls ? broker_tls_write(c->tls, from, len) : send(c->fd, from, len, MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		drop_client(c);
@@ -430,16 +454,19 @@ void broker_turn(struct broker *const *ends, size_t n, int64_t timeout_us)
 
 /* ---- the caller's side ---- */
 
-static bool open_listener(struct broker *p)
+/* On its port, if it has one. */
+static bool listen_there(struct broker *p)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t len = sizeof address;
 	struct epoll_event event = { .events = EPOLLIN };
+	int on = 1;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	address.sin_port = htons((uint16_t)p->port);
 	p->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (p->epoll < 0 || p->listener < 0 ||
+	    setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
 	    bind(p->listener, (struct sockaddr *)&address, len) != 0 ||
 	    listen(p->listener, SOMAXCONN) != 0 ||
 	    getsockname(p->listener, (struct sockaddr *)&address, &len) != 0 ||
@@ -449,32 +476,48 @@ static bool open_listener(struct broker *p)
 	return true;
 }
 
+bool broker_listen(struct broker *p, struct err *e)
+{
+	if (listen_there(p))
+		return true;
+	err_errno(e, "listen on 127.0.0.1");
+	return false;
+}
+
 struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, size_t len),
-			   void *ctx, struct err *e)
+			   void *ctx, SSL_CTX *tls, struct err *e)
 {
 	struct broker *p = mem_zalloc(sizeof *p);
 
 	p->on_message = on_message;
 	p->ctx = ctx;
-	p->epoll = p->listener = -1;
+	p->tls = tls;
+	p->listener = -1;
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	LIST_INIT(&p->clients);
 	TAILQ_INIT(&p->writing);
-	if (!open_listener(p)) {
-		err_errno(e, "listen on 127.0.0.1");
+	if (!broker_listen(p, e)) {
 		broker_close(p);
 		return NULL;
 	}
 	return p;
 }
 
-void broker_close(struct broker *p)
+void broker_fall(struct broker *p)
 {
-	if (!p)
-		return;
 	while (!LIST_EMPTY(&p->clients))
 		drop_client(LIST_FIRST(&p->clients));
 	if (p->listener >= 0)
 		close(p->listener);
+	p->listener = -1;
+	p->most_in_second = 0;
+}
+
+void broker_close(struct broker *p)
+{
+	if (!p)
+		return;
+	broker_fall(p);
 	if (p->epoll >= 0)
 		close(p->epoll);
 	free(p);
@@ -488,6 +531,11 @@ int broker_port(const struct broker *p)
 size_t broker_connected(const struct broker *p)
 {
 	return p->n_connected;
+}
+
+size_t broker_most_in_second(const struct broker *p)
+{
+	return p->most_in_second;
 }
 
 size_t broker_dropped(const struct broker *p)
@@ -516,6 +564,8 @@ struct broker_client *broker_subscriber(const struct broker *p, const char *topi
 static size_t next_id(struct broker_client *c)
 {
 	assert(c->n_unacked < MAX_PACKET_IDS - 1);
+	if (!c->is_unacked)
+		c->is_unacked = mem_zalloc(MAX_PACKET_IDS * sizeof *c->is_unacked);
 	do {
 		c->last_id++;
 	} while (c->last_id == 0 || c->is_unacked[c->last_id]); /* MQTT 2.3.1: 0 is no id */

@@ -10,19 +10,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/ssl.h>
+
 struct err;
 struct broker;
 struct broker_client;
 
-/* Listen on a port that the kernel chooses.  `on_message` gets the payload (borrowed) of everything
+/* Listen on a port that the kernel chooses, with TLS if there is `tls` (borrowed).  `on_message` gets the payload (borrowed) of everything
  * that the client publishes.  NULL sets *e: ERR_IO. */
 struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, size_t len),
-			   void *ctx, struct err *e);
+			   void *ctx, SSL_CTX *tls, struct err *e);
+/* As if it had been killed: all clients are gone, and nobody listens. */
+void broker_fall(struct broker *p);
+/* It listens again where it did.  False sets *e: ERR_IO. */
+bool broker_listen(struct broker *p, struct err *e);
 void broker_close(struct broker *p); /* NULL is allowed */
 int broker_port(const struct broker *p);
 
 size_t broker_connected(const struct broker *p); /* clients whose CONNECT was accepted */
 size_t broker_dropped(const struct broker *p);	 /* clients that are gone, ever */
+/* The most connections that came within a second of the clock, since the broker listens. */
+size_t broker_most_in_second(const struct broker *p);
 /* A client that subscribed to the topic, valid until it is dropped; NULL: none. */
 struct broker_client *broker_subscriber(const struct broker *p, const char *topic);
 

@@ -7,19 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "args/bench.h"
 #include "args/options.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/exit_status.h"
 #include "base/mem.h"
 #include "bench/bench_bare.h"
 #include "bench/bench_case.h"
+#include "bench/bench_fleet.h"
 #include "bench/bench_process.h"
 #include "bench/bench_report.h"
 #include "bench/bench_traffic.h"
+#include "bench/broker_tls.h"
 
 #define DEFAULT_SECONDS 3.0
 #define DEFAULT_WINDOW	100
@@ -119,6 +123,8 @@ struct run {
 	struct bench_place place;
 	char *log;
 	char **topics; /* .busy of the case */
+	SSL_CTX *tls;  /* of the north; NULL: none */
+	char *ca;
 };
 
 /* What the program said last. */
@@ -147,14 +153,18 @@ static bool is_alive(void *ctx)
 
 static bool start(struct run *r, struct err *e)
 {
+	size_t sessions = r->of->devices ? r->of->devices : r->of->links;
 	struct traffic_conf conf = { .topics = (const char *const *)r->topics,
 				     .n_topics = r->of->busy,
-				     .sessions = r->of->links,
+				     .sessions = { r->of->links, sessions },
 				     .body = r->of->load->body,
 				     .size = r->of->load->size,
 				     .qos = r->of->qos,
 				     .window = (size_t)bench_window(r->of, r->setting) };
 
+	if (r->of->is_tls && !(r->tls = broker_tls_new(r->ca, e)))
+		return false;
+	conf.tls = r->tls;
 	r->traffic = traffic_open(&conf, e);
 	if (!r->traffic)
 		return false;
@@ -204,6 +214,17 @@ static bool measure(struct run *r, struct bench_figures *f, struct err *e)
 	return false;
 }
 
+static bool start_timed(struct run *r, struct bench_figures *f, struct err *e)
+{
+	int64_t start_us = clock_mono_us();
+
+	if (!start(r, e))
+		return false;
+	f->fleet.up_s = (double)(clock_mono_us() - start_us) / 1e6;
+	f->fleet.up_cpu_us = process_usage(&r->process).cpu_us;
+	return true;
+}
+
 static bool run_case(const struct bench_options *o, const struct bench_case *c,
 		     const struct bench_setting *setting, struct bench_figures *f, struct err *e)
 {
@@ -214,6 +235,7 @@ static bool run_case(const struct bench_options *o, const struct bench_case *c,
 	bool ok = false;
 
 	r.log = mem_printf("%s/log", dir);
+	r.place.ca = r.ca = mem_printf("%s/ca.pem", dir);
 	r.topics = mem_zalloc(c->busy * sizeof *r.topics);
 	for (size_t i = 0; i < c->busy; i++)
 		r.topics[i] = bench_numbered(c->load->topic, i + 1);
@@ -222,7 +244,9 @@ static bool run_case(const struct bench_options *o, const struct bench_case *c,
 	if (mkdir(dir, 0700) != 0)
 		err_errno(e, "%s", dir);
 	else
-		ok = start(&r, e) && measure(&r, f, e);
+		ok = start_timed(&r, f, e) && measure(&r, f, e) &&
+		     (!c->devices ||
+		      bench_fleet_measure(r.traffic, &r.process, setting->seconds, f, e));
 	process_stop(&r.process);
 	if (!ok) {
 		fprintf(stderr, "calque bench: %s: %s\n", c->name, e->text);
@@ -230,12 +254,14 @@ static bool run_case(const struct bench_options *o, const struct bench_case *c,
 			show_log(&r);
 	}
 	traffic_close(r.traffic);
+	SSL_CTX_free(r.tls);
 	for (size_t i = 0; i < BENCH_MAX_ARGS; i++)
 		free(r.place.texts[i]);
 	for (size_t i = 0; i < c->busy; i++)
 		free(r.topics[i]);
 	free(r.topics);
 	free(r.log);
+	free(r.ca);
 	free(dir);
 	return ok;
 }
@@ -255,7 +281,7 @@ static bool is_wanted(const struct bench_options *o, const struct bench_case *c)
 	for (size_t i = 0; i < o->n_scenarios; i++)
 		if (is_called(c, o->scenarios[i]))
 			return true;
-	return o->n_scenarios == 0;
+	return o->n_scenarios == 0 && !c->is_long;
 }
 
 static bool has_what_it_needs(const struct bench_case *c)
@@ -319,6 +345,17 @@ static void block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Of each session one end is ours. */
+static void raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int bench(const struct bench_options *o)
 {
 	struct bench_setting setting = { o->seconds, o->window, NULL };
@@ -329,6 +366,7 @@ static int bench(const struct bench_options *o)
 	bool ok = false;
 	char *dir;
 
+	n += bench_cases_fleet(cases + n);
 	if (o->is_beside)
 		n += bench_cases_beside(cases + n);
 	if (!are_names_known(o, cases, n))
@@ -340,6 +378,8 @@ static int bench(const struct bench_options *o)
 	}
 	setting.dir = dir;
 	block_signals();
+	signal(SIGPIPE, SIG_IGN); /* clients come and go */
+	raise_descriptors();
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	bench_look_for_daemons();
 	bench_report_start(&report, &setting);

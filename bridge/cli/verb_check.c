@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "live/generation.h"
 #include "disk/directory.h"
+#include "run/descriptors_check.h"
 
 /* Would run take the state directory, as far as can be told without touching it? */
 static void check_state(const struct conf *c, struct report *report)
@@ -56,8 +57,10 @@ static int check_all(struct cli *cli)
 		return EXIT_FAILED;
 	g = generation_read(cli->conf_path, &cli->mappings, compiler, &report);
 	n = g ? generation_conf(g)->n_links : 0;
-	if (g)
+	if (g) {
 		check_state(generation_conf(g), &report);
+		descriptors_warn(g, &report);
+	}
 	ok = g && report.n_lacks == 0;
 	if (cli->is_json)
 		print_json(cli->conf_path, n, &report);

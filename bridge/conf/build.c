@@ -549,19 +549,22 @@ static const char *cell_of(const struct fleet_file_row *row, const char *column)
 	return NULL;
 }
 
-/* How many of the list want a session that is always open? */
-static size_t count_always(const struct conf *conf, const struct conf_link *link)
+struct listed_sessions build_listed_sessions(const struct conf *conf, const struct conf_link *link)
 {
 	const struct import_to to = { .link = link->name, .takes_rest = conf->n_links == 1 };
-	size_t n = 0;
+	struct listed_sessions n = { 0 };
 
 	for (size_t i = 0; i < conf->fleet.n; i++) {
 		const struct fleet_file_row *row = &conf->fleet.rows[i];
 		const char *sessions = cell_of(row, "sessions"), *word = cell_of(row, "mode");
 		int mode = word ? fleet_word(fleet_mode_names, FLEET_MODES, word) : (int)link->mode;
+		bool is_always =
+			sessions ? strcmp(sessions, FLEET_ALWAYS) == 0 : !link->is_on_demand;
 
-		n += import_is_for(&to, row) && mode != FLEET_OFF && mode != FLEET_RETIRED &&
-		     (sessions ? strcmp(sessions, FLEET_ALWAYS) == 0 : !link->is_on_demand);
+		if (!import_is_for(&to, row) || mode == FLEET_OFF || mode == FLEET_RETIRED)
+			continue;
+		n.always += is_always;
+		n.on_demand += !is_always;
 	}
 	return n;
 }
@@ -571,7 +574,7 @@ static void check_connections(const struct conf *conf, const struct conf_link *l
 			      struct report *report)
 {
 	const struct conf_session *north = &link->side[NORTH];
-	size_t n = count_always(conf, link);
+	size_t n = build_listed_sessions(conf, link).always;
 	char *place;
 
 	if (!north->connections.max || n <= (size_t)north->connections.max)

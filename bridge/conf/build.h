@@ -66,4 +66,10 @@ struct plan **build_plans(struct build *b, const struct conf *conf, bool is_whol
 			  struct report *report);
 void build_plans_free(struct plan **plans, size_t n);
 
+/* Of the devices in the list of the configuration: how many want a session of their own with this link's north. */
+struct listed_sessions {
+	size_t always, on_demand;
+};
+struct listed_sessions build_listed_sessions(const struct conf *conf, const struct conf_link *link);
+
 #endif

@@ -325,6 +325,11 @@ static const struct schema_key connections_keys[] = {
 	  .about = "so many connect in a second" },
 	{ "idle", SCHEMA_INTEGER, AT(connections.idle_s), CONF_RANGE(2, TEN_YEARS_S, 300),
 	  .about = "s without a message, then one that is open on demand is closed" },
+	{ "messages_per_second", SCHEMA_INTEGER, AT(connections.messages_per_second),
+	  CONF_RANGE(1, 1000000, 0),
+	  .about =
+		  "so many messages go over all of them together, a device's in its turn (default: "
+		  "any number)" },
 };
 static const struct schema connections_schema = SCHEMA_OF(connections_keys);
 static const struct schema_key limits_keys[] = {

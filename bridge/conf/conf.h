@@ -56,9 +56,10 @@ struct conf_session {
 		struct vars greet;
 	} provision;
 	struct {
-		int max;	/* 0: not set */
-		int per_second; /* default 100 */
-		int idle_s;	/* default 300 */
+		int max;		 /* 0: not set */
+		int per_second;		 /* default 100 */
+		int idle_s;		 /* default 300 */
+		int messages_per_second; /* 0: any number */
 	} connections;
 	struct limits limits; /* 0: the dialect's */
 	bool asks_limits;     /* what the platform says of its limits counts as well */

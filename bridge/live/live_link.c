@@ -125,7 +125,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
 	live->awake = roster_new();
-	live->endpoint = endpoint_new(live->conf->side[NORTH].connections.per_second);
+	live_link_join_endpoint(live);
 	live->places = places_new((size_t)live->conf->side[NORTH].connections.max,
 				  live->conf->side[NORTH].connections.idle_s * INT64_C(1000));
 	live->sessions_due_ms = INT64_MAX;
@@ -518,7 +518,7 @@ void live_link_free(struct live_link *live)
 	for (int s = 0; s < SIDES; s++)
 		map_fini(&live->of_device[s], NULL);
 	roster_free(live->awake);
-	endpoint_free(live->endpoint);
+	endpoint_part(live->endpoint, &live->shares);
 	places_free(live->places);
 	link_free(live->link);
 	roster_remove(live->turn);

@@ -18,6 +18,7 @@ struct buf;
 struct changes;
 struct devices;
 struct db;
+struct endpoints;
 struct err;
 struct generation;
 struct journal_entry;
@@ -42,10 +43,11 @@ struct live_link_parts {
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;
-	struct roster *roster;	   /* in which a link is awake while it has something to do */
-	struct suspects *suspects; /* NULL: nobody looks for what crashes */
-	int64_t (*mono_ms)(void);  /* a clock that only grows; NULL: the system's */
-	int64_t max_age_ms;	   /* of a message that waits for its target */
+	struct roster *roster;	     /* in which a link is awake while it has something to do */
+	struct endpoints *endpoints; /* where devices have sessions of their own */
+	struct suspects *suspects;   /* NULL: nobody looks for what crashes */
+	int64_t (*mono_ms)(void);    /* a clock that only grows; NULL: the system's */
+	int64_t max_age_ms;	     /* of a message that waits for its target */
 	uint64_t
 		most_parked_bytes; /* of a link, for the sessions of devices that do not come up; 0: any */
 	bool is_closing;	   /* what is not settled stays in the journal */

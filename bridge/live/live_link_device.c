@@ -324,6 +324,51 @@ static void give_places(struct live_link *live, int64_t now_ms)
 		live_link_renew_port(place->owner);
 }
 
+/* --- what they share with those of other links ---------------------------------------------- */
+
+static void on_endpoint_change(void *ctx)
+{
+	live_link_wake(ctx);
+}
+
+void live_link_join_endpoint(struct live_link *live)
+{
+	const struct conf_session *north = &live->conf->side[NORTH];
+	bool has_sessions = live->plan->has_device_sessions; /* else it has no say in it */
+
+	live->shares = (struct endpoint_user){
+		.connects_per_second = has_sessions ? north->connections.per_second : 0,
+		.messages_per_second = has_sessions ? north->connections.messages_per_second : 0,
+		.on_change = on_endpoint_change,
+		.ctx = live
+	};
+	live->endpoint =
+		endpoint_join(live->parts->endpoints, north->host, north->port, &live->shares);
+}
+
+/* Those whose turn it is, of whichever link. */
+static void let_connect(struct endpoint *ep, int64_t now_ms)
+{
+	struct seat *seat;
+
+	while ((seat = endpoint_next(ep, now_ms)) != NULL) {
+		struct port *p = seat->owner;
+
+		live_link_wake_port(p);
+		live_link_device_connects(p, now_ms);
+		if (!p->carrier || !p->live->parts->port->go(p->carrier))
+			endpoint_leave(ep, seat);
+	}
+}
+
+static void let_send(struct endpoint *ep, int64_t now_ms)
+{
+	struct seat *seat;
+
+	while ((seat = endpoint_next_to_send(ep, now_ms)) != NULL)
+		live_link_wake_port(seat->owner);
+}
+
 /* --- what is told of them ------------------------------------------------------------------ */
 
 static void tell(struct live_link *live)
@@ -344,19 +389,11 @@ static void tell(struct live_link *live)
 
 void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 {
-	struct seat *seat;
-
 	look_at_endpoint(live);
 	shed_all(live);
 	give_places(live, now_ms);
-	while ((seat = endpoint_next(live->endpoint, now_ms)) != NULL) {
-		struct port *p = seat->owner;
-
-		live_link_wake_port(p);
-		live_link_device_connects(p, now_ms);
-		if (!p->carrier || !live->parts->port->go(p->carrier))
-			endpoint_leave(live->endpoint, seat);
-	}
+	let_connect(live->endpoint, now_ms);
+	let_send(live->endpoint, now_ms);
 	if (now_ms < live->sessions_due_ms)
 		return;
 	live->sessions_due_ms = INT64_MAX;

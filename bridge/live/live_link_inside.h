@@ -112,12 +112,13 @@ struct live_link {
 	struct roster *awake;	     /* those of them that have something to do */
 	size_t device_bytes[SIDES];  /* what waits for those, as of the end of the turn of each */
 	bool is_started;
-	int64_t now_ms;			    /* of the turn */
-	size_t parked_bytes;		    /* that is parked for them, likewise */
-	struct endpoint *endpoint;	    /* of the sessions of devices */
-	struct places *places;		    /* likewise: which of them may be open */
-	bool was_down;			    /* that, when it was looked at last */
-	int64_t answered_ms;		    /* when one of them had its last answer; 0: none had */
+	int64_t now_ms;		     /* of the turn */
+	size_t parked_bytes;	     /* that is parked for them, likewise */
+	struct endpoint *endpoint;   /* of the sessions of devices, shared with other links */
+	struct endpoint_user shares; /* with that */
+	struct places *places;	     /* likewise: which of them may be open */
+	bool was_down;		     /* that, when it was looked at last */
+	int64_t answered_ms;	     /* when one of them had its last answer; 0: none had */
 	struct live_link_sessions sessions; /* how many of those are how ... */
 	struct live_link_sessions told;	    /* ... when it was told last ... */
 	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
@@ -209,6 +210,8 @@ int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms);
 /* The port of a device, where each has a session of its own in the north: it is made when it is first asked for.  NULL:
  * there are as many as may be. */
 struct port *live_link_device_port(struct live_link *live, const char *device);
+/* (Of a new link.) */
+void live_link_join_endpoint(struct live_link *live);
 /* The link is started: open the ports of the devices that are known, and of those for which something waits. */
 void live_link_start_devices(struct live_link *live);
 /* What it logs in with may be known now, or may have changed: with the next tick it is opened, or connects anew.  (Not at

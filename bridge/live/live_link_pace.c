@@ -135,6 +135,8 @@ void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t no
 {
 	rate_limit_take(&p->rate, now_ms);
 	rate_limit_take(&p->slow.pace, now_ms);
+	if (p->device)
+		endpoint_sent(p->live->endpoint, &p->seat, now_ms);
 	if (p->is_provisioning)
 		link_question_sent(p->live->link);
 	else
@@ -300,12 +302,25 @@ static struct parcel *next_alone(struct port *p, int64_t now_ms)
 	return NULL;
 }
 
+/* As far as others at its endpoint are concerned.  Who is suspected is tried alone, and seldom: in no line. */
+static bool is_its_turn(struct port *p, int64_t now_ms)
+{
+	if (!p->device || p->suspect.stage != SUSPECT_NONE)
+		return true;
+	if (delivery_is_ready(p->delivery))
+		return endpoint_may_send(p->live->endpoint, &p->seat, now_ms);
+	endpoint_has_sent(p->live->endpoint, &p->seat);
+	return true;
+}
+
 struct parcel *live_link_pace_next(struct port *p, int64_t now_ms)
 {
 	delivery_take_up(p->delivery, now_ms);
 	if (!rate_limit_is_ready(&p->rate, now_ms) || slow_start_ready_ms(&p->slow) > now_ms)
 		return NULL;
 	delivery_set_window(p->delivery, slow_start_window(&p->slow, p->window, now_ms));
+	if (!is_its_turn(p, now_ms))
+		return NULL;
 	return p->suspect.stage == SUSPECT_NONE ? delivery_next(p->delivery)
 						: next_alone(p, now_ms);
 }
@@ -329,6 +344,8 @@ int64_t live_link_pace_due_ms(const struct port *p, int64_t now_ms)
 
 	if (!delivery_is_ready(p->delivery))
 		return delivery_aside_ms(p->delivery);
+	if (p->seat.is_in_turn)
+		return trial_ms; /* endpoint_next_to_send() has it */
 	if (ready_ms <= now_ms)
 		return trial_ms;
 	return trial_ms == INT64_MAX ? ready_ms : later(trial_ms, ready_ms);

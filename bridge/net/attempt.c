@@ -62,6 +62,10 @@
 #include "net/loop.h"
 #include "net/session.h"
 
+#define TICKS_PER_KEEPALIVE                                                                        \
+	12 /* a ping is late by one of them, and servers wait for half of it more */
+#define MIN_TICK_MS	 1000 /* the library counts in seconds */
+#define MAX_TICK_MS	 5000
 #define RECEIVE_MAXIMUM	 1000 /* the library's default of 20 makes one commit cover 20 */
 #define SESSION_EXPIRY_S (7 * 24 * 60 * 60) /* how long a broker keeps our backlog */
 #define MIN_KEEPALIVE_S	 5		    /* the library takes no less */
@@ -572,6 +576,19 @@ int attempt_tick(struct attempt *a)
 	gather_end(&a->gather, outer);
 	gather_trim(&a->gather);
 	return rc;
+}
+
+/* Thousands of sessions that rest are looked at so often. */
+uint64_t attempt_tick_ms(const struct attempt *a)
+{
+	uint64_t ms = (uint64_t)a->keepalive_s * 1000 / TICKS_PER_KEEPALIVE;
+
+	return ms < MIN_TICK_MS ? MIN_TICK_MS : ms > MAX_TICK_MS ? MAX_TICK_MS : ms;
+}
+
+void attempt_set_keepalive(struct attempt *a, int keepalive_s)
+{
+	a->keepalive_s = keepalive_s;
 }
 
 void attempt_probe(struct attempt *a)

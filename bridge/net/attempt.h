@@ -103,6 +103,10 @@ bool attempt_has_unsent(const struct attempt *a);
 bool attempt_wants_write(const struct attempt *a);
 /* Let the library look at its clock: pings. */
 int attempt_tick(struct attempt *a);
+/* In how many ms again, if nothing else is waited for: a small part of the keepalive. */
+uint64_t attempt_tick_ms(const struct attempt *a);
+/* The server wants another keepalive than it was told, in s. */
+void attempt_set_keepalive(struct attempt *a, int keepalive_s);
 /* Before attempt_connect(): send the first ping early, and note when it is answered. */
 void attempt_probe(struct attempt *a);
 /* Was it?  True once. */

@@ -29,7 +29,7 @@
 #include "base/mem.h"
 #include "net/session_inside.h"
 
-#define TICK_MS	       1000  /* keepalive wants a look once a second */
+#define TICK_MS	       1000  /* while there is a deadline; else as attempt_tick_ms() has it */
 #define LOOKUP_MS      15000 /* a lookup that takes longer is told */
 #define LINGER_MS      200   /* for a broker to read what we wrote */
 #define VISIT_PAUSE_MS 100   /* between two: spare the broker */
@@ -470,7 +470,9 @@ static void on_tick(void *ctx)
 	if (s->phase < LOGIN)
 		return;
 	do_without_suback(s);
-	loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
+	loop_timer_set(s->loop, &s->timer,
+		       s->phase == UP && !s->is_held ? attempt_tick_ms(s->attempt) : TICK_MS,
+		       on_tick, s);
 	if ((s->phase == LOGIN || s->is_held) && clock_mono_ms() >= s->deadline_ms)
 		session_end_late(s);
 }
@@ -624,6 +626,7 @@ void session_hold(struct session *s)
 	s->is_leaving = true;
 	attempt_stop_collecting(s->attempt, false);
 	s->deadline_ms = s->down_since_ms + LINGER_MS + VISIT_MS;
+	loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
 	if (!attempt_is_waiting(s->attempt))
 		leave(s);
 }

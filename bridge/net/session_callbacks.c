@@ -29,6 +29,7 @@ static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 {
 	struct session *s = enter(ctx);
 	uint8_t has_ids = 1; /* unless it says no */
+	uint16_t keepalive_s;
 
 	(void)m;
 	if (s) {
@@ -41,6 +42,9 @@ static void on_connack(struct mosquitto *m, void *ctx, int code, int flags,
 					     false);
 		mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &s->login.room,
 					      false);
+		if (mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE,
+						  &keepalive_s, false))
+			attempt_set_keepalive(s->attempt, keepalive_s);
 		s->login.has_connack = true;
 		s->login.connack_code = code;
 		s->login.is_present = flags & 1;

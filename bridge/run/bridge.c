@@ -15,8 +15,11 @@
 #include "conf/conf.h"
 #include "conf/environment.h"
 #include "net/control_server.h"
+#include "net/descriptors.h"
 #include "live/generation.h"
 #include "port/port.h"
+#include "run/descriptors_check.h"
+#include "delivery/endpoint.h"
 #include "delivery/roster.h"
 #include "live/suspects.h"
 #include "store/commit.h"
@@ -422,6 +425,7 @@ static bool make_parts(struct bridge *b, struct err *e)
 	struct live_link_parts *parts = &b->parts;
 
 	parts->roster = roster_new();
+	parts->endpoints = endpoints_new();
 	bridge_bound_journal(b);
 	if (!(parts->db = open_state(b->conf, e)) ||
 	    !db_set_sync(parts->db, b->conf->journal.is_sync, e) ||
@@ -479,7 +483,7 @@ struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappi
 	b->mappings = mappings;
 	b->conf = generation_conf(g);
 	b->deadline_ms = INT64_MAX;
-	bridge_check_descriptors(b->conf);
+	descriptors_raise();
 	b->service = service_new(environment_get("NOTIFY_SOCKET"), environment_get("WATCHDOG_USEC"),
 				 environment_get("WATCHDOG_PID"));
 	if (!make_parts(b, e) || !make_links(b, e))
@@ -565,6 +569,7 @@ enum bridge_end bridge_run(struct bridge *b)
 			live_link_start(b->links[i]);
 	if (!resume(b))
 		return BRIDGE_STATE_FAILED;
+	descriptors_tell(b->generation, b->links); /* of all devices, now that they are known */
 	watch_nursery(b);
 	storage_start(&b->storage, loop_now_ms(b->parts.loop));
 	loop_before_sleep(b->parts.loop, before_sleep, b);
@@ -605,6 +610,7 @@ void bridge_free(struct bridge *b)
 	for (size_t i = 0; i < b->n_links; i++)
 		live_link_free(b->links[i]);
 	roster_free(parts->roster);
+	endpoints_free(parts->endpoints);
 	if (!b->has_failed)
 		bury_rest(b);
 	reload_plan_fini(&b->plan);

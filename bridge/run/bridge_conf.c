@@ -9,14 +9,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "fleet/import.h"
-#include "net/descriptors.h"
 #include "state/change.h"
-#include "work/worker.h"
-
-#define DESCRIPTORS_BASE       64  /* the state, the loop, the log, verbs that ask */
-#define DESCRIPTORS_PER_WORKER 8   /* two lanes */
-#define DESCRIPTORS_OF_DOOR    40u /* clients, and what a library needs */
-#define SESSIONS_PER_LINK      3   /* its sides, and one for a handshake or a visit */
 
 /* What the configuration's list says of the devices of a link is so from now on.  False sets *e: two would have one
  * name, with what the state says. */
@@ -54,20 +47,6 @@ bool bridge_list_devices(struct bridge *b, struct err *e)
 	for (size_t i = 0; ok && b->conf->devices && i < b->n_links; i++)
 		ok = list_link_devices(b, b->links[i], e);
 	return ok;
-}
-
-/* What runs out of descriptors says so at each login, and of no number. */
-void bridge_check_descriptors(const struct conf *c)
-{
-	size_t needed = DESCRIPTORS_BASE + (*c->admin ? DESCRIPTORS_OF_DOOR : 0u) +
-			DESCRIPTORS_PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
-			(size_t)SESSIONS_PER_LINK * DESCRIPTORS_PER_SESSION * c->n_links;
-	size_t limit;
-
-	if (!descriptors_raise(needed, &limit))
-		log_event(LOG_WARNING, "descriptors-few", "limit=%zu needed=%zu links=%zu cure=%s",
-			  limit, needed, c->n_links,
-			  log_value("ulimit -n, or LimitNOFILE of systemd"));
 }
 
 static void tell_orphans(const char *link, size_t n)

@@ -54,8 +54,6 @@ void bridge_on_workers_gone(void *bridge);
 /* The configuration's list of devices holds from now on.  False sets *e: two would have one name, with what the state
  * says. */
 bool bridge_list_devices(struct bridge *b, struct err *e);
-/* Raise the limit of descriptors to what is needed, or warn. */
-void bridge_check_descriptors(const struct conf *c);
 /* How much each link may have in the journal, and how long. */
 void bridge_bound_journal(struct bridge *b);
 extern const struct journal_live_reader bridge_journal_reader;

@@ -13,6 +13,7 @@
 #include "live/generation.h"
 #include "live/suspects.h"
 #include "net/control_server.h"
+#include "run/descriptors_check.h"
 #include "work/compiler.h"
 
 /* What nothing may take over from just now. */
@@ -254,7 +255,7 @@ bool bridge_take_over(struct bridge *b, int64_t now_ms)
 		bridge_fail(b, &e);
 		return false;
 	}
-	bridge_check_descriptors(b->conf);
+	descriptors_tell(b->generation, b->links);
 	b->reopen_ms = now_ms; /* and the next turn does what they have to do */
 	return true;
 }

@@ -87,6 +87,17 @@ def test_messages_go_through_all_links_in_turn(tmp_path, scenario, links):
     assert not left_behind(tmp_path)
 
 
+def test_a_fleet_is_up_rests_and_is_back_after_its_broker_with_tls(tmp_path):
+    status, out, errors = bench(tmp_path, "--seconds", "0.5", "--scenario", "devices-tls-1", "--json")
+    assert status == 0, errors
+    (row,) = json.loads(out)["scenarios"]
+    assert row["sent"] == row["arrived"] > 0
+    fleet = row["fleet"]
+    assert (fleet["sessions"], fleet["tls"], fleet["most_in_second"]) == (1, True, 1)
+    assert all(fleet[figure] > 0 for figure in ("up_s", "up_cpu_s", "back_s", "descriptors", "own_rss_kib"))
+    assert not left_behind(tmp_path)
+
+
 def test_the_table_has_a_row_for_each_scenario(tmp_path):
     status, out, errors = bench(tmp_path, "--seconds", "0.2", "--scenario", "eztcloud", "--window", "7")
     assert status == 0, errors

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from harness import assert_json, conf_text
+from lab import MQTT3, Client
 from platforms import DeviceEventsCloud, EZtCloud
 from verbs import Verb, link_of, wait_status
 
@@ -155,4 +156,54 @@ def test_tokens_of_a_list_let_each_device_in_and_modes_let_it_go(lab, tb):
     things["door"].attributes(of="door", again=True)
     assert far["door"].next_update() == {"of": "door", "again": True}
     wait_status(calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+    calque.stop()
+
+
+class Everybody:
+    """All devices of the project, over one connection of the platform's service; they do each command at once."""
+
+    def __init__(self, lab, port):
+        self.commands = []
+        self.client = lab.add(Client(port, "everybody", username="cloud", mqtt=MQTT3))
+        self.client.on(f"open/{PROJECT}/+/command_send", self._do)
+        self.client.subscribe(f"open/{PROJECT}/+/command_send")
+
+    def say(self, names, **values):
+        for i, d in enumerate(names, 1):
+            self.client.publish(f"open/{PROJECT}/{d}/attributes", values, wait=i == len(names))
+
+    def _do(self, message):
+        device, command = message.topic.split("/")[2], message.json()
+        self.commands.append(device)
+        self.client.publish(f"open/{PROJECT}/{device}/command_reply",
+                            {"method": command["method"], "params": {"by": device}, "id": command["id"]}, wait=False)
+
+
+def test_two_hundred_speak_and_hear_and_nothing_is_lost_while_their_platform_is_away(lab, tb):
+    names = [f"d{i:03}" for i in range(200)]
+    south = lab.broker("south")
+    far = {d: tb.device(d, token=f"t-{d}") for d in names}
+    calque = lab.calque(conf_text({"state": "@state@", "devices": listed(lab, *(f"{d},t-{d}," for d in names)), "links": [{
+        "name": LINK,
+        "south": {"dialect": "eztcloud", "url": south.url, "vars": {"project": PROJECT}, "username": ""},
+        "north": {"dialect": "thingsboard", "url": tb.url, "connections": {"per_second": 1000}}}]}))
+    calque.wait_up(LINK, "south")
+    calque.wait_log(r"sessions link=project side=north up=200 of=200 refused=0 lacking=0")
+    everybody = Everybody(lab, south.port)
+    everybody.say(names, n=0)
+    calls = {d: far[d].wait_ready().rpc("set", {"for": d}) for d in names}
+    for d in names:
+        assert calls[d].result() == {"by": d}
+    assert sorted(everybody.commands) == names
+    tb.stop()
+    calque.wait_log(r"sessions link=project side=north up=0 of=200")
+    for n in range(1, 3):
+        everybody.say(names, n=n)
+    tb.start()
+    tb.wait(lambda: all({"n": 2} in far[d].updates for d in names), "the last of each")
+    for d in names:
+        heard = [update["n"] for update in far[d].updates]
+        assert heard == sorted(heard) and set(heard) == {0, 1, 2}, d
+    wait_status(calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+    assert link_of(calque, LINK)["up"]["dead"] == 0
     calque.stop()

@@ -200,4 +200,26 @@ def test_too_few_descriptors_are_told_at_the_start(lab):
                           stderr=subprocess.PIPE, text=True) as calque:
         told = next((line for line in calque.stderr if " descriptors-few " in line), "")
         calque.kill()  # it may not yet hear another end
-    assert "limit=100 needed=162 links=10" in told
+    assert "limit=100 needed=162 links=10 devices=0" in told
+
+
+def test_descriptors_for_the_sessions_of_devices_are_counted_at_the_start_and_by_check(lab):
+    """Those of the list, three for each."""
+    fleet = os.path.join(lab.directory, "fleet.csv")
+    with open(fleet, "w", encoding="utf-8") as file:
+        file.write("name,north.token,mode\n" + "".join(f"d{n},t{n},\n" for n in range(40)) + "gone,t,off\n")
+    os.chmod(fleet, 0o600)
+    nobody = {"url": "mqtt://127.0.0.1:9"}
+    path = os.path.join(lab.directory, "fleet.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(conf_text({"state": os.path.join(lab.directory, "of-fleet"), "workers": 1, "devices": fleet, "links": [{
+            "name": "fleet", "south": {"dialect": "eztcloud", **nobody, "vars": {"project": "PR"}, "username": ""},
+            "north": {"dialect": "thingsboard", **nobody}}]}))
+    limited = [find_program("prlimit"), "--nofile=64:100", find_bridge()]
+    checked = subprocess.run([*limited, "check", "-c", path], capture_output=True, text=True, check=True)
+    assert "takes 201 file descriptors (links: 1, devices with sessions of their own: 40), and here a process may have 100: " \
+        in checked.stderr + checked.stdout
+    with subprocess.Popen([*limited, "run", "-c", path], stderr=subprocess.PIPE, text=True) as calque:
+        told = next((line for line in calque.stderr if " descriptors-few " in line), "")
+        calque.kill()
+    assert "limit=100 needed=201 links=1 devices=40" in told

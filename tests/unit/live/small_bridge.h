@@ -9,6 +9,7 @@
 #include "live/generation.h"
 #include "live/live_link_inside.h"
 #include "port/port.h"
+#include "delivery/endpoint.h"
 #include "delivery/roster.h"
 #include "live/storage.h"
 #include "store/commit.h"
@@ -397,6 +398,7 @@ static inline void bridge_make_parts(void)
 	struct err e = { 0 };
 
 	parts = (struct live_link_parts){ .roster = roster_new(),
+					  .endpoints = endpoints_new(),
 					  .port = &memory_ops,
 					  .port_ctx = &said,
 					  .mono_ms = bridge_mono_ms,
@@ -420,6 +422,7 @@ static inline void bridge_make_parts(void)
 static inline void bridge_free_parts(void)
 {
 	roster_free(parts.roster);
+	endpoints_free(parts.endpoints);
 	loop_free(parts.loop);
 	commits_free(commits);
 	deadletter_live_free(parts.letters);
@@ -427,7 +430,8 @@ static inline void bridge_free_parts(void)
 	db_close(parts.db);
 }
 
-static const char *south_keys = ""; /* more of the south, "key = value; ..." */
+static const char *south_keys = "";    /* more of the south, "key = value; ..." */
+static const char *more_of_north = ""; /* and of the north */
 
 /* A generation with one link of this name between these dialects, and with these keys; `device`: of its south,
  * or NULL. */
@@ -447,7 +451,8 @@ static inline struct generation *bridge_generation_of(const char *name, const ch
 	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\"; %s", south_keys);
 	if (device)
 		fprintf(f, " vars = { device = \"%s\"; };", device);
-	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; }; } );\n");
+	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; %s }; } );\n",
+		more_of_north);
 	fclose(f);
 	g = generation_read(file, &w.path, NULL, &w.report);
 	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");

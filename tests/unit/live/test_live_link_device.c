@@ -941,3 +941,79 @@ Test(live_link_device, a_topic_has_the_variables_of_its_device)
 	     "north/d acks 1\nnorth/e acks 1\n");
 	south_keys = "";
 }
+
+/* --- an endpoint that is shared */
+
+Test(live_link_device, devices_send_in_turn_where_their_platform_bears_so_much_of_all_of_them)
+{
+	more_of_north = "connections = { messages_per_second = 2; };";
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	for (char payload[] = "{'a':1}"; payload[5] <= '3'; payload[5]++)
+		sends("south", "s/d/t", payload);
+	sends("south", "s/e/t", "{'a':1}");
+	open_and_send();
+	buf_reset(&said);
+	cr_expect_eq(live_link_next_deadline(live), now_ms + 500);
+	now_ms += 499;
+	turn("");
+	now_ms += 1;
+	turn("north/d me/t {\"a\":2}\n");
+	now_ms += 500;
+	turn("north/e me/t {\"a\":1}\n");
+	now_ms += 500;
+	turn("north/d me/t {\"a\":3}\n");
+	now_ms += 5000;
+	turn("");
+	for (int i = 0; i < 3; i++)
+		takes("north/d");
+	takes("north/e");
+	cr_expect_eq(live_link_counters(live, FLOW_UP)->delivered, 4);
+}
+
+/* Both links that there are; none is looked at that sleeps. */
+static void turn_both_at(struct generation *second, const char *wanted, int line)
+{
+	struct live_link *one;
+
+	roster_wake_due(parts.roster, now_ms);
+	FOREACH_AWAKE (one, &parts)
+		live_link_tick(one, now_ms);
+	generation_run(second);
+	generation_run(generation);
+	bridge_hand_over();
+	bridge_let_out();
+	expect_said_at(wanted, line);
+}
+#define turn_both(wanted) turn_both_at(second, wanted, __LINE__)
+
+Test(live_link_device, links_to_one_endpoint_know_together_that_nobody_is_there)
+{
+	struct generation *second;
+
+	start(SOUTH_OF_MANY, NORTH_OF_EACH);
+	second = bridge_generation("other", NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	bridge_start_link(second);
+	live_link_resume(lives[1]);
+	live = lives[1];
+	know("e", "e-token");
+	live = lives[0];
+	sends("south", "s/d/t", "{'a':1}");
+	open_and_send();
+	for (int i = 0; i < 2; i++)
+		ends("north/d", SESSION_END_UNMADE);
+	sends("other:south", "s/e/t", "{'a':2}");
+	buf_reset(&said);
+	turn_both("other:south acks 1\n");
+	turn_both("other:north/e opens\nother:north/e stands in line\n");
+	for (int i = 0; i < 5; i++) {
+		now_ms += 5000;
+		turn_both("");
+	}
+	cr_expect_null(live_link_first_awake(&parts), "nothing is to be done");
+	comes("north/d");
+	turn_both("other:north/e goes\nnorth/d me/t {\"a\":1}\n");
+	cr_expect_leq(live_link_next_deadline(lives[1]), now_ms);
+	turn_both("other:north/e me/t {\"a\":2}\n");
+	live_link_free(lives[1]);
+	generation_free(second);
+}

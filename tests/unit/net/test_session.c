@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "net/gather.h"
 #include "net/loop.h"
+#include "net/session_inside.h"
 #include "message/mqtt_version.h"
 
 #define MOSQUITTO  "/usr/sbin/mosquitto"
@@ -1224,6 +1225,40 @@ Test(session, says_which_subscription_was_refused_with_5)
 			      "filter=t/# kinds=command,config code=135 reason=\"not authorised\"");
 }
 
+/* --- how often one that rests is looked at */
+
+Test(session, is_looked_at_twelve_times_in_a_keepalive_but_neither_always_nor_never)
+{
+	struct attempt a = { .keepalive_s = 60 };
+
+	cr_expect_eq(attempt_tick_ms(&a), 5000);
+	attempt_set_keepalive(&a, 24);
+	cr_expect_eq(attempt_tick_ms(&a), 2000);
+	attempt_set_keepalive(&a, 5);
+	cr_expect_eq(attempt_tick_ms(&a), 1000);
+	attempt_set_keepalive(&a, 65535);
+	cr_expect_eq(attempt_tick_ms(&a), 5000, "buffers are given back, too");
+}
+
+Test(session, follows_the_keepalive_that_the_server_wants)
+{
+	struct fake f = { .is_5 = true,
+			  .connack = { 0x20, 6, 0, 0, 3, 0x13, 0, 24 },
+			  .connack_len = 8,
+			  .suback_code = 1 };
+	struct session_conf conf;
+	struct client *c;
+	struct bench b;
+
+	bench_init(&b);
+	start_fake(&b, &f);
+	conf = conf_for(&b, "one", 5);
+	c = open_client(&b, &conf);
+	await(&b, &c->ups, 1);
+	cr_expect_eq(attempt_tick_ms(c->session->attempt), 2000);
+	without_fake(&b, &f);
+}
+
 Test(session, hides_what_is_secret_in_a_refused_filter)
 {
 	static const struct session_filter secret[] = { { "t/k4711/#", 1, "command", "t/***/#" } };
@@ -1422,9 +1457,9 @@ Test(session, acknowledges_nothing_that_was_retracted)
 
 /* ---- holding ---- */
 
-enum { WAITING = 50, BROUGHT = 12, VISITS = 3 };
+enum { KEPT = 50, BROUGHT = 12, VISITS = 3 };
 
-/* A session that takes t/#, and another that takes d/# and has published WAITING messages meanwhile. */
+/* A session that takes t/#, and another that takes d/# and has published KEPT messages meanwhile. */
 static void hold(struct bench *b, const struct session_conf *conf, struct client **held,
 		 struct client **other)
 {
@@ -1440,11 +1475,11 @@ static void hold(struct bench *b, const struct session_conf *conf, struct client
 	await(b, &(*held)->ups, 1);
 	await(b, &(*other)->ups, 1);
 	session_hold((*held)->session);
-	for (int i = 1; i <= WAITING; i++) {
+	for (int i = 1; i <= KEPT; i++) {
 		snprintf(text, sizeof text, "%d", i);
 		publish(*other, "t/x", text, 1);
 	}
-	await(b, &(*other)->acks, WAITING);
+	await(b, &(*other)->acks, KEPT);
 	await(b, &(*held)->downs, 1);
 	cr_expect_not(session_is_up((*held)->session));
 }
@@ -1463,11 +1498,11 @@ static void expect_visits(struct bench *b, struct client *held, struct client *o
 static void expect_release(struct bench *b, struct client *held, struct client *other)
 {
 	session_release(held->session);
-	await(b, &held->messages, WAITING);
+	await(b, &held->messages, KEPT);
 	cr_expect_str_eq(held->last.payload, "50");
 	await(b, &held->ups, 1 + VISITS + 1);
 	publish(other, "t/x", "next", 1);
-	await(b, &held->messages, WAITING + 1);
+	await(b, &held->messages, KEPT + 1);
 	cr_expect_str_eq(held->last.payload, "next");
 	cr_expect_eq(other->messages, VISITS * BROUGHT);
 }
@@ -1523,7 +1558,7 @@ Test(session, keeps_what_comes_even_if_the_broker_forgot_it_while_it_was_held)
 	expect_log(&b, "session-lost");
 	await(&b, &other->ups, 2);
 	publish(other, "t/x", "after", 1);
-	await(&b, &other->acks, WAITING + 1);
+	await(&b, &other->acks, KEPT + 1);
 	session_release(held->session);
 	await(&b, &held->messages, 1);
 	cr_expect_str_eq(held->last.payload, "after");
