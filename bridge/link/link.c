@@ -572,6 +572,12 @@ void link_take_changes(struct link *l, uint64_t commit, struct changes *out)
 		echo_take_changes(l->echoes->side[s], commit, out);
 }
 
+bool link_has_changes(const struct link *l)
+{
+	return l->changes.n > 0 || echo_has_changes(l->echoes->side[SOUTH]) ||
+	       echo_has_changes(l->echoes->side[NORTH]);
+}
+
 bool link_durable(struct link *l, uint64_t commit)
 {
 	bool has_news = false;

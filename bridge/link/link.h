@@ -260,6 +260,7 @@ int64_t link_next_deadline(const struct link *l); /* INT64_MAX: none */
  * of a message that has jobs on their way are held back, as are its outputs: a crash must not come between
  * them.  Among them is the memory of what was sent to a side (state/echo.h). */
 void link_take_changes(struct link *l, uint64_t commit, struct changes *out);
+bool link_has_changes(const struct link *l); /* it would move some */
 /* That commit is durable, and what it lets out has left.  Are there changes now that waited for that? */
 bool link_durable(struct link *l, uint64_t commit);
 /* Bytes of the messages of this direction that came in and are not settled. */

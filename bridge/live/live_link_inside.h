@@ -168,8 +168,9 @@ void live_link_close_port(struct port *p, enum outcome reason, const char *text)
 /* What became of a message that was on its way; `parcel` is ended. */
 void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome reason,
 			  const char *text);
-/* Hand over what may leave now. */
-void live_link_publish(struct port *p, int64_t now_ms);
+/* Hand over what may leave now.  Returns the commit with which all is durable that was decided of the messages that it
+ * came of (record_commit()); UINT64_MAX: that is one to come, or not known. */
+uint64_t live_link_publish(struct port *p, int64_t now_ms);
 /* Held or not, what waits for it has to get there. */
 void live_link_visit(struct port *p, int64_t now_ms);
 /* End what has waited too long. */

@@ -637,37 +637,49 @@ static bool publish(struct port *p, const struct parcel *parcel, int *mid, struc
 	return ok;
 }
 
-void live_link_publish(struct port *p, int64_t now_ms)
+/* Is another one to be tried?  *commit: see live_link_publish(). */
+static bool publish_next(struct port *p, struct parcel *next, int64_t now_ms, uint64_t *commit)
 {
-	const struct port_ops *ops = p->live->parts->port;
-	struct parcel *next;
+	uint64_t own = next->record ? record_commit(next->record) : UINT64_MAX;
 	struct parcel out;
 	struct err e = { 0 };
 	int mid;
 
+	if (next->expires_ms <= now_ms)
+		return false; /* the next tick ends it */
+	if (!live_link_stamp(p, next, now_ms))
+		return false;
+	if (next->deadline_ms < INT64_MAX)
+		next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
+	if (publish(p, next, &mid, &e)) {
+		delivery_sent(p->delivery, mid);
+		live_link_stamp_sent(p, next, now_ms);
+		live_link_pace_sent(p, next, now_ms);
+		*commit = own > *commit ? own : *commit;
+		return true;
+	}
+	if (e.code == ERR_NET)
+		return false; /* it goes again after the reconnect */
+	if (delivery_pop(p->delivery, &out))
+		live_link_end_parcel(p, &out, e.code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_BAD_TOPIC,
+				     e.text);
+	return true;
+}
+
+uint64_t live_link_publish(struct port *p, int64_t now_ms)
+{
+	const struct port_ops *ops = p->live->parts->port;
+	struct parcel *next;
+	uint64_t commit = 0;
+	size_t n = 0;
+
 	p->has_asked = false;
 	if (p->gate && !live_link_gate_publish_table(p))
-		return;
-	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL) {
-		if (next->expires_ms <= now_ms)
-			return; /* the next tick ends it */
-		if (!live_link_stamp(p, next, now_ms))
-			return;
-		if (next->deadline_ms < INT64_MAX)
-			next->message.expiry_s = (uint32_t)((next->deadline_ms - now_ms) / 1000);
-		if (publish(p, next, &mid, &e)) {
-			delivery_sent(p->delivery, mid);
-			live_link_stamp_sent(p, next, now_ms);
-			live_link_pace_sent(p, next, now_ms);
-			continue;
-		}
-		if (e.code == ERR_NET)
-			return; /* it goes again after the reconnect */
-		if (delivery_pop(p->delivery, &out))
-			live_link_end_parcel(p, &out,
-					     e.code == ERR_LIMIT ? DEAD_TOO_LARGE : DEAD_BAD_TOPIC,
-					     e.text);
-	}
+		return UINT64_MAX;
+	while (ops->takes(p->carrier) && (next = live_link_pace_next(p, now_ms)) != NULL &&
+	       publish_next(p, next, now_ms, &commit))
+		n++;
+	return n > 0 && !p->gate ? commit : UINT64_MAX;
 }
 
 void live_link_visit(struct port *p, int64_t now_ms)

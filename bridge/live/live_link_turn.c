@@ -160,8 +160,22 @@ void live_link_press(struct live_link *live, int64_t now_ms)
 		}
 }
 
+/* With it all changes of state of this link are durable; UINT64_MAX: with one to come. */
+static uint64_t changes_commit(const struct live_link *live)
+{
+	return link_has_changes(live->link) ? UINT64_MAX : state_live_commit(live->changes);
+}
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* What was published waits for the decisions that it came of, and for all that this link remembers.  It does not wait for
+ * the messages that it came of: until they are durable they are not acknowledged, and so come again. */
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 {
+	uint64_t published;
 	struct port *p;
 
 	roster_work(live->turn, commit);
@@ -170,8 +184,10 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 			roster_work(p->turn, commit);
 		if (!p->carrier)
 			continue;
-		live_link_publish(p, now_ms);
-		live->parts->port->flush(p->carrier, commit);
+		published = live_link_publish(p, now_ms);
+		published = greater(published, changes_commit(live));
+		live->parts->port->flush(p->carrier, commit,
+					 published < commit ? published : commit);
 	}
 }
 
@@ -181,7 +197,7 @@ void live_link_acknowledge(struct live_link *live, uint64_t commit)
 
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (p->carrier)
-			live->parts->port->flush(p->carrier, commit);
+			live->parts->port->flush(p->carrier, commit, commit);
 }
 
 void live_link_let_out(struct live_link *live, uint64_t durable)

@@ -469,10 +469,11 @@ static bool is_gathering(const struct attempt *a)
 	return a->gather.socket >= 0;
 }
 
-/* Have the library write; what is collected of that is marked. */
-static int collect(struct attempt *a)
+/* Have the library write; what is collected of that waits for `commit`, and for what is before it. */
+static int collect(struct attempt *a, uint64_t commit)
 {
 	struct gather *outer;
+	bool is_new, is_left;
 	int rc;
 
 	if (!mosquitto_want_write(a->m) && !gather_has_output(&a->gather)) {
@@ -485,23 +486,30 @@ static int collect(struct attempt *a)
 		a->has_published = mosquitto_want_write(a->m);
 		a->owed = a->gather.n_put;
 	}
-	if (gather_mark(&a->gather, a->last_commit, a->n_unmarked) || !mosquitto_want_write(a->m))
+	commit = commit > a->last_commit ? commit : a->last_commit;
+	is_left = mosquitto_want_write(a->m);
+	is_new = gather_mark(&a->gather, commit, a->n_unmarked);
+	if (is_new || !is_left)
 		a->n_unmarked = 0;
+	if (is_new || is_left)
+		a->last_commit = commit;
 	gather_end(&a->gather, outer);
 	return rc;
 }
 
-int attempt_collect(struct attempt *a, uint64_t commit)
+int attempt_collect(struct attempt *a, uint64_t acks, uint64_t published)
 {
-	assert(commit >= a->last_commit);
-	a->last_commit = commit;
+	uint64_t commit = a->has_heard ? acks : published;
+
+	assert(acks >= a->last_commit && acks >= published);
 	if (!a->is_connected || !attempt_is_tls_ready(a) || !a->is_collecting)
 		return MOSQ_ERR_SUCCESS;
+	a->has_heard = false;
 	start_gathering(a);
 	if (is_gathering(a))
-		return collect(a);
+		return collect(a, commit);
 	if (a->waits_for == 0 && mosquitto_want_write(a->m))
-		a->waits_for = commit;
+		a->waits_for = acks;
 	a->n_unmarked = 0;
 	return MOSQ_ERR_SUCCESS;
 }
@@ -512,7 +520,7 @@ static int send_queued(struct attempt *a, uint64_t durable)
 	if (a->waits_for == 0 || a->waits_for > durable)
 		return MOSQ_ERR_SUCCESS;
 	a->waits_for = 0;
-	return collect(a);
+	return collect(a, a->last_commit);
 }
 
 /* What was collected, as far as the socket takes it. */
@@ -533,7 +541,7 @@ int attempt_send(struct attempt *a, uint64_t durable)
 	/* There was more in the library than is collected at a time. */
 	while (rc == MOSQ_ERR_SUCCESS && a->is_collecting && is_gathering(a) &&
 	       !gather_has_output(&a->gather) && mosquitto_want_write(a->m)) {
-		rc = collect(a);
+		rc = collect(a, a->last_commit);
 		if (!gather_has_output(&a->gather))
 			break;
 		rc = rc == MOSQ_ERR_SUCCESS ? send_collected(a, durable) : rc;
@@ -687,7 +695,8 @@ static void say_goodbye(struct attempt *a)
 	if (attempt_socket(a) < 0 || !a->is_connected || !attempt_is_tls_ready(a) ||
 	    !a->is_collecting || attempt_has_unsent(a))
 		return;
-	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS && collect(a) == MOSQ_ERR_SUCCESS)
+	if (mosquitto_disconnect(a->m) == MOSQ_ERR_SUCCESS &&
+	    collect(a, a->last_commit) == MOSQ_ERR_SUCCESS)
 		send_collected(a, UINT64_MAX);
 }
 

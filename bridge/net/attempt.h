@@ -61,7 +61,8 @@ struct attempt {
 	bool is_collecting;
 	uint64_t
 		waits_for; /* where nothing is collected: what is in the library does, for this commit; 0: nothing */
-	uint64_t last_commit; /* of attempt_collect() */
+	uint64_t last_commit; /* that the last of what was collected waits for */
+	bool has_heard;	      /* the caller's: a message, since then: the library acknowledges it */
 	size_t n_unmarked;    /* bytes of payloads that were read since */
 	bool is_stepwise; /* attempt_read() reads one packet at a time; the caller may change it */
 	size_t n_bytes;	  /* of payloads, given by the caller: bounds one attempt_read() */
@@ -85,9 +86,10 @@ bool attempt_is_tls_ready(const struct attempt *a); /* no TLS, or the handshake 
 
 /* Read what is there, up to a bound.  A number of the library's, 0 = fine. */
 int attempt_read(struct attempt *a, bool readable, bool writable);
-/* All that the library has queued waits for `commit` (not less than the last time).  Sends nothing.  Nothing
+/* All that the library has queued waits for the commit `acks` (not less than the last time) if a message was heard
+ * since the last time, else for `published` (not greater) and for what waits before it.  Sends nothing.  Nothing
  * happens during a TLS handshake: it has its own writes, which wait for nothing. */
-int attempt_collect(struct attempt *a, uint64_t commit);
+int attempt_collect(struct attempt *a, uint64_t acks, uint64_t published);
 /* Send what waited for `durable` or a commit before it, as far as the socket takes it. */
 int attempt_send(struct attempt *a, uint64_t durable);
 /* Will what the library is given now, by the caller or by reading, wait for no less than it should?  False:

@@ -732,7 +732,7 @@ static int end_writing(struct session *s)
 	return rc;
 }
 
-void session_flush(struct session *s, uint64_t commit)
+void session_flush(struct session *s, uint64_t acks, uint64_t published)
 {
 	int rc;
 
@@ -741,7 +741,7 @@ void session_flush(struct session *s, uint64_t commit)
 	if (s->is_broken || s->is_written)
 		return;
 	s->in_library = true;
-	rc = attempt_collect(s->attempt, commit);
+	rc = attempt_collect(s->attempt, acks, s->phase == UP ? published : acks);
 	s->in_library = false;
 	if (rc != MOSQ_ERR_SUCCESS)
 		conclude(s, rc);

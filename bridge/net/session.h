@@ -151,9 +151,10 @@ bool session_takes(const struct session *s);
  * property MQTT cannot carry; ERR_NET the connection is going down (reset the delivery). */
 bool session_publish(struct session *s, const struct message *m, int *mid, struct err *e);
 
-/* All that is there waits for `commit`, and for nothing less than before.  Once per turn, when that is handed
- * over; then, maybe often, session_let_out(). */
-void session_flush(struct session *s, uint64_t commit);
+/* Acknowledgements of what was read wait for the commit `acks` (not less than before), what was published for
+ * `published` (not greater), or for `acks` where it stands behind acknowledgements.  Once per turn, when that is
+ * handed over; then, maybe often, session_let_out(). */
+void session_flush(struct session *s, uint64_t acks, uint64_t published);
 /* Write what waited for `durable` or a commit before it.  Once per turn at the end of before-sleep. */
 void session_let_out(struct session *s, uint64_t durable);
 

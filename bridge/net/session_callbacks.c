@@ -348,6 +348,8 @@ static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_me
 	struct session *s = enter(ctx);
 
 	(void)m;
+	if (s)
+		s->attempt->has_heard = true;
 	if (s && !s->is_held)
 		take_message(s, from, properties);
 	leave();

@@ -7,7 +7,7 @@
  *
  * What all carriers have in common:
  *
- * - Nothing leaves by itself, neither a message nor an acknowledgement: flush() says for which commit all
+ * - Nothing leaves by itself, neither a message nor an acknowledgement: flush() says for which commits all
  *   waits that is there, and let_out() that it is durable, with what the caller was told before.
  * - A connection that was lost is made again by the carrier itself.  What was published and not
  *   acknowledged is forgotten with it: the port publishes it again.
@@ -118,9 +118,10 @@ struct port_ops {
 	 * larger than the far end takes; ERR_INVALID it cannot be carried; ERR_NET the connection is
 	 * going down (down() follows). */
 	bool (*publish)(void *carrier, const struct message *m, int *mid, struct err *e);
-	/* What is due waits for `commit` (they grow): acknowledgements of all that was told before, and what
-	 * was published.  Once per turn of the loop. */
-	void (*flush)(void *carrier, uint64_t commit);
+	/* What is due waits for a commit: acknowledgements of all that was told before for `acks` (they grow), and what
+	 * was published for `published` (not greater).  In a carrier that writes both in one sequence, all may wait
+	 * for the greater one.  Once per turn of the loop. */
+	void (*flush)(void *carrier, uint64_t acks, uint64_t published);
 	/* Let out what waited for `durable` or a commit before it.  Once per turn, after flush(). */
 	void (*let_out)(void *carrier, uint64_t durable);
 

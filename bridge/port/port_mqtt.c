@@ -106,9 +106,9 @@ static bool publish(void *session, const struct message *m, int *mid, struct err
 	return session_publish(session, m, mid, e);
 }
 
-static void flush(void *session, uint64_t commit)
+static void flush(void *session, uint64_t acks, uint64_t published)
 {
-	session_flush(session, commit);
+	session_flush(session, acks, published);
 }
 
 static void let_out(void *session, uint64_t durable)

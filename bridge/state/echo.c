@@ -305,6 +305,11 @@ size_t echo_size(const struct echo *e)
 	return e->by_number.n;
 }
 
+bool echo_has_changes(const struct echo *e)
+{
+	return e->changes.n > 0;
+}
+
 void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out)
 {
 	changes_move(out, &e->changes, e->changes.n);

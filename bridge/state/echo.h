@@ -62,6 +62,7 @@ void echo_acked(struct echo *e, uint64_t number, int64_t now_ms);
 bool echo_take(struct echo *e, const struct echo_message *m, int64_t now_ms);
 size_t echo_size(const struct echo *e);
 
+bool echo_has_changes(const struct echo *e);
 /* Move the rows that have changed to the end of `out`: to be written as part of `commit` (numbers grow),
  * which must be durable before what was sent leaves. */
 void echo_take_changes(struct echo *e, uint64_t commit, struct changes *out);

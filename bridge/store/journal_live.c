@@ -233,17 +233,10 @@ uint64_t journal_live_link_bytes(const struct journal_live_link *link, enum side
 /* NULL: nobody walks over those in this state. */
 static struct batches *list_of(struct journal_live *all, enum batch_state state)
 {
-	switch (state) {
-	case FRESH:
-		return &all->fresh;
-	case TOUCHED:
-		return &all->touched;
-	case HANDED:
-	case MARKED:
-		return &all->in_flight;
-	default:
-		return NULL;
-	}
+	return state == FRESH			    ? &all->fresh
+	       : state == TOUCHED		    ? &all->touched
+	       : state == HANDED || state == MARKED ? &all->in_flight
+						    : NULL;
 }
 
 /* The one place in which a batch changes its state. */
@@ -449,6 +442,13 @@ bool record_is_stored(const struct record *r)
 	if (!r->batch)
 		return r->state == WRITTEN;
 	return r->batch->state != FRESH && r->batch->state != HANDED;
+}
+
+uint64_t record_commit(const struct record *r)
+{
+	bool is_due = r->state == DUE || (r->state == NOTED && !r->batch);
+
+	return is_due ? UINT64_MAX : r->state == IN_FLIGHT ? r->commit : 0;
 }
 
 uint64_t record_seq(const struct record *r)

@@ -63,6 +63,9 @@ struct record *journal_live_accept(struct journal_live_link *link, enum side fro
 struct record *journal_live_own(struct journal_live_link *link, enum side from, int64_t now_ms);
 /* Is it durable, or will it never be (the disk was full)? */
 bool record_is_stored(const struct record *r);
+/* The commit with which what was decided of it is durable, so that its outputs may leave; UINT64_MAX: one that is not
+ * written yet; 0: it is, or nothing was decided of what came in. */
+uint64_t record_commit(const struct record *r);
 /* Its number (journal.h); 0: it has none yet, or will have none. */
 uint64_t record_seq(const struct record *r);
 /* When it was accepted. */

@@ -50,6 +50,13 @@ bool state_live_has_news(const struct state_live *s)
 	return s->n_handed < s->changes.n;
 }
 
+uint64_t state_live_commit(const struct state_live *s)
+{
+	if (state_live_has_news(s))
+		return UINT64_MAX;
+	return s->n_parts ? s->parts[s->n_parts - 1].commit : 0;
+}
+
 bool state_live_write(struct state_live *s, uint64_t commit, struct err *e)
 {
 	struct changes due = { s->changes.items + s->n_handed, s->changes.n - s->n_handed };

@@ -19,6 +19,8 @@ void state_live_free(struct state_live *s); /* NULL is allowed */
 void state_live_add(struct state_live *s, struct changes *c);
 /* Is something to be written? */
 bool state_live_has_news(const struct state_live *s);
+/* The commit with which all of it is durable; UINT64_MAX: one that is not written yet; 0: it is. */
+uint64_t state_live_commit(const struct state_live *s);
 
 /* Write what is due into the open transaction, as part of `commit` (store/commit.h; greater than all
  * before).  False: see state.h; what was written counts as in flight until state_live_undone(). */

@@ -23,15 +23,21 @@
 #define READ_BYTES (64u << 10)
 #define TYPE_AT	   4u	      /* in a frame, behind its length */
 #define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
-/* Results are sent when there are that many, the oldest is that old, or nothing is left to do. */
+/* Results are sent when there are that many, the oldest is that old, nothing is left to do, or a quarter of what came in
+ * at once is done: the bridge goes on with that meanwhile.  Not of less than SHARE_BYTES, which is some twenty small
+ * jobs, as each time the bridge is woken. */
 #define WRITE_BYTES (64u << 10)
 #define WRITE_MS    20
+#define SHARES	    4u
+#define SHARE_BYTES 2048u
 
 struct child {
 	struct worker_progress *progress;
 	struct buf in, out;
 	bool is_marked; /* the job that comes in is started */
 	int64_t sent_ms;
+	size_t share,
+		n_done; /* bytes of jobs: after that many results are sent; that are done since */
 };
 
 /* By a clock that costs nothing, and is exact enough. */
@@ -61,6 +67,7 @@ static void send_results(struct child *c)
 	}
 	buf_reset_above(&c->out, KEEP_BYTES);
 	c->sent_ms = coarse_ms();
+	c->n_done = 0;
 }
 
 static void mark(struct child *c)
@@ -123,11 +130,13 @@ bool worker_take_device(struct unpack *u)
 
 static void take_frame(struct child *c, struct unpack *u)
 {
+	c->n_done += u->left;
 	if (unpack_u8(u) == FRAME_JOB)
 		do_job(c, u);
 	else
 		need(worker_take_device(u));
-	if (c->out.len >= WRITE_BYTES || coarse_ms() - c->sent_ms >= WRITE_MS)
+	if (c->n_done >= c->share || c->out.len >= WRITE_BYTES ||
+	    coarse_ms() - c->sent_ms >= WRITE_MS)
 		send_results(c);
 }
 
@@ -136,6 +145,7 @@ static void take_frames(struct child *c)
 {
 	struct unpack u = { .p = c->in.data, .left = c->in.len }, frame;
 
+	c->share = c->in.len / SHARES < SHARE_BYTES ? SHARE_BYTES : c->in.len / SHARES;
 	while (unpack_frame(&u, &frame))
 		take_frame(c, &frame);
 	if (u.left > TYPE_AT && u.p[TYPE_AT] == FRAME_JOB)

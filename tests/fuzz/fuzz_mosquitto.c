@@ -113,7 +113,8 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	(void)now_ms;
 	if (!session)
 		return;
-	session_flush(session, ++commit);
+	++commit;
+	session_flush(session, commit, commit);
 	session_let_out(session, commit);
 }
 

@@ -135,6 +135,55 @@ Test(live_link, what_comes_in_leaves_and_is_acknowledged_when_it_is_durable)
 	cr_expect_eq(live_link_journal_bytes(live), 0);
 }
 
+/* What leaves before what was handed over is durable. */
+static void expect_leaves_early_at(const char *wanted, int line)
+{
+	live_link_let_out(live, storage_durable(&storage));
+	expect_said_at(wanted, line);
+}
+#define expect_leaves_early(wanted) expect_leaves_early_at(wanted, __LINE__)
+
+#define S_ALL                                                                                      \
+	SOUTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 's/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 's/{device}/do', answered: { status: 'done' } }",      \
+		 "")
+#define N_ALL                                                                                      \
+	NORTHERN("",                                                                               \
+		 "{ kind: 'telemetry', topic: 'n/{device}/t' },"                                   \
+		 "{ kind: 'command', topic: 'n/{device}/do/{id}' }",                               \
+		 "")
+
+/* If it is lost with the process, its source brings it again. */
+Test(live_link, what_changes_no_state_leaves_before_it_is_durable_and_is_acknowledged_then)
+{
+	start(S_ALL, N_ALL);
+	turn(""); /* what it remembers of its start */
+	sends("south", "s/d/t", "{'a':1}");
+	commit();
+	expect_leaves_early("north n/d/t {\"a\":1}\n");
+	bridge_let_out();
+	expect("south acks 1\n");
+}
+
+Test(live_link, what_changes_the_state_leaves_when_that_is_durable_and_so_does_what_comes_after_it)
+{
+	start(S_ALL, N_ALL);
+	turn(""); /* what it remembers of its start */
+	sends("north", "n/d/do/7", "{'name':'x'}");
+	sends("south", "s/d/t", "{'a':1}");
+	commit();
+	expect_leaves_early("");
+	bridge_let_out();
+	expect("south acks 1\nsouth s/d/do {\"name\":\"x\"}\n"
+	       "north acks 1\nnorth n/d/t {\"a\":1}\n");
+	sends("south", "s/d/t", "{'a':2}");
+	commit();
+	expect_leaves_early("north n/d/t {\"a\":2}\n");
+	bridge_let_out();
+	expect("south acks 1\n");
+}
+
 Test(live_link, what_was_not_acknowledged_goes_again_over_the_next_connection)
 {
 	start(S_REPORTS, N_REPORTS);

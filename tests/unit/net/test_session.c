@@ -40,6 +40,7 @@ struct client {
 	bool is_silent; /* never flushed */
 	uint64_t lag;	/* so many commits are in flight */
 	bool is_stuck;	/* no further commit is ever durable */
+	bool is_plain;	/* what it publishes waits for none */
 	uint64_t durable;
 	int to_publish;	  /* as soon as the session takes it */
 	int brings;	  /* publishes so many to d/x when it is up, and visits if held */
@@ -263,7 +264,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 			}
 			if (!c->is_stuck && b->commit > c->lag)
 				c->durable = b->commit - c->lag;
-			session_flush(c->session, b->commit);
+			session_flush(c->session, b->commit, c->is_plain ? 0 : b->commit);
 			session_let_out(c->session, c->durable);
 			if (c->lag) /* more commits come */
 				loop_timer_set(b->loop, &b->turn, 1, on_turn, b);
@@ -1385,6 +1386,35 @@ Test(session, reads_on_while_a_commit_is_in_flight_and_acknowledges_nothing_of_i
 	publish(other, "t/x", "fence", 1);
 	await(&b, &c->messages, n + 501);
 	cr_expect_str_eq(c->last.payload, "fence");
+	bench_fini(&b);
+}
+
+Test(session, sends_what_waits_for_no_commit_unless_it_stands_behind_an_acknowledgement)
+{
+	struct session_conf conf, conf2;
+	struct client *c, *other;
+	struct bench b;
+
+	if (!gather_collects())
+		cr_skip_test("where nothing is collected all waits alike");
+	with_broker(&b, open_to_all);
+	conf = conf_for(&b, "one", 4);
+	conf2 = conf_for(&b, "two", 4);
+	c = open_client(&b, &conf);
+	other = open_client(&b, &conf2);
+	await(&b, &c->ups, 1);
+	await(&b, &other->ups, 1);
+	c->is_stuck = c->is_plain = true;
+	publish(c, "t/x", "first", 1);
+	await(&b, &other->messages, 1);
+	await(&b, &c->messages, 1); /* which it owes an acknowledgement now */
+	publish(c, "t/x", "second", 1);
+	publish(other, "t/x", "fence", 1);
+	await(&b, &other->messages, 2);
+	cr_expect_str_eq(other->last.payload, "fence");
+	c->is_stuck = false;
+	await(&b, &other->messages, 3);
+	cr_expect_str_eq(other->last.payload, "second");
 	bench_fini(&b);
 }
 

@@ -295,6 +295,29 @@ Test(journal_live, outputs_that_are_settled_in_flight_are_removed_later)
 	cr_expect_eq(journal_live_bytes(live), 0);
 }
 
+Test(journal_live, what_was_decided_lets_out_with_its_commit_and_what_was_not_at_once)
+{
+	struct record *a = accept("a"), *b = accept("b");
+	struct record *own = journal_live_own(pump, SOUTH, now_ms);
+
+	decide(b, "x");
+	cr_expect_eq(record_commit(a), 0);
+	cr_expect_eq(record_commit(b), UINT64_MAX);
+	cr_expect_eq(record_commit(own), UINT64_MAX, "it is nowhere but here");
+	decide(own, "y");
+	write_as(1);
+	cr_expect_eq(record_commit(a), 0);
+	cr_expect_eq(record_commit(b), 1);
+	cr_expect_eq(record_commit(own), 1);
+	undo();
+	cr_expect_eq(record_commit(b), UINT64_MAX);
+	write_as(2);
+	durable(2);
+	cr_expect_eq(record_commit(b), 0);
+	cr_expect_eq(record_commit(own), 0);
+	record_forget(own);
+}
+
 Test(journal_live, what_is_given_up_is_never_written_and_takes_nothing_with_it)
 {
 	struct record *a = accept("a"), *b, *c;

@@ -105,6 +105,24 @@ Test(state_live, writes_each_change_once)
 	expect_rows("a=1 b=1 ");
 }
 
+Test(state_live, tells_with_which_commit_all_is_durable)
+{
+	cr_expect_eq(state_live_commit(live), 0);
+	add("a", "1");
+	cr_expect_eq(state_live_commit(live), UINT64_MAX);
+	write_as(1);
+	cr_expect_eq(state_live_commit(live), 1);
+	add("b", "1");
+	write_as(2);
+	state_live_durable(live, 1);
+	cr_expect_eq(state_live_commit(live), 2);
+	roll_back();
+	cr_expect_eq(state_live_commit(live), UINT64_MAX);
+	write_as(3);
+	state_live_durable(live, 3);
+	cr_expect_eq(state_live_commit(live), 0);
+}
+
 Test(state_live, writes_again_what_was_undone_in_its_order)
 {
 	add("a", "1");

@@ -1,5 +1,6 @@
 #include "work/worker_child.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -9,6 +10,8 @@
 #include <criterion/criterion.h>
 
 #include "base/pack.h"
+#include "translate/job_codec.h"
+#include "unit/dialects.h"
 #include "work/sandbox.h"
 
 /* A process that is a worker, and our end of its socket. */
@@ -77,4 +80,61 @@ Test(worker_child, marks_a_job_as_soon_as_it_begins_to_come_in)
 	cr_expect_eq(read(fd, b.data, 1), 0);
 	cr_expect_eq(atomic_load(&progress->started), 1, "once");
 	buf_fini(&b);
+}
+
+#define N_JOBS	80
+#define ENDLESS "{\"n\":\"endless\"}"
+
+static void put_job(struct buf *b, const struct plan *plan, const char *payload)
+{
+	struct message m = { .topic = mem_strdup("s/d") };
+	struct job job = { .type = JOB_READ, .plan = plan, .side = SOUTH, .message = &m };
+	struct match match;
+	size_t begin = pack_frame_begin(b);
+
+	plan_match(plan, SOUTH, m.topic, &match);
+	job.readers = match.readers;
+	job.n_readers = match.n;
+	message_set_payload(&m, payload, strlen(payload));
+	pack_u8(b, FRAME_JOB);
+	job_codec_put_job(b, &job);
+	pack_frame_end(b, begin);
+	message_fini(&m);
+}
+
+/* Of what came at once the last job never ends: but for the last quarter, the results of those before it are there all
+ * the same. */
+Test(worker_child_share, is_answered_before_all_is_done, .timeout = 20)
+{
+	struct world w;
+	struct buf out = { 0 }, in = { 0 };
+	size_t n_back = 0;
+
+	world_init(&w);
+	world_plan(&w, SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}' }", ""),
+		   NORTHERN("", "{ kind: 'telemetry', topic: 't/{device}', write: 'w' }",
+			    "def w: if .body.n == 'endless' then until(false; .) else .body end;"));
+	set_up();
+	for (int i = 0; i < N_JOBS; i++)
+		put_job(&out, w.plan, i < N_JOBS - 1 ? "{\"n\":1}" : ENDLESS);
+	send_bytes(&out, 0, out.len);
+	while (n_back < N_JOBS * 3 / 4 - 1) {
+		struct unpack u, frame;
+		ssize_t n;
+
+		buf_reserve(&in, 4096);
+		n = read(fd, in.data + in.len, 4096);
+		cr_assert_gt(n, 0);
+		in.len += (size_t)n;
+		u = (struct unpack){ .p = in.data, .left = in.len };
+		for (n_back = 0; unpack_frame(&u, &frame);)
+			n_back++;
+	}
+	cr_expect_lt(n_back, N_JOBS);
+	kill(pid, SIGKILL);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	close(fd);
+	buf_fini(&out);
+	buf_fini(&in);
+	world_fini(&w);
 }
