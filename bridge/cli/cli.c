@@ -324,6 +324,14 @@ static bool take_secrets(void *into, const char *arg)
 	return true;
 }
 
+static bool take_list(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->devices.list = arg;
+	return *arg;
+}
+
 static bool take_topic(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -480,6 +488,9 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "group", "GROUP", "only devices of this group", take_device_group, 0 },
 	{ OPT_DEVICES, 0, "percent", "N",
 	  "only so many of all, always the same: 20 has those of 10 and more", take_percent, 0 },
+	{ OPT_DEVICES, 0, "list", "FILE",
+	  "only those in this file: a name on each line, or CSV as export writes it", take_list,
+	  0 },
 	{ OPT_DEVICES, 0, "orphan", NULL, "only those that the configuration's list has no more",
 	  NULL, offsetof(struct cli, devices.is_orphan) },
 	{ OPT_DEVICES, 0, "summary", NULL, "list: only how many there are of each state and mode",
@@ -498,6 +509,9 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "dry-run", NULL,
 	  "import, set-mode, provision: only say what would change", NULL,
 	  offsetof(struct cli, devices.is_dry) },
+	{ OPT_DEVICES, 0, "provision", NULL,
+	  "set-mode: who lacks credentials is registered in the north, too", NULL,
+	  offsetof(struct cli, devices.provisions) },
 	{ OPT_DEVICES, 0, "push", "none|diff",
 	  "set-mode live, of the configuration: diff, what is missing, or none", take_push, 0 },
 	{ OPT_DEVICES, 0, "replace", NULL, "import: devices that are not in the file are off", NULL,

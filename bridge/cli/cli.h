@@ -35,8 +35,9 @@ struct cli {
 		const char *name, *state, *mode, *reason, *group; /* NULL: any */
 		const char *percent;				  /* NULL: not said */
 		const char *secrets;				  /* a file for them; NULL: none */
+		const char *list;				  /* a file of names; NULL: none */
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials, pushes;
-		bool is_csv, retries_lost;
+		bool is_csv, retries_lost, provisions;
 		int64_t rate, max_failures; /* 0: as configured; any */
 	} devices;
 	bool is_payload, accepts, is_lossy, has_log_format;
@@ -69,9 +70,6 @@ int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
 int devices_provision(const struct cli *cli); /* in verb_devices_provision.c */
-/* A request about devices, but for its last "}".  `has_filters`: with those of the command line, too. */
-void devices_put_request(const struct cli *cli, const char *word, char *const *names, int n,
-			 bool has_filters, struct buf *out);
 int verb_reload(struct cli *cli);
 /* What would it change?  As verb_reload(), and nothing does. */
 int reload_tell_plan(struct cli *cli);

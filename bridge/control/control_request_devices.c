@@ -3,13 +3,14 @@
  *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"provision"|"import",
  *    "who":NAME,
  *    "link","names":[NAME...],"name":PATTERN,"percent":TEXT,"state","mode","reason","group","orphan":true,"all":true,
- *    "set":MODE,"push":true,"credentials":true,"secrets":true,"rate":N,"max_failures":N,"retry_lost":true,
+ *    "list":[NAME or {"link","name"}...],
+ *    "set":MODE,"push":true,"provision":true,"credentials":true,"secrets":true,"rate":N,"max_failures":N,
+ *    "retry_lost":true,
  *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
  *
- * All of it but `do` may be missing; names, or else what the filters say.  An item for each device, some in each turn
+ * All of it but `do` may be missing; names, or else what the filters and the list say (fleet/choice.h).  An item for each device, some in each turn
  * of the loop; what they change is part of the commit of that turn.  A link is closed at the end of each piece, and
  * opened again for the next, so that nobody relies on what may have changed meanwhile. */
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,13 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "fleet/choice.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
 #include "fleet/import.h"
 #include "message/state_json.h"
 #include "control/control_request_table.h"
+#include "live/change_mode.h"
 #include "live/live_link.h"
 #include "state/change.h"
 #include "state/devices.h"
@@ -58,14 +61,13 @@ struct action {
 struct work {
 	const struct control_request_parts *parts;
 	const struct action *action; /* NULL: import */
-	char *who, *link, *pattern, *state, *mode, *reason, *group, *file;
-	double percent; /* of all; < 0: all */
-	char **names;	/* chosen by name; n_names 0: by the filters */
-	size_t n_names;
+	char *who, *link, *file;
+	struct choice names; /* chosen by name; it has no list: by the filters */
+	struct choice choice;
 	int64_t rate, max_failures;
 	bool retries_lost;
-	bool is_orphan, has_credentials, has_secrets, is_partial, is_dry, replaces, pushes;
-	enum fleet_mode set;
+	bool has_credentials, has_secrets, is_partial, replaces;
+	struct mode_wish wish;
 	struct fleet_file rows;
 	bool *wrong, is_checked;
 	/* Where it is: */
@@ -286,78 +288,33 @@ static bool tell_history(struct work *w, struct table *t, const char *name, stru
 	return history_each(w->parts->db, t->link, name, put_entry, &told, e);
 }
 
-/* Which mode it may not have; told why. */
-static bool is_left_alone(struct work *w, struct table *t, const struct fleet_device *d,
-			  struct buf *out)
-{
-	bool is_up = fleet_passes(fleet_mode_of(&(struct fleet_device){ .mode = w->set },
-						t->link_mode)) &&
-		     w->set != FLEET_DEFAULT;
-	const char *lack = NULL;
-	bool comes = false;
-	char *why;
-
-	if (d->mode == w->set)
-		return false;
-	if (d->fixed_by) {
-		why = mem_printf("its mode is fixed by %s", d->fixed_by);
-		put_problem(w, t, d->name, why, out);
-		free(why);
-		return true;
-	}
-	if (is_up && t->live)
-		lack = live_link_lacks(t->live, d->name, &comes);
-	else if (is_up && d->state == FLEET_LOST)
-		lack = "its credentials are lost: import them";
-	if (!lack || comes)
-		return false;
-	why = mem_printf("left as it is: %s", lack);
-	put_problem(w, t, d->name, why, out);
-	free(why);
-	return true;
-}
-
-/* What the platform said and the device does not have, when it comes to live or leaves it. */
-static bool put_difference(const struct work *w, struct table *t, const struct fleet_device *d,
-			   enum fleet_mode was, struct buf *out)
-{
-	struct buf names = { 0 };
-	bool is_live = fleet_mode_of(d, t->link_mode) == FLEET_LIVE, differs;
-
-	if (!t->live || (was == FLEET_LIVE) == is_live)
-		return false;
-	differs = live_link_put_differing(t->live, d->name, &names);
-	if (differs)
-		buf_printf(out, ",\"differs\":%s,\"pushed\":%s", buf_str(&names),
-			   is_live && w->pushes ? "true" : "false");
-	buf_fini(&names);
-	return differs && is_live && w->pushes;
-}
-
 static bool set_mode(struct work *w, struct table *t, const char *name, struct buf *out,
 		     struct err *e)
 {
 	const struct fleet_device *d = fleet_find(t->fleet, name);
-	enum fleet_mode was = fleet_mode_of(d, t->link_mode), own = d->mode;
+	const struct mode_table table = { t->live, t->fleet, t->link_mode };
+	enum fleet_mode own = d->mode;
 	struct fleet_device then = *d;
-	bool comes = false, is_pushed;
+	struct mode_change end;
 
 	(void)e;
-	if (is_left_alone(w, t, d, out))
+	then.mode = w->wish.to;
+	mode_change(&table, name, &w->wish, &end, &t->changes);
+	if (end.left) {
+		put_problem(w, t, name, end.left, out);
+		mode_change_fini(&end);
 		return true;
-	if (!w->is_dry)
-		fleet_set_mode(t->fleet, name, w->set, &t->changes);
-	then.mode = w->set;
+	}
 	buf_puts(out, "{\"item\":");
 	put_device(t, &then, out);
 	control_request_put_text(out, "was", fleet_mode_names[own]);
-	if (t->live && fleet_passes(fleet_mode_of(&then, t->link_mode)) &&
-	    live_link_lacks(t->live, name, &comes))
+	if (end.parks)
 		buf_puts(out, ",\"parks\":true");
-	is_pushed = put_difference(w, t, &then, was, out);
+	if (end.differs.len)
+		buf_printf(out, ",\"differs\":%s,\"pushed\":%s", buf_str(&end.differs),
+			   end.is_pushed ? "true" : "false");
 	buf_puts(out, "}}\n");
-	if (is_pushed && !w->is_dry)
-		live_link_push_differing(t->live, name);
+	mode_change_fini(&end);
 	return true;
 }
 
@@ -385,7 +342,7 @@ static bool provision_device(struct work *w, struct table *t, const char *name, 
 	const char *why = t->live ? live_link_may_provision(t->live)
 				  : "only a running bridge asks for credentials";
 
-	if (!why && !w->is_dry)
+	if (!why && !w->wish.is_dry)
 		why = live_link_provision(t->live, name, w->retries_lost, &t->changes);
 	if (why)
 		put_problem(w, t, name, why, out);
@@ -438,25 +395,6 @@ static const struct action actions[] = {
 
 /* --- which devices --------------------------------------------------------------------------- */
 
-static bool fits(const char *wanted, const char *value)
-{
-	return !wanted || strcmp(wanted, value ? value : "") == 0;
-}
-
-static bool is_chosen(const struct work *w, struct table *t, const struct fleet_device *d)
-{
-	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
-
-	if (w->is_orphan && (d->origin != FLEET_CONFIGURATION || d->is_listed))
-		return false;
-	if (w->percent >= 0 && !fleet_is_among(t->fleet, d->name, w->percent, &t->changes))
-		return false;
-	return (!w->pattern || fnmatch(w->pattern, d->name, 0) == 0) &&
-	       fits(w->state, fleet_state_names[d->state]) &&
-	       fits(w->mode, fleet_mode_names[passes]) && fits(w->group, d->group) &&
-	       fits(w->reason, d->reason);
-}
-
 static void end_names(char **names, size_t n)
 {
 	for (size_t i = 0; names && i < n; i++)
@@ -469,25 +407,17 @@ static void end_names(char **names, size_t n)
 static void begin_link(struct work *w, struct table *t)
 {
 	bool takes_any = w->action->f == tell_history || w->action->f == forget_device;
-	size_t n = 0;
 
 	w->at = 0;
-	if (w->n_names) {
-		w->of_link = mem_zalloc((w->n_names + 1) * sizeof *w->of_link);
-		for (size_t i = 0; i < w->n_names; i++)
-			if (takes_any || fleet_find(t->fleet, w->names[i]))
-				w->of_link[n++] = mem_strdup(w->names[i]);
-		w->n_of_link = n;
+	w->of_link = choice_take(w->names.has_list ? &w->names : &w->choice, t->fleet, t->link,
+				 t->link_mode, &w->n_of_link, &t->changes);
+	if (!takes_any || !w->names.has_list)
 		return;
-	}
-	w->of_link = fleet_names(t->fleet, &w->n_of_link);
-	for (size_t i = 0; i < w->n_of_link; i++) {
-		if (is_chosen(w, t, fleet_find(t->fleet, w->of_link[i])))
-			w->of_link[n++] = w->of_link[i];
-		else
-			free(w->of_link[i]);
-	}
-	w->n_of_link = n;
+	end_names(w->of_link, w->n_of_link);
+	w->of_link = mem_zalloc((w->names.n + 1) * sizeof *w->of_link);
+	w->n_of_link = w->names.n;
+	for (size_t i = 0; i < w->names.n; i++)
+		w->of_link[i] = mem_strdup(w->names.list[i].name);
 }
 
 static void end_link(struct work *w)
@@ -522,7 +452,7 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 		return false;
 	if (!w->of_link) {
 		begin_link(w, &t);
-		if (w->action->f == provision_device && t.live && !w->is_dry)
+		if (w->action->f == provision_device && t.live && !w->wish.is_dry)
 			live_link_provision_run(t.live, w->rate, w->max_failures);
 	}
 	while (ok && w->at < w->n_of_link && n++ < PIECE_DEVICES)
@@ -603,7 +533,7 @@ static void put_in(struct work *w, struct table *t, const struct fleet_file_row 
 	static const char *const ends[] = { "same", "added", "changed" };
 	struct import_to to = import_to(w, t);
 	struct buf what = { 0 };
-	enum import_end end = import_row(&to, row, w->is_dry, &what, &t->changes);
+	enum import_end end = import_row(&to, row, w->wish.is_dry, &what, &t->changes);
 	char *why;
 
 	if (end == IMPORT_FIXED) {
@@ -643,7 +573,7 @@ static void turn_off_rest(struct work *w, struct table *t, struct buf *out)
 			put_problem(w, t, names[i], "its mode is fixed by the configuration", out);
 			continue;
 		}
-		if (!w->is_dry)
+		if (!w->wish.is_dry)
 			fleet_set_mode(t->fleet, names[i], FLEET_OFF, &t->changes);
 		put_ended(w, t, names[i], "off", &what, out);
 	}
@@ -687,7 +617,7 @@ static bool begin_import(struct work *w, struct buf *out, struct err *e)
 		buf_puts(out, "}}\n");
 	}
 	w->n_failed += report.n_errors;
-	if (ok && report.n_errors && !w->is_partial && !w->is_dry)
+	if (ok && report.n_errors && !w->is_partial && !w->wish.is_dry)
 		w->at_link = count_links(w);
 	report_fini(&report);
 	w->is_checked = true;
@@ -731,14 +661,10 @@ static void end(void *work)
 
 	free(w->who);
 	free(w->link);
-	free(w->pattern);
-	free(w->state);
-	free(w->mode);
-	free(w->reason);
-	free(w->group);
 	free(w->file);
 	free(w->wrong);
-	end_names(w->names, w->n_names);
+	choice_fini(&w->names);
+	choice_fini(&w->choice);
 	end_names(w->of_link, w->n_of_link);
 	fleet_file_fini(&w->rows);
 	free(w);
@@ -752,50 +678,29 @@ static void read_names(struct work *w, struct jslice asked)
 	while (jtext_field(asked, "names", &list) && jtext_next_element(list, &pos, &name)) {
 		struct buf text = { 0 };
 
-		w->names = mem_grow(w->names, w->n_names, sizeof *w->names);
 		jtext_string_decode(name, &text);
-		w->names[w->n_names++] = text.len ? buf_take(&text) : mem_strdup("");
+		choice_add(&w->names, NULL, buf_str(&text));
 		buf_fini(&text);
 	}
 }
 
-static double percent_of(struct jslice asked)
-{
-	char *text = text_of(asked, "percent");
-	double percent = text ? strtod(text, NULL) : -1;
-
-	free(text);
-	return percent;
-}
-
-static void read_filters(struct work *w, struct jslice asked)
+static bool read_filters(struct work *w, struct jslice asked)
 {
 	w->who = text_of(asked, "who");
 	w->link = text_of(asked, "link");
-	w->pattern = text_of(asked, "name");
-	w->state = text_of(asked, "state");
-	w->mode = text_of(asked, "mode");
-	w->reason = text_of(asked, "reason");
-	w->group = text_of(asked, "group");
 	w->file = text_of(asked, "file");
-	w->percent = percent_of(asked);
-	w->is_orphan = flag_of(asked, "orphan");
 	w->has_credentials = flag_of(asked, "credentials");
 	w->has_secrets = flag_of(asked, "secrets");
 	w->is_partial = flag_of(asked, "partial");
-	w->is_dry = flag_of(asked, "dry_run");
+	w->wish.is_dry = flag_of(asked, "dry_run");
 	w->replaces = flag_of(asked, "replace");
-	w->pushes = flag_of(asked, "push");
+	w->wish.pushes = flag_of(asked, "push");
+	w->wish.provisions = flag_of(asked, "provision");
 	w->retries_lost = flag_of(asked, "retry_lost");
 	w->rate = number_of(asked, "rate");
 	w->max_failures = number_of(asked, "max_failures");
 	read_names(w, asked);
-}
-
-static bool has_choice(const struct work *w, struct jslice asked)
-{
-	return w->n_names || w->pattern || w->state || w->mode || w->reason || w->group ||
-	       w->is_orphan || w->percent >= 0 || flag_of(asked, "all");
+	return choice_get(&w->choice, asked);
 }
 
 static bool read_action(struct work *w, struct jslice asked)
@@ -805,7 +710,7 @@ static bool read_action(struct work *w, struct jslice asked)
 	int mode = set ? fleet_word(fleet_mode_names, FLEET_MODES, set) : FLEET_DEFAULT;
 
 	free(set);
-	w->set = mode < 0 ? FLEET_DEFAULT : (enum fleet_mode)mode;
+	w->wish.to = mode < 0 ? FLEET_DEFAULT : (enum fleet_mode)mode;
 	if (!jtext_field(asked, "do", &word) || mode < 0)
 		return false;
 	if (jtext_string_is(word, "import")) {
@@ -817,7 +722,8 @@ static bool read_action(struct work *w, struct jslice asked)
 	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
 		if (jtext_string_is(word, actions[i].word))
 			w->action = &actions[i];
-	return w->action && (!w->action->wants_choice || has_choice(w, asked));
+	return w->action &&
+	       (!w->action->wants_choice || w->names.has_list || choice_is_made(&w->choice));
 }
 
 static bool is_known_link(const struct work *w)
@@ -833,15 +739,35 @@ static void *start(const struct control_request_parts *parts, struct jslice aske
 	struct work *w = mem_zalloc(sizeof *w);
 
 	w->parts = parts;
-	read_filters(w, asked);
-	if (!read_action(w, asked))
+	if (!read_filters(w, asked) || !read_action(w, asked))
 		err_set(e, ERR_INVALID, "the bridge does not know what to do with devices");
+	else if (!parts->is_running && (w->wish.pushes || w->wish.provisions))
+		err_set(e, ERR_BUSY, "%s",
+			w->wish.pushes
+				? "only a running bridge can push: start it first, or set the mode "
+				  "without --push, and again with it when the bridge runs"
+				: "only a running bridge asks for credentials: start it first");
 	else if (!is_known_link(w))
 		err_set(e, ERR_NOT_FOUND, "no link is called \"%s\"", w->link);
 	else
 		return w;
 	end(w);
 	return NULL;
+}
+
+/* Those that were named, and that no link has. */
+static void put_unknown(struct work *w, const struct choice *c, struct buf *out)
+{
+	bool takes_any =
+		w->action && (w->action->f == tell_history || w->action->f == forget_device);
+
+	for (size_t i = 0; i < c->n && !takes_any; i++) {
+		const struct choice_name *item = &c->list[i];
+		struct table t = { .link = item->link ? item->link : w->link ? w->link : "" };
+
+		if (!item->is_known && !(w->link && item->link && strcmp(w->link, item->link) != 0))
+			put_problem(w, &t, item->name, "nothing is known of such a device", out);
+	}
 }
 
 static bool more(void *work, struct buf *out, struct err *e)
@@ -864,6 +790,9 @@ static bool more(void *work, struct buf *out, struct err *e)
 		return false;
 	if (w->at_link < count_links(w))
 		return true;
+	if (w->n_done + w->n_failed)
+		put_unknown(w, &w->names, out);
+	put_unknown(w, &w->choice, out);
 	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu}}\n",
 		   w->action ? w->action->done : "imported", w->n_done, w->n_failed);
 	return false;

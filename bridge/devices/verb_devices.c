@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "conf/device_file.h"
-#include "conf/environment.h"
+#include "devices/device_request.h"
 #include "fleet/csv.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
@@ -410,76 +409,6 @@ static void on_done(void *ctx, struct jslice done)
 	(void)done;
 }
 
-/* --- the request ----------------------------------------------------------------------------- */
-
-static void put_field(struct buf *out, const char *key, const char *text)
-{
-	if (!text)
-		return;
-	buf_printf(out, ",\"%s\":", key);
-	state_json_put_text(out, text);
-}
-
-static void put_flag(struct buf *out, const char *key, bool is_set)
-{
-	if (is_set)
-		buf_printf(out, ",\"%s\":true", key);
-}
-
-/* Of whom the history will tell. */
-static char *user(void)
-{
-	const char *sudo = environment_get("SUDO_USER");
-	const struct passwd *me = getpwuid(getuid());
-
-	if (getuid() == 0 && sudo && *sudo && jtext_is_utf8(sudo, strlen(sudo)))
-		return mem_strndup(sudo, 64);
-	return me ? mem_strndup(me->pw_name, 64) : mem_printf("%lu", (unsigned long)getuid());
-}
-
-static void put_filters(const struct cli *cli, int n_names, struct buf *out)
-{
-	bool takes_all =
-		cli->letters.is_all || (strcmp(cli->argv[0], "provision") == 0 && !n_names);
-
-	put_field(out, "name", cli->devices.name);
-	put_field(out, "state", cli->devices.state);
-	put_field(out, "mode", cli->devices.mode);
-	put_field(out, "reason", cli->devices.reason);
-	put_field(out, "group", cli->devices.group);
-	put_field(out, "percent", cli->devices.percent);
-	put_flag(out, "orphan", cli->devices.is_orphan);
-	put_flag(out, "all", takes_all);
-}
-
-void devices_put_request(const struct cli *cli, const char *word, char *const *names, int n,
-			 bool has_filters, struct buf *out)
-{
-	char *who = user();
-
-	buf_printf(out, "{\"request\":\"devices\",\"do\":\"%s\"", word);
-	put_field(out, "who", who);
-	put_field(out, "link", cli->letters.link);
-	if (has_filters)
-		put_filters(cli, n, out);
-	put_flag(out, "credentials", cli->devices.has_credentials);
-	put_flag(out, "secrets", cli->devices.secrets);
-	put_flag(out, "partial", cli->devices.is_partial);
-	put_flag(out, "dry_run", cli->devices.is_dry);
-	put_flag(out, "replace", cli->devices.replaces);
-	put_flag(out, "push", cli->devices.pushes);
-	put_flag(out, "retry_lost", cli->devices.retries_lost);
-	buf_printf(out, ",\"rate\":%" PRId64 ",\"max_failures\":%" PRId64, cli->devices.rate,
-		   cli->devices.max_failures);
-	buf_puts(out, n ? ",\"names\":[" : "");
-	for (int i = 0; i < n; i++) {
-		buf_puts(out, i ? "," : "");
-		state_json_put_text(out, names[i]);
-	}
-	buf_puts(out, n ? "]" : "");
-	free(who);
-}
-
 /* --- import ---------------------------------------------------------------------------------- */
 
 /* The request of an import; false: told why not. */
@@ -493,8 +422,8 @@ static bool put_import(const struct cli *cli, const char *path, struct asking *a
 	cli_print_report(&report);
 	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
 	if (ok) {
-		devices_put_request(cli, "import", NULL, 0, true, out);
-		put_field(out, "file", path);
+		ok = device_request_put(cli, "import", NULL, 0, true, out);
+		device_request_put_field(out, "file", path);
 		buf_puts(out, ",\"rows\":");
 		fleet_file_put(&f, out);
 	}
@@ -722,7 +651,7 @@ static bool has_choice(const struct cli *cli, int n_names)
 {
 	return n_names > 0 || cli->letters.is_all || cli->devices.name || cli->devices.state ||
 	       cli->devices.mode || cli->devices.reason || cli->devices.group ||
-	       cli->devices.is_orphan || cli->devices.percent;
+	       cli->devices.is_orphan || cli->devices.percent || cli->devices.list;
 }
 
 /* False: told what is wrong. */
@@ -756,9 +685,11 @@ static bool put_question(const struct cli *cli, const struct sub *sub, struct as
 				sub->word);
 		return false;
 	}
-	devices_put_request(cli, sub->item == report_item ? "list" : sub->word, cli->argv + skip, n,
-			    true, out);
-	put_field(out, "set", mode && strcmp(mode, "link") != 0 ? mode : NULL);
+	*status = EXIT_FAILED;
+	if (!device_request_put(cli, sub->item == report_item ? "list" : sub->word,
+				cli->argv + skip, n, true, out))
+		return false;
+	device_request_put_field(out, "set", mode && strcmp(mode, "link") != 0 ? mode : NULL);
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "devices/device_request.h"
 #include "fleet/csv.h"
 #include "fleet/fleet.h"
 
@@ -130,7 +131,10 @@ static int request(struct provisioning *p, const char *word, bool is_first)
 	struct buf text = { 0 };
 	int n = is_first ? cli->argc - 1 : 0, status;
 
-	devices_put_request(cli, word, cli->argv + 1, n, is_first, &text);
+	if (!device_request_put(cli, word, cli->argv + 1, n, is_first, &text)) {
+		buf_fini(&text);
+		return EXIT_FAILED;
+	}
 	buf_putc(&text, '}');
 	status = ask("devices", cli->conf_path, &text, is_first ? &begin : &look, p);
 	buf_fini(&text);

@@ -53,6 +53,10 @@ def test_a_mode_holds_for_one_device_and_across_a_restart(fleet):
     fleet.cloud.expect("v1/gateway/attributes", {"d2": {"temp": 2}})
     assert [d["name"] for d in devices(fleet, "--mode", "off")] == ["d1"]
     fleet.calque.stop()
+    refused = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "--push", "diff")
+    assert refused.status == 1 and "only a running bridge can push: start it first" in refused.err
+    refused = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "--provision")
+    assert refused.status == 1 and "only a running bridge asks for credentials" in refused.err
     assert Verb(fleet.calque, "devices", "set-mode", "retired", "d2").status == 0
     assert modes(fleet)["d1"] == "off"
     mark = fleet.calque.mark()
@@ -157,6 +161,15 @@ def test_a_summary_counts(fleet):
     assert Verb(fleet.calque, "devices", "report", "--json", "--group", "g1").items()[0]["live"] == 33
     some, more = ({d["name"] for d in devices(fleet, "--percent", n)} for n in ("10", "30"))
     assert some < more and 5 < len(some) < 40 < len(more) < 80, "the same again, and more"
+    exported = write(fleet, Verb(fleet.calque, "devices", "export", "--group", "g1").out, name="g1.csv")
+    done = Verb(fleet.calque, "devices", "set-mode", "retired", "--list", exported, "--name", "d1?")
+    assert done.status == 0 and len(done.out.splitlines()) == 5
+    assert {d["name"] for d in devices(fleet, "--mode", "retired")} == {"d11", "d13", "d15", "d17", "d19"}
+    names = write(fleet, "# two of them\nd2\nnobody\n", name="names")
+    done = Verb(fleet.calque, "devices", "set-mode", "mirror", "--list", names)
+    assert (done.status, done.out) == (1, "d2 of link fleet: mirror\n")
+    assert "nobody: nothing is known of such a device" in done.err
+    assert Verb(fleet.calque, "devices", "set-mode", "off", "--list", names + "?").status == 1
 
 
 def test_the_list_of_the_configuration_is_so_at_the_start(fleet):

@@ -61,6 +61,23 @@ def test_fifty_are_registered_though_the_bridge_is_killed_meanwhile(lab, tb):
     r.calque.stop()
 
 
+def test_who_is_set_to_live_is_registered_for_that_if_it_is_said(lab, tb):
+    r = Registration(lab, tb, ["a", "b", "c"])
+    set_mode = lambda *more: Verb(r.calque, "devices", "set-mode", "live", *more)
+    left = set_mode("a")
+    assert left.status == 1 and "a: left as it is: it has no credentials in the north" in left.err and not r.asked()
+    names = os.path.join(lab.directory, "names")
+    with open(names, "w", encoding="utf-8") as file:
+        file.write("a\nb\n")
+    assert set_mode("--list", names, "--provision", "--dry-run").status == 0 and not r.asked()
+    done = set_mode("--list", names, "--provision")
+    assert done.status == 0 and "2 of these are not ready yet" in done.out, done.err
+    ask_until(lambda: [(d["state"], d["mode"]) for d in r.listed().values()],
+              lambda is_so: is_so == [("ready", "live"), ("ready", "live"), ("known", "")])
+    assert sorted(r.asked()) == ["a", "b"]
+    r.calque.stop()
+
+
 def test_issued_tokens_are_those_of_the_devices_after_a_change_of_the_key(lab, tb):
     r = Registration(lab, tb, ["a", "b"])
     assert r.provision().status == 0
