@@ -56,8 +56,9 @@ bool db_unseal(struct db *db, const char *context, const void *sealed, size_t n,
 
 /* What is sealed in a table, so that it can be sealed anew; a column of statements that read it. */
 struct db_sealed {
-	const char *each; /* its rows: number, what is sealed, the link, and what `context` asks for */
-	const char *put;  /* ?1 the number, ?2 sealed anew */
+	const char
+		*each; /* its rows: number, what is sealed, the link, and what `context` asks for */
+	const char *put; /* ?1 the number, ?2 sealed anew */
 	/* What the row on which `row` stands may be bound to, if it is of `link`: the i-th guess, which caller frees;
 	 * NULL: no more. */
 	char *(*context)(sqlite3_stmt *row, const char *link, unsigned i);

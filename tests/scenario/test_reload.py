@@ -162,7 +162,9 @@ def test_a_link_that_is_called_otherwise_takes_its_messages_and_its_sessions_wit
     name("after", "")
     done, mark = reload(world)
     assert done.status == 0 and "1 of 1 link is the same" in done.out, done.out + done.err
-    world.assert_passes("before")
+    world.say("before", [3])
+    while world.hear("before", 1) != [3]:
+        pass  # what was not acknowledged before the reload may come twice
     world.calque.stop()
 
 
