@@ -68,6 +68,11 @@ class Browser:
         element = self._call("POST", self.session + "/element", {"using": "css selector", "value": selector})
         self._call("POST", f"{self.session}/element/{next(iter(element.values()))}/value", {"text": text})
 
+    def prefer(self, scheme):
+        """"dark" or "light", from now on."""
+        self._call("POST", self.session + "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]}})
+
     def complaints(self):
         """What the console has of errors; an answer of 401 is told there, too."""
         told = self._call("POST", self.session + "/se/log", {"type": "browser"})
