@@ -34,7 +34,8 @@
 #include "state/provision.h"
 #include "store/history.h"
 
-#define PIECE_DEVICES 64
+#define PIECE_DEVICES 64   /* so that messages do not wait */
+#define PIECE_ALONE   4096 /* where there are none: the table is read anew for each piece */
 
 struct work;
 
@@ -344,6 +345,11 @@ static bool do_one(struct work *w, struct device_table *t, const char *name, str
 	return w->action->f(w, t, name, out, e);
 }
 
+static size_t piece_of(const struct work *w)
+{
+	return w->parts->is_running ? PIECE_DEVICES : PIECE_ALONE;
+}
+
 /* A piece of a link. */
 static bool do_piece(struct work *w, struct buf *out, struct err *e)
 {
@@ -358,7 +364,7 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 		if (w->action->f == provision_device && t.live && !w->wish.is_dry)
 			live_link_provision_run(t.live, w->rate, w->max_failures);
 	}
-	while (ok && w->at < w->n_of_link && n++ < PIECE_DEVICES)
+	while (ok && w->at < w->n_of_link && n++ < piece_of(w))
 		ok = do_one(w, &t, w->of_link[w->at++], out, e);
 	ok = device_table_close(w->parts, &t, ok, e);
 	if (ok && w->at == w->n_of_link)
@@ -493,7 +499,7 @@ static bool import_piece(struct work *w, struct buf *out, struct err *e)
 	if (!device_table_open(w->parts, w->at_link, w->who, &t, e))
 		return false;
 	to = import_to(w, &t);
-	for (; w->at < w->rows.n && n < PIECE_DEVICES; w->at++) {
+	for (; w->at < w->rows.n && n < piece_of(w); w->at++) {
 		if (w->wrong[w->at] || !import_is_for(&to, &w->rows.rows[w->at]))
 			continue;
 		put_in(w, &t, &w->rows.rows[w->at], out);
