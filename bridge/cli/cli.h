@@ -70,6 +70,7 @@ int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
 int devices_provision(const struct cli *cli); /* in verb_devices_provision.c */
+int devices_wave(const struct cli *cli);      /* in verb_devices_wave.c */
 int verb_reload(struct cli *cli);
 /* What would it change?  As verb_reload(), and nothing does. */
 int reload_tell_plan(struct cli *cli);

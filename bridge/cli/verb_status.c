@@ -158,6 +158,21 @@ static void put_device_sessions(struct buf *out, struct jslice link)
 			(long long)ask_number(of_devices, "asleep"));
 }
 
+static void put_waves(struct buf *out, struct jslice link)
+{
+	struct jslice waves;
+
+	if (!jtext_field(link, "waves", &waves))
+		return;
+	buf_puts(out, "  waves      ");
+	put_shown(out, waves, "phase");
+	buf_puts(out, ": wave ");
+	put_shown(out, waves, "wave");
+	buf_putc(out, ' ');
+	put_shown(out, waves, "state");
+	buf_putc(out, '\n');
+}
+
 static void put_link(struct buf *out, struct jslice link)
 {
 	struct jslice sessions, one;
@@ -171,6 +186,7 @@ static void put_link(struct buf *out, struct jslice link)
 		while (jtext_next_element(sessions, &pos, &one))
 			put_session(out, one);
 	put_device_sessions(out, link);
+	put_waves(out, link);
 	for (int f = 0; f < FLOWS; f++)
 		if (jtext_field(link, flow_name((enum flow)f), &one))
 			put_flow(out, flow_name((enum flow)f), one);

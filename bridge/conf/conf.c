@@ -738,38 +738,11 @@ static const struct schema_key conf_keys[] = {
 static const struct schema conf_schema = SCHEMA_OF(conf_keys);
 #undef AT
 
-static void unreadable(struct conf_reader *r, const config_t *config)
-{
-	char *file;
-	int fd;
-
-	if (config_error_type(config) != CONFIG_ERR_FILE_IO) {
-		file = conf_value_file_named(r, config_error_file(config));
-		report_error(r->report, "%s:%d: %s", file, config_error_line(config),
-			     config_error_text(config));
-		free(file);
-		return;
-	}
-	fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* libconfig does not say why */
-	report_error(r->report, "%s: %s", r->path, fd < 0 ? strerror(errno) : "is no file");
-	if (fd >= 0)
-		close(fd);
-}
-
-static char *dir_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!slash)
-		return mem_strdup(".");
-	return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 static struct conf *read_file(const char *file, const struct schema *schema, struct report *report)
 {
 	struct conf *c = mem_zalloc(sizeof *c);
 	struct conf_reader r = { .path = file,
-				 .dir = dir_of(file),
+				 .dir = conf_value_dir(file),
 				 .report = report,
 				 .is_environment = file == conf_environment };
 	config_t config;
@@ -779,9 +752,7 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 	conf_schema_preset(&conf_schema, c);
 	c->line = r.is_environment ? 0 : 1;
 	config_init(&config);
-	if (strcmp(r.dir, ".") != 0)
-		config_set_include_dir(&config, r.dir);
-	is_read = r.is_environment || config_read_file(&config, file);
+	is_read = r.is_environment || conf_value_read(&r, &config);
 	if (r.is_environment) {
 		conf_environment_put(&conf_schema, &link_schema, config_root_setting(&config),
 				     report);
@@ -789,8 +760,6 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 	}
 	if (is_read)
 		conf_schema_read(&r, schema, c, config_root_setting(&config));
-	else
-		unreadable(&r, &config);
 	config_destroy(&config);
 	free(r.dir);
 	if (is_read)

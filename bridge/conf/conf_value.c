@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -421,4 +422,41 @@ void conf_value_free_secret(char *text)
 {
 	if (text)
 		mem_free_secret(text, strlen(text));
+}
+
+char *conf_value_dir(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return mem_strdup(".");
+	return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static void tell_unreadable(struct conf_reader *r, const config_t *config)
+{
+	char *file;
+	int fd;
+
+	if (config_error_type(config) != CONFIG_ERR_FILE_IO) {
+		file = conf_value_file_named(r, config_error_file(config));
+		report_error(r->report, "%s:%d: %s", file, config_error_line(config),
+			     config_error_text(config));
+		free(file);
+		return;
+	}
+	fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* libconfig does not say why */
+	report_error(r->report, "%s: %s", r->path, fd < 0 ? strerror(errno) : "is no file");
+	if (fd >= 0)
+		close(fd);
+}
+
+bool conf_value_read(struct conf_reader *r, config_t *config)
+{
+	if (strcmp(r->dir, ".") != 0)
+		config_set_include_dir(config, r->dir);
+	if (config_read_file(config, r->path))
+		return true;
+	tell_unreadable(r, config);
+	return false;
 }

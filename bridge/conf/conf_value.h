@@ -28,6 +28,12 @@ struct conf_reader {
 	struct secrets *secrets; /* where those are noted that can be read again; NULL: nowhere */
 };
 
+/* The directory of this file, for `dir`.  Caller frees. */
+char *conf_value_dir(const char *path);
+/* Read the file at r->path into *config, which was initialised and is to be destroyed in any case.  False: reported why it
+ * cannot be. */
+bool conf_value_read(struct conf_reader *r, config_t *config);
+
 void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Not the text of the configuration is wrong, but this machine has not what it asks for. */

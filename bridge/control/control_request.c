@@ -10,9 +10,9 @@
 #include "control/control_request_table.h"
 
 static const struct control_request_row *const rows[] = {
-	&control_request_aside, &control_request_deadletters, &control_request_devices,
-	&control_request_log,	&control_request_reload,      &control_request_state,
-	&control_request_status
+	&control_request_aside,	 &control_request_deadletters, &control_request_devices,
+	&control_request_log,	 &control_request_reload,      &control_request_state,
+	&control_request_status, &control_request_waves
 };
 
 void control_request_put_text(struct buf *out, const char *key, const char *text)

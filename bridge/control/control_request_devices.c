@@ -26,35 +26,24 @@
 #include "fleet/import.h"
 #include "message/state_json.h"
 #include "control/control_request_table.h"
+#include "control/device_table.h"
 #include "live/change_mode.h"
 #include "live/live_link.h"
 #include "state/change.h"
 #include "state/devices.h"
-#include "state/machine.h"
 #include "state/provision.h"
 #include "store/history.h"
-#include "store/state.h"
 
-#define PIECE_DEVICES 64
+#define PIECE_DEVICES 64   /* so that messages do not wait */
+#define PIECE_ALONE   4096 /* where there are none: the table is read anew for each piece */
 
 struct work;
-
-/* The table of a link: the running bridge's, or one that was read for this piece. */
-struct table {
-	struct live_link *live; /* NULL: no bridge runs */
-	const char *link;
-	struct fleet *fleet;
-	struct devices *names;
-	struct provisions *provisions; /* of no bridge; else NULL */
-	struct changes changes;
-	enum fleet_mode link_mode; /* DEFAULT: not known */
-};
 
 struct action {
 	const char *word, *done;
 	bool changes, wants_choice;
 	/* Deal with a device of the table and append its item. */
-	bool (*f)(struct work *w, struct table *t, const char *name, struct buf *out,
+	bool (*f)(struct work *w, struct device_table *t, const char *name, struct buf *out,
 		  struct err *e);
 };
 
@@ -75,91 +64,6 @@ struct work {
 	char **of_link; /* the names of the link at hand; NULL: not begun */
 	size_t n_of_link;
 };
-
-/* --- the table of a link --------------------------------------------------------------------- */
-
-static bool restore(void *ctx, const char *machine, const char *key, const char *value,
-		    struct err *e)
-{
-	struct table *t = ctx;
-
-	if (strcmp(machine, fleet_machine.name) == 0)
-		return fleet_restore(t->fleet, key, value, e);
-	if (strcmp(machine, fleet_seen_machine.name) == 0)
-		return fleet_restore_seen(t->fleet, key, value, e);
-	if (strcmp(machine, fleet_salt_machine.name) == 0)
-		return fleet_restore_salt(t->fleet, key, value, e);
-	if (strcmp(machine, devices_machine.name) == 0)
-		return devices_restore(t->names, key, value, e);
-	if (strcmp(machine, provision_machine.name) == 0)
-		return provisions_restore(t->provisions, key, value, e);
-	return true;
-}
-
-static void set_aside(void *ctx, const char *machine, const char *key, const char *why)
-{
-	(void)ctx; /* the next start of the bridge would, and `calque status --aside` tells */
-	(void)machine;
-	(void)key;
-	(void)why;
-}
-
-static size_t count_links(const struct work *w)
-{
-	return w->parts->is_running ? w->parts->n_links : w->parts->conf->n_links;
-}
-
-static const char *link_name(const struct work *w, size_t i)
-{
-	return w->parts->is_running ? live_link_name(w->parts->links[i])
-				    : w->parts->conf->links[i].name;
-}
-
-static void table_free(struct table *t)
-{
-	changes_fini(&t->changes);
-	if (t->live)
-		return;
-	fleet_free(t->fleet);
-	devices_free(t->names);
-	provisions_free(t->provisions);
-}
-
-static bool table_open(const struct work *w, struct table *t, struct err *e)
-{
-	static const struct state_reader reader = { .each = restore, .aside = set_aside };
-
-	*t = (struct table){ .link = link_name(w, w->at_link) };
-	if (w->parts->is_running) {
-		t->live = w->parts->links[w->at_link];
-		t->fleet = live_link_fleet(t->live);
-		t->names = live_link_names(t->live);
-		t->link_mode = live_link_mode(t->live);
-		fleet_act_for(t->fleet, w->who, clock_now_ms());
-		return true;
-	}
-	t->fleet = fleet_new();
-	t->names = devices_new();
-	t->provisions = provisions_new();
-	fleet_act_for(t->fleet, w->who, clock_now_ms());
-	if (state_load(w->parts->db, t->link, &reader, t, e))
-		return true;
-	table_free(t);
-	return false;
-}
-
-static bool table_close(const struct work *w, struct table *t, bool ok, struct err *e)
-{
-	if (t->live) {
-		fleet_act_for(t->fleet, NULL, 0);
-		if (t->changes.n)
-			live_link_fleet_changed(t->live, &t->changes);
-	} else if (ok && t->changes.n) {
-		ok = state_apply(w->parts->db, t->link, &t->changes, e);
-	}
-	table_free(t);
-	return ok;
-}
 
 /* --- one device ------------------------------------------------------------------------------ */
 
@@ -182,7 +86,7 @@ static void put_time(struct buf *out, const char *field, int64_t at_ms)
 		buf_printf(out, ",\"%s\":%" PRId64, field, at_ms + clock_ahead_ms());
 }
 
-static void put_device(const struct table *t, const struct fleet_device *d, struct buf *out)
+static void put_device(const struct device_table *t, const struct fleet_device *d, struct buf *out)
 {
 	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
 
@@ -214,8 +118,8 @@ static void put_device(const struct table *t, const struct fleet_device *d, stru
 	put_time(out, "seen_down_ms", d->seen_ms[FLOW_DOWN]);
 }
 
-static void put_problem(struct work *w, const struct table *t, const char *name, const char *why,
-			struct buf *out)
+static void put_problem(struct work *w, const struct device_table *t, const char *name,
+			const char *why, struct buf *out)
 {
 	buf_puts(out, "{\"item\":{\"link\":");
 	state_json_put_text(out, t->link);
@@ -225,7 +129,7 @@ static void put_problem(struct work *w, const struct table *t, const char *name,
 	w->n_failed++;
 }
 
-static bool list_device(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool list_device(struct work *w, struct device_table *t, const char *name, struct buf *out,
 			struct err *e)
 {
 	(void)w;
@@ -236,7 +140,7 @@ static bool list_device(struct work *w, struct table *t, const char *name, struc
 	return true;
 }
 
-static bool show_device(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool show_device(struct work *w, struct device_table *t, const char *name, struct buf *out,
 			struct err *e)
 {
 	const struct fleet_device *d = fleet_find(t->fleet, name);
@@ -252,7 +156,7 @@ static bool show_device(struct work *w, struct table *t, const char *name, struc
 }
 
 struct telling {
-	const struct table *t;
+	const struct device_table *t;
 	const char *name;
 	struct buf *out;
 	size_t n;
@@ -280,7 +184,7 @@ static void put_entry(void *ctx, const struct history_entry *entry)
 	told->n++;
 }
 
-static bool tell_history(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool tell_history(struct work *w, struct device_table *t, const char *name, struct buf *out,
 			 struct err *e)
 {
 	struct telling told = { t, name, out, 0 };
@@ -288,7 +192,7 @@ static bool tell_history(struct work *w, struct table *t, const char *name, stru
 	return history_each(w->parts->db, t->link, name, put_entry, &told, e);
 }
 
-static bool set_mode(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool set_mode(struct work *w, struct device_table *t, const char *name, struct buf *out,
 		     struct err *e)
 {
 	const struct fleet_device *d = fleet_find(t->fleet, name);
@@ -319,7 +223,7 @@ static bool set_mode(struct work *w, struct table *t, const char *name, struct b
 }
 
 /* What a handshake brought goes the way it went before there was a table. */
-static bool forget_handshake(struct work *w, struct table *t, const char *name)
+static bool forget_handshake(struct work *w, struct device_table *t, const char *name)
 {
 	const struct provision_terms terms = { .is_single = true };
 
@@ -328,7 +232,7 @@ static bool forget_handshake(struct work *w, struct table *t, const char *name)
 	return provisions_forget_name(t->provisions, &terms, name, &t->changes);
 }
 
-static bool has_credentials(const struct table *t, const struct fleet_device *d)
+static bool has_credentials(const struct device_table *t, const struct fleet_device *d)
 {
 	return fleet_has_credentials(d, NORTH) ||
 	       (t->live ? live_link_has_issued(t->live, d->name)
@@ -336,8 +240,8 @@ static bool has_credentials(const struct table *t, const struct fleet_device *d)
 }
 
 /* It is asked for from now on; who asks for it looks at how it stands. */
-static bool provision_device(struct work *w, struct table *t, const char *name, struct buf *out,
-			     struct err *e)
+static bool provision_device(struct work *w, struct device_table *t, const char *name,
+			     struct buf *out, struct err *e)
 {
 	const char *why = t->live ? live_link_may_provision(t->live)
 				  : "only a running bridge asks for credentials";
@@ -351,7 +255,7 @@ static bool provision_device(struct work *w, struct table *t, const char *name, 
 	return true;
 }
 
-static bool forget_device(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool forget_device(struct work *w, struct device_table *t, const char *name, struct buf *out,
 			  struct err *e)
 {
 	const struct fleet_device *d = fleet_find(t->fleet, name);
@@ -404,7 +308,7 @@ static void end_names(char **names, size_t n)
 
 /* Of a link: those that were named, or that the filters find.  History and handshakes are also of devices that have no
  * row. */
-static void begin_link(struct work *w, struct table *t)
+static void begin_link(struct work *w, struct device_table *t)
 {
 	bool takes_any = w->action->f == tell_history || w->action->f == forget_device;
 
@@ -429,7 +333,7 @@ static void end_link(struct work *w)
 }
 
 /* The row may have gone since it was chosen. */
-static bool do_one(struct work *w, struct table *t, const char *name, struct buf *out,
+static bool do_one(struct work *w, struct device_table *t, const char *name, struct buf *out,
 		   struct err *e)
 {
 	bool has_row = fleet_find(t->fleet, name);
@@ -441,11 +345,16 @@ static bool do_one(struct work *w, struct table *t, const char *name, struct buf
 	return w->action->f(w, t, name, out, e);
 }
 
+static size_t piece_of(const struct work *w)
+{
+	return w->parts->is_running ? PIECE_DEVICES : PIECE_ALONE;
+}
+
 /* A piece of a link. */
 static bool do_piece(struct work *w, struct buf *out, struct err *e)
 {
-	struct table t;
-	bool ok = table_open(w, &t, e);
+	struct device_table t;
+	bool ok = device_table_open(w->parts, w->at_link, w->who, &t, e);
 	size_t n = 0;
 
 	if (!ok)
@@ -455,9 +364,9 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 		if (w->action->f == provision_device && t.live && !w->wish.is_dry)
 			live_link_provision_run(t.live, w->rate, w->max_failures);
 	}
-	while (ok && w->at < w->n_of_link && n++ < PIECE_DEVICES)
+	while (ok && w->at < w->n_of_link && n++ < piece_of(w))
 		ok = do_one(w, &t, w->of_link[w->at++], out, e);
-	ok = table_close(w, &t, ok, e);
+	ok = device_table_close(w->parts, &t, ok, e);
 	if (ok && w->at == w->n_of_link)
 		end_link(w);
 	return ok;
@@ -465,13 +374,13 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 
 /* --- import ---------------------------------------------------------------------------------- */
 
-static struct import_to import_to(const struct work *w, const struct table *t)
+static struct import_to import_to(const struct work *w, const struct device_table *t)
 {
 	return (struct import_to){ .fleet = t->fleet,
 				   .names = t->names,
 				   .link = t->link,
 				   .takes_rest = w->link ? strcmp(w->link, t->link) == 0
-							 : count_links(w) == 1,
+							 : device_table_count(w->parts) == 1,
 				   .file = w->file ? w->file : "",
 				   .origin = FLEET_IMPORT };
 }
@@ -479,9 +388,9 @@ static struct import_to import_to(const struct work *w, const struct table *t)
 static bool is_of_no_link(const struct work *w, const struct fleet_file_row *row)
 {
 	if (!row->link)
-		return !w->link && count_links(w) > 1;
-	for (size_t i = 0; i < count_links(w); i++)
-		if (strcmp(link_name(w, i), row->link) == 0)
+		return !w->link && device_table_count(w->parts) > 1;
+	for (size_t i = 0; i < device_table_count(w->parts); i++)
+		if (strcmp(device_table_name(w->parts, i), row->link) == 0)
 			return false;
 	return true;
 }
@@ -500,23 +409,23 @@ static bool check_all(struct work *w, struct report *report, struct err *e)
 				     row->link ? "there is none of this name"
 					       : "is missing, and there are several (--link)");
 	}
-	for (w->at_link = 0; ok && w->at_link < count_links(w); w->at_link++) {
-		struct table t;
+	for (w->at_link = 0; ok && w->at_link < device_table_count(w->parts); w->at_link++) {
+		struct device_table t;
 		struct import_to to;
 
-		ok = table_open(w, &t, e);
+		ok = device_table_open(w->parts, w->at_link, w->who, &t, e);
 		if (!ok)
 			break;
 		to = import_to(w, &t);
 		import_check(&to, &w->rows, w->wrong, report);
-		ok = table_close(w, &t, true, e);
+		ok = device_table_close(w->parts, &t, true, e);
 	}
 	w->at_link = 0;
 	return ok;
 }
 
-static void put_ended(struct work *w, const struct table *t, const char *name, const char *end,
-		      const struct buf *what, struct buf *out)
+static void put_ended(struct work *w, const struct device_table *t, const char *name,
+		      const char *end, const struct buf *what, struct buf *out)
 {
 	buf_puts(out, "{\"item\":{\"link\":");
 	state_json_put_text(out, t->link);
@@ -527,7 +436,7 @@ static void put_ended(struct work *w, const struct table *t, const char *name, c
 	w->n_done++;
 }
 
-static void put_in(struct work *w, struct table *t, const struct fleet_file_row *row,
+static void put_in(struct work *w, struct device_table *t, const struct fleet_file_row *row,
 		   struct buf *out)
 {
 	static const char *const ends[] = { "same", "added", "changed" };
@@ -556,7 +465,7 @@ static bool is_in_file(const struct work *w, const struct import_to *to, const c
 }
 
 /* Who is not in the file is off, and keeps what it has. */
-static void turn_off_rest(struct work *w, struct table *t, struct buf *out)
+static void turn_off_rest(struct work *w, struct device_table *t, struct buf *out)
 {
 	struct import_to to = import_to(w, t);
 	struct buf what = { 0 };
@@ -583,14 +492,14 @@ static void turn_off_rest(struct work *w, struct table *t, struct buf *out)
 
 static bool import_piece(struct work *w, struct buf *out, struct err *e)
 {
-	struct table t;
+	struct device_table t;
 	struct import_to to;
 	size_t n = 0;
 
-	if (!table_open(w, &t, e))
+	if (!device_table_open(w->parts, w->at_link, w->who, &t, e))
 		return false;
 	to = import_to(w, &t);
-	for (; w->at < w->rows.n && n < PIECE_DEVICES; w->at++) {
+	for (; w->at < w->rows.n && n < piece_of(w); w->at++) {
 		if (w->wrong[w->at] || !import_is_for(&to, &w->rows.rows[w->at]))
 			continue;
 		put_in(w, &t, &w->rows.rows[w->at], out);
@@ -602,7 +511,7 @@ static bool import_piece(struct work *w, struct buf *out, struct err *e)
 		w->at = 0;
 		w->at_link++;
 	}
-	return table_close(w, &t, true, e);
+	return device_table_close(w->parts, &t, true, e);
 }
 
 /* False: there are mistakes, and nothing is done. */
@@ -618,7 +527,7 @@ static bool begin_import(struct work *w, struct buf *out, struct err *e)
 	}
 	w->n_failed += report.n_errors;
 	if (ok && report.n_errors && !w->is_partial && !w->wish.is_dry)
-		w->at_link = count_links(w);
+		w->at_link = device_table_count(w->parts);
 	report_fini(&report);
 	w->is_checked = true;
 	return ok;
@@ -728,8 +637,8 @@ static bool read_action(struct work *w, struct jslice asked)
 
 static bool is_known_link(const struct work *w)
 {
-	for (size_t i = 0; i < count_links(w); i++)
-		if (!w->link || strcmp(link_name(w, i), w->link) == 0)
+	for (size_t i = 0; i < device_table_count(w->parts); i++)
+		if (!w->link || strcmp(device_table_name(w->parts, i), w->link) == 0)
 			return true;
 	return false;
 }
@@ -763,7 +672,9 @@ static void put_unknown(struct work *w, const struct choice *c, struct buf *out)
 
 	for (size_t i = 0; i < c->n && !takes_any; i++) {
 		const struct choice_name *item = &c->list[i];
-		struct table t = { .link = item->link ? item->link : w->link ? w->link : "" };
+		struct device_table t = { .link = item->link ? item->link
+						  : w->link  ? w->link
+							     : "" };
 
 		if (!item->is_known && !(w->link && item->link && strcmp(w->link, item->link) != 0))
 			put_problem(w, &t, item->name, "nothing is known of such a device", out);
@@ -781,14 +692,14 @@ static bool more(void *work, struct buf *out, struct err *e)
 		if (out->len)
 			return true;
 	}
-	while (w->action && w->link && w->at_link < count_links(w) &&
-	       strcmp(w->link, link_name(w, w->at_link)) != 0)
+	while (w->action && w->link && w->at_link < device_table_count(w->parts) &&
+	       strcmp(w->link, device_table_name(w->parts, w->at_link)) != 0)
 		w->at_link++;
-	if (w->at_link < count_links(w))
+	if (w->at_link < device_table_count(w->parts))
 		ok = w->action ? do_piece(w, out, e) : import_piece(w, out, e);
 	if (!ok)
 		return false;
-	if (w->at_link < count_links(w))
+	if (w->at_link < device_table_count(w->parts))
 		return true;
 	if (w->n_done + w->n_failed)
 		put_unknown(w, &w->names, out);

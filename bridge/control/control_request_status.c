@@ -13,6 +13,7 @@
 #include "message/side.h"
 #include "control/control_request_table.h"
 #include "live/generation.h"
+#include "fleet/waves.h"
 #include "live/live_link.h"
 #include "store/aside.h"
 #include "store/deadletter.h"
@@ -102,7 +103,24 @@ static void put_sessions(const struct live_link_sessions *s, struct buf *out)
 	buf_putc(out, '}');
 }
 
-static void put_link(const struct live_link *live, struct buf *out)
+/* That somebody should know of: one that is done is none. */
+static void put_waves(const struct waves *w, struct buf *out)
+{
+	enum waves_phase phase = waves_phase(w);
+
+	if (phase != WAVES_RUNNING && phase != WAVES_STOPPED && phase != WAVES_BACK)
+		return;
+	buf_printf(out, ",\"waves\":{\"phase\":\"%s\"", waves_phase_names[phase]);
+	if (waves_at(w) < waves_list(w)->n) {
+		control_request_put_text(out, "wave", waves_list(w)->items[waves_at(w)].name);
+		control_request_put_text(out, "state",
+					 wave_state_names[waves_count(w, waves_at(w))->state]);
+	}
+	control_request_put_text(out, "why", waves_why(w));
+	buf_putc(out, '}');
+}
+
+static void put_link(struct live_link *live, struct buf *out)
 {
 	const char *comma = "";
 	const struct port *p = NULL;
@@ -128,6 +146,7 @@ static void put_link(const struct live_link *live, struct buf *out)
 	buf_puts(out, "]");
 	if (live_link_sessions(live, &of_devices))
 		put_sessions(&of_devices, out);
+	put_waves(live_link_waves(live), out);
 	for (int f = 0; f < FLOWS; f++) {
 		buf_printf(out, ",\"%s\":", flow_name((enum flow)f));
 		put_counters(live_link_counters(live, (enum flow)f), out);

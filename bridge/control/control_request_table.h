@@ -19,6 +19,6 @@ struct control_request_row {
 
 extern const struct control_request_row control_request_aside, control_request_deadletters,
 	control_request_devices, control_request_log, control_request_reload, control_request_state,
-	control_request_status;
+	control_request_status, control_request_waves;
 
 #endif

@@ -187,6 +187,8 @@ void link_release(struct link *l, struct intake *in)
 	v.reason = verdict(in);
 	if (!v.is_own)
 		count(&l->counters[in->flow], v.kind, v.reason);
+	if (!v.is_own)
+		link_end_watch(l, in, v.reason);
 	l->pending_bytes[in->flow] -= in->n_bytes;
 	l->ops.settled(l->ctx, &v);
 	intake_free(in);

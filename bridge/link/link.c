@@ -9,6 +9,7 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "fleet/fleet.h"
+#include "fleet/waves.h"
 #include "link/link_inside.h"
 #include "message/hops.h"
 #include "state/devices.h"
@@ -269,6 +270,8 @@ void link_resend(struct link *l, const struct arrival *a, bool is_own, struct ou
 	in->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++)
 		take_order_up(l, in, &outputs[i]);
+	for (size_t i = 0; i < n && !is_own; i++)
+		link_watch(l, in, outputs[i].device);
 	submit_resent(l, q, in, outputs, n, on_entry);
 	link_release(l, in);
 }
@@ -545,6 +548,7 @@ void link_set_ahead(struct link *l, int64_t ahead_ms)
 {
 	l->ahead_ms = ahead_ms;
 	twins_set_ahead(l->twins, ahead_ms);
+	waves_set_ahead(l->waves, ahead_ms);
 }
 
 void link_void_commands(struct link *l)

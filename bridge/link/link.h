@@ -129,6 +129,7 @@ struct link_ops {
 struct buf;
 struct devices;
 struct fleet;
+struct waves;
 
 /* Of which devices the state holds something. */
 struct link_devices {
@@ -177,6 +178,7 @@ void link_devices(const struct link *l, struct link_devices *out);
 const char *link_next_device(const struct link *l, struct map_pos *pos);
 /* Its devices, borrowed.  What is changed there is put out with link_fleet_changed(). */
 struct fleet *link_fleet(struct link *l);
+struct waves *link_waves(struct link *l);   /* the run of waves that sets their modes; likewise */
 struct devices *link_names(struct link *l); /* what sides call them; likewise */
 /* Somebody set something of devices, outside of any message; the changes are taken.  What workers know of names
  * follows. */

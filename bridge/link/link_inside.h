@@ -95,6 +95,7 @@ struct link {
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
 	struct fleet *fleet;
+	struct waves *waves;
 	struct registry registry;
 	struct echoes *echoes; /* sides that give our messages back */
 	struct subscriptions *subscriptions;
@@ -180,6 +181,8 @@ struct intake {
 	struct message message;	   /* once rows read it; credentials are taken out */
 	char *device;		   /* whose session it came on; NULL: any device's, or none */
 	char *welcomes; /* the device that is greeted by it, once (link_provisioning.c); NULL: none */
+	char **watched; /* devices of a wave that it is of (link_watch.c), by their names here */
+	size_t n_watched;
 	char *topic_device; /* as its topic calls it, by the first of `readers`; NULL: it does not */
 	const struct reader **readers; /* that read it, in file order */
 	size_t n_readers;
@@ -403,6 +406,13 @@ enum outcome logic_twin_reason(const struct err *e);
 void logic_send_failed(struct link *l, struct intake *in, const char *device);
 /* Do what a handshake asks for; *acts is ended. */
 void logic_provision(struct link *l, struct intake *in, struct provision_actions *acts);
+
+/* --- link_watch.c */
+
+/* It is of this device (NULL: of none), of which a wave that runs is told what becomes of it.  May be said again. */
+void link_watch(struct link *l, struct intake *in, const char *device);
+/* It is settled.  What is known of that is ended. */
+void link_end_watch(struct link *l, struct intake *in, enum outcome end);
 
 /* --- link_provisioning.c */
 

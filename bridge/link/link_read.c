@@ -239,6 +239,7 @@ static bool passes(struct task *t, const struct canonical *p)
 	if (p->device && p->kind != KIND_DEVICE_CHANGE &&
 	    !plan_is_provisioning(t->link->plan, t->job.side, p->kind)) {
 		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
+		link_watch(t->link, t->intake, p->device);
 		reason = stopped_by_mode(t->link, p->device, t->intake->since_ms);
 	}
 	if (reason != CARRIED)
@@ -715,6 +716,7 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->kind = match->readers[0]->row->kind;
 	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
 	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);
+	link_watch(l, in, translate_device(l->plan, a->from, a->device, in->topic_device));
 	reason = admit(l, a->from, match, in);
 	if (reason == CARRIED)
 		reason = stopped_early(l, a, in);

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "fleet/fleet.h"
+#include "fleet/waves.h"
 #include "link/link_inside.h"
 #include "state/devices.h"
 #include "state/echo.h"
@@ -22,6 +23,7 @@ static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
 static void note_seen(struct link *l);
 static void note_fleet(struct link *l);
+static void note_waves(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -48,6 +50,8 @@ static const struct machine_row {
 	  .expire = note_fleet },
 	{ &fleet_seen_machine, offsetof(struct link, fleet), .is_borrowed = true },
 	{ &fleet_salt_machine, offsetof(struct link, fleet), .is_borrowed = true },
+	{ &waves_machine, offsetof(struct link, waves), .expire = note_waves },
+	{ &wave_device_machine, offsetof(struct link, waves), .is_borrowed = true },
 	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
 	{ &subscription_machine, offsetof(struct link, subscriptions), .is_borrowed = false },
 };
@@ -256,6 +260,12 @@ static void note_fleet(struct link *l)
 		fleet_put_due(l->fleet, device, &l->changes);
 		link_end_own(l, NULL);
 	}
+}
+
+/* (What else is due of waves is done by who can set modes.) */
+static void note_waves(struct link *l)
+{
+	waves_put_due(l->waves, &l->changes);
 }
 
 struct fleet *link_fleet(struct link *l)

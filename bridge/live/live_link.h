@@ -34,6 +34,7 @@ struct record;
 struct journal_live;
 struct roster;
 struct suspects;
+struct waves;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -163,6 +164,9 @@ bool live_link_forget(struct live_link *live, const char *name);
 /* The link with its devices: link_fleet(), link_names(), and link_fleet_changed(), which wakes it. */
 struct fleet *live_link_fleet(struct live_link *live);
 struct devices *live_link_names(struct live_link *live);
+struct waves *live_link_waves(struct live_link *live);
+/* Log what has become of them, unless that was done. */
+void live_link_tell_waves(struct live_link *live);
 void live_link_fleet_changed(struct live_link *live, struct changes *c);
 /* The link's provisioning: link_may_provision(), link_provision(), link_provision_run() and link_provision_stopped(). */
 const char *live_link_may_provision(const struct live_link *live);

@@ -257,6 +257,11 @@ void live_link_cut_back(void *ctx, const char *device, enum flow flow);
 int64_t live_link_drain_look(const struct port *p);
 void live_link_look_drained(struct port *p, int64_t now_ms);
 
+/* --- live_link_waves.c */
+
+/* A wave that runs goes on: what is due of it now, some of its devices at a time. */
+void live_link_tick_waves(struct live_link *live, int64_t now_ms);
+
 /* --- live_link_gate.c, behind a front door */
 
 /* What it subscribes to: the dialect's filters, which are taken, or behind a front door (p->gate, made anew) others. */

@@ -261,6 +261,7 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 	}
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
+	live_link_tick_waves(live, now_ms);
 	FOREACH_AWAKE_PORT (p, live)
 		live_link_renew_due(p);
 	live_link_tick_devices(live, now_ms);

@@ -186,6 +186,9 @@ def test_the_list_of_the_configuration_is_so_at_the_start(fleet):
     fixed = Verb(fleet.calque, "devices", "set-mode", "live", "d1", "d2")
     assert fixed.status == 1 and f"its mode is fixed by {path}:2" in fixed.err
     assert modes(fleet) == {"d1": "off", "d2": "live"}
+    waves = write(fleet, 'waves = ( { name = "all"; match = { all = true; }; mode = "live"; } );', name="waves.conf")
+    fixed = Verb(fleet.calque, "devices", "wave", "run", waves)
+    assert fixed.status == 1 and f"wave all: d1: its mode is fixed by {path}:2" in fixed.err and "nothing is run" in fixed.err
     fleet.calque.stop()
     write(fleet, "name,mode\nd2,\n", name="wanted.csv")
     mark = fleet.calque.mark()
@@ -197,6 +200,43 @@ def test_the_list_of_the_configuration_is_so_at_the_start(fleet):
     write(fleet, "name,mode\nd2,life\n", name="wanted.csv")
     said = Verb(fleet.calque, "check")
     assert said.status != 0 and f"{path}:2: mode:" in said.err + said.out
+
+
+def test_waves_go_on_after_a_kill_stop_at_their_limit_and_go_back(fleet):
+    wave = lambda *words: Verb(fleet.calque, "devices", "wave", *words)
+    listed = write(fleet, "name,mode\n" + "".join(f"d{i},off\n" for i in range(20)) + "x,mirror\n")
+    assert Verb(fleet.calque, "devices", "import", listed).status == 0
+    path = write(fleet, """waves = (
+      { name = "canary"; match = { list = ( "d1", "x" ); }; mode = "live"; soak = 1; },
+      { name = "all"; match = { name = "d*"; }; mode = "live"; soak = 3600; max_dead_letters = 1; } );
+    """, name="waves.conf")
+    assert wave("status").out == "no waves have run\n"
+    refused = wave("run", write(fleet, 'waves = ( { name = "a"; match = { list = ( "nobody" ); }; mode = "off"; } );', name="none.conf"))
+    assert refused.status == 1 and "wave a: nobody: nothing is known of such a device" in refused.err
+    begun = wave("run", path)
+    assert (begun.status, begun.out) == (0, "link fleet: wave canary: 2 devices, live\nlink fleet: wave all: 20 devices, live\n")
+    fleet.calque.wait_log("wave link=fleet wave=all state=soaks")
+    fleet.calque.kill()
+    assert "no bridge runs: it goes on when one is started" in wave("status").out
+    mark = fleet.calque.mark()
+    fleet.calque.start()
+    fleet.calque.wait_up(fleet.LINK, "south", mark)
+    fleet.calque.wait_up(fleet.LINK, "north", mark)
+    fleet.calque.wait_log("wave link=fleet wave=all state=soaks", mark)
+    assert wave("run", path).status == 1, "it goes on"
+    assert "  waves      running: wave all soaks\n" in Verb(fleet.calque, "status").out
+    for device in ("x", "d7", "d8"):  # x is of a wave that has passed
+        fleet.devices.publish(f"messages/{device}/command_reply", {"id": 99, "status": "done", "result": {}})
+    fleet.calque.wait_log('waves link=fleet phase=stopped reason="wave all: 2 dead letters of its devices, and 1 may be"', mark)
+    told = wave("status", "--json").items()[0]
+    assert [(w["name"], w["state"], w["devices"], w["dead_letters"]) for w in told["waves"]] == [
+        ("canary", "passed", 2, 0), ("all", "stopped", 20, 2)]
+    assert set(modes(fleet).values()) == {"live"}
+    history = Verb(fleet.calque, "devices", "history", "d7", "--json").items()
+    assert history[-1]["note"]["who"].endswith(", wave all")
+    assert wave("rollback").status == 0
+    fleet.calque.wait_log("waves link=fleet phase=rolled-back", mark)
+    assert modes(fleet) == {"x": "mirror", **{f"d{i}": "off" for i in range(20)}}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "fleet/fleet.h"
+#include "fleet/waves.h"
 #include "state/change.h"
 #include "state/devices.h"
 #include "state/echo.h"
@@ -17,9 +18,10 @@
 #include "state/twin.h"
 
 static const struct machine *const all[] = {
-	&pairing_machine,  &twin_machine,    &presence_machine,	  &provision_machine,
-	&reported_machine, &devices_machine, &echo_machine,	  &subscription_machine,
-	&twin_key_machine, &fleet_machine,   &fleet_seen_machine, &fleet_salt_machine
+	&pairing_machine,  &twin_machine,	&presence_machine,   &provision_machine,
+	&reported_machine, &devices_machine,	&echo_machine,	     &subscription_machine,
+	&twin_key_machine, &fleet_machine,	&fleet_seen_machine, &fleet_salt_machine,
+	&waves_machine,	   &wave_device_machine
 };
 #define N_MACHINES (sizeof all / sizeof all[0])
 
@@ -31,7 +33,8 @@ Test(machine, each_has_a_name_of_its_own_and_can_be_ended_and_restored)
 		cr_expect_not_null(all[i]->restore, "%s", all[i]->name);
 		cr_expect(all[i]->forget || all[i] == &echo_machine ||
 				  all[i] == &subscription_machine || all[i] == &twin_key_machine ||
-				  all[i] == &fleet_seen_machine || all[i] == &fleet_salt_machine,
+				  all[i] == &fleet_seen_machine || all[i] == &fleet_salt_machine ||
+				  all[i] == &waves_machine || all[i] == &wave_device_machine,
 			  "%s", all[i]->name);
 		for (size_t k = 0; k < i; k++)
 			cr_expect_str_neq(all[i]->name, all[k]->name);
