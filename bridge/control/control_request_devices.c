@@ -864,8 +864,9 @@ static bool more(void *work, struct buf *out, struct err *e)
 		return false;
 	if (w->at_link < count_links(w))
 		return true;
-	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu}}\n",
-		   w->action ? w->action->done : "imported", w->n_done, w->n_failed);
+	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu,\"running\":%s}}\n",
+		   w->action ? w->action->done : "imported", w->n_done, w->n_failed,
+		   w->parts->is_running ? "true" : "false");
 	return false;
 }
 
