@@ -427,7 +427,8 @@ static inline void bridge_free_parts(void)
 	db_close(parts.db);
 }
 
-static const char *south_keys = ""; /* more of the south, "key = value; ..." */
+static const char *south_keys = "";	    /* more of the south, "key = value; ..." */
+static const char *north_session_keys = ""; /* and of the north */
 
 /* A generation with one link of this name between these dialects, and with these keys; `device`: of its south,
  * or NULL. */
@@ -447,7 +448,8 @@ static inline struct generation *bridge_generation_of(const char *name, const ch
 	fprintf(f, " south = { dialect = \"s\"; url = \"mqtt://s\"; %s", south_keys);
 	if (device)
 		fprintf(f, " vars = { device = \"%s\"; };", device);
-	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; }; } );\n");
+	fprintf(f, " }; north = { dialect = \"n\"; url = \"mqtt://n\"; %s }; } );\n",
+		north_session_keys);
 	fclose(f);
 	g = generation_read(file, &w.path, NULL, &w.report);
 	cr_assert(g, "%s", w.report.n_lines ? w.report.lines[0].text : "");
