@@ -240,8 +240,27 @@ static bool may_provision(const struct plan *plan)
 /* The bridge asks for those of each device by itself. */
 static bool brings_its_own(const struct plan *plan)
 {
-	return plan->has_device_sessions && plan->provision_key &&
-	       plan_is_provisioning(plan, NORTH, KIND_PROVISION);
+	return plan->has_device_sessions &&
+	       (plan->registers_by_command ||
+		(plan->provision_key && plan_is_provisioning(plan, NORTH, KIND_PROVISION)));
+}
+
+static void check_command(const struct conf_link *link, const struct plan *plan,
+			  char *const where[SIDES], struct report *report)
+{
+	if (link->side[SOUTH].provision.command.argv)
+		report_error(report, "%s.provision.command: devices are registered in the north",
+			     where[SOUTH]);
+	if (!link->side[NORTH].provision.command.argv)
+		return;
+	if (!plan->has_device_sessions)
+		report_error(report,
+			     "%s.provision.command: only where the south brings many devices and "
+			     "each has a session of its own in the north",
+			     where[NORTH]);
+	if (plan->provision_key)
+		report_error(report, "%s.provision.key: it is the command that registers devices",
+			     where[NORTH]);
 }
 
 /* As it is for any device. */
@@ -465,6 +484,9 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.provision_name = link->side[NORTH].provision.name,
 		.provisions_new = link->side[NORTH].provision.is_auto,
 		.provision_per_second = link->side[NORTH].provision.per_second,
+		.registers_by_command = link->side[NORTH].provision.command.argv,
+		.is_idempotent = link->side[NORTH].provision.is_idempotent,
+		.provision_sessions = link->side[NORTH].provision.sessions,
 		.greet = &link->side[NORTH].provision.greet,
 	};
 	char *where[SIDES];
@@ -488,6 +510,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 	if (plan && !is_offline) {
 		check_first_snapshot(plan, where[NORTH], report);
 		check_handshakes(link, plan, where[NORTH], report);
+		check_command(link, plan, where, report);
 		check_passwords(link, plan, where, report);
 		check_device_sessions(link, plan, where, report);
 		check_credential_of_many(link, plan, where[SOUTH], report);
@@ -718,12 +741,15 @@ static void check_listed(const struct conf *conf, const struct conf_link *link,
 
 	for (size_t i = 0; i < owed->n; i++) {
 		char *column = mem_printf("%s.%s", side_name(side), owed->items[i].name);
+		bool is_brought =
+			side == NORTH && plan->registers_by_command &&
+			dialect_is_credential(plan->side[NORTH].dialect, owed->items[i].name);
 		size_t n = 0;
 
 		for (size_t k = 0; k < conf->fleet.n; k++)
 			n += import_is_for(&to, &conf->fleet.rows[k]) &&
 			     !cell_of(&conf->fleet.rows[k], column);
-		if (n)
+		if (n && !is_brought)
 			report_warning(
 				report,
 				"%s: devices of link %s without %s, which is not set for all "

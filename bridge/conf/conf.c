@@ -316,6 +316,13 @@ static const struct schema_key provision_keys[] = {
 	  .about = "so many are registered in a second" },
 	{ "greet", SCHEMA_OWN, AT(provision.greet), .set.conf = read_vars, .put = put_vars,
 	  .is_map = true, .about = "attributes that each device sends once, KEY = VALUE" },
+	{ "command", SCHEMA_OWN, AT(provision.command), .like = SCHEMA_TEXT, .is_list = true,
+	  .what = "a list ( )", .set.conf = conf_command_read, .put = conf_command_put,
+	  .about = "a program that registers a device: (\"/PATH\", \"ARGUMENT\")" },
+	{ "idempotent", SCHEMA_BOOLEAN, AT(provision.is_idempotent),
+	  .about = "may it be run again for a device whose answer was lost?" },
+	{ "sessions", SCHEMA_INTEGER, AT(provision.sessions), CONF_RANGE(1, 64, 4),
+	  .about = "so many of them run at once" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {
@@ -917,6 +924,7 @@ static void session_fini(struct conf_session *s)
 		free(texts[i]);
 	vars_fini(&s->vars);
 	vars_fini(&s->provision.greet);
+	conf_command_fini(&s->provision.command);
 	secrets_fini(&s->secrets);
 }
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/conf_command.h"
 #include "conf/secret.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
@@ -54,6 +55,9 @@ struct conf_session {
 		bool is_auto;
 		int per_second; /* 0: any */
 		struct vars greet;
+		struct conf_command command; /* registers a device, instead of handshakes */
+		bool is_idempotent; /* it may be run again for a device whose answer was lost */
+		int sessions;	    /* so many registrations at once; default 4 */
 	} provision;
 	struct {
 		int max;		 /* 0: not set */

@@ -58,14 +58,17 @@ static void take_issued(struct vars *issued, struct jslice credentials)
 	buf_fini(&text);
 }
 
-/* One field: the configuration's, else the handshake's own of that name, else the template. */
+/* One field: the configuration's, else the device's or the handshake's own of that name, else the template. */
 static char *field(struct session_login *l, struct login_values *s, const char *configured,
 		   const char *name, const char *template)
 {
-	const char *issued = vars_get(&s->issued, name);
+	const struct vars *own = s->terms->is_provisioning ? NULL : s->terms->own;
+	const char *issued = own ? vars_get(own, name) : NULL;
 	struct buf text = { 0 };
 	struct err e = { 0 };
 
+	if (!issued)
+		issued = vars_get(&s->issued, name);
 	if (configured)
 		return mem_strdup(configured);
 	if (issued)

@@ -704,8 +704,9 @@ static bool more(void *work, struct buf *out, struct err *e)
 	if (w->n_done + w->n_failed)
 		put_unknown(w, &w->names, out);
 	put_unknown(w, &w->choice, out);
-	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu}}\n",
-		   w->action ? w->action->done : "imported", w->n_done, w->n_failed);
+	buf_printf(out, "{\"done\":{\"%s\":%zu,\"failed\":%zu,\"running\":%s}}\n",
+		   w->action ? w->action->done : "imported", w->n_done, w->n_failed,
+		   w->parts->is_running ? "true" : "false");
 	return false;
 }
 

@@ -35,7 +35,7 @@ struct provisioning {
 	size_t n, n_problems;
 	size_t states[FLEET_STATES];
 	char *stopped; /* why; NULL: it is not */
-	bool is_gone;  /* no bridge runs any more: what passes for a device, only that can tell */
+	bool is_gone;  /* no bridge runs any more */
 	int64_t begun_ms, told_ms;
 	size_t begun_with; /* were done then */
 };
@@ -108,20 +108,21 @@ static void on_begun(void *ctx, struct jslice item)
 static void on_looked(void *ctx, struct jslice item)
 {
 	struct provisioning *p = ctx;
-	char *key = key_of(item), *passes = ask_text(item, "passes");
+	char *key = key_of(item);
 	struct chosen *c = map_get_str(&p->by_name, key);
 
 	if (c)
 		note(p, c, item);
-	p->is_gone = p->is_gone || !*passes;
-	free(passes);
 	free(key);
 }
 
 static void on_done(void *ctx, struct jslice done)
 {
-	(void)ctx;
-	(void)done;
+	struct provisioning *p = ctx;
+	struct jslice running;
+
+	p->is_gone =
+		!jtext_field(done, "running", &running) || jtext_type_of(running) != JTEXT_TRUE;
 }
 
 static int request(struct provisioning *p, const char *word, bool is_first)

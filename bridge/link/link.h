@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/jtext.h"
 #include "delivery/delivery.h"
 #include "message/kind.h"
 #include "message/outcome.h"
@@ -20,7 +21,6 @@
 
 struct err;
 struct intake; /* a message that came in and is not settled */
-struct jslice;
 struct link;
 struct map_pos;
 struct message;
@@ -122,6 +122,9 @@ struct link_ops {
 	void (*worked)(void *ctx);
 	/* May be NULL.  The north has answered what its limits for this device's session are. */
 	void (*limits)(void *ctx, const char *device, const struct limits *limits);
+	/* May be NULL, if the plan has no program that registers devices.  It is to run for this device with this
+	 * question, once the changes of this step are durable; its end is told to link_command_ended(). */
+	void (*run_command)(void *ctx, const char *device, struct jslice question);
 	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK): link_cut_over(). */
 	void (*cut_back)(void *ctx, const char *device, enum flow flow);
 };
@@ -316,6 +319,25 @@ const char *link_may_provision(const struct link *l);
  * NULL: well; else why not. */
 const char *link_provision(struct link *l, const char *device, bool retries_lost,
 			   struct changes *out);
+/* The end of ops.run_command(). */
+enum link_command_how {
+	LINK_COMMAND_DONE, /* .out is its answer */
+	LINK_COMMAND_REFUSED,
+	LINK_COMMAND_AGAIN,
+	LINK_COMMAND_UNKNOWN, /* nobody knows what it has done */
+	LINK_COMMAND_NOT_STARTED
+};
+struct link_command_end {
+	enum link_command_how how;
+	struct jslice out;
+	const char *why;  /* for people, without a secret; "": nothing is known.  Borrowed */
+	bool is_stopping; /* of NOT_STARTED: that is no fault */
+};
+/* What changes of the device is put out, for link_fleet_changed(). */
+void link_command_ended(struct link *l, const char *device, const struct link_command_end *end,
+			int64_t now_ms, struct changes *out);
+/* The bridge is stopping: nothing more is begun. */
+void link_provision_halt(struct link *l);
 /* From now on so many in a second (0: as configured), until so many (0: any) were refused. */
 void link_provision_run(struct link *l, int64_t per_second, int64_t max_failures);
 /* Why it goes on no more, although devices wait; NULL: it does. */

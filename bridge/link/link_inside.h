@@ -2,7 +2,7 @@
  * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
- * link_provisioning.c (what the bridge has registered) and machines.c (its state machines,
+ * link_provisioning.c and link_registration.c (what the bridge has registered) and machines.c (its state machines,
  * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -59,6 +59,11 @@ struct provisioning {
 	int64_t max_failures, n_failures; /* of this run; 0: any */
 	unsigned n_wrong_key;		  /* answers in a row that blame the key */
 	const char *stopped;		  /* why; NULL: it is not */
+	bool is_halted;			  /* the bridge is stopping */
+	struct map attempts;		  /* by a program: link_registration.c; as are: */
+	size_t n_running;
+	int64_t again_ms;  /* when the first is tried again; 0: none is */
+	unsigned n_faults; /* in a row */
 };
 
 TAILQ_HEAD(registered_list, registered);
@@ -426,10 +431,33 @@ void provisioning_tick(struct link *l);
 /* In a step of the handshakes: the north is asked for this device; it has answered (an ANSWER), or nobody has. */
 void provisioning_asked(struct link *l, const char *device);
 void provisioning_ended(struct link *l, const struct provision_action *a);
+/* Behind the others, if it is not there yet. */
+void provisioning_enqueue(struct link *l, const char *device);
+/* One was refused: that may have been too many. */
+void provisioning_refused(struct link *l);
+/* It goes on no more; why (static).  The first reason counts. */
+void provisioning_stop(struct link *l, const char *why);
 /* Its session (NULL: not a device's) has logged in: what the platform wants once is said, until it has it. */
 void provisioning_let_in(struct link *l, const char *device);
 void provisioning_greet(struct link *l, const char *device, uint64_t login);
 void provisioning_greeted(struct link *l, const char *device);
+
+/* --- link_registration.c */
+
+/* Is a program at work for this device, or to be started again later? */
+bool registration_is_on(const struct link *l, const char *device);
+/* Does it have what it logs in with? */
+bool registration_has_login(const struct link *l, const struct fleet_device *d);
+/* May another one run? */
+bool registration_has_place(const struct link *l);
+/* Within a step: it runs for this device, which is to be called so. */
+void registration_start(struct link *l, const struct fleet_device *d, const char *name);
+/* When some are to be tried again (INT64_MAX: none), and back in the queue with those that are. */
+int64_t registration_next_deadline(const struct link *l);
+void registration_enqueue_due(struct link *l);
+/* An earlier run has asked for it.  False: and nobody knows what came of that, it is lost. */
+bool registration_resume(struct link *l, const struct fleet_device *d);
+void registration_free(struct link *l);
 
 /* --- greeting.c */
 

@@ -46,10 +46,17 @@ static bool is_queued(const struct provisioning *q, const char *device)
 	return false;
 }
 
+void provisioning_enqueue(struct link *l, const char *device)
+{
+	if (!is_queued(&l->provisioning, device))
+		enqueue(&l->provisioning, device);
+}
+
 void provisioning_free(struct link *l)
 {
 	struct provisioning *q = &l->provisioning;
 
+	registration_free(l);
 	for (size_t i = q->at; i < q->n; i++)
 		free(q->devices[i]);
 	free(q->devices);
@@ -65,8 +72,8 @@ static bool is_new(const struct link *l, const struct fleet_device *d)
 
 static bool waits(const struct link *l, const struct fleet_device *d)
 {
-	return d && (d->state == FLEET_ASKING || is_new(l, d)) &&
-	       !fleet_has_credentials(d, NORTH) && !provisions_has_own(l->provisions, d->name);
+	return d && (d->state == FLEET_ASKING || is_new(l, d)) && !registration_has_login(l, d) &&
+	       !provisions_has_own(l->provisions, d->name) && !registration_is_on(l, d->name);
 }
 
 void provisioning_came(struct link *l, const char *device)
@@ -81,7 +88,9 @@ void provisioning_resume(struct link *l)
 	char **names = fleet_names(l->fleet, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		if (waits(l, fleet_find(l->fleet, names[i])))
+		const struct fleet_device *d = fleet_find(l->fleet, names[i]);
+
+		if (waits(l, d) && (!l->plan->registers_by_command || registration_resume(l, d)))
 			enqueue(&l->provisioning, names[i]);
 		free(names[i]);
 	}
@@ -92,11 +101,13 @@ const char *link_may_provision(const struct link *l)
 {
 	const struct plan *p = l->plan;
 
+	if (p->has_device_sessions && p->registers_by_command)
+		return l->ops.run_command ? NULL : "nothing is run here";
 	if (!p->has_device_sessions || !plan_writer(p, NORTH, KIND_PROVISION) ||
 	    !plan_is_provisioning(p, NORTH, KIND_PROVISION))
 		return "the north of this link has no session for each device, or does not "
 		       "register "
-		       "devices by MQTT: import their credentials";
+		       "devices by MQTT: import their credentials, or set north.provision.command";
 	return p->provision_key ? NULL : "north.provision.key is not set";
 }
 
@@ -105,15 +116,19 @@ const char *link_provision(struct link *l, const char *device, bool retries_lost
 {
 	const struct fleet_device *d = fleet_find(l->fleet, device);
 
-	if (fleet_has_credentials(d, NORTH) || link_credentials(l, device).len)
+	if (registration_has_login(l, d) || link_credentials(l, device).len)
 		return d->state == FLEET_REFUSED ? "it has credentials, which the platform refuses"
 						 : NULL;
-	if (d->state == FLEET_LOST && !retries_lost)
+	if (d->state == FLEET_LOST && !retries_lost && !l->plan->is_idempotent)
 		return "an answer was lost, and the platform may have made it: import its "
 		       "credentials, or --retry-lost";
 	fleet_set_state(l->fleet, device, FLEET_ASKING, NULL, out);
-	if (!provisions_has_own(l->provisions, device) && !is_queued(&l->provisioning, device))
-		enqueue(&l->provisioning, device);
+	if (registration_is_on(l, device))
+		return NULL;
+	if (l->plan->registers_by_command) /* it has not begun, in this turn of its life */
+		fleet_set_step(l->fleet, device, FLEET_NONE, out);
+	if (!provisions_has_own(l->provisions, device))
+		provisioning_enqueue(l, device);
 	return NULL;
 }
 
@@ -125,7 +140,13 @@ void link_provision_run(struct link *l, int64_t per_second, int64_t max_failures
 	q->max_failures = max_failures;
 	q->n_failures = 0;
 	q->n_wrong_key = 0;
+	q->n_faults = 0;
 	q->stopped = NULL;
+}
+
+void link_provision_halt(struct link *l)
+{
+	l->provisioning.is_halted = true;
 }
 
 const char *link_provision_stopped(const struct link *l)
@@ -133,8 +154,10 @@ const char *link_provision_stopped(const struct link *l)
 	return l->provisioning.stopped;
 }
 
-static void stop(struct link *l, const char *why)
+void provisioning_stop(struct link *l, const char *why)
 {
+	if (l->provisioning.stopped)
+		return;
 	l->provisioning.stopped = why;
 	log_event(LOG_ERROR, "provisioning-stopped", "link=%s reason=%s", l->plan->name,
 		  log_value(why));
@@ -179,7 +202,11 @@ static void ask(struct link *l, const struct fleet_device *d)
 	struct intake *in = NULL;
 
 	link_begin_own(l, l->handshakes, l->now_ms);
-	if (put_name(l, d, &name)) {
+	if (!put_name(l, d, &name)) {
+		fleet_set_state(l->fleet, d->name, FLEET_REFUSED, "no-name", &l->changes);
+	} else if (l->plan->registers_by_command) {
+		registration_start(l, d, buf_str(&name));
+	} else {
 		buf_puts(&body, "{\"device_name\":");
 		state_json_put_text(&body, buf_str(&name));
 		buf_putc(&body, '}');
@@ -191,8 +218,6 @@ static void ask(struct link *l, const struct fleet_device *d)
 								 .is_own = true,
 								 .asker = d->name },
 				   &l->changes, &acts);
-	} else {
-		fleet_set_state(l->fleet, d->name, FLEET_REFUSED, "no-name", &l->changes);
 	}
 	if (acts.n) {
 		in = link_own_intake(l, FLOW_UP);
@@ -203,32 +228,46 @@ static void ask(struct link *l, const struct fleet_device *d)
 	buf_fini(&body);
 }
 
+static bool has_place(const struct link *l)
+{
+	return l->plan->registers_by_command ? registration_has_place(l)
+					     : provisions_count_own(l->provisions) < AT_ONCE;
+}
+
 int64_t provisioning_next_deadline(const struct link *l)
 {
 	const struct provisioning *q = &l->provisioning;
+	int64_t again_ms = registration_next_deadline(l);
 
-	return q->at < q->n && !q->stopped && provisions_count_own(l->provisions) < AT_ONCE
-		       ? q->due_ms
-		       : INT64_MAX;
+	if (q->stopped || q->is_halted)
+		return INT64_MAX;
+	return q->at < q->n && has_place(l) && q->due_ms < again_ms ? q->due_ms : again_ms;
+}
+
+/* The next one of the queue. */
+static void take_next(struct link *l)
+{
+	struct provisioning *q = &l->provisioning;
+	int64_t per_second = q->per_second ? q->per_second : l->plan->provision_per_second;
+	char *device = q->devices[q->at++];
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	if (q->at == q->n)
+		q->at = q->n = 0;
+	if (waits(l, d)) {
+		ask(l, d);
+		if (per_second)
+			q->due_ms = l->now_ms + 1000 / per_second;
+	}
+	free(device);
 }
 
 void provisioning_tick(struct link *l)
 {
-	struct provisioning *q = &l->provisioning;
-	int64_t per_second = q->per_second ? q->per_second : l->plan->provision_per_second;
-
 	while (provisioning_next_deadline(l) <= l->now_ms) {
-		char *device = q->devices[q->at++];
-		const struct fleet_device *d = fleet_find(l->fleet, device);
-
-		if (q->at == q->n)
-			q->at = q->n = 0;
-		if (waits(l, d)) {
-			ask(l, d);
-			if (per_second)
-				q->due_ms = l->now_ms + 1000 / per_second;
-		}
-		free(device);
+		registration_enqueue_due(l);
+		if (has_place(l) && l->provisioning.due_ms <= l->now_ms)
+			take_next(l);
 	}
 }
 
@@ -266,13 +305,18 @@ static void take_again(struct link *l, const char *device)
 	q->due_ms = l->now_ms + AGAIN_MS;
 }
 
-static void take_refusal(struct link *l, const char *device, const char *why)
+void provisioning_refused(struct link *l)
 {
 	struct provisioning *q = &l->provisioning;
 
+	if (q->max_failures && ++q->n_failures >= q->max_failures)
+		provisioning_stop(l, too_many);
+}
+
+static void take_refusal(struct link *l, const char *device, const char *why)
+{
 	fleet_set_state(l->fleet, device, FLEET_REFUSED, why, &l->changes);
-	if (q->max_failures && ++q->n_failures >= q->max_failures && !q->stopped)
-		stop(l, too_many);
+	provisioning_refused(l);
 }
 
 static bool says(const struct provision_action *a, const char *field, const char *text)
@@ -290,8 +334,8 @@ static void take_own_failure(struct link *l, const struct provision_action *a)
 	if (a->is_lost) {
 		fleet_set_state(l->fleet, device, FLEET_LOST, "the answer was lost", &l->changes);
 	} else if (says(a, "status", "NOT_FOUND")) {
-		if (++q->n_wrong_key >= WRONG_KEY && !q->stopped)
-			stop(l, wrong_key);
+		if (++q->n_wrong_key >= WRONG_KEY)
+			provisioning_stop(l, wrong_key);
 		take_again(l, device);
 	} else if (says(a, "message", "timeout")) {
 		take_again(l, device);

@@ -693,7 +693,10 @@ struct sequence *link_entry(struct link *l, const struct arrival *a)
 /* Where topic or session tells whose it is, nothing is read of a device that is off. */
 static enum outcome stopped_early(struct link *l, const struct arrival *a, const struct intake *in)
 {
-	const char *device = translate_device(l->plan, a->from, a->device, in->topic_device);
+	bool is_anybodys = plan_is_provisioning(l->plan, a->from, in->kind);
+	const char *device =
+		is_anybodys ? NULL
+			    : translate_device(l->plan, a->from, a->device, in->topic_device);
 	enum outcome reason = device ? stopped_by_mode(l, device, in->since_ms) : CARRIED;
 
 	if (reason != CARRIED)

@@ -124,6 +124,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 				    .plan = plan };
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
+	TAILQ_INIT(&live->commands);
 	live->awake = roster_new();
 	live_link_join_endpoint(live);
 	live->places = places_new((size_t)live->conf->side[NORTH].connections.max,
@@ -513,6 +514,7 @@ void live_link_free(struct live_link *live)
 {
 	struct port *p;
 
+	live_link_end_commands(live);
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	for (int s = 0; s < SIDES; s++)

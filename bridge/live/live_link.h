@@ -33,14 +33,16 @@ struct port;
 struct record;
 struct journal_live;
 struct roster;
+struct subprocess_ops;
 struct suspects;
 struct waves;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
 	struct loop *loop;
-	const struct port_ops *port; /* what carries messages ... */
-	void *port_ctx;		     /* ... and what opening it needs */
+	const struct subprocess_ops *programs; /* what starts the operator's; NULL: the usual */
+	const struct port_ops *port;	       /* what carries messages ... */
+	void *port_ctx;			       /* ... and what opening it needs */
 	struct db *db;
 	struct journal_live *journal;
 	struct deadletter_live *letters;

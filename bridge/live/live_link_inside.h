@@ -127,7 +127,8 @@ struct live_link {
 	int64_t ahead_ms; /* live_link_set_ahead() */
 	size_t n_resumed;
 	uint64_t n_logins;
-	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
+	TAILQ_HEAD(, command) commands; /* that register devices: live_link_command.c */
+	uint64_t stop_at[FLOWS];	/* accepted when the bridge was told to stop */
 };
 
 /* --- live_link_port.c */
@@ -240,6 +241,21 @@ void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */
 void live_link_tick_devices(struct live_link *live, int64_t now_ms);
 int64_t live_link_next_of_devices(const struct live_link *live); /* INT64_MAX: nothing is */
+
+/* --- live_link_command.c */
+
+/* link_ops.run_command: it is started when what the link has written of that is durable. */
+void live_link_run_command(void *ctx, const char *device, struct jslice question);
+/* What was asked for in this turn waits for this commit; those start for which it is there. */
+void live_link_flush_commands(struct live_link *live, uint64_t commit);
+void live_link_let_out_commands(struct live_link *live, uint64_t durable);
+/* The link is told of those that have ended. */
+void live_link_tick_commands(struct live_link *live, int64_t now_ms);
+int64_t live_link_next_of_commands(const struct live_link *live); /* INT64_MAX: none has */
+/* The bridge is stopping: those that have not started are given back. */
+void live_link_stop_commands(struct live_link *live);
+/* All are killed, and nobody is told. */
+void live_link_end_commands(struct live_link *live);
 
 /* --- live_link_cutover.c */
 

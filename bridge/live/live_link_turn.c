@@ -179,6 +179,7 @@ void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 	struct port *p;
 
 	roster_work(live->turn, commit);
+	live_link_flush_commands(live, commit);
 	FOREACH_AWAKE_PORT (p, live) {
 		if (p->turn)
 			roster_work(p->turn, commit);
@@ -207,6 +208,7 @@ void live_link_let_out(struct live_link *live, uint64_t durable)
 	FOREACH_AWAKE_PORT (p, live)
 		if (p->carrier)
 			live->parts->port->let_out(p->carrier, durable);
+	live_link_let_out_commands(live, durable);
 	if (link_durable(live->link, durable))
 		roster_wake(live->turn);
 }
@@ -241,6 +243,7 @@ static int64_t next_tick(const struct live_link *live)
 	int64_t earliest = earlier(link_next_deadline(live->link), live_link_next_of_devices(live));
 	const struct port *p;
 
+	earliest = earlier(earliest, live_link_next_of_commands(live));
 	FOREACH_AWAKE_PORT (p, live)
 		earliest = earlier(earliest, port_tick(p));
 	return earliest;
@@ -259,6 +262,7 @@ void live_link_tick(struct live_link *live, int64_t now_ms)
 			live_link_expire(p, now_ms);
 		live_link_look_drained(p, now_ms);
 	}
+	live_link_tick_commands(live, now_ms);
 	if (link_next_deadline(live->link) <= now_ms)
 		link_tick(live->link, now_ms);
 	live_link_tick_waves(live, now_ms);
@@ -275,6 +279,7 @@ int64_t live_link_next_deadline(const struct live_link *live)
 			roster_deadline(live->awake));
 	const struct port *p;
 
+	earliest = earlier(earliest, live_link_next_of_commands(live));
 	FOREACH_AWAKE_PORT (p, live)
 		earliest = earlier(earliest, port_deadline(p));
 	return earliest;
@@ -320,6 +325,7 @@ bool live_link_overfills(struct live_link *live, bool is_full, uint64_t share)
 
 void live_link_stop(struct live_link *live)
 {
+	live_link_stop_commands(live);
 	for (int f = 0; f < FLOWS; f++) {
 		const struct link_counters *c = link_counters(live->link, (enum flow)f);
 
@@ -329,6 +335,8 @@ void live_link_stop(struct live_link *live)
 
 bool live_link_has_settled(const struct live_link *live)
 {
+	if (!TAILQ_EMPTY(&live->commands))
+		return false;
 	for (int f = 0; f < FLOWS; f++) {
 		const struct link_counters *c = link_counters(live->link, (enum flow)f);
 
@@ -342,6 +350,8 @@ bool live_link_is_drained(const struct live_link *live)
 {
 	const struct port *p;
 
+	if (!TAILQ_EMPTY(&live->commands))
+		return false;
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (!p->is_provisioning && p->carrier && live->parts->port->is_up(p->carrier) &&
 		    delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) > 0)

@@ -394,6 +394,9 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->provision_name = mem_strdup(spec->provision_name);
 	p->provisions_new = spec->provisions_new;
 	p->provision_per_second = spec->provision_per_second;
+	p->registers_by_command = spec->registers_by_command;
+	p->is_idempotent = spec->is_idempotent;
+	p->provision_sessions = (size_t)spec->provision_sessions;
 	for (size_t i = 0; spec->greet && i < spec->greet->n; i++)
 		vars_set(&p->greet, spec->greet->items[i].name, spec->greet->items[i].value, false);
 	for (int k = 0; k < KINDS; k++)

@@ -57,7 +57,10 @@ struct plan_spec {
 	const char *provision_key, *provision_secret, *provision_name; /* NULL: the device's */
 	bool provisions_new;	      /* devices that are seen for the first time */
 	int64_t provision_per_second; /* 0: any */
-	const struct vars *greet;     /* what the north wants once of each device; NULL: nothing */
+	bool registers_by_command; /* a program of the operator's registers devices, not a handshake ... */
+	bool is_idempotent;	   /* ... and makes no second one of the same */
+	int provision_sessions;	  /* so many at once */
+	const struct vars *greet; /* what the north wants once of each device; NULL: nothing */
 };
 
 /* A topic on which rows are read, or (flow of the other side) may not be. */
@@ -109,6 +112,8 @@ struct plan {
 	char *provision_key, *provision_secret, *provision_name;
 	bool provisions_new;
 	int64_t provision_per_second;
+	bool registers_by_command, is_idempotent;
+	size_t provision_sessions;
 	struct vars greet;
 	uint64_t
 		there; /* its address in the process that workers are forked from; 0: that is this one */

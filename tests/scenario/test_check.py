@@ -140,6 +140,25 @@ def test_a_session_for_each_device(lab):
     assert status == 0, f"each logs in under its own name: {said}"
 
 
+def test_a_program_registers_where_each_device_has_a_session(lab):
+    command = {"command": ["/bin/true"]}
+    one = session("eztcloud", "s")
+    many = {**one, "vars": {"project": "PR_x", "secret": "s"}}
+    north = {"dialect": "device-events", "url": "mqtt://n", "provision": command}
+    status, said = finish(lab, [link("a", many, north)])
+    assert status == 0, said
+    assert_lines(said, NO_MISTAKES)
+    for south, north, told in (
+            (one, {**session("device-events", "n"), "provision": command},
+             r"north\.provision\.command: only where the south brings many devices and each has a session of its own"),
+            (many, {**north, "provision": {**command, "key": "k"}},
+             r"north\.provision\.key: it is the command that registers devices"),
+            ({**many, "provision": command}, north,
+             r"south\.provision\.command: devices are registered in the north")):
+        status, said = finish(lab, [link("a", south, north)])
+        assert status == 1 and re.search(told, said), said
+
+
 def test_sessions_that_are_always_open_are_no_more_than_may_be(lab, tmp_path):
     many = {"url": "mqtt://south", "dialect": "eztcloud", "vars": {"project": "P"}, "username": ""}
     north = {"url": "mqtt://north", "dialect": "thingsboard", "connections": {"max": 1}}

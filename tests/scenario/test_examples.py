@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -22,6 +23,10 @@ def test_an_example_passes_its_check(lab, path):
     env = dict(os.environ, **{name: "secret-of-" + name for name in re.findall(r'"env:(\w+)"', conf)})
     conf = re.sub(r'"file:[^"]*"', f'"file:{lab.secret_file("secret", "s")}"', conf)
     conf = lab.with_list(conf, os.path.dirname(path))
+    if '"/etc/calque/register"' in conf:
+        program = shutil.copy(os.path.join(os.path.dirname(path), "register"), lab.directory)
+        os.chmod(program, 0o755)
+        conf = conf.replace('"/etc/calque/register"', f'"{program}"')
     local = os.path.join(lab.directory, "example.conf")
     with open(local, "w", encoding="utf-8") as file:
         file.write(conf)

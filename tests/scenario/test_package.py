@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ import pytest
 
 import clean_root
 from clean_root import CleanRoot, Service, names_of, run
-from harness import LIMIT, Client, conf_text, find_bridge
+from harness import LIMIT, REPOSITORY, Client, conf_text, find_bridge
 
 NEXT = "9.9.0"  # a version to come, which keeps its state in another way
 
@@ -95,6 +96,29 @@ def test_its_unit_is_well_formed(root, tmp_path):
     told = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp_path / "calque.service")],
                           capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (told.returncode, [line for line in told.stderr.splitlines() if "calque" in line]) == (0, []), told.stderr
+
+
+def calls_of(name):
+    """The system calls of a set of systemd ("@process"), or the one itself."""
+    if not name.startswith("@"):
+        return {name}
+    told = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, timeout=LIMIT, check=True)
+    words = [line.strip() for line in told.stdout.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+    return set().union(*(calls_of(word) for word in words))
+
+
+def test_the_unit_lets_a_program_register_devices():
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed: .ci/install test")
+    with open(os.path.join(REPOSITORY, "examples/systemd/calque.service"), encoding="utf-8") as file:
+        unit = file.read()
+    allowed = set().union(*(calls_of(name) for name in re.search(r"^SystemCallFilter=(.*)$", unit, re.M)[1].split()))
+    # What starts one, and ends it; what a shell and curl want.
+    assert {"pipe2", "close_range", "fork", "clone", "setsid", "chdir", "execve", "wait4", "kill", "vfork", "dup2",
+            "socket", "connect", "sendto", "poll"} <= allowed
+    assert "seccomp" in allowed and "ptrace" not in allowed, "it is the set that is meant"
+    for family in ("AF_INET", "AF_INET6", "AF_UNIX"):
+        assert family in re.search(r"^RestrictAddressFamilies=(.*)$", unit, re.M)[1].split()
 
 
 def test_the_example_of_a_configuration_passes_its_check(root):

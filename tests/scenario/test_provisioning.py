@@ -1,9 +1,12 @@
 """Devices of an EZtCloud project that the bridge has registered by a ThingsBoard, each with a token of its own."""
 
+import contextlib
 import os
+import pty
+import re
 import subprocess
 
-from harness import conf_text, find_bridge
+from harness import LIMIT, conf_text, find_bridge
 from platforms import EZtCloud
 from verbs import Verb, ask_until
 
@@ -27,6 +30,20 @@ class Registration:
 
     def provision(self, *options):
         return Verb(self.calque, "devices", "provision", "--link", LINK, *options)
+
+    def provision_on_a_terminal(self):
+        """The same with its standard error on one: status, what stands there, and its standard output."""
+        ours, its = pty.openpty()
+        with open(ours, "rb", buffering=0) as terminal:
+            with open(its, "wb", buffering=0) as end:
+                verb = subprocess.Popen([find_bridge(), "devices", "provision", "-c", self.calque.conf_path, "--link", LINK],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=end)
+            shown = b""
+            with contextlib.suppress(OSError):  # so it ends
+                while piece := terminal.read(4096):
+                    shown += piece
+            out, _ = verb.communicate(timeout=LIMIT)
+        return verb.returncode, shown.decode(), out.decode()
 
     def listed(self):
         return {d["name"]: d for d in Verb(self.calque, "devices", "list", "--json").items()}
@@ -112,8 +129,16 @@ def test_a_name_that_is_taken_is_that_devices_fault(lab, tb):
     r = Registration(lab, tb, ["a", "b", "c"])
     tb.device("b", token="another's")
     assert r.provision("--dry-run").status == 0 and not r.asked()
-    done = r.provision()
-    assert done.status == 1
+    status, shown, out = r.provision_on_a_terminal()
+    assert status == 1
+    assert re.match(r"\r\[[#.]{30}\] \d of 3, ", shown), shown
+    assert re.search(r"\r\[#{30}\] 3 of 3, 1 refused, 0 lost, \d+\.\d/s(, 0:00 left)? \x1b\[K\r?\n$", shown), shown
+    assert re.fullmatch(rf"{LINK} +b +refused +\w+ +name-taken\n3 devices: 2 ready 1 refused\n", out), out
+    plain = r.provision("--csv")
+    assert re.fullmatch(r"(\d of 3, \d refused, 0 lost, \d+\.\d/s(, \d+:\d\d left)?\n)+", plain.err), plain.err
+    assert [line.split(",")[:3] + line.split(",")[4:] for line in plain.out.splitlines()] == [
+        ["link", "name", "state", "reason"], [LINK, "a", "ready", ""], [LINK, "b", "refused", "name-taken"],
+        [LINK, "c", "ready", ""]]
     listed = r.listed()
     assert (listed["b"]["state"], listed["b"]["reason"]) == ("refused", "name-taken")
     assert {listed[d]["state"] for d in "ac"} == {"ready"}

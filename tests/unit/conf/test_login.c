@@ -199,6 +199,22 @@ Test(login, what_is_a_devices_own_comes_before_what_is_its_sides)
 	vars_fini(&own);
 }
 
+Test(login, fields_that_are_a_devices_own_need_no_template)
+{
+	struct vars own = { 0 };
+	char *got;
+
+	plan(PLAIN_SOUTH, NORTHERN("credentials: ['key'], session: { username: '{key}',"
+				   "client_id: 'c-{device}', per: 'device' },",
+				   NORTH_ROW, ""));
+	vars_set(&own, "username", "u1", true);
+	vars_set(&own, "password", "p1", true);
+	got = login_of("d1", &own);
+	cr_expect_str_eq(got, "u1 p1 c-d1");
+	free(got);
+	vars_fini(&own);
+}
+
 /* Any server takes it (MQTT 3.1.1, 3.1.3.1), whatever the device is called. */
 Test(login, a_devices_client_id_is_short_its_own_and_the_same_each_time)
 {

@@ -43,6 +43,7 @@ static struct carrier {
 	struct buf out;	      /* published, not flushed */
 	char shown[200];      /* the filters as a log may have them */
 	char login[100];      /* USERNAME PASSWORD CLIENT_ID */
+	char token[33];	      /* the chosen one of the last question that was published */
 	char properties[100]; /* of what left last: NAME=VALUE ... */
 	char old[200];	      /* those to be given up */
 	struct buf waiting;   /* flushed ... */
@@ -182,17 +183,19 @@ static inline bool memory_is_up(const void *carrier)
 }
 
 /* Of a question of a handshake, the chosen token is "<token>". */
-static inline void put_payload(struct buf *out, const struct message *m)
+static inline void put_payload(struct carrier *c, struct buf *out, const struct message *m)
 {
 	const char *s = m->payload, *token;
 	size_t chosen;
 
 	for (size_t i = 0; i < m->payload_len && m->payload_len <= 200; i++) {
 		chosen = chosen_token(s + i, m->payload_len - i, &token);
-		if (chosen)
+		if (chosen) {
 			buf_puts(out, "<token>");
-		else
+			snprintf(c->token, sizeof c->token, "%s", token);
+		} else {
 			buf_putc(out, s[i]);
+		}
 		i += chosen ? chosen - 1 : 0;
 	}
 }
@@ -219,7 +222,7 @@ static inline bool memory_publish(void *carrier, const struct message *m, int *m
 	*mid = ++c->last_mid;
 	put_properties(c, &m->properties);
 	buf_printf(&c->out, "%s %s ", c->name, m->topic);
-	put_payload(&c->out, m);
+	put_payload(c, &c->out, m);
 	if (m->expiry_s)
 		buf_printf(&c->out, " for %d s", (int)m->expiry_s);
 	buf_putc(&c->out, '\n');

@@ -1,0 +1,371 @@
+/* A link whose bridge asks the north for the credentials of each device by itself. */
+#include <criterion/criterion.h>
+
+#include "fleet/fleet.h"
+#include "live/live_link.h"
+#include "state/change.h"
+#include "unit/live/small_bridge.h"
+
+static struct generation *generation;
+static struct live_link *live;
+
+#define SOUTH_OF_MANY SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}/t' }", "")
+#define NORTH_OF_EACH                                                                              \
+	NORTHERN("device: 'none', credentials: ['token'],"                                         \
+		 "session: { username: '{token}', per: 'device',"                                  \
+		 "provisioning: { username: 'provision' } },",                                     \
+		 "{ kind: 'provision', topic: 'P/ask' },"                                          \
+		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
+		 "{ kind: 'telemetry', topic: 'me/t' }",                                           \
+		 "")
+/* As Innoway: what it is asked has no token of the asker's in it. */
+#define NORTH_THAT_CHOOSES                                                                         \
+	NORTHERN("device: 'none', credentials: ['token'],"                                         \
+		 "session: { username: '{token}', per: 'device',"                                  \
+		 "provisioning: { username: 'provision' } },",                                     \
+		 "{ kind: 'provision', topic: 'P/ask', write: 'ask' },"                            \
+		 "{ kind: 'provision_reply', topic: 'P/reply' },"                                  \
+		 "{ kind: 'telemetry', topic: 'me/t' }",                                           \
+		 "def ask: .body | {device_name};")
+
+static void start_link(void)
+{
+	bridge_make_parts();
+	storage.n_links = 0;
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
+}
+
+static void start(const char *north, const char *keys)
+{
+	char *provision = mem_printf("provision = { key = \"k\"; %s };", keys);
+
+	more_of_north = provision;
+	generation = bridge_generation("link", NULL, SOUTH_OF_MANY, north);
+	more_of_north = "";
+	free(provision);
+	start_link();
+	expect("south opens\nsouth starts\n");
+}
+
+static void set_up(void)
+{
+	world_init(&w);
+}
+
+static void end_link(void)
+{
+	parts.is_closing = true;
+	live_link_free(live);
+	bridge_free_parts();
+}
+
+static void tear_down(void)
+{
+	end_link();
+	generation_free(generation);
+	buf_fini(&said);
+	world_fini(&w);
+}
+
+TestSuite(live_link_provision, .init = set_up, .fini = tear_down);
+
+static void commit(void)
+{
+	live_link_tick(live, now_ms);
+	generation_run(generation);
+	bridge_hand_over();
+}
+
+/* Until nothing more happens at this time. */
+static void turns(void)
+{
+	for (int i = 0; i < 3; i++) {
+		commit();
+		bridge_let_out();
+	}
+}
+
+static void expect_turns_at(const char *wanted, int line)
+{
+	turns();
+	expect_said_at(wanted, line);
+}
+#define expect_turns(wanted) expect_turns_at(wanted, __LINE__)
+
+static const struct fleet_device *row(const char *device)
+{
+	const struct fleet_device *d = fleet_find(live_link_fleet(live), device);
+
+	cr_assert(d, "no row of %s", device);
+	return d;
+}
+
+static const char *provision_so(const char *device, bool retries_lost)
+{
+	struct changes c = { 0 };
+	const char *why;
+
+	fleet_name(live_link_fleet(live), device, FLEET_IMPORT, &c);
+	why = live_link_provision(live, device, retries_lost, &c);
+	if (c.n)
+		live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+	return why;
+}
+
+static void provision(const char *device)
+{
+	const char *why = provision_so(device, false);
+
+	cr_assert_null(why, "%s", why);
+}
+
+static void expect_state(const char *device, enum fleet_state state, const char *reason)
+{
+	cr_expect_str_eq(fleet_state_names[row(device)->state], fleet_state_names[state], "%s: %s",
+			 device, fleet_state_names[row(device)->state]);
+	cr_expect_str_eq(row(device)->reason ? row(device)->reason : "", reason);
+}
+
+static void answers(const char *body)
+{
+	sends("asks", "P/reply", body);
+	buf_reset(&said);
+}
+
+#define ASKS(device) "asks P/ask {\"device_name\":\"" device "\",\"provision_key\":\"k\",<token>}\n"
+#define OPENS	     "asks opens\nasks starts\n"
+
+Test(live_link_provision, not_more_are_asked_for_in_a_second_than_the_run_wants)
+{
+	start(NORTH_OF_EACH, "");
+	live_link_provision_run(live, 2, 0);
+	provision("a");
+	provision("b");
+	turns();
+	cr_expect(strstr(buf_str(&said), "\"a\""), "%s", buf_str(&said));
+	cr_expect_null(strstr(buf_str(&said), "\"b\""));
+	buf_reset(&said);
+	answers("{'status':'SUCCESS','token':'a-token'}");
+	turns();
+	cr_expect_null(strstr(buf_str(&said), "\"b\""));
+	buf_reset(&said);
+	now_ms += 499;
+	expect_turns("");
+	now_ms += 1;
+	turns();
+	cr_expect(strstr(buf_str(&said), "\"b\""), "%s", buf_str(&said));
+}
+
+Test(live_link_provision, too_many_refusals_stop_the_run_and_it_goes_on_when_asked)
+{
+	start(NORTH_OF_EACH, "");
+	live_link_provision_run(live, 0, 2);
+	for (char device[] = "a"; *device <= 'j'; ++*device)
+		provision(device);
+	for (int i = 0; i < 4; i++) {
+		turns();
+		answers("{'status':'FAILURE'}");
+	}
+	turns();
+	expect_state("a", FLEET_REFUSED, "name-taken");
+	expect_state("b", FLEET_REFUSED, "name-taken");
+	cr_expect(strstr(live_link_provision_stopped(live), "--max-failures"));
+	expect_state("j", FLEET_ASKING, "");
+	live_link_provision_run(live, 0, 0);
+	cr_expect_null(live_link_provision_stopped(live));
+	for (turns(); row("j")->state == FLEET_ASKING; turns())
+		answers("{'status':'FAILURE'}");
+	expect_state("j", FLEET_REFUSED, "name-taken");
+}
+
+/* The platform chooses, its answer is lost with the time, and nobody knows the token. */
+static void lose(const char *device)
+{
+	provision(device);
+	turns();
+	turns();
+	now_ms += 60000;
+	turns();
+	buf_reset(&said);
+	expect_state(device, FLEET_LOST, "the answer was lost");
+}
+
+Test(live_link_provision, a_lost_token_that_the_platform_chose_is_imported)
+{
+	struct changes c = { 0 };
+
+	start(NORTH_THAT_CHOOSES, "");
+	lose("d");
+	cr_expect(strstr(provision_so("d", false), "--retry-lost"));
+	expect_turns("");
+	fleet_set_var(live_link_fleet(live), "d", NORTH, "token", "of the console", true, &c);
+	fleet_set_state(live_link_fleet(live), "d", FLEET_READY, NULL, &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+	expect_turns("north/d opens\nnorth/d starts\n");
+	cr_expect(strncmp(find("north/d")->login, "of the console - ", 17) == 0);
+	cr_expect_null(provision_so("d", false));
+	expect_turns(""); /* it has what it needs */
+}
+
+Test(live_link_provision, or_asked_for_once_more_by_who_takes_the_risk)
+{
+	start(NORTH_THAT_CHOOSES, "");
+	lose("d");
+	end_link();
+	buf_reset(&said);
+	start_link();
+	expect_turns("south opens\nsouth starts\n"); /* it stays lost */
+	cr_expect_null(provision_so("d", true));
+	turns();
+	cr_expect(strstr(buf_str(&said), "asks P/ask {\"device_name\":\"d\"}"), "%s",
+		  buf_str(&said));
+	answers("{'status':'SUCCESS','token':'second'}");
+	turns();
+	expect_state("d", FLEET_READY, "");
+	cr_expect(strncmp(find("north/d")->login, "second - ", 9) == 0);
+}
+
+Test(live_link_provision, with_auto_who_is_seen_first_is_asked_for_and_what_it_said_goes_on)
+{
+	start(NORTH_OF_EACH, "auto = true;");
+	sends("south", "s/d/t", "{'a':1}");
+	turns();
+	cr_expect(strstr(buf_str(&said), "asks P/ask {\"device_name\":\"d\""), "%s",
+		  buf_str(&said));
+	answers("{'status':'SUCCESS','token':'d-token'}");
+	turns();
+	cr_expect(strstr(buf_str(&said), "north/d me/t {\"a\":1}"), "%s", buf_str(&said));
+	expect_state("d", FLEET_READY, "");
+}
+
+Test(live_link_provision, without_auto_who_is_seen_first_is_not)
+{
+	start(NORTH_OF_EACH, "");
+	sends("south", "s/d/t", "{'a':1}");
+	turns();
+	cr_expect_null(strstr(buf_str(&said), "asks"), "%s", buf_str(&said));
+	expect_state("d", FLEET_KNOWN, "");
+}
+
+/* --- killed again and again */
+
+/* A platform that makes a device of each name once, under the token that it is asked for. */
+#define MADE 50
+static struct {
+	char name[8], token[33];
+} made[MADE];
+static size_t n_made, n_tried;
+
+/* NULL: none was asked for since it was looked. */
+static const char *name_asked(void)
+{
+	static const char question[] = "asks P/ask {\"device_name\":\"";
+	static char name[8];
+	const char *at = strstr(buf_str(&said), question);
+
+	if (!at)
+		return NULL;
+	cr_assert_eq(sscanf(at + sizeof question - 1, "%7[^\"]", name), 1);
+	return name;
+}
+
+static size_t find_made(const char *name)
+{
+	size_t i = 0;
+
+	while (i < n_made && strcmp(made[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+/* It reads what it is asked; true: and it answers, if there is something. */
+static void platform_reads(bool answers_too)
+{
+	const char *name = name_asked();
+	size_t i = name ? find_made(name) : 0;
+	bool is_new = i == n_made;
+	char *answer;
+
+	buf_reset(&said);
+	if (!name)
+		return;
+	takes("asks");
+	if (!is_new) {
+		answer = mem_strdup("{'status':'FAILURE'}");
+	} else {
+		cr_assert_lt(n_made, MADE);
+		snprintf(made[i].name, sizeof made[i].name, "%s", name);
+		snprintf(made[i].token, sizeof made[i].token, "%s", find("asks")->token);
+		n_made++;
+		answer = mem_printf("{'status':'SUCCESS','token':'%s'}", made[i].token);
+	}
+	if (answers_too)
+		sends("asks", "P/reply", answer);
+	free(answer);
+	if (!answers_too || is_new)
+		return;
+	/* The name is taken: does what was chosen for it let in who asks? */
+	generation_run(generation);
+	cr_expect(strncmp(find("asks")->login, made[i].token, 32) == 0, "%s logs in as %s", name,
+		  find("asks")->login);
+	n_tried++;
+}
+
+static size_t count(enum fleet_state state)
+{
+	size_t n, found = 0;
+	char **names = fleet_names(live_link_fleet(live), &n);
+
+	for (size_t i = 0; i < n; i++) {
+		found += row(names[i])->state == state;
+		free(names[i]);
+	}
+	free(names);
+	return found;
+}
+
+Test(live_link_provision, killed_ten_times_no_device_is_made_twice)
+{
+	char name[8];
+
+	more_of_north = "provision = { key = \"k\"; };";
+	generation = bridge_generation_of("link", "mode = \"off\"; ", NULL, SOUTH_OF_MANY,
+					  NORTH_OF_EACH);
+	start_link();
+	for (int i = 0; i < MADE; i++) {
+		snprintf(name, sizeof name, "d%02d", i);
+		provision(name);
+	}
+	for (int kill = 0; kill < 10; kill++) {
+		for (int i = 0; i < 2 + kill % 3; i++) {
+			turns();
+			platform_reads(true);
+		}
+		/* In turn: it is killed before the question leaves, before its answer comes, and when it has come
+		 * and is not written. */
+		if (kill % 3 > 0)
+			turns();
+		platform_reads(kill % 3 == 2);
+		end_link();
+		buf_reset(&said);
+		start_link();
+	}
+	cr_expect_lt(n_made, (size_t)MADE, "it was killed too late");
+	for (int i = 0; i < 20 * MADE && count(FLEET_ASKING) > 0; i++) {
+		turns();
+		platform_reads(true);
+	}
+	cr_expect_eq(count(FLEET_READY), (size_t)MADE);
+	cr_expect_eq(n_made, (size_t)MADE);
+	cr_expect_gt(n_tried, (size_t)3, "%zu", n_tried);
+	for (size_t i = 0; i < n_made; i++) {
+		struct jslice token, issued = link_credentials(live->link, made[i].name);
+
+		cr_assert(jtext_field(issued, "token", &token), "%s", made[i].name);
+		cr_expect(jtext_string_is(token, made[i].token), "%s", made[i].name);
+	}
+}
