@@ -289,8 +289,28 @@ static void begin(struct waves *w, int64_t now_ms, struct changes *out)
 	set_state(w, WAVE_SETS, out);
 }
 
+static bool has_devices(const struct waves *w)
+{
+	struct map_pos pos = { 0 };
+	const struct wave_device *d;
+
+	while ((d = map_next(&w->devices, &pos)) != NULL)
+		if (is_of_wave(w, d))
+			return true;
+	return false;
+}
+
+/* A wave of nobody would pass, and the next one follow on nothing: a word in the file is wrong. */
 static void end_setting(struct waves *w, int64_t now_ms, struct changes *out)
 {
+	char *why;
+
+	if (!has_devices(w)) {
+		why = mem_printf("wave %s: no device of the link fits", this_wave(w)->name);
+		stop(w, why, out);
+		free(why);
+		return;
+	}
 	drop_todo(w);
 	w->counts[w->at].set_ms = now_ms;
 	w->look_ms = now_ms;
@@ -310,6 +330,10 @@ struct waves_next waves_next(struct waves *w, int64_t now_ms, struct changes *ou
 		w->since_ms = now_ms;
 	count = &w->counts[w->at];
 	next.wave = this_wave(w);
+	if (next.wave->mode == FLEET_DEFAULT) {
+		stop(w, "the row that says what the wave is cannot be read", out);
+		return next;
+	}
 	if (count->state == WAVE_WAITS || count->state == WAVE_STOPPED) {
 		if (!is_in_time(w, now_ms, out) || now_ms + w->ahead_ms < next.wave->not_before_ms)
 			return next;
@@ -327,7 +351,7 @@ struct waves_next waves_next(struct waves *w, int64_t now_ms, struct changes *ou
 		next.mode = next.wave->mode;
 	} else if (count->state == WAVE_SETS) {
 		end_setting(w, now_ms, out);
-		next.step = WAVES_LOOK;
+		next.step = w->phase == WAVES_RUNNING ? WAVES_LOOK : WAVES_REST;
 	}
 	return next;
 }

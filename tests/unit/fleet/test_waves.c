@@ -387,6 +387,31 @@ Test(waves, a_run_after_a_stop_is_the_rest_of_it)
 	expect("a mirror\n", WAVES_DONE);
 }
 
+/* Not one that passes: the next one is not to follow on nothing. */
+Test(waves, one_that_nobody_is_in_stops_the_run)
+{
+	run("[" WAVE_OF("none", "live", "", 1000, 0, 0, PLAIN) "," WAVE_OF("all", "live", "'a'",
+									   1000, 0, 0, PLAIN) "]");
+	expect("", WAVES_STOPPED);
+	cr_expect_str_eq(waves_why(w), "wave none: no device of the link fits");
+}
+
+Test(waves, one_whose_row_is_lost_touches_nobody)
+{
+	struct changes rest = { 0 };
+
+	run("[" WAVE_OF("all", "live", "'a'", 1000, 0, 0, PLAIN) "]");
+	for (size_t i = 0; i < out.n; i++)
+		if (strcmp(out.items[i].key, "spec/0000") != 0)
+			changes_put(&rest, out.items[i].machine, out.items[i].key,
+				    out.items[i].value, false);
+	changes_fini(&out);
+	out = rest;
+	reopen();
+	expect("", WAVES_STOPPED);
+	cr_expect_str_eq(waves_why(w), "the row that says what the wave is cannot be read");
+}
+
 static int64_t at(const char *text)
 {
 	int64_t ms;
