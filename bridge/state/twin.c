@@ -71,6 +71,7 @@ void twin_free(void *value)
 	free(w->source_version);
 	free(w->source_updated);
 	free_push(w->push);
+	free(w->resting);
 	free(w);
 }
 
@@ -79,6 +80,9 @@ struct twins *twins_new(void)
 	struct twins *t = mem_zalloc(sizeof *t);
 
 	TAILQ_INIT(&t->due);
+	t->awake = mem_zalloc(sizeof *t->awake);
+	TAILQ_INIT(&t->awake->list);
+	t->awake->most = TWINS_AWAKE;
 	return t;
 }
 
@@ -97,6 +101,7 @@ void twins_free(struct twins *t)
 	if (!t)
 		return;
 	map_fini(&t->twins, twin_free);
+	free(t->awake);
 	free(t);
 }
 
@@ -347,12 +352,13 @@ static bool take_word(struct twin *w, const struct news *n, int64_t now_ms)
 
 struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (!w) {
 		w = twin_new(t, device);
 		w->updated_ms = now_ms;
 		map_set_str(&t->twins, device, w);
+		twin_add(t, w);
 	}
 	return w;
 }
@@ -424,8 +430,10 @@ bool twin_is_blank(const struct twin *w)
 /* Of whom there is nothing to be kept, nothing is. */
 static void drop_blank(struct twins *t, struct twin *w)
 {
-	if (twin_is_blank(w))
-		twin_free(map_remove_str(&t->twins, w->device));
+	if (!twin_is_blank(w))
+		return;
+	twin_sleep(t, w);
+	twin_free(map_remove_str(&t->twins, w->device));
 }
 
 /* What is said again may be an older version than what was said since. */
@@ -479,7 +487,7 @@ static bool is_all_confirmed(const struct push *p)
 
 bool twins_watches(const struct twins *t, const char *device)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 
 	return w && (w->push || count(w->doc) > 0);
 }
@@ -517,7 +525,7 @@ static bool take_attribute(struct twin *w, const char *key, struct jslice value,
 void twins_echo(struct twins *t, const char *device, struct jslice attributes, int64_t now_ms,
 		struct changes *out, struct buf *rest, bool *confirmed, struct buf *reply)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 	struct echo_result result = { 0 };
 	size_t start = rest->len, pos = 0;
 	struct buf key = { 0 };
@@ -672,7 +680,7 @@ static void close_keys(struct twin *w)
 void twins_delivered(struct twins *t, const char *device, int64_t version, bool is_final,
 		     int64_t now_ms, struct changes *out, struct buf *reply)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (!w || !twin_move_sent(w, version, is_final ? TWIN_CONFIRMED : TWIN_DELIVERED))
 		return;
@@ -689,7 +697,7 @@ void twins_delivered(struct twins *t, const char *device, int64_t version, bool 
 void twins_unsendable(struct twins *t, const char *device, int64_t version, int64_t now_ms,
 		      struct changes *out, struct buf *reply)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (!w)
 		return;
@@ -706,7 +714,7 @@ void twins_unsendable(struct twins *t, const char *device, int64_t version, int6
 
 void twins_document(const struct twins *t, const char *device, struct buf *out)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 
 	if (w)
 		jtext_tree_put(out, w->doc);
@@ -716,7 +724,7 @@ void twins_document(const struct twins *t, const char *device, struct buf *out)
 
 bool twins_current(const struct twins *t, const char *device, struct buf *out)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 	struct news all = { 0 };
 
 	if (!w || w->version == 0)
@@ -730,10 +738,12 @@ bool twins_current(const struct twins *t, const char *device, struct buf *out)
 
 void twins_forget(struct twins *t, const char *device, struct changes *out)
 {
-	struct twin *w = map_remove_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (!w)
 		return;
+	twin_sleep(t, w);
+	map_remove_str(&t->twins, device);
 	twin_leave(t, w);
 	twin_delete_rows(w, out);
 	twin_free(w);
@@ -741,7 +751,7 @@ void twins_forget(struct twins *t, const char *device, struct changes *out)
 
 bool twins_holds(const struct twins *t, const char *device)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 
 	return w && (w->push || count(w->keys) > 0);
 }

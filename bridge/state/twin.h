@@ -34,6 +34,10 @@ struct twins *twins_new(void);
 void twins_start_at_epoch(struct twins *t);
 /* The time of day, which configurations and first versions say, less the times that are handed in. */
 void twins_set_ahead(struct twins *t, int64_t ahead_ms);
+/* So many of those that were used last are kept as trees, all others as texts, which take a twentieth: at first, and
+ * from now on. */
+#define TWINS_AWAKE 512
+void twins_set_awake(struct twins *t, size_t most);
 void twins_free(struct twins *t);
 
 /* A configuration that came down. */

@@ -209,19 +209,19 @@ static bool is_asked(const struct twin *w, int64_t now_ms)
 
 bool twins_is_asked(const struct twins *t, const char *device, int64_t now_ms)
 {
-	return is_asked(map_get_str(&t->twins, device), now_ms);
+	return is_asked(twin_get(t, device), now_ms);
 }
 
 bool twins_takes_answer(const struct twins *t, const char *device)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 
 	return w && w->asks_config;
 }
 
 bool twins_is_as_said(const struct twins *t, const char *device)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 
 	if (!w)
 		return true;
@@ -261,7 +261,7 @@ static json_object *differing(const struct twin *w)
 
 bool twins_put_differing(const struct twins *t, const char *device, struct buf *names)
 {
-	const struct twin *w = map_get_str(&t->twins, device);
+	const struct twin *w = twin_get(t, device);
 	json_object *all = w ? differing(w) : NULL;
 	char before = '[';
 	bool any = all && count(all) > 0;
@@ -281,7 +281,7 @@ bool twins_put_differing(const struct twins *t, const char *device, struct buf *
 
 void twins_hold(struct twins *t, const char *device, struct changes *out)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 	json_object *all = w ? differing(w) : NULL;
 
 	if (!all)
@@ -299,7 +299,7 @@ void twins_hold(struct twins *t, const char *device, struct changes *out)
 
 bool twins_take_up(struct twins *t, const char *device, struct changes *out)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 	json_object *all = w ? differing(w) : NULL;
 	bool any = all && count(all) > 0;
 
@@ -316,7 +316,7 @@ bool twins_take_up(struct twins *t, const char *device, struct changes *out)
 
 void twins_end_question(struct twins *t, const char *device)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (w)
 		w->asked_until_ms = 0;

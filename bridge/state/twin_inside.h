@@ -39,7 +39,7 @@ struct twin_key {
 	enum twin_stage stage;
 };
 
-/* Its objects are twin_nothing() until something is put into them. */
+/* While it is `resting`, its objects are not there.  They are twin_nothing() until something is put into them. */
 struct twin {
 	char *device;
 	const struct twins *of;
@@ -74,12 +74,21 @@ struct twin {
 	int64_t due_ms;	   /* the device has shown up: when to send them */
 	TAILQ_ENTRY(twin) due;
 	bool is_due;
+	char *resting;		 /* what its objects say (twin_rest.c); NULL: they are there ... */
+	TAILQ_ENTRY(twin) awake; /* ... and it is in this list */
+};
+TAILQ_HEAD(twin_list, twin);
+/* Those that do not rest, the last used first. */
+struct twins_awake {
+	struct twin_list list;
+	size_t n, most;
 };
 TAILQ_HEAD(due_twins, twin);
 
 struct twins {
 	struct map twins; /* device -> struct twin */
 	struct due_twins due;
+	struct twins_awake *awake;
 	bool from_epoch;
 	int64_t ahead_ms; /* twins_set_ahead() */
 };
@@ -138,6 +147,14 @@ struct twin *twin_of(struct twins *t, const char *device, int64_t now_ms);
 
 /* Has nothing been learnt of the device that would have to be kept? */
 bool twin_is_blank(const struct twin *w);
+
+/* --- twin_rest.c */
+
+/* The twin of `device`, with all of its objects; NULL: there is none.  Whoever looks for one asks here. */
+struct twin *twin_get(const struct twins *t, const char *device);
+/* A new one is in the map; or one is about to leave it. */
+void twin_add(struct twins *t, struct twin *w);
+void twin_sleep(const struct twins *t, struct twin *w);
 
 /* --- twin_keys.c */
 

@@ -106,7 +106,7 @@ bool twin_fits(const struct twin *w, json_object *differs, json_object *gone, st
 
 void twin_set_key(struct twin *w, const char *name, struct twin_key k)
 {
-	json_object *array = json_object_new_array();
+	json_object *array = json_object_new_array_ext(PARTS);
 
 	twin_own(&w->keys);
 	twin_touch(w, name);
@@ -298,7 +298,7 @@ bool twin_move_sent(struct twin *w, int64_t version, enum twin_stage stage)
 void twins_failed(struct twins *t, const char *device, int64_t version, bool is_worth_a_try,
 		  int64_t now_ms, struct changes *out)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 
 	if (!w || !twin_move_sent(w, version, is_worth_a_try ? TWIN_FAILED : TWIN_REFUSED))
 		return;
@@ -317,7 +317,7 @@ void twin_leave(struct twins *t, struct twin *w)
 
 void twins_show_up(struct twins *t, const char *device, int64_t now_ms)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 	int64_t next_ms;
 
 	if (!w || !w->has_failed || w->is_due || now_ms <= w->failed_ms)
@@ -386,7 +386,7 @@ static void send_again(struct twin *w, json_object *names)
 bool twins_send_failed(struct twins *t, const char *device, int64_t now_ms, struct changes *out,
 		       struct buf *config)
 {
-	struct twin *w = map_get_str(&t->twins, device);
+	struct twin *w = twin_get(t, device);
 	struct news n = { 0 };
 	bool any;
 

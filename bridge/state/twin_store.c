@@ -277,7 +277,9 @@ static void replace(struct twins *t, struct twin *w)
 {
 	struct twin *before = map_set_str(&t->twins, w->device, w);
 
+	twin_add(t, w);
 	if (before) {
+		twin_sleep(t, before);
 		twin_leave(t, before);
 		twin_free(before);
 	}
@@ -286,7 +288,7 @@ static void replace(struct twins *t, struct twin *w)
 bool twins_restore(struct twins *t, const char *key, const char *value, struct changes *out,
 		   struct err *e)
 {
-	struct twin *read = twin_new(t, key), *w = map_get_str(&t->twins, key);
+	struct twin *read = twin_new(t, key), *w = twin_get(t, key);
 	struct buf text = { 0 };
 	struct jslice row, doc;
 	bool ok = state_json_read(value, &text, &row);

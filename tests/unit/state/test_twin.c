@@ -15,9 +15,18 @@ static struct twins *table;
 static int64_t now_ms;
 static struct changes changed; /* of all steps since the start */
 
+/* Each rests between any two steps. */
+static struct twins *new_table(void)
+{
+	struct twins *t = twins_new();
+
+	twins_set_awake(t, 0);
+	return t;
+}
+
 static void set_up(void)
 {
-	table = twins_new();
+	table = new_table();
 	now_ms = NOW;
 }
 
@@ -76,6 +85,7 @@ static void restart(void)
 		if (last)
 			cr_assert(restore(last->machine, last->key, last->value, &e), "%s", e.text);
 	}
+	twins_set_awake(table, 0);
 }
 
 static enum twin_outcome say_of(const char *device, const char *body, bool waits, struct buf *text)
