@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
+#include "conf/check_presence.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
 #include "conf/hostport.h"
@@ -466,6 +467,12 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.provisions_new = link->side[NORTH].provision.is_auto,
 		.provision_per_second = link->side[NORTH].provision.per_second,
 		.greet = &link->side[NORTH].provision.greet,
+		.has_session_presence = link->has_session_presence,
+		.offline_after_ms = link->offline_after_s == 0 ? -1
+				    : link->offline_after_s < 0
+					    ? 0
+					    : link->offline_after_s * INT64_C(1000),
+		.offline_delay_ms = is_offline ? 0 : link->offline_delay_s * INT64_C(1000),
 	};
 	char *where[SIDES];
 	struct plan *plan = NULL;
@@ -490,6 +497,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		check_handshakes(link, plan, where[NORTH], report);
 		check_passwords(link, plan, where, report);
 		check_device_sessions(link, plan, where, report);
+		check_presence(link, plan, where[NORTH], report);
 		check_credential_of_many(link, plan, where[SOUTH], report);
 		check_credentials(link, plan, where, report);
 		variables_check(plan, where, report);

@@ -508,6 +508,7 @@ static const struct schema_word unmatched[] = { { "dead-letter", false }, { "dro
 static const struct schema_word session_times[] = { { "always", false },
 						    { "on-demand", true },
 						    { 0 } };
+static const struct schema_word presences[] = { { "message", false }, { "session", true }, { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key waiting_keys[] = {
 	{ "messages", SCHEMA_INTEGER, AT(waiting.messages), CONF_RANGE(1, 1000000, 1000),
@@ -545,6 +546,12 @@ static const struct schema_key link_keys[] = {
 	  .about = "s in which what waits of a device that is cut back is sent yet" },
 	{ "sessions", SCHEMA_SWITCH, AT(is_on_demand), .words = session_times,
 	  .about = "of devices in the north: are they open though nothing is to be sent?" },
+	{ "presence", SCHEMA_SWITCH, AT(has_session_presence), .words = presences,
+	  .about = "of devices in the north: the dialect's message, or their sessions" },
+	{ "offline_after", SCHEMA_INTEGER, AT(offline_after_s), CONF_RANGE(0, TEN_YEARS_S, -1),
+	  .about = "s without any message, then a device is offline; 0: never" },
+	{ "offline_delay", SCHEMA_INTEGER, AT(offline_delay_s), CONF_RANGE(0, 86400, 30),
+	  .about = "s after which a device that was said to be offline is" },
 	{ "waiting", SCHEMA_GROUP, .group = &waiting_schema,
 	  .about = "what waits for a device whose own session does not come up" },
 	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),

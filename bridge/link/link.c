@@ -506,6 +506,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->notes_seen =
 		plan_greets(plan, KIND_PRESENCE) || plan_reader(plan, NORTH, KIND_DEVICE_CHANGE);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
+	presence_new(l);
 	return l;
 }
 

@@ -152,6 +152,7 @@ static void show_up(struct link *l, const char *device, int64_t at_ms)
 	twins_show_up(l->twins, device, at_ms);
 	if (l->notes_seen && registry_admit(l, device))
 		presences_see(l->presences, device, at_ms);
+	presence_hear(l, device, at_ms);
 }
 
 /* A message of the device's own shows that it is there, but for its last will. */

@@ -53,22 +53,6 @@ static void filtered(struct task *t, enum outcome reason)
 	link_refuse(t->intake, reason, NULL);
 }
 
-static void on_presence(struct task *t, struct canonical *p)
-{
-	struct link *l = t->link;
-	bool is_online = body_true(p, "online"), is_remembered = registry_admit(l, p->device);
-
-	/* Of one that is not remembered it is always news. */
-	if (!is_remembered ||
-	    presences_set_online(l->presences, p->device, is_online, &l->changes)) {
-		link_write_canonical(l, t->intake, NORTH, p);
-		if (is_online && is_remembered)
-			greeting_came_online(l, p->device);
-	} else {
-		filtered(t, FILTERED_NO_CHANGE);
-	}
-}
-
 /* An alarm that is read from a message beside other things is a state, of which only a change is a
  * message; one that has a message of its own always is. */
 static void on_alarm(struct task *t, struct canonical *p)
@@ -770,7 +754,7 @@ static const struct logic logic[KINDS] = {
 	[KIND_LICENSE] = { greeting_take_notice },
 	[KIND_SPACE_INFO] = { greeting_take_notice },
 	[KIND_ALARM] = { on_alarm },
-	[KIND_PRESENCE] = { on_presence },
+	[KIND_PRESENCE] = { logic_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },
 	[KIND_TELEMETRY] = { on_attributes },
 	[KIND_COMMAND] = { on_request },

@@ -20,7 +20,6 @@ static void expire_pairings(struct link *l);
 static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
-static void note_seen(struct link *l);
 static void note_fleet(struct link *l);
 
 static const struct machine_row {
@@ -40,7 +39,7 @@ static const struct machine_row {
 	  .expire = expire_twins },
 	{ &twin_key_machine, offsetof(struct link, twins), .is_borrowed = true },
 	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
-	  .expire = note_seen },
+	  .expire = presence_tick },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
@@ -216,18 +215,6 @@ static void expire_twins(struct link *l)
 		in = link_own_intake(l, FLOW_DOWN);
 		logic_send_failed(l, in, device);
 		link_end_own(l, in);
-	}
-}
-
-/* A message itself does not change the state by that: it is what it would have been without. */
-static void note_seen(struct link *l)
-{
-	const char *device;
-
-	while ((device = presences_next_seen(l->presences)) != NULL) {
-		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
-		presences_put_seen(l->presences, device, &l->changes);
-		link_end_own(l, NULL);
 	}
 }
 

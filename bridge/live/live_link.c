@@ -141,6 +141,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	live->records = journal_live_link(parts->journal, plan->name, live);
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
+	link_listen(live->link, false, 0); /* before the south has logged in */
 	set_mark(live);
 	if (state_load(parts->db, plan->name, &reader, live, e)) {
 		expect_5(live);
@@ -452,7 +453,7 @@ void live_link_fleet_changed(struct live_link *live, struct changes *c)
 	link_fleet_changed(live->link, c);
 	for (size_t i = 0; i < n; i++) {
 		live_link_cut_over(live, devices[i]);
-		live_link_gate_renew(live, devices[i]);
+		live_link_gate_changed(live, devices[i]);
 		free(devices[i]);
 	}
 	free(devices);

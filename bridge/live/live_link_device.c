@@ -294,6 +294,8 @@ bool live_link_watch_device(struct port *p)
 	struct live_link *live = p->live;
 	size_t n = delivery_waiting(p->delivery) + delivery_in_flight(p->delivery);
 
+	if (p->place.is_held && link_is_away(live->link, p->device))
+		return true;
 	if (!p->place.is_held || !is_on_demand(p))
 		return false;
 	if (p->is_used)
@@ -322,6 +324,33 @@ static void give_places(struct live_link *live, int64_t now_ms)
 	}
 	while ((place = places_next(live->places)) != NULL)
 		live_link_renew_port(place->owner);
+}
+
+/* --- whose device is offline --------------------------------------------------------------- */
+
+bool live_link_is_to_close(const struct port *p)
+{
+	const struct live_link *live = p->live;
+
+	if (!p->device || !p->place.is_held || !link_is_away(live->link, p->device))
+		return false;
+	return p->phase != DEVICE_UP ||
+	       (delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) == 0 &&
+		!link_is_busy_with(live->link, p->device));
+}
+
+/* As it was up when its device went, it has to see to the end what is open. */
+static bool stays(const struct port *p)
+{
+	return p->place.is_held && p->phase == DEVICE_UP && !live_link_is_to_close(p);
+}
+
+void live_link_came(void *ctx, const char *device)
+{
+	struct live_link *live = ctx;
+
+	if (map_get_str(&live->of_device[NORTH], device) || !link_is_away(live->link, device))
+		live_link_renew_device(live, device);
 }
 
 /* --- what is told of them ------------------------------------------------------------------ */
@@ -425,7 +454,7 @@ void live_link_renew_due(struct port *p)
 	struct session_login login;
 	char *reason;
 
-	if (!p->is_to_renew)
+	if (!p->is_to_renew && !live_link_is_to_close(p))
 		return;
 	p->is_to_renew = false;
 	live_link_make_login(p, &login);
@@ -435,6 +464,11 @@ void live_link_renew_due(struct port *p)
 		live_link_device_is(p, DEVICE_LACKING);
 		leave(p);
 		set_lack(p, reason);
+	} else if (link_is_away(live->link, p->device)) {
+		if (!stays(p)) {
+			sleep_now(p);
+			set_lack(p, "its device is offline");
+		}
 	} else if (!may_be_open(p)) {
 		set_lack(p, NULL);
 		live_link_device_is(p, p->phase == DEVICE_REFUSED ? p->phase : DEVICE_ASLEEP);

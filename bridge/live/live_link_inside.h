@@ -224,7 +224,13 @@ bool live_link_overflows(const struct port *p);
 void live_link_let_fall(struct port *p, int64_t now_ms);
 /* Something waits for it: it is opened with the next tick, if it is not. */
 void live_link_want_device(struct port *p);
-/* The end of a turn: is it idle?  True: it is open on demand and is not, which is to be looked at again. */
+/* Its device is offline, its session is its presence, and nothing is open on it any more: with the next tick it is
+ * closed. */
+bool live_link_is_to_close(const struct port *p);
+/* link_ops.came */
+void live_link_came(void *ctx, const char *device);
+/* The end of a turn: is it idle?  True: it is open on demand, or its device offline, and it is not, which is to be looked
+ * at again. */
 bool live_link_watch_device(struct port *p);
 /* It is being connected now. */
 void live_link_device_connects(struct port *p, int64_t now_ms);
@@ -260,6 +266,9 @@ char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
 void live_link_gate_up(struct port *p);
 /* By what this device is let in may have changed. */
 void live_link_gate_renew(struct live_link *live, const char *device);
+/* The same as its row in the table was changed, outside of any event of the link: with another mode it may be told of that
+ * it is here. */
+void live_link_gate_changed(struct live_link *live, const char *device);
 /* What came in.  False: it was a word on who is here, and is done; true: *said, to be ended with gate_end_message(), is
  * of the session of *device (borrowed until the next), NULL: of none. */
 bool live_link_gate_take(struct port *p, const struct message *m, struct message *said,

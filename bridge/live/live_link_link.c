@@ -418,4 +418,5 @@ const struct link_ops live_link_link_ops = {
 	.stamped = live_link_stamped,
 	.limits = on_limits,
 	.cut_back = live_link_cut_back,
+	.came = live_link_came,
 };

@@ -267,6 +267,14 @@ static void note_end(struct port *p, enum session_end end)
 		endpoint_failed(p->live->endpoint, &p->seat);
 }
 
+/* Are all devices of the south heard that say something? */
+static void note_hearing(const struct port *p, bool is_heard)
+{
+	if (p->side == SOUTH && !p->device)
+		link_listen(p->live->link, is_heard && !p->live->backpressure.is_held[SOUTH],
+			    now(p));
+}
+
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
@@ -284,6 +292,7 @@ static void on_up(void *port)
 		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
 			  log_value(name));
 	begin_greetings(port);
+	note_hearing(p, true);
 	if (p->gate)
 		live_link_gate_up(p);
 }
@@ -305,6 +314,7 @@ static void sent_again(void *port, struct parcel *parcel)
 void live_link_end_connection(struct port *p, enum session_end end)
 {
 	p->n_ended++;
+	note_hearing(p, false);
 	if (!p->is_provisioning)
 		delivery_each(p->delivery, true, sent_again, p);
 	end_greetings(p, end);

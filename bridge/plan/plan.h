@@ -58,6 +58,11 @@ struct plan_spec {
 	bool provisions_new;	      /* devices that are seen for the first time */
 	int64_t provision_per_second; /* 0: any */
 	const struct vars *greet;     /* what the north wants once of each device; NULL: nothing */
+	/* A device is offline that says nothing for so long; -1: never, 0: as the south's dialect says, but behind a
+	 * front door, which knows who is here ... */
+	int64_t offline_after_ms;
+	int64_t offline_delay_ms;  /* ... or that said so before that time */
+	bool has_session_presence; /* if its devices have sessions of their own */
 };
 
 /* A topic on which rows are read, or (flow of the other side) may not be. */
@@ -110,6 +115,10 @@ struct plan {
 	bool provisions_new;
 	int64_t provision_per_second;
 	struct vars greet;
+	/* A device that is silent for so long is offline (0: it may be as long as it wants), as is one that was said to
+	 * be so long ago. */
+	int64_t offline_after_ms, offline_delay_ms;
+	bool has_session_presence; /* its session in the north, which each has, is its presence there */
 	uint64_t
 		there; /* its address in the process that workers are forked from; 0: that is this one */
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;

@@ -1,0 +1,49 @@
+#include "plan/plan_devices.h"
+
+#include "base/mem.h"
+#include "plan/plan.h"
+
+static void set_modes(struct plan *p, const struct plan_spec *spec)
+{
+	p->mode = spec->mode != FLEET_DEFAULT ? spec->mode : FLEET_LIVE;
+	p->new_mode = spec->new_mode;
+	p->is_mirror = p->mode == FLEET_MIRROR;
+	p->max_devices = spec->max_devices ? spec->max_devices : PLAN_DEFAULT_MAX_DEVICES;
+}
+
+static void set_provisioning(struct plan *p, const struct plan_spec *spec)
+{
+	p->provision_key = mem_strdup(spec->provision_key);
+	p->provision_secret = mem_strdup(spec->provision_secret);
+	p->provision_name = mem_strdup(spec->provision_name);
+	p->provisions_new = spec->provisions_new;
+	p->provision_per_second = spec->provision_per_second;
+	for (size_t i = 0; spec->greet && i < spec->greet->n; i++)
+		vars_set(&p->greet, spec->greet->items[i].name, spec->greet->items[i].value, false);
+}
+
+/* A front door knows who is here; where nothing runs nobody is silent. */
+static int64_t said_silence_ms(const struct plan *p, const struct plan_spec *spec)
+{
+	if (spec->is_offline || spec->has_front_door)
+		return 0;
+	return p->side[SOUTH].dialect->offline_after_s * INT64_C(1000);
+}
+
+static void set_presence(struct plan *p, const struct plan_spec *spec)
+{
+	p->has_session_presence = spec->has_session_presence && p->has_device_sessions;
+	p->offline_delay_ms = spec->offline_delay_ms;
+	p->offline_after_ms =
+		spec->offline_after_ms ? spec->offline_after_ms : said_silence_ms(p, spec);
+	if (p->offline_after_ms < 0 ||
+	    !(p->has_session_presence || plan_writer(p, NORTH, KIND_PRESENCE)))
+		p->offline_after_ms = 0; /* nobody would be told */
+}
+
+void plan_set_devices(struct plan *p, const struct plan_spec *spec)
+{
+	set_modes(p, spec);
+	set_provisioning(p, spec);
+	set_presence(p, spec);
+}
