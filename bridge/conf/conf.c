@@ -136,10 +136,10 @@ static bool read_log_levels(struct conf_reader *r, void *at, const config_settin
 	if (!text)
 		return true;
 	if (!log_are_levels(text)) {
-		conf_value_mistake(
-			r, s,
-			"no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, off, with the "
-			"beginning of an event's word as AREA");
+		conf_value_mistake(r, s,
+				   "no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, "
+				   "debug, off, with the "
+				   "beginning of an event's word as AREA");
 		return true;
 	}
 	free(*levels);
@@ -499,11 +499,9 @@ static const struct schema_word modes[] = { { "live", FLEET_LIVE },
 					    { "off", FLEET_OFF },
 					    { "retired", FLEET_RETIRED },
 					    { 0 } };
-static const struct schema_word new_modes[] = { { "link", FLEET_DEFAULT },
-						{ "live", FLEET_LIVE },
-						{ "mirror", FLEET_MIRROR },
-						{ "off", FLEET_OFF },
-						{ 0 } };
+static const struct schema_word new_modes[] = {
+	{ "off", FLEET_OFF }, { "mirror", FLEET_MIRROR }, { "live", FLEET_LIVE }, { 0 }
+};
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
 static const struct schema_word session_times[] = { { "always", false },
 						    { "on-demand", true },
@@ -528,7 +526,8 @@ static const struct schema_key link_keys[] = {
 	{ "mode", SCHEMA_WORD, AT(mode), .words = modes, .preset = FLEET_LIVE,
 	  .about = "what passes for its devices; mirror: nothing is written in the south" },
 	{ "new", SCHEMA_WORD, AT(new_mode), .words = new_modes,
-	  .about = "the mode of a device that is seen for the first time; link: the link's" },
+	  .about = "the mode of a device that is seen for the first time (default: the link's, or "
+		   "off)" },
 	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
 	  .set.conf = read_through, .put = put_through,
 	  .about = "names of through files, or groups" },

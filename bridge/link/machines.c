@@ -269,14 +269,27 @@ void link_fleet_rest(struct link *l)
 		fleet_put_due(l->fleet, device, &l->changes);
 }
 
+/* Of one that has no row (yet), as nobody knows it, or there are too many; the device whose link it is is no stranger. */
+static enum fleet_mode mode_without_row(const struct link *l, const char *device)
+{
+	const struct plan *p = l->plan;
+	bool is_stranger = !p->is_single && strcmp(device, p->device) != 0;
+
+	return is_stranger && p->new_mode != FLEET_DEFAULT ? p->new_mode : p->mode;
+}
+
 enum fleet_mode link_mode(const struct link *l, const char *device)
 {
-	return fleet_mode_of(fleet_find(l->fleet, device), l->plan->mode);
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return d ? fleet_mode_of(d, l->plan->mode) : mode_without_row(l, device);
 }
 
 enum fleet_mode link_mode_at(const struct link *l, const char *device, int64_t at_ms)
 {
-	return fleet_mode_at(fleet_find(l->fleet, device), l->plan->mode, at_ms);
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return d ? fleet_mode_at(d, l->plan->mode, at_ms) : mode_without_row(l, device);
 }
 
 /* What is left to be done for handshakes, in a step of theirs, which it ends. */

@@ -41,10 +41,12 @@ struct plan_spec {
 		const struct vars *vars;
 	} * through;
 	size_t n_through;
-	const enum kind *remap;	  /* KINDS of them; NULL: none */
-	enum fleet_mode mode;	  /* of devices that have none of their own; DEFAULT: LIVE */
-	enum fleet_mode new_mode; /* that a device gets which is seen for the first time */
-	bool pushes_first;	  /* a first snapshot after a login is sent on, not only learnt */
+	const enum kind *remap; /* KINDS of them; NULL: none */
+	enum fleet_mode mode;	/* of devices that have none of their own; DEFAULT: LIVE */
+	/* That a device gets which is seen for the first time; DEFAULT: the link's where one session carries all, or
+	 * with `provisions_new`, or where it brings credentials by a handshake; else OFF. */
+	enum fleet_mode new_mode;
+	bool pushes_first; /* a first snapshot after a login is sent on, not only learnt */
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
@@ -91,7 +93,9 @@ struct plan {
 	} * through;
 	size_t n_through;
 	enum kind remap[KINDS];
-	enum fleet_mode mode, new_mode;
+	enum fleet_mode mode;
+	/* Of one that is seen for the first time, by a message or by credentials that it was issued; DEFAULT: `mode`. */
+	enum fleet_mode new_mode, issued_mode;
 	bool is_mirror; /* so is its mode: nothing is asked or greeted */
 	bool pushes_first;
 	bool drop_unmatched;

@@ -3,10 +3,15 @@
 #include "base/mem.h"
 #include "plan/plan.h"
 
+/* Where each device has a session of its own, it was named by somebody, or it is none of ours: a stranger on the
+ * south's broker must not become one by a message. */
 static void set_modes(struct plan *p, const struct plan_spec *spec)
 {
 	p->mode = spec->mode != FLEET_DEFAULT ? spec->mode : FLEET_LIVE;
-	p->new_mode = spec->new_mode;
+	p->new_mode = p->issued_mode = spec->new_mode;
+	if (spec->new_mode == FLEET_DEFAULT && p->has_device_sessions && !spec->provisions_new &&
+	    !spec->is_offline)
+		p->new_mode = FLEET_OFF;
 	p->is_mirror = p->mode == FLEET_MIRROR;
 	p->max_devices = spec->max_devices ? spec->max_devices : PLAN_DEFAULT_MAX_DEVICES;
 }
