@@ -673,20 +673,24 @@ static bool is_named(const struct task *t, const struct canonical *p)
 	return t->device || t->job.device || strcmp(p->device, t->link->plan->device) != 0;
 }
 
+static const char no_name[] =
+	"it says no device_name, and this link has many devices, each with a session of its own";
+
 /* Whose topic or session it came on; NULL: those of any device. */
 static const char *asker_of(const struct task *t)
 {
 	return t->device ? t->device : t->job.device;
 }
 
-/* Who provisions at a front door has no session of a device's yet: which of many he is, only the request says. */
+/* Who provisions at a front door, or where all devices share a broker, has no session of his own yet: which of many he
+ * is, only the request says. */
 static void take_name(const struct task *t, struct canonical *p)
 {
 	const struct plan *plan = t->link->plan;
 	struct jslice v;
 	struct buf name = { 0 };
 
-	if (!plan->has_front_door || plan->is_single || asker_of(t))
+	if (plan->is_single || asker_of(t) || !(plan->has_front_door || plan->has_device_sessions))
 		return;
 	if (jtext_field(canonical_body(p), "device_name", &v) && jtext_string_decode(v, &name) &&
 	    name.len > 0) {
@@ -694,6 +698,12 @@ static void take_name(const struct task *t, struct canonical *p)
 		p->device = buf_take(&name);
 	}
 	buf_fini(&name);
+}
+
+/* One who does not say it would be given what another got who did not either. */
+static bool is_nobody(const struct task *t, const struct canonical *p)
+{
+	return t->link->plan->has_device_sessions && !is_named(t, p);
 }
 
 static void on_provision(struct task *t, struct canonical *p)
@@ -710,6 +720,11 @@ static void on_provision(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, SOUTH, p, answer_topic,
 				 "the other platform registers devices in another way");
+	} else if (is_nobody(t, p)) {
+		t->intake->is_well =
+			logic_send_error(l, t->intake, SOUTH, p, answer_topic, no_name);
+		if (l->ops.handshake_refused)
+			l->ops.handshake_refused(l->ctx, NULL, no_name);
 	} else {
 		put_south_id(l, p, &id);
 		t->intake->is_well = true; /* it is kept in the state */

@@ -202,6 +202,67 @@ Test(live_link_stranger, who_is_new_behind_a_gateway_may_be_off_but_not_the_gate
 	cr_expect_eq(count(FLOW_UP, FILTERED_OFF), 1);
 }
 
+/* --- handshakes where all devices share a broker ---------------------------------------------- */
+
+static void start_handshakes(void)
+{
+	generation = bridge_generation_of(
+		"link", "", NULL,
+		SOUTHERN("",
+			 "{ kind: 'telemetry', topic: 's/{device}/t' },"
+			 "{ kind: 'provision', topic: 'join' },"
+			 "{ kind: 'provision_reply', topic: 'joined' }",
+			 ""),
+		NORTHERN("device: 'none', credentials: ['token'],"
+			 "session: { username: '{token}', per: 'device',"
+			 "           provisioning: { username: 'provision' } },",
+			 "{ kind: 'telemetry', topic: 'me/t' },"
+			 "{ kind: 'provision', topic: 'ask' },"
+			 "{ kind: 'provision_reply', topic: 'told' }",
+			 ""));
+	bridge_make_parts();
+	storage.n_links = 0;
+	bridge_start_link(generation);
+	live = lives[0];
+	bridge_resume();
+	buf_reset(&said);
+}
+
+Test(live_link_stranger, one_of_many_who_says_no_name_is_refused_with_a_word)
+{
+	start_handshakes();
+	sends("south", "join", "{'provision_key':'k'}");
+	turn("south acks 1\nsouth joined {\"status\":\"FAILURE\",\"message\":\"it says no "
+	     "device_name, and this link has many devices, each with a session of its own\"}\n");
+	cr_expect_eq(live->sessions.n, 0, "it is not the device that is called like the link");
+	cr_expect_null(fleet_find(live->link->fleet, "link"));
+}
+
+Test(live_link_stranger, one_who_says_its_name_is_that_device_and_no_stranger)
+{
+	start_handshakes();
+	sends("south", "s/d/t", "{'a':1}");
+	turn("south acks 1\n"); /* it was a stranger */
+	cr_expect_eq(fleet_find(live->link->fleet, "d")->mode, FLEET_OFF);
+	sends("south", "join", "{'device_name':'d','token':'mine'}");
+	turn("asks opens\nasks starts\nsouth acks 1\nasks ask "
+	     "{\"device_name\":\"d\",\"token\":\"mine\"}\n");
+	takes("asks");
+	sends("asks", "told", "{'status':'SUCCESS','token':'mine'}");
+	for (int i = 0; i < 4; i++, now_ms += 1000) {
+		live_link_tick(live, now_ms);
+		generation_run(generation);
+		bridge_hand_over();
+		bridge_let_out();
+	}
+	cr_expect(find("north/d")->is_up);
+	cr_expect(strncmp(find("north/d")->login, "mine ", 5) == 0);
+	cr_expect_eq(fleet_find(live->link->fleet, "d")->mode, FLEET_DEFAULT);
+	buf_reset(&said);
+	sends("south", "s/d/t", "{'a':2}");
+	turn("south acks 1\nnorth/d me/t {\"a\":2}\n");
+}
+
 /* (Where the topic says who asks, nothing of a stranger passes but that.) */
 Test(live_link_stranger, a_stranger_may_ask_and_who_is_off_by_somebodys_word_may_not)
 {
