@@ -5,7 +5,9 @@
  * the link is started.  It has a carrier as soon as it is known what it logs in with; until then what is for the device
  * waits, and for no other. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -355,6 +357,46 @@ void live_link_came(void *ctx, const char *device)
 
 /* --- what is told of them ------------------------------------------------------------------ */
 
+static const char *const device_events[DEVICE_EVENTS] = {
+	[DEVICE_ISSUED] = "credentials-issued",
+	[DEVICE_TRIED] = "login-tried",
+	[DEVICE_LIMITS_TOLD] = "limits-told",
+	[DEVICE_RENEWED] = "secrets-renewed",
+};
+
+void live_link_device_event(struct port *p, enum device_event event, const char *details)
+{
+	struct live_link *live = p->live;
+	bool is_counted = live->plan->has_device_sessions && p->side == NORTH;
+
+	log_event(is_counted ? LOG_DEBUG : LOG_INFO, device_events[event], "%s%s%s", p->name,
+		  *details ? " " : "", details);
+	if (!is_counted)
+		return;
+	live->n_events[event]++;
+	if (live->sessions_due_ms == INT64_MAX)
+		live->sessions_due_ms = loop_now_ms(live->parts->loop) + TELL_MS;
+}
+
+const char *live_link_subject(const struct port *p, const char *event)
+{
+	static struct buf subject;
+
+	buf_reset(&subject);
+	buf_printf(&subject, "%s %s", p->device ? p->live->plan->name : p->name, event);
+	return buf_str(&subject);
+}
+
+static void tell_events(struct live_link *live)
+{
+	for (int i = 0; i < DEVICE_EVENTS; i++) {
+		if (live->n_events[i])
+			log_event(LOG_INFO, device_events[i], "link=%s side=north devices=%u",
+				  live->plan->name, live->n_events[i]);
+		live->n_events[i] = 0;
+	}
+}
+
 static void tell(struct live_link *live)
 {
 	const struct live_link_sessions *s = &live->sessions;
@@ -369,6 +411,11 @@ static void tell(struct live_link *live)
 		  (unsigned long long)(s->went - live->told.went),
 		  endpoint_is_down(live->endpoint) ? " reason=\"nobody answers\"" : "");
 	live->told = *s;
+}
+
+static bool is_news(const struct live_link *live)
+{
+	return memcmp(&live->told, &live->sessions, sizeof live->told) != 0;
 }
 
 void live_link_tick_devices(struct live_link *live, int64_t now_ms)
@@ -389,7 +436,9 @@ void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 	if (now_ms < live->sessions_due_ms)
 		return;
 	live->sessions_due_ms = INT64_MAX;
-	tell(live);
+	tell_events(live);
+	if (is_news(live))
+		tell(live);
 }
 
 int64_t live_link_next_of_devices(const struct live_link *live)

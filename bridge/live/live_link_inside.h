@@ -91,6 +91,10 @@ struct port {
 };
 TAILQ_HEAD(ports, port);
 
+/* What happens to the session of one device, and may to thousands in a second: they are counted. */
+enum device_event { DEVICE_ISSUED, DEVICE_TRIED, DEVICE_LIMITS_TOLD, DEVICE_RENEWED };
+#define DEVICE_EVENTS (DEVICE_RENEWED + 1)
+
 struct live_link {
 	const struct live_link_parts *parts;
 	struct generation *generation;
@@ -119,6 +123,7 @@ struct live_link {
 	int64_t answered_ms;		    /* when one of them had its last answer; 0: none had */
 	struct live_link_sessions sessions; /* how many of those are how ... */
 	struct live_link_sessions told;	    /* ... when it was told last ... */
+	unsigned n_events[DEVICE_EVENTS];   /* since then */
 	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
 	struct backpressure backpressure;
 	bool overfills;	  /* the journal: live_link_overfills() */
@@ -236,6 +241,11 @@ bool live_link_watch_device(struct port *p);
 void live_link_device_connects(struct port *p, int64_t now_ms);
 /* Should it be looked at by itself, as it may be parked from then on?  INT64_MAX: no. */
 int64_t live_link_parks_ms(const struct port *p);
+/* That has happened to it: one line a second tells of all devices, DEBUG of each; of a session that is no device's there is a
+ * line at once.  `details`: key=value ..., or "". */
+void live_link_device_event(struct port *p, enum device_event event, const char *details);
+/* For log_limited(): one for all devices of the link that have sessions of their own.  Borrowed until the next call. */
+const char *live_link_subject(const struct port *p, const char *event);
 /* How it is with its session now. */
 void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */

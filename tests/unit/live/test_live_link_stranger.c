@@ -240,6 +240,9 @@ Test(live_link_stranger, one_of_many_who_says_no_name_is_refused_with_a_word)
 
 Test(live_link_stranger, one_who_says_its_name_is_that_device_and_no_stranger)
 {
+	struct buf log = { 0 };
+
+	log_levels("info,device=off");
 	start_handshakes();
 	sends("south", "s/d/t", "{'a':1}");
 	turn("south acks 1\n"); /* it was a stranger */
@@ -261,6 +264,10 @@ Test(live_link_stranger, one_who_says_its_name_is_that_device_and_no_stranger)
 	buf_reset(&said);
 	sends("south", "s/d/t", "{'a':2}");
 	turn("south acks 1\nnorth/d me/t {\"a\":2}\n");
+	log_put_tail(&log); /* a line for each second, and not for each device */
+	cr_expect(strstr(buf_str(&log), " credentials-issued link=link side=north devices=1\n"));
+	cr_expect_null(strstr(buf_str(&log), "device=d"));
+	buf_fini(&log);
 }
 
 /* (Where the topic says who asks, nothing of a stranger passes but that.) */
