@@ -18,6 +18,7 @@
 #include "cli/table.h"
 #include "conf/device_file.h"
 #include "conf/environment.h"
+#include "devices/key_warning.h"
 #include "fleet/csv.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
@@ -490,6 +491,8 @@ static bool put_import(const struct cli *cli, const char *path, struct asking *a
 	bool ok = device_file_read(path, &f, &report);
 
 	a->n_problems = report.n_errors;
+	if (ok)
+		devices_warn_of_key(cli->conf_path, &f, &report);
 	cli_print_report(&report);
 	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
 	if (ok) {
