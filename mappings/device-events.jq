@@ -9,6 +9,7 @@ module {
   application: { username: "{device}", password: "{access_key}" },  # the client id is the device's own
   credentials: ["access_key"],
   on_connect: ["snapshot_request"],
+  offline_after: 300,  # devices report every 5 to 120 s, and say no goodbye
   up: { lenient: true, properties: { device_id: "{device}", access_key: "{access_key}" } },
   down: { lenient: true },
   messages: [

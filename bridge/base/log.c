@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const char *const level_names[] = { "error", "warning", "info" };
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
 /* Subjects of log_limited, a small ring: when it is full the oldest is forgotten, which costs a
  * repeated line and nothing else. */
@@ -27,7 +27,7 @@ static struct subject {
 } subjects[SUBJECTS];
 static size_t next_subject;
 
-static enum log_level least = LOG_INFO;
+static enum log_level least = LOG_DEBUG;
 static enum log_format format = LOG_TEXT;
 static bool has_journal;
 
@@ -64,7 +64,7 @@ void log_find_journal(void)
 
 static bool level_of(const char *word, size_t n, int *level)
 {
-	for (int i = LOG_ERROR; i <= LOG_INFO; i++)
+	for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
 		if (strlen(level_names[i]) == n && memcmp(level_names[i], word, n) == 0) {
 			*level = i;
 			return true;
@@ -235,7 +235,9 @@ static void put_time(struct buf *line)
 static void write_line(enum log_level level, const char *event, unsigned long suppressed,
 		       const char *fmt, va_list ap)
 {
-	static const int priorities[] = { [LOG_ERROR] = 3, [LOG_WARNING] = 4, [LOG_INFO] = 6 };
+	static const int priorities[] = {
+		[LOG_ERROR] = 3, [LOG_WARNING] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7
+	};
 	static struct buf line, values;
 	size_t prefix;
 

@@ -10,7 +10,8 @@
 
 struct buf;
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO };
+/* DEBUG is written only where levels say so. */
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* log_event(LOG_INFO, "session-up", "link=%s side=%s", ...); fmt may be NULL */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)

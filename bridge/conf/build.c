@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/guess.h"
 #include "base/mem.h"
+#include "conf/check_presence.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
 #include "conf/hostport.h"
@@ -488,6 +489,12 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		.is_idempotent = link->side[NORTH].provision.is_idempotent,
 		.provision_sessions = link->side[NORTH].provision.sessions,
 		.greet = &link->side[NORTH].provision.greet,
+		.has_session_presence = link->has_session_presence,
+		.offline_after_ms = link->offline_after_s == 0 ? -1
+				    : link->offline_after_s < 0
+					    ? 0
+					    : link->offline_after_s * INT64_C(1000),
+		.offline_delay_ms = is_offline ? 0 : link->offline_delay_s * INT64_C(1000),
 	};
 	char *where[SIDES];
 	struct plan *plan = NULL;
@@ -513,6 +520,7 @@ static struct plan *make_plan(struct build *b, const struct conf_link *link,
 		check_command(link, plan, where, report);
 		check_passwords(link, plan, where, report);
 		check_device_sessions(link, plan, where, report);
+		check_presence(link, plan, where[NORTH], report);
 		check_credential_of_many(link, plan, where[SOUTH], report);
 		check_credentials(link, plan, where, report);
 		variables_check(plan, where, report);

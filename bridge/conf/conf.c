@@ -136,10 +136,10 @@ static bool read_log_levels(struct conf_reader *r, void *at, const config_settin
 	if (!text)
 		return true;
 	if (!log_are_levels(text)) {
-		conf_value_mistake(
-			r, s,
-			"no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, off, with the "
-			"beginning of an event's word as AREA");
+		conf_value_mistake(r, s,
+				   "no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, "
+				   "debug, off, with the "
+				   "beginning of an event's word as AREA");
 		return true;
 	}
 	free(*levels);
@@ -511,15 +511,14 @@ static const struct schema_word modes[] = { { "live", FLEET_LIVE },
 					    { "off", FLEET_OFF },
 					    { "retired", FLEET_RETIRED },
 					    { 0 } };
-static const struct schema_word new_modes[] = { { "link", FLEET_DEFAULT },
-						{ "live", FLEET_LIVE },
-						{ "mirror", FLEET_MIRROR },
-						{ "off", FLEET_OFF },
-						{ 0 } };
+static const struct schema_word new_modes[] = {
+	{ "off", FLEET_OFF }, { "mirror", FLEET_MIRROR }, { "live", FLEET_LIVE }, { 0 }
+};
 static const struct schema_word unmatched[] = { { "dead-letter", false }, { "drop", true }, { 0 } };
 static const struct schema_word session_times[] = { { "always", false },
 						    { "on-demand", true },
 						    { 0 } };
+static const struct schema_word presences[] = { { "message", false }, { "session", true }, { 0 } };
 static const struct schema_word first_snapshots[] = { { "learn", false }, { "push", true }, { 0 } };
 static const struct schema_key waiting_keys[] = {
 	{ "messages", SCHEMA_INTEGER, AT(waiting.messages), CONF_RANGE(1, 1000000, 1000),
@@ -541,7 +540,8 @@ static const struct schema_key link_keys[] = {
 	{ "mode", SCHEMA_WORD, AT(mode), .words = modes, .preset = FLEET_LIVE,
 	  .about = "what passes for its devices; mirror: nothing is written in the south" },
 	{ "new", SCHEMA_WORD, AT(new_mode), .words = new_modes,
-	  .about = "the mode of a device that is seen for the first time; link: the link's" },
+	  .about = "the mode of a device that is seen for the first time (default: the link's, or "
+		   "off)" },
 	{ "through", SCHEMA_OWN, .group = &through_schema, .what = "a list ( )", .is_list = true,
 	  .set.conf = read_through, .put = put_through,
 	  .about = "names of through files, or groups" },
@@ -559,6 +559,12 @@ static const struct schema_key link_keys[] = {
 	  .about = "s in which what waits of a device that is cut back is sent yet" },
 	{ "sessions", SCHEMA_SWITCH, AT(is_on_demand), .words = session_times,
 	  .about = "of devices in the north: are they open though nothing is to be sent?" },
+	{ "presence", SCHEMA_SWITCH, AT(has_session_presence), .words = presences,
+	  .about = "of devices in the north: the dialect's message, or their sessions" },
+	{ "offline_after", SCHEMA_INTEGER, AT(offline_after_s), CONF_RANGE(0, TEN_YEARS_S, -1),
+	  .about = "s without any message, then a device is offline; 0: never" },
+	{ "offline_delay", SCHEMA_INTEGER, AT(offline_delay_s), CONF_RANGE(0, 86400, 30),
+	  .about = "s after which a device that was said to be offline is" },
 	{ "waiting", SCHEMA_GROUP, .group = &waiting_schema,
 	  .about = "what waits for a device whose own session does not come up" },
 	{ "max_devices", SCHEMA_INTEGER, AT(max_devices), CONF_RANGE(1, 10000000, 10000),
@@ -729,7 +735,7 @@ static const struct schema_key conf_keys[] = {
 	  .about = "how a line of the log is written" },
 	{ "log_levels", SCHEMA_OWN, AT(log_levels), .what = "a string", .set.conf = read_log_levels,
 	  .put = put_own_text, .preset_text = "info",
-	  .about = "LEVEL (error, warning, info, off) of all events, AREA=LEVEL of some: "
+	  .about = "LEVEL (error, warning, info, debug, off) of all events, AREA=LEVEL of some: "
 		   "\"warning,session=info\"" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },

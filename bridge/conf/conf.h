@@ -94,9 +94,12 @@ struct conf_link {
 	enum kind remap[KINDS]; /* KIND_NONE: passes as itself */
 	bool drop_unmatched;
 	bool pushes_first_snapshot;
-	bool is_on_demand;     /* sessions of devices, of which their rows say nothing else */
-	int command_max_age_s; /* default 60 */
-	int request_timeout_s; /* 0: not said */
+	bool is_on_demand;	   /* sessions of devices, of which their rows say nothing else */
+	int command_max_age_s;	   /* default 60 */
+	int request_timeout_s;	   /* 0: not said */
+	bool has_session_presence; /* of devices in the north: not the dialect's message */
+	int offline_after_s;	   /* 0: what the dialect says; -1: never */
+	int offline_delay_s;	   /* default 30 */
 	int drain_s; /* what waits of a device that is cut back is sent for so long; default 60 */
 	struct {
 		int messages;  /* default 1000 */

@@ -323,24 +323,6 @@ static char *secret_from_file(const char *scheme, const char *path, struct err *
 	return value;
 }
 
-/* Where the service manager put a credential (LoadCredential= of systemd); caller frees.  NULL sets *e. */
-static char *credential_path(const char *name, struct err *e)
-{
-	const char *dir = environment_get("CREDENTIALS_DIRECTORY");
-
-	if (!*name || strchr(name, '/') || *name == '.')
-		err_set(e, ERR_INVALID, "cred:%s: the name of a credential is wanted, no path",
-			name);
-	else if (!dir)
-		err_set(e, ERR_NOT_FOUND,
-			"cred:%s: CREDENTIALS_DIRECTORY is not set (a service gets credentials by "
-			"LoadCredential= in its unit)",
-			name);
-	else
-		return mem_printf("%s/%s", dir, name);
-	return NULL;
-}
-
 static char *secret_from_env(const char *name, struct err *e)
 {
 	const char *value = environment_get(name);
@@ -400,7 +382,7 @@ char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 		path = conf_value_path(r, text + 5);
 		value = secret_from_file("file:", path, &e);
 	} else if (strncmp(text, "cred:", 5) == 0) {
-		path = credential_path(text + 5, &e);
+		path = secret_credential_path(text + 5, &e);
 		value = path ? secret_from_file("cred:", path, &e) : NULL;
 	} else {
 		if (*text)

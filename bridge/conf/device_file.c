@@ -26,6 +26,15 @@ static char *from_file(const char *list, const char *name, struct err *e)
 	return secret;
 }
 
+static char *from_credential(const char *name, struct err *e)
+{
+	char *path = secret_credential_path(name, e);
+	char *secret = path ? secret_read(path, e) : NULL;
+
+	free(path);
+	return secret;
+}
+
 static char *resolve(void *ctx, const char *text, bool *is_secret, struct err *e)
 {
 	const char *value;
@@ -33,6 +42,8 @@ static char *resolve(void *ctx, const char *text, bool *is_secret, struct err *e
 	*is_secret = true;
 	if (strncmp(text, "file:", 5) == 0)
 		return from_file(ctx, text + 5, e);
+	if (strncmp(text, "cred:", 5) == 0)
+		return from_credential(text + 5, e);
 	if (strncmp(text, "env:", 4) != 0) {
 		*is_secret = false;
 		return mem_strdup(text);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "conf/environment.h"
 
 #define SECRET_MAX 65535 /* what an MQTT string holds */
 
@@ -87,6 +88,23 @@ char *secret_read(const char *path, struct err *e)
 		explicit_bzero(b.data, b.cap);
 	buf_fini(&b);
 	return value;
+}
+
+char *secret_credential_path(const char *name, struct err *e)
+{
+	const char *dir = environment_get("CREDENTIALS_DIRECTORY");
+
+	if (!*name || strchr(name, '/') || *name == '.')
+		err_set(e, ERR_INVALID, "cred:%s: the name of a credential is wanted, no path",
+			name);
+	else if (!dir)
+		err_set(e, ERR_NOT_FOUND,
+			"cred:%s: CREDENTIALS_DIRECTORY is not set (a service gets credentials by "
+			"LoadCredential= in its unit)",
+			name);
+	else
+		return mem_printf("%s/%s", dir, name);
+	return NULL;
 }
 
 struct secret *secrets_add(struct secrets *s, const char *place, const char *path,

@@ -16,7 +16,9 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "conf/device_file.h"
+#include "conf/environment.h"
 #include "devices/device_request.h"
+#include "devices/key_warning.h"
 #include "fleet/csv.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
@@ -419,6 +421,8 @@ static bool put_import(const struct cli *cli, const char *path, struct asking *a
 	bool ok = device_file_read(path, &f, &report);
 
 	a->n_problems = report.n_errors;
+	if (ok)
+		devices_warn_of_key(cli->conf_path, &f, &report);
 	cli_print_report(&report);
 	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
 	if (ok) {

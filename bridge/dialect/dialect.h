@@ -74,6 +74,7 @@ struct dialect {
 	size_t n_credentials;
 	struct limits limits;
 	bool echoes_publishes; /* who publishes on what he subscribes to may get it back */
+	int offline_after_s;   /* a device that says nothing for so long has gone; 0: not said */
 	int request_timeout_s; /* how long the platform waits for a device; 0: not said */
 	/* What is said or asked after each login as a device, in this order; each once. */
 	enum kind on_connect[KINDS];

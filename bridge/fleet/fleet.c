@@ -212,6 +212,8 @@ const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum 
 
 	if (!is_new && d->origin >= origin)
 		return d;
+	if (!is_new && d->origin == FLEET_SEEN && !d->is_set && !d->mode_ms)
+		d->mode = FLEET_DEFAULT; /* it was a stranger's, and nobody's word */
 	d->origin = origin;
 	fleet_put_row(d, out);
 	if (is_new)

@@ -110,7 +110,8 @@ unsigned fleet_passes(enum fleet_mode mode);
  * among 10 % is among 20 %, and so is who comes later.  The order is made with the first question, and kept. */
 bool fleet_is_among(struct fleet *t, const char *device, double percent, struct changes *out);
 
-/* Somebody named it: make its row, if there is none, or raise the origin of the one there is. */
+/* Somebody named it: make its row, if there is none, or raise the origin of the one there is, which has no stranger's mode any
+ * more. */
 const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum fleet_origin origin,
 				      struct changes *out);
 /* A message of it came in.  A device without a row gets one if `adds`, in this mode (FLEET_DEFAULT or another).  It is

@@ -395,26 +395,3 @@ void greeting_answer_limits(struct link *l, struct intake *in, enum side caller,
 		link_write_reply(l, in, caller, &reply, request, reply_topic);
 	buf_fini(&body);
 }
-
-void link_presence(struct link *l, const char *device, bool is_online, int64_t now_ms)
-{
-	const char *body = is_online ? "{\"online\":true}" : "{\"online\":false}";
-	struct canonical p = { .kind = KIND_PRESENCE,
-			       .device = (char *)device,
-			       .body = (char *)body,
-			       .body_len = strlen(body) };
-	struct intake *in = NULL;
-	bool is_remembered;
-
-	link_begin_own(l, sequence_of_device(l, device), now_ms);
-	is_remembered = registry_admit(l, device);
-	if (!is_remembered || presences_set_online(l->presences, device, is_online, &l->changes)) {
-		if (plan_writer(l->plan, NORTH, KIND_PRESENCE)) {
-			in = link_own_intake(l, FLOW_UP);
-			link_write_canonical(l, in, NORTH, &p);
-		}
-		if (is_online && is_remembered)
-			greeting_came_online(l, device);
-	}
-	link_end_own(l, in);
-}

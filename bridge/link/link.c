@@ -369,6 +369,39 @@ void link_end_own(struct link *l, struct intake *in)
 		link_release(l, in);
 }
 
+/* As JSON, less credentials.  NULL: there are none.  Caller frees. */
+static char *own_text(const struct vars *own)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < own->n; i++) {
+		const struct var *v = &own->items[i];
+
+		if (v->is_secret)
+			continue;
+		buf_putc(&text, text.len ? ',' : '{');
+		jtext_put_string(&text, v->name, strlen(v->name));
+		buf_putc(&text, ':');
+		jtext_put_string(&text, v->value, strlen(v->value));
+	}
+	if (text.len)
+		buf_putc(&text, '}');
+	return text.data;
+}
+
+/* Likewise, what is said of the device by its row.  (Most have nothing, and cost nothing.) */
+static bool set_own(struct task *t, const char *device)
+{
+	enum side to = t->job.type == JOB_READ ? side_other(t->job.side) : t->job.side;
+	const struct vars *own = link_own_vars(t->link, to, device);
+	char *text = own ? own_text(own) : NULL;
+	bool is_news = !t->job.own != !text || (text && strcmp(text, t->job.own) != 0);
+
+	free(t->job.own);
+	t->job.own = text;
+	return is_news;
+}
+
 bool link_set_state(struct task *t, const char *device)
 {
 	struct link *l = t->link;
@@ -381,7 +414,7 @@ bool link_set_state(struct task *t, const char *device)
 	t->n_device_changes = l->n_device_changes;
 	free(t->job.state);
 	t->job.state = state.data;
-	return is_news;
+	return set_own(t, device) || is_news;
 }
 
 struct canonical *link_copy_canonical(const struct canonical *p)
@@ -509,6 +542,7 @@ struct link *link_new(const struct plan *plan, struct executor *executor,
 	l->notes_seen =
 		plan_greets(plan, KIND_PRESENCE) || plan_reader(plan, NORTH, KIND_DEVICE_CHANGE);
 	l->keeps_reported = plan_reader(plan, SOUTH, KIND_ATTRIBUTES_REQUEST);
+	presence_new(l);
 	return l;
 }
 

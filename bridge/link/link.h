@@ -125,6 +125,8 @@ struct link_ops {
 	/* May be NULL, if the plan has no program that registers devices.  It is to run for this device with this
 	 * question, once the changes of this step are durable; its end is told to link_command_ended(). */
 	void (*run_command)(void *ctx, const char *device, struct jslice question);
+	/* May be NULL.  link_is_away() of this device has changed. */
+	void (*came)(void *ctx, const char *device);
 	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK): link_cut_over(). */
 	void (*cut_back)(void *ctx, const char *device, enum flow flow);
 };
@@ -210,6 +212,11 @@ void link_forget(struct link *l, const char *device);
  * 0 and another one at each login; outputs have it. */
 void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_ms);
 
+/* Are the south's devices heard from now on?  (Until it is told otherwise they are.)  That the bridge has lost them is no
+ * silence of theirs, and nobody goes meanwhile. */
+void link_listen(struct link *l, bool is_heard, int64_t now_ms);
+/* Is its session to be closed, as the device is offline?  (Only where its session is its presence.) */
+bool link_is_away(const struct link *l, const char *device);
 /* The front door says that a device is here, or that it has gone. */
 void link_presence(struct link *l, const char *device, bool is_online, int64_t now_ms);
 

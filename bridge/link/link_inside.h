@@ -2,7 +2,7 @@
  * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
- * link_provisioning.c and link_registration.c (what the bridge has registered) and machines.c (its state machines,
+ * link_presence.c (who is here), link_provisioning.c and link_registration.c (what the bridge has registered) and machines.c (its state machines,
  * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -418,6 +418,16 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 void link_watch(struct link *l, struct intake *in, const char *device);
 /* It is settled.  What is known of that is ended. */
 void link_end_watch(struct link *l, struct intake *in, enum outcome end);
+/* --- link_presence.c */
+
+/* The logic of its kind. */
+void logic_presence(struct task *t, struct canonical *p);
+/* A new link: what its plan says of silence and of goodbyes. */
+void presence_new(struct link *l);
+/* The device itself has said something, whatever. */
+void presence_hear(struct link *l, const char *device, int64_t at_ms);
+/* Who is gone, or back, is said to be. */
+void presence_tick(struct link *l);
 
 /* --- link_provisioning.c */
 

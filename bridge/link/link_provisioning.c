@@ -283,12 +283,16 @@ void provisioning_asked(struct link *l, const char *device)
 	fleet_set_step(l->fleet, device, FLEET_OFFERED, &l->changes);
 }
 
+/* The platform has let it in, so it is no stranger, though it may have been one. */
 static void take_success(struct link *l, const char *device)
 {
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+	bool is_stranger = !d || (d->origin == FLEET_SEEN && d->mode_ms == 0);
+
 	l->provisioning.n_wrong_key = 0;
-	if (!fleet_find(l->fleet, device)) {
+	if (is_stranger) {
 		fleet_name(l->fleet, device, FLEET_HANDSHAKE, &l->changes);
-		fleet_set_mode(l->fleet, device, l->plan->new_mode, &l->changes);
+		fleet_set_mode(l->fleet, device, l->plan->issued_mode, &l->changes);
 	}
 	if (fleet_find(l->fleet, device)->step < FLEET_ISSUED)
 		fleet_set_step(l->fleet, device, FLEET_ISSUED, &l->changes);

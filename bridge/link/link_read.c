@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "fleet/fleet.h"
 #include "link/link_inside.h"
@@ -152,6 +153,7 @@ static void show_up(struct link *l, const char *device, int64_t at_ms)
 	twins_show_up(l->twins, device, at_ms);
 	if (l->notes_seen && registry_admit(l, device))
 		presences_see(l->presences, device, at_ms);
+	presence_hear(l, device, at_ms);
 }
 
 /* A message of the device's own shows that it is there, but for its last will. */
@@ -215,7 +217,12 @@ static enum outcome stopped_by_mode(const struct link *l, const char *device, in
  * handshake is.) */
 static void see_new(struct link *l, const char *device, enum flow flow, int64_t at_ms)
 {
-	fleet_see(l->fleet, device, flow, true, l->plan->new_mode, at_ms);
+	bool is_ours = strcmp(device, l->plan->device) == 0;
+
+	fleet_see(l->fleet, device, flow, true, is_ours ? FLEET_DEFAULT : l->plan->new_mode, at_ms);
+	if (link_mode(l, device) == FLEET_OFF)
+		log_limited(LOG_INFO, l->now_ms, l->plan->name, "device-off", "link=%s device=%s",
+			    l->plan->name, log_value(device));
 	if (l->plan->provisions_new)
 		provisioning_came(l, device);
 }
@@ -230,13 +237,19 @@ static void note_device(struct link *l, const char *device, enum side from, int6
 		see_new(l, device, flow, at_ms);
 }
 
+/* Who asks to be registered may be a stranger: whether he is let in is the platform's to say. */
+static bool is_introduction(const struct link *l, const struct canonical *p)
+{
+	return p->kind == KIND_PROVISION && !fleet_is_kept(l->fleet, p->device);
+}
+
 /* Does it pass, by the mode of its device?  (What the bridge speaks to itself of has none, nor has the
  * session of handshakes.) */
 static bool passes(struct task *t, const struct canonical *p)
 {
 	enum outcome reason = CARRIED;
 
-	if (p->device && p->kind != KIND_DEVICE_CHANGE &&
+	if (p->device && p->kind != KIND_DEVICE_CHANGE && !is_introduction(t->link, p) &&
 	    !plan_is_provisioning(t->link->plan, t->job.side, p->kind)) {
 		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
 		link_watch(t->link, t->intake, p->device);
@@ -693,7 +706,8 @@ struct sequence *link_entry(struct link *l, const struct arrival *a)
 /* Where topic or session tells whose it is, nothing is read of a device that is off. */
 static enum outcome stopped_early(struct link *l, const struct arrival *a, const struct intake *in)
 {
-	bool is_anybodys = plan_is_provisioning(l->plan, a->from, in->kind);
+	bool is_anybodys =
+		in->kind == KIND_PROVISION || plan_is_provisioning(l->plan, a->from, in->kind);
 	const char *device =
 		is_anybodys ? NULL
 			    : translate_device(l->plan, a->from, a->device, in->topic_device);

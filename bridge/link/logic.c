@@ -53,22 +53,6 @@ static void filtered(struct task *t, enum outcome reason)
 	link_refuse(t->intake, reason, NULL);
 }
 
-static void on_presence(struct task *t, struct canonical *p)
-{
-	struct link *l = t->link;
-	bool is_online = body_true(p, "online"), is_remembered = registry_admit(l, p->device);
-
-	/* Of one that is not remembered it is always news. */
-	if (!is_remembered ||
-	    presences_set_online(l->presences, p->device, is_online, &l->changes)) {
-		link_write_canonical(l, t->intake, NORTH, p);
-		if (is_online && is_remembered)
-			greeting_came_online(l, p->device);
-	} else {
-		filtered(t, FILTERED_NO_CHANGE);
-	}
-}
-
 /* An alarm that is read from a message beside other things is a state, of which only a change is a
  * message; one that has a message of its own always is. */
 static void on_alarm(struct task *t, struct canonical *p)
@@ -689,20 +673,24 @@ static bool is_named(const struct task *t, const struct canonical *p)
 	return t->device || t->job.device || strcmp(p->device, t->link->plan->device) != 0;
 }
 
+static const char no_name[] =
+	"it says no device_name, and this link has many devices, each with a session of its own";
+
 /* Whose topic or session it came on; NULL: those of any device. */
 static const char *asker_of(const struct task *t)
 {
 	return t->device ? t->device : t->job.device;
 }
 
-/* Who provisions at a front door has no session of a device's yet: which of many he is, only the request says. */
+/* Who provisions at a front door, or where all devices share a broker, has no session of his own yet: which of many he
+ * is, only the request says. */
 static void take_name(const struct task *t, struct canonical *p)
 {
 	const struct plan *plan = t->link->plan;
 	struct jslice v;
 	struct buf name = { 0 };
 
-	if (!plan->has_front_door || plan->is_single || asker_of(t))
+	if (plan->is_single || asker_of(t) || !(plan->has_front_door || plan->has_device_sessions))
 		return;
 	if (jtext_field(canonical_body(p), "device_name", &v) && jtext_string_decode(v, &name) &&
 	    name.len > 0) {
@@ -710,6 +698,12 @@ static void take_name(const struct task *t, struct canonical *p)
 		p->device = buf_take(&name);
 	}
 	buf_fini(&name);
+}
+
+/* One who does not say it would be given what another got who did not either. */
+static bool is_nobody(const struct task *t, const struct canonical *p)
+{
+	return t->link->plan->has_device_sessions && !is_named(t, p);
 }
 
 static void on_provision(struct task *t, struct canonical *p)
@@ -726,6 +720,11 @@ static void on_provision(struct task *t, struct canonical *p)
 		link_refuse(t->intake, DEAD_NO_COUNTERPART, kind_name(p->kind));
 		logic_send_error(l, t->intake, SOUTH, p, answer_topic,
 				 "the other platform registers devices in another way");
+	} else if (is_nobody(t, p)) {
+		t->intake->is_well =
+			logic_send_error(l, t->intake, SOUTH, p, answer_topic, no_name);
+		if (l->ops.handshake_refused)
+			l->ops.handshake_refused(l->ctx, NULL, no_name);
 	} else {
 		put_south_id(l, p, &id);
 		t->intake->is_well = true; /* it is kept in the state */
@@ -770,7 +769,7 @@ static const struct logic logic[KINDS] = {
 	[KIND_LICENSE] = { greeting_take_notice },
 	[KIND_SPACE_INFO] = { greeting_take_notice },
 	[KIND_ALARM] = { on_alarm },
-	[KIND_PRESENCE] = { on_presence },
+	[KIND_PRESENCE] = { logic_presence },
 	[KIND_ATTRIBUTES] = { on_attributes },
 	[KIND_TELEMETRY] = { on_attributes },
 	[KIND_COMMAND] = { on_request },

@@ -21,7 +21,6 @@ static void expire_pairings(struct link *l);
 static void expire_provisions(struct link *l);
 static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
-static void note_seen(struct link *l);
 static void note_fleet(struct link *l);
 static void note_waves(struct link *l);
 
@@ -42,7 +41,7 @@ static const struct machine_row {
 	  .expire = expire_twins },
 	{ &twin_key_machine, offsetof(struct link, twins), .is_borrowed = true },
 	{ &presence_machine, offsetof(struct link, presences), .goes_with_device = true,
-	  .expire = note_seen },
+	  .expire = presence_tick },
 	{ &reported_machine, offsetof(struct link, reporteds), .goes_with_device = true },
 	{ &devices_machine, offsetof(struct link, devices), .is_borrowed = true,
 	  .goes_with_device = true },
@@ -223,18 +222,6 @@ static void expire_twins(struct link *l)
 	}
 }
 
-/* A message itself does not change the state by that: it is what it would have been without. */
-static void note_seen(struct link *l)
-{
-	const char *device;
-
-	while ((device = presences_next_seen(l->presences)) != NULL) {
-		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
-		presences_put_seen(l->presences, device, &l->changes);
-		link_end_own(l, NULL);
-	}
-}
-
 /* What still waits of a device that left a mode is given up. */
 static void end_drain(struct link *l, const char *device)
 {
@@ -292,14 +279,27 @@ void link_fleet_rest(struct link *l)
 		fleet_put_due(l->fleet, device, &l->changes);
 }
 
+/* Of one that has no row (yet), as nobody knows it, or there are too many; the device whose link it is is no stranger. */
+static enum fleet_mode mode_without_row(const struct link *l, const char *device)
+{
+	const struct plan *p = l->plan;
+	bool is_stranger = !p->is_single && strcmp(device, p->device) != 0;
+
+	return is_stranger && p->new_mode != FLEET_DEFAULT ? p->new_mode : p->mode;
+}
+
 enum fleet_mode link_mode(const struct link *l, const char *device)
 {
-	return fleet_mode_of(fleet_find(l->fleet, device), l->plan->mode);
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return d ? fleet_mode_of(d, l->plan->mode) : mode_without_row(l, device);
 }
 
 enum fleet_mode link_mode_at(const struct link *l, const char *device, int64_t at_ms)
 {
-	return fleet_mode_at(fleet_find(l->fleet, device), l->plan->mode, at_ms);
+	const struct fleet_device *d = fleet_find(l->fleet, device);
+
+	return d ? fleet_mode_at(d, l->plan->mode, at_ms) : mode_without_row(l, device);
 }
 
 /* What is left to be done for handshakes, in a step of theirs, which it ends. */

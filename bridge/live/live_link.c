@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "conf/login.h"
 #include "delivery/delivery.h"
+#include "fleet/fleet.h"
 #include "net/loop.h"
 #include "live/generation.h"
 #include "live/live_link_inside.h"
@@ -143,6 +144,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	live->records = journal_live_link(parts->journal, plan->name, live);
 	live->changes = state_live_new(parts->db, plan->name);
 	live->link = link_new(plan, generation_executor(g), &live_link_link_ops, live, echoes);
+	link_listen(live->link, false, 0); /* before the south has logged in */
 	set_mark(live);
 	if (state_load(parts->db, plan->name, &reader, live, e)) {
 		expect_5(live);
@@ -289,11 +291,40 @@ void live_link_receive(struct live_link *live, const struct arrival *a)
 	take_in_turn(live, a, false);
 }
 
+static bool has_credentials(const struct fleet *fleet)
+{
+	bool has = false;
+	size_t n;
+	char **names = fleet_names(fleet, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct fleet_device *d = fleet_find(fleet, names[i]);
+
+		has = has || fleet_has_credentials(d, SOUTH) || fleet_has_credentials(d, NORTH);
+		free(names[i]);
+	}
+	free(names);
+	return has;
+}
+
+/* A copy of the directory has all of them, to be read. */
+static void warn_of_key(struct live_link *live)
+{
+	if (!generation_conf(live->generation)->state_key &&
+	    has_credentials(link_fleet(live->link)))
+		log_limited(LOG_WARNING, loop_now_ms(live->parts->loop), "key-beside", "key-beside",
+			    "link=%s reason=%s", live->plan->name,
+			    log_value("credentials of devices are sealed with a key that lies "
+				      "beside them, in the state directory: state_key = a file "
+				      "elsewhere"));
+}
+
 void live_link_resume(struct live_link *live)
 {
 	if (live->n_resumed)
 		log_event(LOG_INFO, "journal-resumed", "link=%s messages=%zu", live->plan->name,
 			  live->n_resumed);
+	warn_of_key(live);
 	link_resume(live->link, clock_now_ms());
 	live_link_cut_over_all(live);
 	roster_wake(live->turn);
@@ -454,7 +485,7 @@ void live_link_fleet_changed(struct live_link *live, struct changes *c)
 	link_fleet_changed(live->link, c);
 	for (size_t i = 0; i < n; i++) {
 		live_link_cut_over(live, devices[i]);
-		live_link_gate_renew(live, devices[i]);
+		live_link_gate_changed(live, devices[i]);
 		free(devices[i]);
 	}
 	free(devices);

@@ -5,7 +5,9 @@
  * the link is started.  It has a carrier as soon as it is known what it logs in with; until then what is for the device
  * waits, and for no other. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -294,6 +296,8 @@ bool live_link_watch_device(struct port *p)
 	struct live_link *live = p->live;
 	size_t n = delivery_waiting(p->delivery) + delivery_in_flight(p->delivery);
 
+	if (p->place.is_held && link_is_away(live->link, p->device))
+		return true;
 	if (!p->place.is_held || !is_on_demand(p))
 		return false;
 	if (p->is_used)
@@ -369,7 +373,74 @@ static void let_send(struct endpoint *ep, int64_t now_ms)
 		live_link_wake_port(seat->owner);
 }
 
+/* --- whose device is offline --------------------------------------------------------------- */
+
+bool live_link_is_to_close(const struct port *p)
+{
+	const struct live_link *live = p->live;
+
+	if (!p->device || !p->place.is_held || !link_is_away(live->link, p->device))
+		return false;
+	return p->phase != DEVICE_UP ||
+	       (delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) == 0 &&
+		!link_is_busy_with(live->link, p->device));
+}
+
+/* As it was up when its device went, it has to see to the end what is open. */
+static bool stays(const struct port *p)
+{
+	return p->place.is_held && p->phase == DEVICE_UP && !live_link_is_to_close(p);
+}
+
+void live_link_came(void *ctx, const char *device)
+{
+	struct live_link *live = ctx;
+
+	if (map_get_str(&live->of_device[NORTH], device) || !link_is_away(live->link, device))
+		live_link_renew_device(live, device);
+}
+
 /* --- what is told of them ------------------------------------------------------------------ */
+
+static const char *const device_events[DEVICE_EVENTS] = {
+	[DEVICE_ISSUED] = "credentials-issued",
+	[DEVICE_TRIED] = "login-tried",
+	[DEVICE_LIMITS_TOLD] = "limits-told",
+	[DEVICE_RENEWED] = "secrets-renewed",
+};
+
+void live_link_device_event(struct port *p, enum device_event event, const char *details)
+{
+	struct live_link *live = p->live;
+	bool is_counted = live->plan->has_device_sessions && p->side == NORTH;
+
+	log_event(is_counted ? LOG_DEBUG : LOG_INFO, device_events[event], "%s%s%s", p->name,
+		  *details ? " " : "", details);
+	if (!is_counted)
+		return;
+	live->n_events[event]++;
+	if (live->sessions_due_ms == INT64_MAX)
+		live->sessions_due_ms = loop_now_ms(live->parts->loop) + TELL_MS;
+}
+
+const char *live_link_subject(const struct port *p, const char *event)
+{
+	static struct buf subject;
+
+	buf_reset(&subject);
+	buf_printf(&subject, "%s %s", p->device ? p->live->plan->name : p->name, event);
+	return buf_str(&subject);
+}
+
+static void tell_events(struct live_link *live)
+{
+	for (int i = 0; i < DEVICE_EVENTS; i++) {
+		if (live->n_events[i])
+			log_event(LOG_INFO, device_events[i], "link=%s side=north devices=%u",
+				  live->plan->name, live->n_events[i]);
+		live->n_events[i] = 0;
+	}
+}
 
 static void tell(struct live_link *live)
 {
@@ -387,6 +458,11 @@ static void tell(struct live_link *live)
 	live->told = *s;
 }
 
+static bool is_news(const struct live_link *live)
+{
+	return memcmp(&live->told, &live->sessions, sizeof live->told) != 0;
+}
+
 void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 {
 	look_at_endpoint(live);
@@ -397,7 +473,9 @@ void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 	if (now_ms < live->sessions_due_ms)
 		return;
 	live->sessions_due_ms = INT64_MAX;
-	tell(live);
+	tell_events(live);
+	if (is_news(live))
+		tell(live);
 }
 
 int64_t live_link_next_of_devices(const struct live_link *live)
@@ -462,7 +540,7 @@ void live_link_renew_due(struct port *p)
 	struct session_login login;
 	char *reason;
 
-	if (!p->is_to_renew)
+	if (!p->is_to_renew && !live_link_is_to_close(p))
 		return;
 	p->is_to_renew = false;
 	live_link_make_login(p, &login);
@@ -472,6 +550,11 @@ void live_link_renew_due(struct port *p)
 		live_link_device_is(p, DEVICE_LACKING);
 		leave(p);
 		set_lack(p, reason);
+	} else if (link_is_away(live->link, p->device)) {
+		if (!stays(p)) {
+			sleep_now(p);
+			set_lack(p, "its device is offline");
+		}
 	} else if (!may_be_open(p)) {
 		set_lack(p, NULL);
 		live_link_device_is(p, p->phase == DEVICE_REFUSED ? p->phase : DEVICE_ASLEEP);

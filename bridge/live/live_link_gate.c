@@ -100,6 +100,17 @@ void live_link_gate_renew(struct live_link *live, const char *device)
 		only ? only : device); /* (a handshake of the one may have gone by another name) */
 }
 
+void live_link_gate_changed(struct live_link *live, const char *device)
+{
+	struct port *p = port_with_gate(live);
+	const struct fleet_device *d = fleet_find(link_fleet(live->link), device);
+
+	live_link_gate_renew(live, device);
+	if (p && d && fleet_mode_of(d, live->plan->mode) != FLEET_RETIRED &&
+	    gate_is_here(p->gate, device))
+		link_presence(live->link, device, true, loop_now_ms(live->parts->loop));
+}
+
 static void tell_missing(struct port *p)
 {
 	struct map_pos pos = { 0 };

@@ -91,6 +91,10 @@ struct port {
 };
 TAILQ_HEAD(ports, port);
 
+/* What happens to the session of one device, and may to thousands in a second: they are counted. */
+enum device_event { DEVICE_ISSUED, DEVICE_TRIED, DEVICE_LIMITS_TOLD, DEVICE_RENEWED };
+#define DEVICE_EVENTS (DEVICE_RENEWED + 1)
+
 struct live_link {
 	const struct live_link_parts *parts;
 	struct generation *generation;
@@ -121,6 +125,7 @@ struct live_link {
 	int64_t answered_ms;	     /* when one of them had its last answer; 0: none had */
 	struct live_link_sessions sessions; /* how many of those are how ... */
 	struct live_link_sessions told;	    /* ... when it was told last ... */
+	unsigned n_events[DEVICE_EVENTS];   /* since then */
 	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
 	struct backpressure backpressure;
 	bool overfills;	  /* the journal: live_link_overfills() */
@@ -230,12 +235,23 @@ bool live_link_overflows(const struct port *p);
 void live_link_let_fall(struct port *p, int64_t now_ms);
 /* Something waits for it: it is opened with the next tick, if it is not. */
 void live_link_want_device(struct port *p);
-/* The end of a turn: is it idle?  True: it is open on demand and is not, which is to be looked at again. */
+/* Its device is offline, its session is its presence, and nothing is open on it any more: with the next tick it is
+ * closed. */
+bool live_link_is_to_close(const struct port *p);
+/* link_ops.came */
+void live_link_came(void *ctx, const char *device);
+/* The end of a turn: is it idle?  True: it is open on demand, or its device offline, and it is not, which is to be looked
+ * at again. */
 bool live_link_watch_device(struct port *p);
 /* It is being connected now. */
 void live_link_device_connects(struct port *p, int64_t now_ms);
 /* Should it be looked at by itself, as it may be parked from then on?  INT64_MAX: no. */
 int64_t live_link_parks_ms(const struct port *p);
+/* That has happened to it: one line a second tells of all devices, DEBUG of each; of a session that is no device's there is a
+ * line at once.  `details`: key=value ..., or "". */
+void live_link_device_event(struct port *p, enum device_event event, const char *details);
+/* For log_limited(): one for all devices of the link that have sessions of their own.  Borrowed until the next call. */
+const char *live_link_subject(const struct port *p, const char *event);
 /* How it is with its session now. */
 void live_link_device_is(struct port *p, enum device_phase phase);
 /* What is due: those connect whose turn it is, and it is told how many are how. */
@@ -286,6 +302,9 @@ char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
 void live_link_gate_up(struct port *p);
 /* By what this device is let in may have changed. */
 void live_link_gate_renew(struct live_link *live, const char *device);
+/* The same as its row in the table was changed, outside of any event of the link: with another mode it may be told of that
+ * it is here. */
+void live_link_gate_changed(struct live_link *live, const char *device);
 /* What came in.  False: it was a word on who is here, and is done; true: *said, to be ended with gate_end_message(), is
  * of the session of *device (borrowed until the next), NULL: of none. */
 bool live_link_gate_take(struct port *p, const struct message *m, struct message *said,

@@ -309,8 +309,7 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 		terms.credentials = credentials;
 		login_make(&login, &terms);
 		p->uses_issued = true;
-		log_event(LOG_INFO, "credentials-issued", "link=%s%s%s", live->plan->name,
-			  p->device ? " device=" : "", p->device ? log_value(p->device) : "");
+		live_link_device_event(p, DEVICE_ISSUED, "");
 		p->is_early = false;
 		if (p->device && !(p->carrier && p->place.is_held))
 			live_link_renew_port(p);
@@ -346,7 +345,7 @@ static void on_try_login(void *ctx, const char *device, struct jslice credential
 		live->parts->port->start(p->carrier);
 	else
 		link_login_tried(live->link, false);
-	log_event(LOG_INFO, "login-tried", "%s", p->name);
+	live_link_device_event(p, DEVICE_TRIED, "");
 	login_fini(&login);
 }
 
@@ -385,14 +384,16 @@ static void on_echoes(void *ctx, enum side side)
 static void on_limits(void *ctx, const char *device, const struct limits *told)
 {
 	struct port *p = live_link_find_port(ctx, NORTH, device, false);
+	char *details;
 
 	if (!p)
 		return;
 	live_link_wake_port(p);
-	log_event(LOG_INFO, "limits-told",
-		  "%s packet_bytes=%lld in_flight=%lld messages_per_second=%lld", p->name,
-		  (long long)told->packet_bytes, (long long)told->in_flight,
-		  (long long)told->messages_per_second);
+	details = mem_printf("packet_bytes=%lld in_flight=%lld messages_per_second=%lld",
+			     (long long)told->packet_bytes, (long long)told->in_flight,
+			     (long long)told->messages_per_second);
+	live_link_device_event(p, DEVICE_LIMITS_TOLD, details);
+	free(details);
 	live_link_pace_told(p, told);
 }
 
@@ -419,4 +420,5 @@ const struct link_ops live_link_link_ops = {
 	.limits = on_limits,
 	.cut_back = live_link_cut_back,
 	.run_command = live_link_run_command,
+	.came = live_link_came,
 };

@@ -70,7 +70,11 @@ static void bury_suspect(struct port *p, uint64_t number)
 
 static void tell(const struct port *p, enum log_level level, const char *event, const char *reason)
 {
-	log_event(level, event, "%s reason=\"%s\"", p->name, reason);
+	if (p->device)
+		log_limited(level, now(p), live_link_subject(p, event), event, "%s reason=\"%s\"",
+			    p->name, reason);
+	else
+		log_event(level, event, "%s reason=\"%s\"", p->name, reason);
 }
 
 static void act_on(struct port *p, enum suspect_verdict verdict, int64_t now_ms)
@@ -197,7 +201,8 @@ bool live_link_pace_refused(struct port *p, int mid, int code, bool was_first)
 	if (is_too_much(code)) {
 		slow_start_refused(&p->slow, now(p));
 		log_limited(
-			LOG_WARNING, now(p), p->name, "message-refused",
+			LOG_WARNING, now(p), live_link_subject(p, "message-refused"),
+			"message-refused",
 			"%s code=%d reason=\"the far side has too much: it gets one at a time\"",
 			p->name, code);
 	}
@@ -212,7 +217,8 @@ bool live_link_pace_refused(struct port *p, int mid, int code, bool was_first)
 
 static void warn_late(const struct port *p, int64_t now_ms)
 {
-	log_limited(LOG_WARNING, now_ms, p->name, "not-acknowledged",
+	log_limited(LOG_WARNING, now_ms, live_link_subject(p, "not-acknowledged"),
+		    "not-acknowledged",
 		    "%s messages=%zu after_s=%" PRId64 " reason=\"" LIVE_LINK_LATE "\"", p->name,
 		    delivery_in_flight(p->delivery), (now_ms - p->acks.progress_ms) / 1000);
 }

@@ -131,7 +131,7 @@ static int64_t now(const struct port *p)
 
 static void log_unreadable(const struct port *p, const struct err *e)
 {
-	char *subject = mem_printf("%s %s", p->name, e->text);
+	char *subject = mem_printf("%s %s", live_link_subject(p, "secret-unreadable"), e->text);
 
 	log_limited(LOG_WARNING, now(p), subject, "secret-unreadable", "%s reason=%s", p->name,
 		    log_value(e->text));
@@ -169,7 +169,7 @@ static void on_login(void *port)
 	if (p->n_renewed == live->conf->side[p->side].n_renewed)
 		return;
 	live_link_make_login(p, &login);
-	log_event(LOG_INFO, "secrets-renewed", "%s", p->name);
+	live_link_device_event(p, DEVICE_RENEWED, "");
 	live->parts->port->set_login(p->carrier, &login);
 	login_fini(&login);
 }
@@ -233,11 +233,12 @@ static void end_greetings(struct port *p, enum session_end end)
 		return;
 	p->n_lost_greetings = 0;
 	p->greets_mono_ms = live_link_mono_ms(p) + NO_GREETING_MS;
-	log_event(LOG_WARNING, "greeting-given-up",
-		  "%s reason=\"the far side ends the connection each time it is asked or told what "
-		  "its "
-		  "dialect has for a login (on_connect): not for an hour\"",
-		  p->name);
+	log_limited(
+		LOG_WARNING, now(p), live_link_subject(p, "greeting-given-up"), "greeting-given-up",
+		"%s reason=\"the far side ends the connection each time it is asked or told what "
+		"its "
+		"dialect has for a login (on_connect): not for an hour\"",
+		p->name);
 }
 
 /* Of a device's. */
@@ -267,6 +268,14 @@ static void note_end(struct port *p, enum session_end end)
 		endpoint_failed(p->live->endpoint, &p->seat);
 }
 
+/* Are all devices of the south heard that say something? */
+static void note_hearing(const struct port *p, bool is_heard)
+{
+	if (p->side == SOUTH && !p->device)
+		link_listen(p->live->link, is_heard && !p->live->backpressure.is_held[SOUTH],
+			    now(p));
+}
+
 /* What waits goes out before the loop sleeps. */
 static void on_up(void *port)
 {
@@ -284,6 +293,7 @@ static void on_up(void *port)
 		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
 			  log_value(name));
 	begin_greetings(port);
+	note_hearing(p, true);
 	if (p->gate)
 		live_link_gate_up(p);
 }
@@ -305,6 +315,7 @@ static void sent_again(void *port, struct parcel *parcel)
 void live_link_end_connection(struct port *p, enum session_end end)
 {
 	p->n_ended++;
+	note_hearing(p, false);
 	if (!p->is_provisioning)
 		delivery_each(p->delivery, true, sent_again, p);
 	end_greetings(p, end);

@@ -55,7 +55,7 @@ static size_t holding_bytes(const struct port *p)
 
 static int64_t port_tick(const struct port *p)
 {
-	if (p->is_to_greet || p->is_to_renew || live_link_overflows(p))
+	if (p->is_to_greet || p->is_to_renew || live_link_is_to_close(p) || live_link_overflows(p))
 		return 0;
 	if (p->is_provisioning)
 		return INT64_MAX;
@@ -126,6 +126,17 @@ static void each_source(struct live_link *live, enum side side, void (*step)(voi
 		}
 }
 
+/* Who is not read is not silent. */
+static void note_hearing(struct live_link *live, enum side source, bool is_read)
+{
+	const struct port *p = live_link_find_port(live, SOUTH, NULL, false);
+
+	if (source == SOUTH)
+		link_listen(live->link,
+			    is_read && p->carrier && live->parts->port->is_up(p->carrier),
+			    live->now_ms);
+}
+
 /* What is held of a direction, and what waits for its target, decide whether its source waits. */
 static void press(struct live_link *live, enum side source)
 {
@@ -136,11 +147,13 @@ static void press(struct live_link *live, enum side source)
 		log_event(LOG_WARNING, "source-held", "link=%s side=%s bytes=%zu", live->plan->name,
 			  side_name(source), bytes);
 		each_source(live, source, live->parts->port->hold);
+		note_hearing(live, source, false);
 		break;
 	case BACKPRESSURE_RELEASE:
 		log_event(LOG_INFO, "source-released", "link=%s side=%s bytes=%zu",
 			  live->plan->name, side_name(source), bytes);
 		each_source(live, source, live->parts->port->release);
+		note_hearing(live, source, true);
 		break;
 	case BACKPRESSURE_SAME:
 		break;

@@ -301,9 +301,8 @@ static void go_up(struct session *s)
 	set_up(s);
 	s->is_ipv4_only = false;
 	attempt_settle(s->attempt);
-	if (!s->conf.is_one_of_many)
-		log_event(LOG_INFO, "session-up", "%s present=%d", s->conf.name,
-			  s->login.is_present);
+	log_event(s->conf.is_one_of_many ? LOG_DEBUG : LOG_INFO, "session-up", "%s present=%d",
+		  s->conf.name, s->login.is_present);
 	warn_if_lost(s);
 	look_at_grants(s);
 	s->has_been_up = true;
@@ -385,9 +384,9 @@ static void relogin(struct session *s, const char *reason)
 	bool was_up = s->phase == UP;
 
 	s->is_relogin = false;
-	if (was_up && !s->conf.is_one_of_many)
-		log_event(LOG_INFO, "session-down", "%s reason=%s retry_ms=0", s->conf.name,
-			  log_value(reason));
+	if (was_up)
+		log_event(s->conf.is_one_of_many ? LOG_DEBUG : LOG_INFO, "session-down",
+			  "%s reason=%s retry_ms=0", s->conf.name, log_value(reason));
 	session_close_attempt(s, true);
 	connect_now(s);
 	if (was_up)
@@ -452,8 +451,8 @@ static void do_without_suback(struct session *s)
 	for (size_t i = 0; i < s->conf.n_filters; i++)
 		if (s->sub_mids[i])
 			s->granted[i] = s->conf.filters[i].qos;
-	log_event(LOG_INFO, "suback-missing", "%s after_ms=%d", s->conf.name,
-		  s->conf.unanswered_ms);
+	log_limited(LOG_INFO, loop_now_ms(s->loop), session_subject(s), "suback-missing",
+		    "%s after_ms=%d", s->conf.name, s->conf.unanswered_ms);
 	go_up(s);
 }
 
@@ -504,8 +503,8 @@ static void on_slow_lookup(void *ctx)
 {
 	struct session *s = ctx;
 
-	log_event(LOG_WARNING, "lookup-slow", "%s host=%s after_ms=%d", s->conf.name,
-		  log_value(s->conf.host), LOOKUP_MS);
+	log_limited(LOG_WARNING, loop_now_ms(s->loop), session_subject(s), "lookup-slow",
+		    "%s host=%s after_ms=%d", s->conf.name, log_value(s->conf.host), LOOKUP_MS);
 }
 
 /* Once a minute for each: they may alternate while the server is away. */

@@ -10,6 +10,7 @@
 #include "base/jtext.h"
 #include "base/mem.h"
 #include "jq/mapping.h"
+#include "plan/plan_devices.h"
 #include "state/devices.h"
 
 /* --- binding ------------------------------------------------------------------------------- */
@@ -379,26 +380,12 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	p->name = mem_strdup(spec->name);
 	p->devices = devices_new();
 	p->fleet = mem_zalloc(sizeof *p->fleet);
-	p->mode = spec->mode != FLEET_DEFAULT ? spec->mode : FLEET_LIVE;
-	p->new_mode = spec->new_mode;
-	p->is_mirror = p->mode == FLEET_MIRROR;
 	p->pushes_first = spec->pushes_first;
 	p->drop_unmatched = spec->drop_unmatched;
 	p->hides_secrets = spec->is_offline;
 	p->command_max_age_ms = spec->command_max_age_ms;
-	p->max_devices = spec->max_devices ? spec->max_devices : PLAN_DEFAULT_MAX_DEVICES;
 	p->has_epoch_versions = spec->has_epoch_versions;
 	p->has_front_door = spec->has_front_door;
-	p->provision_key = mem_strdup(spec->provision_key);
-	p->provision_secret = mem_strdup(spec->provision_secret);
-	p->provision_name = mem_strdup(spec->provision_name);
-	p->provisions_new = spec->provisions_new;
-	p->provision_per_second = spec->provision_per_second;
-	p->registers_by_command = spec->registers_by_command;
-	p->is_idempotent = spec->is_idempotent;
-	p->provision_sessions = (size_t)spec->provision_sessions;
-	for (size_t i = 0; spec->greet && i < spec->greet->n; i++)
-		vars_set(&p->greet, spec->greet->items[i].name, spec->greet->items[i].value, false);
 	for (int k = 0; k < KINDS; k++)
 		p->remap[k] =
 			spec->remap && spec->remap[k] != KIND_NONE ? spec->remap[k] : (enum kind)k;
@@ -408,6 +395,7 @@ struct plan *plan_new(const struct plan_spec *spec, struct report *report)
 	set_limits(p, spec->limits);
 	copy_through(p, spec);
 	choose_device(p);
+	plan_set_devices(p, spec);
 	for (int s = 0; s < SIDES; s++) {
 		bind_side(p, (enum side)s, spec->where[s], report);
 		check_choices(&p->side[s], spec->where[s], report);

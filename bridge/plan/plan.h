@@ -41,10 +41,12 @@ struct plan_spec {
 		const struct vars *vars;
 	} * through;
 	size_t n_through;
-	const enum kind *remap;	  /* KINDS of them; NULL: none */
-	enum fleet_mode mode;	  /* of devices that have none of their own; DEFAULT: LIVE */
-	enum fleet_mode new_mode; /* that a device gets which is seen for the first time */
-	bool pushes_first;	  /* a first snapshot after a login is sent on, not only learnt */
+	const enum kind *remap; /* KINDS of them; NULL: none */
+	enum fleet_mode mode;	/* of devices that have none of their own; DEFAULT: LIVE */
+	/* That a device gets which is seen for the first time; DEFAULT: the link's where one session carries all, or
+	 * with `provisions_new`, or where it brings credentials by a handshake; else OFF. */
+	enum fleet_mode new_mode;
+	bool pushes_first; /* a first snapshot after a login is sent on, not only learnt */
 	bool drop_unmatched;
 	bool is_offline; /* nothing is sent: unset variables are found out when a message needs them,
 			  * and credentials are written as *** */
@@ -61,6 +63,11 @@ struct plan_spec {
 	bool is_idempotent;	   /* ... and makes no second one of the same */
 	int provision_sessions;	  /* so many at once */
 	const struct vars *greet; /* what the north wants once of each device; NULL: nothing */
+	/* A device is offline that says nothing for so long; -1: never, 0: as the south's dialect says, but behind a
+	 * front door, which knows who is here ... */
+	int64_t offline_after_ms;
+	int64_t offline_delay_ms;  /* ... or that said so before that time */
+	bool has_session_presence; /* if its devices have sessions of their own */
 };
 
 /* A topic on which rows are read, or (flow of the other side) may not be. */
@@ -89,7 +96,9 @@ struct plan {
 	} * through;
 	size_t n_through;
 	enum kind remap[KINDS];
-	enum fleet_mode mode, new_mode;
+	enum fleet_mode mode;
+	/* Of one that is seen for the first time, by a message or by credentials that it was issued; DEFAULT: `mode`. */
+	enum fleet_mode new_mode, issued_mode;
 	bool is_mirror; /* so is its mode: nothing is asked or greeted */
 	bool pushes_first;
 	bool drop_unmatched;
@@ -115,6 +124,10 @@ struct plan {
 	bool registers_by_command, is_idempotent;
 	size_t provision_sessions;
 	struct vars greet;
+	/* A device that is silent for so long is offline (0: it may be as long as it wants), as is one that was said to
+	 * be so long ago. */
+	int64_t offline_after_ms, offline_delay_ms;
+	bool has_session_presence; /* its session in the north, which each has, is its presence there */
 	uint64_t
 		there; /* its address in the process that workers are forked from; 0: that is this one */
 	/* Of what owns it: counted there (base/refs.h) is who uses it beyond a call.  Set by the owner;

@@ -1,6 +1,10 @@
 /* presence.h -- what is known of each device: is it online, is an alarm active, and on which day it was last
  * heard of.
  *
+ * Who is said to be offline is so after a delay only (presences_leave()), as it may be back at once; and who says nothing
+ * for long enough has gone without a word (presences_hear()).  Both count only while the devices are heard
+ * (presences_listen()): that the bridge has lost them says nothing of them.
+ *
  * Machine name "presence".  Pure: no clock, no store. */
 #ifndef BRIDGE_PRESENCE_H
 #define BRIDGE_PRESENCE_H
@@ -24,9 +28,28 @@ enum known { KNOWN_NOT, KNOWN_FALSE, KNOWN_TRUE };
 struct presences *presences_new(void);
 void presences_free(struct presences *t);
 
-/* The device was said to be online or offline.  True if that is news (the first word is). */
+/* Silence for so long is a goodbye (0: it is none), and who said one is believed after so long.  To be told first. */
+void presences_set_delays(struct presences *t, int64_t silence_ms, int64_t delay_ms);
+/* Are devices heard from now on?  (So it is at first, from time 0.) */
+void presences_listen(struct presences *t, bool is_heard, int64_t now_ms);
+
+/* The device is online or offline, from now on.  True if that is news (the first word is). */
 bool presences_set_online(struct presences *t, const char *device, bool online,
 			  struct changes *out);
+/* It was said to be offline.  True: it is not yet, but leaves, and presences_next_gone() will have it, unless it is set
+ * online before.  False: nothing is put off (it was not online, or there is no delay). */
+bool presences_leave(struct presences *t, const char *device, int64_t now_ms, struct changes *out);
+/* The device said something, whatever.  Where silence is a goodbye, one that is not known to be here is: see
+ * presences_next_back().  (Not so one that has said goodbye itself: it may have been on its way.) */
+void presences_hear(struct presences *t, const char *device, int64_t at_ms);
+/* A device that is to be set online, or is gone (presences_set_gone()), now; borrowed.  NULL: none. */
+const char *presences_next_back(const struct presences *t);
+const char *presences_next_gone(const struct presences *t, int64_t now_ms);
+/* The one of presences_next_gone() is offline. */
+void presences_set_gone(struct presences *t, const char *device, struct changes *out);
+/* Was it said to be offline, or has been silent for too long, and nothing else since?  (Not while it leaves.) */
+bool presences_is_away(const struct presences *t, const char *device);
+
 /* An alarm was said to be active or cleared.  True if that is a change; for the first word: if it
  * is active. */
 bool presences_set_alarm(struct presences *t, const char *device, bool active, struct changes *out);

@@ -178,6 +178,7 @@ void job_codec_put_job(struct buf *out, const struct job *job)
 	pack_u64(out, job_codec_plan(job->plan));
 	pack_u8(out, job->side);
 	put_text(out, job->state);
+	put_text(out, job->own);
 	pack_u8(out, job->request != NULL);
 	if (job->request)
 		put_canonical(out, job->request);
@@ -207,6 +208,7 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 	if (u->is_bad || !job->plan || job->side >= SIDES)
 		return false;
 	job->state = borrow_text(u);
+	job->own = borrow_text(u);
 	if (unpack_u8(u)) {
 		borrow_canonical(u, &f->request);
 		job->request = &f->request;

@@ -239,6 +239,7 @@ bool job_has_secrets(const struct job *job)
 void job_fini(struct job *job)
 {
 	free(job->state);
+	free(job->own);
 	if (job->request)
 		canonical_fini(job->request);
 	free(job->request);

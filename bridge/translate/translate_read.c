@@ -213,6 +213,7 @@ static void write_now(const struct reading *rd, struct canonical *p)
 		.side = flow_target(kind_table[p->kind].flow),
 		.plain = *p,
 		.state = rd->job->state,
+		.own = rd->job->own,
 	};
 	size_t before = rd->out->n;
 

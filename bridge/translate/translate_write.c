@@ -120,9 +120,23 @@ static bool on_publish_output(void *ctx, struct jslice output)
 
 /* --- rows ---------------------------------------------------------------------------------- */
 
+static void put_own(struct buf *out, struct jslice own)
+{
+	struct jfield f;
+	size_t pos = 0;
+
+	while (jtext_next_field(own, &pos, &f)) {
+		buf_putc(out, ',');
+		buf_append(out, f.key.text, f.key.len);
+		buf_putc(out, ':');
+		buf_append(out, f.value.text, f.value.len);
+	}
+}
+
 /* The variables of the side written to, never a credential. */
 static void put_to(struct buf *out, const struct job *job)
 {
+	struct jslice own = { job->own ? job->own : "{}", job->own ? strlen(job->own) : 2 }, value;
 	const struct vars *vars = &job->plan->side[job->side].vars;
 	const char *device = plan_device_there(job->plan, job->side, job->plain.device);
 	const char *gateway = plan_gateway(job->plan, job->side);
@@ -136,13 +150,15 @@ static void put_to(struct buf *out, const struct job *job)
 	for (size_t i = 0; i < vars->n; i++) {
 		const struct var *v = &vars->items[i];
 
-		if (v->is_secret || strcmp(v->name, "device") == 0)
+		if (v->is_secret || strcmp(v->name, "device") == 0 ||
+		    jtext_field(own, v->name, &value))
 			continue;
 		buf_putc(out, ',');
 		jtext_put_string(out, v->name, strlen(v->name));
 		buf_putc(out, ':');
 		jtext_put_string(out, v->value, strlen(v->value));
 	}
+	put_own(out, own);
 	buf_putc(out, '}');
 }
 

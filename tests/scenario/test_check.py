@@ -460,3 +460,19 @@ def test_a_first_snapshot_that_nobody_asks_for_is_told(lab, north, more, is_told
     assert status == 0, said
     assert_lines(said, NO_MISTAKES,
                  *[rf'north: first_snapshot = "push" does nothing: {north} is asked for no snapshot .*\(warning\)$'] * is_told)
+
+
+@pytest.mark.parametrize("south, north, more, told", [
+    ("innoway", "thingsboard", {"presence": "session"}, None),
+    ("innoway", "thingsboard-gateway", {"presence": "session"}, r'presence = "session" is for links whose devices have a session'),
+    ("innoway", "thingsboard", {"offline_after": 600}, None),
+    ("talks", "thingsboard", {"presence": "session"}, r'presence = "session" closes none'),
+    ("talks", "thingsboard", {"presence": "session", "offline_after": 600}, None),
+    ("innoway", "talks", {"offline_after": 600}, r"offline_after does nothing: talks has no message")])
+def test_what_does_nothing_about_presence_is_told(lab, south, north, more, told):
+    mappings = write_mappings(lab, talks='{ kind: "telemetry", topic: "{device}/t" }')
+    sides = {side: {"dialect": d, "url": f"mqtt://{side}", "username": ""} for side, d in (("south", south), ("north", north))}
+    _, said = finish(lab, [{"name": "x", **sides, **more}], mappings=mappings)
+    found = re.findall(r"north: ((?:presence|offline_after).*)\(warning\)$", said, re.M)
+    assert len(found) == bool(told), said
+    assert not told or re.match(told, found[0]), said

@@ -20,7 +20,7 @@ class Project:
         self.north = lab.broker("north", users={**{d: KEY for d in DEVICES}, "cloud": CLOUD},
                                 acl="".join(DeviceEventsCloud.ACL.format(device=d) for d in DEVICES))
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
-            "name": LINK,
+            "name": LINK, "new": "live",
             "south": {"dialect": "eztcloud", "url": self.south.url, "vars": {"project": PROJECT}, "username": ""},
             "north": {"dialect": "device-events", "url": self.north.url, "vars": {"access_key": KEY}, **dict(north)}, **keys}]}))
         self.calque.wait_up(LINK, "south")
@@ -118,7 +118,7 @@ def listed(lab, *rows):
 def test_tokens_of_a_list_let_each_device_in_and_modes_let_it_go(lab, tb):
     south = lab.broker("south")
     calque = lab.calque(conf_text({"state": "@state@", "devices": listed(lab, "lamp,t-lamp,", "door,t-door,", "fan,wrong,"), "links": [{
-        "name": LINK,
+        "name": LINK, "new": "live",
         "south": {"dialect": "eztcloud", "url": south.url, "vars": {"project": PROJECT}, "username": ""},
         "north": {"dialect": "thingsboard", "url": tb.url}}]}))
     calque.wait_up(LINK, "south")

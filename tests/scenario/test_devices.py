@@ -104,6 +104,7 @@ def test_a_list_is_imported_and_comes_back(fleet, runs):
     assert dry.status == 0 and "pump" in dry.out and not devices(fleet)
     done = Verb(fleet.calque, "devices", "import", path)
     assert done.status == 0, done.err
+    assert "the key that seals them lies beside them" in done.err
     listed = {d["name"]: d for d in devices(fleet)}
     assert listed["pump"]["state"] == "ready" and listed["pump"]["south"] == "P-1"
     assert listed["fan"]["state"] == "known" and listed["fan"]["mode"] == "off"
@@ -119,6 +120,7 @@ def test_a_list_is_imported_and_comes_back(fleet, runs):
     again = Verb(fleet.calque, "devices", "import", secrets)
     assert (again.status, again.out) == (0, ""), "nothing has changed"
     replaced = Verb(fleet.calque, "devices", "import", "--replace", write(fleet, "name\nfan\n", name="less.csv"))
+    assert "seals" not in replaced.err, "no secret in it"
     assert replaced.status == 0 and modes(fleet)["pump"] == "off"
     refused = Verb(fleet.calque, "devices", "forget", "pump")
     assert refused.status == 1 and "--credentials" in refused.err

@@ -11,7 +11,7 @@ class Fleet:
     def __init__(self, lab):
         self.south, self.north = lab.broker("south"), lab.broker("north")
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
-            "name": self.LINK,
+            "name": self.LINK, "offline_delay": 0,
             "south": {"dialect": "innoway", "url": self.south.url, "username": "calque", "vars": {"token": "t"}},
             "north": {"dialect": "thingsboard-gateway", "url": self.north.url, "vars": {"token": "tb"}}}]}))
         self.calque.wait_up(self.LINK, count=2)

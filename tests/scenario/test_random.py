@@ -45,7 +45,7 @@ class World:
             variables["south"]["device"] = "d1"
         used = {"south": ("token", "device") if south is Innoway else ("project", "secret"), "north": ("token",)}
         self.calque = lab.calque(conf_text({"state": "@state@", "links": [{
-            "name": "random", "request_timeout": 86400, "command_max_age": 86400,
+            "name": "random", "request_timeout": 86400, "command_max_age": 86400, "offline_delay": 0,
             **{side: {"dialect": kind.name, "url": brokers[side].url, "username": "calque", "mqtt": 5,
                       "vars": {k: v for k, v in variables[side].items() if k in used[side]}}
                for side, kind in self.kinds.items()}}]}))

@@ -491,7 +491,7 @@ def test_an_integer_that_jq_would_change_costs_its_key(lab, tb):
 def fleet(lab, south, tb, **gateway):
     """Any Innoway devices behind one gateway session."""
     calque = lab.calque(conf_text({"state": "@state@", "links": [{
-        "name": "fleet",
+        "name": "fleet", "offline_delay": 0,
         "south": {"dialect": "innoway", "url": south.url, "username": "calque", "vars": {"token": "t"}},
         "north": {"dialect": "thingsboard-gateway", "url": tb.url, "vars": {"token": "g"} | gateway}}]}))
     calque.wait_up("fleet", count=2)

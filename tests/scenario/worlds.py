@@ -65,6 +65,7 @@ class EZtDeviceEvents:
         conf = lab.example("eztcloud-to-device-events", self.south, self.north,
                            {"south": f"mqtt = {mqtt};"},
                            secrets={"/run/secrets/meeting-room-3.key": self.ACCESS_KEY})
+        conf = conf.replace(f'"{self.LINK}";', f'"{self.LINK}"; offline_delay = 0;', 1)
         self.calque = lab.calque(conf, env={"EZT_PROJECT_SECRET": self.SECRET}, start=start)
         if start:
             self.wait_up()

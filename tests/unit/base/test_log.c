@@ -206,6 +206,19 @@ Test(log, each_area_has_a_level)
 	cr_expect_str_eq(logged(), "info on\n");
 }
 
+Test(log, details_are_written_where_levels_say_so)
+{
+	log_event(LOG_DEBUG, "session-up", NULL);
+	cr_expect_str_eq(logged(), "");
+	cr_expect(log_levels("warning,session=debug"));
+	log_event(LOG_DEBUG, "session-up", NULL);
+	log_event(LOG_DEBUG, "limits-told", NULL);
+	cr_expect_str_eq(logged(), "debug session-up\n");
+	log_least(LOG_INFO);
+	log_event(LOG_DEBUG, "session-up", NULL);
+	cr_expect_str_eq(logged(), "");
+}
+
 Test(log, the_last_lines_are_kept)
 {
 	struct buf out = { 0 };

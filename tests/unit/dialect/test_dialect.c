@@ -206,7 +206,7 @@ Test(dialect, reports_all_mistakes_at_once)
 {
 	static const char *const lines[] = {
 		"F: unknown key \"colour\": one of dialect, about, version, mqtt, device, session, "
-		"application, vars, choices, credentials, limits, request_timeout, "
+		"application, vars, choices, credentials, limits, request_timeout, offline_after, "
 		"echoes_publishes, on_connect, up, "
 		"down, messages",
 		"F: unknown key \"limit\" (did you mean \"limits\"?)",

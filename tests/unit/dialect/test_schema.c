@@ -68,10 +68,10 @@ static void expect_keys(const char *path, const char *const *keys)
 
 Test(schema, has_each_key_with_a_description)
 {
-	expect_keys(D,
-		    KEYS("dialect", "about", "version", "mqtt", "device", "session", "application",
-			 "vars", "choices", "credentials", "limits", "request_timeout",
-			 "echoes_publishes", "on_connect", "up", "down", "messages"));
+	expect_keys(D, KEYS("dialect", "about", "version", "mqtt", "device", "session",
+			    "application", "vars", "choices", "credentials", "limits",
+			    "request_timeout", "offline_after", "echoes_publishes", "on_connect",
+			    "up", "down", "messages"));
 	expect_keys(D "/session/properties",
 		    KEYS("username", "password", "client_id", "per", "provisioning"));
 	expect_keys(D "/session/properties/provisioning/properties",

@@ -306,6 +306,7 @@ Test(mapping, reports_all_mistakes_in_one_run)
 		"D/bad.jq: dialect: \"bed\" is not the name of the file; write \"bad\"",
 		"D/bad.jq: unknown key \"colour\": one of dialect, about, version, mqtt, device, "
 		"session, application, vars, choices, credentials, limits, request_timeout, "
+		"offline_after, "
 		"echoes_publishes, on_connect, up, down, "
 		"messages",
 		"D/bad.jq: messages[0]: unknown key \"topik\" (did you mean \"topic\"?)",

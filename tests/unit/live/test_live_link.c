@@ -21,7 +21,7 @@ static void start_link(void)
 
 static void start(const char *south, const char *north)
 {
-	generation = bridge_generation("link", NULL, south, north);
+	generation = bridge_generation_of("link", "offline_delay = 0; ", NULL, south, north);
 	start_link();
 	expect("south opens\nnorth opens\nsouth starts\nnorth starts\n");
 }

@@ -44,7 +44,7 @@ static void start_link(void)
 
 static void start(const char *south, const char *north)
 {
-	generation = bridge_generation("link", NULL, south, north);
+	generation = bridge_generation_of("link", "new = \"live\"; ", NULL, south, north);
 	start_link();
 	expect("south opens\nsouth starts\n");
 	know_some();
@@ -576,7 +576,10 @@ Test(live_link_device, a_restart_goes_on_with_a_device_that_is_cut_back)
 
 static void start_with(const char *keys)
 {
-	generation = bridge_generation_of("link", keys, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	char *all = mem_printf("new = \"live\"; %s", keys);
+
+	generation = bridge_generation_of("link", all, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	free(all);
 	start_link();
 	expect("south opens\nsouth starts\n");
 	know_some();
@@ -729,7 +732,10 @@ Test(live_link_device, what_is_parked_for_too_long_is_a_letter)
 /* As start_with(), with so many sessions at most. */
 static void start_with_max(const char *keys, int max)
 {
-	generation = bridge_generation_of("link", keys, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	char *all = mem_printf("new = \"live\"; %s", keys);
+
+	generation = bridge_generation_of("link", all, NULL, SOUTH_OF_MANY, NORTH_OF_EACH);
+	free(all);
 	((struct conf_link *)generation_conf(generation)->links)->side[NORTH].connections.max = max;
 	start_link();
 	expect("south opens\nsouth starts\n");

@@ -24,7 +24,7 @@ static void start_link(void)
 static void start(const char *south, const char *north)
 {
 	south_keys = "front_door = true; username = \"calque\"; password = \"p\"; mqtt = 4;";
-	generation = bridge_generation("link", NULL, south, north);
+	generation = bridge_generation_of("link", "offline_delay = 0; ", NULL, south, north);
 	start_link();
 	buf_reset(&said);
 }
@@ -304,6 +304,19 @@ Test(live_link_gate, who_is_missing_is_offline)
 	turn("south acks 3\nnorth n/b/p {\"online\":true}\nnorth n/a/p {\"online\":false}\n");
 	sends_bytes("south", "$frontdoor/state/b", "offline", 7);
 	turn("south acks 1\nnorth n/b/p {\"online\":false}\n");
+}
+
+Test(live_link_gate, one_that_is_off_is_told_of_when_it_is_live)
+{
+	start_two(NORTH_OF_ALL);
+	set_mode("a", FLEET_OFF);
+	rest();
+	sends_bytes("south", "$frontdoor/state/a", "online", 6);
+	turn("south acks 1\n");
+	set_mode("a", FLEET_LIVE);
+	turn("north n/a/p {\"online\":true}\n");
+	set_mode("a", FLEET_MIRROR); /* which is no news of that */
+	turn("");
 }
 
 /* Who is retired cannot be here: his session ends with his row, of which nobody hears then. */

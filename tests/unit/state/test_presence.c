@@ -192,3 +192,113 @@ Test(presence, a_device_that_is_gone_is_unknown_again)
 	expect_state(t, "d", "{\"online\":null,\"alarm\":false}");
 	presences_free(t);
 }
+
+/* --- who leaves, and who is silent */
+
+#define SILENCE 60000
+#define DELAY	30000
+
+static struct presences *table_of_two(void)
+{
+	struct presences *t = presences_new();
+
+	presences_set_delays(t, SILENCE, DELAY);
+	presences_hear(t, "a", NOW);
+	presences_hear(t, "b", NOW + 1);
+	cr_expect_str_eq(presences_next_back(t), "a");
+	presences_set_online(t, "a", true, &changed);
+	cr_expect_str_eq(presences_next_back(t), "b");
+	presences_set_online(t, "b", true, &changed);
+	cr_expect_null(presences_next_back(t));
+	changes_fini(&changed);
+	return t;
+}
+
+Test(presence, the_longest_silent_is_gone_first)
+{
+	struct presences *t = table_of_two();
+
+	cr_expect_eq(presence_machine.next_deadline(t), NOW + SILENCE);
+	presences_hear(t, "a", NOW + 2);
+	cr_expect_eq(presence_machine.next_deadline(t), NOW + SILENCE + 1);
+	cr_expect_null(presences_next_gone(t, NOW + SILENCE));
+	cr_expect_str_eq(presences_next_gone(t, NOW + SILENCE + 1), "b");
+	presences_set_gone(t, "b", &changed);
+	expect_change("b", "{\"online\":false,\"alarm\":null,\"silent\":true}");
+	cr_expect(presences_is_away(t, "b"));
+	cr_expect_null(presences_next_gone(t, NOW + SILENCE + 1));
+	presences_hear(t, "b", NOW + SILENCE + 9);
+	cr_expect_str_eq(presences_next_back(t), "b");
+	cr_expect(presences_set_online(t, "b", true, &changed));
+	expect_change("b", "{\"online\":true,\"alarm\":null}");
+	presences_free(t);
+}
+
+Test(presence, who_said_goodbye_is_not_back_by_a_message)
+{
+	struct presences *t = table_of_two();
+
+	cr_expect(presences_leave(t, "a", NOW + 5, &changed));
+	expect_change("a", "{\"online\":true,\"alarm\":null,\"leaves\":true}");
+	cr_expect(presences_leave(t, "a", NOW + 6, &changed));
+	cr_expect_eq(changed.n, 0, "it was said");
+	presences_hear(t, "a", NOW + 7);
+	expect_state(t, "a", "{\"online\":true,\"alarm\":false}");
+	cr_expect_eq(presence_machine.next_deadline(t), NOW + 5 + DELAY);
+	cr_expect_str_eq(presences_next_gone(t, NOW + 5 + DELAY), "a");
+	presences_set_gone(t, "a", &changed);
+	expect_change("a", "{\"online\":false,\"alarm\":null}");
+	presences_hear(t, "a", NOW + DELAY + 9);
+	cr_expect_null(presences_next_back(t));
+	cr_expect_not(presences_leave(t, "a", NOW + DELAY + 9, &changed));
+	presences_forget(t, "b", &changed);
+	cr_expect_eq(presence_machine.next_deadline(t), INT64_MAX);
+	changes_fini(&changed);
+	presences_free(t);
+}
+
+Test(presence, nobody_goes_while_nobody_is_heard)
+{
+	struct presences *t = table_of_two();
+
+	presences_leave(t, "a", NOW, &changed);
+	presences_listen(t, false, NOW);
+	cr_expect_eq(presence_machine.next_deadline(t), INT64_MAX);
+	cr_expect_null(presences_next_gone(t, NOW + 100 * DAY));
+	presences_listen(t, true, NOW + DAY);
+	presences_listen(t, true, NOW + 2 * DAY);
+	cr_expect_str_eq(presences_next_gone(t, NOW + DAY + DELAY), "a");
+	presences_set_gone(t, "a", &changed);
+	cr_expect_null(presences_next_gone(t, NOW + DAY + SILENCE - 1));
+	cr_expect_str_eq(presences_next_gone(t, NOW + DAY + SILENCE), "b");
+	changes_fini(&changed);
+	presences_free(t);
+}
+
+Test(presence, a_restart_knows_who_was_leaving_and_who_was_silent)
+{
+	struct presences *t = presences_new();
+	struct err e = { 0 };
+
+	presences_set_delays(t, SILENCE, DELAY);
+	presences_listen(t, false, 0);
+	cr_assert(
+		presences_restore(t, "a", "{\"online\":true,\"alarm\":null,\"leaves\":true}", &e));
+	cr_assert(
+		presences_restore(t, "b", "{\"online\":false,\"alarm\":null,\"silent\":true}", &e));
+	cr_assert(presences_restore(t, "c", "{\"online\":true,\"alarm\":null}", &e));
+	presences_listen(t, true, NOW);
+	cr_expect_str_eq(presences_next_gone(t, NOW + DELAY), "a");
+	cr_expect(presences_set_online(t, "a", true, &changed) == false, "it stayed");
+	expect_change("a", "{\"online\":true,\"alarm\":null}");
+	cr_expect_str_eq(presences_next_gone(t, NOW + SILENCE), "c");
+	presences_hear(t, "b", NOW);
+	cr_expect_str_eq(presences_next_back(t), "b");
+	presences_free(t);
+
+	t = presences_new(); /* and one for which silence is no goodbye any more */
+	cr_assert(
+		presences_restore(t, "b", "{\"online\":false,\"alarm\":null,\"silent\":true}", &e));
+	expect_state(t, "b", "{\"online\":null,\"alarm\":false}");
+	presences_free(t);
+}

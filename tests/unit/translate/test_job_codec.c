@@ -54,6 +54,7 @@ static void pack_read(void)
 	job.message = &m;
 	job.device = "d";
 	job.state = mem_strdup("{}");
+	job.own = mem_strdup("{\"a\":\"b\"}");
 	job.request = mem_zalloc(sizeof *job.request);
 	canonical_copy(job.request, &request);
 	job_codec_put_job(&bytes, &job);
@@ -79,6 +80,7 @@ Test(job_codec, a_job_that_reads_arrives_as_it_was)
 	cr_expect_eq(f.job.at_ms, 42);
 	cr_expect_str_eq(f.job.device, "d");
 	cr_expect_str_eq(f.job.state, "{}");
+	cr_expect_str_eq(f.job.own, "{\"a\":\"b\"}");
 	cr_expect_eq(f.job.request->kind, KIND_COMMAND);
 	cr_expect_str_eq(f.job.request->device, "d");
 	cr_expect_null(f.job.request->id);
