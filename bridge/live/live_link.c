@@ -124,6 +124,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 				    .plan = plan };
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
+	TAILQ_INIT(&live->taps);
 	live->awake = roster_new();
 	live->endpoint = endpoint_new(live->conf->side[NORTH].connections.per_second);
 	live->places = places_new((size_t)live->conf->side[NORTH].connections.max,
@@ -512,6 +513,7 @@ void live_link_free(struct live_link *live)
 {
 	struct port *p;
 
+	taps_end(&live->taps);
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	for (int s = 0; s < SIDES; s++)
