@@ -16,6 +16,8 @@
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
+bool log_is_debugging;
+
 /* Subjects of log_limited, a small ring: when it is full the oldest is forgotten, which costs a
  * repeated line and nothing else. */
 #define SUBJECTS 256
@@ -128,6 +130,9 @@ bool log_levels(const char *list)
 	forget_areas(areas, n_areas);
 	memcpy(areas, found, n * sizeof *found);
 	n_areas = n;
+	log_is_debugging = false;
+	for (size_t i = 0; i < n; i++)
+		log_is_debugging |= areas[i].least == LOG_DEBUG;
 	return true;
 }
 

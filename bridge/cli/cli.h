@@ -47,6 +47,10 @@ struct cli {
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
 	} why;
+	struct {		       /* what is listened to, and for how long */
+		const char *output;    /* a file; NULL: none */
+		int64_t for_ms, bytes; /* 0: not said */
+	} listen;
 	int argc; /* the verb's arguments */
 	char **argv;
 };
@@ -80,6 +84,7 @@ int verb_bench(struct cli *cli);
 /* In author/. */
 int verb_why(struct cli *cli);
 int verb_play(struct cli *cli);
+int verb_record(struct cli *cli);
 int verb_replay(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_new_from(struct cli *cli, const char *dir); /* new --from */
