@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const char *const level_names[] = { "error", "warning", "info" };
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+
+bool log_is_debugging;
 
 /* Subjects of log_limited, a small ring: when it is full the oldest is forgotten, which costs a
  * repeated line and nothing else. */
@@ -27,7 +29,7 @@ static struct subject {
 } subjects[SUBJECTS];
 static size_t next_subject;
 
-static enum log_level least = LOG_INFO;
+static enum log_level least = LOG_DEBUG;
 static enum log_format format = LOG_TEXT;
 static bool has_journal;
 
@@ -64,7 +66,7 @@ void log_find_journal(void)
 
 static bool level_of(const char *word, size_t n, int *level)
 {
-	for (int i = LOG_ERROR; i <= LOG_INFO; i++)
+	for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
 		if (strlen(level_names[i]) == n && memcmp(level_names[i], word, n) == 0) {
 			*level = i;
 			return true;
@@ -128,6 +130,9 @@ bool log_levels(const char *list)
 	forget_areas(areas, n_areas);
 	memcpy(areas, found, n * sizeof *found);
 	n_areas = n;
+	log_is_debugging = false;
+	for (size_t i = 0; i < n; i++)
+		log_is_debugging |= areas[i].least == LOG_DEBUG;
 	return true;
 }
 
@@ -235,7 +240,9 @@ static void put_time(struct buf *line)
 static void write_line(enum log_level level, const char *event, unsigned long suppressed,
 		       const char *fmt, va_list ap)
 {
-	static const int priorities[] = { [LOG_ERROR] = 3, [LOG_WARNING] = 4, [LOG_INFO] = 6 };
+	static const int priorities[] = {
+		[LOG_ERROR] = 3, [LOG_WARNING] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7
+	};
 	static struct buf line, values;
 	size_t prefix;
 

@@ -10,7 +10,8 @@
 
 struct buf;
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO };
+/* LOG_DEBUG is of what goes on in the life of one message, and written only where log_levels() asks for it. */
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* log_event(LOG_INFO, "session-up", "link=%s side=%s", ...); fmt may be NULL */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
@@ -30,16 +31,18 @@ void log_format(enum log_format format);
 void log_find_journal(void);
 
 /* Which events are written: "LEVEL" of all, "AREA=LEVEL" of those whose word is AREA or begins with it and a hyphen, by commas:
- * "warning,session=info,dead-letter=error".  The longest area counts.  A level is error, warning, info or off.  False: it is no
- * such list, and nothing has changed. */
+ * "warning,session=info,dead-letter=error".  The longest area counts.  A level is error, warning, info, debug or off.  False: it is
+ * no such list, and nothing has changed. */
 bool log_levels(const char *list);
 bool log_are_levels(const char *list); /* would it be one? */
+/* Does any area want LOG_DEBUG?  For those who would have to gather what they say. */
+extern bool log_is_debugging;
 
 #define LOG_TAIL_BYTES (64u << 10)
 /* Append the last lines that were written, so many bytes at most. */
 void log_put_tail(struct buf *out);
 
-/* Write no line that matters less than this; all are written at first. */
+/* Write no line that matters less than this, whatever the levels are; at first that leaves out none. */
 void log_least(enum log_level level);
 
 /* `text` fit for a value: as it is, or as a JSON string where it is empty or has blanks, quotes, = or

@@ -138,8 +138,8 @@ static bool read_log_levels(struct conf_reader *r, void *at, const config_settin
 	if (!log_are_levels(text)) {
 		conf_value_mistake(
 			r, s,
-			"no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, off, with the "
-			"beginning of an event's word as AREA");
+			"no levels: \"LEVEL,AREA=LEVEL\", of error, warning, info, debug, off, "
+			"with the beginning of an event's word as AREA");
 		return true;
 	}
 	free(*levels);
@@ -729,7 +729,7 @@ static const struct schema_key conf_keys[] = {
 	  .about = "how a line of the log is written" },
 	{ "log_levels", SCHEMA_OWN, AT(log_levels), .what = "a string", .set.conf = read_log_levels,
 	  .put = put_own_text, .preset_text = "info",
-	  .about = "LEVEL (error, warning, info, off) of all events, AREA=LEVEL of some: "
+	  .about = "LEVEL (error, warning, info, debug, off) of all events, AREA=LEVEL of some: "
 		   "\"warning,session=info\"" },
 	{ "journal", SCHEMA_GROUP, .group = &journal_schema,
 	  .about = "of what was taken in and is not delivered" },

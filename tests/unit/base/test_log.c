@@ -206,6 +206,21 @@ Test(log, each_area_has_a_level)
 	cr_expect_str_eq(logged(), "info on\n");
 }
 
+Test(log, debug_is_written_only_where_it_is_asked_for)
+{
+	log_event(LOG_DEBUG, "message-made", "id=1");
+	cr_expect_str_eq(logged(), "");
+	cr_expect_not(log_is_debugging);
+	cr_expect(log_levels("info,message=debug"));
+	cr_expect(log_is_debugging);
+	log_event(LOG_DEBUG, "message-made", "id=%d", 2);
+	log_event(LOG_DEBUG, "session-up", NULL);
+	log_event(LOG_INFO, "session-down", NULL);
+	cr_expect_str_eq(logged(), "debug message-made id=2\ninfo session-down\n");
+	cr_expect(log_levels("info"));
+	cr_expect_not(log_is_debugging);
+}
+
 Test(log, the_last_lines_are_kept)
 {
 	struct buf out = { 0 };
