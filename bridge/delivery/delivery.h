@@ -33,6 +33,7 @@ struct stamp {
 struct parcel {
 	struct message message;
 	uint64_t number;    /* of its push: grows, and never comes again */
+	uint64_t id;	    /* the caller's: of what it came from */
 	enum kind kind;	    /* the caller's; KIND_NONE: not known */
 	char *device;	    /* whose it is; NULL: not known */
 	bool is_state;	    /* the caller's: of its kind and device only the last one counts */

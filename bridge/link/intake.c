@@ -60,6 +60,7 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 	struct link_counters *c = &l->counters[flow];
 
 	*in = (struct intake){
+		.id = ++l->n_intakes,
 		.flow = flow,
 		.origin = origin,
 		.plan = l->plan,
@@ -94,6 +95,18 @@ struct intake *link_own_intake(struct link *l, enum flow flow)
 void link_set_tag(struct intake *origin, void *tag)
 {
 	origin->tag = tag;
+}
+
+void link_follow(struct link *l, bool is_followed)
+{
+	l->is_followed = is_followed;
+}
+
+void intake_tell(struct link *l, const struct intake *in, struct link_step step)
+{
+	step.id = in->id;
+	if (l->ops.followed)
+		l->ops.followed(l->ctx, &step);
 }
 
 /* --- the verdict --------------------------------------------------------------------------- */
@@ -168,6 +181,7 @@ static void intake_free(struct intake *in)
 void link_release(struct link *l, struct intake *in)
 {
 	struct verdict v = {
+		.id = in->id,
 		.flow = in->flow,
 		.text = in->text,
 		.tag = in->tag,

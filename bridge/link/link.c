@@ -64,6 +64,7 @@ uint64_t link_sent_again(struct link *l, enum side to, const char *session, cons
 void link_hand_out(struct link *l, struct intake *in, struct output *o)
 {
 	o->origin = in;
+	o->id = in->id;
 	o->tag = in->tag;
 	o->is_own = intake_is_own(in);
 	o->greets = in->greets;

@@ -55,6 +55,7 @@ struct output {
 	bool is_provisioning; /* over the short-lived session of a handshake */
 	struct message message;
 	struct intake *origin; /* give it back with link_done() */
+	uint64_t id;	       /* its origin's: struct link_step */
 	void *tag;	       /* of its origin, see struct arrival and link_set_tag() */
 	bool is_own;	       /* nothing came in: the bridge says it by itself */
 	bool is_kept;	       /* its message may come to be decided: it would be sent again */
@@ -73,6 +74,7 @@ struct output {
 };
 
 struct verdict {
+	uint64_t id; /* struct link_step */
 	enum flow flow;
 	enum outcome reason; /* CARRIED: delivered */
 	const char *text;    /* of a dead letter, for people; may be NULL */
@@ -87,6 +89,24 @@ struct verdict {
 	int64_t received_ms;
 	const char *
 		far_id; /* by which the other side was to answer it; NULL: it was not, or had not got there */
+};
+
+/* What happens within the link to a message, for who follows it.  All borrowed. */
+enum link_step_what {
+	LINK_ARRIVED, /* nothing was looked at yet */
+	LINK_READ,    /* it has said something of this kind, of this device (NULL: of none) */
+	LINK_PAIRED   /* this request of the device goes on under far_id */
+};
+struct link_step {
+	enum link_step_what what;
+	/* The message that came in, or what the bridge says by itself, from its arrival to its verdict: numbers grow,
+	 * from 1 on, and begin again with each struct link. */
+	uint64_t id;
+	const struct arrival *arrival; /* LINK_ARRIVED; else NULL */
+	bool is_again;		       /* LINK_ARRIVED: an earlier run had received it */
+	enum kind kind;
+	const char *device;
+	const char *far_id; /* LINK_PAIRED: JSON text */
 };
 
 struct link_ops {
@@ -125,6 +145,8 @@ struct link_ops {
 	/* May be NULL, if the plan has no program that registers devices.  It is to run for this device with this
 	 * question, once the changes of this step are durable; its end is told to link_command_ended(). */
 	void (*run_command)(void *ctx, const char *device, struct jslice question);
+	/* May be NULL.  See link_follow(). */
+	void (*followed)(void *ctx, const struct link_step *step);
 	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK): link_cut_over(). */
 	void (*cut_back)(void *ctx, const char *device, enum flow flow);
 };
@@ -168,6 +190,8 @@ void link_set_ahead(struct link *l, int64_t ahead_ms);
 /* Nobody knows how long ago an earlier run received its commands: they are too old.  To be called before they are
  * received again. */
 void link_void_commands(struct link *l);
+/* From now on (or no more) tell what happens to messages.  It is also told while the log wants LOG_DEBUG. */
+void link_follow(struct link *l, bool is_followed);
 void link_free(struct link *l); /* after the executor's hand has ended; drops jobs */
 
 /* Take back a row that an earlier run put out with its changes.  ERR_CORRUPT. */

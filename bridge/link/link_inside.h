@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "link/link.h"
 #include "message/canonical.h"
@@ -127,8 +128,10 @@ struct link {
 	uint64_t n_device_changes;
 	struct link_counters counters[FLOWS];
 	size_t pending_bytes[FLOWS];
-	int64_t now_ms; /* of the event in hand */
-	bool is_ending; /* what is not complete is dropped */
+	uint64_t n_intakes; /* the id of the last */
+	bool is_followed;   /* link_follow() */
+	int64_t now_ms;	    /* of the event in hand */
+	bool is_ending;	    /* what is not complete is dropped */
 };
 
 /* A command or a configuration on its way: it matters what becomes of it. */
@@ -172,6 +175,7 @@ enum intake_stage {
 
 /* A message that came in, until all that it became is settled. */
 struct intake {
+	uint64_t id; /* struct link_step */
 	enum flow flow;
 	enum intake_origin origin;
 	uint64_t greets;	 /* the login that it greets; 0: none */
@@ -264,6 +268,14 @@ void intake_move(struct intake *in, enum intake_stage to);
 /* It may come to change the state, if that was not known before. */
 void intake_open(struct intake *in);
 bool intake_is_own(const struct intake *in); /* nothing came in */
+
+/* Tell who follows `in` what has happened to it; step->id is filled in. */
+void intake_tell(struct link *l, const struct intake *in, struct link_step step);
+/* Does anybody? */
+static inline bool intakes_are_followed(const struct link *l)
+{
+	return l->is_followed || log_is_debugging;
+}
 
 /* --- sequence.c */
 

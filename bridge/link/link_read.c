@@ -250,6 +250,11 @@ static bool passes(struct task *t, const struct canonical *p)
 /* Take what a row gave, in its sequence. */
 static void take_item(struct task *t, struct item *item)
 {
+	if (intakes_are_followed(t->link))
+		intake_tell(t->link, t->intake,
+			    (struct link_step){ .what = LINK_READ,
+						.kind = item->plain.kind,
+						.device = item->plain.device });
 	if (!passes(t, &item->plain))
 		return;
 	note_presence(t, &item->plain);
@@ -728,6 +733,16 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	return reason;
 }
 
+static void tell_arrival(struct link *l, const struct intake *in, const struct arrival *a)
+{
+	if (intakes_are_followed(l))
+		intake_tell(l, in,
+			    (struct link_step){ .what = LINK_ARRIVED,
+						.arrival = a,
+						.is_again = in->origin == ORIGIN_AGAIN,
+						.kind = KIND_NONE });
+}
+
 static void receive(struct link *l, const struct arrival *a, enum intake_origin origin)
 {
 	const struct message *m = a->message;
@@ -742,6 +757,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	if (a->since_ms > a->at_ms)
 		in->since_ms = a->since_ms;
 	in->device = mem_strdup(a->device);
+	tell_arrival(l, in, a);
 	reason = sort_out(l, a, origin == ORIGIN_RECEIVED, &match);
 	if (reason == CARRIED)
 		reason = take_in(l, a, in, &match);
@@ -762,6 +778,7 @@ void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), a->message, a->tag, ORIGIN_RECEIVED);
 	in->device = mem_strdup(a->device);
+	tell_arrival(l, in, a);
 	link_refuse(in, reason, why);
 	link_release(l, in);
 }

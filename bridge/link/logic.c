@@ -255,6 +255,12 @@ static const struct pairing *open_pairing(struct task *t, const struct canonical
 						      answer_topic, deadline_ms, &l->changes);
 
 	pairings_asked(l->pairings, pairing, t->intake->login);
+	if (intakes_are_followed(l))
+		intake_tell(l, t->intake,
+			    (struct link_step){ .what = LINK_PAIRED,
+						.kind = p->kind,
+						.device = p->device,
+						.far_id = pairing->far_id });
 	return pairing;
 }
 

@@ -125,6 +125,7 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 	refs_hold(plan->users);
 	TAILQ_INIT(&live->ports);
 	TAILQ_INIT(&live->commands);
+	TAILQ_INIT(&live->taps);
 	live->awake = roster_new();
 	live_link_join_endpoint(live);
 	live->places = places_new((size_t)live->conf->side[NORTH].connections.max,
@@ -515,6 +516,7 @@ void live_link_free(struct live_link *live)
 	struct port *p;
 
 	live_link_end_commands(live);
+	taps_end(&live->taps);
 	while ((p = TAILQ_FIRST(&live->ports)) != NULL)
 		live_link_free_port(p);
 	for (int s = 0; s < SIDES; s++)

@@ -36,6 +36,8 @@ struct roster;
 struct subprocess_ops;
 struct suspects;
 struct waves;
+struct tap;
+struct tap_terms;
 
 /* What all live links of a bridge share; borrowed while they live. */
 struct live_link_parts {
@@ -187,6 +189,12 @@ bool live_link_put_differing(const struct live_link *live, const char *device, s
 void live_link_push_differing(struct live_link *live, const char *device);
 /* What passes for devices that have no mode of their own. */
 enum fleet_mode live_link_mode(const struct live_link *live);
+
+/* Listen to what becomes of its messages (live/tap.h), until live_link_listen_end(), which it outlives or not. */
+struct tap *live_link_listen(struct live_link *live, const struct tap_terms *terms);
+void live_link_listen_end(struct tap *t);
+/* Append what a file of cases says of the link: {"south":DIALECT,"north":DIALECT,"vars":{...}}, less what is secret. */
+void live_link_put_setup(const struct live_link *live, struct buf *out);
 
 /* May there be more of that direction? */
 bool live_link_has_room(const struct live_link *live, enum side from);

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "delivery/ack_clock.h"
 #include "delivery/endpoint.h"
@@ -19,6 +20,7 @@
 #include "message/limits.h"
 #include "message/side.h"
 #include "live/live_link.h"
+#include "live/tap.h"
 
 struct delivery;
 struct gate;
@@ -128,8 +130,22 @@ struct live_link {
 	size_t n_resumed;
 	uint64_t n_logins;
 	TAILQ_HEAD(, command) commands; /* that register devices: live_link_command.c */
-	uint64_t stop_at[FLOWS];	/* accepted when the bridge was told to stop */
+	struct taps taps;
+	uint64_t stop_at[FLOWS]; /* accepted when the bridge was told to stop */
 };
+
+/* --- live_link_follow.c: what becomes of its messages, for those who listen and for the log at LOG_DEBUG */
+
+static inline bool live_link_is_followed(const struct live_link *live)
+{
+	return live->taps.tqh_first || log_is_debugging;
+}
+/* To be called only if it is. */
+void live_link_follow_step(void *live, const struct link_step *step);
+void live_link_follow_sent(struct live_link *live, const struct output *o);
+void live_link_follow_ended(const struct port *p, const struct parcel *parcel, enum outcome reason,
+			    const char *text);
+void live_link_follow_settled(struct live_link *live, const struct verdict *v);
 
 /* --- live_link_port.c */
 

@@ -104,6 +104,8 @@ static void on_send(void *ctx, struct output *o)
 	struct port *p = port_of(live, o);
 	struct parcel *parcel;
 
+	if (live_link_is_followed(live))
+		live_link_follow_sent(live, o);
 	if (!p && o->device && !link_wants_session(live->link, o->device)) {
 		drop_output(live, o, DEAD_CUT_BACK, "nothing passes for its device any more");
 		return;
@@ -123,6 +125,7 @@ static void on_send(void *ctx, struct output *o)
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->kind = o->kind;
+		parcel->id = o->id;
 		parcel->is_state = is_state(o->kind);
 		parcel->device = o->device;
 		parcel->echo = o->echo;
@@ -183,9 +186,10 @@ static void log_letter(const struct live_link *live, const struct verdict *v,
 
 	snprintf(subject, sizeof subject, "%s/%s/%s", l->link, flow_name(v->flow), l->reason);
 	log_limited(LOG_WARNING, now_ms, subject, "dead-letter",
-		    "link=%s flow=%s reason=%s detail=%s device=%s far_id=%s", l->link,
+		    "link=%s flow=%s reason=%s detail=%s device=%s far_id=%s id=%llu", l->link,
 		    flow_name(v->flow), l->reason, log_value(*l->text ? l->text : NULL),
-		    log_value(*device ? device : NULL), log_value(far_id));
+		    log_value(*device ? device : NULL), log_value(far_id),
+		    (unsigned long long)v->id);
 	free(device);
 	free(far_id);
 }
@@ -250,6 +254,8 @@ static void on_settled(void *ctx, const struct verdict *v)
 {
 	struct live_link *live = ctx;
 
+	if (live_link_is_followed(live))
+		live_link_follow_settled(live, v);
 	if ((live->parts->is_closing || live->is_closing) && (v->tag || v->is_own)) {
 		if (v->tag)
 			record_forget(v->tag);
@@ -405,6 +411,7 @@ static void on_worked(void *ctx)
 
 const struct link_ops live_link_link_ops = {
 	.worked = on_worked,
+	.followed = live_link_follow_step,
 	.send = on_send,
 	.settled = on_settled,
 	.login = on_login,

@@ -596,6 +596,8 @@ void live_link_end_parcel(struct port *p, struct parcel *parcel, enum outcome re
 			  const char *text)
 {
 	link_acked(p->live->link, p->side, parcel->echo, now(p));
+	if (live_link_is_followed(p->live))
+		live_link_follow_ended(p, parcel, reason, text);
 	reason = link_ended(p->live->link, parcel->origin, parcel->order, reason);
 	link_done(p->live->link, parcel->origin, reason, text);
 	parcel_fini(parcel);
