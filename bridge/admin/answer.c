@@ -52,7 +52,13 @@ struct metrics_answer {
 
 static bool more_metrics(struct answer *a, struct buf *out)
 {
-	return metrics_more(((struct metrics_answer *)a)->metrics, out);
+	size_t before = out->len;
+	bool is_more;
+
+	do
+		is_more = metrics_more(((struct metrics_answer *)a)->metrics, out);
+	while (is_more && out->len == before);
+	return is_more;
 }
 
 static void end_metrics(struct answer *a)
@@ -121,9 +127,10 @@ bool answer_is_json(const char *content_type)
 static const struct {
 	const char *request, *todo;
 } askable[] = {
-	{ "aside", NULL },	   { "status", NULL },	       { "deadletters", "list" },
-	{ "deadletters", "show" }, { "deadletters", "retry" }, { "deadletters", "drop" },
-	{ "devices", "list" },
+	{ "aside", NULL },	    { "status", NULL },
+	{ "deadletters", "list" },  { "deadletters", "show" },
+	{ "deadletters", "retry" }, { "deadletters", "drop" },
+	{ "devices", "list" },	    { "tap", NULL },
 };
 
 static bool is_askable(struct jslice asked)

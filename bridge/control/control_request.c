@@ -12,7 +12,7 @@
 static const struct control_request_row *const rows[] = {
 	&control_request_aside,	 &control_request_deadletters, &control_request_devices,
 	&control_request_log,	 &control_request_reload,      &control_request_state,
-	&control_request_status, &control_request_waves
+	&control_request_status, &control_request_tap,	       &control_request_waves
 };
 
 void control_request_put_text(struct buf *out, const char *key, const char *text)
@@ -29,6 +29,12 @@ struct request {
 	void *work; /* NULL: it failed */
 	struct err e;
 };
+
+/* Whose next piece is not there before others make it. */
+static bool waits(const struct control_request_row *row)
+{
+	return row == &control_request_tap;
+}
 
 static const struct control_request_row *find_row(struct jslice asked)
 {
@@ -84,7 +90,13 @@ void control_request_put_error(const struct err *e, struct buf *out)
 
 bool control_request_more(struct request *r, struct buf *out)
 {
-	if (r->work && r->row->more(r->work, out, &r->e))
+	size_t before = out->len;
+	bool is_more = false;
+
+	do
+		is_more = r->work && r->row->more(r->work, out, &r->e);
+	while (is_more && out->len == before && !waits(r->row));
+	if (is_more)
 		return true;
 	if (r->e.code != ERR_NONE)
 		control_request_put_error(&r->e, out);

@@ -12,13 +12,14 @@ struct control_request_row {
 	/* Whatever stands for the work; NULL sets *e. */
 	void *(*start)(const struct control_request_parts *parts, struct jslice asked,
 		       struct err *e);
-	/* Append some items, or the end.  False: it was the end, or *e is set. */
+	/* Append some items, or the end.  False: it was the end, or *e is set.  True and nothing: there is none yet, which others
+	 * make (control_request.c: waits()) and wake the loop for, or else it goes on at once. */
 	bool (*more)(void *work, struct buf *out, struct err *e);
 	void (*end)(void *work);
 };
 
 extern const struct control_request_row control_request_aside, control_request_deadletters,
 	control_request_devices, control_request_log, control_request_reload, control_request_state,
-	control_request_status, control_request_waves;
+	control_request_status, control_request_tap, control_request_waves;
 
 #endif

@@ -48,6 +48,7 @@ struct exchange {
 	void *answer;  /* NULL: there is none in hand */
 	bool is_asked; /* there was */
 	bool is_answered, is_too_large;
+	bool waits;	 /* ASKED, and there was no next piece yet */
 	uint64_t commit; /* MADE */
 	struct http_reply reply;
 };
@@ -89,7 +90,7 @@ static void run(struct http_server *s)
 
 	MHD_run(s->daemon);
 	TAILQ_FOREACH (x, &s->exchanges, entry)
-		has_asked |= x->stage == ASKED;
+		has_asked |= x->stage == ASKED && !x->waits;
 	if (has_asked)
 		loop_timer_set(s->loop, &s->timer, 1, on_timer, s);
 	else if (MHD_get_timeout(s->daemon, &after_ms) == MHD_YES)
@@ -103,6 +104,7 @@ static void run(struct http_server *s)
 static void ask_for_more(struct exchange *x)
 {
 	x->stage = ASKED;
+	x->waits = false;
 	MHD_suspend_connection(x->connection);
 }
 
@@ -304,7 +306,8 @@ void http_server_step(struct http_server *s)
 			ask(x);
 		if (x->answer && !s->ops.more(s->ctx, x->answer, &x->out))
 			end_answer(x);
-		if (x->out.len || !x->answer) {
+		x->waits = x->answer && !x->out.len;
+		if (!x->waits) {
 			x->stage = MADE;
 			x->commit = UINT64_MAX; /* until it is held */
 		}
@@ -360,7 +363,7 @@ void http_server_flush(struct http_server *s, uint64_t durable)
 			MHD_resume_connection(x->connection);
 			has_any = true;
 		}
-		waits |= x->stage == ASKED;
+		waits |= x->stage == ASKED && !x->waits;
 	}
 	if (has_any)
 		run(s);

@@ -44,8 +44,8 @@ struct http_reply {
 struct http_server_ops {
 	/* Whatever stands for the answer, never NULL. */
 	void *(*ask)(void *ctx, const struct http_request *request, struct http_reply *reply);
-	/* Append the next piece.  False: it was the last.  Nothing and true: there is none yet; it is asked again in
-	 * the next turn of the loop, whatever brings that about. */
+	/* Append the next piece.  False: it was the last.  Nothing and true: there is none yet, and whoever makes it
+	 * wakes the loop when there is, and now and then, so that a client that has gone is noticed. */
 	bool (*more)(void *ctx, void *answer, struct buf *out);
 	/* The answer is over, or nobody wants it any more. */
 	void (*end)(void *ctx, void *answer);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/jtext.h"
 #include "fleet/fleet.h"
 #include "message/side.h"
 #include "port/port.h"
@@ -192,7 +193,9 @@ enum fleet_mode live_link_mode(const struct live_link *live);
 
 /* Listen to what becomes of its messages (live/tap.h), until live_link_listen_end(), which it outlives or not. */
 struct tap *live_link_listen(struct live_link *live, const struct tap_terms *terms);
-void live_link_listen_end(struct tap *t);
+void live_link_listen_end(struct tap *t); /* NULL is allowed */
+/* Append JSON text without what is secret by the link's variables or by the names of keys. */
+void live_link_put_redacted(const struct live_link *live, struct jslice json, struct buf *out);
 /* Append what a file of cases says of the link: {"south":DIALECT,"north":DIALECT,"vars":{...}}, less what is secret. */
 void live_link_put_setup(const struct live_link *live, struct buf *out);
 

@@ -118,7 +118,8 @@ static void begin_line(struct buf *out, const char *step, uint64_t id)
 
 static void put_at(struct buf *out, const struct live_link *live, int64_t at_ms)
 {
-	buf_printf(out, ",\"at_ms\":%lld", (long long)(at_ms + live->ahead_ms));
+	at_ms += live->ahead_ms;
+	buf_printf(out, ",\"at_ms\":%lld", (long long)at_ms);
 }
 
 static void put_kind(struct buf *out, enum kind kind)
@@ -127,10 +128,10 @@ static void put_kind(struct buf *out, enum kind kind)
 		buf_printf(out, ",\"kind\":\"%s\"", kind_name(kind));
 }
 
-static void hand_out(const struct live_link *live, uint64_t id, struct buf *line)
+static void hand_out(const struct live_link *live, struct buf *line)
 {
 	buf_puts(line, "}}\n");
-	taps_put(&live->taps, id, line->data, line->len);
+	taps_put(&live->taps, line->data, line->len);
 	buf_fini(line);
 }
 
@@ -165,7 +166,7 @@ static void put_arrival(const struct live_link *live, const struct link_step *st
 	buf_puts(&line, step->is_again ? ",\"again\":true" : "");
 	put_message(&line, a->from, a->message, is_handshake(live, a->from, a->message->topic),
 		    secrets, n);
-	hand_out(live, step->id, &line);
+	hand_out(live, &line);
 }
 
 static void on_arrived(struct live_link *live, const struct link_step *step)
@@ -184,7 +185,7 @@ static void on_arrived(struct live_link *live, const struct link_step *step)
 	if (log_is_debugging)
 		log_arrival(live, step, device);
 	taps_begin(&live->taps, step->id, a->message->topic, device);
-	if (taps_want(&live->taps, step->id))
+	if (taps_want(&live->taps, step->id, a->message->payload_len))
 		put_arrival(live, step, device);
 	free(native);
 }
@@ -200,14 +201,14 @@ static void on_read(struct live_link *live, const struct link_step *step)
 			  "link=%s id=%llu kind=%s device=%s far_id=%s", live->plan->name,
 			  (unsigned long long)step->id, kind_name(step->kind),
 			  log_value(step->device), log_value(step->far_id));
-	if (!taps_want(&live->taps, step->id))
+	if (!taps_want(&live->taps, step->id, 0))
 		return;
 	begin_line(&line, what, step->id);
 	put_kind(&line, step->kind);
 	put_text(&line, "device", step->device, secrets, find_secrets(live, step->device, secrets));
 	if (step->far_id)
 		buf_printf(&line, ",\"far_id\":%s", step->far_id);
-	hand_out(live, step->id, &line);
+	hand_out(live, &line);
 }
 
 void live_link_follow_step(void *ctx, const struct link_step *step)
@@ -231,7 +232,7 @@ void live_link_follow_sent(struct live_link *live, const struct output *o)
 	/* Of what the bridge says by itself nothing arrived. */
 	if (o->is_own)
 		taps_begin(&live->taps, o->id, o->message.topic, o->device);
-	if (!taps_want(&live->taps, o->id))
+	if (!taps_want(&live->taps, o->id, o->message.payload_len))
 		return;
 	n = find_secrets(live, o->device, secrets);
 	begin_line(&line, "made", o->id);
@@ -243,7 +244,7 @@ void live_link_follow_sent(struct live_link *live, const struct output *o)
 	put_message(&line, o->to, &o->message,
 		    o->is_provisioning || (o->kind != KIND_NONE && kind_table[o->kind].has_secrets),
 		    secrets, n);
-	hand_out(live, o->id, &line);
+	hand_out(live, &line);
 }
 
 static const char *result_of(enum outcome reason)
@@ -263,7 +264,7 @@ void live_link_follow_ended(const struct port *p, const struct parcel *parcel, e
 		log_event(LOG_DEBUG, "message-ended", "link=%s id=%llu side=%s device=%s result=%s",
 			  live->plan->name, (unsigned long long)parcel->id, side_name(p->side),
 			  log_value(parcel->device), result_of(reason));
-	if (!taps_want(&live->taps, parcel->id))
+	if (!taps_want(&live->taps, parcel->id, 0))
 		return;
 	n = find_secrets(live, parcel->device, secrets);
 	begin_line(&line, "ended", parcel->id);
@@ -271,7 +272,7 @@ void live_link_follow_ended(const struct port *p, const struct parcel *parcel, e
 		   result_of(reason));
 	put_text(&line, "topic", parcel->message.topic, secrets, n);
 	put_text(&line, "text", text, secrets, n);
-	hand_out(live, parcel->id, &line);
+	hand_out(live, &line);
 }
 
 void live_link_follow_settled(struct live_link *live, const struct verdict *v)
@@ -283,18 +284,25 @@ void live_link_follow_settled(struct live_link *live, const struct verdict *v)
 		log_event(LOG_DEBUG, "message-settled", "link=%s id=%llu kind=%s result=%s",
 			  live->plan->name, (unsigned long long)v->id, kind_name(v->kind),
 			  result_of(v->reason));
-	if (taps_want(&live->taps, v->id)) {
+	if (taps_want(&live->taps, v->id, 0)) {
 		begin_line(&line, "settled", v->id);
 		put_kind(&line, v->kind);
 		buf_printf(&line, ",\"result\":\"%s\",\"is_dead\":%s", result_of(v->reason),
 			   outcome_is_dead(v->reason) ? "true" : "false");
 		put_text(&line, "text", v->text, secrets, find_secrets(live, NULL, secrets));
-		hand_out(live, v->id, &line);
+		hand_out(live, &line);
 	}
 	taps_settle(&live->taps, v->id);
 }
 
 /* --- who listens ----------------------------------------------------------------------------- */
+
+void live_link_put_redacted(const struct live_link *live, struct jslice json, struct buf *out)
+{
+	const struct vars *secrets[MOST_SECRETS];
+
+	redact_json(out, json, secrets, find_secrets(live, NULL, secrets));
+}
 
 void live_link_put_setup(const struct live_link *live, struct buf *out)
 {
@@ -308,7 +316,8 @@ void live_link_put_setup(const struct live_link *live, struct buf *out)
 		for (size_t i = 0; i < live->plan->side[s].vars.n; i++) {
 			const struct var *v = &live->plan->side[s].vars.items[i];
 
-			if (v->is_secret || !jtext_is_utf8(v->value, strlen(v->value)))
+			if (v->is_secret || redact_names_secret(v->name) ||
+			    !jtext_is_utf8(v->value, strlen(v->value)))
 				continue;
 			buf_printf(out, "%s\"%s.%s\":", before, side_name((enum side)s), v->name);
 			jtext_put_string(out, v->value, strlen(v->value));
@@ -327,7 +336,7 @@ struct tap *live_link_listen(struct live_link *live, const struct tap_terms *ter
 
 void live_link_listen_end(struct tap *t)
 {
-	struct live_link *live = tap_owner(t);
+	struct live_link *live = t ? tap_owner(t) : NULL;
 
 	tap_free(t);
 	if (live)

@@ -29,7 +29,7 @@ struct tap {
 	STAILQ_HEAD(, line) lines;
 	struct map ids; /* that are followed */
 	uint64_t n_dropped;
-	bool is_woken;
+	bool is_woken, wants; /* taps_want() */
 };
 
 static void on_timer(void *ctx);
@@ -147,31 +147,31 @@ static bool follows(const struct tap *t, uint64_t id)
 	return map_get(&t->ids, &id, sizeof id);
 }
 
-bool taps_want(const struct taps *taps, uint64_t id)
+/* False is counted. */
+static bool has_room(struct tap *t, size_t n)
+{
+	bool fits = n <= t->most_bytes - t->n_bytes;
+
+	t->n_dropped += !fits;
+	return fits;
+}
+
+bool taps_want(const struct taps *taps, uint64_t id, size_t n)
 {
 	bool is_wanted = false;
 	struct tap *t;
 
 	TAILQ_FOREACH (t, taps, entry) {
-		if (!follows(t, id))
-			continue;
-		if (t->n_bytes < t->most_bytes)
-			is_wanted = true;
-		else
-			t->n_dropped++;
+		t->wants = follows(t, id) && has_room(t, n);
+		is_wanted |= t->wants;
 	}
 	return is_wanted;
 }
 
 static void put(struct tap *t, const char *text, size_t n)
 {
-	struct line *line;
+	struct line *line = mem_alloc(sizeof *line + n);
 
-	if (n > t->most_bytes - t->n_bytes) {
-		t->n_dropped++;
-		return;
-	}
-	line = mem_alloc(sizeof *line + n);
 	line->n = n;
 	memcpy(line->text, text, n);
 	STAILQ_INSERT_TAIL(&t->lines, line, entry);
@@ -179,12 +179,12 @@ static void put(struct tap *t, const char *text, size_t n)
 	wake(t);
 }
 
-void taps_put(const struct taps *taps, uint64_t id, const char *line, size_t n)
+void taps_put(const struct taps *taps, const char *line, size_t n)
 {
 	struct tap *t;
 
 	TAILQ_FOREACH (t, taps, entry)
-		if (follows(t, id) && t->n_bytes < t->most_bytes)
+		if (t->wants && has_room(t, n))
 			put(t, line, n);
 }
 

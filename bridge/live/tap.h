@@ -32,7 +32,7 @@ struct tap_terms {
 
 /* In the list of those who listen to `owner`.  The loop is woken for tap_take(): soon after something came, after each
  * TAP_BEAT_MS, and when the time is over. */
-#define TAP_BEAT_MS 2000
+#define TAP_BEAT_MS 1000
 struct tap *tap_new(struct loop *loop, struct taps *taps, void *owner,
 		    const struct tap_terms *terms);
 void *tap_owner(const struct tap *t); /* NULL: it has ended */
@@ -43,10 +43,11 @@ void taps_end(struct taps *taps);
 
 /* A message arrives on this topic, of this device (NULL: not known yet): whoever wants it follows it from now on. */
 void taps_begin(const struct taps *taps, uint64_t id, const char *topic, const char *device);
-/* Is a line about it wanted by anybody?  For those that follow it and have no room it counts as dropped. */
-bool taps_want(const struct taps *taps, uint64_t id);
-/* After that: the line, copied; where it does not fit it is dropped and counted. */
-void taps_put(const struct taps *taps, uint64_t id, const char *line, size_t n);
+/* Is a line about it, of some n bytes at least, wanted by anybody?  For those that follow it and have no room it counts as
+ * dropped, and need not be made. */
+bool taps_want(const struct taps *taps, uint64_t id, size_t n);
+/* After that: the line, copied; where it does not fit after all it is dropped and counted. */
+void taps_put(const struct taps *taps, const char *line, size_t n);
 /* It is settled. */
 void taps_settle(const struct taps *taps, uint64_t id);
 

@@ -412,6 +412,18 @@ static const char *spelled_out(const char *filter)
 	return strcmp(filter, "#") == 0 ? "+/#" : filter;
 }
 
+bool topic_filter_is_valid(const char *filter)
+{
+	const char *at = filter;
+	struct piece p;
+
+	while (next_piece(&at, &p))
+		if ((piece_is(p, '#') && at) ||
+		    (!is_wildcard(p) && (memchr(p.text, '+', p.len) || memchr(p.text, '#', p.len))))
+			return false;
+	return *filter;
+}
+
 bool topic_filter_covers(const char *a, const char *b)
 {
 	const char *at_a = spelled_out(a), *at_b = spelled_out(b);

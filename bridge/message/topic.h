@@ -78,6 +78,7 @@ enum topic_relation topic_template_compare(const struct topic_template *a,
 					   const struct topic_template *b);
 
 /* Filters and names, by the rules of MQTT 4.7 ($-topics do not match a leading wildcard). */
+bool topic_filter_is_valid(const char *filter);
 bool topic_filter_covers(
 	const char *a, const char *b); /* whatever matches b matches a; of a name b: a matches it */
 bool topic_filter_overlaps(const char *a, const char *b); /* some topic matches both */

@@ -9,16 +9,21 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/control_server.h"
 
 #define PATIENCE_S 30
+#define LAST_US	   300000 /* for what was on its way when the signal came, ... */
+#define STOP_MS	   1000	  /* ... and in all, if that does not end */
 
 struct control_client {
 	int fd;
 	struct buf in;
-	size_t at; /* what of `in` was given out */
+	size_t at;			   /* what of `in` was given out */
+	const volatile sig_atomic_t *stop; /* NULL: never */
+	int64_t stops_ms;		   /* clock_mono_ms(); 0: not yet */
 };
 
 static int connect_to(const char *dir, struct err *e)
@@ -97,16 +102,39 @@ bool control_client_send(struct control_client *d, const char *line, size_t n, s
 	return sent == n + 1;
 }
 
+void control_client_stop_on(struct control_client *d, const volatile sig_atomic_t *stop)
+{
+	d->stop = stop;
+}
+
+/* Is it over, by a signal? */
+static bool is_stopped(struct control_client *d)
+{
+	struct timeval last = { .tv_usec = LAST_US };
+
+	if (!d->stop || !*d->stop)
+		return false;
+	if (!d->stops_ms) {
+		setsockopt(d->fd, SOL_SOCKET, SO_RCVTIMEO, &last, sizeof last);
+		d->stops_ms = clock_mono_ms() + STOP_MS;
+	}
+	return clock_mono_ms() >= d->stops_ms;
+}
+
 static bool fill(struct control_client *d, struct err *e)
 {
 	char piece[1 << 16];
+	bool is_over;
 	ssize_t n;
 
-	do
-		n = recv(d->fd, piece, sizeof piece, 0);
-	while (n < 0 && errno == EINTR);
+	do {
+		is_over = is_stopped(d);
+		n = is_over ? 0 : recv(d->fd, piece, sizeof piece, 0);
+	} while (n < 0 && errno == EINTR);
 	if (n > 0)
 		buf_append(&d->in, piece, (size_t)n);
+	else if (is_over || (d->stops_ms && n < 0 && errno == EAGAIN))
+		err_set(e, ERR_BUSY, "interrupted");
 	else if (n < 0 && errno == EAGAIN)
 		err_set(e, ERR_IO, "the bridge has not answered for %d s", PATIENCE_S);
 	else if (n < 0)

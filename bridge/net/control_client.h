@@ -2,6 +2,7 @@
 #ifndef BRIDGE_CONTROL_CLIENT_H
 #define BRIDGE_CONTROL_CLIENT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,5 +21,9 @@ bool control_client_send(struct control_client *d, const char *line, size_t n, s
 /* The next line of the answer, without its end, is put into `line` (what was there goes).  False sets
  * *e: ERR_IO the bridge ended, or said nothing for 30 s. */
 bool control_client_receive(struct control_client *d, struct buf *line, struct err *e);
+
+/* From a signal on that sets `stop`, what comes is awaited for a moment only: then control_client_receive() ends with
+ * ERR_BUSY.  Borrowed. */
+void control_client_stop_on(struct control_client *d, const volatile sig_atomic_t *stop);
 
 #endif

@@ -6,6 +6,7 @@
  *	`out` is not touched while it is held or written, but by revoke, which puts another text in its place
  *	nothing is read while an answer is in hand, so a client can fill no memory
  *	after control_server_hold() each client that has something in `out` is held, or it is being written
+ *	a client that `waits` has an answer in hand and nothing in `out`: it is asked again in each turn
  *	whoever dropped a client does not look at it again; libuv still has it until on_client_closed() */
 #include "net/control_server.h"
 
@@ -40,6 +41,7 @@ struct client {
 	void *answer;	 /* NULL: none is in hand */
 	bool is_writing, is_reading, has_ended;
 	bool is_held; /* `out` waits for `commit` */
+	bool waits;   /* there was no next piece of its answer yet */
 	uint64_t commit;
 	int64_t moved_ms; /* clock_mono_ms() when something last went through */
 };
@@ -147,7 +149,7 @@ static void on_sweep(void *ctx)
 
 	for (struct client *client = TAILQ_FIRST(&c->clients), *next; client; client = next) {
 		next = TAILQ_NEXT(client, link);
-		if (now_ms - client->moved_ms >= PATIENCE_MS && !client->is_held)
+		if (now_ms - client->moved_ms >= PATIENCE_MS && !client->is_held && !client->waits)
 			drop(client, client->is_writing ? "does not read" : "does not ask");
 	}
 	if (c->n_clients)
@@ -205,8 +207,9 @@ static void take_request(struct client *client)
 static void step(struct client *client)
 {
 	struct control_server *c = client->control;
-	bool is_over = false;
+	bool is_over;
 
+	client->waits = false;
 	if (client->last.len && client->out.len == 0) {
 		buf_append(&client->out, client->last.data, client->last.len);
 		buf_reset(&client->last);
@@ -216,9 +219,9 @@ static void step(struct client *client)
 		take_request(client);
 	if (!client->control || !client->answer)
 		return;
-	while (!is_over && client->out.len == 0) /* what is written wakes the loop again */
-		is_over = !c->ops.more(c->ctx, client->answer, &client->out);
-	if (is_over)
+	is_over = !c->ops.more(c->ctx, client->answer, &client->out);
+	client->waits = !is_over && client->out.len == 0;
+	if (is_over) /* else what is written wakes the loop again */
 		end_answer(client);
 }
 

@@ -4,7 +4,8 @@
  * A client sends requests, one line each, and gets to each an answer of as many lines as it takes.
  * What they mean is the business of the callbacks.  Only our own user and root are heard.  An answer
  * is made piece by piece, the next one when the client has taken the last, so that neither a long
- * answer nor a slow client holds up the loop; a client that neither asks nor reads is dropped.
+ * answer nor a slow client holds up the loop; a client that neither asks nor reads is dropped, but not one whose
+ * answer is still to come.
  *
  * An answer leaves only with control_server_flush(), when the commit is durable that it waits for: what it
  * tells has happened.  The owner
@@ -35,7 +36,8 @@ struct control_server_ops {
 	/* A request came in (a line without its end, borrowed): whatever stands for its answer, never
 	 * NULL. */
 	void *(*ask)(void *ctx, const char *line, size_t n);
-	/* Append the next piece of the answer, some lines.  False: it was the last. */
+	/* Append the next piece of the answer, some lines.  False: it was the last.  Nothing and true: there is none yet, and
+	 * whoever makes it wakes the loop when there is, and now and then, so that a client that has gone is noticed. */
 	bool (*more)(void *ctx, void *answer, struct buf *out);
 	/* The answer is over, or nobody wants it any more. */
 	void (*end)(void *ctx, void *answer);

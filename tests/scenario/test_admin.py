@@ -184,6 +184,30 @@ def test_its_numbers_are_those_of_what_was_sent(world):
     assert letters(world.calque) == [] and admin.metrics()["calque_dead_letters"] == 0
 
 
+def test_messages_are_told_while_they_cross(world):
+    admin = Admin(world.calque)
+    asked = {"request": "tap", "by": "page", "link": world.LINK, "topic": "messages/+/attribute"}
+    assert admin.request(asked, token="x" * 16)[0] == 401 and not world.calque.matching("tap-begins")
+    assert admin.request({**asked, "link": "no such"})[1] == [{"error": 'there is no link "no such"', "status": 2}]
+    assert "no topic filter" in admin.request({**asked, "topic": "a#"})[1][0]["error"]
+    mark = world.calque.mark()
+    connection = http.client.HTTPConnection("127.0.0.1", admin.port, timeout=20)
+    connection.request("POST", "/request", json.dumps(asked),
+                       {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+    told = (json.loads(line)["item"] for line in connection.getresponse())
+    assert next(told)["step"] == "begins"
+    world.calque.wait_log("tap-begins .*by=page topic=messages/\\+/attribute", mark)
+    world.device.attributes(n=1, password="swordfish")
+    steps = []
+    while not steps or steps[-1]["step"] != "settled":  # and the answer goes on
+        steps += [item for item in [next(told)] if item["step"] != "beat"]
+    assert [step["step"] for step in steps] == ["arrived", "read", "made", "ended", "settled"]
+    assert steps[0]["payload"] == steps[2]["payload"] == {"n": 1, "password": "***"}
+    assert steps[2]["topic"] == world.tb.ATTRIBUTES and steps[4]["result"] == "delivered"
+    connection.close()  # which is noticed
+    world.calque.wait_log("tap-ends .*by=page .*dropped=0", mark)
+
+
 def assert_examples_name_what_there_is(text):
     """The rules and the dashboard have no other metrics than these."""
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))

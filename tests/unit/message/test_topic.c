@@ -525,6 +525,17 @@ Test(topic, text_templates_are_filled_in)
 	vars_fini(&known);
 }
 
+Test(topic, wildcards_of_a_filter_are_levels_of_their_own)
+{
+	static const char *const valid[] = { "a", "+", "#", "a/+/b", "+/+/#", "/", "a//#" };
+	static const char *const invalid[] = { "", "a+", "#/a", "a/b#", "a/#/c", "+a/#" };
+
+	for (size_t i = 0; i < sizeof valid / sizeof valid[0]; i++)
+		cr_expect(topic_filter_is_valid(valid[i]), "%s", valid[i]);
+	for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; i++)
+		cr_expect_not(topic_filter_is_valid(invalid[i]), "%s", invalid[i]);
+}
+
 Test(topic, variables_of_a_text_template_are_listed)
 {
 	struct buf name = { 0 };
