@@ -1,9 +1,10 @@
-/* calque why: what each step makes of one message -- one that is given, or that of a dead letter. */
+/* calque why: what each step makes of one message -- one that is given, that of a dead letter, or the next one of a bridge. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "args/options.h"
+#include "author/why_next.h"
 #include "author/why_text.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -31,7 +32,8 @@ struct subject {
 	struct buf
 		state; /* items of the link's state, one after another as an array; empty: none is known */
 	bool is_found;
-	bool is_hidden; /* its body is, as it is of a handshake */
+	bool is_hidden;	      /* its body is, as it is of a handshake */
+	struct why_next next; /* what the bridge made of it, if it has */
 	struct err e;
 };
 
@@ -40,6 +42,7 @@ static void subject_fini(struct subject *s)
 	message_fini(&s->message);
 	free(s->link);
 	buf_fini(&s->state);
+	why_next_fini(&s->next);
 }
 
 /* --- a message that is given ----------------------------------------------------------------- */
@@ -137,6 +140,22 @@ static int ask_for_letter(struct subject *s, const struct cli *cli, const char *
 	return status;
 }
 
+/* --- the next one of a bridge ---------------------------------------------------------------- */
+
+static int take_next(struct subject *s, const struct cli *cli)
+{
+	int status = why_next_ask(&s->next, cli);
+
+	if (status != EXIT_DONE)
+		return status;
+	s->link = mem_strdup(s->next.link);
+	s->flow = s->next.flow;
+	s->has_flow = true;
+	message_copy(&s->message, &s->next.message);
+	buf_append(&s->state, buf_str(&s->next.state), s->next.state.len);
+	return status;
+}
+
 /* --- the way ---------------------------------------------------------------------------------- */
 
 /* The side that reads it; where none does, the south. */
@@ -162,11 +181,13 @@ static int tell(const struct subject *s, const struct cli *cli, struct offline *
 {
 	struct buf why = { 0 }, text = { 0 };
 	const struct offline_step *step = offline_why(o, bare, flow_of(s, o), &s->message, &why);
-	int status = status_of(step);
+	int status = s->next.steps.len ? s->next.status : status_of(step);
 
 	if (s->is_hidden)
 		fprintf(stderr, "calque why: the payload of a handshake is not shown, so it is not "
 				"known here: \"***\" stands for it\n");
+	if (s->next.steps.len)
+		why_next_put(&s->next, cli->is_json, &why, &text);
 	if (!cli->is_json)
 		why_text_put(&text, (struct jslice){ why.data, why.len });
 	cli_print_line(stdout, cli->is_json ? why.data : text.data,
@@ -226,10 +247,17 @@ static bool is_number(const char *arg)
 	return *arg && strlen(arg) < 19 && strspn(arg, "0123456789") == strlen(arg);
 }
 
+/* Is it the next one that arrives? */
+static bool is_next(const struct cli *cli)
+{
+	return cli->listen.for_ms || cli->devices.name;
+}
+
 /* A link of the configuration is meant, be it the usual one: then that is read. */
 static int check_arguments(struct cli *cli)
 {
 	bool is_letter = cli->argc == 1 && is_number(cli->argv[0]);
+	bool is_given = cli->argc == 2 || cli->why.payload || cli->why.flow;
 
 	if (cli->argc == 1 && !is_letter)
 		return options_misused("why", "\"%s\" is no number of a letter", cli->argv[0]);
@@ -237,8 +265,10 @@ static int check_arguments(struct cli *cli)
 		return options_misused("why", "two dialects take --topic, and no configuration");
 	if (is_letter && (cli->why.topic || cli->why.payload))
 		return options_misused("why", "a letter has its topic and payload");
-	if (!is_letter && !cli->why.topic)
-		return options_misused("why", "which message? the number of a letter, or --topic");
+	if ((is_letter || is_given) && is_next(cli))
+		return options_misused("why", "--device and --timeout are of the next message");
+	if (is_given && !cli->why.topic)
+		return options_misused("why", "which message? --topic says on which it came");
 	if (cli->argc < 2)
 		cli->has_conf = true;
 	return EXIT_DONE;
@@ -259,6 +289,8 @@ int verb_why(struct cli *cli)
 		return EXIT_FAILED;
 	if (cli->argc == 1)
 		status = ask_for_letter(&s, cli, cli->argv[0]);
+	else if (is_next(cli) || !cli->why.topic)
+		status = take_next(&s, cli);
 	else if (!take_given(&s, cli)) {
 		fprintf(stderr, "calque why: %s\n", s.e.text);
 		status = EXIT_FAILED;

@@ -28,6 +28,7 @@ struct question {
 	const struct conf *conf;
 	const struct buf *request;
 	const struct ask_ops *ops;
+	const struct ask_end *end; /* NULL: all is wanted */
 	void *ctx;
 	bool is_over;
 	int status;
@@ -55,6 +56,7 @@ static void take_line(struct question *q, const char *line, size_t n)
 
 	if (jtext_field(answer, "item", &v)) {
 		q->ops->item(q->ctx, v);
+		q->is_over = q->end && q->end->is_enough(q->ctx);
 	} else if (jtext_field(answer, "done", &v)) {
 		q->ops->done(q->ctx, v);
 		q->is_over = true;
@@ -73,12 +75,16 @@ static void ask_bridge(struct question *q, struct control_client *d)
 	struct err e = { 0 };
 	bool ok = control_client_send(d, q->request->data, q->request->len, &e);
 
+	if (q->end)
+		control_client_stop_on(d, q->end->stop);
 	while (ok && !q->is_over) {
 		ok = control_client_receive(d, &line, &e);
 		if (ok)
 			take_line(q, line.data, line.len);
 	}
-	if (!ok)
+	if (!ok && e.code == ERR_BUSY) /* as it was wanted */
+		q->is_over = true;
+	else if (!ok)
 		fail(q, EXIT_FAILED, e.text);
 	buf_fini(&line);
 }
@@ -183,9 +189,15 @@ static bool try_to_ask(struct question *q, struct err *e)
 int ask(const char *verb, const char *conf_path, const struct buf *request,
 	const struct ask_ops *ops, void *ctx)
 {
+	return ask_until(verb, conf_path, request, ops, NULL, ctx);
+}
+
+int ask_until(const char *verb, const char *conf_path, const struct buf *request,
+	      const struct ask_ops *ops, const struct ask_end *end, void *ctx)
+{
 	struct report report = { 0 };
 	struct conf *conf = conf_read_state(conf_path, &report);
-	struct question q = { verb, conf, request, ops, ctx, false, EXIT_DONE };
+	struct question q = { verb, conf, request, ops, end, ctx, false, EXIT_DONE };
 	struct err e = { 0 };
 	int tries = 0;
 
@@ -204,6 +216,14 @@ int ask(const char *verb, const char *conf_path, const struct buf *request,
 		return EXIT_FAILED;
 	conf_free(conf);
 	return q.status;
+}
+
+void ask_put_text(struct buf *request, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	buf_printf(request, ",\"%s\":", key);
+	jtext_put_string(request, text, strlen(text));
 }
 
 /* --- answers ------------------------------------------------------------------------------- */

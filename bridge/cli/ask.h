@@ -3,6 +3,9 @@
 #ifndef BRIDGE_ASK_H
 #define BRIDGE_ASK_H
 
+#include <signal.h>
+#include <stdbool.h>
+
 #include "base/jtext.h"
 
 struct buf;
@@ -16,6 +19,17 @@ struct ask_ops {
  * reason was told on stderr as "calque VERB: ...". */
 int ask(const char *verb, const char *conf_path, const struct buf *request,
 	const struct ask_ops *ops, void *ctx);
+/* The same of a running bridge until no more is wanted, which is a good end, too, without `done`: asked after each item, or a
+ * signal has set `stop` (NULL: none does). */
+struct ask_end {
+	bool (*is_enough)(void *ctx);
+	const volatile sig_atomic_t *stop;
+};
+int ask_until(const char *verb, const char *conf_path, const struct buf *request,
+	      const struct ask_ops *ops, const struct ask_end *end, void *ctx);
+
+/* Append ,"KEY":TEXT to the object of a request; nothing if `text` is NULL. */
+void ask_put_text(struct buf *request, const char *key, const char *text);
 
 /* A string of an object, caller frees; "" if it is not there. */
 char *ask_text(struct jslice object, const char *key);

@@ -115,8 +115,8 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_TRACE | OPT_LINES | OPT_VAR | OPT_PROPERTY |
 		    OPT_RESPONSE_TOPIC },
 	  verb_translate },
-	{ { "why", "SOUTH NORTH --topic TOPIC | --topic TOPIC | ID",
-	    "what each step makes of a message, or of a dead letter as it would go now", 0, 2,
+	{ { "why", "[SOUTH NORTH --topic TOPIC | --topic TOPIC | ID]",
+	    "what each step makes of a message, a dead letter, or the next one that arrives", 0, 2,
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_JSON | OPT_VAR | OPT_PROPERTY |
 		    OPT_RESPONSE_TOPIC | OPT_WHY },
 	  verb_why },
@@ -356,6 +356,13 @@ static bool take_flow(void *into, const char *arg)
 	return strcmp(arg, "up") == 0 || strcmp(arg, "down") == 0;
 }
 
+static bool take_timeout(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	return duration_parse(arg, &cli->listen.for_ms) && cli->listen.for_ms > 0;
+}
+
 static bool take_percent(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -527,6 +534,9 @@ static const struct option_row options[] = {
 	  take_flow, 0 },
 	{ OPT_PORT, 0, "port", "N", "the port of 127.0.0.1 (default: any that is free)", take_port,
 	  0 },
+	{ OPT_WHY, 0, "device", "NAME", "of the next message: whose it is", take_device_name, 0 },
+	{ OPT_WHY, 0, "timeout", "TIME",
+	  "wait so long for the next message (of --topic, a filter; default 1m)", take_timeout, 0 },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

@@ -47,6 +47,10 @@ struct cli {
 	struct {				    /* the message in question */
 		const char *topic, *payload, *flow; /* NULL: not said */
 	} why;
+	struct {		       /* what is listened to, and for how long */
+		const char *output;    /* a file; NULL: none */
+		int64_t for_ms, bytes; /* 0: not said */
+	} listen;
 	int argc; /* the verb's arguments */
 	char **argv;
 };

@@ -455,7 +455,8 @@ def test_why_shows_a_message_before_and_after_the_through_files(tmp_path):
     assert "sesame" not in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("x",), ("1", "--topic", "t"), ("tram", "innoway"), ("--topic", "")])
+@pytest.mark.parametrize("arguments", [("x",), ("1", "--topic", "t"), ("tram", "innoway"), ("--topic", ""),
+                                       ("1", "--device", "d"), ("--payload", "x"), ("--topic", "t", "--payload", "x", "--timeout", "1s")])
 def test_why_wants_to_know_which_message(arguments):
     done = calque("why", *arguments)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("calque why: ")
