@@ -54,6 +54,7 @@ enum option_number {
 	N_FROM,
 	N_DROP,
 	N_PORT,
+	N_RECORD,
 	N_BITS
 };
 _Static_assert(N_BITS <= 64, "options are bits of 64");
@@ -92,6 +93,7 @@ _Static_assert(N_BITS <= 64, "options are bits of 64");
 #define OPT_FROM	   BIT(FROM)
 #define OPT_DROP	   BIT(DROP) /* and its --strict */
 #define OPT_PORT	   BIT(PORT)
+#define OPT_RECORD	   BIT(RECORD) /* all that only `record` has */
 #define OPTS_LETTERS                                                                               \
 	(OPT_LINK | OPT_REASON | OPT_ROUTE | OPT_OLDER | OPT_NEWER | OPT_LIMIT | OPT_ALL |         \
 	 OPT_PAYLOAD)
@@ -127,6 +129,9 @@ static const struct verb_row {
 	{ { "test", "[PATH...]", "run the case files of mappings (directories or files)", 0, 1000,
 	    OPT_CONFIG | OPT_LINK | OPT_MAPPINGS | OPT_WATCH | OPT_ACCEPT },
 	  verb_test },
+	{ { "record", "", "messages of a link of a running bridge, as they pass, to a case file", 0,
+	    0, OPT_CONFIG | OPT_LINK | OPT_RECORD },
+	  verb_record },
 	{ { "replay", "CASES OLD NEW",
 	    "messages of a case file through the mappings of two directories: what differs", 3, 3,
 	    OPT_MAPPINGS },
@@ -363,6 +368,19 @@ static bool take_timeout(void *into, const char *arg)
 	return duration_parse(arg, &cli->listen.for_ms) && cli->listen.for_ms > 0;
 }
 
+static bool take_output(void *into, const char *arg)
+{
+	struct cli *cli = into;
+
+	cli->listen.output = arg;
+	return *arg;
+}
+
+static bool take_bytes(void *into, const char *arg)
+{
+	return take_count(arg, &((struct cli *)into)->listen.bytes);
+}
+
 static bool take_percent(void *into, const char *arg)
 {
 	struct cli *cli = into;
@@ -537,6 +555,11 @@ static const struct option_row options[] = {
 	{ OPT_WHY, 0, "device", "NAME", "of the next message: whose it is", take_device_name, 0 },
 	{ OPT_WHY, 0, "timeout", "TIME",
 	  "wait so long for the next message (of --topic, a filter; default 1m)", take_timeout, 0 },
+	{ OPT_RECORD, 'o', "output", "FILE", "the case file, a new one (0600)", take_output, 0 },
+	{ OPT_RECORD, 0, "bytes", "N", "end with so many bytes of messages (default 4194304)",
+	  take_bytes, 0 },
+	{ OPT_RECORD, 0, "time", "TIME", "end after so long: 30s, 5m (default 1m)", take_timeout,
+	  0 },
 	{ OPT_PAYLOAD, 0, "payload", NULL, "show: the message, too; never that of a handshake",
 	  NULL, offsetof(struct cli, is_payload) },
 };

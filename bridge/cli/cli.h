@@ -84,6 +84,7 @@ int verb_bench(struct cli *cli);
 /* In author/. */
 int verb_why(struct cli *cli);
 int verb_play(struct cli *cli);
+int verb_record(struct cli *cli);
 int verb_replay(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_new_from(struct cli *cli, const char *dir); /* new --from */

@@ -194,25 +194,14 @@ static bool is_fate(struct case_run *r, const char *place, json_object *step, co
 	return false;
 }
 
-static const char *const case_keys[] = { "name", "about", "south", "north", "vars", "steps", NULL };
-static const char *const step_keys[] = { "flow",
-					 "topic",
-					 "payload",
-					 "payload_text",
-					 "payload_base64",
-					 "properties",
-					 "response_topic",
-					 "correlation",
-					 "correlation_base64",
-					 "retain",
-					 "expect",
-					 "after_ms",
-					 "at",
-					 "dead",
-					 "filtered",
-					 "name",
-					 "about",
-					 NULL };
+static const char *const case_keys[] = { "name",  "about", "south", "north", "vars",
+					 "state", "at",	   "steps", NULL };
+static const char *const step_keys[] = {
+	"flow",		  "topic",	"session",	  "payload",	 "payload_text",
+	"payload_base64", "properties", "response_topic", "correlation", "correlation_base64",
+	"retain",	  "expect",	"after_ms",	  "at",		 "dead",
+	"filtered",	  "name",	"about",	  NULL
+};
 
 static bool has_key(const char *const *keys, const char *key)
 {
@@ -303,8 +292,10 @@ static const struct offline_step *take_step(struct case_run *r, json_object *ste
 		s = NULL;
 	else if (json_object_object_get_ex(step, "after_ms", &after))
 		s = offline_after(r->link, json_object_get_int64(after));
-	else if (wire_json_flow(object, flow, e) && wire_json_take(object, &m, e))
+	else if (wire_json_flow(object, flow, e) && wire_json_take(object, &m, e)) {
+		offline_set_session(r->link, string_of(filled, "session"));
 		s = offline_message(r->link, *flow, &m);
+	}
 	message_fini(&m);
 	buf_fini(&text);
 	json_object_put(filled);
@@ -375,10 +366,33 @@ static void take_vars(struct case_run *r, json_object *c, struct vars *vars)
 	}
 }
 
+/* What the link remembers at the beginning, which is at the time of the case. */
+static bool restore(struct case_run *r, json_object *c)
+{
+	json_object *state = NULL;
+	bool has_state = json_object_object_get_ex(c, "state", &state), ok;
+	struct buf rows = { 0 };
+	struct err e = { 0 };
+
+	if (!has_state && !json_object_object_get_ex(c, "steps", NULL))
+		return true; /* the time is that of its only step */
+	ok = set_clock(r, c, &e);
+	if (ok && has_state) {
+		jtext_tree_put(&rows, state);
+		ok = offline_restore(r->link, (struct jslice){ rows.data, rows.len }, &e);
+	}
+	if (!ok)
+		buf_printf(&r->diff, "  before the first step: %s\n", e.text);
+	buf_fini(&rows);
+	return ok;
+}
+
 static void run_steps(struct case_run *r, json_object *c)
 {
 	json_object *steps = NULL;
 
+	if (!restore(r, c))
+		return;
 	if (!json_object_object_get_ex(c, "steps", &steps)) {
 		check_keys(r, "", c, case_keys, step_keys);
 		r->step = ACCEPT_NO_STEP;

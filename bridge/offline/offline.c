@@ -25,6 +25,7 @@ struct offline {
 	struct executor *executor;
 	struct link *link;
 	int64_t now_ms;
+	char *session;	/* offline_set_session() */
 	bool has_begun; /* the step in hand, by a move of the clock */
 	struct offline_step step;
 	struct changes changes; /* of the state, by the last step */
@@ -210,6 +211,7 @@ void offline_free(struct offline *o)
 	executor_free(o->executor);
 	solo_worker_free(o->own_worker);
 	plan_free(o->plan);
+	free(o->session);
 	free(o);
 }
 
@@ -234,13 +236,20 @@ static void begin_step(struct offline *o)
 	o->has_begun = false;
 }
 
+void offline_set_session(struct offline *o, const char *device)
+{
+	free(o->session);
+	o->session = mem_strdup(device);
+}
+
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m)
 {
 	begin_step(o);
-	link_receive(
-		o->link,
-		&(struct arrival){ .from = flow_source(flow), .message = m, .at_ms = o->now_ms });
+	link_receive(o->link, &(struct arrival){ .from = flow_source(flow),
+						 .device = o->session,
+						 .message = m,
+						 .at_ms = o->now_ms });
 	return finish_step(o);
 }
 

@@ -55,6 +55,9 @@ struct offline *offline_new_link(struct build *b, const struct conf_link *link,
 				 struct report *report);
 void offline_free(struct offline *o);
 
+/* What comes from now on comes on the session of this device, by its name here; NULL, as at first: on one that brings any
+ * device's. */
+void offline_set_session(struct offline *o, const char *device);
 /* The results are good until the next step. */
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
 					   const struct message *m);

@@ -733,3 +733,23 @@ def test_a_function_with_parameters_is_told_from_one_that_is_missing(tmp_path):
     assert f'{file}: messages[1].read: the function "misspells" takes 2 parameters; one that is named here takes none' \
         in done.stderr
     assert f'{file}: messages[0].read: there is no function "refuses" in this file; write one: ' in done.stderr
+
+
+# --- what only recorded cases have -------------------------------------------------------------------------------
+
+def test_a_case_may_begin_with_a_state_and_come_on_a_session(tmp_path):
+    pair = {"south": "innoway", "north": "thingsboard"}
+    asked = {"request": {"kind": "command", "device": "d1", "id": 7, "body": {"name": "stop", "params": {}}}, "caller": "north",
+             "far_id": "f1", "reply_topic": None, "deadline_ms": 1700000030000}
+    reply = {"at": 1700000001000, "flow": "up", "topic": "messages/d1/command_reply", "payload": {"id": "f1", "status": "done", "result": 1},
+             "expect": [{"topic": "v1/devices/me/rpc/response/7", "payload": 1}]}
+    call = {"flow": "down", "topic": "v1/devices/me/rpc/request/8", "payload": {"method": "go", "params": {}}}
+    cases = tmp_path / "some.cases.json"
+    cases.write_text(json.dumps([
+        {**pair, "name": "in time", "at": 1700000000000, "steps": [reply],
+         "state": [{"machine": "pairing", "key": "command/d1/f1", "value": asked}]},
+        {**pair, **call, "name": "of a device", "session": "d1", "expect": [{"topic": "messages/d1/command", "contains": {"name": "go"}}]}]))
+    done = calque("test", cases)
+    assert (done.returncode, done.stdout) == (0, "2 passed, 0 failed\n"), done.stdout + done.stderr
+    cases.write_text(json.dumps([{**pair, "name": "nonsense", "state": [{"machine": "pairing", "key": "x", "value": 1}], "steps": []}]))
+    assert "  before the first step: " in calque("test", cases).stdout

@@ -14,7 +14,7 @@ import pytest
 from harness import LIMIT, assert_json, conf_text, find_bridge, is_uuid
 from lab import SANITIZER
 
-VERBS = ("run", "check", "routes", "translate", "why", "test", "replay", "play", "new", "init", "status", "deadletters", "devices", "reload", "state",
+VERBS = ("run", "check", "routes", "translate", "why", "test", "record", "replay", "play", "new", "init", "status", "deadletters", "devices", "reload", "state",
          "report")
 
 

@@ -1,14 +1,20 @@
-"""What passes on a link, for who listens."""
+"""What passes on a link, for who listens: `calque record`, and `calque why` of the next message."""
 
 import json
+import os
 import re
+import shutil
+import signal
+import stat
 import subprocess
 
 import pytest
 
-from harness import LIMIT, find_bridge
+from harness import LIMIT, REPOSITORY, assert_json, find_bridge
 from lab import SANITIZER
 from worlds import InnowayThingsBoard
+
+MAPPINGS = os.path.join(REPOSITORY, "mappings")
 
 
 @pytest.fixture
@@ -31,11 +37,63 @@ class Listening:
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         world.calque.wait_log("tap-begins", since)
 
-    def end(self):
+    def end(self, interrupt=False):
         """(status, standard output, standard error)."""
+        if interrupt:
+            self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate(timeout=LIMIT)
         assert not re.search(SANITIZER, err), err
         return self.process.returncode, out, err
+
+
+def calque(*arguments):
+    return subprocess.run([find_bridge(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=LIMIT, check=False)
+
+
+def test_what_is_recorded_is_a_case_that_passes(world, tmp_path):
+    tb, device = world.tb, world.device
+    file = tmp_path / "pump.cases.json"
+    tb.push(rate=5)  # the state at the beginning
+    device.next("config")
+    open_before = tb.call("early")
+    early = device.next("command")
+    verb = Listening(world, "record", "--link", world.LINK, "-o", file)
+    device.attributes(temp=21.5, password="swordfish", note=world.IW_TOKEN)
+    tb.attributes()
+    device.reply(early["id"], result="done")
+    assert tb.reply(open_before) == "done"
+    number = tb.call("setFan", {"rpm": 900})
+    command = device.next("command")
+    device.reply(command["id"], result={"ok": True})
+    assert_json(tb.reply(number), {"ok": True})
+    tb.push(rate=10)
+    device.next("config")
+    mark = world.calque.mark()
+    device.publish("attribute", b"no JSON")
+    world.calque.wait_log("dead-letter", mark)
+    status, out, err = verb.end(interrupt=True)
+    assert (status, err) == (0, ""), (out, err)
+    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+    text = file.read_text()
+    for secret in ("swordfish", world.IW_TOKEN, world.TB_TOKEN):
+        assert secret not in text
+    case, = json.loads(text)
+    assert (case["south"], case["north"]) == ("innoway", "thingsboard") and case["state"]
+    kept = [step for step in case["steps"] if "{{id1}}" in json.dumps(step)]
+    assert [step["flow"] for step in kept] == ["down", "up"] and command["id"] not in text
+    assert case["steps"][-1]["dead"] == "unreadable-payload"
+    done = calque("test", file)
+    assert (done.returncode, done.stdout) == (0, "1 passed, 0 failed\n"), done.stdout + done.stderr
+    new = tmp_path / "new"
+    shutil.copytree(MAPPINGS, new)
+    mapping = (new / "thingsboard.jq").read_text()
+    (new / "thingsboard.jq").write_text(mapping.replace('"command_reply",  topic: "v1/', '"command_reply",  topic: "v2/'))
+    differs = calque("replay", file, MAPPINGS, new)
+    assert differs.returncode == 1 and "\ncommand_reply: 2\n" in differs.stdout, differs.stdout + differs.stderr
+    assert calque("replay", file, MAPPINGS, MAPPINGS).stdout == "1 the same, 0 differ\n"
+    again = calque("record", "--link", world.LINK, "-o", file, "-c", world.calque.conf_path)
+    assert again.returncode == 1 and "File exists" in again.stderr and file.read_text() == text
 
 
 def test_why_of_the_next_message_tells_what_became_of_it(world):
