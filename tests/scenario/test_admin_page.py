@@ -30,6 +30,23 @@ def test_the_page_is_one_small_file_that_allows_itself_only(lab):
     assert "unsafe" not in policy
 
 
+def watch_live(world, browser, is_dark):
+    """A message before and after, in words only; then no more."""
+    mark = world.calque.mark()
+    browser.type("#live-topic", "messages/+/attribute\n")
+    world.calque.wait_log("tap-begins .*by=page", mark)
+    world.device.event("leak", zone=2)
+    world.device.attributes(note=HOSTILE, password="swordfish")
+    browser.wait("document.querySelector('#live-rows .good')")
+    row, = browser.run("return [...document.querySelectorAll('.live-row')].map(row => row.textContent)")
+    assert f"messages/{world.DEVICE}/attribute" in row and "v1/devices/me/attributes" in row and "delivered" in row
+    assert row.count("<img src=x") == row.count('"password": "***"') == 2 and "swordfish" not in row and "\u202e" not in row
+    assert browser.run("return document.querySelectorAll('#live-rows img, #live-rows script').length") == 0
+    browser.screenshot(os.path.join(SHOTS, f"live-{'dark' if is_dark else 'light'}.png"))
+    browser.run("document.querySelector('#live-start').click()")
+    world.calque.wait_log("tap-ends .*by=page", mark)
+
+
 @pytest.mark.skipif(not IS_HERE, reason="there is no chromium with chromium-driver")
 @pytest.mark.parametrize("is_dark", [False, True])
 def test_the_page_shows_what_there_is(lab, is_dark):
@@ -75,6 +92,8 @@ def test_the_page_shows_what_there_is(lab, is_dark):
     assert browser.run("""return [...document.querySelectorAll('button, input, summary, select, textarea')].filter(e =>
         !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)).toString().trim()).length""") == 0
     assert browser.run("return document.querySelectorAll('table:not(:has(caption)), th:not([scope])').length") == 0
+
+    watch_live(world, browser, is_dark)
 
     browser.run("document.querySelector('#letters button[aria-label^=drop]').click()")
     assert len(letters(world.calque)) == n_letters  # it asks first
