@@ -80,17 +80,17 @@ void logic_presence(struct task *t, struct canonical *p)
 	struct jslice online;
 	bool is_online = jtext_field(canonical_body(p), "online", &online) &&
 			 jtext_type_of(online) == JTEXT_TRUE;
+	bool is_remembered = registry_admit(l, p->device);
 	size_t n = l->changes.n;
 
 	/* Of one that is not remembered it is always news. */
-	if (!registry_admit(l, p->device))
+	if (!is_remembered)
 		link_write_canonical(l, t->intake, NORTH, p);
-	else if (!is_online && presences_leave(l->presences, p->device, l->now_ms, &l->changes))
-		t->intake->is_well = true; /* that it leaves is kept in the state */
-	else if (presences_set_online(l->presences, p->device, is_online, &l->changes))
+	else if ((is_online || !presences_leave(l->presences, p->device, l->now_ms, &l->changes)) &&
+		 presences_set_online(l->presences, p->device, is_online, &l->changes))
 		tell(l, t->intake, p, is_online);
 	else if (l->changes.n > n)
-		t->intake->is_well = true; /* that it stays is */
+		t->intake->is_well = true; /* that it leaves, or stays, is kept in the state */
 	else
 		link_refuse(t->intake, FILTERED_NO_CHANGE, NULL);
 }
