@@ -12,6 +12,7 @@
 #include "args/options.h"
 #include "args/pages.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -150,7 +151,7 @@ static const struct verb_row {
 	    "the messages that could not be carried: look, try again, drop", 1, 1000,
 	    OPT_CONFIG | OPT_JSON | OPTS_LETTERS },
 	  verb_deadletters },
-	{ { "devices", "list|show|history|report|provision|set-mode|wave|forget|import|export",
+	{ { "devices", "list|show|report|compare|provision|set-mode|wave|import|...",
 	    "the devices of links: how each stands, what passes for it", 1, 100000,
 	    OPT_CONFIG | OPT_JSON | OPT_LINK | OPT_ALL | OPT_DEVICES },
 	  verb_devices },
@@ -215,6 +216,18 @@ static bool take_newer(void *into, const char *arg)
 	struct cli *cli = into;
 
 	return duration_parse(arg, &cli->letters.newer_ms) && cli->letters.newer_ms > 0;
+}
+
+/* A time of day, or how long ago. */
+static bool take_since(void *into, const char *arg)
+{
+	struct cli *cli = into;
+	int64_t age_ms;
+
+	if (clock_read(arg, &cli->devices.since_ms))
+		return cli->devices.since_ms > 0;
+	cli->devices.since_ms = duration_parse(arg, &age_ms) ? clock_wall_ms() - age_ms : 0;
+	return cli->devices.since_ms > 0;
 }
 
 /* "south.project=PR_x" */
@@ -514,8 +527,7 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "percent", "N",
 	  "only so many of all, always the same: 20 has those of 10 and more", take_percent, 0 },
 	{ OPT_DEVICES, 0, "list", "FILE",
-	  "only those in this file: a name on each line, or CSV as export writes it", take_list,
-	  0 },
+	  "only those in this file: a name per line, or CSV as export writes it", take_list, 0 },
 	{ OPT_DEVICES, 0, "orphan", NULL, "only those that the configuration's list has no more",
 	  NULL, offsetof(struct cli, devices.is_orphan) },
 	{ OPT_DEVICES, 0, "summary", NULL, "list: only how many there are of each state and mode",
@@ -523,6 +535,8 @@ static const struct option_row options[] = {
 	{ OPT_DEVICES, 0, "partial", NULL, "import: the rows that are right, though others are not",
 	  NULL, offsetof(struct cli, devices.is_partial) },
 	{ OPT_DEVICES, 0, "only", "PATTERN", "the same as --name", take_device_name, 0 },
+	{ OPT_DEVICES, 0, "since", "TIME",
+	  "compare: only what was since (2026-11-28T09:00:00Z, or 2h)", take_since, 0 },
 	{ OPT_DEVICES, 0, "rate", "N", "provision: so many in a second", take_rate, 0 },
 	{ OPT_DEVICES, 0, "max-failures", "N", "provision: stop when so many were refused",
 	  take_max_failures, 0 },

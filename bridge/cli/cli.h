@@ -39,6 +39,7 @@ struct cli {
 		bool is_summary, is_orphan, is_partial, is_dry, replaces, has_credentials, pushes;
 		bool is_csv, retries_lost, provisions;
 		int64_t rate, max_failures; /* 0: as configured; any */
+		int64_t since_ms;	    /* a time of day; 0: ever */
 	} devices;
 	bool is_payload, accepts, is_lossy, has_log_format;
 	enum log_format log_format;
@@ -73,8 +74,9 @@ int verb_new(struct cli *cli);
 int verb_init(struct cli *cli); /* in verb_new.c */
 int verb_deadletters(struct cli *cli);
 int verb_devices(struct cli *cli);
-int devices_provision(const struct cli *cli); /* in verb_devices_provision.c */
-int devices_wave(const struct cli *cli);      /* in verb_devices_wave.c */
+int devices_provision(const struct cli *cli);	       /* in verb_devices_provision.c */
+int devices_wave(const struct cli *cli);	       /* in verb_devices_wave.c */
+int devices_compare_with_north(const struct cli *cli); /* in verb_devices_compare.c */
 int verb_reload(struct cli *cli);
 /* What would it change?  As verb_reload(), and nothing does. */
 int reload_tell_plan(struct cli *cli);

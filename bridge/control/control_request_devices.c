@@ -1,7 +1,8 @@
 /* control_request_devices.c -- the devices of links (fleet/fleet.h).
  *
- *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"provision"|"import",
- *    "who":NAME,
+ *   {"request":"devices","do":"list"|"show"|"history"|"export"|"set-mode"|"retire"|"forget"|"provision"|"import"
+ *    |"compare"|"read-back",
+ *    "who":NAME,"since_ms":N,
  *    "link","names":[NAME...],"name":PATTERN,"percent":TEXT,"state","mode","reason","group","orphan":true,"all":true,
  *    "list":[NAME or {"link","name"}...],
  *    "set":MODE,"push":true,"provision":true,"credentials":true,"secrets":true,"rate":N,"max_failures":N,
@@ -26,6 +27,7 @@
 #include "fleet/import.h"
 #include "message/state_json.h"
 #include "control/control_request_table.h"
+#include "control/device_compare.h"
 #include "control/device_table.h"
 #include "live/change_mode.h"
 #include "live/live_link.h"
@@ -54,6 +56,7 @@ struct work {
 	struct choice names; /* chosen by name; it has no list: by the filters */
 	struct choice choice;
 	int64_t rate, max_failures;
+	int64_t since_ms; /* of the bridge's time; 0: ever */
 	bool retries_lost;
 	bool has_credentials, has_secrets, is_partial, replaces;
 	struct mode_wish wish;
@@ -286,6 +289,23 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 	return true;
 }
 
+static bool compare_device(struct work *w, struct device_table *t, const char *name,
+			   struct buf *out, struct err *e)
+{
+	(void)e;
+	device_compare_put(t, name, w->since_ms, out);
+	return true;
+}
+
+static bool read_back_device(struct work *w, struct device_table *t, const char *name,
+			     struct buf *out, struct err *e)
+{
+	(void)w;
+	(void)e;
+	device_compare_ask(t, name, out);
+	return true;
+}
+
 static const struct action actions[] = {
 	{ "list", "listed", false, false, list_device },
 	{ "show", "shown", false, true, show_device },
@@ -294,6 +314,8 @@ static const struct action actions[] = {
 	{ "set-mode", "set", true, true, set_mode },
 	{ "retire", "set", true, true, set_mode },
 	{ "forget", "forgotten", true, true, forget_device },
+	{ "compare", "compared", false, false, compare_device },
+	{ "read-back", "asked", true, false, read_back_device },
 	{ "provision", "provisioned", true, true, provision_device },
 };
 
@@ -306,6 +328,11 @@ static void end_names(char **names, size_t n)
 	free(names);
 }
 
+static bool compares(const struct work *w)
+{
+	return w->action->f == compare_device || w->action->f == read_back_device;
+}
+
 /* Of a link: those that were named, or that the filters find.  History and handshakes are also of devices that have no
  * row. */
 static void begin_link(struct work *w, struct device_table *t)
@@ -313,6 +340,10 @@ static void begin_link(struct work *w, struct device_table *t)
 	bool takes_any = w->action->f == tell_history || w->action->f == forget_device;
 
 	w->at = 0;
+	if (compares(w) && fleet_count(t->fleet) == 0) {
+		w->of_link = device_compare_names(t, &w->n_of_link);
+		return;
+	}
 	w->of_link = choice_take(w->names.has_list ? &w->names : &w->choice, t->fleet, t->link,
 				 t->link_mode, &w->n_of_link, &t->changes);
 	if (!takes_any || !w->names.has_list)
@@ -338,7 +369,8 @@ static bool do_one(struct work *w, struct device_table *t, const char *name, str
 {
 	bool has_row = fleet_find(t->fleet, name);
 
-	if (!has_row && w->action->f != tell_history && w->action->f != forget_device)
+	if (!has_row && w->action->f != tell_history && w->action->f != forget_device &&
+	    !compares(w))
 		return true;
 	if (w->action->f != forget_device)
 		w->n_done++;
@@ -607,6 +639,9 @@ static bool read_filters(struct work *w, struct jslice asked)
 	w->wish.provisions = flag_of(asked, "provision");
 	w->retries_lost = flag_of(asked, "retry_lost");
 	w->rate = number_of(asked, "rate");
+	w->since_ms = number_of(asked, "since_ms");
+	if (w->since_ms)
+		w->since_ms -= clock_ahead_ms();
 	w->max_failures = number_of(asked, "max_failures");
 	read_names(w, asked);
 	return choice_get(&w->choice, asked);

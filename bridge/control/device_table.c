@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "control/control_request.h"
+#include "fleet/compare.h"
 #include "fleet/waves.h"
 #include "live/live_link.h"
 #include "state/devices.h"
@@ -27,6 +28,8 @@ static bool restore(void *ctx, const char *machine, const char *key, const char 
 		return devices_restore(t->names, key, value, e);
 	if (strcmp(machine, provision_machine.name) == 0)
 		return provisions_restore(t->provisions, key, value, e);
+	if (strcmp(machine, compare_machine.name) == 0)
+		return compares_restore(t->own_compares, key, value, e);
 	if (strcmp(machine, waves_machine.name) == 0)
 		return waves_restore(t->waves, key, value, e);
 	if (strcmp(machine, wave_device_machine.name) == 0)
@@ -61,6 +64,7 @@ static void end_table(struct device_table *t)
 	devices_free(t->names);
 	provisions_free(t->provisions);
 	waves_free(t->waves);
+	compares_free(t->own_compares);
 }
 
 bool device_table_open(const struct control_request_parts *parts, size_t i, const char *who,
@@ -74,6 +78,7 @@ bool device_table_open(const struct control_request_parts *parts, size_t i, cons
 		t->fleet = live_link_fleet(t->live);
 		t->names = live_link_names(t->live);
 		t->waves = live_link_waves(t->live);
+		t->compares = live_link_compares(t->live);
 		t->link_mode = live_link_mode(t->live);
 		fleet_act_for(t->fleet, who, clock_now_ms());
 		return true;
@@ -82,6 +87,7 @@ bool device_table_open(const struct control_request_parts *parts, size_t i, cons
 	t->names = devices_new();
 	t->provisions = provisions_new();
 	t->waves = waves_new();
+	t->compares = t->own_compares = compares_new();
 	fleet_act_for(t->fleet, who, clock_now_ms());
 	if (state_load(parts->db, t->link, &reader, t, e))
 		return true;

@@ -12,6 +12,7 @@
 #include "fleet/fleet.h"
 #include "state/change.h"
 
+struct compares;
 struct control_request_parts;
 struct devices;
 struct err;
@@ -25,9 +26,11 @@ struct device_table {
 	struct fleet *fleet;
 	struct devices *names;
 	struct waves *waves;
-	struct provisions *provisions; /* of no bridge; else NULL */
-	struct changes changes;	       /* what is put here is done when it is closed */
-	enum fleet_mode link_mode;     /* DEFAULT: not known */
+	const struct compares *compares;
+	struct provisions *provisions; /* of no bridge, as is the next; else NULL */
+	struct compares *own_compares;
+	struct changes changes;	   /* what is put here is done when it is closed */
+	enum fleet_mode link_mode; /* DEFAULT: not known */
 };
 
 /* The links, of the running bridge or of the configuration. */

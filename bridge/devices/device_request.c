@@ -89,8 +89,8 @@ bool device_request_put(const struct cli *cli, const char *word, char *const *na
 	put_flag(out, "push", cli->devices.pushes);
 	put_flag(out, "provision", cli->devices.provisions);
 	put_flag(out, "retry_lost", cli->devices.retries_lost);
-	buf_printf(out, ",\"rate\":%" PRId64 ",\"max_failures\":%" PRId64, cli->devices.rate,
-		   cli->devices.max_failures);
+	buf_printf(out, ",\"rate\":%" PRId64 ",\"max_failures\":%" PRId64 ",\"since_ms\":%" PRId64,
+		   cli->devices.rate, cli->devices.max_failures, cli->devices.since_ms);
 	buf_puts(out, n ? ",\"names\":[" : "");
 	for (int i = 0; i < n; i++) {
 		buf_puts(out, i ? "," : "");

@@ -706,13 +706,15 @@ int verb_devices(struct cli *cli)
 
 	if (strcmp(cli->argv[0], "provision") == 0)
 		return devices_provision(cli);
+	if (strcmp(cli->argv[0], "compare") == 0)
+		return devices_compare_with_north(cli);
 	if (strcmp(cli->argv[0], "wave") == 0)
 		return devices_wave(cli);
 	if (!r.sub)
 		return options_misused(
 			"devices",
-			"list, show, history, report, provision, set-mode MODE, wave, retire, "
-			"forget, import FILE or export, not \"%s\" like this",
+			"list, show, history, report, provision, set-mode MODE, wave, "
+			"compare, retire, forget, import FILE or export, not \"%s\" like this",
 			cli->argv[0]);
 	r.a.table.n_columns = r.sub->n_columns;
 	if (put_question(cli, r.sub, &r.a, &request, &status)) {

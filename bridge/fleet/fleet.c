@@ -136,6 +136,11 @@ enum fleet_mode fleet_mode_at(const struct fleet_device *d, enum fleet_mode link
 	return fleet_mode_of(d, link_mode);
 }
 
+bool fleet_mirrors(const struct fleet *t)
+{
+	return t->n_mirror > 0 || t->link_mode == FLEET_MIRROR;
+}
+
 unsigned fleet_passes(enum fleet_mode mode)
 {
 	static const unsigned passes[FLEET_MODES] = {
@@ -230,7 +235,7 @@ const struct fleet_device *fleet_see(struct fleet *t, const char *device, enum f
 		return NULL;
 	if (!d) {
 		d = fleet_row(t, device);
-		d->mode = mode;
+		fleet_put_mode(t, d, mode);
 		d->is_unwritten = true;
 		set_due(t, d, now_ms);
 	}
@@ -273,6 +278,7 @@ bool fleet_forget(struct fleet *t, const char *device, struct changes *out)
 		return false;
 	unset_due(t, d);
 	unset_draining(t, d);
+	fleet_put_mode(t, d, FLEET_DEFAULT);
 	changes_delete(out, FLEET_MACHINE, device);
 	changes_delete(out, FLEET_SEEN_MACHINE, device);
 	end_device(d);
@@ -317,7 +323,7 @@ bool fleet_set_mode(struct fleet *t, const char *device, enum fleet_mode mode, s
 		unset_draining(t, d);
 	d->before = d->mode;
 	d->mode_ms = t->now_ms;
-	d->mode = mode;
+	fleet_put_mode(t, d, mode);
 	note(t, d, "mode", mode ? fleet_mode_names[mode] : "the link's", out);
 	return true;
 }

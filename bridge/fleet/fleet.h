@@ -103,6 +103,8 @@ enum fleet_mode fleet_mode_of(const struct fleet_device *d, enum fleet_mode link
 /* What passes of what was accepted at this time: as it was then, if that was before its mode was last changed. */
 enum fleet_mode fleet_mode_at(const struct fleet_device *d, enum fleet_mode link_mode,
 			      int64_t at_ms);
+/* Is some device in mirror, by its own word or the link's? */
+bool fleet_mirrors(const struct fleet *t);
 /* FLEET_PASSES() of the directions that pass in a mode to the far side. */
 unsigned fleet_passes(enum fleet_mode mode);
 

@@ -20,7 +20,16 @@ struct fleet {
 	int64_t now_ms;
 	char salt[CRYPTO_TOKEN_CHARS + 1]; /* "": none yet */
 	enum fleet_mode link_mode;
+	size_t n_mirror; /* rows of this mode */
 };
+
+/* It has this mode from now on. */
+static inline void fleet_put_mode(struct fleet *t, struct fleet_device *d, enum fleet_mode mode)
+{
+	t->n_mirror -= d->mode == FLEET_MIRROR;
+	t->n_mirror += mode == FLEET_MIRROR;
+	d->mode = mode;
+}
 
 /* The row of a device, made if there is none. */
 struct fleet_device *fleet_row(struct fleet *t, const char *device);

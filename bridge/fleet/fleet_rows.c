@@ -200,7 +200,7 @@ static bool read_row(struct fleet *t, const char *key, struct jslice row)
 	d->greet = greet;
 	d->state = (enum fleet_state)w.state;
 	d->step = (enum fleet_step)w.step;
-	d->mode = (enum fleet_mode)w.mode;
+	fleet_put_mode(t, d, (enum fleet_mode)w.mode);
 	d->origin = (enum fleet_origin)w.origin;
 	d->is_set = is_set;
 	d->before = change.before;

@@ -360,6 +360,8 @@ bool greeting_take_answer(struct task *t, const struct canonical *p, enum kind r
 {
 	if (p->kind == KIND_LIMITS) {
 		take_limits(t, p);
+	} else if (request == KIND_ATTRIBUTES_REQUEST) {
+		link_compare_answer(t, p);
 	} else if (request == KIND_SNAPSHOT_REQUEST) {
 		take_snapshot(t, p);
 	} else {

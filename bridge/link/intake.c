@@ -199,6 +199,8 @@ void link_release(struct link *l, struct intake *in)
 		v.far_id = in->orders[i].far_id;
 	intake_move(in, INTAKE_SETTLED);
 	v.reason = verdict(in);
+	if (in->is_compared)
+		link_compare_settled(l, in, v.reason);
 	if (!v.is_own)
 		count(&l->counters[in->flow], v.kind, v.reason);
 	if (!v.is_own)

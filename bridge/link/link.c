@@ -138,6 +138,10 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.is_unique = item->plain.id || item->plain.ts,
 	};
 
+	if (in->compared && to == NORTH)
+		link_compare_written(in,
+				     t && t->job.type == JOB_WRITE ? &t->job.plain : &item->plain,
+				     &item->message);
 	if (t && t->job.type != JOB_WRITE)
 		o.stamp = stamp_of(in, item, to, t);
 	if (t && t->expires_ms)
@@ -575,6 +579,7 @@ void link_free(struct link *l)
 			free(l->counters[f].of[k]);
 	echoes_free(l->echoes);
 	echo_free(l->carried);
+	link_compare_free(l);
 	changes_fini(&l->changes);
 	free(l);
 }
@@ -598,6 +603,8 @@ void link_set_echoes(struct link *l, enum side side, enum echo_mode mode)
 
 void link_acked(struct link *l, enum side to, uint64_t echo, int64_t now_ms)
 {
+	if (now_ms > l->latest_ms)
+		l->latest_ms = now_ms;
 	if (echo)
 		echo_acked(l->echoes->side[to], echo, now_ms);
 }

@@ -154,6 +154,7 @@ struct link_ops {
 };
 
 struct buf;
+struct compares;
 struct devices;
 struct fleet;
 struct waves;
@@ -216,6 +217,13 @@ void link_fleet_changed(struct link *l, struct changes *c);
  * back; what the north has asked of it and waits for is answered with "cut back" (with the next link_tick()), and what
  * the platform said of its configuration is held.  Returns the directions, FLEET_PASSES(). */
 unsigned link_cut_over(struct link *l, const char *device, int64_t now_ms, int64_t drain_ms);
+/* What devices said and the north has acknowledged, borrowed until the next event. */
+const struct compares *link_compares(const struct link *l);
+/* Can the north be asked what attributes it has of a device? */
+bool link_can_read_back(const struct link *l);
+/* Then: ask it for those that it has acknowledged of this one, over this login of its session; the answer goes into the
+ * comparison.  False: there are none. */
+bool link_read_back(struct link *l, const char *device, uint64_t login, int64_t now_ms);
 /* Is nothing in hand of what this device said, or is told? */
 bool link_is_idle(const struct link *l, const char *device);
 /* Of this command, which waits: does somebody wait for its reply? */

@@ -10,6 +10,7 @@ unsigned link_cut_over(struct link *l, const char *device, int64_t now_ms, int64
 	const struct fleet_device *d = fleet_find(l->fleet, device);
 	unsigned leaves = d ? d->leaves : 0;
 
+	link_compare_begin(l, device);
 	if (!leaves)
 		return 0;
 	fleet_drain(l->fleet, device, now_ms + drain_ms);

@@ -2,7 +2,8 @@
  * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
- * link_presence.c (who is here), link_provisioning.c and link_registration.c (what the bridge has registered) and machines.c (its state machines,
+ * link_presence.c (who is here), link_provisioning.c and link_registration.c (what the bridge has registered),
+ * link_compare.c (what is read and what is acknowledged) and machines.c (its state machines,
  * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -21,6 +22,8 @@
 #include "state/pairing.h"
 #include "translate/translate.h"
 
+struct compared;
+struct compares;
 struct devices;
 struct fleet;
 struct echo;
@@ -105,6 +108,11 @@ struct link {
 	struct registry registry;
 	struct echoes *echoes; /* sides that give our messages back */
 	struct subscriptions *subscriptions;
+	struct compares *compares;
+	/* link_compare.c; used again. */
+	struct compared *spare_compared;
+	size_t n_spare_compared;
+	struct buf compare_name, compare_payload;
 	bool keeps_reported; /* the south can ask for its attributes */
 	bool notes_seen; /* it matters which devices there are: a login in the north is told, or names change */
 	bool delivery_confirms; /* a configuration: the south's platform has no other word on it */
@@ -207,6 +215,8 @@ struct intake {
 	TAILQ_ENTRY(intake) member; /* ... in it */
 	struct order *orders;
 	unsigned n_orders;
+	bool is_compared;	   /* link_compare.c looks at it, and */
+	struct compared *compared; /* keeps this with it; NULL: nothing yet */
 	bool is_clearing; /* it is empty, and a retained message came on its topic before */
 	/* What is known of its verdict */
 	bool is_well; /* something was delivered, or is kept in the bridge's state */
@@ -393,6 +403,9 @@ void machines_device_gone(struct link *l, const char *device);
 
 /* The sequence in which what arrives (and is read by some row) has its turn. */
 struct sequence *link_entry(struct link *l, const struct arrival *a);
+/* Whose a message is, as its topic or its session says, or since the link has no other; NULL: only its payload may say,
+ * or it is of a handshake. */
+const char *link_named_device(const struct link *l, enum side from, const struct intake *in);
 /* Free what was read (NULL is allowed). */
 void link_drop_item(struct item *item);
 /* The topic to which `t`, which read the request `p`, wants the answer, if not to the usual one: its
@@ -480,6 +493,20 @@ void registration_enqueue_due(struct link *l);
 /* An earlier run has asked for it.  False: and nobody knows what came of that, it is lost. */
 bool registration_resume(struct link *l, const struct fleet_device *d);
 void registration_free(struct link *l);
+
+/* --- link_compare.c */
+
+/* The plain message that was read, and passes, is compared; what it was written as; and `in` is settled, if
+ * in->is_compared. */
+void link_compare_read(struct link *l, struct intake *in, const struct canonical *plain);
+void link_compare_written(struct intake *in, const struct canonical *plain,
+			  const struct message *m);
+void link_compare_settled(struct link *l, struct intake *in, enum outcome reason);
+/* The mode of the device may have changed: with mirror a comparison begins. */
+void link_compare_begin(struct link *l, const char *device);
+/* `p`, read by `t`, answers link_read_back(). */
+void link_compare_answer(struct task *t, const struct canonical *p);
+void link_compare_free(struct link *l);
 
 /* --- greeting.c */
 

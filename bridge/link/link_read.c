@@ -271,6 +271,8 @@ static void take_item(struct task *t, struct item *item)
 	if (!passes(t, &item->plain))
 		return;
 	note_presence(t, &item->plain);
+	if (t->intake->is_compared)
+		link_compare_read(t->link, t->intake, &item->plain);
 	if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
 		logic_note_attributes(t->link, &item->plain);
 	if (item->type == ITEM_MESSAGE)
@@ -472,6 +474,8 @@ static void submit_read(struct link *l, struct sequence *q, struct intake *in, e
 	t->device = topic_device(in, first);
 	t->job.topic_device = t->device;
 	t->job.at_ms = in->at_ms + l->ahead_ms;
+	in->is_compared = in->is_compared || (from == SOUTH && fleet_mirrors(l->fleet));
+	t->job.is_compared = in->is_compared;
 	t->job.start = before_read;
 	t->job.done = on_read;
 	if (is_fit_to_answer(in->message.response_topic))
@@ -708,14 +712,18 @@ struct sequence *link_entry(struct link *l, const struct arrival *a)
 	return q;
 }
 
+const char *link_named_device(const struct link *l, enum side from, const struct intake *in)
+{
+	if (!(in->topic_device || in->device || l->plan->is_single) || in->kind == KIND_PROVISION ||
+	    plan_is_provisioning(l->plan, from, in->kind))
+		return NULL;
+	return translate_device(l->plan, from, in->device, in->topic_device);
+}
+
 /* Where topic or session tells whose it is, nothing is read of a device that is off. */
 static enum outcome stopped_early(struct link *l, const struct arrival *a, const struct intake *in)
 {
-	bool is_anybodys =
-		in->kind == KIND_PROVISION || plan_is_provisioning(l->plan, a->from, in->kind);
-	const char *device =
-		is_anybodys ? NULL
-			    : translate_device(l->plan, a->from, a->device, in->topic_device);
+	const char *device = link_named_device(l, a->from, in);
 	enum outcome reason = device ? stopped_by_mode(l, device, in->since_ms) : CARRIED;
 
 	if (reason != CARRIED)

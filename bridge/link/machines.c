@@ -6,6 +6,7 @@
 #include "fleet/fleet.h"
 #include "fleet/waves.h"
 #include "link/link_inside.h"
+#include "fleet/compare.h"
 #include "state/devices.h"
 #include "state/echo.h"
 #include "state/machine.h"
@@ -23,6 +24,7 @@ static void resume_provisions(struct link *l);
 static void expire_twins(struct link *l);
 static void note_fleet(struct link *l);
 static void note_waves(struct link *l);
+static void note_compares(struct link *l);
 
 static const struct machine_row {
 	const struct machine *machine;
@@ -52,6 +54,8 @@ static const struct machine_row {
 	{ &waves_machine, offsetof(struct link, waves), .expire = note_waves },
 	{ &wave_device_machine, offsetof(struct link, waves), .is_borrowed = true },
 	{ &echo_machine, offsetof(struct link, echoes), .is_borrowed = true },
+	{ &compare_machine, offsetof(struct link, compares), .goes_with_device = true,
+	  .expire = note_compares },
 	{ &subscription_machine, offsetof(struct link, subscriptions), .is_borrowed = false },
 };
 #define N_ROWS (sizeof table / sizeof table[0])
@@ -255,6 +259,17 @@ static void note_waves(struct link *l)
 	waves_put_due(l->waves, &l->changes);
 }
 
+static void note_compares(struct link *l)
+{
+	const char *device;
+
+	while ((device = compares_next_due(l->compares, l->now_ms)) != NULL) {
+		link_begin_own(l, sequence_of_device(l, device), l->now_ms);
+		compares_put_due(l->compares, device, &l->changes);
+		link_end_own(l, NULL);
+	}
+}
+
 struct fleet *link_fleet(struct link *l)
 {
 	return l->fleet;
@@ -277,6 +292,8 @@ void link_fleet_rest(struct link *l)
 
 	while ((device = fleet_next_due(l->fleet, INT64_MAX)) != NULL)
 		fleet_put_due(l->fleet, device, &l->changes);
+	while ((device = compares_next_due(l->compares, INT64_MAX)) != NULL)
+		compares_put_due(l->compares, device, &l->changes);
 }
 
 /* Of one that has no row (yet), as nobody knows it, or there are too many; the device whose link it is is no stranger. */

@@ -17,6 +17,7 @@
 struct arrival;
 struct buf;
 struct changes;
+struct compares;
 struct devices;
 struct db;
 struct endpoints;
@@ -185,6 +186,11 @@ void live_link_fleet_rest(struct live_link *live); /* link_fleet_rest() */
 /* Why this device has no session of its own if something passes for it (in words, static), with whether that may change
  * by itself; NULL: it has one, or needs none. */
 const char *live_link_lacks(struct live_link *live, const char *device, bool *comes);
+/* link_compares() */
+const struct compares *live_link_compares(const struct live_link *live);
+/* link_read_back(), where it can be and the session of the device is up.  NULL: it is asked, or there is nothing to ask
+ * for; else why not (static). */
+const char *live_link_read_back(struct live_link *live, const char *device);
 /* link_put_differing(), link_push_differing() */
 bool live_link_put_differing(const struct live_link *live, const char *device, struct buf *names);
 void live_link_push_differing(struct live_link *live, const char *device);

@@ -133,6 +133,24 @@ const char *live_link_lacks(struct live_link *live, const char *device, bool *co
 		      : "it has no credentials in the north: import them";
 }
 
+const struct compares *live_link_compares(const struct live_link *live)
+{
+	return link_compares(live->link);
+}
+
+const char *live_link_read_back(struct live_link *live, const char *device)
+{
+	struct port *p = live_link_find_port(live, NORTH, device, false);
+
+	if (!link_can_read_back(live->link))
+		return "the north cannot be asked for attributes on this link";
+	if (!p || !p->login)
+		return "its session in the north is not up";
+	link_read_back(live->link, device, p->login, loop_now_ms(live->parts->loop));
+	roster_wake(live->turn);
+	return NULL;
+}
+
 bool live_link_put_differing(const struct live_link *live, const char *device, struct buf *names)
 {
 	return link_put_differing(live->link, device, names);

@@ -187,6 +187,7 @@ void job_codec_put_job(struct buf *out, const struct job *job)
 		pack_u64(out, (uint64_t)job->at_ms);
 		pack_u64(out, (uint64_t)job->stamp_ms);
 		pack_u8(out, job->awaits_echo);
+		pack_u8(out, job->is_compared);
 		put_text(out, job->device);
 		put_message(out, job);
 	} else {
@@ -218,6 +219,7 @@ bool job_codec_get_job(struct unpack *u, struct job_codec *f)
 		job->at_ms = (int64_t)unpack_u64(u);
 		job->stamp_ms = (int64_t)unpack_u64(u);
 		job->awaits_echo = unpack_u8(u) != 0;
+		job->is_compared = unpack_u8(u) != 0;
 		job->device = borrow_text(u);
 		borrow_message(u, &f->message, &f->topic);
 		job->message = &f->message;
@@ -238,17 +240,19 @@ void job_codec_fini(struct job_codec *f)
 /* --- results ------------------------------------------------------------------------------- */
 
 /* Of most messages only the kind, the device and the time are asked for.  Attributes may be noted, and what goes
- * down beside pushes that come back.  By hand all may be shown (offline/trace.h). */
-static bool canonical_matters(const struct plan *plan, const struct canonical *p)
+ * down beside pushes that come back; a device in mirror is compared.  By hand all may be shown (offline/trace.h). */
+static bool canonical_matters(const struct job *job, const struct canonical *p)
 {
-	return plan->hides_secrets || kind_table[p->kind].is_kept ||
+	const struct plan *plan = job->plan;
+
+	return plan->hides_secrets || job->is_compared || kind_table[p->kind].is_kept ||
 	       (kind_table[p->kind].flow == FLOW_DOWN && plan_has_echoes(plan, SOUTH));
 }
 
 /* (Whose it is, is known there: the job's device.) */
-static void put_item_message(struct buf *out, const struct plan *plan, const struct item *item)
+static void put_item_message(struct buf *out, const struct job *job, const struct item *item)
 {
-	bool matters = canonical_matters(plan, &item->plain);
+	bool matters = canonical_matters(job, &item->plain);
 
 	pack_u32(out, (uint32_t)item->writer);
 	pack_u8(out, item->is_first);
@@ -275,13 +279,13 @@ static void put_refusal(struct buf *out, enum outcome reason, const char *text,
 		put_canonical(out, plain);
 }
 
-static void put_item(struct buf *out, const struct plan *plan, const struct item *item)
+static void put_item(struct buf *out, const struct job *job, const struct item *item)
 {
 	pack_u8(out, item->type);
 	pack_u8(out, (unsigned)item->row);
 	switch (item->type) {
 	case ITEM_MESSAGE:
-		put_item_message(out, plan, item);
+		put_item_message(out, job, item);
 		break;
 	case ITEM_PLAIN:
 		put_canonical(out, &item->plain);
@@ -301,7 +305,7 @@ static size_t count_pieces(const struct results *r)
 	return n;
 }
 
-void job_codec_put_results(struct buf *out, const struct plan *plan, const struct results *r)
+void job_codec_put_results(struct buf *out, const struct job *job, const struct results *r)
 {
 	size_t before = out->len, pieces = count_pieces(r);
 
@@ -309,7 +313,7 @@ void job_codec_put_results(struct buf *out, const struct plan *plan, const struc
 	for (size_t i = 0;
 	     i < r->n && pieces <= JOB_CODEC_PIECES && out->len - before <= JOB_CODEC_ANSWER_BYTES;
 	     i++)
-		put_item(out, plan, &r->items[i]);
+		put_item(out, job, &r->items[i]);
 	if (pieces <= JOB_CODEC_PIECES && out->len - before <= JOB_CODEC_ANSWER_BYTES)
 		return;
 	buf_cut(out, before);

@@ -32,9 +32,9 @@ void job_codec_fini(struct job_codec *f);
 #define JOB_CODEC_PIECES       65536u
 
 /* Of a message that goes out as it is, the plain message it was travels only as far as the bridge
- * looks at it: its kind, and the rest where `plan` lets it matter.  What is more than an answer may be goes as a
+ * looks at it: its kind, and the rest where the job (or its plan) lets it matter.  What is more than an answer may be goes as a
  * refusal (DEAD_TOO_LARGE). */
-void job_codec_put_results(struct buf *out, const struct plan *plan, const struct results *r);
+void job_codec_put_results(struct buf *out, const struct job *job, const struct results *r);
 /* The results of `job`, all of the frame, are added to *r, which the caller ends, also if it is false: these are
  * none.  True says that the job could have led to them: by rows that read it, in kinds that go where it goes,
  * by rows that write these; the device is the job's where that is known; what the bridge looks into is JSON, of the

@@ -77,6 +77,7 @@ struct job {
 	int64_t at_ms;
 	int64_t stamp_ms; /* the time of what says none itself; 0: it gets none */
 	bool awaits_echo; /* something that the bridge sent may come back with it */
+	bool is_compared; /* what was read is asked for with its body, though it is written at once */
 	/* WRITE */
 	struct canonical plain;
 	char *reply_topic; /* a reply goes to this topic instead of its row's; NULL: the usual */

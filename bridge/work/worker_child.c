@@ -102,7 +102,7 @@ static void do_job(struct child *c, struct unpack *u)
 	need(job_codec_get_job(u, &carried));
 	translate(&carried.job, &results);
 	begin = pack_frame_begin(&c->out);
-	job_codec_put_results(&c->out, carried.job.plan, &results);
+	job_codec_put_results(&c->out, &carried.job, &results);
 	pack_frame_end(&c->out, begin);
 	want_own_of(c, carried.job.plan);
 	results_fini(&results);

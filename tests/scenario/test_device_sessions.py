@@ -207,3 +207,40 @@ def test_two_hundred_speak_and_hear_and_nothing_is_lost_while_their_platform_is_
     wait_status(calque, lambda s: s["links"][0]["up"]["pending"] == 0)
     assert link_of(calque, LINK)["up"]["dead"] == 0
     calque.stop()
+def test_a_comparison_finds_what_a_through_file_drops_and_asks_the_platform(lab, tb):
+    """A planted difference: all goes well, but one value of one device never arrives."""
+    south = lab.broker("south")
+    with open(os.path.join(lab.directory, "thin.jq"), "w", encoding="utf-8") as file:
+        file.write('module { through: "thin", up: "thin" };\ndef thin: if .device == "door" then del(.body.hum) else . end;\n')
+    calque = lab.calque(conf_text({
+        "state": "@state@", "mappings": (lab.directory,), "devices": listed(lab, "lamp,t-lamp,mirror", "door,t-door,mirror"),
+        "links": [{"name": LINK, "through": ["thin"], "mode": "off",
+                   "south": {"dialect": "innoway", "url": south.url, "username": ""},
+                   "north": {"dialect": "thingsboard", "url": tb.url}}]}))
+    calque.wait_up(LINK, "south")
+    far = {d: tb.device(d, token=f"t-{d}") for d in ("lamp", "door")}
+    things = lab.add(Client(south.port))
+
+    def say(device, **values):
+        things.publish(f"messages/{device}/attribute", values)
+        far[device].wait_ready().next_update()
+        wait_status(calque, lambda s: s["links"][0]["up"]["pending"] == 0)
+
+    say("lamp", temp=21.5, hum=40)
+    one = Verb(calque, "devices", "compare", "lamp")
+    assert one.status == 0, one.out + one.err
+    assert "2 attributes read back from the platform, which is the only proof" in one.out
+    say("door", temp=20, hum=41)
+    both = Verb(calque, "devices", "compare")
+    rows = [line.split() for line in both.out.splitlines() if line.startswith(("lamp", "door"))]
+    assert both.status == 1 and len(rows) == 1, both.out
+    assert rows[0][:5] == ["door", "hum", "payload", "1", "0"] and "dropped (mapping or through): 1 of 1" in both.out
+    # Somebody changes it over there: only the platform can know.
+    far["lamp"].client["temp"] = 99
+    told = Verb(calque, "devices", "compare", "lamp", "--json")
+    keys = {k["name"]: k for k in told.items()[0]["keys"]}
+    assert told.status == 1 and keys["temp"]["differs"] == "the platform has another value"
+    assert keys["hum"]["platform"] == "same" and keys["hum"]["value"] == 40
+    calque.stop()
+    stopped = Verb(calque, "devices", "compare")
+    assert stopped.status == 1 and "hum" in stopped.out and "nothing was read back" in stopped.out

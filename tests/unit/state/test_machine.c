@@ -8,6 +8,7 @@
 #include "fleet/fleet.h"
 #include "fleet/waves.h"
 #include "state/change.h"
+#include "fleet/compare.h"
 #include "state/devices.h"
 #include "state/echo.h"
 #include "state/pairing.h"
@@ -18,10 +19,10 @@
 #include "state/twin.h"
 
 static const struct machine *const all[] = {
-	&pairing_machine,  &twin_machine,	&presence_machine,   &provision_machine,
-	&reported_machine, &devices_machine,	&echo_machine,	     &subscription_machine,
-	&twin_key_machine, &fleet_machine,	&fleet_seen_machine, &fleet_salt_machine,
-	&waves_machine,	   &wave_device_machine
+	&pairing_machine,  &twin_machine,	 &presence_machine,   &provision_machine,
+	&reported_machine, &devices_machine,	 &echo_machine,	      &subscription_machine,
+	&twin_key_machine, &fleet_machine,	 &fleet_seen_machine, &fleet_salt_machine,
+	&waves_machine,	   &wave_device_machine, &compare_machine
 };
 #define N_MACHINES (sizeof all / sizeof all[0])
 

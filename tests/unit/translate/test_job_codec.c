@@ -155,7 +155,7 @@ static void pack_results(void)
 	canonical_set_body(&item->plain, "{\"active\":true}", 15);
 	results_refuse(&r, DEAD_WRONG_SHAPE, "no object");
 	r.items[2].row = 1;
-	job_codec_put_results(&bytes, w.plan, &r);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &r);
 	results_fini(&r);
 }
 
@@ -235,7 +235,7 @@ Test(job_codec, results_of_rows_that_nobody_asked_or_in_disorder_are_none)
 			sent.items[k].row = wrong[i][k];
 		}
 		buf_reset(&bytes);
-		job_codec_put_results(&bytes, w.plan, &sent);
+		job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &sent);
 		cr_expect_not(is_taken(bytes.len), "%zu", i);
 		results_fini(&sent);
 	}
@@ -256,7 +256,7 @@ static struct results one(enum item_type type, enum kind kind)
 static bool is_believed(struct results *r)
 {
 	buf_reset(&bytes);
-	job_codec_put_results(&bytes, w.plan, r);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, r);
 	results_fini(r);
 	return is_taken(bytes.len);
 }
@@ -294,7 +294,7 @@ Test(job_codec, a_plain_message_is_the_jobs_devices_whatever_it_says)
 
 	free(sent.items[0].plain.device);
 	sent.items[0].plain.device = mem_strdup("another");
-	job_codec_put_results(&bytes, w.plan, &sent);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &sent);
 	cr_assert(take(bytes.len, &r));
 	cr_expect_str_eq(r.items[0].plain.device, "d");
 	results_fini(&sent);
@@ -314,7 +314,7 @@ Test(job_codec, what_is_too_much_goes_as_a_refusal)
 {
 	struct results sent = many(JOB_CODEC_PIECES), r;
 
-	job_codec_put_results(&bytes, w.plan, &sent);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &sent);
 	results_fini(&sent);
 	cr_assert(take(bytes.len, &r));
 	cr_expect_eq(r.n, JOB_CODEC_PIECES);
@@ -322,7 +322,7 @@ Test(job_codec, what_is_too_much_goes_as_a_refusal)
 
 	buf_reset(&bytes);
 	sent = many(JOB_CODEC_PIECES + 1);
-	job_codec_put_results(&bytes, w.plan, &sent);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &sent);
 	results_fini(&sent);
 	cr_assert(take(bytes.len, &r));
 	cr_assert_eq(r.n, 1);
@@ -333,7 +333,7 @@ Test(job_codec, what_is_too_much_goes_as_a_refusal)
 	sent = one(ITEM_MESSAGE, KIND_TELEMETRY);
 	sent.items[0].message.payload = mem_zalloc(JOB_CODEC_ANSWER_BYTES);
 	sent.items[0].message.payload_len = JOB_CODEC_ANSWER_BYTES;
-	job_codec_put_results(&bytes, w.plan, &sent);
+	job_codec_put_results(&bytes, &(const struct job){ .plan = w.plan }, &sent);
 	results_fini(&sent);
 	cr_assert(take(bytes.len, &r));
 	cr_expect_eq(r.items[0].reason, DEAD_TOO_LARGE);
