@@ -4,7 +4,7 @@
 Every file that a comment or a guide names exists, and every place that a guide links to.  The table of rooms in
 bridge/README.md has all rooms in their order, with about the files and lines that they have; --write puts the
 numbers right.  Its table of what can become of a message has all words that calque knows, and no other; so has the
-runbook, which has every alert, too, and in every row what is seen, why, and what to do.
+runbook, which has every alert and every event of the log, too, and in every row what is seen, why, and what to do.
 """
 import pathlib
 import re
@@ -108,6 +108,37 @@ def alert_names():
     return set(re.findall(r"^ *- alert: (\w+)$", (ROOT / "examples/monitoring/alerts.yaml").read_text(), re.M))
 
 
+EVENT_CALL = re.compile(r"\b(log_event|log_limited|degrade|tell)\(")
+EVENT_AT = {"log_event": 1, "log_limited": 3, "degrade": 1, "tell": 2}  # the argument that has the word
+EVENT_SET = re.compile(r"(?:\.event =|\*event =[^;]*?\?|\[DEVICE_\w+\] =)([^,;]*)")
+
+
+def arguments(text, at):
+    """Those of the call whose parenthesis ends before `at`."""
+    found, depth, begin = [], 0, at
+    for end in range(at, len(text)):
+        if text[end] in ",)" and depth == 0:
+            found.append(text[begin:end])
+            begin = end + 1
+            if text[end] == ")":
+                return found
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+    return found
+
+
+def log_events(texts):
+    """The words of all events that a running bridge writes."""
+    found = set()
+    for name, text in texts.items():
+        if not name.startswith("bridge/") or not name.endswith(".c") or name.startswith(("bridge/frontdoor/", "bridge/bench/")):
+            continue
+        places = [all_[EVENT_AT[m.group(1)]] for m in EVENT_CALL.finditer(text)
+                  if len(all_ := arguments(text, m.end())) > EVENT_AT[m.group(1)]]
+        for place in places + EVENT_SET.findall(text):
+            found |= set(re.findall(r'"([a-z][a-z0-9-]+)"', place))
+    return found
+
+
 def wrong_runbook(text, names):
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
     told = [cells[0].strip(" `") for cells in rows]
@@ -129,6 +160,8 @@ def check_rules():
     assert not list(wrong_runbook("| `a` | b | c | d |", {"a"}))
     for text in ("", "| `a` | b |  | d |", "| `a` | b | c |", "| `a` | b | c | d |\n| `b` | b | c | d |"):
         assert list(wrong_runbook(text, {"a"}))
+    assert log_events({"bridge/x.c": 'log_event(f(a, b) ? A : B, is ? "a-b" : "cc", "d=%s", "e"); log_limited(L, n(), "s", "f-g", NULL)'
+                                     '.event = "hh";'}) == {"a-b", "cc", "f-g", "hh"}
     assert wrong_words("\n## What becomes of a message\n| `b` |\n", {"a"})
 
 
@@ -145,7 +178,10 @@ def main():
     found += [*wrong_rooms(guide, rooms), *wrong_words(guide, words)]
     found += untold_words(texts["mappings/README.md"], words - {"carried", "queue-full"})
     assert len(alert_names()) > 5
-    found += wrong_runbook((ROOT / RUNBOOK).read_text(), alert_names() | words - {"carried"})
+    runbook, events = (ROOT / RUNBOOK).read_text().split("\n## Log events\n")
+    found += wrong_runbook(runbook, alert_names() | words - {"carried"})
+    assert len(log_events(texts)) > 60
+    found += wrong_runbook(events, log_events(texts))
     print(*found, f"{len(texts)} files, {len(found)} mistakes", sep="\n")
     return 1 if found else 0
 
