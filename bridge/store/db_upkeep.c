@@ -289,6 +289,11 @@ static const char count_rows_sql[] = "SELECT (SELECT count(*) FROM state WHERE l
 				     " + (SELECT count(*) FROM history WHERE link = ?1)"
 				     " + (SELECT count(*) FROM meta WHERE key = 'known-as/' || ?1)";
 
+/* The first name that it had, however often it was called otherwise since. */
+#define TAKE_NAME                                                                                  \
+	"INSERT INTO meta SELECT 'known-as/' || ?2, coalesce((SELECT value FROM meta"              \
+	" WHERE key = 'known-as/' || ?1), CAST(?1 AS BLOB))"
+
 /* A row whose sum was of something else stays one. */
 static const char *const take_sql[] = {
 	"UPDATE state SET link = ?2, sum = iif(sum IS " LAYOUT_STATE_SUM
@@ -298,9 +303,7 @@ static const char *const take_sql[] = {
 	"UPDATE deadletter SET link = ?2 WHERE link = ?1",
 	"UPDATE aside SET link = ?2 WHERE link = ?1",
 	"UPDATE history SET link = ?2 WHERE link = ?1",
-	/* The first name that it had, however often it was called otherwise since. */
-	"INSERT INTO meta SELECT 'known-as/' || ?2, coalesce((SELECT value FROM meta"
-	" WHERE key = 'known-as/' || ?1), CAST(?1 AS BLOB))",
+	TAKE_NAME,
 	"DELETE FROM meta WHERE key = 'known-as/' || ?1 AND ?2 != ''",
 };
 
