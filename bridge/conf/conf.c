@@ -744,6 +744,8 @@ static const struct schema_key conf_keys[] = {
 	{ "devices", SCHEMA_PATH, AT(devices),
 	  .about = "file with the list of devices (CSV, or JSON lines) that is to be so at the "
 		   "start" },
+	{ "watch", SCHEMA_BOOLEAN, AT(watches),
+	  .about = "is all read again when one of these files changes?" },
 	{ "links", SCHEMA_OWN, .group = &link_schema, .is_list = true,
 	  .what = "a list of groups ( { }, { } )", .set.conf = read_links, .is_required = true,
 	  .about = "one group each" },
@@ -771,8 +773,10 @@ static struct conf *read_file(const char *file, const struct schema *schema, str
 				     report);
 		environment_keep(); /* there may be secrets in it */
 	}
-	if (is_read)
+	if (is_read) {
+		conf_value_note_files(&r, config_root_setting(&config), &c->included);
 		conf_schema_read(&r, schema, c, config_root_setting(&config));
+	}
 	config_destroy(&config);
 	free(r.dir);
 	if (is_read)
@@ -971,5 +975,6 @@ void conf_free(struct conf *c)
 	free(c->log_levels);
 	free(c->devices);
 	fleet_file_fini(&c->fleet);
+	vars_fini(&c->included);
 	free(c);
 }

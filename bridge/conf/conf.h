@@ -135,6 +135,8 @@ struct conf {
 		bool is_sync;
 	} journal;
 	int workers;		 /* 0: see workers_wanted() */
+	bool watches;		 /* is it read again when a file of it changes? */
+	struct vars included;	 /* names are the files that it was read from */
 	char *devices;		 /* a list of them, NULL: none, and ... */
 	struct fleet_file fleet; /* ... what is in it */
 	struct conf_link *links;

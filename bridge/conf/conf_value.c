@@ -19,6 +19,7 @@
 #include "conf/conf_environment.h"
 #include "conf/environment.h"
 #include "conf/secret.h"
+#include "message/vars.h"
 
 /* ---- Mistakes and their place ---- */
 
@@ -441,4 +442,32 @@ bool conf_value_read(struct conf_reader *r, config_t *config)
 		return true;
 	tell_unreadable(r, config);
 	return false;
+}
+
+static void note_files(const struct conf_reader *r, const config_setting_t *s, const char **last,
+		       struct vars *files)
+{
+	const char *name = config_setting_source_file(s);
+	char *file;
+
+	/* Those of one file mostly follow each other. */
+	if (name && name != *last) {
+		file = conf_value_file_named(r, name);
+		vars_set(files, file, "", false);
+		free(file);
+		*last = name;
+	}
+	for (int i = 0; config_setting_is_aggregate(s) && i < config_setting_length(s); i++)
+		note_files(r, config_setting_get_elem(s, (unsigned)i), last, files);
+}
+
+void conf_value_note_files(const struct conf_reader *r, const config_setting_t *root,
+			   struct vars *files)
+{
+	const char *last = NULL;
+
+	if (r->is_environment)
+		return;
+	vars_set(files, r->path, "", false); /* of its own it may have nothing but @include */
+	note_files(r, root, &last, files);
 }

@@ -16,6 +16,7 @@
 struct guess;
 struct report;
 struct secrets;
+struct vars;
 
 #define CONF_NAME_MAX 64
 
@@ -33,6 +34,10 @@ char *conf_value_dir(const char *path);
 /* Read the file at r->path into *config, which was initialised and is to be destroyed in any case.  False: reported why it
  * cannot be. */
 bool conf_value_read(struct conf_reader *r, config_t *config);
+
+/* Add the file, and those that it includes and something of `root` stands in, as names to `files`. */
+void conf_value_note_files(const struct conf_reader *r, const config_setting_t *root,
+			   struct vars *files);
 
 void conf_value_mistake(struct conf_reader *r, const config_setting_t *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

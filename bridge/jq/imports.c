@@ -391,6 +391,7 @@ void imports_files(const struct imports *s, struct imports_files *out)
 	*out = (struct imports_files){ mem_zalloc((s->n + 1) * sizeof *out->items), s->n };
 	for (size_t i = 0; i < s->n; i++) {
 		out->items[i].real = mem_strdup(s->items[i].real);
+		out->items[i].shown = mem_strdup(s->items[i].shown);
 		memcpy(out->items[i].sum, s->items[i].sum, CRYPTO_HASH_BYTES);
 	}
 }
@@ -414,8 +415,10 @@ bool imports_files_are_same(const struct imports_files *f)
 
 void imports_files_fini(struct imports_files *f)
 {
-	for (size_t i = 0; i < f->n; i++)
+	for (size_t i = 0; i < f->n; i++) {
 		free(f->items[i].real);
+		free(f->items[i].shown);
+	}
 	free(f->items);
 	*f = (struct imports_files){ 0 };
 }

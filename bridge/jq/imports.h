@@ -40,7 +40,8 @@ size_t imports_dirs(const struct imports *s, char *const **dirs);
 /* The files as they were read.  Caller ends them with imports_files_fini(). */
 struct imports_files {
 	struct imports_file {
-		char *real;
+		char *real;  /* NULL: it was read in another process */
+		char *shown; /* as people know it: links are in it, that may point elsewhere later */
 		uint8_t sum[CRYPTO_HASH_BYTES];
 	} * items;
 	size_t n;

@@ -476,6 +476,23 @@ void mapping_set_number(struct mapping *m, uint32_t number)
 	m->number = number;
 }
 
+static void put_sources(struct buf *out, const struct imports_files *f)
+{
+	pack_u32(out, (uint32_t)f->n);
+	for (size_t i = 0; i < f->n; i++)
+		pack_text(out, f->items[i].shown);
+}
+
+static void get_sources(struct unpack *u, struct imports_files *f)
+{
+	size_t n = unpack_u32(u);
+
+	for (size_t i = 0; i < n && !u->is_bad; i++) {
+		f->items = mem_grow(f->items, f->n, sizeof *f->items);
+		f->items[f->n++] = (struct imports_file){ .shown = unpack_text(u) };
+	}
+}
+
 void mapping_put(struct buf *out, const struct mapping *m)
 {
 	pack_u32(out, m->number);
@@ -486,6 +503,7 @@ void mapping_put(struct buf *out, const struct mapping *m)
 	pack_text(out, scrub_learnt(m->scrub));
 	pack_bytes(out, m->source.data, m->simple ? m->source.len : 0);
 	pack_bytes(out, m->sum, sizeof m->sum);
+	put_sources(out, &m->recipe.files);
 	pack_u8(out, m->knows_flat);
 	for (size_t i = 0; i < m->functions.n; i++)
 		pack_u32(out, m->own[i].seen);
@@ -514,6 +532,7 @@ static bool get(struct unpack *u, struct mapping *m)
 		u->is_bad = true;
 	else
 		memcpy(m->sum, sum, n_sum);
+	get_sources(u, &m->recipe.files);
 	m->knows_flat = unpack_u8(u) != 0;
 	metadata = text && !u->is_bad ? jtext_tree(text, len, NULL) : NULL;
 	if (metadata && m->file && learnt) {
@@ -559,6 +578,11 @@ const uint8_t *mapping_sum(const struct mapping *m)
 const char *mapping_file(const struct mapping *m)
 {
 	return m->file;
+}
+
+const char *mapping_source(const struct mapping *m, size_t i)
+{
+	return i < m->recipe.files.n ? m->recipe.files.items[i].shown : NULL;
 }
 
 bool mapping_may_use(const struct mapping *m, const char *name)

@@ -38,6 +38,8 @@ void mapping_put(struct buf *out, const struct mapping *m);
 struct mapping *mapping_get(struct unpack *u);
 
 const char *mapping_file(const struct mapping *m);
+/* Number `i` of the files that it was read from: its own, and what they import.  NULL: there are no more.  Borrowed. */
+const char *mapping_source(const struct mapping *m, size_t i);
 /* Of all that is in its files, MAPPING_SUM_BYTES of it: equal of two that do the same. */
 #define MAPPING_SUM_BYTES 32
 const uint8_t *mapping_sum(const struct mapping *m);

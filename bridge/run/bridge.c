@@ -283,7 +283,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 		reopen_links(b, now_ms);
 	wake_up(b, now_ms);
 	if (b->is_to_reload)
-		bridge_reload_on_signal(b);
+		bridge_reload_unasked(b);
 	FOREACH_AWAKE (live, &b->parts)
 		live_link_tick(live, now_ms);
 	has_asked = run_requests(b);
@@ -488,6 +488,7 @@ struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappi
 				 environment_get("WATCHDOG_PID"));
 	if (!make_parts(b, e) || !make_links(b, e))
 		goto fail;
+	bridge_watch_generation(b, g);
 	set_ahead(b, clock_ahead_ms());
 	if (!db_knows_time(b->parts.db))
 		void_commands(b);
@@ -619,6 +620,7 @@ void bridge_free(struct bridge *b)
 	if (parts->loop) {
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);
+		bridge_watch_end(b);
 		loop_free(parts->loop);
 	}
 	commits_free(b->commits);

@@ -12,6 +12,7 @@
 #include "live/storage.h"
 #include "net/loop.h"
 #include "run/bridge.h"
+#include "run/bridge_watch.h"
 #include "run/reload.h"
 #include "store/journal_live.h"
 
@@ -22,7 +23,8 @@ struct bridge {
 	struct generation *next; /* to take over at the end of the turn, by ... */
 	struct reload_plan plan; /* ... this; NULL and empty: none is */
 	bool next_drops;
-	bool is_to_reload; /* asked for by a signal */
+	bool is_to_reload; /* asked for by a signal, or by a file that changed */
+	struct bridge_watch watch;
 	struct live_link_parts parts;
 	struct commits *commits;
 	struct storage storage;
@@ -62,7 +64,10 @@ extern const struct journal_live_reader bridge_journal_reader;
 
 /* A control_request_reload: read the configuration again, and say what changes; it takes over at the end of the turn. */
 bool bridge_reload(void *bridge, const struct reload_wish *wish, struct buf *items, struct err *e);
-void bridge_reload_on_signal(struct bridge *b);
+/* The same, of which the log alone tells. */
+void bridge_reload_unasked(struct bridge *b);
+/* May another one take over just now?  False sets *e (ERR_BUSY). */
+bool bridge_may_reload(const struct bridge *b, struct err *e);
 /* `next` takes over, between two turns.  False: the bridge ends. */
 bool bridge_take_over(struct bridge *b, int64_t now_ms);
 

@@ -16,8 +16,7 @@
 #include "run/descriptors_check.h"
 #include "work/compiler.h"
 
-/* What nothing may take over from just now. */
-static bool may_reload(const struct bridge *b, struct err *e)
+bool bridge_may_reload(const struct bridge *b, struct err *e)
 {
 	const char *why = NULL;
 
@@ -111,10 +110,14 @@ static bool make_ready(struct bridge *b, struct generation *next, struct err *e)
 static bool prepare(struct bridge *b, const struct reload_wish *wish, struct buf *items,
 		    struct err *e)
 {
-	struct generation *next = may_reload(b, e) ? read_again(b, items, e) : NULL;
+	struct generation *next = NULL;
 	struct reload_plan plan = { 0 };
-	bool ok = next && reload_plan_make(&plan, b->links, b->generation, next, e);
+	bool ok = bridge_may_reload(b, e);
 
+	if (ok && !wish->only_plans)
+		bridge_watch_note(b);
+	ok = ok && (next = read_again(b, items, e)) &&
+	     reload_plan_make(&plan, b->links, b->generation, next, e);
 	if (ok)
 		put_plan(&plan, items);
 	ok = ok && (!wish->is_strict || wish->drops || check_waiting(&plan, e));
@@ -143,7 +146,7 @@ bool bridge_reload(void *bridge, const struct reload_wish *wish, struct buf *ite
 	return ok;
 }
 
-void bridge_reload_on_signal(struct bridge *b)
+void bridge_reload_unasked(struct bridge *b)
 {
 	const struct reload_wish wish = { 0 };
 	struct buf items = { 0 };
@@ -242,6 +245,7 @@ bool bridge_take_over(struct bridge *b, int64_t now_ms)
 	bridge_bound_journal(b);
 	log_levels(b->conf->log_levels);
 	show_links(b);
+	bridge_watch_generation(b, b->generation);
 	ok = ok && begin_links(b, &e);
 	if (ok && !bridge_list_devices(b, &e)) { /* told, and the list is as it was */
 		log_event(LOG_ERROR, "devices-refused", "reason=%s", log_value(e.text));

@@ -104,6 +104,40 @@ def test_a_mapping_that_changed_is_used_and_one_that_is_broken_changes_nothing(l
     assert not world.calque.matching(" reloaded ", mark), "what the log says is changed as well"
 
 
+def test_files_that_are_watched_are_read_again_by_themselves(lab):
+    world = start(lab, "a")
+    library = os.path.join(world.mappings, "scale.jq")
+
+    def edit(path, text):
+        with open(path + "~", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(path + "~", path)
+
+    edit(library, "module {}; def scaled: . + 1000;\n")
+    edit(os.path.join(world.mappings, "right.jq"), Plains.DIALECT.format(name="right")
+         .replace('/t" }', '/t", write: "w" }')
+         .replace("};\n", '};\nimport "scale" as s;\ndef w: .body | {n: (.n | s::scaled)};\n'))
+    configure(world, {"a": {}}, watch=True)
+    done, mark = reload(world)
+    assert done.status == 0, done.err
+    world.wait_up("a", mark)
+    mark = world.calque.mark()
+    edit(library, "module {}; def scaled: ")
+    world.calque.wait_log(" files-changed file=.*scale.jq n=1", mark)
+    world.calque.wait_log(" reload-refused ", mark)
+    world.say("a", [1])
+    assert world.hear("a", 1) == [1001], "as it was"
+    assert not world.calque.matching(" session-down ", mark)
+    edit(library, "module {}; def scaled: . + 2000;\n")
+    world.calque.wait_log(" reloaded same=0 changed=1 added=0 removed=0", mark)
+    world.wait_up("a", mark)
+    world.say("a", [2])
+    assert world.hear("a", 1) == [2002]
+    assert len(world.calque.matching(" reload-refused ", mark)) == 1, "it was not tried again until it changed"
+    assert not world.calque.matching(" hangup ", 0)
+    world.calque.stop()
+
+
 @pytest.mark.parametrize("option", ["kept", "--drop"])
 def test_messages_of_a_link_that_is_gone(lab, option):
     north = lab.broker("north")

@@ -688,6 +688,11 @@ Test(conf, includes_are_read_and_mistakes_name_the_included_file)
 	report_fini(&r);
 
 	put_text("sub.conf", LINK(""), 0644);
+	c = read_good("@include \"sub.conf\"\n");
+	cr_assert_eq(c->included.n, 2);
+	cr_expect_str_eq(c->included.items[0].name, "plant.conf");
+	cr_expect_str_eq(c->included.items[1].name, "sub.conf");
+	conf_free(c);
 	c = read_good("workers = 2;\n@include \"sub.conf\"\n");
 	cr_expect_str_eq(c->links[0].name, "l");
 	cr_expect_str_eq(c->links[0].side[SOUTH].file, "sub.conf");

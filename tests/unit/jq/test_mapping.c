@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/pack.h"
 #include "dialect/dialect.h"
 #include "jq/mapping.h"
 #include "message/vars.h"
@@ -377,6 +378,40 @@ Test(mapping, imports_modules_of_the_path)
 			  "def f: w::x, p, again::x;");
 	expect_outputs(m, 0, "null", "42\n\"packed\"\n42\n");
 	mapping_free(m);
+}
+
+static void expect_sources(const struct mapping *m)
+{
+	static const char *const names[] = { "d.jq", "wire.jq", "deep/er.jq" };
+	size_t n = 0;
+
+	for (const char *source; (source = mapping_source(m, n)); n++) {
+		cr_assert_lt(n, 3);
+		cr_assert_eq(strncmp(source, dir, strlen(dir)), 0, "%s", source);
+		cr_assert_str_eq(source + strlen(dir) + 1, names[n]);
+	}
+	cr_assert_eq(n, 3);
+}
+
+Test(mapping, knows_its_files_in_another_process_too)
+{
+	struct buf packed = { 0 };
+	struct unpack u;
+	struct mapping *m, *there;
+
+	write_file("wire.jq", "include \"deep/er\";\ndef x: y + 1;\n");
+	write_file("deep/er.jq", "def y: 41;\n");
+	m = load_function("import \"wire\" as w; import \"wire\" as again;\ndef f: w::x;");
+	expect_sources(m);
+	mapping_put(&packed, m);
+	u = (struct unpack){ packed.data, packed.len, false };
+	there = mapping_get(&u);
+	cr_assert_not_null(there);
+	cr_assert(!u.is_bad && u.left == 0);
+	expect_sources(there);
+	mapping_free(there);
+	mapping_free(m);
+	buf_fini(&packed);
 }
 
 /* libjq aborts on it since its security updates of 2026 (jq #3597). */
