@@ -78,6 +78,10 @@ static void take_item(void *ctx, struct jslice item)
 		take_state(w, row);
 	else if (strcmp(step, "begins") == 0)
 		w->link = ask_text(item, "link");
+	else if (ask_is_true(item, "is_cut"))
+		fputs("calque why: warning: the state is too long, and only its beginning is known "
+		      "here: the mappings may make something else of the message than the bridge\n",
+		      stderr);
 	else if (!w->id && strcmp(step, "arrived") == 0)
 		on_arrived(w, id, item);
 	else if (!w->id && strcmp(step, "read") == 0)

@@ -912,7 +912,7 @@ struct conf *conf_read_state(const char *file, struct report *report)
 	for (struct schema_key *k = keys; k < keys + schema.n_keys; k++)
 		if (k->set.conf == read_links)
 			k->set.conf = read_link_names;
-		else if (strcmp(k->name, "state") != 0 && strcmp(k->name, "state_key") != 0)
+		else if (k->type != SCHEMA_PATH) /* state, state_key, devices */
 			*k = (struct schema_key){ k->name, SCHEMA_OWN, .set.conf = read_nothing };
 	c = read_file(file, &schema, report);
 	if (c && report->n_errors == 0)

@@ -66,7 +66,18 @@ static bool is_private(const char *path, const struct fleet_file *f, struct repo
 	return false;
 }
 
-bool device_file_read(const char *path, struct fleet_file *f, struct report *report)
+/* What it points to may not be there in this environment. */
+static char *resolve_if_there(void *ctx, const char *text, bool *is_secret, struct err *e)
+{
+	struct err lack = { 0 };
+	char *value = resolve(ctx, text, is_secret, &lack);
+
+	(void)e;
+	return value ? value : mem_strdup(text);
+}
+
+static bool read_file(const char *path, fleet_resolve *resolves, struct fleet_file *f,
+		      struct report *report)
 {
 	const char *from = strcmp(path, "-") == 0 ? "/dev/stdin" : path;
 	struct buf text = { 0 };
@@ -77,8 +88,17 @@ bool device_file_read(const char *path, struct fleet_file *f, struct report *rep
 	if (!ok)
 		report_error(report, "%s: %s", path, e.text);
 	ok = ok &&
-	     fleet_file_read(f, path, buf_str(&text), text.len, resolve, (void *)path, report) &&
-	     is_private(path, f, report);
+	     fleet_file_read(f, path, buf_str(&text), text.len, resolves, (void *)path, report);
 	mem_free_secret(text.data, text.len);
 	return ok;
+}
+
+bool device_file_read(const char *path, struct fleet_file *f, struct report *report)
+{
+	return read_file(path, resolve, f, report) && is_private(path, f, report);
+}
+
+bool device_file_read_modes(const char *path, struct fleet_file *f, struct report *report)
+{
+	return read_file(path, resolve_if_there, f, report);
 }

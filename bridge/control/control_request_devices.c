@@ -391,6 +391,8 @@ static bool do_piece(struct work *w, struct buf *out, struct err *e)
 
 	if (!ok)
 		return false;
+	if (w->action->f == set_mode && !device_table_fix_modes(w->parts, &t, e))
+		return device_table_close(w->parts, &t, false, e);
 	if (!w->of_link) {
 		begin_link(w, &t);
 		if (w->action->f == provision_device && t.live && !w->wish.is_dry)
@@ -507,16 +509,20 @@ static void turn_off_rest(struct work *w, struct device_table *t, struct buf *ou
 	buf_puts(&what, "mode");
 	for (size_t i = 0; i < n; i++) {
 		const struct fleet_device *d = fleet_find(t->fleet, names[i]);
+		char *fixed;
 
-		if (is_in_file(w, &to, names[i]) || d->mode == FLEET_OFF)
+		if (is_in_file(w, &to, names[i]))
 			continue;
-		if (d->fixed_by) {
-			put_problem(w, t, names[i], "its mode is fixed by the configuration", out);
+		fixed = mode_fixed(d, FLEET_OFF);
+		if (!fixed && d->mode == FLEET_OFF)
 			continue;
-		}
-		if (!w->wish.is_dry)
+		if (!fixed && !w->wish.is_dry)
 			fleet_set_mode(t->fleet, names[i], FLEET_OFF, &t->changes);
-		put_ended(w, t, names[i], "off", &what, out);
+		if (fixed)
+			put_problem(w, t, names[i], fixed, out);
+		else
+			put_ended(w, t, names[i], "off", &what, out);
+		free(fixed);
 	}
 	end_names(names, n);
 	buf_fini(&what);
@@ -530,6 +536,8 @@ static bool import_piece(struct work *w, struct buf *out, struct err *e)
 
 	if (!device_table_open(w->parts, w->at_link, w->who, &t, e))
 		return false;
+	if (!device_table_fix_modes(w->parts, &t, e))
+		return device_table_close(w->parts, &t, false, e);
 	to = import_to(w, &t);
 	for (; w->at < w->rows.n && n < piece_of(w); w->at++) {
 		if (w->wrong[w->at] || !import_is_for(&to, &w->rows.rows[w->at]))

@@ -160,8 +160,10 @@ static void put_begun(const struct device_table *t, const struct wave *wave, siz
 static bool run(struct work *w, struct device_table *t, struct buf *out, struct err *e)
 {
 	struct buf begun = { 0 };
-	bool ok = true;
+	bool ok = device_table_fix_modes(w->parts, t, e);
 
+	if (!ok)
+		return false;
 	for (size_t i = 0; i < w->list.n; i++) {
 		const struct wave *wave = &w->list.items[i];
 

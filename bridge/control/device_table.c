@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "conf/conf.h"
+#include "conf/device_file.h"
 #include "control/control_request.h"
 #include "fleet/compare.h"
+#include "fleet/fleet_file.h"
+#include "fleet/import.h"
 #include "fleet/waves.h"
 #include "live/live_link.h"
 #include "state/devices.h"
@@ -93,6 +97,37 @@ bool device_table_open(const struct control_request_parts *parts, size_t i, cons
 		return true;
 	end_table(t);
 	return false;
+}
+
+static const char *first_error(const struct report *r)
+{
+	const struct report_line *line = r->lines;
+
+	while (line->is_warning)
+		line++;
+	return line->text;
+}
+
+bool device_table_fix_modes(const struct control_request_parts *parts, struct device_table *t,
+			    struct err *e)
+{
+	const struct import_to to = { .fleet = t->fleet,
+				      .link = t->link,
+				      .takes_rest = parts->conf->n_links == 1,
+				      .file = parts->conf->devices };
+	struct report report = { 0 };
+	struct fleet_file list;
+
+	if (t->live || !to.file)
+		return true;
+	device_file_read_modes(to.file, &list, &report);
+	if (report.n_errors)
+		err_set(e, ERR_INVALID, "%s", first_error(&report));
+	else
+		import_fix(&to, &list);
+	fleet_file_fini(&list);
+	report_fini(&report);
+	return e->code == ERR_NONE;
 }
 
 bool device_table_close(const struct control_request_parts *parts, struct device_table *t, bool ok,

@@ -40,6 +40,10 @@ const char *device_table_name(const struct control_request_parts *parts, size_t 
  * ERR_CORRUPT; it need not be closed. */
 bool device_table_open(const struct control_request_parts *parts, size_t i, const char *who,
 		       struct device_table *t, struct err *e);
+/* For who sets modes: where no bridge runs, those that the configuration's list fixes are fixed (fleet_fix_mode()), as
+ * they are at the next start.  False sets *e (ERR_INVALID): the list is wrong, or cannot be read. */
+bool device_table_fix_modes(const struct control_request_parts *parts, struct device_table *t,
+			    struct err *e);
 /* Without `ok` its changes are dropped, if no bridge runs.  False: not `ok`, or it sets *e (ERR_IO, ERR_FULL). */
 bool device_table_close(const struct control_request_parts *parts, struct device_table *t, bool ok,
 			struct err *e);

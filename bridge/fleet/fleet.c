@@ -495,9 +495,12 @@ bool fleet_set_greet(struct fleet *t, const char *device, const char *name, cons
 	return set_value(t, d, &d->greet, "greet", name, value, false, out);
 }
 
-void fleet_fix_mode(struct fleet *t, const char *device, const char *by)
+void fleet_fix_mode(struct fleet *t, const char *device, const char *by, enum fleet_mode mode)
 {
-	set_text(&row_there(t, device)->fixed_by, by);
+	struct fleet_device *d = row_there(t, device);
+
+	set_text(&d->fixed_by, by);
+	d->fixed_mode = mode;
 }
 
 void fleet_list(struct fleet *t, const char *device)

@@ -67,7 +67,8 @@ struct fleet_device {
 	unsigned leaves;	 /* FLEET_PASSES(): what is sent of these yet, and then no more */
 	int64_t seen_ms[FLOWS];	 /* 0: not yet */
 	char *fixed_by; /* "fleet.csv:7": the file that fixes its mode; NULL: none.  Not kept ... */
-	bool is_listed; /* ... nor is this: the configuration's file has it */
+	enum fleet_mode fixed_mode; /* ... nor is what it is fixed to, ... */
+	bool is_listed;		    /* ... nor this: the configuration's file has it */
 
 	/* fleet's own */
 	int64_t noted_ms[FLOWS];
@@ -146,8 +147,8 @@ void fleet_drain(struct fleet *t, const char *device, int64_t until_ms);
 const char *fleet_next_drained(const struct fleet *t, int64_t now_ms);
 int64_t fleet_next_deadline(const struct fleet *t);
 void fleet_end_drain(struct fleet *t, const char *device, struct changes *out);
-/* A file fixes its mode ("FILE:LINE", copied), or none does (NULL). */
-void fleet_fix_mode(struct fleet *t, const char *device, const char *by);
+/* A file fixes its mode ("FILE:LINE", copied) to this, or none does (NULL).  Its mode is not changed by that. */
+void fleet_fix_mode(struct fleet *t, const char *device, const char *by, enum fleet_mode mode);
 /* The configuration's file has it. */
 void fleet_list(struct fleet *t, const char *device);
 

@@ -186,7 +186,7 @@ enum import_end import_row(const struct import_to *to, const struct fleet_file_r
 	bool is_new = !d, has_credentials = false, has_change = false;
 
 	if (d && d->fixed_by && mode && to->origin != FLEET_CONFIGURATION &&
-	    changes_it(to, row, mode))
+	    mode_said(mode) != d->fixed_mode)
 		return IMPORT_FIXED;
 	if (!is_dry)
 		fleet_name(to->fleet, row->name, to->origin, out);
@@ -209,10 +209,21 @@ enum import_end import_row(const struct import_to *to, const struct fleet_file_r
 
 static void fix_mode(const struct import_to *to, const struct fleet_file_row *row)
 {
-	char *place = mem_printf("%s:%u", to->file, row->line);
+	const struct fleet_cell *mode = find_cell(row, "mode");
+	char *place;
 
-	fleet_fix_mode(to->fleet, row->name, place);
+	if (!mode || !mode->value)
+		return;
+	place = mem_printf("%s:%u", to->file, row->line);
+	fleet_fix_mode(to->fleet, row->name, place, mode_said(mode));
 	free(place);
+}
+
+void import_fix(const struct import_to *to, const struct fleet_file *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (import_is_for(to, &f->rows[i]) && fleet_find(to->fleet, f->rows[i].name))
+			fix_mode(to, &f->rows[i]);
 }
 
 void import_list(const struct import_to *to, const struct fleet_file *f, struct changes *out)
@@ -226,7 +237,6 @@ void import_list(const struct import_to *to, const struct fleet_file *f, struct 
 		import_row(to, row, false, &what, out);
 		buf_fini(&what);
 		fleet_list(to->fleet, row->name);
-		if (find_cell(row, "mode") && find_cell(row, "mode")->value)
-			fix_mode(to, row);
+		fix_mode(to, row);
 	}
 }

@@ -32,12 +32,14 @@ void import_check(const struct import_to *to, const struct fleet_file *f, bool *
 
 enum import_end { IMPORT_SAME, IMPORT_ADDED, IMPORT_CHANGED, IMPORT_FIXED };
 /* Put a row in, or (`is_dry`) only say what would change: the columns are appended to `what`, with commas, without any
- * value.  A device that gets credentials of the north is `ready`.  FIXED: a file fixes its mode, and that is not what
+ * value.  A device that gets credentials of the north is `ready`.  FIXED: a file fixes its mode to another than
  * the row says; nothing is done. */
 enum import_end import_row(const struct import_to *to, const struct fleet_file_row *row,
 			   bool is_dry, struct buf *what, struct changes *out);
 
 /* Put all rows in; those with a mode fix it, and all are listed (fleet_fix_mode(), fleet_list()). */
 void import_list(const struct import_to *to, const struct fleet_file *f, struct changes *out);
+/* Only fix the modes, of those that the table has: nothing else of the rows is done. */
+void import_fix(const struct import_to *to, const struct fleet_file *f);
 
 #endif

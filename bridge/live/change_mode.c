@@ -7,8 +7,9 @@
 
 char *mode_fixed(const struct fleet_device *d, enum fleet_mode to)
 {
-	return d->fixed_by && d->mode != to ? mem_printf("its mode is fixed by %s", d->fixed_by)
-					    : NULL;
+	return d->fixed_by && d->fixed_mode != to
+		       ? mem_printf("its mode is fixed by %s", d->fixed_by)
+		       : NULL;
 }
 
 /* It lacks what it logs in with, and the bridge asks for that.  What it lacks then: as live_link_lacks(). */

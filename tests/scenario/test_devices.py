@@ -192,6 +192,17 @@ def test_the_list_of_the_configuration_is_so_at_the_start(fleet):
     fixed = Verb(fleet.calque, "devices", "wave", "run", waves)
     assert fixed.status == 1 and f"wave all: d1: its mode is fixed by {path}:2" in fixed.err and "nothing is run" in fixed.err
     fleet.calque.stop()
+    write(fleet, "name,mode,north.x\nd2,,env:NOT_SET_HERE\nd1,mirror,\n", name="wanted.csv")
+    listed, others = write(fleet, "name,mode\nd1,off\n"), write(fleet, "name\nd2\n", name="others.csv")
+    for words in (("set-mode", "live", "d1"), ("set-mode", "off", "d1"), ("retire", "d1"), ("wave", "run", waves),
+                  ("import", listed), ("import", "--replace", others)):
+        fixed = Verb(fleet.calque, "devices", *words)
+        assert fixed.status == 1 and f"d1: its mode is fixed by {path}:3" in fixed.err.replace("line 2: ", ""), words
+    assert modes(fleet) == {"d1": "off", "d2": "live"}, "nothing is set"
+    write(fleet, "name,mode\nd1,life\n", name="wanted.csv")
+    fixed = Verb(fleet.calque, "devices", "set-mode", "off", "d2")
+    assert fixed.status != 0 and f"{path}:2: mode:" in fixed.err
+    assert modes(fleet) == {"d1": "off", "d2": "live"}, "nothing is set, and it can be looked at"
     write(fleet, "name,mode\nd2,\n", name="wanted.csv")
     mark = fleet.calque.mark()
     fleet.calque.start()

@@ -24,7 +24,8 @@ class Guide:
         self.calque = lab.calque(lab.example("fleet", self.south, north), env=self.env, start=False)
         self.directory = os.path.join(lab.directory, "guide")
         os.mkdir(self.directory)
-        shutil.copy(os.path.join(GUIDE, "fleet.csv"), self.directory)
+        for name in ("fleet.csv", "waves.conf"):
+            shutil.copy(os.path.join(GUIDE, name), self.directory)
         self.things = lab.add(Client(self.south.port))
         self.n_said = 0
 
@@ -47,25 +48,55 @@ class Guide:
         wait_status(self.calque, lambda s: s["links"][0]["up"]["received"] >= len(NAMES) * self.n_said
                     and s["links"][0]["up"]["pending"] == 0)
 
+    def stop_at_a_limit(self):
+        """One of the canaries says what no mapping reads."""
+        mark = self.calque.mark()
+        self.things.publish("messages/pump-07/attribute", "no JSON")
+        self.calque.wait_log("waves link=fleet phase=stopped", mark)
+
+    def run_waves(self, script):
+        """To their end, without the days that they soak."""
+        path = os.path.join(self.directory, "waves.conf")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"soak = \d+", "soak = 0", text))
+        return self.run_until(script, "done")
+
+    def run_until(self, script, phase):
+        mark = self.calque.mark()
+        told = self.run(script)
+        self.calque.wait_log(f"waves link=fleet phase={phase}", mark)
+        return told
+
 
 def test_the_guide_moves_a_fleet(lab, tb):
     guide = Guide(lab, tb)
     with open(os.path.join(GUIDE, "README.md"), encoding="utf-8") as file:
-        blocks = BLOCK.findall(file.read())
+        text = file.read()
     told = []
-    for is_service, script in blocks:
+    for is_service, script in BLOCK.findall(text):
         if is_service:
             guide.calque.start()
             guide.calque.wait_up("fleet", "south")
             continue
         if "compare" in script:
             guide.say()
-        told.append(guide.run(script))
+        if "deadletters" in script:
+            guide.stop_at_a_limit()
+        if "rollback" in script:
+            told.append(guide.run_until(script, "rolled-back"))
+        elif script.startswith("calque devices wave run") and "--dry-run" not in script:
+            told.append(guide.run_waves(script))
+        else:
+            told.append(guide.run(script))
     everything = "".join(told)
     assert "50 devices: known 50; mode off 50" in everything
     assert "50 devices: 50 ready" in everything
     assert "50 devices: ready 50; mode mirror 50" in everything
     assert "pump-07 of link fleet: live" in everything
+    shown = re.search(r"^```\n(link fleet: stopped.*?)^```$", text, re.M | re.S).group(1)
+    assert shown in re.sub(r" +$", "", re.sub(r", by [^)]*", ", by ann", everything), flags=re.M)
     # Each has its token and its session, and is commanded from there; a retired one is not.
     assert sorted(tb.devices) == NAMES and len({d.token for d in tb.devices.values()}) == len(NAMES)
     west = tb.devices["pump-40"].wait_ready()

@@ -12,6 +12,7 @@ import pytest
 
 from harness import LIMIT, REPOSITORY, assert_json, find_bridge
 from lab import SANITIZER
+from verbs import Verb
 from worlds import InnowayThingsBoard
 
 MAPPINGS = os.path.join(REPOSITORY, "mappings")
@@ -128,3 +129,18 @@ def test_why_of_the_next_message_tells_what_became_of_it(world):
 
     verb = Listening(world, "why", "--device", "nobody", "--timeout", "1s")
     assert verb.end() == (1, "", "calque why: no such message came within 1 s\n")
+
+
+def test_who_listens_is_told_of_a_state_that_is_too_long(world, tmp_path):
+    for n in range(2):  # a running bridge does not take a list as long as that at once
+        listed = tmp_path / f"{n}.csv"
+        listed.write_text("name,greet.note\n" + "".join(f"d{n}-{i},{'x' * 60000}\n" for i in range(40)))
+        assert Verb(world.calque, "devices", "import", str(listed)).status == 0
+    record = Listening(world, "record", "--link", world.LINK, "-o", tmp_path / "pump.cases.json")
+    why = Listening(world, "why", "--link", world.LINK, "--timeout", "60s")
+    world.device.attributes(temp=21.5)
+    status, _, err = why.end()
+    assert status == 0 and err.count("calque why: warning: the state is too long") == 1, err
+    world.tb.attributes()
+    _, _, err = record.end(interrupt=True)
+    assert err.count("calque record: warning: the state is too long") == 1, err

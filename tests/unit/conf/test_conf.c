@@ -770,7 +770,8 @@ Test(conf, the_state_is_found_without_secrets_and_dialects)
 {
 	struct report report = { 0 };
 	struct conf *c =
-		read_state("state = \"here\"; state_key = \"k\"; admin = 7; workers = \"x\";\n"
+		read_state("state = \"here\"; state_key = \"k\"; devices = \"none\"; admin = 7; "
+			   "workers = \"x\";\n"
 			   "links = ( { name = \"a\"; south = { url = \"env:NOT_SET\"; }; },"
 			   " { name = \"b\"; } );\n",
 			   &report);
@@ -778,6 +779,7 @@ Test(conf, the_state_is_found_without_secrets_and_dialects)
 	cr_assert(c, "%s", report.n_lines ? report.lines[0].text : "");
 	cr_expect_str_eq(c->state, "here");
 	cr_expect_str_eq(c->state_key, "k");
+	cr_expect_str_eq(c->devices, "none");
 	cr_assert_eq(c->n_links, 2);
 	cr_expect_str_eq(c->links[1].name, "b");
 	conf_free(c);

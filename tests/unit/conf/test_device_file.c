@@ -66,6 +66,25 @@ Test(device_file, cells_may_point_to_files_the_environment_and_credentials_of_th
 	free(credential);
 }
 
+Test(device_file, modes_are_read_without_what_others_point_to)
+{
+	char *list = put("fleet.csv", "name,mode,north.a,north.token\npump,off,file:none,c4nary\n",
+			 0644);
+	struct report report = { 0 };
+	struct fleet_file f;
+
+	cr_expect_not(device_file_read(list, &f, &report));
+	fleet_file_fini(&f);
+	report_fini(&report);
+	report = (struct report){ 0 };
+	cr_assert(device_file_read_modes(list, &f, &report), "%s",
+		  report.n_lines ? report.lines[0].text : "");
+	cr_expect_str_eq(cell(&f, "mode")->value, "off");
+	fleet_file_fini(&f);
+	report_fini(&report);
+	free(list);
+}
+
 Test(device_file, a_credential_that_is_no_name_or_not_there_is_a_mistake_of_its_row)
 {
 	static const struct {

@@ -227,9 +227,32 @@ Test(import, no_two_devices_may_be_called_the_same_by_a_side)
 Test(import, a_mode_that_a_file_fixes_stays)
 {
 	import("name,mode\npump,live\n", false, "pump added mode\n");
-	fleet_fix_mode(t, "pump", "fleet.csv:2");
+	fleet_fix_mode(t, "pump", "fleet.csv:2", FLEET_LIVE);
 	import("name,mode\npump,off\n", false, "pump fixed \n");
 	cr_expect_eq(fleet_find(t, "pump")->mode, FLEET_LIVE);
+}
+
+static void fix(const char *text)
+{
+	const struct import_to to = { .fleet = t, .link = "l", .takes_rest = true, .file = "c" };
+
+	read(text);
+	import_fix(&to, &file);
+}
+
+Test(import, a_list_only_fixes_the_modes_of_those_that_are_there)
+{
+	import("name,mode\na,live\nb,live\nc,live\nd,live\n", false,
+	       "a added mode\nb added mode\nc added mode\nd added mode\n");
+	fix("link,name,mode,group\n,a,off,g\n,b,,g\nm,c,off,\n,d,-,\n,new,off,\n");
+	cr_expect_str_eq(fleet_find(t, "a")->fixed_by, "c:2");
+	cr_expect_eq(fleet_find(t, "a")->mode, FLEET_LIVE);
+	cr_expect_null(fleet_find(t, "a")->group);
+	for (const char *name = "bcd"; *name; name++)
+		cr_expect_null(fleet_find(t, (char[]){ *name, 0 })->fixed_by, "%c", *name);
+	cr_expect_null(fleet_find(t, "new"));
+	import("name,mode\na,live\n", false, "a fixed \n");
+	import("name,mode\na,off\n", false, "a changed mode\n");
 }
 
 Test(import, rows_of_another_link_are_passed_over)

@@ -212,7 +212,7 @@ Test(live_link_waves, one_without_credentials_is_left_alone_and_counts)
 
 Test(live_link_waves, a_mode_that_a_file_fixes_and_a_name_that_nobody_has_count)
 {
-	fleet_fix_mode(live->link->fleet, "b", "fleet.csv:7");
+	fleet_fix_mode(live->link->fleet, "b", "fleet.csv:7", FLEET_OFF);
 	run("[" WAVE("all", "mirror", "'list':['a','b','nobody']", 60000, 2, 0) "]");
 	turns(3);
 	expect_phase(WAVES_RUNNING);
