@@ -224,7 +224,7 @@ static const struct schema_key dialect_keys[] = {
 	  .about = "what it bears: {payload_bytes, in_flight, messages_per_second}" },
 	{ "request_timeout", SCHEMA_INTEGER, DRAFT(d.request_timeout_s), .min = 1, .max = 86400,
 	  .about = "how many seconds its callers wait for a device, less one" },
-	{ "offline_after", SCHEMA_INTEGER, DRAFT(d.offline_after_s), .min = 1, .max = 86400 * 366,
+	{ "offline_after", SCHEMA_INTEGER, DRAFT(d.offline_after_s), .min = 1, .max = 31622400,
 	  .about = "after how many seconds without any message a device, in the south, is offline" },
 	{ "echoes_publishes", SCHEMA_BOOLEAN, DRAFT(d.echoes_publishes),
 	  .about = "whether a device gets back what it published where it subscribes, as from a plain broker (default true)" },
