@@ -2,12 +2,14 @@
  * is full.
  *
  * Once per turn what it brought is written and handed over (storage_hand_over), and what has become of this
- * and earlier commits is heard (storage_hear).  What leaves the bridge waits for the commit of its turn.  While
+ * and earlier commits is heard (storage_hear).  Acknowledgements wait for the commit of their turn, and
+ * publishes for what they came of that was decided, and for what their link has changed.  While
  * the thread that commits is at work, nothing can be written: what further turns bring is kept, and is one commit
  * as soon as that is heard of, so the slower the disk, the larger are its commits.
  *
- * Nothing leaves that is not durable, and nothing is dropped.  When a commit is undone because the disk is
- * full, all that is in flight is written again, as one commit, and these are the stages:
+ * Nothing is acknowledged that is not durable, no change of state is told that is not, and nothing is dropped.
+ * When a commit is undone because the disk is full, all that is in flight is written again, as one commit, and
+ * these are the stages:
  *
  *   WELL ──▶ SPARING ──▶ GIVEN_UP ──▶ WAITING ──(next turn)──▶ WELL       (durable, in any of them: ──▶ WELL)
  *

@@ -2,7 +2,7 @@
  *
  * The only module that knows the whole way of a message.  Once per turn of the loop, in this order:
  * translate what came in, commit what was accepted with the changes of state, then let acknowledgements
- * and messages out.  If that commit fails, nothing leaves and bridge_run() ends.  What is not settled at
+ * and messages out.  If that commit fails, nothing is acknowledged and bridge_run() ends.  What is not settled at
  * the end, however it comes, stays in the journal for the next start. */
 #ifndef BRIDGE_BRIDGE_H
 #define BRIDGE_BRIDGE_H

@@ -7,6 +7,7 @@ import pytest
 
 from harness import MQTT3, MQTT5, Client, assert_json, conf_text
 from platforms import EZtCloud, ThingsBoard
+from verbs import ask_until
 
 SOAK_S = float(os.environ.get("CALQUE_SOAK_S", "0"))  # README.md has the command
 ROUNDS = 10
@@ -86,6 +87,13 @@ def test_a_push_takes_back_what_the_device_changed_and_nothing_circles(world):
     assert [len(said) for said in before] == [5, 5], before
 
 
+def all_came_back(broker, last):
+    """calque has acknowledged all that it was sent, up to this: after a restart it would not know it for its own."""
+    ask_until(lambda: [len(broker.matching(f"{what} calque-.*{more}")) for what, more in
+                       (("Sending PUBLISH to", last), ("Sending PUBLISH to", " q1,"), ("Received PUBACK from", ""))],
+              lambda n: n[0] and n[1] == n[2])
+
+
 def test_what_nobody_listens_to_is_told_or_sent_later(lab):
     """A broker of MQTT 5 says so. The RPC is answered at once, the pushes wait for the device."""
     world = World(lab, MQTT5, is_away=True)
@@ -94,6 +102,7 @@ def test_what_nobody_listens_to_is_told_or_sent_later(lab):
     world.tb.push(rate=11)
     world.calque.wait_log("warning no-listener link=room side=south device=DU_1")
     assert world.tb.reply(world.tb.call("setFan")) == {"error": "no device listens"}  # so the pushes were before it
+    all_came_back(world.north, "rpc/response/2'")
     world.calque.wait_up(world.LINK, since=world.calque.restart(), count=2)
     world.come()
     world.ez.online(True)
