@@ -178,6 +178,13 @@ static void intake_free(struct intake *in)
 	free(in);
 }
 
+void link_answer_heard(struct link *l, struct intake *in)
+{
+	if (in->is_answer_again)
+		l->n_answers_again--;
+	in->is_answer_again = false;
+}
+
 void link_release(struct link *l, struct intake *in)
 {
 	struct verdict v = {
@@ -197,6 +204,7 @@ void link_release(struct link *l, struct intake *in)
 		return;
 	for (unsigned i = 0; i < in->n_orders && !v.far_id; i++)
 		v.far_id = in->orders[i].far_id;
+	link_answer_heard(l, in);
 	intake_move(in, INTAKE_SETTLED);
 	v.reason = verdict(in);
 	if (in->is_compared)

@@ -101,6 +101,9 @@ struct link {
 	struct twins *twins;
 	struct presences *presences;
 	struct provisions *provisions;
+	unsigned
+		n_answers_again; /* of handshakes, that an earlier run received, and nobody has looked at yet */
+	bool asks_later; /* what is open is asked again when there are none of these */
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
 	struct fleet *fleet;
@@ -206,8 +209,9 @@ struct intake {
 	enum kind kind; /* of the first of these */
 	size_t n_bytes;
 	int64_t at_ms;
-	uint64_t login; /* struct arrival's; UINT64_MAX: an earlier run's */
-	bool is_dup;	/* its message had DUP set */
+	uint64_t login;	      /* struct arrival's; UINT64_MAX: an earlier run's */
+	bool is_dup;	      /* its message had DUP set */
+	bool is_answer_again; /* it counts in n_answers_again */
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
@@ -270,6 +274,8 @@ struct intake *link_intake(struct link *l, enum flow flow, const struct message 
 struct intake *link_own_intake(struct link *l, enum flow flow);
 /* Give a reference back; the last one settles it. */
 void link_release(struct link *l, struct intake *in);
+/* If it is an answer of a handshake that an earlier run received: somebody has looked at it now. */
+void link_answer_heard(struct link *l, struct intake *in);
 /* The first dead and the first filtered reason are the ones to tell. */
 void link_refuse(struct intake *in, enum outcome reason, const char *text);
 bool intake_may_move(enum intake_stage from, enum intake_stage to);

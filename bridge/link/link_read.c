@@ -744,6 +744,10 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
+	if (in->origin == ORIGIN_AGAIN && plan_is_provisioning(l->plan, a->from, in->kind)) {
+		in->is_answer_again = true;
+		l->n_answers_again++;
+	}
 	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
 	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);
 	link_watch(l, in, translate_device(l->plan, a->from, a->device, in->topic_device));

@@ -758,6 +758,7 @@ static void on_provision_reply(struct task *t, struct canonical *p)
 		logic_provision(l, t->intake, &acts);
 	else
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);
+	link_answer_heard(l, t->intake);
 }
 
 /* --- by kind ------------------------------------------------------------------------------- */

@@ -134,7 +134,8 @@ void machines_device_gone(struct link *l, const char *device)
 
 int64_t link_next_deadline(const struct link *l)
 {
-	int64_t earliest = l->n_ended ? 0 : greeting_next_deadline(l);
+	bool is_due = l->n_ended || (l->asks_later && !l->n_answers_again);
+	int64_t earliest = is_due ? 0 : greeting_next_deadline(l);
 
 	if (provisioning_next_deadline(l) < earliest)
 		earliest = provisioning_next_deadline(l);
@@ -153,6 +154,8 @@ int64_t link_next_deadline(const struct link *l)
 void link_tick(struct link *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
+	if (l->asks_later && !l->n_answers_again)
+		resume_provisions(l);
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].expire)
 			table[i].expire(l);
@@ -339,11 +342,18 @@ static void expire_provisions(struct link *l)
 	act(l, &acts);
 }
 
+/* An answer that is in the journal is heard first.  Was its question asked again, there would be two answers on the
+ * session, and as none says whose it is, each device after it would be given what is another's. */
 static void resume_provisions(struct link *l)
 {
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
 
+	l->asks_later = l->n_answers_again > 0;
+	if (l->asks_later) {
+		provisions_hear(l->provisions);
+		return;
+	}
 	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);

@@ -835,6 +835,7 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 		err_set(e, ERR_INVALID, "a provision_reply without status");
 		return false;
 	}
+	t->is_hearing = false;
 	is_success = jtext_string_is(status, "SUCCESS");
 	if (is_success && !has_credential(body)) {
 		is_success = false;
@@ -999,9 +1000,25 @@ struct jslice provisions_credentials(const struct provisions *t,
 
 /* Restoring. */
 
+void provisions_hear(struct provisions *t)
+{
+	const struct asker *first = TAILQ_FIRST(&t->queue);
+	const struct asked *q = first ? find_asked(t, first) : NULL;
+
+	/* Where another one was asked, a login tells what became of that. */
+	if (t->is_asking || !first || (!q && !TAILQ_EMPTY(&t->asked)))
+		return;
+	t->is_asking = t->is_hearing = true;
+	t->is_repeated = q;
+	t->was_sent = q && q->is_sent;
+	t->deadline_ms = INT64_MAX;
+}
+
 void provisions_resume(struct provisions *t, const struct provision_terms *terms,
 		       struct changes *out, struct provision_actions *acts)
 {
+	if (t->is_hearing)
+		t->is_asking = t->is_hearing = false;
 	adopt(t, terms, out);
 	go_on(t, terms, out, acts);
 }

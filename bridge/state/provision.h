@@ -139,6 +139,9 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 struct jslice provisions_credentials(const struct provisions *t,
 				     const struct provision_terms *terms);
 
+/* Before provisions_resume(): an earlier run received an answer that nobody has looked at.  It is the answer to the question
+ * that is open, which is not asked again before it was given to provisions_reply(), or turned out to be none. */
+void provisions_hear(struct provisions *t);
 /* After all rows are restored: ask again for what was in hand when the last run ended.  Rows of before links
  * belonged to names make it the last one's that was issued credentials. */
 void provisions_resume(struct provisions *t, const struct provision_terms *terms,

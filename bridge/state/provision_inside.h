@@ -52,6 +52,7 @@ struct provisions {
 	struct askers queue; /* what is in hand, known names by number, the others by number */
 	size_t n_queue;
 	bool is_asking;		/* the first of the queue was asked: the question in hand */
+	bool is_hearing;	/* ... by an earlier run: provisions_hear() */
 	int64_t deadline_ms;	/* of that */
 	bool is_repeated;	/* an earlier one like it may have arrived */
 	bool is_sent, was_sent; /* it was handed to its session; so was an earlier one like it */

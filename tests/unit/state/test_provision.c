@@ -626,6 +626,35 @@ Test(provision, a_token_is_chosen_and_sealed_before_it_is_asked_for)
 	cr_expect_str_neq(token, other);
 }
 
+/* Was it asked again, there would be two answers, and the second would be taken for that to the next question. */
+Test(provision, an_answer_of_an_earlier_run_is_heard_before_its_question_is_asked_again)
+{
+	ask("a", "A", 1, 100);
+	written();
+	ask("b", "B", 2, 100);
+	expect_acts("");
+	restart();
+	provisions_hear(table);
+	cr_expect(reply(TOKEN("theirs")));
+	expect_credentials("a", TOKEN("theirs"));
+	expect_acts("LOGIN a, ANSWER a SUCCESS 1, ASK b 2");
+	resume(200);
+	expect_acts("");
+}
+
+Test(provision, what_an_earlier_run_asked_is_asked_again_if_that_was_no_answer)
+{
+	provisions_hear(table); /* nothing is open */
+	ask("a", "A", 1, 100);
+	written();
+	restart();
+	provisions_hear(table);
+	cr_expect_not(reply("{}"));
+	resume(200);
+	expect_acts("ASK a 1");
+	cr_expect_eq(provisions_next_deadline(table), 200);
+}
+
 Test(provision, request_with_credentials_of_its_own_is_left_alone)
 {
 	static const char *const bodies[] = {
