@@ -103,7 +103,8 @@ struct link {
 	struct provisions *provisions;
 	unsigned
 		n_answers_again; /* of handshakes, that an earlier run received, and nobody has looked at yet */
-	bool asks_later; /* what is open is asked again when there are none of these */
+	bool has_resumed; /* link_resume() was called */
+	bool asks_later;  /* what is open is asked again when there are none of these */
 	struct reporteds *reporteds;
 	struct devices *devices; /* the plan's */
 	struct fleet *fleet;

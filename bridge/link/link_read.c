@@ -14,6 +14,7 @@
 #include "state/echo.h"
 #include "state/presence.h"
 #include "state/twin.h"
+#include "state/provision.h"
 #include "translate/executor.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */
@@ -744,9 +745,11 @@ static enum outcome take_in(struct link *l, const struct arrival *a, struct inta
 	in->readers = mem_dup(match->readers, match->n * sizeof *match->readers);
 	in->n_readers = match->n;
 	in->kind = match->readers[0]->row->kind;
-	if (in->origin == ORIGIN_AGAIN && plan_is_provisioning(l->plan, a->from, in->kind)) {
+	if (!l->has_resumed && in->origin == ORIGIN_AGAIN &&
+	    plan_is_provisioning(l->plan, a->from, in->kind)) {
 		in->is_answer_again = true;
 		l->n_answers_again++;
+		provisions_hear(l->provisions);
 	}
 	in->is_clearing = is_clearing(l, a->from, a->device, in->raw);
 	in->topic_device = translate_topic_device(match->readers[0], in->message.topic);

@@ -747,6 +747,10 @@ static void on_provision(struct task *t, struct canonical *p)
 	buf_fini(&id);
 }
 
+/* One that is received once more (a dead letter that is tried again; after a crash, when all goes one at a time) finds
+ * another question open, if any. */
+static const char too_late[] = "an answer of a handshake that was asked again since, or has ended";
+
 static void on_provision_reply(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
@@ -754,7 +758,9 @@ static void on_provision_reply(struct task *t, struct canonical *p)
 	struct provision_actions acts = { 0 };
 	struct err e = { 0 };
 
-	if (provisions_reply(l->provisions, &terms, canonical_body(p), &l->changes, &acts, &e))
+	if (t->intake->origin == ORIGIN_AGAIN && !t->intake->is_answer_again)
+		link_refuse(t->intake, DEAD_UNKNOWN_ID, too_late);
+	else if (provisions_reply(l->provisions, &terms, canonical_body(p), &l->changes, &acts, &e))
 		logic_provision(l, t->intake, &acts);
 	else
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);

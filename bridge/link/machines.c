@@ -166,6 +166,7 @@ void link_tick(struct link *l, int64_t now_ms)
 void link_resume(struct link *l, int64_t now_ms)
 {
 	l->now_ms = now_ms;
+	l->has_resumed = true;
 	registry_prune(l);
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (table[i].resume)
@@ -350,10 +351,8 @@ static void resume_provisions(struct link *l)
 	struct provision_actions acts = { 0 };
 
 	l->asks_later = l->n_answers_again > 0;
-	if (l->asks_later) {
-		provisions_hear(l->provisions);
+	if (l->asks_later)
 		return;
-	}
 	link_begin_own(l, l->handshakes, l->now_ms);
 	provisions_resume(l->provisions, &terms, &l->changes, &acts);
 	act(l, &acts);

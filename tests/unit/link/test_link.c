@@ -350,7 +350,8 @@ static const struct change *last_of_row(const struct changes *c, size_t i)
 	return is_there || !last->value ? NULL : last;
 }
 
-static void restart(void)
+/* Between two runs, with what the journal has of messages that were received and not looked at. */
+static void restart_with(const char *topic, const char *payload)
 {
 	struct changes c = { 0 }, all = { 0 };
 	struct err e = { 0 };
@@ -370,7 +371,19 @@ static void restart(void)
 	}
 	changes_fini(&c);
 	changes_fini(&all);
+	if (topic) {
+		struct message m = make(topic, payload);
+
+		link_receive_again(
+			l, &(struct arrival){ .from = NORTH, .message = &m, .at_ms = now_ms });
+		message_fini(&m);
+	}
 	link_resume(l, now_ms);
+}
+
+static void restart(void)
+{
+	restart_with(NULL, NULL);
 }
 
 /* --- the way of a message ------------------------------------------------------------------ */
@@ -3017,6 +3030,30 @@ Test(link, a_device_gets_its_credentials_and_the_bridge_logs_in_with_them)
 	link_login_refused(l, NULL);
 	step(SOUTH, "join", "{'device_name':'D'}",
 	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+}
+
+/* The second answer would be given to whoever is next. */
+Test(link, an_answer_that_an_earlier_run_received_is_heard_and_not_asked_for_again)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	restart_with("P/reply", "{'status':'SUCCESS','token':'T1'}");
+	expect("login {" ISSUED "}\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
+	cr_expect_eq(link_next_deadline(l), INT64_MAX, "nothing is asked later");
+}
+
+Test(link, what_was_no_answer_is_asked_again_and_one_that_died_is_nobodys)
+{
+	start_join();
+	step(SOUTH, "join", "{'device_name':'D'}",
+	     "ask P/ask {'device_name':'D',<token>}\n= carried\n");
+	restart_with("P/reply", "{}");
+	expect("= wrong-shape\nask P/ask {'device_name':'D',<token>}\n= own\n");
+	/* A dead letter that is tried again while somebody else's question is open. */
+	try_again("P/reply", "{'status':'SUCCESS','token':'T2'}", 3600000, "= unknown-id\n");
+	step(NORTH, "P/reply", "{'status':'SUCCESS','token':'T1'}",
+	     "login {" ISSUED "}\nend\nsouth joined {" ISSUED ",'asked':'D'}\n= carried\n");
 }
 
 Test(link, a_handshake_on_an_alias_is_answered_there_even_after_a_restart)
