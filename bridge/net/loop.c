@@ -303,6 +303,14 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t after_ms, voi
 	uv_timer_start(&t->uv, on_timer, after_ms, 0);
 }
 
+void loop_timer_set_about(struct loop *l, struct loop_timer *t, uint64_t after_ms,
+			  void (*f)(void *ctx), void *ctx)
+{
+	uint64_t late_ms = 999 - (uv_now(&l->uv) + after_ms + 999) % 1000;
+
+	loop_timer_set(l, t, late_ms <= after_ms / 4 ? after_ms + late_ms : after_ms, f, ctx);
+}
+
 void loop_timer_stop(struct loop_timer *t)
 {
 	if (t->is_open)

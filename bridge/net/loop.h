@@ -54,6 +54,10 @@ struct loop_timer {
 };
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t after_ms, void (*f)(void *ctx),
 		    void *ctx); /* again: replaces */
+/* The same, but at a whole second of the loop's clock if that is at most a quarter of the time later, so that all that
+ * were set so have one turn.  For what thousands do now and then: a turn costs more than what each does in it. */
+void loop_timer_set_about(struct loop *l, struct loop_timer *t, uint64_t after_ms,
+			  void (*f)(void *ctx), void *ctx);
 void loop_timer_stop(struct loop_timer *t);
 /* `closed` (may be NULL) is called, maybe later, once the memory may go.  It gets the `ctx` that was
  * set before, or that of loop_timer_set(). */

@@ -469,9 +469,10 @@ static void on_tick(void *ctx)
 	if (s->phase < LOGIN)
 		return;
 	do_without_suback(s);
-	loop_timer_set(s->loop, &s->timer,
-		       s->phase == UP && !s->is_held ? attempt_tick_ms(s->attempt) : TICK_MS,
-		       on_tick, s);
+	if (s->phase == UP && !s->is_held)
+		loop_timer_set_about(s->loop, &s->timer, attempt_tick_ms(s->attempt), on_tick, s);
+	else
+		loop_timer_set(s->loop, &s->timer, TICK_MS, on_tick, s);
 	if ((s->phase == LOGIN || s->is_held) && clock_mono_ms() >= s->deadline_ms)
 		session_end_late(s);
 }
