@@ -209,7 +209,7 @@ void sample_put_lacks(const struct sample *s, bool is_strict, int64_t age_s, str
 			buf_cut(out, before);
 	}
 	if (n > LACKS_MOST)
-		buf_printf(out, "and %zu links more\n", n - LACKS_MOST);
+		buf_printf(out, "and %zu link%s more\n", n - LACKS_MOST, PLURAL(n - LACKS_MOST));
 }
 
 bool sample_is_up(const struct sample *s)

@@ -379,12 +379,12 @@ static void put_functions(struct buf *out, const struct row_guess *row, size_t n
 void samples_put_mapping(const struct samples *s, const char *name, struct buf *out)
 {
 	buf_printf(out,
-		   "# %s, out of %zu messages.  What each row is, was guessed: look at the kinds "
+		   "# %s, out of %zu message%s.  What each row is, was guessed: look at the kinds "
 		   "first.\n"
 		   "module {\n  dialect: \"%s\", about: \"%s, in a line\", version: 1,\n  device: "
 		   "\"%s\",\n"
 		   "  messages: [\n",
-		   name, s->n, name, name, s->device_level < 0 ? "none" : "topic");
+		   name, s->n, PLURAL(s->n), name, name, s->device_level < 0 ? "none" : "topic");
 	for (size_t i = 0; i < s->n_rows; i++)
 		put_row(out, &s->rows[i], i, i + 1 == s->n_rows);
 	buf_puts(out, "  ]\n};\n");

@@ -154,14 +154,14 @@ static int finish(struct cli *cli, const struct recording *rec, int fd, struct c
 	if (e.code != ERR_NONE)
 		fprintf(stderr, "calque record: %s: %s\n", output, e.text);
 	if (rec->n_dropped)
-		fprintf(stderr, "calque record: %lld steps were lost, as they came too fast\n",
-			(long long)rec->n_dropped);
+		fprintf(stderr, "calque record: %lld step%s lost, as too much came at once\n",
+			(long long)rec->n_dropped, PLURAL(rec->n_dropped));
 	if (left_out)
 		fprintf(stderr,
-			"calque record: %zu messages have no place in a case: handshakes and "
+			"calque record: %zu message%s without a place in a case: handshakes and "
 			"greetings\n",
-			left_out);
-	printf("%s: %zu steps\n", output, n);
+			left_out, PLURAL(left_out));
+	printf("%s: %zu step%s\n", output, n, PLURAL(n));
 	buf_fini(&text);
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

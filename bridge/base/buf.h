@@ -13,6 +13,9 @@
 
 struct err;
 
+/* What a word ends with of which there are n: "s", but for one. */
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+
 struct buf {
 	char *data; /* NULL until something was appended or reserved */
 	size_t len, cap;

@@ -67,7 +67,7 @@ static int check_all(struct cli *cli)
 	else
 		cli_print_report(&report);
 	if (ok && !cli->is_json)
-		printf("%s: %zu link%s, no mistakes\n", cli->conf_path, n, n == 1 ? "" : "s");
+		printf("%s: %zu link%s, no mistakes\n", cli->conf_path, n, PLURAL(n));
 	report_fini(&report);
 	generation_free(g);
 	return ok ? EXIT_DONE : EXIT_FAILED;

@@ -34,7 +34,7 @@ static void tell_link(struct telling *t, struct jslice item)
 	if (*filters)
 		printf("  filters: %s\n", filters);
 	if (waiting)
-		printf("  %lld message%s not settled: %s\n", waiting, waiting == 1 ? "" : "s",
+		printf("  %lld message%s not settled: %s\n", waiting, PLURAL(waiting),
 		       t->cli->drops ? "dropped" : "kept, for a link of this name");
 	free(link);
 	free(change);

@@ -91,9 +91,9 @@ static void on_rotated(void *ctx, struct jslice done)
 		printf("the key is a new one, and all is sealed with it\n");
 	if (n)
 		fprintf(stderr,
-			"calque state: %lld rows could not be read with the old key, and stay as "
-			"they are\n",
-			n);
+			"calque state: %lld row%s could not be read with the old key, and left as "
+			"found\n",
+			n, PLURAL(n));
 }
 
 static int rotate_key(struct cli *cli)

@@ -35,11 +35,6 @@ static bool has(struct jslice object, const char *key)
 	return jtext_field(object, key, &v);
 }
 
-static const char *plural(int64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 /* "  south  up for 2h  mqtt://127.0.0.1:1883 (MQTT 3.1.1)" */
 static void put_session(struct buf *out, struct jslice s)
 {
@@ -58,7 +53,7 @@ static void put_session(struct buf *out, struct jslice s)
 		buf_puts(out, "         ");
 		put_shown(out, s, "why");
 		buf_printf(out, ", %lld attempt%s\n", (long long)ask_number(s, "attempts"),
-			   plural(ask_number(s, "attempts")));
+			   PLURAL(ask_number(s, "attempts")));
 	}
 	if (has(s, "degraded")) {
 		buf_puts(out, "         ");
@@ -307,7 +302,7 @@ static void print_stored(struct jslice done)
 	if (has(done, "journal_messages"))
 		printf(", in the journal %lld message%s",
 		       (long long)ask_number(done, "journal_messages"),
-		       plural(ask_number(done, "journal_messages")));
+		       PLURAL(ask_number(done, "journal_messages")));
 	if (has(done, "journal_bytes"))
 		printf(", in the journal %lld bytes", (long long)ask_number(done, "journal_bytes"));
 	putchar('\n');
@@ -320,16 +315,16 @@ static void print_stored(struct jslice done)
 		printf("%lld row%s of the state directory could not be read, and set aside "
 		       "(calque status --aside)\n",
 		       (long long)ask_number(done, "set_aside"),
-		       plural(ask_number(done, "set_aside")));
+		       PLURAL(ask_number(done, "set_aside")));
 }
 
 /* "3 links: 2 ready, 1 not; 12 messages dead since the start" */
 static void print_summary(const struct printer *p)
 {
-	printf("%zu link%s: %zu ready", p->n_links, plural((int64_t)p->n_links), p->n_ready);
+	printf("%zu link%s: %zu ready", p->n_links, PLURAL(p->n_links), p->n_ready);
 	if (p->n_ready < p->n_links)
 		printf(", %zu not", p->n_links - p->n_ready);
-	printf("; %lld message%s dead since the start\n", (long long)p->n_dead, plural(p->n_dead));
+	printf("; %lld message%s dead since the start\n", (long long)p->n_dead, PLURAL(p->n_dead));
 }
 
 static void print_done(const struct printer *p, struct jslice done)

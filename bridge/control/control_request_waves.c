@@ -69,19 +69,29 @@ static void put_wave(const struct waves *w, size_t i, struct buf *out)
 	buf_putc(out, '}');
 }
 
-static void put_failing(const struct waves *w, struct buf *out)
+static void put_devices(const char *field, const struct waves_failing *devices, size_t n,
+			struct buf *out)
 {
-	size_t n;
-	const struct waves_failing *failing = waves_failing(w, &n);
-
-	buf_puts(out, "],\"failing\":[");
+	buf_printf(out, ",\"%s\":[", field);
 	for (size_t i = 0; i < n; i++) {
 		buf_puts(out, i ? ",{\"device\":" : "{\"device\":");
-		state_json_put_text(out, failing[i].device);
-		control_request_put_text(out, "why", failing[i].why);
+		state_json_put_text(out, devices[i].device);
+		control_request_put_text(out, "why", devices[i].why);
 		buf_putc(out, '}');
 	}
-	buf_puts(out, "]}}\n");
+	buf_putc(out, ']');
+}
+
+static void put_left(const struct waves *w, struct buf *out)
+{
+	struct waves_failing kept[WAVES_TOLD];
+	size_t n_failing, n_told, n;
+	const struct waves_failing *failing = waves_failing(w, &n_failing);
+
+	n = waves_kept(w, kept, &n_told);
+	put_devices("failing", failing, n_failing, out);
+	put_devices("kept", kept, n_told, out);
+	buf_printf(out, ",\"n_kept\":%zu}}\n", n);
 }
 
 static bool tell_status(struct work *w, struct device_table *t, struct buf *out, struct err *e)
@@ -101,7 +111,8 @@ static bool tell_status(struct work *w, struct device_table *t, struct buf *out,
 		   w->parts->is_running ? "true" : "false", waves_at(t->waves));
 	for (size_t i = 0; i < list->n; i++)
 		put_wave(t->waves, i, out);
-	put_failing(t->waves, out);
+	buf_putc(out, ']');
+	put_left(t->waves, out);
 	return true;
 }
 

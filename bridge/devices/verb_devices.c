@@ -323,9 +323,9 @@ static void set_item(struct asking *a, struct jslice item)
 static void put_advice(const struct asking *a)
 {
 	if (a->n_parks)
-		printf("%zu of these are not ready yet: what is for them waits (parks) until they "
-		       "are\n",
-		       a->n_parks);
+		printf("%zu of these %s not ready yet: what is for %s waits (parks) until %s\n",
+		       a->n_parks, a->n_parks == 1 ? "is" : "are", a->n_parks == 1 ? "it" : "them",
+		       a->n_parks == 1 ? "it is" : "they are");
 	if (a->n_live)
 		fputs("calque devices: the old cloud's own users can still command these devices, "
 		      "as "
@@ -601,7 +601,7 @@ static void put_counts(const char *const *words, const size_t *counts, int n)
 
 static void put_summary(const struct asking *a)
 {
-	printf("%zu devices:", a->n);
+	printf("%zu device%s:", a->n, PLURAL(a->n));
 	put_counts(fleet_state_names, a->states, FLEET_STATES);
 	printf("; mode");
 	put_counts(fleet_mode_names, a->modes, FLEET_MODES);
@@ -658,6 +658,13 @@ static bool has_choice(const struct cli *cli, int n_names)
 	       cli->devices.is_orphan || cli->devices.percent || cli->devices.list;
 }
 
+/* What is said of some devices would be done to all of the file. */
+static bool takes_no_choice(const struct cli *cli)
+{
+	return (strcmp(cli->argv[0], "wave") == 0 || strcmp(cli->argv[0], "import") == 0) &&
+	       has_choice(cli, 0);
+}
+
 /* False: told what is wrong. */
 static bool put_question(const struct cli *cli, const struct sub *sub, struct asking *a,
 			 struct buf *out, int *status)
@@ -704,6 +711,10 @@ int verb_devices(struct cli *cli)
 	struct buf request = { 0 };
 	int status;
 
+	if (takes_no_choice(cli))
+		return options_misused("devices",
+				       "%s takes no filter: which devices, its file says",
+				       cli->argv[0]);
 	if (strcmp(cli->argv[0], "provision") == 0)
 		return devices_provision(cli);
 	if (strcmp(cli->argv[0], "compare") == 0)

@@ -15,7 +15,6 @@
 
 #define LOOK_MS	  200
 #define ANSWER_MS 10000 /* the platform has so long to say what it has */
-#define PLURAL(n) ((n) == 1 ? "" : "s")
 
 struct comparing {
 	const struct cli *cli;

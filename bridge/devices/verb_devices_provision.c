@@ -22,7 +22,6 @@
 #define LOOK_MS	  500
 #define PLAIN_MS  10000 /* between two lines, where there is no terminal */
 #define BAR_CHARS 30
-#define PLURAL(n) ((n) == 1 ? "" : "s")
 
 struct chosen {
 	char *link, *name, *state, *step, *reason;

@@ -82,18 +82,31 @@ static void print_waves(struct jslice item)
 	table_fini(&table);
 }
 
-static void print_failing(struct jslice item)
+static size_t print_devices(struct jslice item, const char *field, const char *more)
 {
 	struct jslice all, one;
-	size_t pos = 0;
+	size_t pos = 0, n = 0;
 
-	while (jtext_field(item, "failing", &all) && jtext_next_element(all, &pos, &one)) {
+	while (jtext_field(item, field, &all) && jtext_next_element(all, &pos, &one)) {
 		char *device = ask_shown(one, "device"), *why = ask_shown(one, "why");
 
-		printf("%s: %s\n", device, why);
+		printf("%s: %s%s\n", device, why, more);
 		free(device);
 		free(why);
+		n++;
 	}
+	return n;
+}
+
+static void print_left(struct jslice item)
+{
+	int64_t n;
+
+	print_devices(item, "failing", "");
+	n = ask_number(item, "n_kept") -
+	    (int64_t)print_devices(item, "kept", ": waves leave it alone");
+	if (n > 0)
+		printf("and %" PRId64 " more that waves leave alone\n", n);
 }
 
 static void print_status(struct jslice item)
@@ -104,7 +117,7 @@ static void print_status(struct jslice item)
 
 	printf("link %s: %s%s%s (%s, by %s)\n", link, phase, *why ? ": " : "", why, file, who);
 	print_waves(item);
-	print_failing(item);
+	print_left(item);
 	free(link);
 	free(phase);
 	free(who);
@@ -116,9 +129,9 @@ static void print_begun(struct jslice item)
 {
 	char *link = ask_shown(item, "link"), *wave = ask_shown(item, "wave"),
 	     *mode = ask_shown(item, "mode");
+	int64_t n = ask_number(item, "devices");
 
-	printf("link %s: wave %s: %" PRId64 " devices, %s\n", link, wave,
-	       ask_number(item, "devices"), mode);
+	printf("link %s: wave %s: %" PRId64 " device%s, %s\n", link, wave, n, PLURAL(n), mode);
 	free(link);
 	free(wave);
 	free(mode);
@@ -161,8 +174,8 @@ static void on_done(void *ctx, struct jslice done)
 
 	t->is_running = jtext_field(done, "running", &v) && jtext_type_of(v) == JTEXT_TRUE;
 	if ((size_t)ask_number(done, "failed") > t->n_problems)
-		fprintf(stderr, "calque devices: %" PRId64 " mistakes in all\n",
-			ask_number(done, "failed"));
+		fprintf(stderr, "calque devices: %" PRId64 " mistake%s in all\n",
+			ask_number(done, "failed"), PLURAL(ask_number(done, "failed")));
 }
 
 /* --- the request ----------------------------------------------------------------------------- */
@@ -195,6 +208,8 @@ static int finish(const struct telling *t, int status)
 	}
 	if (t->n == 0)
 		puts("no waves have run");
+	else if (t->cli->devices.is_dry && !t->cli->is_json)
+		puts("nothing is run");
 	else if (t->is_at_work && !t->is_running && !t->cli->is_json)
 		puts("no bridge runs: it goes on when one is started");
 	return EXIT_DONE;
@@ -216,6 +231,8 @@ int devices_wave(const struct cli *cli)
 	if (known == sizeof words / sizeof words[0] || cli->argc != (t.is_run ? 3 : 2))
 		return options_misused("devices", "wave run FILE, wave status, wave stop, or wave "
 						  "rollback");
+	if (cli->devices.is_dry && !t.is_run)
+		return options_misused("devices", "--dry-run goes with wave run");
 	who = device_request_user();
 	buf_printf(&request, "{\"request\":\"waves\",\"do\":\"%s\"", word);
 	device_request_put_field(&request, "who", who);

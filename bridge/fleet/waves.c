@@ -24,6 +24,7 @@ void wave_device_free(void *device)
 	free(d->name);
 	free(d->wave);
 	free(d->left);
+	free(d->kept);
 	free(d);
 }
 
@@ -193,8 +194,9 @@ bool waves_run(struct waves *w, struct wave_list *list, const char *who, struct 
 
 static void stop(struct waves *w, const char *why, struct changes *out)
 {
-	if (w->at < w->list.n)
+	if (w->at < w->list.n && w->phase == WAVES_RUNNING)
 		set_state(w, WAVE_STOPPED, out);
+	waves_put_failing(w, out);
 	set_phase(w, WAVES_STOPPED, why, out);
 }
 
@@ -212,6 +214,18 @@ bool waves_stop(struct waves *w, const char *who, struct changes *out, struct er
 	return true;
 }
 
+/* What waves have done is no more: none of them has passed. */
+static void go_back(struct waves *w, const char *why, struct changes *out)
+{
+	for (size_t i = 0; i < w->list.n; i++) {
+		if (w->counts[i].state == WAVE_WAITS)
+			continue;
+		w->counts[i].state = WAVE_UNDONE;
+		waves_put_count(w, i, out);
+	}
+	set_phase(w, WAVES_BACK, why, out);
+}
+
 bool waves_roll_back(struct waves *w, const char *who, struct changes *out, struct err *e)
 {
 	char *why;
@@ -224,9 +238,7 @@ bool waves_roll_back(struct waves *w, const char *who, struct changes *out, stru
 		return false;
 	}
 	why = mem_printf("by %s", who);
-	if (w->phase == WAVES_RUNNING)
-		set_state(w, WAVE_STOPPED, out);
-	set_phase(w, WAVES_BACK, why, out);
+	go_back(w, why, out);
 	free(why);
 	return true;
 }
@@ -253,7 +265,7 @@ static struct waves_next next_back(struct waves *w, struct changes *out)
 		const char *device = w->todo[w->at_todo];
 
 		d = map_get_str(&w->devices, device);
-		if (d && !d->left)
+		if (d && d->is_given)
 			return (struct waves_next){ .step = WAVES_UNSET,
 						    .device = device,
 						    .mode = d->before };
@@ -394,11 +406,16 @@ void waves_was_set(struct waves *w, const char *device, enum fleet_mode before, 
 {
 	struct wave_device *d = device_of(w, device, before);
 
-	/* One that was left alone had no mode before that it could go back to. */
-	if (d->left)
+	/* The mode that it had before any wave of the run set it. */
+	if (!d->is_given)
 		d->before = before;
+	if (!left) {
+		d->is_given = true;
+		d->given = this_wave(w)->mode;
+	}
 	set_text(&d->wave, this_wave(w)->name);
 	set_text(&d->left, left);
+	set_text(&d->kept, NULL);
 	d->at_ms = now_ms;
 	d->is_set = true;
 	d->has_passed = false;
@@ -420,6 +437,30 @@ void waves_was_unset(struct waves *w, const char *device, struct changes *out)
 		return;
 	changes_delete(out, WAVE_DEVICE_MACHINE, d->name);
 	wave_device_free(d);
+}
+
+bool waves_is_changed(const struct waves *w, const char *device, enum fleet_mode now)
+{
+	const struct wave_device *d = map_get_str(&w->devices, device);
+
+	return d && d->is_given && d->given != FLEET_DEFAULT && d->given != now;
+}
+
+void waves_was_kept(struct waves *w, const char *device, const char *why, struct changes *out)
+{
+	struct wave_device *d = map_get_str(&w->devices, device);
+
+	if (w->at_todo < w->n_todo)
+		w->at_todo++;
+	if (!d)
+		return;
+	if (is_running(w)) {
+		set_text(&d->wave, this_wave(w)->name);
+		d->is_set = true;
+	}
+	set_text(&d->left, NULL);
+	set_text(&d->kept, why);
+	waves_put_device(d, out);
 }
 
 int64_t waves_next_deadline(const struct waves *w)
@@ -456,16 +497,25 @@ static bool is_over(const struct look *k, int64_t since_ms)
 	return k->is_last || k->now_ms >= since_ms + WAVES_PATIENCE_MS;
 }
 
-static const char *why_failed(const struct look *k, const struct wave_device *d)
+static void keep(struct waves *w, struct wave_device *d, const char *why)
+{
+	if (why ? d->kept && strcmp(d->kept, why) == 0 : !d->kept)
+		return;
+	set_text(&d->kept, why);
+	d->is_due = w->is_due = w->has_due_devices = true;
+}
+
+static const char *why_failed(const struct look *k, struct wave_device *d)
 {
 	enum waves_comes comes = WAVES_NEVER;
 	const char *lack;
 
 	if (d->left)
 		return d->left;
-	if (!(fleet_passes(this_wave(k->w)->mode) & FLEET_PASSES(FLOW_UP)))
-		return NULL;
 	lack = k->lacks(k->ctx, d->name, &comes);
+	keep(k->w, d, comes == WAVES_OTHERS ? lack : NULL);
+	if (d->kept || !(fleet_passes(this_wave(k->w)->mode) & FLEET_PASSES(FLOW_UP)))
+		return NULL;
 	if (lack &&
 	    (comes == WAVES_NEVER || k->is_last || (comes == WAVES_SOON && is_over(k, d->at_ms))))
 		return lack;
@@ -474,9 +524,9 @@ static const char *why_failed(const struct look *k, const struct wave_device *d)
 	return NULL;
 }
 
-static void note_failing(struct waves *w, const char *device, const char *why)
+void waves_note_failing(struct waves *w, const char *device, const char *why)
 {
-	if (w->n_failing < WAVES_TOLD_FAILING)
+	if (w->n_failing < WAVES_TOLD)
 		w->failing[w->n_failing++] =
 			(struct waves_failing){ mem_strdup(device), mem_strdup(why) };
 }
@@ -484,7 +534,7 @@ static void note_failing(struct waves *w, const char *device, const char *why)
 static void count_all(const struct look *k, struct wave_count *count)
 {
 	struct map_pos pos = { 0 };
-	const struct wave_device *d;
+	struct wave_device *d;
 
 	drop_failing(k->w);
 	count->devices = count->failures = 0;
@@ -493,12 +543,12 @@ static void count_all(const struct look *k, struct wave_count *count)
 
 		if (!d->is_set || !is_of_wave(k->w, d))
 			continue;
-		count->devices++;
 		why = why_failed(k, d);
+		count->devices += !d->kept;
 		if (!why)
 			continue;
 		count->failures++;
-		note_failing(k->w, d->name, why);
+		waves_note_failing(k->w, d->name, why);
 	}
 }
 
@@ -513,14 +563,15 @@ static bool is_too_much(struct waves *w, const struct wave_count *count, struct 
 			   wave->name, count->failures, wave->max_failures);
 	else if (count->dead_letters > wave->max_dead_letters)
 		buf_printf(&why,
-			   "wave %s: %" PRId64 " dead letters of its devices, and %" PRId64
+			   "wave %s: %" PRId64 " dead letter%s of its devices, and %" PRId64
 			   " may be",
-			   wave->name, count->dead_letters, wave->max_dead_letters);
+			   wave->name, count->dead_letters, PLURAL(count->dead_letters),
+			   wave->max_dead_letters);
 	else
 		return false;
 	stop(w, buf_str(&why), out);
 	if (wave->rolls_back)
-		set_phase(w, WAVES_BACK, buf_str(&why), out);
+		go_back(w, buf_str(&why), out);
 	buf_fini(&why);
 	return true;
 }
@@ -597,16 +648,16 @@ void waves_settled(struct waves *w, const char *device, enum flow flow, enum out
 	if (!d)
 		return;
 	if (outcome_is_dead(end)) {
-		w->counts[w->at].dead_letters++;
 		w->is_due = true;
-		w->look_ms = 0;
+		if (++w->counts[w->at].dead_letters > this_wave(w)->max_dead_letters)
+			w->look_ms = 0;
 	}
 	if (flow != FLOW_UP || at_ms < d->at_ms)
 		return;
 	if (is_no_sign(end) && d->n_waiting)
 		d->n_waiting--;
 	if (end == CARRIED && !d->has_passed)
-		d->has_passed = d->is_due = w->is_due = true;
+		d->has_passed = d->is_due = w->is_due = w->has_due_devices = true;
 }
 
 void waves_put_due(struct waves *w, struct changes *out)
@@ -619,11 +670,12 @@ void waves_put_due(struct waves *w, struct changes *out)
 	w->is_due = false;
 	if (w->at < w->list.n)
 		waves_put_count(w, w->at, out);
-	while ((d = map_next(&w->devices, &pos)) != NULL) {
+	while (w->has_due_devices && (d = map_next(&w->devices, &pos)) != NULL) {
 		if (d->is_due)
 			waves_put_device(d, out);
 		d->is_due = false;
 	}
+	w->has_due_devices = false;
 }
 
 /* --- looking --------------------------------------------------------------------------------- */
@@ -662,6 +714,22 @@ const struct waves_failing *waves_failing(const struct waves *w, size_t *n)
 {
 	*n = w->n_failing;
 	return w->failing;
+}
+
+size_t waves_kept(const struct waves *w, struct waves_failing *told, size_t *n_told)
+{
+	struct map_pos pos = { 0 };
+	const struct wave_device *d;
+	size_t n = 0;
+
+	*n_told = 0;
+	while ((d = map_next(&w->devices, &pos)) != NULL) {
+		if (!d->kept)
+			continue;
+		if (n++ < WAVES_TOLD)
+			told[(*n_told)++] = (struct waves_failing){ d->name, d->kept };
+	}
+	return n;
 }
 
 bool waves_has_news(struct waves *w, size_t *was_at)

@@ -7,6 +7,9 @@
  * be, or more dead letters, and the run stands still or goes back: each device to the mode that it had before the
  * first wave that took it.  After a restart all of them have another minute.
  *
+ * A device that somebody else has set to another mode since a wave set it is *kept*: no wave of the run sets it and no
+ * way back, it does not count, and it is told of.  Given the wave's mode again, it is the wave's again.
+ *
  * Pure: no clock, no store, no table.  Who drives it asks waves_next() what is to be done, does that, and says so.  All of
  * it is in rows, so that a run goes on after a restart where it was.  Machine names "wave" and "wave-device". */
 #ifndef BRIDGE_WAVES_H
@@ -28,8 +31,8 @@ struct waves;
 
 enum waves_phase { WAVES_NONE, WAVES_RUNNING, WAVES_STOPPED, WAVES_DONE, WAVES_BACK, WAVES_UNDONE };
 #define WAVES_PHASES (WAVES_UNDONE + 1)
-enum wave_state { WAVE_WAITS, WAVE_SETS, WAVE_SOAKS, WAVE_PASSED, WAVE_STOPPED };
-#define WAVE_STATES (WAVE_STOPPED + 1)
+enum wave_state { WAVE_WAITS, WAVE_SETS, WAVE_SOAKS, WAVE_PASSED, WAVE_STOPPED, WAVE_UNDONE };
+#define WAVE_STATES (WAVE_UNDONE + 1)
 extern const char *const waves_phase_names[WAVES_PHASES], *const wave_state_names[WAVE_STATES];
 
 #define WAVES_LOOK_MS	  1000
@@ -43,7 +46,8 @@ void waves_set_ahead(struct waves *w, int64_t ahead_ms);
 /* --- what people want.  False sets *e (ERR_BUSY, ERR_NOT_FOUND): nothing is changed */
 
 /* Run this (taken in any case).  After a run that stopped it is the rest of that: waves of the same name that passed are
- * passed over, and the way back is that of both; after one that is done, or undone, a new one begins. */
+ * passed over (none of a way back that was stopped), and the way back is that of both; after one that is done, or
+ * undone, a new one begins. */
 bool waves_run(struct waves *w, struct wave_list *list, const char *who, struct changes *out,
 	       struct err *e);
 bool waves_stop(struct waves *w, const char *who, struct changes *out, struct err *e);
@@ -55,8 +59,8 @@ bool waves_roll_back(struct waves *w, const char *who, struct changes *out, stru
 enum waves_step {
 	WAVES_REST,  /* nothing, until waves_next_deadline() */
 	WAVES_TAKE,  /* say who is in the wave: waves_take() */
-	WAVES_SET,   /* the device to the wave's mode: waves_was_set() */
-	WAVES_UNSET, /* the device back to `mode`: waves_was_unset() */
+	WAVES_SET,   /* the device to the wave's mode: waves_was_set(), or waves_was_kept() */
+	WAVES_UNSET, /* the device back to `mode`: waves_was_unset(), or waves_was_kept() */
 	WAVES_LOOK   /* at all of them: waves_look() */
 };
 struct waves_next {
@@ -72,8 +76,17 @@ void waves_take(struct waves *w, char **names, size_t n); /* borrowed */
 void waves_was_set(struct waves *w, const char *device, enum fleet_mode before, const char *left,
 		   int64_t now_ms, struct changes *out);
 void waves_was_unset(struct waves *w, const char *device, struct changes *out);
+/* Its mode is `now`: has somebody else set that, since a wave of this run set another? */
+bool waves_is_changed(const struct waves *w, const char *device, enum fleet_mode now);
+/* It was, or may not be set back: it stays as it is.  `why` is copied. */
+void waves_was_kept(struct waves *w, const char *device, const char *why, struct changes *out);
 /* Why nothing can pass for this device, with whether that may change by itself; NULL: it can. */
-enum waves_comes { WAVES_NEVER, WAVES_SOON /* in a minute */, WAVES_LATER /* while it soaks */ };
+enum waves_comes {
+	WAVES_NEVER,
+	WAVES_SOON,  /* in a minute */
+	WAVES_LATER, /* while it soaks */
+	WAVES_OTHERS /* it has another mode than the wave's: somebody else has set that */
+};
 typedef const char *waves_lacks(void *ctx, const char *device, enum waves_comes *comes);
 void waves_look(struct waves *w, waves_lacks *lacks, void *ctx, int64_t now_ms,
 		struct changes *out);
@@ -100,6 +113,7 @@ struct wave_count {
 struct waves_failing {
 	const char *device, *why;
 };
+#define WAVES_TOLD 20 /* devices, of each kind */
 enum waves_phase waves_phase(const struct waves *w);
 const struct wave_list *waves_list(const struct waves *w);
 size_t waves_at(const struct waves *w); /* the number of the wave that runs, or did last */
@@ -108,6 +122,8 @@ const char *waves_who(const struct waves *w); /* ran it; "": nobody did */
 const char *waves_why(const struct waves *w); /* it stopped, or goes back; "": it did not */
 /* Some of the devices that have failed in the wave that runs, or did last. */
 const struct waves_failing *waves_failing(const struct waves *w, size_t *n);
+/* Some of the devices that are kept, of all waves of the run, into told[WAVES_TOLD]; how many are. */
+size_t waves_kept(const struct waves *w, struct waves_failing *told, size_t *n_told);
 /* Has the phase, the wave that runs or its state changed since this was asked last?  *was_at: that wave, then. */
 bool waves_has_news(struct waves *w, size_t *was_at);
 

@@ -5,15 +5,16 @@
 #include "base/map.h"
 #include "fleet/waves.h"
 
-#define WAVE_MACHINE	    "wave"	  /* rows "run", "spec/NUMBER", "count/NUMBER" */
+#define WAVE_MACHINE	    "wave"	  /* rows "run", "failing", "spec/NUMBER", "count/NUMBER" */
 #define WAVE_DEVICE_MACHINE "wave-device" /* rows are keyed by device */
-#define WAVES_TOLD_FAILING  20
 
 /* A device that a wave of this run took. */
 struct wave_device {
-	char *name, *wave; /* the last that took it */
-	enum fleet_mode before;
-	char *left;	 /* why it was left as it was; NULL: it was not */
+	char *name, *wave;	       /* the last that took it */
+	enum fleet_mode before, given; /* by a wave; DEFAULT: rows of earlier versions do not say */
+	bool is_given;		       /* some wave has set it, so there is a way back */
+	char *left;		       /* why the last wave left it as it was; NULL: it did not */
+	char *kept;	 /* somebody else has set it: it is not for waves; NULL: it is */
 	int64_t at_ms;	 /* when it was set, as far as the wave is concerned */
 	bool is_set;	 /* in this attempt of its wave */
 	bool has_passed; /* a message, since then */
@@ -38,7 +39,8 @@ struct waves {
 	int64_t look_ms;
 	int64_t since_ms; /* in this run of the program; 0: nothing was asked yet */
 	bool is_due;	  /* something of `counts` or of devices is to be written */
-	struct waves_failing failing[WAVES_TOLD_FAILING]; /* owned texts */
+	bool has_due_devices;
+	struct waves_failing failing[WAVES_TOLD]; /* owned texts */
 	size_t n_failing;
 	enum waves_phase told_phase;
 	enum wave_state told_state;
@@ -46,10 +48,12 @@ struct waves {
 };
 
 void wave_device_free(void *d);
+void waves_note_failing(struct waves *w, const char *device, const char *why);
 void waves_put_run(const struct waves *w, struct changes *out);
 void waves_put_specs(const struct waves *w, struct changes *out);
 void waves_put_count(const struct waves *w, size_t i, struct changes *out);
 void waves_put_device(const struct wave_device *d, struct changes *out);
+void waves_put_failing(const struct waves *w, struct changes *out);
 /* All rows go. */
 void waves_delete_rows(const struct waves *w, struct changes *out);
 

@@ -14,7 +14,8 @@
 
 const char *const waves_phase_names[WAVES_PHASES] = { "none", "running",      "stopped",
 						      "done", "rolling-back", "rolled-back" };
-const char *const wave_state_names[WAVE_STATES] = { "waits", "sets", "soaks", "passed", "stopped" };
+const char *const wave_state_names[WAVE_STATES] = { "waits",  "sets",	 "soaks",
+						    "passed", "stopped", "undone" };
 
 /* --- out ------------------------------------------------------------------------------------- */
 
@@ -81,10 +82,29 @@ void waves_put_device(const struct wave_device *d, struct changes *out)
 	buf_printf(&row, "{\"before\":\"%s\",\"at\":%" PRId64 ",\"set\":%s,\"passed\":%s",
 		   fleet_mode_names[d->before], d->at_ms, d->is_set ? "true" : "false",
 		   d->has_passed ? "true" : "false");
+	if (d->is_given)
+		buf_printf(&row, ",\"given\":\"%s\"", fleet_mode_names[d->given]);
 	put_text(&row, "wave", d->wave);
 	put_text(&row, "left", d->left);
+	if (d->kept)
+		put_text(&row, "kept", d->kept);
 	buf_putc(&row, '}');
 	put_row(WAVE_DEVICE_MACHINE, d->name, &row, out);
+}
+
+void waves_put_failing(const struct waves *w, struct changes *out)
+{
+	struct buf row = { 0 };
+
+	buf_puts(&row, "{\"devices\":[");
+	for (size_t i = 0; i < w->n_failing; i++) {
+		buf_puts(&row, i ? ",{\"device\":" : "{\"device\":");
+		state_json_put_text(&row, w->failing[i].device);
+		put_text(&row, "why", w->failing[i].why);
+		buf_putc(&row, '}');
+	}
+	buf_puts(&row, "]}");
+	put_row(WAVE_MACHINE, "failing", &row, out);
 }
 
 void waves_delete_rows(const struct waves *w, struct changes *out)
@@ -100,6 +120,7 @@ void waves_delete_rows(const struct waves *w, struct changes *out)
 			changes_delete(out, WAVE_MACHINE, key);
 			free(key);
 		}
+	changes_delete(out, WAVE_MACHINE, "failing");
 	while ((d = map_next(&w->devices, &pos)) != NULL)
 		changes_delete(out, WAVE_DEVICE_MACHINE, d->name);
 }
@@ -184,12 +205,33 @@ static bool restore_count(struct waves *w, size_t i, struct jslice row)
 	return true;
 }
 
+static bool restore_failing(struct waves *w, struct jslice row)
+{
+	struct jslice devices, item;
+	size_t pos = 0;
+	bool ok = jtext_field(row, "devices", &devices);
+
+	while (ok && jtext_next_element(devices, &pos, &item)) {
+		char *device = NULL, *why = NULL;
+
+		ok = state_json_text(item, "device", &device) && device &&
+		     state_json_text(item, "why", &why) && why;
+		if (ok)
+			waves_note_failing(w, device, why);
+		free(device);
+		free(why);
+	}
+	return ok;
+}
+
 static bool restore_row(struct waves *w, const char *key, struct jslice row)
 {
 	const char *slash = strchr(key, '/');
 	char *end;
 	unsigned long i;
 
+	if (strcmp(key, "failing") == 0)
+		return restore_failing(w, row);
 	if (!slash)
 		return strcmp(key, "run") == 0 && restore_run(w, row);
 	i = strtoul(slash + 1, &end, 10);
@@ -212,6 +254,23 @@ bool waves_restore(struct waves *w, const char *key, const char *value, struct e
 	return ok;
 }
 
+static bool has(struct jslice row, const char *field)
+{
+	return jtext_field(row, field, &(struct jslice){ 0 });
+}
+
+/* Rows of earlier versions do not say which mode was given. */
+static bool get_given(struct jslice row, struct wave_device *d)
+{
+	int given = FLEET_DEFAULT;
+
+	d->is_given = has(row, "given") || !d->left;
+	if (has(row, "given") && !get_word(row, "given", fleet_mode_names, FLEET_MODES, &given))
+		return false;
+	d->given = (enum fleet_mode)given;
+	return !has(row, "kept") || state_json_text(row, "kept", &d->kept);
+}
+
 bool waves_restore_device(struct waves *w, const char *key, const char *value, struct err *e)
 {
 	struct wave_device *d = mem_zalloc(sizeof *d);
@@ -224,7 +283,7 @@ bool waves_restore_device(struct waves *w, const char *key, const char *value, s
 		  state_json_bool(row, "set", &d->is_set) &&
 		  state_json_bool(row, "passed", &d->has_passed) &&
 		  state_json_text(row, "wave", &d->wave) && d->wave &&
-		  state_json_text(row, "left", &d->left);
+		  state_json_text(row, "left", &d->left) && get_given(row, d);
 
 	if (ok) {
 		d->before = (enum fleet_mode)before;

@@ -129,7 +129,7 @@ bool mapping_symbols_report_missing(struct mapping_symbols *f, const char *file,
 				report,
 				"%s: %s: the function \"%s\" takes %u parameter%s; one that is "
 				"named here takes none",
-				file, f->uses[i].place, name, n, n == 1 ? "" : "s");
+				file, f->uses[i].place, name, n, PLURAL(n));
 		else
 			report_error(report,
 				     "%s: %s: there is no function \"%s\" in this file; write one: "

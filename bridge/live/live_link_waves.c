@@ -57,6 +57,24 @@ static void take(struct live_link *live, const struct wave *wave, struct changes
 }
 
 static const char nobody[] = "nothing is known of such a device";
+static const char forgotten[] = "somebody has forgotten it";
+
+/* Who has another mode than a wave gave it. */
+static const char *const set_to[FLEET_MODES] = {
+	[FLEET_DEFAULT] = "somebody has set it to the link's mode",
+	[FLEET_OFF] = "somebody has set it to off",
+	[FLEET_MIRROR] = "somebody has set it to mirror",
+	[FLEET_LIVE] = "somebody has set it to live",
+	[FLEET_RETIRED] = "somebody has retired it",
+};
+
+/* It stays as somebody else has set it. */
+static void keep(struct live_link *live, const char *device, const char *why, struct changes *out)
+{
+	log_event(LOG_WARNING, "device-left", "link=%s device=%s reason=%s", live->plan->name,
+		  log_value(device), log_value(why));
+	waves_was_kept(link_waves(live->link), device, why, out);
+}
 
 static void set(struct live_link *live, const struct waves_next *next, int64_t now_ms,
 		struct changes *out)
@@ -70,6 +88,10 @@ static void set(struct live_link *live, const struct waves_next *next, int64_t n
 	struct mode_change end = { 0 };
 	enum fleet_mode before = d ? d->mode : FLEET_DEFAULT;
 
+	if (d && waves_is_changed(link_waves(live->link), next->device, before)) {
+		keep(live, next->device, set_to[before], out);
+		return;
+	}
 	if (d)
 		mode_change(&table, next->device, &wish, &end, out);
 	waves_was_set(link_waves(live->link), next->device, before, d ? end.left : nobody, now_ms,
@@ -77,19 +99,23 @@ static void set(struct live_link *live, const struct waves_next *next, int64_t n
 	mode_change_fini(&end);
 }
 
-/* Ready or not, it is what it was; only a file may forbid that. */
+/* Ready or not, it is what it was; only a file may forbid that, and who has set it since. */
 static void unset(struct live_link *live, const struct waves_next *next, struct changes *out)
 {
 	struct fleet *fleet = link_fleet(live->link);
+	struct waves *w = link_waves(live->link);
 	const struct fleet_device *d = fleet_find(fleet, next->device);
 	char *fixed = d ? mode_fixed(d, next->mode) : NULL;
 
-	if (fixed)
-		log_event(LOG_WARNING, "device-left", "link=%s device=%s reason=%s",
-			  live->plan->name, log_value(next->device), log_value(fixed));
-	else if (d)
-		fleet_set_mode(fleet, next->device, next->mode, out);
-	waves_was_unset(link_waves(live->link), next->device, out);
+	if (fixed) {
+		keep(live, next->device, fixed, out);
+	} else if (d && waves_is_changed(w, next->device, d->mode)) {
+		keep(live, next->device, set_to[d->mode], out);
+	} else {
+		if (d)
+			fleet_set_mode(fleet, next->device, next->mode, out);
+		waves_was_unset(w, next->device, out);
+	}
 	free(fixed);
 }
 
@@ -97,10 +123,16 @@ static void unset(struct live_link *live, const struct waves_next *next, struct 
 static const char *find_lack(void *ctx, const char *device, enum waves_comes *comes)
 {
 	struct live_link *live = ctx;
+	const struct waves *w = link_waves(live->link);
 	const struct fleet_device *d = fleet_find(link_fleet(live->link), device);
 	bool does_come = false;
-	const char *lack = d ? live_link_lacks(live, device, &does_come) : nobody;
+	const char *lack;
 
+	if (!d || d->mode != waves_list(w)->items[waves_at(w)].mode) {
+		*comes = WAVES_OTHERS;
+		return d ? set_to[d->mode] : forgotten;
+	}
+	lack = live_link_lacks(live, device, &does_come);
 	*comes = !does_come ? WAVES_NEVER : d->state == FLEET_ASKING ? WAVES_LATER : WAVES_SOON;
 	return lack;
 }

@@ -262,8 +262,7 @@ static void tell_service(struct bridge *b, int64_t now_ms)
 			n_up += look.carrier.phase && strcmp(look.carrier.phase, "up") == 0;
 		}
 	snprintf(status, sizeof status, "%s%zu link%s, %zu of %zu sessions up",
-		 b->is_stopping ? "stopping: " : "", b->n_links, b->n_links == 1 ? "" : "s", n_up,
-		 n);
+		 b->is_stopping ? "stopping: " : "", b->n_links, PLURAL(b->n_links), n_up, n);
 	service_tell(b->service, status, now_ms);
 }
 

@@ -480,6 +480,7 @@ def test_version():
     ("translate", "a", "b", "up", "t", "--var", "west.x=1"), ("translate", "a", "b", "up", "t", "--var", "south.=1"),
     ("translate", "a", "b", "up", "t", "--var", "south.x"), ("translate", "a", "b", "up", "t", "--property", "=v"),
     ("translate", "a", "b", "up", "t", "--property", "v"), ("translate", "a", "b", "up", "t", "--response-topic"),
+    ("devices", "wave", "stop", "--dry-run"), ("devices", "wave", "rollback", "--group", "a"), ("devices", "import", "f", "--name", "a*"),
 ], ids=" ".join)
 def test_misuse_ends_with_2(arguments):
     done = Done(*arguments)

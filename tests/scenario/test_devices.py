@@ -247,9 +247,12 @@ def test_waves_go_on_after_a_kill_stop_at_their_limit_and_go_back(fleet):
     assert set(modes(fleet).values()) == {"live"}
     history = Verb(fleet.calque, "devices", "history", "d7", "--json").items()
     assert history[-1]["note"]["who"].endswith(", wave all")
+    # What somebody has set since stays, and is told of.
+    assert Verb(fleet.calque, "devices", "set-mode", "retired", "d9").status == 0
     assert wave("rollback").status == 0
     fleet.calque.wait_log("waves link=fleet phase=rolled-back", mark)
-    assert modes(fleet) == {"x": "mirror", **{f"d{i}": "off" for i in range(20)}}
+    assert modes(fleet) == {"x": "mirror", **{f"d{i}": "off" for i in range(20)}, "d9": "retired"}
+    assert "\nd9: somebody has retired it: waves leave it alone\n" in wave("status").out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")

@@ -21,6 +21,7 @@ static struct changes out;
 static int64_t now_ms = 1000000;
 static struct buf said;
 static const char *lacking, *coming, *asking; /* devices that nothing can pass for, or not yet */
+static const char *others;		      /* that somebody else has set */
 
 static void set_up(void)
 {
@@ -96,6 +97,10 @@ static bool has(const char *names, const char *name)
 static const char *lacks(void *ctx, const char *device, enum waves_comes *comes)
 {
 	(void)ctx;
+	if (has(others, device)) {
+		*comes = WAVES_OTHERS;
+		return "somebody has set it";
+	}
 	*comes = has(coming, device) ? WAVES_SOON : has(asking, device) ? WAVES_LATER : WAVES_NEVER;
 	return *comes		      ? "it has not logged in yet"
 	       : has(lacking, device) ? "the north refuses it"
@@ -127,6 +132,11 @@ static void turn(void)
 			waves_was_set(w, next.device, FLEET_OFF, NULL, now_ms, &out);
 			break;
 		case WAVES_UNSET:
+			if (has(others, next.device)) {
+				buf_printf(&said, "%s stays\n", next.device);
+				waves_was_kept(w, next.device, "somebody has set it", &out);
+				break;
+			}
 			buf_printf(&said, "%s back to %s\n", next.device,
 				   fleet_mode_names[next.mode]);
 			waves_was_unset(w, next.device, &out);
@@ -327,8 +337,8 @@ Test(waves, it_goes_back_by_itself_only_if_that_is_said)
 			PLAIN) "," WAVE_OF("two", "live", "'a','b'", 60000, 0, 0, BACK) "]");
 	expect("a mirror\na live\nb live\na back to off\nb back to off\n", WAVES_UNDONE);
 	cr_expect_str_eq(waves_why(w), "wave two: 1 of its devices failed, and 0 may");
-	cr_expect_eq(waves_count(w, 0)->state, WAVE_PASSED);
-	cr_expect_eq(waves_count(w, 1)->state, WAVE_STOPPED);
+	cr_expect_eq(waves_count(w, 0)->state, WAVE_UNDONE);
+	cr_expect_eq(waves_count(w, 1)->state, WAVE_UNDONE);
 }
 
 Test(waves, the_way_back_is_to_the_mode_before_the_first_wave_and_outlives_a_restart)
@@ -349,10 +359,142 @@ Test(waves, the_way_back_is_to_the_mode_before_the_first_wave_and_outlives_a_res
 	turn();
 	cr_expect(strstr(buf_str(&said), "a back to off\n"));
 	cr_expect(strstr(buf_str(&said), "c back to retired\n"));
-	cr_expect_null(strstr(buf_str(&said), "b back"));
+	/* Which wave left it alone last does not matter: another had set it. */
+	cr_expect(strstr(buf_str(&said), "b back to off\n"));
 	cr_expect_eq(waves_phase(w), WAVES_UNDONE);
 	cr_expect_not(waves_roll_back(w, "bob", &out, &e));
 	cr_expect_str_eq(e.text, "all is rolled back already");
+}
+
+Test(waves, who_was_set_by_no_wave_has_no_way_back)
+{
+	struct err e = { 0 };
+
+	run("[" WAVE_OF("one", "mirror", "'a'", 60000, 1, 0, PLAIN) "]");
+	expect("a mirror\n", WAVES_RUNNING);
+	waves_was_set(w, "b", FLEET_OFF, "it has no credentials", now_ms, &out);
+	reopen();
+	cr_expect_not(waves_is_changed(w, "b", FLEET_LIVE));
+	cr_assert(waves_roll_back(w, "bob", &out, &e));
+	expect("a back to off\n", WAVES_UNDONE);
+}
+
+static size_t n_kept(const char **device, const char **why)
+{
+	struct waves_failing told[WAVES_TOLD];
+	size_t n_told, n = waves_kept(w, told, &n_told);
+
+	*device = n_told ? told[0].device : "";
+	*why = n_told ? told[0].why : "";
+	return n;
+}
+
+Test(waves, whom_somebody_else_has_set_is_kept_and_does_not_count)
+{
+	struct err e = { 0 };
+	const char *device, *why;
+
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 60000, 0, 0, PLAIN) "]");
+	expect("a mirror\nb mirror\n", WAVES_RUNNING);
+	cr_expect(waves_is_changed(w, "b", FLEET_OFF));
+	cr_expect_not(waves_is_changed(w, "b", FLEET_MIRROR));
+	cr_expect_not(waves_is_changed(w, "nobody", FLEET_OFF));
+	others = "b";
+	now_ms += WAVES_LOOK_MS;
+	expect("", WAVES_RUNNING);
+	cr_expect_eq(waves_count(w, 0)->devices, 1);
+	cr_expect_eq(n_kept(&device, &why), 1);
+	cr_expect_str_eq(device, "b");
+	cr_expect_str_eq(why, "somebody has set it");
+	/* Given back, it is the wave's. */
+	others = NULL;
+	now_ms += WAVES_LOOK_MS;
+	expect("", WAVES_RUNNING);
+	cr_expect_eq(waves_count(w, 0)->devices, 2);
+	cr_expect_eq(n_kept(&device, &why), 0);
+	others = "b";
+	now_ms += WAVES_LOOK_MS;
+	expect("", WAVES_RUNNING);
+	reopen();
+	cr_expect_eq(n_kept(&device, &why), 1);
+	cr_expect(waves_is_changed(w, "b", FLEET_OFF));
+	/* On the way back who drives it says the same, and it is told when all is over, too. */
+	cr_assert(waves_roll_back(w, "bob", &out, &e));
+	expect("a back to off\nb stays\n", WAVES_UNDONE);
+	reopen();
+	cr_expect_eq(n_kept(&device, &why), 1);
+	others = NULL;
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 60000, 0, 0, PLAIN) "]");
+	expect("a mirror\nb mirror\n", WAVES_RUNNING);
+	cr_expect_eq(n_kept(&device, &why), 0);
+}
+
+Test(waves, a_run_after_a_way_back_that_was_stopped_begins_anew)
+{
+	struct waves_next next;
+	struct err e = { 0 };
+
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 0, 0, 0,
+			PLAIN) "," WAVE_OF("two", "live", "'a'", 60000, 0, 0, PLAIN) "]");
+	expect("a mirror\nb mirror\na live\n", WAVES_RUNNING);
+	cr_assert(waves_roll_back(w, "bob", &out, &e));
+	next = waves_next(w, now_ms, &out);
+	waves_was_unset(w, next.device, &out);
+	cr_assert(waves_stop(w, "bob", &out, &e));
+	reopen();
+	cr_expect_eq(waves_count(w, 0)->state, WAVE_UNDONE);
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 0, 0, 0,
+			PLAIN) "," WAVE_OF("two", "live", "'a'", 60000, 0, 0, PLAIN) "]");
+	turn();
+	cr_expect(strstr(buf_str(&said), "a mirror\n"));
+	cr_expect(strstr(buf_str(&said), "b mirror\n"));
+	cr_expect(strstr(buf_str(&said), "a live\n"));
+}
+
+Test(waves, who_failed_is_told_after_a_restart_too)
+{
+	size_t n;
+
+	lacking = "b";
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 0, 0, 0, PLAIN) "]");
+	expect("a mirror\nb mirror\n", WAVES_STOPPED);
+	reopen();
+	cr_assert_eq((waves_failing(w, &n), n), 1);
+	cr_expect_str_eq(waves_failing(w, &n)->device, "b");
+	cr_expect_str_eq(waves_failing(w, &n)->why, "the north refuses it");
+	lacking = NULL;
+	run("[" WAVE_OF("one", "mirror", "'a','b'", 60000, 0, 0, PLAIN) "]");
+	reopen();
+	waves_failing(w, &n);
+	cr_expect_eq(n, 0);
+}
+
+Test(waves, a_flood_of_dead_letters_that_may_be_is_not_looked_at_one_by_one)
+{
+	run("[" WAVE_OF("one", "mirror", "'a'", 600000, 0, 100, PLAIN) "]");
+	expect("a mirror\n", WAVES_RUNNING);
+	for (int i = 0; i < 100; i++)
+		waves_settled(w, "a", FLOW_UP, DEAD_MAPPING_ERROR, now_ms);
+	waves_put_due(w, &out);
+	cr_expect(waves_next_deadline(w) > now_ms);
+	waves_settled(w, "a", FLOW_UP, DEAD_MAPPING_ERROR, now_ms);
+	waves_put_due(w, &out);
+	cr_expect(waves_next_deadline(w) <= now_ms);
+	expect("", WAVES_STOPPED);
+}
+
+/* (A row of the list that cannot be read is set aside.) */
+Test(waves, a_run_of_which_nothing_is_left_can_be_rolled_back)
+{
+	struct err e = { 0 };
+
+	cr_assert(waves_restore(w, "run",
+				"{\"phase\":\"running\",\"at\":3,\"who\":\"ada\",\"why\":\"\","
+				"\"file\":null}",
+				&e),
+		  "%s", e.text);
+	cr_assert(waves_roll_back(w, "bob", &out, &e));
+	expect("", WAVES_UNDONE);
 }
 
 Test(waves, a_run_after_a_stop_is_the_rest_of_it)

@@ -187,6 +187,83 @@ Test(live_link_waves, devices_are_cut_over_wave_by_wave_and_the_history_says_by_
 	expect_phase(WAVES_UNDONE);
 }
 
+static void set_by_hand(const char *device, enum fleet_mode mode)
+{
+	fleet_set_mode(live->link->fleet, device, mode, &live->link->changes);
+}
+
+static void expect_kept_at(const char *device, const char *why, int line)
+{
+	struct waves_failing told[WAVES_TOLD];
+	size_t n;
+
+	cr_assert_eq(waves_kept(waves(), told, &n), 1, "line %d", line);
+	cr_expect_str_eq(told[0].device, device, "line %d: %s", line, told[0].device);
+	cr_expect_str_eq(told[0].why, why, "line %d: %s", line, told[0].why);
+}
+#define expect_kept(device, why) expect_kept_at(device, why, __LINE__)
+
+Test(live_link_waves, what_somebody_sets_meanwhile_stays_whatever_waves_do)
+{
+	run("[" WAVE("one", "mirror", "'name':'[ab]'", 5000, 0,
+		     0) "," WAVE("two", "live", "'name':'[ab]'", 5000, 0, 0) "]");
+	turns(3);
+	expect_modes("a mirror b mirror c off");
+	set_by_hand("b", FLEET_OFF);
+	now_ms += 1000;
+	turns(2);
+	expect_kept("b", "somebody has set it to off");
+	cr_expect_eq(waves_count(waves(), 0)->devices, 1);
+	restart();
+	turns(1);
+	/* The next wave leaves it alone, which is no failure of it. */
+	now_ms += 5000;
+	turns(3);
+	expect_phase(WAVES_RUNNING);
+	expect_modes("a live b off c off");
+	expect_kept("b", "somebody has set it to off");
+	cr_expect_eq(waves_count(waves(), 1)->devices, 1);
+	cr_expect_eq(waves_count(waves(), 1)->failures, 0);
+	/* And so does the way back, which is of a alone. */
+	set_by_hand("b", FLEET_LIVE);
+	roll_back();
+	turns(2);
+	expect_phase(WAVES_UNDONE);
+	expect_modes("a off b live c off");
+	expect_kept("b", "somebody has set it to live");
+}
+
+Test(live_link_waves, who_is_forgotten_meanwhile_fails_no_wave_and_does_not_come_back)
+{
+	run("[" WAVE("all", "mirror", "'name':'[ab]'", 5000, 0, 0) "]");
+	turns(3);
+	fleet_forget(live->link->fleet, "b", &live->link->changes);
+	now_ms += 1000;
+	turns(2);
+	expect_phase(WAVES_RUNNING);
+	expect_kept("b", "somebody has forgotten it");
+	roll_back();
+	turns(2);
+	expect_phase(WAVES_UNDONE);
+	expect_modes("a off c off");
+}
+
+Test(live_link_waves, a_later_wave_that_leaves_one_alone_does_not_take_its_way_back)
+{
+	run("[" WAVE("one", "mirror", "'name':'[ab]'", 1000, 1,
+		     0) "," WAVE("two", "live", "'name':'[ab]'", 60000, 0, 0) "]");
+	turns(3);
+	fleet_set_state(live->link->fleet, "b", FLEET_LOST, NULL, &live->link->changes);
+	now_ms += 1000;
+	turns(3);
+	expect_phase(WAVES_STOPPED);
+	cr_expect_eq(waves_count(waves(), 1)->failures, 1);
+	expect_modes("a live b mirror c off");
+	roll_back();
+	turns(2);
+	expect_modes("a off b off c off");
+}
+
 Test(live_link_waves, one_without_credentials_is_left_alone_and_counts)
 {
 	size_t n;
