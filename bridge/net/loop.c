@@ -49,6 +49,7 @@ struct loop {
 	uv_loop_t uv;
 	uv_prepare_t prepare;
 	uv_poll_t poll;
+	uv_async_t again;
 	int epoll_fd;
 	int64_t now_ms;
 	bool is_now_stale; /* a new turn has begun */
@@ -99,6 +100,16 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	}
 }
 
+static void on_again(uv_async_t *again)
+{
+	enter(again->loop);
+}
+
+void loop_again(struct loop *l)
+{
+	uv_async_send(&l->again);
+}
+
 /* Set up the handles of `l`.  A libuv error code, or 0. */
 static int open_handles(struct loop *l)
 {
@@ -110,6 +121,8 @@ static int open_handles(struct loop *l)
 		rc = uv_poll_init(&l->uv, &l->poll, l->epoll_fd);
 	if (rc == 0)
 		rc = uv_poll_start(&l->poll, UV_READABLE, on_poll);
+	if (rc == 0)
+		rc = uv_async_init(&l->uv, &l->again, on_again);
 	return rc;
 }
 
@@ -193,6 +206,7 @@ void loop_free(struct loop *l)
 		return;
 	close_handle((uv_handle_t *)&l->prepare);
 	close_handle((uv_handle_t *)&l->poll);
+	close_handle((uv_handle_t *)&l->again);
 	while (l->signals) {
 		struct signal_watch *w = l->signals;
 

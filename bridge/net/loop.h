@@ -30,6 +30,11 @@ int64_t loop_now_ms(const struct loop *l);
 /* For tests, which move the time and do not run the loop. */
 void loop_set_now_ms(struct loop *l, int64_t now_ms);
 
+/* Another turn follows this one without a sleep between them: what is ready by then is read first, so whoever has more
+ * to do than one turn may take goes on in the next, and nobody waits for it longer than that.  Once; asked for again in
+ * the same turn it is the same. */
+void loop_again(struct loop *l);
+
 /* A descriptor under watch, embedded in its owner; zero it before first use.  `on_ready` and `ctx`
  * are the owner's to set.  An error on the descriptor counts as readable. */
 struct loop_watch {
