@@ -13,8 +13,14 @@
 
 #define PIECE_BYTES (64u << 10) /* so much is made in one turn of the loop */
 
+/* Of a link, for the dozens of families that have them; made when the first does. */
+struct labels {
+	struct buf flow[FLOWS], side[SIDES];
+};
+
 struct metrics {
 	struct sample *sample;
+	struct labels *of_links;
 	size_t family, link; /* to put next */
 	bool is_begun;
 	struct buf labels;
@@ -36,13 +42,33 @@ static uint64_t number_at(const void *base, const struct family *f)
 	return *(const uint64_t *)(const void *)((const char *)base + f->offset);
 }
 
-static const struct buf *label_link(struct metrics *m, const struct sample_link *link,
-				    const char *name, const char *value)
+static void label_with(struct buf *labels, const struct sample_link *link, const char *name,
+		       const char *value)
+{
+	buf_append(labels, link->label.data, link->label.len);
+	exposition_label(labels, name, value);
+}
+
+static const struct labels *labels_of(struct metrics *m, const struct sample_link *link)
+{
+	struct labels *labels = &m->of_links[link - m->sample->links];
+
+	if (labels->flow[0].len)
+		return labels;
+	for (int flow = 0; flow < FLOWS; flow++)
+		label_with(&labels->flow[flow], link, "flow", flow_name((enum flow)flow));
+	for (int side = 0; side < SIDES; side++)
+		label_with(&labels->side[side], link, "side", side_name((enum side)side));
+	return labels;
+}
+
+/* With one label more than those. */
+static const struct buf *label_also(struct metrics *m, const struct buf *labels, const char *name,
+				    const char *value)
 {
 	buf_reset(&m->labels);
-	buf_append(&m->labels, link->label.data, link->label.len);
-	if (name)
-		exposition_label(&m->labels, name, value);
+	buf_append(&m->labels, labels->data, labels->len);
+	exposition_label(&m->labels, name, value);
 	return &m->labels;
 }
 
@@ -54,25 +80,28 @@ static void put_whole(struct metrics *m, const struct family *f, struct buf *out
 static void put_link(struct metrics *m, const struct family *f, const struct sample_link *link,
 		     struct buf *out)
 {
-	exposition_count(out, f->name, label_link(m, link, NULL, NULL), number_at(link, f));
+	(void)m;
+	exposition_count(out, f->name, &link->label, number_at(link, f));
 }
 
 static void put_flows(struct metrics *m, const struct family *f, const struct sample_link *link,
 		      struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int flow = 0; flow < FLOWS; flow++)
-		exposition_count(out, f->name,
-				 label_link(m, link, "flow", flow_name((enum flow)flow)),
+		exposition_count(out, f->name, &labels->flow[flow],
 				 number_at(&link->flow[flow], f));
 }
 
 static void put_sides(struct metrics *m, const struct family *f, const struct sample_link *link,
 		      struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int side = 0; side < SIDES; side++)
 		if (link->side[side].phase)
-			exposition_count(out, f->name,
-					 label_link(m, link, "side", side_name((enum side)side)),
+			exposition_count(out, f->name, &labels->side[side],
 					 number_at(&link->side[side], f));
 }
 
@@ -80,10 +109,11 @@ static void put_sides(struct metrics *m, const struct family *f, const struct sa
 static void put_limits(struct metrics *m, const struct family *f, const struct sample_link *link,
 		       struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int side = 0; side < SIDES; side++)
 		if (link->side[side].phase && number_at(&link->side[side], f))
-			exposition_count(out, f->name,
-					 label_link(m, link, "side", side_name((enum side)side)),
+			exposition_count(out, f->name, &labels->side[side],
 					 number_at(&link->side[side], f));
 }
 
@@ -129,25 +159,28 @@ static void put_by_kind(struct metrics *m, const struct family *f, const struct 
 static void put_suppressed(struct metrics *m, const struct family *f,
 			   const struct sample_link *link, struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
 	static const enum outcome reasons[] = { FILTERED_ECHO, FILTERED_NO_CHANGE };
 
 	for (int flow = 0; flow < FLOWS; flow++)
 		for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-			label_link(m, link, "flow", flow_name((enum flow)flow));
-			exposition_label(&m->labels, "reason", outcome_word(reasons[i]));
-			exposition_count(out, f->name, &m->labels, link->flow[flow].by[reasons[i]]);
+			const struct buf *with = label_also(m, &labels->flow[flow], "reason",
+							    outcome_word(reasons[i]));
+
+			exposition_count(out, f->name, with, link->flow[flow].by[reasons[i]]);
 		}
 }
 
 static void put_oldest(struct metrics *m, const struct family *f, const struct sample_link *link,
 		       struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int flow = 0; flow < FLOWS; flow++) {
 		int64_t oldest_ms = link->flow[flow].oldest_ms,
 			age_ms = oldest_ms == INT64_MAX ? 0 : m->sample->now_ms - oldest_ms;
 
-		exposition_number(out, f->name,
-				  label_link(m, link, "flow", flow_name((enum flow)flow)),
+		exposition_number(out, f->name, &labels->flow[flow],
 				  age_ms > 0 ? (double)age_ms / 1000 : 0);
 	}
 }
@@ -155,36 +188,39 @@ static void put_oldest(struct metrics *m, const struct family *f, const struct s
 static void put_up(struct metrics *m, const struct family *f, const struct sample_link *link,
 		   struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int side = 0; side < SIDES; side++)
 		if (link->side[side].phase)
-			exposition_count(out, f->name,
-					 label_link(m, link, "side", side_name((enum side)side)),
+			exposition_count(out, f->name, &labels->side[side],
 					 strcmp(link->side[side].phase, "up") == 0);
 }
 
 static void put_state(struct metrics *m, const struct family *f, const struct sample_link *link,
 		      struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
+
 	for (int side = 0; side < SIDES; side++) {
 		if (!link->side[side].phase)
 			continue;
-		label_link(m, link, "side", side_name((enum side)side));
-		exposition_label(&m->labels, "state", link->side[side].phase);
-		exposition_count(out, f->name, &m->labels, 1);
+		exposition_count(
+			out, f->name,
+			label_also(m, &labels->side[side], "state", link->side[side].phase), 1);
 	}
 }
 
 static void put_certificates(struct metrics *m, const struct family *f,
 			     const struct sample_link *link, struct buf *out)
 {
+	const struct labels *labels = labels_of(m, link);
 	const double day_ms = 86400e3;
 
 	for (int side = 0; side < SIDES; side++) {
 		int64_t left_ms = link->side[side].certificate_s * 1000 - m->sample->wall_ms;
 
 		if (link->side[side].certificate_s)
-			exposition_number(out, f->name,
-					  label_link(m, link, "side", side_name((enum side)side)),
+			exposition_number(out, f->name, &labels->side[side],
 					  (double)left_ms / day_ms);
 	}
 }
@@ -201,7 +237,8 @@ static void put_device_sessions(struct metrics *m, const struct family *f,
 		       { "lacking", link->lacking } };
 
 	for (size_t i = 0; link->has_device_sessions && i < sizeof states / sizeof states[0]; i++)
-		exposition_count(out, f->name, label_link(m, link, "state", states[i].state),
+		exposition_count(out, f->name,
+				 label_also(m, &link->label, "state", states[i].state),
 				 states[i].n);
 }
 
@@ -303,6 +340,7 @@ struct metrics *metrics_new(struct sample *s)
 	struct metrics *m = mem_zalloc(sizeof *m);
 
 	m->sample = s;
+	m->of_links = mem_zalloc(s->n_links * sizeof *m->of_links);
 	return m;
 }
 
@@ -340,6 +378,13 @@ bool metrics_more(struct metrics *m, struct buf *out)
 
 void metrics_free(struct metrics *m)
 {
+	for (size_t i = 0; i < m->sample->n_links; i++) {
+		for (int flow = 0; flow < FLOWS; flow++)
+			buf_fini(&m->of_links[i].flow[flow]);
+		for (int side = 0; side < SIDES; side++)
+			buf_fini(&m->of_links[i].side[side]);
+	}
+	free(m->of_links);
 	sample_free(m->sample);
 	buf_fini(&m->labels);
 	free(m);

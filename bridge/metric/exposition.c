@@ -13,13 +13,18 @@ void exposition_begin(struct buf *out, const char *name, const char *type, const
 
 void exposition_label(struct buf *out, const char *name, const char *value)
 {
-	if (!jtext_is_utf8(value, strlen(value)))
+	size_t n = strlen(value), plain = strcspn(value, "\"\\\n");
+
+	if (!jtext_is_utf8(value, n)) {
 		value = "?";
+		n = plain = 1;
+	}
 	if (out->len)
 		buf_putc(out, ',');
 	buf_puts(out, name);
 	buf_puts(out, "=\"");
-	for (const char *p = value; *p; p++) {
+	buf_append(out, value, plain);
+	for (const char *p = value + plain; p < value + n; p++) {
 		if (*p == '"' || *p == '\\')
 			buf_putc(out, '\\');
 		if (*p == '\n')
@@ -30,39 +35,44 @@ void exposition_label(struct buf *out, const char *name, const char *value)
 	buf_putc(out, '"');
 }
 
-/* Thousands of lines are made of these, so without a format. */
-static void put_name(struct buf *out, const char *name, const struct buf *labels)
+/* Tens of thousands of lines are made of these: without a format, and with one look for room. */
+static void put_line(struct buf *out, const char *name, const struct buf *labels, uint64_t value)
 {
-	buf_puts(out, name);
-	if (labels && labels->len) {
-		buf_putc(out, '{');
-		buf_append(out, labels->data, labels->len);
-		buf_putc(out, '}');
-	}
-	buf_putc(out, ' ');
-}
+	size_t n_name = strlen(name), n_labels = labels ? labels->len : 0;
+	char digits[24], *first = digits + sizeof digits, *to;
 
-static void put_count(struct buf *out, uint64_t value)
-{
-	char digits[24], *p = digits + sizeof digits;
-
-	*--p = '\n';
+	*--first = '\n';
 	do
-		*--p = (char)('0' + value % 10);
+		*--first = (char)('0' + value % 10);
 	while (value /= 10);
-	buf_append(out, p, (size_t)(digits + sizeof digits - p));
+	*--first = ' ';
+	buf_reserve(out, n_name + n_labels + 2 + sizeof digits);
+	to = mempcpy(out->data + out->len, name, n_name);
+	if (n_labels) {
+		*to++ = '{';
+		to = mempcpy(to, labels->data, n_labels);
+		*to++ = '}';
+	}
+	to = mempcpy(to, first, (size_t)(digits + sizeof digits - first));
+	*to = '\0';
+	out->len = (size_t)(to - out->data);
 }
 
 void exposition_count(struct buf *out, const char *name, const struct buf *labels, uint64_t value)
 {
-	put_name(out, name, labels);
-	put_count(out, value);
+	put_line(out, name, labels, value);
 }
 
 void exposition_number(struct buf *out, const char *name, const struct buf *labels, double value)
 {
-	put_name(out, name, labels);
-	buf_printf(out, "%.6g\n", value);
+	if (value >= 0 && value < 1e6 && value == (double)(uint64_t)value) {
+		put_line(out, name, labels, (uint64_t)value); /* most are 0 */
+		return;
+	}
+	buf_puts(out, name);
+	if (labels && labels->len)
+		buf_printf(out, "{%s}", labels->data);
+	buf_printf(out, " %.6g\n", value);
 }
 
 void exposition_histogram(struct buf *out, const char *name, const struct histogram *h)

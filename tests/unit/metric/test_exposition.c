@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "metric/exposition.h"
 #include "metric/histogram.h"
@@ -17,6 +19,27 @@ Test(exposition, escapes_what_would_end_a_label)
 			 "# HELP x_total Of x.\n# TYPE x_total counter\n"
 			 "x_total{link=\"a\\\"b\\\\c\\nd\",flow=\"?\"} 18446744073709551615\n"
 			 "x_total 0\n");
+	buf_fini(&labels);
+	buf_fini(&out);
+}
+
+Test(exposition, numbers_that_are_whole_are_written_so)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} told[] = { { 0, "0" },   { 7, "7" },		 { 0.25, "0.25" }, { -1.5, "-1.5" },
+		     { -2, "-2" }, { 999999, "999999" }, { 1e6, "1e+06" }, { 1e300, "1e+300" } };
+	struct buf labels = { 0 }, out = { 0 };
+	char expected[64];
+
+	exposition_label(&labels, "link", "l");
+	for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+		buf_reset(&out);
+		exposition_number(&out, "x", &labels, told[i].value);
+		snprintf(expected, sizeof expected, "x{link=\"l\"} %s\n", told[i].text);
+		cr_expect_str_eq(buf_str(&out), expected);
+	}
 	buf_fini(&labels);
 	buf_fini(&out);
 }
