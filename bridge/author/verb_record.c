@@ -53,7 +53,7 @@ static void take_item(void *ctx, struct jslice item)
 	int64_t dropped = ask_number(item, "dropped");
 
 	record_file_take(rec->file, item);
-	if (ask_is_true(item, "is_cut"))
+	if (jtext_is_true(item, "is_cut"))
 		fputs("calque record: warning: the state is too long, and only its beginning is in "
 		      "the "
 		      "file: what needs more of it becomes something else there\n",
