@@ -106,6 +106,12 @@ def test_an_edit_shows_at_each_step(play, mappings, tmp_path):
     told_text = play.attempt(edits={"half": HALF.replace("/=", "*=")}, through=["half"])
     assert told_text["why"]["outputs"][0]["payload"] == {"temp": 43}
 
+    # The case with the through file says that it was there.
+    (mappings / "half.cases.json").write_text(told_through["cases"])
+    assert json.loads(told_through["cases"])[0]["through"] == ["half"]
+    done = subprocess.run([find_bridge(), "test", str(mappings / "half.cases.json")], capture_output=True, text=True, timeout=5 * LIMIT)
+    assert (done.returncode, done.stdout) == (0, "1 passed, 0 failed\n"), done.stdout
+
     # Nothing was saved, and nothing is left.
     assert (mappings / "mine.jq").read_text() == MINE
     assert glob.glob(play.temporary + "/*/*") == []
