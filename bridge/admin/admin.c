@@ -68,20 +68,34 @@ static bool is_asked_for(const struct http_request *r, const char *key)
 {
 	const char *value = http_request_query(r, key);
 
-	return value && strcmp(value, "0") != 0;
+	return value && strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
+}
+
+/* `usual` where it is not said; 0: that is none. */
+static long seconds_of(const struct http_request *r, const char *key, long usual)
+{
+	const char *value = http_request_query(r, key);
+
+	if (!value)
+		return usual;
+	if (!*value || strlen(value) > 9 || strspn(value, "0123456789") != strlen(value))
+		return 0;
+	return strtol(value, NULL, 10);
 }
 
 static struct answer *get_ready(struct admin *a, const struct http_request *r, bool has_token,
 				struct http_reply *reply)
 {
-	struct sample *s = sample_new(a->parts);
-	const char *age = http_request_query(r, "age");
-	long age_s = age ? strtol(age, NULL, 10) : 0;
+	long age_s = seconds_of(r, "age", READY_AGE_S);
 	struct buf lacks = { 0 };
 	struct answer *answer;
+	struct sample *s;
 
 	(void)has_token;
-	sample_put_lacks(s, is_asked_for(r, "strict"), age_s > 0 ? age_s : READY_AGE_S, &lacks);
+	if (age_s == 0)
+		return say(reply, 400, "age: a number of seconds\n");
+	s = sample_new(a->parts);
+	sample_put_lacks(s, is_asked_for(r, "strict"), age_s, &lacks);
 	sample_free(s);
 	answer = lacks.len ? say(reply, 503, buf_str(&lacks)) : say(reply, 200, "ready\n");
 	buf_fini(&lacks);

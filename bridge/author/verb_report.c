@@ -1,6 +1,5 @@
 /* calque report: what somebody who is asked for help wants to know, as one text: versions, the configuration without its
  * secrets, how it is with the bridge, and the end of its log. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,11 +8,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "author/report_conf.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
-#include "message/redact.h"
+#include "conf/conf.h"
 
 #define DEFAULT_FILE	"calque-report.txt"
 #define MOST_CONF_BYTES (4u << 20)
@@ -58,69 +58,6 @@ static void put_versions(struct buf *out)
 
 /* --- the configuration ---------------------------------------------------------------------- */
 
-/* The end of a comment that begins here; `text` itself: none does. */
-static const char *skip_comment(const char *text)
-{
-	const char *end;
-
-	if (*text == '#' || strncmp(text, "//", 2) == 0)
-		return text + strcspn(text, "\n");
-	if (strncmp(text, "/*", 2) != 0)
-		return text;
-	end = strstr(text + 2, "*/");
-	return end ? end + 2 : text + strlen(text);
-}
-
-/* Behind the string that begins here. */
-static const char *skip_string(const char *text)
-{
-	for (text++; *text && *text != '"'; text++)
-		if (*text == '\\' && text[1])
-			text++;
-	return *text ? text + 1 : text;
-}
-
-static bool is_reference(const char *string)
-{
-	return strncmp(string, "\"file:", 6) == 0 || strncmp(string, "\"env:", 5) == 0 ||
-	       strncmp(string, "\"cred:", 6) == 0;
-}
-
-/* Comments may say anything, so they are left out; so is each text of a setting that sounds like a secret, but for where it
- * is to be found. */
-static void put_redacted(struct buf *out, const char *text)
-{
-	char name[80] = "";
-
-	while (*text) {
-		const char *end = skip_comment(text);
-		size_t n;
-
-		if (end != text) {
-			text = end;
-			continue;
-		}
-		if (*text == '"') {
-			end = skip_string(text);
-			if (redact_names_secret(name) && !is_reference(text))
-				buf_puts(out, "\"" REDACT_HIDDEN "\"");
-			else
-				buf_append(out, text, (size_t)(end - text));
-			text = end;
-			continue;
-		}
-		n = strspn(text,
-			   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-0123456789*");
-		if (isalpha((unsigned char)*text))
-			snprintf(name, sizeof name, "%.*s", (int)n, text);
-		else if (isdigit((unsigned char)*text) && redact_names_secret(name))
-			buf_puts(out, REDACT_HIDDEN); /* in place of a number */
-		if (!isdigit((unsigned char)*text) || !redact_names_secret(name))
-			buf_append(out, text, n ? n : 1);
-		text += n ? n : 1;
-	}
-}
-
 static void put_configuration(struct buf *out, const char *path)
 {
 	struct buf text = { 0 };
@@ -128,8 +65,10 @@ static void put_configuration(struct buf *out, const char *path)
 
 	put_title(out, "configuration");
 	buf_printf(out, "%s\n", path);
-	if (buf_append_file(&text, path, MOST_CONF_BYTES, &e))
-		put_redacted(out, buf_str(&text));
+	if (path == conf_environment)
+		report_conf_put_environment(out);
+	else if (buf_append_file(&text, path, MOST_CONF_BYTES, &e))
+		report_conf_put_text(out, buf_str(&text));
 	else
 		buf_printf(out, "%s\n", e.text);
 	if (text.data)
@@ -163,7 +102,7 @@ static void put_done(void *ctx, struct jslice done)
 		put_item(ctx, done);
 }
 
-static void put_answer(struct buf *out, const struct cli *cli, const char *title,
+static void put_answer(struct buf *out, const struct cli *cli, bool *is_there, const char *title,
 		       const char *request, void (*item)(void *ctx, struct jslice item))
 {
 	struct ask_ops ops = { item, put_done };
@@ -171,7 +110,9 @@ static void put_answer(struct buf *out, const struct cli *cli, const char *title
 
 	put_title(out, title);
 	buf_puts(&line, request);
-	if (ask("report", cli->conf_path, &line, &ops, out) != EXIT_DONE)
+	/* Where one cannot be had, none can, and that was told. */
+	*is_there = *is_there && ask("report", cli->conf_path, &line, &ops, out) == EXIT_DONE;
+	if (!*is_there)
 		buf_puts(out, "not known\n");
 	buf_fini(&line);
 }
@@ -195,15 +136,15 @@ int verb_report(struct cli *cli)
 {
 	const char *file = cli->argc ? cli->argv[0] : DEFAULT_FILE;
 	struct buf out = { 0 }, shown = { 0 };
-	bool ok;
+	bool ok, is_there = true;
 
 	put_versions(&out);
 	put_configuration(&out, cli->conf_path);
-	put_answer(&out, cli, "status", "{\"request\":\"status\"}", put_item);
-	put_answer(&out, cli, "dead letters",
+	put_answer(&out, cli, &is_there, "status", "{\"request\":\"status\"}", put_item);
+	put_answer(&out, cli, &is_there, "dead letters",
 		   "{\"request\":\"deadletters\",\"do\":\"list\",\"limit\":100,\"payload\":false}",
 		   put_item);
-	put_answer(&out, cli, "log", "{\"request\":\"log\"}", put_line);
+	put_answer(&out, cli, &is_there, "log", "{\"request\":\"log\"}", put_line);
 	buf_put_shown(&shown, out.data, out.len, true);
 	ok = write_private(file, &shown);
 	if (ok)

@@ -78,7 +78,7 @@ static void take_item(void *ctx, struct jslice item)
 		take_state(w, row);
 	else if (strcmp(step, "begins") == 0)
 		w->link = ask_text(item, "link");
-	else if (ask_is_true(item, "is_cut"))
+	else if (jtext_is_true(item, "is_cut"))
 		fputs("calque why: warning: the state is too long, and only its beginning is known "
 		      "here: the mappings may make something else of the message than the bridge\n",
 		      stderr);

@@ -102,6 +102,14 @@ bool report_has(const struct report *r, const char *line)
 	return false;
 }
 
+const char *report_first_mistake(const struct report *r)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		if (!r->lines[i].is_warning)
+			return r->lines[i].text;
+	return NULL;
+}
+
 void report_hint(struct report *r, const char *fmt, ...)
 {
 	struct buf text = { 0 };

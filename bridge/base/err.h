@@ -57,6 +57,8 @@ void report_warning(struct report *r, const char *fmt, ...) __attribute__((forma
 /* A warning if hints are wanted, and once: a library is read with each mapping that imports it. */
 void report_hint(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool report_has(const struct report *r, const char *line);
+/* The first line that is no warning, borrowed; NULL: there is none. */
+const char *report_first_mistake(const struct report *r);
 void report_fini(struct report *r);
 
 #endif

@@ -193,6 +193,13 @@ static bool string_inside(struct jslice v, struct jslice *out)
 	return true;
 }
 
+bool jtext_is_true(struct jslice object, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(object, key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+}
+
 bool jtext_string_is(struct jslice string, const char *s)
 {
 	struct buf plain = { 0 };

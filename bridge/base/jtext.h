@@ -68,6 +68,8 @@ bool jtext_next_element(struct jslice array, size_t *pos, struct jslice *out);
 /* The field `key` (plain text, no escapes) of an object; false if there is none. The last of
  * several wins. */
 bool jtext_field(struct jslice object, const char *key, struct jslice *out);
+/* Does an object have `true` there? */
+bool jtext_is_true(struct jslice object, const char *key);
 /* Is this string, with its quotes, the plain text `s`? */
 bool jtext_string_is(struct jslice string, const char *s);
 /* Append the bytes that a JSON string means.  False if it is no string. */

@@ -255,10 +255,3 @@ int64_t ask_number(struct jslice object, const char *key)
 
 	return jtext_field(object, key, &v) && jtext_integer(v, &n) ? n : 0;
 }
-
-bool ask_is_true(struct jslice object, const char *key)
-{
-	struct jslice v;
-
-	return jtext_field(object, key, &v) && jtext_type_of(v) == JTEXT_TRUE;
-}

@@ -37,6 +37,5 @@ char *ask_text(struct jslice object, const char *key);
 char *ask_shown(struct jslice object, const char *key);
 /* A number of an object; 0 if it is not there. */
 int64_t ask_number(struct jslice object, const char *key);
-bool ask_is_true(struct jslice object, const char *key);
 
 #endif

@@ -121,9 +121,7 @@ static char *age_of(const struct listing *p, struct jslice item)
 
 static bool has_message(struct jslice item)
 {
-	struct jslice v;
-
-	return jtext_field(item, "has_message", &v) && jtext_type_of(v) == JTEXT_TRUE;
+	return jtext_is_true(item, "has_message");
 }
 
 static char *text_without_message(struct jslice item)

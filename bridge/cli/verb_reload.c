@@ -12,13 +12,6 @@ struct telling {
 	size_t n_links, n_same;
 };
 
-static bool is_true(struct jslice item, const char *key)
-{
-	struct jslice v;
-
-	return jtext_field(item, key, &v) && v.len == 4 && memcmp(v.text, "true", 4) == 0;
-}
-
 static void tell_link(struct telling *t, struct jslice item)
 {
 	char *link = ask_shown(item, "link"), *change = ask_shown(item, "change");
@@ -49,15 +42,16 @@ static void on_item(void *ctx, struct jslice item)
 
 	if (t->cli->is_json) {
 		cli_print_line(stdout, item.text, item.len);
-	} else if (is_true(item, "is_link")) {
+	} else if (jtext_is_true(item, "is_link")) {
 		tell_link(t, item);
-	} else if (is_true(item, "is_bridge")) {
+	} else if (jtext_is_true(item, "is_bridge")) {
 		text = ask_shown(item, "keys");
 		printf("changed: %s\n", text);
 		free(text);
 	} else {
 		text = ask_shown(item, "mistake");
-		fprintf(stderr, "%s%s\n", is_true(item, "is_warning") ? "warning: " : "", text);
+		fprintf(stderr, "%s%s\n", jtext_is_true(item, "is_warning") ? "warning: " : "",
+			text);
 		free(text);
 	}
 }

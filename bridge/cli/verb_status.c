@@ -38,7 +38,7 @@ static bool has(struct jslice object, const char *key)
 /* "  south  up for 2h  mqtt://127.0.0.1:1883 (MQTT 3.1.1)" */
 static void put_session(struct buf *out, struct jslice s)
 {
-	buf_puts(out, ask_is_true(s, "is_provisioning") ? "  provisioning " : "  ");
+	buf_puts(out, jtext_is_true(s, "is_provisioning") ? "  provisioning " : "  ");
 	put_shown(out, s, "side");
 	buf_puts(out, "  ");
 	put_shown(out, s, "state");
@@ -193,7 +193,7 @@ static bool has_text(struct jslice object, const char *key, const char *wanted)
 /* Does the session do what it is for?  One that is held waits for the other side, which is told there. */
 static bool is_ready(struct jslice session)
 {
-	return ask_is_true(session, "is_provisioning") || has_text(session, "state", "up") ||
+	return jtext_is_true(session, "is_provisioning") || has_text(session, "state", "up") ||
 	       has_text(session, "state", "held");
 }
 
@@ -349,7 +349,7 @@ static void on_done(void *ctx, struct jslice done)
 {
 	struct printer *p = ctx;
 
-	p->is_running = ask_is_true(done, "running");
+	p->is_running = jtext_is_true(done, "running");
 	if (p->cli->is_json)
 		printf("{\"links\":[%s],\"ready\":%s,%.*s\n", buf_str(&p->links),
 		       p->is_running && p->n_ready == p->n_links ? "true" : "false",

@@ -228,9 +228,10 @@ static bool read_admin_hosts(struct conf_reader *r, void *at, const config_setti
 	const char *text;
 
 	if (config_setting_type(s) == CONFIG_TYPE_STRING) {
-		for (text = conf_value_text(r, s); text && *text; text += strspn(text, between)) {
-			add_host(c, text, strcspn(text, between));
-			text += strcspn(text, between);
+		for (text = conf_value_text(r, s); text && *text; text += strcspn(text, between)) {
+			text += strspn(text, between);
+			if (*text)
+				add_host(c, text, strcspn(text, between));
 		}
 		return true;
 	}

@@ -94,12 +94,13 @@ static bool put_string(config_setting_t *group, const char *name, const char *va
 	return s && config_setting_set_string(s, value);
 }
 
+/* With commas or blanks in between. */
 static void put_names(config_setting_t *group, const char *name, const char *value)
 {
 	config_setting_t *list = add(group, name, CONFIG_TYPE_LIST);
 	char *copy = mem_strdup(value), *rest = copy, *one;
 
-	while ((one = strsep(&rest, ",")) != NULL)
+	while ((one = strsep(&rest, ", ")) != NULL)
 		if (*one)
 			put_string(list, NULL, one);
 	free(copy);
@@ -148,6 +149,12 @@ static bool put_small(config_setting_t *group, const char *name, const char *val
 static bool put(const struct schema *schema, config_setting_t *group, const char *name,
 		const char *value);
 
+/* The keys of the one link stand for it. */
+static bool is_of_links(const struct schema_key *k)
+{
+	return strcmp(k->name, "links") == 0;
+}
+
 /* The same for one key, where `name` begins with it and `rest` is what is behind that. */
 static bool put_key(const struct schema_key *k, config_setting_t *group, const char *rest,
 		    const char *value)
@@ -171,7 +178,7 @@ static bool put(const struct schema *schema, config_setting_t *group, const char
 		const char *value)
 {
 	for (const struct schema_key *k = schema->keys; k < schema->keys + schema->n_keys; k++) {
-		const char *rest = behind(name, k->name);
+		const char *rest = is_of_links(k) ? NULL : behind(name, k->name);
 
 		if (rest && put_key(k, group, rest, value))
 			return true;
@@ -193,7 +200,9 @@ static void list_names(const struct schema *schema, const char *prefix, struct n
 		char *path = mem_printf("%s%s", prefix, k->name);
 		char *inside = mem_printf("%s.", path);
 
-		if (k->group && !k->is_list) {
+		if (is_of_links(k)) {
+			; /* no variable is called so */
+		} else if (k->group && !k->is_list) {
 			list_names(k->group, inside, out);
 		} else if (!k->is_map) {
 			out->items = mem_grow(out->items, out->n, sizeof *out->items);

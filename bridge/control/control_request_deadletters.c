@@ -346,11 +346,10 @@ static void end(void *work)
 static void *start(const struct control_request_parts *parts, struct jslice asked, struct err *e)
 {
 	struct work *w = mem_zalloc(sizeof *w);
-	struct jslice v;
 
 	w->parts = parts;
 	w->stored = deadletter_live_stored(parts->letters);
-	w->shows_payload = jtext_field(asked, "payload", &v) && jtext_type_of(v) == JTEXT_TRUE;
+	w->shows_payload = jtext_is_true(asked, "payload");
 	if (find_action(w, asked, e) && find(w, asked, e))
 		return w;
 	end(w);

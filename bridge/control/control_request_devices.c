@@ -586,13 +586,6 @@ static char *text_of(struct jslice asked, const char *key)
 	return NULL;
 }
 
-static bool flag_of(struct jslice asked, const char *key)
-{
-	bool flag = false;
-
-	return state_json_bool(asked, key, &flag) && flag;
-}
-
 /* 1 or more; 0: it does not say. */
 static int64_t number_of(struct jslice asked, const char *key)
 {
@@ -638,14 +631,14 @@ static bool read_filters(struct work *w, struct jslice asked)
 	w->who = text_of(asked, "who");
 	w->link = text_of(asked, "link");
 	w->file = text_of(asked, "file");
-	w->has_credentials = flag_of(asked, "credentials");
-	w->has_secrets = flag_of(asked, "secrets");
-	w->is_partial = flag_of(asked, "partial");
-	w->wish.is_dry = flag_of(asked, "dry_run");
-	w->replaces = flag_of(asked, "replace");
-	w->wish.pushes = flag_of(asked, "push");
-	w->wish.provisions = flag_of(asked, "provision");
-	w->retries_lost = flag_of(asked, "retry_lost");
+	w->has_credentials = jtext_is_true(asked, "credentials");
+	w->has_secrets = jtext_is_true(asked, "secrets");
+	w->is_partial = jtext_is_true(asked, "partial");
+	w->wish.is_dry = jtext_is_true(asked, "dry_run");
+	w->replaces = jtext_is_true(asked, "replace");
+	w->wish.pushes = jtext_is_true(asked, "push");
+	w->wish.provisions = jtext_is_true(asked, "provision");
+	w->retries_lost = jtext_is_true(asked, "retry_lost");
 	w->rate = number_of(asked, "rate");
 	w->since_ms = number_of(asked, "since_ms");
 	if (w->since_ms)

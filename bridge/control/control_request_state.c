@@ -165,13 +165,6 @@ struct reload_work {
 	struct reload_wish wish;
 };
 
-static bool is_true(struct jslice asked, const char *key)
-{
-	struct jslice v;
-
-	return jtext_field(asked, key, &v) && v.len == 4 && memcmp(v.text, "true", 4) == 0;
-}
-
 static void *start_reload(const struct control_request_parts *parts, struct jslice asked,
 			  struct err *e)
 {
@@ -183,9 +176,9 @@ static void *start_reload(const struct control_request_parts *parts, struct jsli
 	}
 	w = mem_zalloc(sizeof *w);
 	*w = (struct reload_work){ parts,
-				   { .only_plans = is_true(asked, "plan"),
-				     .drops = is_true(asked, "drop"),
-				     .is_strict = is_true(asked, "strict") } };
+				   { .only_plans = jtext_is_true(asked, "plan"),
+				     .drops = jtext_is_true(asked, "drop"),
+				     .is_strict = jtext_is_true(asked, "strict") } };
 	return w;
 }
 

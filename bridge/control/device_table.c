@@ -99,15 +99,6 @@ bool device_table_open(const struct control_request_parts *parts, size_t i, cons
 	return false;
 }
 
-static const char *first_error(const struct report *r)
-{
-	const struct report_line *line = r->lines;
-
-	while (line->is_warning)
-		line++;
-	return line->text;
-}
-
 bool device_table_fix_modes(const struct control_request_parts *parts, struct device_table *t,
 			    struct err *e)
 {
@@ -122,7 +113,7 @@ bool device_table_fix_modes(const struct control_request_parts *parts, struct de
 		return true;
 	device_file_read_modes(to.file, &list, &report);
 	if (report.n_errors)
-		err_set(e, ERR_INVALID, "%s", first_error(&report));
+		err_set(e, ERR_INVALID, "%s", report_first_mistake(&report));
 	else
 		import_fix(&to, &list);
 	fleet_file_fini(&list);

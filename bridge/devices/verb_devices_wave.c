@@ -170,9 +170,8 @@ static void on_item(void *ctx, struct jslice item)
 static void on_done(void *ctx, struct jslice done)
 {
 	struct telling *t = ctx;
-	struct jslice v;
 
-	t->is_running = jtext_field(done, "running", &v) && jtext_type_of(v) == JTEXT_TRUE;
+	t->is_running = jtext_is_true(done, "running");
 	if ((size_t)ask_number(done, "failed") > t->n_problems)
 		fprintf(stderr, "calque devices: %" PRId64 " mistake%s in all\n",
 			ask_number(done, "failed"), PLURAL(ask_number(done, "failed")));

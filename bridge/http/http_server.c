@@ -28,19 +28,32 @@
 #include <microhttpd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/loop.h"
 
+#define CROWDED_MS	 1000	     /* the patience with each while all places are taken */
 #define CONNECTION_BYTES (32u << 10) /* of the library, for headers and what is being written */
 #define PIECE_BYTES	 (16u << 10)
 
 enum stage { READING, ASKED, MADE, SENDING };
 
+/* A connection.  The library ends those in which nothing moves; a byte now and then would hold a place for ever. */
+struct visitor {
+	TAILQ_ENTRY(visitor) entry;
+	struct MHD_Connection *connection;
+	int64_t since_ms; /* clock_mono_ms(); then it came, a request or answer was whole, or a piece of one */
+	size_t n_moved; /* of a piece, since then */
+	bool is_served; /* it waits for us, not we for it */
+	bool is_shut;
+};
+
 struct exchange {
 	TAILQ_ENTRY(exchange) entry;
 	struct http_server *server;
 	struct MHD_Connection *connection;
+	struct visitor *visitor;
 	enum stage stage;
 	char *method, *path;
 	struct buf body, out;
@@ -62,8 +75,82 @@ struct http_server {
 	struct loop_timer timer;
 	bool is_due; /* the library could go on */
 	TAILQ_HEAD(, exchange) exchanges;
+	TAILQ_HEAD(, visitor) visitors;
+	size_t n_visitors;
 	int port;
 };
+
+/* --- connections --------------------------------------------------------------------------- */
+
+static void get_on(struct visitor *v, bool is_served)
+{
+	v->since_ms = clock_mono_ms();
+	v->n_moved = 0;
+	v->is_served = is_served;
+}
+
+static void move(struct visitor *v, size_t n)
+{
+	v->n_moved += n;
+	if (v->n_moved >= PIECE_BYTES)
+		get_on(v, v->is_served);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct http_server *s = cls;
+	struct visitor *v = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		v = mem_zalloc(sizeof *v);
+		v->connection = connection;
+		get_on(v, false);
+		TAILQ_INSERT_TAIL(&s->visitors, v, entry);
+		s->n_visitors++;
+		*context = v;
+	} else {
+		TAILQ_REMOVE(&s->visitors, v, entry);
+		s->n_visitors--;
+		free(v);
+	}
+}
+
+static struct visitor *visitor_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
+}
+
+/* The library sees that its client has gone. */
+static void shut(struct visitor *v)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(v->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	shutdown(info->connect_fd, SHUT_RDWR);
+	v->is_shut = true;
+}
+
+/* End those that get nowhere.  In so many ms the next one may be due; -1: none. */
+static int64_t lose_patience(struct http_server *s)
+{
+	int64_t now_ms = clock_mono_ms(), next_ms = -1;
+	int64_t most_ms = s->n_visitors < HTTP_CLIENTS ? HTTP_PATIENCE_S * 1000 : CROWDED_MS;
+	struct visitor *v;
+
+	TAILQ_FOREACH (v, &s->visitors, entry) {
+		int64_t left_ms = v->since_ms + most_ms - now_ms;
+
+		if (v->is_served || v->is_shut)
+			continue;
+		if (left_ms <= 0)
+			shut(v);
+		else if (next_ms < 0 || left_ms < next_ms)
+			next_ms = left_ms;
+	}
+	return next_ms;
+}
 
 /* --- in the loop --------------------------------------------------------------------------- */
 
@@ -85,19 +172,26 @@ static void on_ready(void *ctx, bool readable, bool writable)
  * library goes on too, if it could at once: not after 1 ms, which a thousand links would wait for a hundred times. */
 static void run(struct http_server *s)
 {
-	MHD_UNSIGNED_LONG_LONG after_ms;
-	bool has_asked = false, has_limit;
+	MHD_UNSIGNED_LONG_LONG library_ms;
+	bool has_asked = false, was_full;
+	int64_t after_ms;
 	struct exchange *x;
 
-	MHD_run(s->daemon);
+	do {
+		was_full = s->n_visitors == HTTP_CLIENTS;
+		MHD_run(s->daemon);
+	} while (was_full && s->n_visitors < HTTP_CLIENTS); /* it listens again only then */
+	after_ms = lose_patience(s);
 	TAILQ_FOREACH (x, &s->exchanges, entry)
 		has_asked |= x->stage == ASKED && !x->waits;
-	has_limit = MHD_get_timeout(s->daemon, &after_ms) == MHD_YES;
-	s->is_due = has_limit && !after_ms;
+	if (MHD_get_timeout(s->daemon, &library_ms) == MHD_YES &&
+	    (after_ms < 0 || library_ms < (uint64_t)after_ms))
+		after_ms = (int64_t)library_ms;
+	s->is_due = after_ms == 0;
 	if (has_asked || s->is_due)
 		loop_again(s->loop);
-	if (has_limit && after_ms)
-		loop_timer_set(s->loop, &s->timer, after_ms, on_timer, s);
+	if (after_ms > 0)
+		loop_timer_set(s->loop, &s->timer, (uint64_t)after_ms, on_timer, s);
 	else
 		loop_timer_stop(&s->timer);
 }
@@ -108,6 +202,7 @@ static void ask_for_more(struct exchange *x)
 {
 	x->stage = ASKED;
 	x->waits = false;
+	get_on(x->visitor, true);
 	MHD_suspend_connection(x->connection);
 }
 
@@ -126,6 +221,7 @@ static ssize_t take_piece(void *cls, uint64_t pos, char *to, size_t most)
 	n = n < most ? n : most;
 	memcpy(to, x->out.data + x->n_out, n);
 	x->n_out += n;
+	move(x->visitor, n);
 	if (x->n_out == x->out.len) {
 		buf_reset(&x->out);
 		x->n_out = 0;
@@ -164,13 +260,13 @@ static enum MHD_Result send_response(struct exchange *x, struct MHD_Response *re
 	return rc;
 }
 
-/* What is whole already says how long it is. */
+/* What is whole already says how long it is; a long one is taken in pieces, too. */
 static enum MHD_Result begin_answer(struct exchange *x)
 {
-	if (x->answer)
-		return send_response(x, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
-									  PIECE_BYTES, take_piece,
-									  x, NULL));
+	if (x->answer || x->out.len > PIECE_BYTES)
+		return send_response(x, MHD_create_response_from_callback(
+						x->answer ? MHD_SIZE_UNKNOWN : x->out.len,
+						PIECE_BYTES, take_piece, x, NULL));
 	return send_response(
 		x, MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_MUST_COPY));
 }
@@ -192,6 +288,7 @@ static struct exchange *exchange_new(struct http_server *s, struct MHD_Connectio
 
 	x->server = s;
 	x->connection = connection;
+	x->visitor = visitor_of(connection);
 	x->method = mem_strdup(strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? "GET" : method);
 	x->path = mem_strdup(path);
 	x->reply = (struct http_reply){ .status = 200,
@@ -219,6 +316,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 	if (!x)
 		return;
 	end_answer(x);
+	get_on(x->visitor, false);
 	TAILQ_REMOVE(&x->server->exchanges, x, entry);
 	if (x->body.data)
 		explicit_bzero(x->body.data, x->body.len);
@@ -252,6 +350,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		x->is_too_large |= x->body.len + *n_data > HTTP_MAX_BODY;
 		if (!x->is_too_large)
 			buf_append(&x->body, data, *n_data);
+		move(x->visitor, *n_data);
 		*n_data = 0;
 		return MHD_YES;
 	}
@@ -365,6 +464,7 @@ void http_server_flush(struct http_server *s, uint64_t durable)
 	TAILQ_FOREACH (x, &s->exchanges, entry) {
 		if (x->stage == MADE && x->commit <= durable) {
 			x->stage = SENDING;
+			get_on(x->visitor, false);
 			MHD_resume_connection(x->connection);
 			has_any = true;
 		}
@@ -428,13 +528,14 @@ static bool start(struct http_server *s, int fd, struct err *e)
 {
 	const union MHD_DaemonInfo *info;
 
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-				     0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
-				     be_quiet, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_PATIENCE_S,
-				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, be_quiet, NULL, MHD_OPTION_LISTEN_SOCKET,
+		fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_PATIENCE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, s, MHD_OPTION_END);
 	info = s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info) {
 		err_set(e, ERR_IO, "libmicrohttpd does not start");
@@ -457,6 +558,7 @@ struct http_server *http_server_new(struct loop *l, const char *host, int port,
 	s->ops = *ops;
 	s->ctx = ctx;
 	TAILQ_INIT(&s->exchanges);
+	TAILQ_INIT(&s->visitors);
 	fd = listen_on(host, port, &s->port, e);
 	if (fd >= 0 && start(s, fd, e))
 		return s;

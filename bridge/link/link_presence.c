@@ -77,9 +77,7 @@ static void tell_own(struct link *l, const char *device, bool is_online)
 void logic_presence(struct task *t, struct canonical *p)
 {
 	struct link *l = t->link;
-	struct jslice online;
-	bool is_online = jtext_field(canonical_body(p), "online", &online) &&
-			 jtext_type_of(online) == JTEXT_TRUE;
+	bool is_online = jtext_is_true(canonical_body(p), "online");
 	bool is_remembered = registry_admit(l, p->device);
 	size_t n = l->changes.n;
 

@@ -160,11 +160,8 @@ static void show_up(struct link *l, const char *device, int64_t at_ms)
 /* A message of the device's own shows that it is there, but for its last will. */
 static void note_presence(const struct task *t, const struct canonical *p)
 {
-	struct jslice online;
-
 	if (t->job.side == SOUTH && p->device &&
-	    (p->kind != KIND_PRESENCE || (jtext_field(canonical_body(p), "online", &online) &&
-					  jtext_type_of(online) == JTEXT_TRUE)))
+	    (p->kind != KIND_PRESENCE || jtext_is_true(canonical_body(p), "online")))
 		show_up(t->link, p->device, t->intake->at_ms);
 	if (t->job.side == SOUTH && p->device)
 		registry_see(t->link, p->device, t->intake->at_ms);

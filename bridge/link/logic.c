@@ -24,9 +24,7 @@ static bool body_is(const struct canonical *p, const char *key, const char *word
 
 static bool body_true(const struct canonical *p, const char *key)
 {
-	struct jslice v;
-
-	return jtext_field(canonical_body(p), key, &v) && jtext_type_of(v) == JTEXT_TRUE;
+	return jtext_is_true(canonical_body(p), key);
 }
 
 /* --- the bridge's own logic, kind by kind -------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/jtext.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 #include "delivery/delivery.h"
 #include "live/live_link_inside.h"
 #include "message/outcome.h"
@@ -304,6 +305,33 @@ void live_link_put_redacted(const struct live_link *live, struct jslice json, st
 	redact_json(out, json, secrets, find_secrets(live, NULL, secrets));
 }
 
+/* "SIDE.NAME":VALUE, of those that are no secrets; `prefix` may be empty. */
+static void put_vars(const struct vars *vars, const char *prefix, const char **before,
+		     struct buf *out)
+{
+	for (size_t i = 0; i < vars->n; i++) {
+		const struct var *v = &vars->items[i];
+
+		if (v->is_secret || redact_names_secret(v->name) ||
+		    !jtext_is_utf8(v->value, strlen(v->value)))
+			continue;
+		buf_printf(out, "%s\"%s%s\":", *before, prefix, v->name);
+		jtext_put_string(out, v->value, strlen(v->value));
+		*before = ",";
+	}
+}
+
+static void put_through(const struct conf_through *through, struct buf *out)
+{
+	const char *before = "";
+
+	buf_puts(out, "{\"name\":");
+	jtext_put_string(out, through->name, strlen(through->name));
+	buf_puts(out, ",\"vars\":{");
+	put_vars(&through->vars, "", &before, out);
+	buf_puts(out, "}}");
+}
+
 void live_link_put_setup(const struct live_link *live, struct buf *out)
 {
 	const char *before = "";
@@ -311,18 +339,14 @@ void live_link_put_setup(const struct live_link *live, struct buf *out)
 	for (int s = 0; s < SIDES; s++)
 		buf_printf(out, "%s\"%s\":\"%s\"", s ? "," : "{", side_name((enum side)s),
 			   live->plan->side[s].dialect->name);
+	for (size_t i = 0; i < live->conf->n_through; i++) {
+		buf_puts(out, i ? "," : ",\"through\":[");
+		put_through(&live->conf->through[i], out);
+		buf_puts(out, i + 1 == live->conf->n_through ? "]" : "");
+	}
 	buf_puts(out, ",\"vars\":{");
 	for (int s = 0; s < SIDES; s++)
-		for (size_t i = 0; i < live->plan->side[s].vars.n; i++) {
-			const struct var *v = &live->plan->side[s].vars.items[i];
-
-			if (v->is_secret || redact_names_secret(v->name) ||
-			    !jtext_is_utf8(v->value, strlen(v->value)))
-				continue;
-			buf_printf(out, "%s\"%s.%s\":", before, side_name((enum side)s), v->name);
-			jtext_put_string(out, v->value, strlen(v->value));
-			before = ",";
-		}
+		put_vars(&live->plan->side[s].vars, s == SOUTH ? "south." : "north.", &before, out);
 	buf_puts(out, "}}");
 }
 

@@ -229,6 +229,8 @@ void control_server_step(struct control_server *c)
 {
 	for (struct client *client = TAILQ_FIRST(&c->clients), *next; client; client = next) {
 		next = TAILQ_NEXT(client, link);
+		if (!c->ops.goes_on(c->ctx))
+			return;
 		if (!client->is_writing && !client->is_held)
 			step(client);
 	}

@@ -41,6 +41,8 @@ struct control_server_ops {
 	bool (*more)(void *ctx, void *answer, struct buf *out);
 	/* The answer is over, or nobody wants it any more. */
 	void (*end)(void *ctx, void *answer);
+	/* False: the others wait for a later turn, to which the loop wakes by itself. */
+	bool (*goes_on)(void *ctx);
 };
 
 /* Listen on DIR/control.sock (0600).  NULL sets *e: ERR_IO. */

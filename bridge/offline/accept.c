@@ -230,6 +230,8 @@ static json_object *expected_value(struct accept *a, json_object *got, json_obje
 
 	switch (json_object_get_type(got)) {
 	case json_type_string:
+		if (strlen(json_object_get_string(got)) != (size_t)json_object_get_string_len(got))
+			return json_object_get(got); /* with a NUL in it, nobody made it up */
 		return expected_text(a, json_object_get_string(got), bound);
 	case json_type_array:
 		copy = json_object_new_array();

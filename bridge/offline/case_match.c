@@ -40,6 +40,14 @@ static json_object *whole_placeholder(struct case_match *m, const char *s, char 
 	return value;
 }
 
+/* No placeholder is in it.  (With a NUL it has none: what is behind that would be lost.) */
+static bool is_plain_text(json_object *string)
+{
+	const char *s = json_object_get_string(string);
+
+	return strlen(s) != (size_t)json_object_get_string_len(string) || !strstr(s, "{{");
+}
+
 static json_object *fill_string(struct case_match *m, const char *s)
 {
 	struct buf out = { 0 };
@@ -72,7 +80,8 @@ json_object *case_match_fill(struct case_match *m, json_object *v)
 
 	switch (json_object_get_type(v)) {
 	case json_type_string:
-		return fill_string(m, json_object_get_string(v));
+		return is_plain_text(v) ? json_object_get(v)
+					: fill_string(m, json_object_get_string(v));
 	case json_type_array:
 		copy = json_object_new_array();
 		for (size_t i = 0; i < json_object_array_length(v); i++)
@@ -148,11 +157,12 @@ static bool text_equal(struct case_match *m, const char *want, const char *got)
 static bool string_match(struct case_match *m, json_object *want, json_object *got)
 {
 	const char *s = json_object_get_string(want);
-	json_object *known;
-	char *name;
-	bool ok;
+	bool is_plain = is_plain_text(want), ok;
+	json_object *known = NULL;
+	char *name = NULL;
 
-	known = whole_placeholder(m, s, &name);
+	if (!is_plain)
+		known = whole_placeholder(m, s, &name);
 	if (name) {
 		ok = !known || case_match(m, known, got);
 		if (!known)
@@ -161,8 +171,10 @@ static bool string_match(struct case_match *m, json_object *want, json_object *g
 		return ok;
 	}
 	if (json_object_is_type(got, json_type_string) &&
-	    (strstr(s, "{{") ? text_equal(m, s, json_object_get_string(got))
-			     : json_object_equal(want, got)))
+	    (is_plain ? json_object_equal(want, got)
+		      : strlen(json_object_get_string(got)) ==
+					(size_t)json_object_get_string_len(got) &&
+				text_equal(m, s, json_object_get_string(got))))
 		return true;
 	return differs(m, want, true, got, true);
 }

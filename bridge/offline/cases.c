@@ -18,6 +18,7 @@
 #include "message/wire_json.h"
 #include "offline/accept.h"
 #include "offline/case_match.h"
+#include "offline/case_through.h"
 #include "offline/offline.h"
 #include "offline/solo_worker.h"
 #include "plan/loader.h"
@@ -194,8 +195,8 @@ static bool is_fate(struct case_run *r, const char *place, json_object *step, co
 	return false;
 }
 
-static const char *const case_keys[] = { "name",  "about", "south", "north", "vars",
-					 "state", "at",	   "steps", NULL };
+static const char *const case_keys[] = { "name", "about", "south", "north", "through",
+					 "vars", "state", "at",	   "steps", NULL };
 static const char *const step_keys[] = {
 	"flow",		  "topic",	"session",	  "payload",	 "payload_text",
 	"payload_base64", "properties", "response_topic", "correlation", "correlation_base64",
@@ -441,7 +442,9 @@ static struct offline *open_link(struct case_run *r, struct build *b, const stru
 	json_object *c = r->what;
 	const char *names[SIDES] = { string_of(c, "south"), string_of(c, "north") };
 	struct vars vars[SIDES] = { 0 };
+	struct case_through through;
 	struct offline *o = NULL;
+	bool ok = case_through_read(&through, c, &r->diff);
 
 	take_vars(r, c, vars);
 	if (link) {
@@ -453,9 +456,11 @@ static struct offline *open_link(struct case_run *r, struct build *b, const stru
 					   link->side[s].dialect);
 		if (!r->diff.len)
 			o = offline_new_link(b, link, vars, worker, &r->report);
-	} else if (names[SOUTH] && names[NORTH]) {
-		o = offline_new(b, names[SOUTH], names[NORTH], vars, worker, &r->report);
+	} else if (ok && names[SOUTH] && names[NORTH]) {
+		o = offline_new_through(b, names, through.items, through.n, vars, worker,
+					&r->report);
 	}
+	case_through_fini(&through);
 	vars_fini(&vars[SOUTH]);
 	vars_fini(&vars[NORTH]);
 	return o;

@@ -133,12 +133,13 @@ static struct offline *open_link(struct build *b, struct plan *plan, struct solo
 	return o;
 }
 
-static bool take_through(struct build *b, struct plan_spec *spec, const char *const *names,
-			 size_t n, const struct vars *vars, struct report *report)
+static bool take_through(struct build *b, struct plan_spec *spec,
+			 const struct offline_through *through, size_t n, struct report *report)
 {
 	spec->through = mem_zalloc((n + 1) * sizeof *spec->through);
 	for (spec->n_through = 0; spec->n_through < n; spec->n_through++) {
-		struct mapping *m = build_mapping(b, names[spec->n_through], "through", report);
+		const struct offline_through *one = &through[spec->n_through];
+		struct mapping *m = build_mapping(b, one->name, "through", report);
 
 		if (m && mapping_dialect(m))
 			report_error(report, "through: %s is a dialect, not a through file",
@@ -146,16 +147,15 @@ static bool take_through(struct build *b, struct plan_spec *spec, const char *co
 		if (!m || mapping_dialect(m))
 			return false;
 		spec->through[spec->n_through].mapping = m;
-		spec->through[spec->n_through].vars = vars;
+		spec->through[spec->n_through].vars = &one->vars;
 	}
 	return true;
 }
 
 static struct plan *make_plan(struct build *b, const char *const names[SIDES],
-			      const char *const *through, size_t n_through, const struct vars *vars,
-			      struct report *report)
+			      const struct offline_through *through, size_t n_through,
+			      const struct vars *vars, struct report *report)
 {
-	static const struct vars none;
 	struct plan_spec spec = {
 		.name = "link",
 		.where = { "south", "north" },
@@ -165,7 +165,7 @@ static struct plan *make_plan(struct build *b, const char *const names[SIDES],
 		.is_offline = true,
 		.command_max_age_ms = PLAN_DEFAULT_COMMAND_MAX_AGE_MS,
 	};
-	bool ok = take_through(b, &spec, through, n_through, &none, report);
+	bool ok = take_through(b, &spec, through, n_through, report);
 	struct plan *plan = NULL;
 
 	if (ok && spec.mapping[SOUTH] && spec.mapping[NORTH])
@@ -188,10 +188,11 @@ struct offline *offline_new(struct build *b, const char *south, const char *nort
 }
 
 struct offline *offline_new_through(struct build *b, const char *const names[SIDES],
-				    const char *const *through, size_t n_through,
-				    const struct vars *vars, struct report *report)
+				    const struct offline_through *through, size_t n_through,
+				    const struct vars *vars, struct solo_worker *worker,
+				    struct report *report)
 {
-	return open_link(b, make_plan(b, names, through, n_through, vars, report), NULL, report);
+	return open_link(b, make_plan(b, names, through, n_through, vars, report), worker, report);
 }
 
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,

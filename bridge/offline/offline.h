@@ -44,10 +44,15 @@ struct offline_step {
 struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct solo_worker *worker,
 			    struct report *report);
-/* The same with through files of these names between them. */
+/* The same with through files between them. */
+struct offline_through {
+	const char *name;
+	struct vars vars;
+};
 struct offline *offline_new_through(struct build *b, const char *const names[SIDES],
-				    const char *const *through, size_t n_through,
-				    const struct vars *vars, struct report *report);
+				    const struct offline_through *through, size_t n_through,
+				    const struct vars *vars, struct solo_worker *worker,
+				    struct report *report);
 /* The same between the sides of a configured link, with all that it says of messages: variables (but for those in
  * `vars`), `remap`, `through`, `mode`, limits. */
 struct offline *offline_new_link(struct build *b, const struct conf_link *link,

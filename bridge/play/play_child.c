@@ -113,13 +113,23 @@ static void put_cases(const char *file, struct buf *out)
 	struct buf text = { 0 }, strict = { 0 };
 
 	if (buf_append_file(&text, cases, MAX_FILE, NULL) &&
-	    jtext_read(buf_str(&text), text.len, false, &strict, NULL))
+	    jtext_read(buf_str(&text), text.len, false, &strict, NULL) &&
+	    jtext_type_of((struct jslice){ strict.data, strict.len }) == JTEXT_ARRAY)
 		buf_append(out, strict.data, strict.len);
 	else
 		buf_puts(out, "[]");
 	free(cases);
 	buf_fini(&text);
 	buf_fini(&strict);
+}
+
+/* Else what is edited would not be the file. */
+static bool is_text(const struct buf *file, const char *name, struct err *e)
+{
+	if (jtext_is_utf8(buf_str(file), file->len) && !memchr(buf_str(file), '\0', file->len))
+		return true;
+	err_set(e, ERR_INVALID, "%s: it is no text in UTF-8", name);
+	return false;
 }
 
 static bool open_file(struct play_child *c, struct jslice asked, struct buf *out, struct err *e)
@@ -132,7 +142,7 @@ static bool open_file(struct play_child *c, struct jslice asked, struct buf *out
 		file = mapping_path_find(&c->path, name);
 	if (!file) {
 		err_set(e, ERR_NOT_FOUND, "there is no mapping \"%s\"", name ? name : "");
-	} else if (buf_append_file(&text, file, MAX_FILE, e)) {
+	} else if (buf_append_file(&text, file, MAX_FILE, e) && is_text(&text, name, e)) {
 		buf_putc(out, '{');
 		play_put_text(out, "name", name);
 		buf_putc(out, ',');

@@ -28,6 +28,7 @@
 struct attempt {
 	struct jslice asked;
 	char *names[SIDES + MAX_THROUGH]; /* the dialects, and the through files behind them */
+	struct offline_through through[MAX_THROUGH];
 	size_t n_through;
 	struct vars vars[SIDES];
 	struct build build;
@@ -50,7 +51,9 @@ static bool take_names(struct attempt *a, const struct mapping_path *path, struc
 			struct buf text = { 0 };
 
 			jtext_string_decode(name, &text);
-			a->names[SIDES + a->n_through++] = mem_strdup(buf_str(&text));
+			a->names[SIDES + a->n_through] = mem_strdup(buf_str(&text));
+			a->through[a->n_through].name = a->names[SIDES + a->n_through];
+			a->n_through++;
 			buf_fini(&text);
 		}
 	for (size_t i = 0; i < SIDES + a->n_through; i++) {
@@ -138,10 +141,10 @@ static void open_link(struct attempt *a, struct compiler *compiler)
 
 	a->build.loader = compiler_loader(compiler);
 	a->report.wants_hints = true;
-	a->link = offline_new_through(&a->build, names, names + SIDES, a->n_through, a->vars,
+	a->link = offline_new_through(&a->build, names, a->through, a->n_through, a->vars, NULL,
 				      &a->report);
 	if (a->link && a->n_through)
-		a->bare = offline_new_through(&a->build, names, NULL, 0, a->vars, &a->report);
+		a->bare = offline_new_through(&a->build, names, NULL, 0, a->vars, NULL, &a->report);
 }
 
 /* --- mistakes ------------------------------------------------------------------------------------ */
@@ -226,6 +229,11 @@ static void put_case(const struct attempt *a, enum flow flow, const struct messa
 	play_put_text(out, "south", a->names[SOUTH]);
 	buf_puts(out, ", ");
 	play_put_text(out, "north", a->names[NORTH]);
+	for (size_t i = 0; i < a->n_through; i++) {
+		buf_puts(out, i ? ", " : ", \"through\": [");
+		jtext_put_string(out, a->through[i].name, strlen(a->through[i].name));
+		buf_puts(out, i + 1 == a->n_through ? "]" : "");
+	}
 	buf_printf(out, ", \"flow\": \"%s\"", flow_name(flow));
 	if (jtext_field(a->asked, "vars", &vars) && a->vars[SOUTH].n + a->vars[NORTH].n)
 		buf_printf(out, ",\n    \"vars\": %.*s", (int)vars.len, vars.text);

@@ -368,9 +368,15 @@ static void on_end(void *ctx, void *answer)
 	control_request_free(answer);
 }
 
-static const struct control_server_ops control_server_ops = { .ask = on_ask,
-							      .more = on_more,
-							      .end = on_end };
+/* What comes behind a reload is asked of what has taken over. */
+static bool goes_on(void *ctx)
+{
+	return !((struct bridge *)ctx)->next;
+}
+
+static const struct control_server_ops control_server_ops = {
+	.ask = on_ask, .more = on_more, .end = on_end, .goes_on = goes_on
+};
 
 static bool listen_to_verbs(struct bridge *b, struct err *e)
 {

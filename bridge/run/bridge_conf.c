@@ -29,7 +29,7 @@ static bool list_link_devices(struct bridge *b, struct live_link *live, struct e
 	fleet_act_for(to.fleet, NULL, clock_now_ms());
 	import_check(&to, f, wrong, &report);
 	if (report.n_errors)
-		err_set(e, ERR_INVALID, "%s", report.lines[0].text);
+		err_set(e, ERR_INVALID, "%s", report_first_mistake(&report));
 	else
 		import_list(&to, f, &changes);
 	if (changes.n)

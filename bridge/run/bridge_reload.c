@@ -233,6 +233,7 @@ bool bridge_take_over(struct bridge *b, int64_t now_ms)
 			bridge_fail(b, &e);
 		else
 			give_up_next(b);
+		b->reopen_ms = now_ms; /* who waits for the end of this is heard */
 		return e.code == ERR_NONE;
 	}
 	ok = reload_apply(&rb, &b->plan, from, b->next, b->next_drops, &e);

@@ -357,9 +357,7 @@ static bool read_known(struct jslice row, const char *name, enum known *out)
 /* Rows have it where it is so. */
 static bool is_marked(struct jslice row, const char *name)
 {
-	struct jslice v;
-
-	return jtext_field(row, name, &v) && jtext_type_of(v) == JTEXT_TRUE;
+	return jtext_is_true(row, name);
 }
 
 /* Rows of earlier versions have no such day. */

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -111,6 +112,8 @@ def test_it_lets_in_whom_it_should(world):
     assert code == 403 and "admin_bench" in told and admin.ask("/bench", token=TOKEN)[:2] == (200, '{"on":false}\n')
     code, _, headers = admin.ask("/metrics", "POST", "")
     assert code == 405 and headers["Allow"] == "GET, HEAD"
+    for age, code in {"300": 200, "999999999": 200, "0": 400, "-1": 400, "1x": 400, "": 400, "99999999999999999999": 400}.items():
+        assert admin.ask(f"/readyz?age={age}")[0] == code, age
     assert admin.ask("/nothing")[0] == 404 and admin.ask("/../etc/passwd")[0] == 404
     try:
         assert admin.ask("/request", "POST", b"x" * ((1 << 20) + 1), TOKEN)[0] == 413
@@ -120,6 +123,14 @@ def test_it_lets_in_whom_it_should(world):
     assert code == 200 and text == "" and int(headers["Content-Length"]) > 0
     assert "Set-Cookie" not in headers and headers["Cache-Control"] == "no-store"
     assert TOKEN not in world.calque.log()
+
+    # Who never gets to an end with a request holds no place for long that others want.
+    slow = [socket.create_connection(("127.0.0.1", admin.port), timeout=LIMIT) for _ in range(40)]
+    for one in slow:
+        one.sendall(b"GET /heal")
+    assert admin.ask("/healthz")[:2] == (200, "ok\n")
+    for one in slow:
+        one.close()
 
 
 def test_a_mapping_is_tried_beside_what_runs(lab):

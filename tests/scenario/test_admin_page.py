@@ -15,6 +15,7 @@ from verbs import letters, wait_status
 # For whoever wants to look at it.
 SHOTS = os.environ.get("CALQUE_SCREENSHOTS", os.path.join(REPOSITORY, "build", "screenshots"))
 HOSTILE = '<img src=x onerror="document.title=1">&lt;b&gt;\u202e"\'</script><script>document.title=2</script>'
+WIDE = 12345678901234567890  # which is another number to a browser
 
 
 def test_the_page_is_one_small_file_that_allows_itself_only(lab):
@@ -36,10 +37,11 @@ def watch_live(world, browser, is_dark):
     browser.type("#live-topic", "messages/+/attribute\n")
     world.calque.wait_log("tap-begins .*by=page", mark)
     world.device.event("leak", zone=2)
-    world.device.attributes(note=HOSTILE, password="swordfish")
+    world.device.attributes(note=HOSTILE, password="swordfish", n=WIDE)
     browser.wait("document.querySelector('#live-rows .good')")
     row, = browser.run("return [...document.querySelectorAll('.live-row')].map(row => row.textContent)")
     assert f"messages/{world.DEVICE}/attribute" in row and "v1/devices/me/attributes" in row and "delivered" in row
+    assert row.count(f'"n": {WIDE}') == 2
     assert row.count("<img src=x") == row.count('"password": "***"') == 2 and "swordfish" not in row and "\u202e" not in row
     assert browser.run("return document.querySelectorAll('#live-rows img, #live-rows script').length") == 0
     browser.screenshot(os.path.join(SHOTS, f"live-{'dark' if is_dark else 'light'}.png"))
@@ -77,6 +79,11 @@ def test_the_page_shows_what_there_is(lab, is_dark):
     browser.wait("document.querySelector('details[open] tbody tr')")
     os.makedirs(SHOTS, exist_ok=True)
     browser.screenshot(os.path.join(SHOTS, f"admin-{'dark' if is_dark else 'light'}.png"))
+
+    browser.run("for (const b of document.querySelectorAll('#letters button[aria-expanded=true]')) b.click()")
+    browser.wait("document.querySelectorAll('#letters code').length === 0")
+    browser.run("for (const b of document.querySelectorAll('#letters button[aria-expanded=false]')) b.click()")
+    browser.wait(f"document.querySelectorAll('#letters code').length === {n_letters}")
 
     browser.wait("document.querySelector('#bench-files button')")
 

@@ -552,6 +552,38 @@ def test_what_is_made_up_is_accepted_as_a_placeholder(tmp_path):
     assert calque("test", cases).stdout == "1 passed, 0 failed\n"
 
 
+def test_a_text_with_a_nul_is_the_whole_text(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    cases = tmp_path / "tram.cases.json"
+    case = {"name": "nul", "south": "tram", "north": "thingsboard", "flow": "up", "topic": "tram/t1/all", "payload": {"v": "a\0b {{c}}"}}
+    cases.write_text(json.dumps([case]))
+    done = calque("test", "--accept", cases)
+    assert done.stdout.endswith("1 passed, 0 failed, 1 accepted\n"), done.stdout + done.stderr
+    expect = json.loads(cases.read_text())[0]["expect"]
+    assert [one["payload"] for one in expect] == [case["payload"]]
+    assert calque("test", cases).stdout == "1 passed, 0 failed\n"
+    for other in ("a", "a\0", "a\0b", "{{any}}x"):
+        cases.write_text(json.dumps([{**case, "expect": [{**expect[0], "payload": {"v": other}}]}]))
+        assert calque("test", cases).stdout.endswith("0 passed, 1 failed\n"), other
+
+
+def test_a_case_may_have_through_files_in_between(tmp_path):
+    (tmp_path / "tram.jq").write_text(TRAM)
+    (tmp_path / "more.jq").write_text(
+        'module { through: "more", up: "add" };\ndef add: .vars.by as $by | .body |= map_values(. * 2 + ($by // "0" | tonumber));\n')
+    cases = tmp_path / "tram.cases.json"
+    case = {"name": "n", "south": "tram", "north": "thingsboard", "flow": "up", "topic": "tram/t1/all", "payload": {"a": 1}}
+
+    def run(through, a):
+        cases.write_text(json.dumps([{**case, "through": through, "expect": [{"topic": "v1/devices/me/telemetry", "payload": {"a": a}}]}]))
+        return calque("test", cases).stdout
+    assert run([], 1) == run(["more"], 2) == run([{"name": "more", "vars": {"by": 5}}, "more"], 14) == "1 passed, 0 failed\n"
+    assert "expected 3, got 2" in run(["more"], 3)
+    assert "tram.jq is a dialect, not a through file" in run(["tram"], 1)
+    for wrong in ("more", [5], [{"vars": {}}], [{"name": "more", "vars": []}]):
+        assert '  through: write ["NAME", {"name": "NAME", ' in run(wrong, 1), wrong
+
+
 # --- calque replay -----------------------------------------------------------------------------------------------
 
 def test_a_replay_tells_what_a_new_mapping_does_otherwise(tmp_path):

@@ -429,14 +429,28 @@ def test_a_log_in_json_has_an_object_per_line(tmp_path, arguments, setting):
     assert all(line["level"] != "info" or line["event"] == "started" for line in lines), lines
 
 
-def test_a_report_hides_what_sounds_like_a_secret(tmp_path):
+def test_a_report_hides_what_may_be_a_secret(tmp_path):
     conf = tmp_path / "a.conf"
-    conf.write_text('token = "canary-1" "canary-2"; pass_word = "seen"; api_key: 12345; /* canary-3 */ password = "file:p";')
+    conf.write_text("""token = "canary-1" "canary-2"; pass_word = "seen"; api_key: 12345; /* canary-3 */ password = "file:p"; passwd: -12345;
+vars = { pin = "canary-4"; n = 12345; a = { b = -12345; }; of = "env:PIN"; }; name = "p"; at = 7;
+url = "mqtts://me:canary-5@h:1/?sig=canary-6"; other = ("wss://h/a/b", "mail@h", "ws://canary-7@h");
+secret = "canary-8 \\" canary-9""")
     report = tmp_path / "report.txt"
     assert Done("report", report, "-c", conf).status == 0
     text = report.read_text()
     assert "canary" not in text and "12345" not in text
-    assert 'token = "***" "***"; pass_word = "seen"; api_key: ***;  password = "file:p";' in text
+    assert 'token = "***" "***"; pass_word = "seen"; api_key: ***;  password = "file:p"; passwd: ***;' in text
+    assert 'vars = { pin = "***"; n = ***; a = { b = ***; }; of = "env:PIN"; }; name = "p"; at = 7;' in text
+    assert 'url = "mqtts://***@h:1/?***"; other = ("wss://h/a/b", "mail@h", "ws://***@h");\nsecret = "***"' in text
+
+    # What is configured by the environment is seen as well, and once it is told why there is no more.
+    env = {"NAME": "p", "STATE": str(tmp_path / "none"), "SOUTH_URL": "mqtt://h", "SOUTH_PASSWORD": "canary-1",
+           "NORTH_VARS_PIN": "canary-2", "NORTH_VARS_TOKEN": "file:t"}
+    done = Done("report", tmp_path / "other.txt", env={"CALQUE_" + name: value for name, value in env.items()})
+    assert done.status == 0 and done.err.count("no bridge runs") == 1
+    text = (tmp_path / "other.txt").read_text()
+    assert "canary" not in text and "\nCALQUE_SOUTH_URL=mqtt://h\n" in text and "\nCALQUE_NORTH_VARS_PIN=***\n" in text
+    assert "\nCALQUE_NORTH_VARS_TOKEN=file:t\n" in text
 
 
 def test_levels_that_are_none_are_a_mistake(tmp_path):

@@ -106,6 +106,12 @@ def test_an_edit_shows_at_each_step(play, mappings, tmp_path):
     told_text = play.attempt(edits={"half": HALF.replace("/=", "*=")}, through=["half"])
     assert told_text["why"]["outputs"][0]["payload"] == {"temp": 43}
 
+    # The case with the through file says that it was there.
+    (mappings / "half.cases.json").write_text(told_through["cases"])
+    assert json.loads(told_through["cases"])[0]["through"] == ["half"]
+    done = subprocess.run([find_bridge(), "test", str(mappings / "half.cases.json")], capture_output=True, text=True, timeout=5 * LIMIT)
+    assert (done.returncode, done.stdout) == (0, "1 passed, 0 failed\n"), done.stdout
+
     # Nothing was saved, and nothing is left.
     assert (mappings / "mine.jq").read_text() == MINE
     assert glob.glob(play.temporary + "/*/*") == []
@@ -163,7 +169,7 @@ def test_what_loops_is_ended_and_the_next_one_goes_on(play):
     assert glob.glob(play.temporary + "/*/*") == []
 
 
-def test_who_may_ask_and_how_much(play, tmp_path):
+def test_who_may_ask_and_how_much(play, mappings, tmp_path):
     assert play.ask("", method="GET", path="/", token=False)[0] == 200
     assert json.loads(play.ask("", method="GET", path="/status", token=False)[1]) == {"play": True}
     told = json.loads(play.ask("", method="GET", path="/status")[1])
@@ -187,6 +193,11 @@ def test_who_may_ask_and_how_much(play, tmp_path):
         told = json.loads(play.ask(json.dumps(asked))[1])
         assert list(told) == ["error"], asked
     assert (tmp_path / "outside.jq").read_text() == "def a: 1;"
+    (mappings / "ours.cases.json").write_text('{"no": "list"}')
+    assert play.bench("open", name="ours")["cases"] == []
+    for no_text in (b"def a: 1;\0def b: 2;", b"# \xff"):
+        (mappings / "half.jq").write_bytes(no_text)
+        assert play.bench("open", name="half") == {"error": "half: it is no text in UTF-8"}
     assert "error" in json.loads(play.ask("no JSON")[1])
     play.process.send_signal(signal.SIGINT)
     assert play.wait_end() == 0

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from test_service import Manager
-from verbs import Verb, status
+from verbs import Verb, connect, status
 from worlds import Plains
 
 
@@ -215,4 +215,17 @@ def test_a_service_manager_hears_of_it_and_what_takes_a_restart_is_refused(lab, 
     manager.wait_for(lambda told: told.get("READY") == "1")
     world.assert_passes("a")
     assert not world.calque.matching(" session-down ", mark)
+
+    # Of two in one turn the second waits for the first.
+    del world.settings["workers"]
+    configure(world, {"a": {}, "b": {}})
+    os.kill(world.calque.pid, signal.SIGSTOP)
+    asking = [connect(world.calque) for _ in range(2)]
+    for client in asking:
+        client.sendall(b'{"request":"reload"}\n')
+    os.kill(world.calque.pid, signal.SIGCONT)
+    told = [client.makefile().readline() for client in asking]
+    assert sorted(re.search('"change":"[a-z]*"|error.*', line)[0] for line in told) == ['"change":"same"'] * 2, told
+    world.calque.wait_log(" reloaded .*added=1 ", mark)
+    world.calque.wait_log(" reloaded .*same=2 ", mark)
     world.calque.stop()

@@ -56,6 +56,7 @@ Test(err, a_report_counts_mistakes_and_keeps_warnings)
 	struct report r = { 0 };
 
 	report_warning(&r, "a.conf:1: %s", "w");
+	cr_expect_null(report_first_mistake(&r));
 	report_error(&r, "a.conf:2: %s", "e");
 	for (int i = 0; i < 10; i++)
 		report_error(&r, "more");
@@ -65,6 +66,7 @@ Test(err, a_report_counts_mistakes_and_keeps_warnings)
 	cr_expect_str_eq(r.lines[0].text, "a.conf:1: w");
 	cr_expect_not(r.lines[1].is_warning);
 	cr_expect_str_eq(r.lines[1].text, "a.conf:2: e");
+	cr_expect_str_eq(report_first_mistake(&r), "a.conf:2: e");
 	report_fini(&r);
 	cr_expect_eq(r.n_lines + r.n_errors, 0);
 }

@@ -437,6 +437,10 @@ Test(jtext, the_last_of_several_fields_wins) /* as the platforms' own readers do
 	cr_expect(v.len == 1 && *v.text == '2');
 	cr_expect_not(jtext_field(slice("{\"ab\":1}"), "a", &v));
 	cr_expect_not(jtext_field(slice("[\"a\",1]"), "a", &v));
+	cr_expect(jtext_is_true(slice("{\"a\":false,\"a\": true }"), "a"));
+	cr_expect_not(jtext_is_true(slice("{\"a\":\"true\",\"b\":1}"), "a"));
+	cr_expect_not(jtext_is_true(slice("{\"a\":false}"), "a"));
+	cr_expect_not(jtext_is_true(slice("true"), "a"));
 }
 
 Test(jtext, strings_compare_by_what_they_mean)

@@ -68,7 +68,8 @@ Test(conf_environment, names_are_paths_of_keys)
 	setenv("CALQUE_NORTH_VARS_ACCESS_KEY", "k", 1);
 	setenv("CALQUE_NORTH_TLS_SERVER_NAME", "other", 1);
 	setenv("CALQUE_NORTH_PROVISION_SECRET", "s", 1);
-	setenv("CALQUE_THROUGH", "celsius,scale", 1);
+	setenv("CALQUE_THROUGH", " celsius, scale,", 1);
+	setenv("CALQUE_ADMIN_HOSTS", " a.example ,b.example, ", 1);
 	setenv("CALQUE_REMAP_ATTRIBUTES", "telemetry", 1);
 	setenv("CALQUE_MODE", "mirror", 1);
 	c = read_good();
@@ -88,7 +89,11 @@ Test(conf_environment, names_are_paths_of_keys)
 	cr_expect_str_eq(c->links[0].side[NORTH].tls.server_name, "other");
 	cr_expect_str_eq(c->links[0].side[NORTH].provision.secret, "s");
 	cr_assert_eq(c->links[0].n_through, 2);
+	cr_expect_str_eq(c->links[0].through[0].name, "celsius");
 	cr_expect_str_eq(c->links[0].through[1].name, "scale");
+	cr_assert_eq(c->admin_hosts.n, 2);
+	cr_expect_str_eq(c->admin_hosts.items[0], "a.example");
+	cr_expect_str_eq(c->admin_hosts.items[1], "b.example");
 	cr_expect_eq(c->links[0].remap[KIND_ATTRIBUTES], KIND_TELEMETRY);
 	conf_free(c);
 }
@@ -144,19 +149,20 @@ Test(conf_environment, what_kubernetes_sets_for_a_service_is_not_ours)
 Test(conf_environment, mistakes_name_the_variable)
 {
 	static const char *const unknown[] = {
+		"CALQUE_LINKS: there is no such key (calque check --schema)",
 		"CALQUE_SOUTH_UR: there is no such key; did you mean CALQUE_SOUTH_URL?",
 		"CALQUE_ZZZZZZZZZZ: there is no such key (calque check --schema)",
 		"CALQUE_NORTH_VARS_1: there is no such key (calque check --schema)",
 	};
 
-	set_link();
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		char *name = mem_strndup(unknown[i], strcspn(unknown[i], ":"));
 
 		setenv(name, "c4nary", 1);
 		free(name);
 	}
-	expect_lines(unknown, 3);
+	set_link();
+	expect_lines(unknown, 4);
 }
 
 Test(conf_environment, values_are_checked_as_those_of_a_file)

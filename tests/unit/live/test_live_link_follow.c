@@ -45,6 +45,28 @@ static void turn(void)
 	bridge_let_out();
 }
 
+Test(live_link_follow, what_it_is_made_of_is_told_for_cases)
+{
+	struct buf setup = { 0 };
+
+	world_write(&w, "half", "module { through: 'half', up: 'f' }; def f: .;");
+	generation = bridge_generation_of(
+		"link",
+		"through = ( \"half\", { name = \"half\"; "
+		"vars = { by = 2; token = \"sesame\"; }; } );",
+		"d1", SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}/t' }", ""),
+		NORTHERN("", "{ kind: 'telemetry', topic: 'n/{device}/t' }", ""));
+	bridge_make_parts();
+	bridge_start_link(generation);
+	live = lives[0];
+	live_link_put_setup(live, &setup);
+	cr_expect_str_eq(buf_str(&setup),
+			 "{\"south\":\"s\",\"north\":\"n\",\"through\":[{\"name\":\"half\","
+			 "\"vars\":{}},{\"name\":\"half\",\"vars\":{\"by\":\"2\"}}],"
+			 "\"vars\":{\"south.device\":\"d1\"}}");
+	buf_fini(&setup);
+}
+
 /* Times are left out: ,"us":N and ,"at_ms":N */
 static void drop_number(char *text, const char *key)
 {

@@ -404,6 +404,39 @@ Test(deadletter, a_flood_pushes_out_its_own_only)
 	cr_expect(deadletters_remove(all, last, NULL));
 }
 
+static size_t count_of(const char *link)
+{
+	const struct deadletter_filter filter = { .link = link };
+	uint64_t *ids;
+	size_t n;
+
+	cr_assert(deadletters_find(all, &filter, &ids, &n, NULL));
+	free(ids);
+	return n;
+}
+
+/* Which is so at once, and not from the next start on. */
+Test(deadletter, from_before_a_link_was_called_otherwise_counts_for_its_new_name)
+{
+	static const struct deadletter_bounds bounds = { 64, 1 << 20, DAY };
+	bool is_done = false;
+
+	open_again(&bounds);
+	for (int i = 0; i < 30; i++)
+		put_of("other", "mapping-error", "d");
+	for (int i = 0; i < 20; i++)
+		put_of("old", "mapping-error", "d");
+	cr_assert(deadletters_evict(all, NOW, NULL));
+	cr_assert(db_rename_link(db, "old", "new", &is_done, NULL) && is_done);
+	for (int i = 0; i < 20; i++)
+		put_of("new", "mapping-error", "d");
+	cr_assert(deadletters_evict(all, NOW, NULL));
+	commit();
+	cr_expect_eq(count_of("old"), 0);
+	cr_expect_eq(count_of("other"), 30);
+	cr_expect_eq(count_of("new"), 32);
+}
+
 static void put_as(const char *link, const char *reason, const char *kind, int64_t received_ms,
 		   int64_t died_ms)
 {
