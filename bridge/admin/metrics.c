@@ -210,19 +210,30 @@ static void put_state(struct metrics *m, const struct family *f, const struct sa
 	}
 }
 
+static void put_days(struct metrics *m, const struct family *f, const struct buf *labels,
+		     int64_t expires_s, struct buf *out)
+{
+	if (expires_s)
+		exposition_number(out, f->name, labels,
+				  (double)(expires_s * 1000 - m->sample->wall_ms) / 86400e3);
+}
+
 static void put_certificates(struct metrics *m, const struct family *f,
 			     const struct sample_link *link, struct buf *out)
 {
 	const struct labels *labels = labels_of(m, link);
-	const double day_ms = 86400e3;
 
-	for (int side = 0; side < SIDES; side++) {
-		int64_t left_ms = link->side[side].certificate_s * 1000 - m->sample->wall_ms;
+	for (int side = 0; side < SIDES; side++)
+		put_days(m, f, &labels->side[side], link->side[side].certificate_s, out);
+}
 
-		if (link->side[side].certificate_s)
-			exposition_number(out, f->name, &labels->side[side],
-					  (double)left_ms / day_ms);
-	}
+static void put_peer_certificates(struct metrics *m, const struct family *f,
+				  const struct sample_link *link, struct buf *out)
+{
+	const struct labels *labels = labels_of(m, link);
+
+	for (int side = 0; side < SIDES; side++)
+		put_days(m, f, &labels->side[side], link->peer_certificate_s[side], out);
 }
 
 static void put_device_sessions(struct metrics *m, const struct family *f,
@@ -321,6 +332,9 @@ static const struct family families[] = {
 	  LIMIT(packet_bytes) },
 	{ "calque_certificate_expiry_days", "gauge",
 	  "Days until the client certificate of this side expires.", .each = put_certificates },
+	{ "calque_server_certificate_expiry_days", "gauge",
+	  "Days until the certificate expires that the broker of this side showed last.",
+	  .each = put_peer_certificates },
 	{ "calque_device_sessions", "gauge", "Sessions of devices in the north, by how they are.",
 	  .each = put_device_sessions },
 	{ "calque_parked_messages", "gauge",

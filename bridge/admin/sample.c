@@ -65,6 +65,13 @@ static void take_flow(const struct live_link *live, enum flow flow, struct sampl
 		put_of_kind(out, flow, k, c->of[k]);
 }
 
+/* All sessions of a side are with one address, and maybe not all with one server of it. */
+static void take_peer(int64_t expires_s, int64_t *first_s)
+{
+	if (expires_s && (!*first_s || expires_s < *first_s))
+		*first_s = expires_s;
+}
+
 static void take_port(const struct port *p, struct sample_link *out)
 {
 	struct live_link_port look;
@@ -76,6 +83,7 @@ static void take_port(const struct port *p, struct sample_link *out)
 		out->flow[flow].oldest_ms = look.oldest_ms;
 	if (look.is_parked)
 		out->parked += look.waiting;
+	take_peer(look.carrier.peer_certificate_s, &out->peer_certificate_s[look.side]);
 	if (look.device || look.is_provisioning)
 		return;
 	out->side[look.side] = (struct sample_session){

@@ -34,6 +34,8 @@ struct sample_link {
 	struct sample_flow flow[FLOWS];
 	struct buf by_kind; /* lines of the exposition */
 	struct sample_session side[SIDES];
+	/* What the far end shows of itself, the first to expire of all sessions of the side; as certificate_s. */
+	int64_t peer_certificate_s[SIDES];
 	bool has_device_sessions;
 	uint64_t up, down, refused, lacking; /* of those */
 	uint64_t parked;		     /* messages for devices that are not let in */

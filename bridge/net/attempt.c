@@ -363,6 +363,13 @@ bool attempt_is_tls_ready(const struct attempt *a)
 	return !ssl || SSL_is_init_finished(ssl);
 }
 
+int64_t attempt_peer_expires_s(const struct attempt *a)
+{
+	const SSL *ssl = mosquitto_ssl_get(a->m);
+
+	return ssl ? tls_peer_expires_s(ssl) : 0;
+}
+
 /* Has the kernel's connect come to an end, and to a good one? */
 static bool finish_connect(struct attempt *a)
 {

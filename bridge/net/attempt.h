@@ -83,6 +83,8 @@ bool attempt_has_started(const struct attempt *a);
 int attempt_socket(
 	const struct attempt *a); /* -1: closed; ask after every call that reads or writes */
 bool attempt_is_tls_ready(const struct attempt *a); /* no TLS, or the handshake is over */
+/* When the certificate expires that the broker showed, epoch seconds; 0: it showed none. */
+int64_t attempt_peer_expires_s(const struct attempt *a);
 
 /* Read what is there, up to a bound.  A number of the library's, 0 = fine. */
 int attempt_read(struct attempt *a, bool readable, bool writable);

@@ -248,6 +248,7 @@ static void set_up(struct session *s)
 {
 	s->phase = UP;
 	s->up_since_ms = clock_mono_ms();
+	s->peer_expires_s = attempt_peer_expires_s(s->attempt);
 	mqtt_version_logged_in(s->version, s->up_since_ms);
 	s->n_in_vain = 0;
 	s->why[0] = '\0';
@@ -714,6 +715,7 @@ void session_status(const struct session *s, struct session_status *out)
 		.degraded = buf_str(&s->degraded),
 		.mqtt = s->conf.mqtt,
 		.certificate_s = s->tls ? tls_expires_s(s->tls) : 0,
+		.peer_certificate_s = s->peer_expires_s,
 	};
 }
 

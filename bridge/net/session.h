@@ -141,6 +141,7 @@ struct session_status {
 		degraded; /* what the broker did not grant at the last login, likewise; "": nothing */
 	int mqtt;
 	int64_t certificate_s; /* when what it shows of itself expires, epoch seconds; 0: it shows none */
+	int64_t peer_certificate_s; /* the same of what the far end last showed; 0: it showed none */
 };
 void session_status(const struct session *s, struct session_status *out);
 

@@ -56,8 +56,9 @@ struct session {
 	struct mqtt_version *version;
 	struct session_ops ops;
 	void *ctx;
-	SSL_CTX *tls;	 /* NULL: plain */
-	bool is_in_line; /* WAITING, for session_go() */
+	SSL_CTX *tls;		/* NULL: plain */
+	int64_t peer_expires_s; /* the broker's certificate, as it was last shown; 0: none was */
+	bool is_in_line;	/* WAITING, for session_go() */
 
 	enum phase phase;
 	struct attempt *attempt; /* in LOOKUP, LOGIN, UP */

@@ -226,14 +226,23 @@ SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *
 	return tls;
 }
 
-int64_t tls_expires_s(const SSL_CTX *tls)
+static int64_t expires_s(const X509 *certificate)
 {
-	const X509 *certificate = SSL_CTX_get0_certificate(tls);
 	struct tm tm;
 
 	if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
 		return 0;
 	return timegm(&tm);
+}
+
+int64_t tls_expires_s(const SSL_CTX *tls)
+{
+	return expires_s(SSL_CTX_get0_certificate(tls));
+}
+
+int64_t tls_peer_expires_s(const SSL *ssl)
+{
+	return expires_s(SSL_get0_peer_certificate(ssl));
 }
 
 void tls_release(SSL_CTX *tls)

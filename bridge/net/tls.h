@@ -22,6 +22,8 @@ struct tls_conf {
 SSL_CTX *tls_context(const struct tls_conf *conf, const char *host, struct err *e);
 /* When its client certificate expires, epoch seconds; 0: it has none. */
 int64_t tls_expires_s(const SSL_CTX *tls);
+/* When the certificate expires that the peer showed, epoch seconds; 0: it has shown none. */
+int64_t tls_peer_expires_s(const SSL *ssl);
 void tls_release(SSL_CTX *tls); /* NULL is allowed */
 
 /* Why OpenSSL refused a peer's certificate in this thread since the last call, in its words; NULL:

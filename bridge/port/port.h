@@ -86,6 +86,7 @@ struct port_status {
 	const char *degraded; /* what the far end did not grant, likewise; NULL or "": nothing */
 	int mqtt;
 	int64_t certificate_s; /* when what it shows of itself expires, epoch seconds; 0: it shows none */
+	int64_t peer_certificate_s; /* the same of what the far end last showed; 0: it showed none */
 };
 
 struct port_ops {

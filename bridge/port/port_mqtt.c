@@ -147,7 +147,8 @@ static void status(const void *session, struct port_status *out)
 				     .why = s.why,
 				     .degraded = s.degraded,
 				     .mqtt = s.mqtt,
-				     .certificate_s = s.certificate_s };
+				     .certificate_s = s.certificate_s,
+				     .peer_certificate_s = s.peer_certificate_s };
 }
 
 static void close_session(void *session)

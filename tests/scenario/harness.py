@@ -28,7 +28,7 @@ class Authority:
                       "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                       "-keyout", self._path("ca.key"), "-out", self.ca)
         self.server = self._issue("localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-        self.client = self._issue("bridge", "extendedKeyUsage=clientAuth")
+        self.client = self._issue("bridge", "extendedKeyUsage=clientAuth", days=3)
 
     def _path(self, name):
         return os.path.join(self.directory, name)
@@ -36,14 +36,14 @@ class Authority:
     def _openssl(self, *arguments):
         subprocess.run([find_program("openssl"), *arguments], check=True, capture_output=True, text=True)
 
-    def _issue(self, name, extension):
+    def _issue(self, name, extension, days=2):
         certificate, key, request, ext = (self._path(name + s) for s in (".pem", ".key", ".csr", ".ext"))
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                       "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         with open(ext, "w", encoding="utf-8") as file:
             file.write(extension + "\n")
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._path("ca.key"),
-                      "-CAcreateserial", "-days", "2", "-extfile", ext, "-out", certificate)
+                      "-CAcreateserial", "-days", str(days), "-extfile", ext, "-out", certificate)
         os.chmod(key, 0o600)
         return certificate, key
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness import (MQTT5, Calque, Client, assert_json, conf_text, conf_value, dead_letter, find_secret, free_port,
                      same_json, spellings)
+from test_admin import Admin
 from worlds import EZtDeviceEvents, InnowayThingsBoard
 
 # --- brokers that go and come back -------------------------------------------------------------------------------
@@ -207,18 +208,26 @@ def test_a_certificate_for_another_name_is_refused(lab):
 
 @pytest.mark.parametrize("has_certificate", [True, False])
 def test_client_certificates(lab, has_certificate):
+    """And when they expire, ours and the broker's, is among the metrics."""
     ca = lab.authority()
     south = lab.broker("south")
     north = lab.broker("north", tls=ca, client_certificates=True)
     tls = {"ca": ca.ca}
     if has_certificate:
         tls.update(cert=ca.client[0], key=ca.client[1])
-    calque = lab.calque(conf_text({"state": "@state@", "links": [{
+    calque = lab.calque(conf_text({"state": "@state@", "admin": "127.0.0.1:0", "links": [{
         "name": "tls",
         "south": {"dialect": "innoway", "url": south.url, "vars": {"device": "d"}},
         "north": {"dialect": "thingsboard", "url": north.url, "vars": {"token": "tb-device-token"}, "tls": tls}}]}))
     if has_certificate:
         calque.wait_up("tls", "north")
+        told = Admin(calque).metrics()
+        assert 2.9 < told['calque_certificate_expiry_days{link="tls",side="north"}'] <= 3
+        assert 1.9 < told['calque_server_certificate_expiry_days{link="tls",side="north"}'] <= 2
+        assert 'calque_server_certificate_expiry_days{link="tls",side="south"}' not in told, "it is plain"
+        north.stop()
+        calque.wait_down("tls", "north")
+        assert 'calque_server_certificate_expiry_days{link="tls",side="north"}' in Admin(calque).metrics(), "the last known"
     else:
         calque.wait_down("tls", "north")
         wait_tries(north, 2)
