@@ -14,7 +14,7 @@
 #include "state/echo.h"
 #include "state/presence.h"
 #include "state/twin.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "translate/executor.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */
@@ -779,6 +779,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), m, a->tag, origin);
 	in->login = origin == ORIGIN_RECEIVED ? a->login : UINT64_MAX;
+	in->session = a->session;
 	in->is_dup = m->is_dup;
 	if (a->since_ms > a->at_ms)
 		in->since_ms = a->since_ms;

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/provision_inside.h"
+#include "handshake/provision_inside.h"
 #include "message/state_json.h"
 
 #define OPEN   "open/"	 /* before a number: a device that waits for its answer */
@@ -66,8 +66,9 @@ void provision_put_asked(const struct asked *a, struct changes *out)
 	state_json_put_text(&row, a->name);
 	buf_puts(&row, ",\"device\":");
 	state_json_put_text(&row, a->device);
-	buf_printf(&row, ",\"proof\":%s,\"chosen\":%s,\"reply\":%s}", a->proof,
-		   a->is_chosen ? "true" : "false", a->reply);
+	buf_printf(&row, ",\"proof\":%s,\"chosen\":%s%s,\"reply\":%s}", a->proof,
+		   a->is_chosen ? "true" : "false", a->is_beside ? ",\"beside\":true" : "",
+		   a->reply);
 	changes_put(out, PROVISION_MACHINE, key, buf_str(&row), true);
 	fini_secret_buf(&row);
 	free(key);
@@ -231,6 +232,8 @@ static bool restore_asked(struct provisions *t, const char *number, const char *
 	     state_json_bool(row, "chosen", &a->is_chosen) &&
 	     read_object(row, "proof", &a->proof) && read_object(row, "reply", &a->reply);
 	if (ok) {
+		/* Not in a row of before there were several. */
+		state_json_bool(row, "beside", &a->is_beside);
 		a->is_sent = true;
 		raise_number(t, a->number);
 		TAILQ_INSERT_TAIL(&t->asked, a, link);
@@ -261,11 +264,6 @@ static bool restore_owner(struct provisions *t, const char *value)
 	}
 	buf_fini(&text);
 	return ok;
-}
-
-bool provisions_is_issued(const struct provisions *t, const char *device)
-{
-	return map_get_str(&t->by_device, device);
 }
 
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e)
