@@ -111,7 +111,7 @@ static const struct verb_row {
 	  verb_check },
 	{ { "routes", "[SOUTH NORTH]",
 	    "how two dialects (or the links of a configuration) join, kind by kind", 0, 2,
-	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_LOSSY },
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_LOSSY | OPT_VAR },
 	  verb_routes },
 	{ { "translate", "(SOUTH NORTH | -c FILE) (up|down TOPIC [FILE|-] | --lines)",
 	    "translate messages offline; one JSON line each", 0, 5,
@@ -163,8 +163,9 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_JSON },
 	  verb_state },
 	{ { "report", "[FILE]",
-	    "for who is asked for help: versions, configuration, status, log; no secrets", 0, 1,
-	    OPT_CONFIG },
+	    "for who is asked for help: versions, configuration, status, log; no secrets; to FILE "
+	    "(calque-report.txt)",
+	    0, 1, OPT_CONFIG },
 	  verb_report },
 	{ { "bench", "", BENCH_HELP, 0, 0, OPT_ELSEWHERE }, verb_bench },
 };
