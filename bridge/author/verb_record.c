@@ -151,8 +151,10 @@ static int finish(struct cli *cli, const struct recording *rec, int fd, struct c
 		free(copy);
 	}
 	ok = e.code == ERR_NONE && write_out(fd, &text, &e) && ok;
-	if (e.code != ERR_NONE)
+	if (e.code != ERR_NONE) {
 		fprintf(stderr, "calque record: %s: %s\n", output, e.text);
+		unlink(output); /* a part of one is none */
+	}
 	if (rec->n_dropped)
 		fprintf(stderr, "calque record: %lld step%s lost, as too much came at once\n",
 			(long long)rec->n_dropped, PLURAL(rec->n_dropped));
@@ -161,7 +163,8 @@ static int finish(struct cli *cli, const struct recording *rec, int fd, struct c
 			"calque record: %zu message%s without a place in a case: handshakes and "
 			"greetings\n",
 			left_out, PLURAL(left_out));
-	printf("%s: %zu step%s\n", output, n, PLURAL(n));
+	if (e.code == ERR_NONE)
+		printf("%s: %zu step%s\n", output, n, PLURAL(n));
 	buf_fini(&text);
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

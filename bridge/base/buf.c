@@ -1,9 +1,12 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -119,6 +122,26 @@ bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e
 	else
 		ok = true;
 	fclose(f);
+	return ok;
+}
+
+bool buf_write_new(const struct buf *b, const char *path, unsigned mode, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool ok;
+
+	if (!f && errno == EEXIST) {
+		err_set(e, ERR_BUSY, "%s is there already, and nothing is overwritten", path);
+		return false;
+	}
+	ok = f && fwrite(b->data, 1, b->len, f) == b->len;
+	if (f)
+		ok = fclose(f) == 0 && ok;
+	if (!ok)
+		err_errno(e, "%s", path);
+	if (!ok && f)
+		unlink(path);
 	return ok;
 }
 
