@@ -1,4 +1,5 @@
-/* samples.h -- a first mapping out of messages that a device really sent: topics become templates, kinds are guessed. */
+/* samples.h -- a first mapping out of messages that a device really sent: topics become templates, kinds are
+ * guessed. */
 #ifndef BRIDGE_SAMPLES_H
 #define BRIDGE_SAMPLES_H
 
@@ -9,8 +10,8 @@ struct buf;
 struct err;
 struct samples;
 
-/* `text`: an object per line, {"topic", "payload" | "payload_text" | "payload_base64", "flow": "up" (if it is not said) |
- * "down"}.  NULL sets *e: ERR_INVALID with the line. */
+/* `text`: an object per line, {"topic", "payload" | "payload_text" | "payload_base64", "flow": "up" (if it is not
+ * said) | "down"}.  NULL sets *e: ERR_INVALID with the line. */
 struct samples *samples_new(const char *text, struct err *e);
 void samples_free(struct samples *s); /* NULL is allowed */
 

@@ -1,7 +1,7 @@
 /* calque record: the messages of a link of a running bridge, as they pass, to a case file.
  *
- * At the end the file is tried, as `calque test` does: where the mappings make something else of a message by itself than the
- * bridge did (in which more happens than in a case), it is told, and the file has what they make of it. */
+ * At the end the file is tried, as `calque test` does: where the mappings make something else of a message by itself
+ * than the bridge did (in which more happens than in a case), it is told, and the file has what they make of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

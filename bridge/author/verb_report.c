@@ -1,5 +1,5 @@
-/* calque report: what somebody who is asked for help wants to know, as one text: versions, the configuration without its
- * secrets, how it is with the bridge, and the end of its log. */
+/* calque report: what somebody who is asked for help wants to know, as one text: versions, the configuration without
+ * its secrets, how it is with the bridge, and the end of its log. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* calque new: a skeleton for a new dialect, and the schema of its table.  calque init: a configuration to begin with. */
+/* calque new: a skeleton for a new dialect, and the schema of its table.  calque init: a configuration to begin
+ * with. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* provision.h -- provisioning handshakes of one link: step(event) -> actions.
  *
  * The device asks on the south's main session; the north issues credentials on a provisioning
- * session that the bridge opens.  Neither side correlates, so one handshake at a time.  Credentials are stored before the device is told.  Asked again for the same device_name:
- * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
- * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
- * to be given credentials, so that is a handshake of its own.)
+ * session that the bridge opens.  Neither side correlates, so one handshake at a time.  Credentials are stored before
+ * the device is told.  Asked again for the same device_name: the same answer, no second handshake, unless the north
+ * has refused the login since.  (Not so if the provision_key, provision_secret or device_key are others than then: a
+ * name alone must not be enough to be given credentials, so that is a handshake of its own.)
  *
  * An answer may be lost after the north has made the device, and then it refuses the name for ever.  So what the
  * device will log in with is known before the question leaves: its own credentials if the request has some,
@@ -139,8 +139,9 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 struct jslice provisions_credentials(const struct provisions *t,
 				     const struct provision_terms *terms);
 
-/* Before provisions_resume(): an earlier run received an answer that nobody has looked at.  It is the answer to the question
- * that is open, which is not asked again before it was given to provisions_reply(), or turned out to be none. */
+/* Before provisions_resume(): an earlier run received an answer that nobody has looked at.  It is the answer to the
+ * question that is open, which is not asked again before it was given to provisions_reply(), or turned out to be
+ * none. */
 void provisions_hear(struct provisions *t);
 /* After all rows are restored: ask again for what was in hand when the last run ended.  Rows of before links
  * belonged to names make it the last one's that was issued credentials. */
