@@ -66,6 +66,7 @@ ONLY_IN = {
 
 MAX_FILES = 28     # in a folder
 MAX_FUNCTION = 80  # lines, from the first of its signature to the closing brace
+MAX_COMMENT = 120  # columns, with tabs of eight; clang-format leaves comments alone
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 NO_SIGNATURE = re.compile(r"^$|^[#}]|[;\\]$|\*/$")  # a line that is above one
@@ -129,6 +130,20 @@ def size_mistakes(files):
                 yield f"bridge/{name}:{number}: {function}: {lines} lines, {MAX_FUNCTION} at most"
 
 
+STRING = re.compile(r'"(?:\\.|[^"\\])*"')
+
+
+def wide_comments(name, text):
+    is_inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line if is_inside else STRING.sub('""', line)
+        is_comment = is_inside or "/*" in code or "//" in code
+        is_inside = "*/" not in code if is_inside else "/*" in code and "*/" not in code[code.rindex("/*"):]
+        width = len(line.expandtabs(8))
+        if is_comment and width > MAX_COMMENT:
+            yield f"{name}:{number}: a comment of {width} columns, {MAX_COMMENT} at most"
+
+
 def print_rooms(files):
     for room in ROOMS:
         own = {name: text for name, text in files.items() if name.startswith(f"{room}/")}
@@ -178,6 +193,11 @@ def check_rules():
     for text in UNCOUNTED:
         assert not list(size_mistakes({"base/x.c": text})), text
     assert list(size_mistakes({f"base/{i}.c": "" for i in range(MAX_FILES + 1)}))
+    wide = "x" * (MAX_COMMENT + 1)
+    for text in (f"/* {wide} */", f"int a; // {wide}", f"/* a\n * {wide} */", f"/*\n{wide}\n*/", "/* \t" + "x" * (MAX_COMMENT - 7)):
+        assert list(wide_comments("x.c", text)), text
+    for text in (f'f("/* {wide}");', f'f("\\"// {wide}");', f"/* a */\n{wide}", "/*" + "x" * (MAX_COMMENT - 2)):
+        assert not list(wide_comments("x.c", text)), text
 
 
 def main():
@@ -189,6 +209,8 @@ def main():
     known = {name: text for name, text in files.items() if f"bridge/{name}: in no room of ROOMS" not in found}
     found += [m for name, text in known.items() for m in include_mistakes(name, text)]
     found += size_mistakes(known)
+    for path in sorted([*BRIDGE.rglob("*.[ch]"), *BRIDGE.parent.joinpath("tests").rglob("*.[ch]")]):
+        found += wide_comments(path.relative_to(BRIDGE.parent), path.read_text())
     print_rooms(known)
     print(*found, f"{len(files)} files, {len(found)} mistakes", sep="\n")
     return 1 if found else 0

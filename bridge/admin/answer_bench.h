@@ -1,4 +1,5 @@
-/* answer_bench.h -- the mapping bench of the page, over HTTP: a request of play/play_child.h, and what is said to it. */
+/* answer_bench.h -- the mapping bench of the page, over HTTP: a request of play/play_child.h, and what is said to
+ * it. */
 #ifndef BRIDGE_ANSWER_BENCH_H
 #define BRIDGE_ANSWER_BENCH_H
 

@@ -14,7 +14,8 @@ static bool takes(const struct verb *v, const struct option_row *o)
 	return v->options & o->bit;
 }
 
-/* Call `f` with each word that an argument of the verb may be: those in small letters, of "show ID | (retry | drop)". */
+/* Call `f` with each word that an argument of the verb may be: those in small letters, of "show ID | (retry |
+ * drop)". */
 static void each_word(const struct verb *v, void (*f)(struct buf *out, const char *word, size_t n),
 		      struct buf *out)
 {

@@ -1,8 +1,10 @@
-/* record.h -- what a bridge tells of the messages of a link (live/live_link_follow.c), as a file of cases: one case, whose steps
- * are the messages as they came, each with what was made of it, and with the state and the time of the beginning.
+/* record.h -- what a bridge tells of the messages of a link (live/live_link_follow.c), as a file of cases: one case,
+ * whose steps are the messages as they came, each with what was made of it, and with the state and the time of the
+ * beginning.
  *
- * An id that the bridge made for a request is a placeholder, in what goes to the far side and in the replies to it.  Handshakes
- * are left out and counted, as are greetings (they answer to logins); so is, uncounted, what a broker gave back. */
+ * An id that the bridge made for a request is a placeholder, in what goes to the far side and in the replies to it.
+ * Handshakes are left out and counted, as are greetings (they answer to logins); so is, uncounted, what a broker gave
+ * back. */
 #ifndef BRIDGE_RECORD_H
 #define BRIDGE_RECORD_H
 

@@ -1,8 +1,8 @@
 /* report_conf.h -- a configuration that may be shown to others: its text without what is, or may be, a secret in it.
  *
- * Comments may say anything, and are left out.  "***" stands for the value of a setting that sounds like a secret, for each
- * value in `vars` (which of them are credentials only the dialect knows), and in URLs for what is before an @ or behind a ?.
- * What only says where a value is to be found (file:, env:, cred:) stays. */
+ * Comments may say anything, and are left out.  "***" stands for the value of a setting that sounds like a secret, for
+ * each value in `vars` (which of them are credentials only the dialect knows), and in URLs for what is before an @ or
+ * behind a ?.  What only says where a value is to be found (file:, env:, cred:) stays. */
 #ifndef BRIDGE_REPORT_CONF_H
 #define BRIDGE_REPORT_CONF_H
 

@@ -391,7 +391,10 @@ static void put_functions(struct buf *out, const struct row_guess *row, size_t n
 
 	if (!needs_functions(row))
 		return;
-	buf_printf(out, "\n# %s\ndef read_%zu: ", row->template, number);
+	buf_puts(out, "\n# ");
+	buf_put_shown(out, row->template, strlen(row->template),
+		      false); /* a line end would end the comment */
+	buf_printf(out, "\ndef read_%zu: ", number);
 	if (row->kind == KIND_RAW) {
 		buf_puts(out, "{body: {stream: ");
 		put_word(out, row->template);

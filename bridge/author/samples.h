@@ -1,4 +1,5 @@
-/* samples.h -- a first mapping out of messages that a device really sent: topics become templates, kinds are guessed. */
+/* samples.h -- a first mapping out of messages that a device really sent: topics become templates, kinds are
+ * guessed. */
 #ifndef BRIDGE_SAMPLES_H
 #define BRIDGE_SAMPLES_H
 

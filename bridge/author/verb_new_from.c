@@ -1,6 +1,4 @@
 /* calque new NAME --from FILE: a mapping and its cases out of messages. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +16,6 @@
 #include "work/compiler.h"
 
 #define MOST_BYTES (64u << 20)
-
-static bool write_new(const char *file, const struct buf *text)
-{
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
-
-	if (f)
-		ok = fclose(f) == 0 && ok;
-	if (!ok)
-		fprintf(stderr, "calque new: %s: %s\n", file, strerror(errno));
-	return ok;
-}
 
 /* What comes out of the messages is what is expected of them. */
 static int expect_what_comes(const char *dir, const char *cases, struct compiler *compiler)
@@ -58,10 +43,16 @@ static int write_files(const struct samples *s, const char *name, const char *di
 	char *cases = mem_printf("%s/%s.cases.json", dir, name);
 	struct buf text = { 0 }, case_text = { 0 };
 	int status = EXIT_FAILED;
+	struct err e = { 0 };
 
 	samples_put_mapping(s, name, &text);
 	samples_put_cases(s, name, &case_text);
-	if (write_new(mapping, &text) && write_new(cases, &case_text)) {
+	if (!buf_write_new(&text, mapping, 0666, &e)) {
+		fprintf(stderr, "calque new: %s\n", e.text);
+	} else if (!buf_write_new(&case_text, cases, 0666, &e)) {
+		fprintf(stderr, "calque new: %s\n", e.text);
+		unlink(mapping);
+	} else {
 		status = expect_what_comes(dir, cases, compiler);
 		printf("wrote %s and %s: the kinds are guessed, and what came out is expected; "
 		       "look at "

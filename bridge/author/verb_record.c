@@ -1,7 +1,7 @@
 /* calque record: the messages of a link of a running bridge, as they pass, to a case file.
  *
- * At the end the file is tried, as `calque test` does: where the mappings make something else of a message by itself than the
- * bridge did (in which more happens than in a case), it is told, and the file has what they make of it. */
+ * At the end the file is tried, as `calque test` does: where the mappings make something else of a message by itself
+ * than the bridge did (in which more happens than in a case), it is told, and the file has what they make of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -151,8 +151,10 @@ static int finish(struct cli *cli, const struct recording *rec, int fd, struct c
 		free(copy);
 	}
 	ok = e.code == ERR_NONE && write_out(fd, &text, &e) && ok;
-	if (e.code != ERR_NONE)
+	if (e.code != ERR_NONE) {
 		fprintf(stderr, "calque record: %s: %s\n", output, e.text);
+		unlink(output); /* a part of one is none */
+	}
 	if (rec->n_dropped)
 		fprintf(stderr, "calque record: %lld step%s lost, as too much came at once\n",
 			(long long)rec->n_dropped, PLURAL(rec->n_dropped));
@@ -161,7 +163,8 @@ static int finish(struct cli *cli, const struct recording *rec, int fd, struct c
 			"calque record: %zu message%s without a place in a case: handshakes and "
 			"greetings\n",
 			left_out, PLURAL(left_out));
-	printf("%s: %zu step%s\n", output, n, PLURAL(n));
+	if (e.code == ERR_NONE)
+		printf("%s: %zu step%s\n", output, n, PLURAL(n));
 	buf_fini(&text);
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

@@ -1,7 +1,7 @@
 /* calque replay: messages through an old and a new mapping, and what comes out differently.
  *
- * What the old mapping makes of them is written down as the expectations of a copy (offline/accept.h), which the new one
- * has to meet then.  Those of the file itself do not count. */
+ * What the old mapping makes of them is written down as the expectations of a copy (offline/accept.h), which the new
+ * one has to meet then.  Those of the file itself do not count. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,9 @@
-/* calque report: what somebody who is asked for help wants to know, as one text: versions, the configuration without its
- * secrets, how it is with the bridge, and the end of its log. */
-#include <errno.h>
-#include <fcntl.h>
+/* calque report: what somebody who is asked for help wants to know, as one text: versions, the configuration without
+ * its secrets, how it is with the bridge, and the end of its log. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "author/report_conf.h"
 #include "base/buf.h"
@@ -117,27 +114,17 @@ static void put_answer(struct buf *out, const struct cli *cli, bool *is_there, c
 	buf_fini(&line);
 }
 
-static bool write_private(int fd, const struct buf *text)
-{
-	FILE *f = fdopen(fd, "w");
-	bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
-
-	if (f)
-		return fclose(f) == 0 && ok;
-	close(fd);
-	return false;
-}
-
 /* The file is opened first: who asks as root is somebody else then, who may not write here. */
 int verb_report(struct cli *cli)
 {
 	const char *file = cli->argc ? cli->argv[0] : DEFAULT_FILE;
 	struct buf out = { 0 }, shown = { 0 };
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool ok, is_there = true;
+	struct err e = { 0 };
+	int fd = buf_open_new(file, 0600, &e);
 
 	if (fd < 0) {
-		fprintf(stderr, "calque report: %s: %s\n", file, strerror(errno));
+		fprintf(stderr, "calque report: %s\n", e.text);
 		return EXIT_FAILED;
 	}
 	put_versions(&out);
@@ -148,11 +135,10 @@ int verb_report(struct cli *cli)
 		   put_item);
 	put_answer(&out, cli, &is_there, "log", "{\"request\":\"log\"}", put_line);
 	buf_put_shown(&shown, out.data, out.len, true);
-	ok = write_private(fd, &shown);
-	if (!ok) {
-		fprintf(stderr, "calque report: %s: %s\n", file, strerror(errno));
-		unlink(file); /* if its directory is ours */
-	} else
+	ok = buf_write_out(&shown, fd, file, &e);
+	if (!ok)
+		fprintf(stderr, "calque report: %s\n", e.text);
+	else
 		printf("wrote %s; look at it before you hand it on: names and topics are in it\n",
 		       file);
 	buf_fini(&out);

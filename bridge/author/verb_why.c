@@ -1,4 +1,5 @@
-/* calque why: what each step makes of one message -- one that is given, that of a dead letter, or the next one of a bridge. */
+/* calque why: what each step makes of one message -- one that is given, that of a dead letter, or the next one of a
+ * bridge. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* why_next.h -- for `why`: the next message that arrives at a link of a running bridge, and what the bridge made of it. */
+/* why_next.h -- for `why`: the next message that arrives at a link of a running bridge, and what the bridge made of
+ * it. */
 #ifndef BRIDGE_WHY_NEXT_H
 #define BRIDGE_WHY_NEXT_H
 
@@ -29,8 +30,8 @@ struct why_next {
 	bool is_over, is_timed_out;
 };
 
-/* Wait for the next message of --link, --topic and --device, as long as --timeout says, until it is settled or that is over.
- * Returns the exit status; unless it is EXIT_DONE, why there is none was told on stderr. */
+/* Wait for the next message of --link, --topic and --device, as long as --timeout says, until it is settled or that is
+ * over.  Returns the exit status; unless it is EXIT_DONE, why there is none was told on stderr. */
 int why_next_ask(struct why_next *w, const struct cli *cli);
 /* Put its steps before what the mappings make of it: as the first member of the object `why`, or (if not as JSON) into
  * `text` as lines. */

@@ -1,9 +1,12 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -120,6 +123,40 @@ bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e
 		ok = true;
 	fclose(f);
 	return ok;
+}
+
+int buf_open_new(const char *path, unsigned mode, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+
+	if (fd < 0 && errno == EEXIST)
+		err_set(e, ERR_BUSY, "%s is there already, and nothing is overwritten", path);
+	else if (fd < 0)
+		err_errno(e, "%s", path);
+	return fd;
+}
+
+bool buf_write_out(const struct buf *b, int fd, const char *path, struct err *e)
+{
+	FILE *f = fdopen(fd, "w");
+	bool ok = f && fwrite(b->data, 1, b->len, f) == b->len;
+
+	if (f)
+		ok = fclose(f) == 0 && ok;
+	if (!ok)
+		err_errno(e, "%s", path);
+	if (!f)
+		close(fd);
+	if (!ok)
+		unlink(path);
+	return ok;
+}
+
+bool buf_write_new(const struct buf *b, const char *path, unsigned mode, struct err *e)
+{
+	int fd = buf_open_new(path, mode, e);
+
+	return fd >= 0 && buf_write_out(b, fd, path, e);
 }
 
 void buf_cut(struct buf *b, size_t len)

@@ -40,8 +40,8 @@ bool jtext_check(const char *text, size_t len, struct jslice *value, struct err 
 
 /* --- jtext_number.c */
 
-/* Is every number in the text, in strings too, so short that a double keeps it?  Quick, and false too where only something
- * like a number is longer. */
+/* Is every number in the text, in strings too, so short that a double keeps it?  Quick, and false too where only
+ * something like a number is longer. */
 bool jtext_numbers_are_short(struct jslice text);
 
 /* --- jtext.c: of strict text */

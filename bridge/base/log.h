@@ -1,4 +1,5 @@
-/* log.h -- one event, one line on stderr: time, level, a fixed event word, then key=value; or a JSON object with the same.
+/* log.h -- one event, one line on stderr: time, level, a fixed event word, then key=value; or a JSON object with the
+ * same.
  *
  * Never a payload, a secret, or jq's text of a parse error (it quotes the payload).  Values with
  * blanks or quotes are written as JSON strings by log_value().  Loop thread only. */
@@ -24,15 +25,15 @@ void log_limited(enum log_level level, int64_t now_ms, const char *subject, cons
 
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* How lines are written.  Where stderr is the journal's (sd-daemon(3): JOURNAL_STREAM names it), each begins with the level
- * as that wants it, and a text has no time of its own. */
+/* How lines are written.  Where stderr is the journal's (sd-daemon(3): JOURNAL_STREAM names it), each begins with the
+ * level as that wants it, and a text has no time of its own. */
 void log_format(enum log_format format);
 /* To be asked for at the start, while the environment is there. */
 void log_find_journal(void);
 
-/* Which events are written: "LEVEL" of all, "AREA=LEVEL" of those whose word is AREA or begins with it and a hyphen, by commas:
- * "warning,session=info,dead-letter=error".  The longest area counts.  A level is error, warning, info, debug or off.  False: it is
- * no such list, and nothing has changed. */
+/* Which events are written: "LEVEL" of all, "AREA=LEVEL" of those whose word is AREA or begins with it and a hyphen,
+ * by commas: "warning,session=info,dead-letter=error".  The longest area counts.  A level is error, warning, info,
+ * debug or off.  False: it is no such list, and nothing has changed. */
 bool log_levels(const char *list);
 bool log_are_levels(const char *list); /* would it be one? */
 /* Does any area want LOG_DEBUG?  For those who would have to gather what they say. */

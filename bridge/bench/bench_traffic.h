@@ -49,8 +49,8 @@ int traffic_out_port(const struct traffic *t);
 /* The functions below return false, with *e set, when a session ends (ERR_NET), when it takes too long
  * (ERR_LIMIT), or on SIGINT or SIGTERM, which the caller has blocked (ERR_BUSY). */
 
-/* Wait until all sessions are there, within what 100 of them in a second take twice, and all topics are subscribed to.  `is_alive` (may be NULL) tells
- * when it is no use to wait. */
+/* Wait until all sessions are there, within what 100 of them in a second take twice, and all topics are subscribed to.
+ * `is_alive` (may be NULL) tells when it is no use to wait. */
 bool traffic_wait_ready(struct traffic *t, bool (*is_alive)(void *ctx), void *ctx, struct err *e);
 /* Nothing is sent for that long. */
 bool traffic_rest(struct traffic *t, double seconds, struct err *e);

@@ -16,8 +16,8 @@ struct err;
 struct broker;
 struct broker_client;
 
-/* Listen on a port that the kernel chooses, with TLS if there is `tls` (borrowed).  `on_message` gets the payload (borrowed) of everything
- * that the client publishes.  NULL sets *e: ERR_IO. */
+/* Listen on a port that the kernel chooses, with TLS if there is `tls` (borrowed).  `on_message` gets the payload
+ * (borrowed) of everything that the client publishes.  NULL sets *e: ERR_IO. */
 struct broker *broker_open(void (*on_message)(void *ctx, const char *payload, size_t len),
 			   void *ctx, SSL_CTX *tls, struct err *e);
 /* As if it had been killed: all clients are gone, and nobody listens. */

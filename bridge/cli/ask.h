@@ -20,8 +20,8 @@ struct ask_ops {
  * reason was told on stderr as "calque VERB: ...". */
 int ask(const char *verb, const char *conf_path, const struct buf *request,
 	const struct ask_ops *ops, void *ctx);
-/* The same of a running bridge until no more is wanted, which is a good end, too, without `done`: asked after each item, or a
- * signal has set `stop` (NULL: none does). */
+/* The same of a running bridge until no more is wanted, which is a good end, too, without `done`: asked after each
+ * item, or a signal has set `stop` (NULL: none does). */
 struct ask_end {
 	bool (*is_enough)(void *ctx);
 	const volatile sig_atomic_t *stop;

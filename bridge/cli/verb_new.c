@@ -1,6 +1,5 @@
-/* calque new: a skeleton for a new dialect, and the schema of its table.  calque init: a configuration to begin with. */
-#include <errno.h>
-#include <fcntl.h>
+/* calque new: a skeleton for a new dialect, and the schema of its table.  calque init: a configuration to begin
+ * with. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,30 +20,6 @@
 #include "jq/mapping.h"
 #include "work/compiler.h"
 
-/* ERR_BUSY: the file is there already.  In every failure it is as before.  `mode`: who may read it. */
-static bool write_new(const char *file, mode_t mode, const struct buf *text, struct err *e)
-{
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	bool ok;
-
-	if (!f && errno == EEXIST) {
-		err_set(e, ERR_BUSY, "%s is there already, and nothing is overwritten", file);
-		return false;
-	}
-	if (!f) {
-		err_errno(e, "%s", file);
-		return false;
-	}
-	ok = fwrite(text->data, 1, text->len, f) == text->len;
-	ok = fclose(f) == 0 && ok;
-	if (!ok) {
-		err_errno(e, "%s", file);
-		unlink(file);
-	}
-	return ok;
-}
-
 /* Both or none. */
 static bool write_both(const char *dir, const char *name, struct err *e)
 {
@@ -55,8 +30,8 @@ static bool write_both(const char *dir, const char *name, struct err *e)
 
 	skeleton_put_mapping(name, &text);
 	skeleton_put_cases(name, &case_text);
-	if (write_new(mapping, 0666, &text, e)) {
-		ok = write_new(cases, 0666, &case_text, e);
+	if (buf_write_new(&text, mapping, 0666, e)) {
+		ok = buf_write_new(&case_text, cases, 0666, e);
 		if (!ok)
 			unlink(mapping);
 	}
@@ -178,7 +153,7 @@ static bool write_checked(const char *file, const struct buf *text, struct repor
 	struct err e = { 0 };
 	struct conf *conf;
 
-	if (!write_new(file, 0640, text, &e)) {
+	if (!buf_write_new(text, file, 0640, &e)) {
 		report_error(report, "%s", e.text);
 		return false;
 	}

@@ -159,7 +159,8 @@ const char *conf_choose(const char *file, struct err *e);
 /* "FILE:LINE: KEY", for later mistakes; without a line "FILE: KEY".  Caller frees. */
 char *conf_place(const char *file, unsigned line, const char *key);
 /* Only where the state and the list of devices are (which is not read) and what the links are called, for
- * verbs that look at a bridge: nothing else is looked at (secrets may not be there in this environment).  NULL if there is a mistake. */
+ * verbs that look at a bridge: nothing else is looked at (secrets may not be there in this environment).  NULL if
+ * there is a mistake. */
 struct conf *conf_read_state(const char *file, struct report *report);
 void conf_free(struct conf *c);
 /* Append a line for each value, "journal.max_age HASH", less those of links; or of a link, "south.url HASH".  Of two

@@ -19,8 +19,8 @@ void conf_command_put(const void *command, struct buf *out);
 void conf_command_fini(struct conf_command *c);
 
 /* May we execute this file, and could nobody else have put another one there?  It belongs to root or to us, as do the
- * folders above it, and nobody else may write to it or to these (but for a folder in which everybody may change only his
- * own, like /tmp).  Links are followed.  False sets *e (ERR_INVALID, ERR_IO). */
+ * folders above it, and nobody else may write to it or to these (but for a folder in which everybody may change only
+ * his own, like /tmp).  Links are followed.  False sets *e (ERR_INVALID, ERR_IO). */
 bool conf_command_check(const char *path, struct err *e);
 
 #endif

@@ -12,7 +12,8 @@
 
 #define PREFIX "CALQUE_"
 
-/* Not of a configuration, by their beginning: the variables of Kubernetes for services called calque and calque-admin. */
+/* Not of a configuration, by their beginning: the variables of Kubernetes for services called calque and
+ * calque-admin. */
 static const char *const others[] = { PREFIX "SERVICE_", PREFIX "PORT", PREFIX "ADMIN_SERVICE_",
 				      PREFIX "ADMIN_PORT" };
 /* And this one by its whole name (build_init()). */

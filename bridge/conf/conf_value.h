@@ -31,8 +31,8 @@ struct conf_reader {
 
 /* The directory of this file, for `dir`.  Caller frees. */
 char *conf_value_dir(const char *path);
-/* Read the file at r->path into *config, which was initialised and is to be destroyed in any case.  False: reported why it
- * cannot be. */
+/* Read the file at r->path into *config, which was initialised and is to be destroyed in any case.  False: reported
+ * why it cannot be. */
 bool conf_value_read(struct conf_reader *r, config_t *config);
 
 /* Add the file, and those that it includes and something of `root` stands in, as names to `files`. */
@@ -77,7 +77,8 @@ struct conf_target {
 	bool is_secret; /* of a field: nobody else may know what is in it */
 };
 /* The string of `s`; of "env:NAME" the variable's value, of "file:PATH" the file's content (secret_read()), of
- * "cred:NAME" that of $CREDENTIALS_DIRECTORY/NAME, and then *is_secret is true, also if there is none.  Caller ends it with conf_value_free_secret(). */
+ * "cred:NAME" that of $CREDENTIALS_DIRECTORY/NAME, and then *is_secret is true, also if there is none.  Caller ends it
+ * with conf_value_free_secret(). */
 char *conf_value_resolve(struct conf_reader *r, const config_setting_t *s,
 			 const struct conf_target *to, bool *is_secret);
 void conf_value_free_secret(char *text); /* NULL is allowed */

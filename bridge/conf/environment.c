@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "base/mem.h"
+
 extern char **environ;
 
 static char *
@@ -21,6 +23,10 @@ void environment_wipe(void)
 	environ = nothing;
 }
 
+/* What libraries look for there, and is no secret: where certificates are, how names are looked up, and the like. */
+static const char *const of_libraries[] = { "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "TZ",
+					    "TMPDIR",	     "RES_OPTIONS",  "LOCALDOMAIN" };
+
 static size_t size_of(char *const *env)
 {
 	size_t n = 1;
@@ -28,6 +34,21 @@ static size_t size_of(char *const *env)
 	for (; env && *env; env++)
 		n += strlen(*env) + 1;
 	return n;
+}
+
+/* In memory of ours: /proc/PID/environ shows what was there at the start. */
+static void leave_to_libraries(void)
+{
+	static char *left[sizeof of_libraries / sizeof of_libraries[0] + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof of_libraries / sizeof of_libraries[0]; i++) {
+		const char *value = environment_get(of_libraries[i]);
+
+		if (value)
+			left[n++] = mem_printf("%s=%s", of_libraries[i], value);
+	}
+	environ = left;
 }
 
 void environment_keep(void)
@@ -50,6 +71,7 @@ void environment_keep(void)
 	for (char **v = environ; v && *v; v++)
 		at = stpcpy(at, *v) + 1;
 	environment_wipe();
+	leave_to_libraries();
 }
 
 const char *environment_get(const char *name)

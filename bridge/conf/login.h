@@ -1,6 +1,6 @@
 /* login.h -- what a session logs in with: field by field the configuration, else the variable of that name that the
- * device has, else the field that a handshake brought, else the dialect's template.  A template's variables are those of the device
- * whose session it is, else those of the configuration, else those of the handshake. */
+ * device has, else the field that a handshake brought, else the dialect's template.  A template's variables are those
+ * of the device whose session it is, else those of the configuration, else those of the handshake. */
 #ifndef BRIDGE_LOGIN_H
 #define BRIDGE_LOGIN_H
 

@@ -35,8 +35,8 @@ struct secrets {
  * ERR_IO; ERR_INVALID no regular file, readable by everyone, or no text that MQTT can carry.  No error has
  * anything of the content in its text. */
 char *secret_read(const char *path, struct err *e);
-/* Where the service manager put this credential (LoadCredential= of systemd); caller frees.  NULL sets *e: ERR_INVALID that
- * is no name of one; ERR_NOT_FOUND there are none. */
+/* Where the service manager put this credential (LoadCredential= of systemd); caller frees.  NULL sets *e: ERR_INVALID
+ * that is no name of one; ERR_NOT_FOUND there are none. */
 char *secret_credential_path(const char *name, struct err *e);
 /* Is the file whose mode is `mode` closed to others?  False sets *e (ERR_INVALID). */
 bool secret_is_private(const char *path, unsigned mode, struct err *e);

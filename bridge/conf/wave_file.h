@@ -7,8 +7,8 @@
 struct report;
 struct wave_list;
 
-/* Read `path`, with the lists of names that it points to; every mistake is in the report, as "FILE:LINE: KEY: text".  False:
- * there are some, and *l is empty.  Else caller ends it with wave_list_fini(). */
+/* Read `path`, with the lists of names that it points to; every mistake is in the report, as "FILE:LINE: KEY: text".
+ * False: there are some, and *l is empty.  Else caller ends it with wave_list_fini(). */
 bool wave_file_read(const char *path, struct wave_list *l, struct report *report);
 
 #endif

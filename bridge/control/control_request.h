@@ -45,8 +45,8 @@ struct control_request_parts {
 	const struct commits *commits;
 	const struct storage *storage;
 	int64_t started_ms; /* clock_mono_ms() */
-	/* Read the configuration again, append items about what changes, and unless `only_plans`, have it take over at the
-	 * end of this turn.  False sets *e: nothing changes. */
+	/* Read the configuration again, append items about what changes, and unless `only_plans`, have it take over at
+	 * the end of this turn.  False sets *e: nothing changes. */
 	bool (*reload)(void *bridge, const struct reload_wish *wish, struct buf *items,
 		       struct err *e);
 	void *bridge;
@@ -55,8 +55,8 @@ struct control_request_parts {
 /* Never NULL: one that makes no sense is answered so. */
 struct request *control_request_new(const struct control_request_parts *parts, const char *line,
 				    size_t n);
-/* Append the next piece of the answer.  False: it was the last.  Nothing and true: there is none yet, the loop will be woken
- * for it (of a running bridge only). */
+/* Append the next piece of the answer.  False: it was the last.  Nothing and true: there is none yet, the loop will be
+ * woken for it (of a running bridge only). */
 bool control_request_more(struct request *r, struct buf *out);
 /* A member of an answer's object, after another one: ,"KEY":"TEXT".  What is no UTF-8 is "?". */
 void control_request_put_text(struct buf *out, const char *key, const char *text);

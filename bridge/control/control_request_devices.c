@@ -9,9 +9,9 @@
  *    "retry_lost":true,
  *    "file","rows":[...],"partial":true,"dry_run":true,"replace":true}
  *
- * All of it but `do` may be missing; names, or else what the filters and the list say (fleet/choice.h).  An item for each device, some in each turn
- * of the loop; what they change is part of the commit of that turn.  A link is closed at the end of each piece, and
- * opened again for the next, so that nobody relies on what may have changed meanwhile. */
+ * All of it but `do` may be missing; names, or else what the filters and the list say (fleet/choice.h).  An item for
+ * each device, some in each turn of the loop; what they change is part of the commit of that turn.  A link is closed
+ * at the end of each piece, and opened again for the next, so that nobody relies on what may have changed meanwhile. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

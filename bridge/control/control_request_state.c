@@ -1,7 +1,8 @@
-/* control_request_state.c -- the state directory: {"request":"state","do":"check"}, an item {"problem"} for each thing that
- * is wrong, {"request":"state","do":"backup","file":PATH}, and {"request":"state","do":"rows","link":LINK}, an item
- * {machine, key, value} for each row of a link that is no secret, and {"request":"state","do":"rotate-key"}, which
- * no bridge does that runs, and says in {"unreadable"} how many rows it could not read.  Each is done at once, while the bridge waits.
+/* control_request_state.c -- the state directory: {"request":"state","do":"check"}, an item {"problem"} for each thing
+ * that is wrong, {"request":"state","do":"backup","file":PATH}, and {"request":"state","do":"rows","link":LINK}, an
+ * item {machine, key, value} for each row of a link that is no secret, and {"request":"state","do":"rotate-key"},
+ * which no bridge does that runs, and says in {"unreadable"} how many rows it could not read.  Each is done at once,
+ * while the bridge waits.
  * The rows that could not be read back: {"request":"aside"}.  An item per row; what was in it is not told.
  * The configuration: {"request":"reload","plan":BOOL,"drop":BOOL,"strict":BOOL}, an item {"mistake"} for each, or
  * {"link","change",...} for each link, {"keys"} for the rest. */

@@ -12,8 +12,8 @@ struct control_request_row {
 	/* Whatever stands for the work; NULL sets *e. */
 	void *(*start)(const struct control_request_parts *parts, struct jslice asked,
 		       struct err *e);
-	/* Append some items, or the end.  False: it was the end, or *e is set.  True and nothing: there is none yet, which others
-	 * make (control_request.c: waits()) and wake the loop for, or else it goes on at once. */
+	/* Append some items, or the end.  False: it was the end, or *e is set.  True and nothing: there is none yet,
+	 * which others make (control_request.c: waits()) and wake the loop for, or else it goes on at once. */
 	bool (*more)(void *work, struct buf *out, struct err *e);
 	void (*end)(void *work);
 };

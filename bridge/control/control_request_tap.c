@@ -1,6 +1,7 @@
-/* control_request_tap.c -- what becomes of the messages of a link, while they do: {"request":"tap","link":LINK,"by":WHO}, with
- * "topic":FILTER, "device":NAME, "for_ms":N, "bytes":N (of what may wait for who listens), and "state":"now" for the rows of
- * its state that are no secret, as they are at the beginning, or "first": as they are when something arrives.
+/* control_request_tap.c -- what becomes of the messages of a link, while they do:
+ * {"request":"tap","link":LINK,"by":WHO}, with "topic":FILTER, "device":NAME, "for_ms":N, "bytes":N (of what may wait
+ * for who listens), and "state":"now" for the rows of its state that are no secret, as they are at the beginning, or
+ * "first": as they are when something arrives.
  *
  *	{"item":{"step":"begins","link","at_ms","setup":{"south","north","vars"}}}
  *	{"item":{"state":{"machine","key","value"}}}	each of these, and then

@@ -1,6 +1,7 @@
 /* control_request_waves.c -- devices that are cut over in waves (fleet/waves.h).
  *
- *   {"request":"waves","do":"run"|"status"|"stop"|"rollback","who":NAME,"link":NAME,"file":NAME,"waves":[...],"dry_run":true}
+ *   {"request":"waves","do":"run"|"status"|"stop"|"rollback","who":NAME,"link":NAME,"file":NAME,
+ *    "waves":[...],"dry_run":true}
  *
  * Without a link it is the one for which that can be meant.  A bridge that does not run does what is asked when it is
  * started.  `status` gives an item for each link that has a run, `run` one for each wave or mistake. */

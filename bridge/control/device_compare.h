@@ -8,8 +8,8 @@
 struct buf;
 struct device_table;
 
-/* Append the item of a device for which something passes north, else nothing: what is known of each of its keys that was
- * seen since then (of the bridge's time; 0: ever), and in `differs`, of a key or of the device, what is not as it
+/* Append the item of a device for which something passes north, else nothing: what is known of each of its keys that
+ * was seen since then (of the bridge's time; 0: ever), and in `differs`, of a key or of the device, what is not as it
  * should be.  `asking`: the platform has not answered yet. */
 void device_compare_put(const struct device_table *t, const char *name, int64_t since_ms,
 			struct buf *out);

@@ -1,5 +1,5 @@
-/* device_table.h -- the devices of a link, for requests about them: the running bridge's own, or when none runs, what its
- * state says.
+/* device_table.h -- the devices of a link, for requests about them: the running bridge's own, or when none runs, what
+ * its state says.
  *
  * It is closed at the end of each piece of a request, and opened again for the next, so that nobody relies on what may
  * have changed meanwhile. */

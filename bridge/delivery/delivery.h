@@ -60,7 +60,8 @@ struct delivery *delivery_new(unsigned window, size_t max_bytes);
 void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
 
 /* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
- * caller to set `device` (which is taken), `echo` and `order`.  NULL: larger than a message may be, nothing was taken. */
+ * caller to set `device` (which is taken), `echo` and `order`.  NULL: larger than a message may be, nothing was
+ * taken. */
 struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
 
 /* After this time it is not to be sent, if it still waits then: see delivery_expired(). */
@@ -70,7 +71,8 @@ bool delivery_expired(struct delivery *d, int64_t now_ms, struct parcel *out);
 /* When to ask for one (it may be too early); INT64_MAX: never. */
 int64_t delivery_next_expiry(const struct delivery *d);
 
-/* Call `each` for all parcels: those that wait, aside or not, or those that are in flight.  It changes what is the caller's. */
+/* Call `each` for all parcels: those that wait, aside or not, or those that are in flight.  It changes what is the
+ * caller's. */
 void delivery_each(struct delivery *d, bool in_flight, void (*each)(void *ctx, struct parcel *p),
 		   void *ctx);
 
@@ -87,8 +89,8 @@ void delivery_set_window(struct delivery *d, unsigned window);
 struct parcel *delivery_next(struct delivery *d);
 /* The parcel of this number, if it waits; NULL: it does not.  Borrowed. */
 struct parcel *delivery_find(struct delivery *d, uint64_t number);
-/* The one that comes after `n_skipped` others (or after as many as there are) of those that wait, may go before `one` (which
- * waits), and will be acknowledged (QoS 1); NULL: there is none.  Borrowed. */
+/* The one that comes after `n_skipped` others (or after as many as there are) of those that wait, may go before `one`
+ * (which waits), and will be acknowledged (QoS 1); NULL: there is none.  Borrowed. */
 struct parcel *delivery_other(struct delivery *d, const struct parcel *one, unsigned n_skipped);
 /* Send this one next, which waits, whatever comes before it. */
 void delivery_offer(struct delivery *d, struct parcel *p);

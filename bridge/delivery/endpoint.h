@@ -47,8 +47,8 @@ struct endpoint *endpoint_join(struct endpoints *all, const char *host, int port
 void endpoint_part(struct endpoint *ep,
 		   struct endpoint_user *user); /* none of its sessions is in line */
 
-/* It wants to connect.  True: now; else it stands in line, and endpoint_next() has it in its turn.  `is_urgent`: something
- * waits for it. */
+/* It wants to connect.  True: now; else it stands in line, and endpoint_next() has it in its turn.  `is_urgent`:
+ * something waits for it. */
 bool endpoint_ask(struct endpoint *ep, struct seat *seat, bool is_urgent, int64_t now_ms);
 /* Something waits for it now. */
 void endpoint_hurry(struct endpoint *ep, struct seat *seat);

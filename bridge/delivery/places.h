@@ -1,8 +1,8 @@
 /* places.h -- which of the sessions of one side may be open, where not all may be at once, or not all are needed.
  *
- * At most `max` have a place; more stand in line.  One that is idle gives its place away when that has lasted for `idle`,
- * or as soon as others want it, the longest idle first.  Who is idle the caller says: what is never said to be keeps its
- * place.  Pure: times are handed in. */
+ * At most `max` have a place; more stand in line.  One that is idle gives its place away when that has lasted for
+ * `idle`, or as soon as others want it, the longest idle first.  Who is idle the caller says: what is never said to be
+ * keeps its place.  Pure: times are handed in. */
 #ifndef BRIDGE_PLACES_H
 #define BRIDGE_PLACES_H
 
@@ -36,7 +36,8 @@ bool places_take(struct places *ps, struct place *p);
 void places_leave(struct places *ps, struct place *p);
 bool places_is_waiting(const struct places *ps, const struct place *p);
 
-/* Of one that has a place: it is idle since (or, to be left alone until then, from) `since_ms`, unless it is already. */
+/* Of one that has a place: it is idle since (or, to be left alone until then, from) `since_ms`, unless it is
+ * already. */
 void places_rest(struct places *ps, struct place *p, int64_t since_ms);
 /* It is not. */
 void places_use(struct places *ps, struct place *p);

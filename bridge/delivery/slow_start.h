@@ -5,8 +5,8 @@
  * at no more per second than it acknowledged in the last second before the end.  A minute without such an end, and
  * all is as ever.
  *
- * One that says that it was too much (MQTT 5), and stays, gets one at a time until a second has passed without that, and a
- * pause after each time.  A plain value; times are handed in. */
+ * One that says that it was too much (MQTT 5), and stays, gets one at a time until a second has passed without that,
+ * and a pause after each time.  A plain value; times are handed in. */
 #ifndef BRIDGE_SLOW_START_H
 #define BRIDGE_SLOW_START_H
 

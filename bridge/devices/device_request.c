@@ -40,7 +40,8 @@ char *device_request_user(void)
 	return me ? mem_strndup(me->pw_name, 64) : mem_printf("%lu", (unsigned long)getuid());
 }
 
-/* Of all devices: those that the filters leave, and of a list, those that it names.  False: told why it cannot be read. */
+/* Of all devices: those that the filters leave, and of a list, those that it names.  False: told why it cannot be
+ * read. */
 static bool put_filters(const struct cli *cli, int n_names, struct buf *out)
 {
 	/* Its texts are the command line's. */

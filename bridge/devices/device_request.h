@@ -7,8 +7,8 @@
 struct buf;
 struct cli;
 
-/* Append a request about devices, but for its last "}": to do `word` with those of these names, or (`has_filters`) those that
- * the options of the command line leave.  False: told what is wrong with them. */
+/* Append a request about devices, but for its last "}": to do `word` with those of these names, or (`has_filters`)
+ * those that the options of the command line leave.  False: told what is wrong with them. */
 bool device_request_put(const struct cli *cli, const char *word, char *const *names, int n,
 			bool has_filters, struct buf *out);
 /* Append ,"KEY":TEXT, unless it is NULL. */

@@ -5,8 +5,8 @@
 struct fleet_file;
 struct report;
 
-/* Warn if the list has some, and the key that seals them, by the configuration CONF, lies beside what it seals.  (Whether CONF can be read at all
- * is said elsewhere.) */
+/* Warn if the list has some, and the key that seals them, by the configuration CONF, lies beside what it seals.
+ * (Whether CONF can be read at all is said elsewhere.) */
 void devices_warn_of_key(const char *conf, const struct fleet_file *f, struct report *report);
 
 #endif

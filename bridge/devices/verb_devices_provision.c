@@ -1,4 +1,5 @@
-/* calque devices provision: the bridge is told which devices want credentials, and looked at until it is done with them.
+/* calque devices provision: the bridge is told which devices want credentials, and looked at until it is done with
+ * them.
  *
  * The queue is the bridge's, and in its state: who stops looking stops nothing, and who asks again sees the rest. */
 #include <inttypes.h>

@@ -67,8 +67,9 @@ static bool is_own_group(gid_t group)
 }
 
 /* Rights of the group are those of a volume that has a group of its own: Kubernetes gives all that is in it the
- * fsGroup and its rights, at each mount, directories as 2770 and files as 0660.  The volume's group is one of ours then,
- * and the bit by which a directory gives its group on is how that is told from a directory that was opened to a group. */
+ * fsGroup and its rights, at each mount, directories as 2770 and files as 0660.  The volume's group is one of ours
+ * then, and the bit by which a directory gives its group on is how that is told from a directory that was opened to a
+ * group. */
 static bool is_of_volume(const struct stat *st)
 {
 	return (st->st_mode & S_ISGID) && is_own_group(st->st_gid);
@@ -276,8 +277,8 @@ static bool write_all(int fd, const void *from, size_t n)
 	return true;
 }
 
-/* May others read the key, or exchange it?  A group may read it; where it lies in a volume of ours (is_of_volume()), its
- * right to write is the volume's. */
+/* May others read the key, or exchange it?  A group may read it; where it lies in a volume of ours (is_of_volume()),
+ * its right to write is the volume's. */
 static bool is_open_key(int dir_fd, const struct stat *st)
 {
 	struct stat dir;

@@ -37,8 +37,8 @@ void choice_add(struct choice *c, const char *link, const char *name); /* to the
 void choice_fini(struct choice *c);
 /* Does it say anything at all? */
 bool choice_is_made(const struct choice *c);
-/* The names of the devices of this link that are meant, in the order of the list, else sorted; caller frees each and the
- * array.  `out`: fleet_is_among(). */
+/* The names of the devices of this link that are meant, in the order of the list, else sorted; caller frees each and
+ * the array.  `out`: fleet_is_among(). */
 char **choice_take(const struct choice *c, struct fleet *t, const char *link,
 		   enum fleet_mode link_mode, size_t *n, struct changes *out);
 

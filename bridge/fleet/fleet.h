@@ -82,8 +82,8 @@ struct fleet_device {
 struct fleet *fleet_new(void);
 void fleet_free(struct fleet *t);
 
-/* Who does what is set from now on, for the notes (NULL: the bridge; borrowed until the next call), and when (0: that is
- * not known, and modes hold for what came before, too). */
+/* Who does what is set from now on, for the notes (NULL: the bridge; borrowed until the next call), and when (0: that
+ * is not known, and modes hold for what came before, too). */
 void fleet_act_for(struct fleet *t, const char *who, int64_t now_ms);
 /* What the link says of devices without a mode of their own, if it is known. */
 void fleet_set_link_mode(struct fleet *t, enum fleet_mode mode);
@@ -113,8 +113,8 @@ unsigned fleet_passes(enum fleet_mode mode);
  * among 10 % is among 20 %, and so is who comes later.  The order is made with the first question, and kept. */
 bool fleet_is_among(struct fleet *t, const char *device, double percent, struct changes *out);
 
-/* Somebody named it: make its row, if there is none, or raise the origin of the one there is, which has no stranger's mode any
- * more. */
+/* Somebody named it: make its row, if there is none, or raise the origin of the one there is, which has no stranger's
+ * mode any more. */
 const struct fleet_device *fleet_name(struct fleet *t, const char *device, enum fleet_origin origin,
 				      struct changes *out);
 /* A message of it came in.  A device without a row gets one if `adds`, in this mode (FLEET_DEFAULT or another).  It is

@@ -35,7 +35,8 @@ struct fleet_file {
 	bool has_secrets; /* one stands in the text itself */
 };
 
-/* What a cell points to ("file:PATH", "env:NAME"): its value, caller frees; *is_secret: it was pointed to.  NULL sets *e. */
+/* What a cell points to ("file:PATH", "env:NAME"): its value, caller frees; *is_secret: it was pointed to.  NULL sets
+ * *e. */
 typedef char *fleet_resolve(void *ctx, const char *text, bool *is_secret, struct err *e);
 
 /* Read `text`, whose name for people is `file`; each mistake is in the report as "FILE:LINE: text", without any value.

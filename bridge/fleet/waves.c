@@ -2,8 +2,8 @@
  *
  *   waits ──▶ sets ──▶ soaks ──▶ passed, and the next one          (too much, or too late: the run stops, or goes back)
  *
- * What is asked of the driver and has been said is in the rows of the same step, so that a restart asks only for the rest:
- * a wave that is in the middle is listed anew, less the devices that have a row of it. */
+ * What is asked of the driver and has been said is in the rows of the same step, so that a restart asks only for the
+ * rest: a wave that is in the middle is listed anew, less the devices that have a row of it. */
 #include "fleet/waves.h"
 
 #include <inttypes.h>

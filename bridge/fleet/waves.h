@@ -1,5 +1,5 @@
-/* waves.h -- devices are cut over in waves, one after the other: whose turn it is, how long they are looked at, when that
- * is too much, and the way back.
+/* waves.h -- devices are cut over in waves, one after the other: whose turn it is, how long they are looked at, when
+ * that is too much, and the way back.
  *
  * A run is a list of waves.  Each waits for its time, then its devices are set, some at a time, and when all are it
  * *soaks*: a second look at each of them, again and again.  A device has failed that was left as it was, that is not
@@ -10,8 +10,8 @@
  * A device that somebody else has set to another mode since a wave set it is *kept*: no wave of the run sets it and no
  * way back, it does not count, and it is told of.  Given the wave's mode again, it is the wave's again.
  *
- * Pure: no clock, no store, no table.  Who drives it asks waves_next() what is to be done, does that, and says so.  All of
- * it is in rows, so that a run goes on after a restart where it was.  Machine names "wave" and "wave-device". */
+ * Pure: no clock, no store, no table.  Who drives it asks waves_next() what is to be done, does that, and says so.
+ * All of it is in rows, so that a run goes on after a restart where it was.  Machine names "wave" and "wave-device". */
 #ifndef BRIDGE_WAVES_H
 #define BRIDGE_WAVES_H
 
@@ -45,8 +45,8 @@ void waves_set_ahead(struct waves *w, int64_t ahead_ms);
 
 /* --- what people want.  False sets *e (ERR_BUSY, ERR_NOT_FOUND): nothing is changed */
 
-/* Run this (taken in any case).  After a run that stopped it is the rest of that: waves of the same name that passed are
- * passed over (none of a way back that was stopped), and the way back is that of both; after one that is done, or
+/* Run this (taken in any case).  After a run that stopped it is the rest of that: waves of the same name that passed
+ * are passed over (none of a way back that was stopped), and the way back is that of both; after one that is done, or
  * undone, a new one begins. */
 bool waves_run(struct waves *w, struct wave_list *list, const char *who, struct changes *out,
 	       struct err *e);

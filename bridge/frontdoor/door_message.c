@@ -1,9 +1,9 @@
 /* door_message.c -- what is published: a device's goes up, a bridge's down or into a table.
  *
  * What was handed over goes on under DOOR_TAKEN: shorter than any topic that gets here, so it is written in
- * place.  (Who frees a topic that was replaced changed with mosquitto 2.0.15.)  Answers of the broker: MOSQ_ERR_ACL_DENIED
- * acknowledges and drops, MOSQ_ERR_UNKNOWN ends the connection without an acknowledgement, so that a device sends
- * it again. */
+ * place.  (Who frees a topic that was replaced changed with mosquitto 2.0.15.)  Answers of the broker:
+ * MOSQ_ERR_ACL_DENIED acknowledges and drops, MOSQ_ERR_UNKNOWN ends the connection without an acknowledgement, so that
+ * a device sends it again. */
 #include <string.h>
 
 #include "frontdoor/door.h"

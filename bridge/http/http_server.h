@@ -4,8 +4,9 @@
  * What requests mean is the business of the callbacks.  As on the control socket (net/control_server.h) an answer
  * is made piece by piece, the next one when the client has taken the last, and leaves only with
  * http_server_flush(), when the commit is durable that it waits for.  At most HTTP_CLIENTS connections; one that
- * is silent for HTTP_PATIENCE_S ends, or takes longer than that for a request (for 16 KiB of a longer one, or of an answer);
- * after a second already where others wait for its place.  A request with more than HTTP_MAX_BODY bytes ends, too. */
+ * is silent for HTTP_PATIENCE_S ends, or takes longer than that for a request (for 16 KiB of a longer one, or of an
+ * answer); after a second already where others wait for its place.  A request with more than HTTP_MAX_BODY bytes ends,
+ * too. */
 #ifndef BRIDGE_HTTP_SERVER_H
 #define BRIDGE_HTTP_SERVER_H
 

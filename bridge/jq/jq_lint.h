@@ -20,8 +20,8 @@ struct jq_lint_imports {
 };
 
 /* Check `len` bytes of jq source (borrowed).  Each mistake goes into the report as
- * "FILE:LINE: text"; true if there was none.  Hazards go there as hints.  `imports` (may be NULL) is overwritten, caller ends it
- * with jq_lint_imports_fini(). */
+ * "FILE:LINE: text"; true if there was none.  Hazards go there as hints.  `imports` (may be NULL) is overwritten,
+ * caller ends it with jq_lint_imports_fini(). */
 bool jq_lint_check(const char *file, const char *source, size_t len,
 		   struct jq_lint_imports *imports, struct report *report);
 void jq_lint_imports_fini(struct jq_lint_imports *imports);

@@ -95,13 +95,13 @@ bool mapping_is_simple(const struct mapping *m, int fn);
  * JSON text (borrowed until it returns); it returns false to stop, and the call is then true.  False
  * sets *e: ERR_INVALID the function failed, with jq's message less any payload; ERR_LIMIT too many,
  * too large or too deep outputs; ERR_INEXACT an output has an infinite number, or what a double makes of a number
- * of the input (in a text too); ERR_ELSEWHERE it takes jq, and the program is in another process; then none is handed out.  The mapping can be called again in every
- * case, from `on_output` too. */
+ * of the input (in a text too); ERR_ELSEWHERE it takes jq, and the program is in another process; then none is handed
+ * out.  The mapping can be called again in every case, from `on_output` too. */
 bool mapping_call(struct mapping *m, int fn, const struct mapping_input *in,
 		  bool (*on_output)(void *ctx, struct jslice output), void *ctx, struct err *e);
 
-/* A function that is called often has its own program compiled by whoever has the time: 15 to 19 ms and 90 KB on jq 1.6,
- * for 1 to 2 us less of each call.  It does the same in all ways.
+/* A function that is called often has its own program compiled by whoever has the time: 15 to 19 ms and 90 KB on jq
+ * 1.6, for 1 to 2 us less of each call.  It does the same in all ways.
  * The next one that was called MAPPING_BUSY_CALLS times without; each is told once.  -1: none. */
 #define MAPPING_BUSY_CALLS 1000
 int mapping_next_busy(struct mapping *m);

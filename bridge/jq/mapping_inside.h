@@ -12,7 +12,8 @@
  *   in mapping_call.c, since a short program can give millions.
  * - Compiling takes 13 ms on 1.6 (0.6 later), a call 1 us.  So a file becomes one program, compiled once,
  *   before the workers are forked; to find the function costs as much as a small function, so those that are called
- *   often get programs of their own later (mapping_own.c).  jq_start() makes it ready for the next call, whatever became
+ *   often get programs of their own later (mapping_own.c).  jq_start() makes it ready for the next call, whatever
+ * became
  *   of the one before: error, halt, or results that nobody took.
  * - Its counts of references are plain integers: one thread per mapping.
  * - `import` with a search: path reads any JSON file of the machine, and without the attributes of

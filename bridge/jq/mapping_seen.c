@@ -1,10 +1,10 @@
 /* mapping_seen.c -- which keys of its input a function can see, told from the source when the file is loaded.
  *
- * The body is walked along as far as the input itself comes: each walk_...() is about an expression whose `.` is the input,
- * and says whether that may come out of it again.  What stands behind a `|` of which it does not come out is of no
- * interest.  Where the input goes another way than those known here (into a value, a variable, a function that is not of
- * this file), and where the source is anything else than what is expected, the function sees all.  A key that is named for
- * nothing costs time; one that is missing would be a fault. */
+ * The body is walked along as far as the input itself comes: each walk_...() is about an expression whose `.` is the
+ * input, and says whether that may come out of it again.  What stands behind a `|` of which it does not come out is of
+ * no interest.  Where the input goes another way than those known here (into a value, a variable, a function that is
+ * not of this file), and where the source is anything else than what is expected, the function sees all.  A key that
+ * is named for nothing costs time; one that is missing would be a fault. */
 #include "jq/mapping_inside.h"
 
 #include <stdlib.h>

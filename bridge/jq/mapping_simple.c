@@ -147,7 +147,8 @@ static bool put_passed(struct passing *c, size_t depth)
 	return ok;
 }
 
-/* Behind the names of what it stands in.  False: there may be such a one; only one with a dot can have another way to it. */
+/* Behind the names of what it stands in.  False: there may be such a one; only one with a dot can have another way to
+ * it. */
 static bool put_key(struct passing *c, struct jslice key)
 {
 	struct buf *out = c->out;

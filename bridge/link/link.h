@@ -154,7 +154,8 @@ struct link_ops {
 	void (*came)(void *ctx, const char *device);
 	/* May be NULL.  See link_follow(). */
 	void (*followed)(void *ctx, const struct link_step *step);
-	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK): link_cut_over(). */
+	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK):
+	 * link_cut_over(). */
 	void (*cut_back)(void *ctx, const char *device, enum flow flow);
 };
 
@@ -218,9 +219,9 @@ struct devices *link_names(struct link *l); /* what sides call them; likewise */
 /* Somebody set something of devices, outside of any message; the changes are taken.  What workers know of names
  * follows. */
 void link_fleet_changed(struct link *l, struct changes *c);
-/* The mode of this device was changed.  Where something passes no more, what waits is sent for so long yet, and then cut
- * back; what the north has asked of it and waits for is answered with "cut back" (with the next link_tick()), and what
- * the platform said of its configuration is held.  Returns the directions, FLEET_PASSES(). */
+/* The mode of this device was changed.  Where something passes no more, what waits is sent for so long yet, and then
+ * cut back; what the north has asked of it and waits for is answered with "cut back" (with the next link_tick()), and
+ * what the platform said of its configuration is held.  Returns the directions, FLEET_PASSES(). */
 unsigned link_cut_over(struct link *l, const char *device, int64_t now_ms, int64_t drain_ms);
 /* What devices said and the north has acknowledged, borrowed until the next event. */
 const struct compares *link_compares(const struct link *l);
@@ -249,8 +250,8 @@ void link_forget(struct link *l, const char *device);
  * 0 and another one at each login; outputs have it. */
 void link_greet(struct link *l, const char *device, uint64_t login, int64_t now_ms);
 
-/* Are the south's devices heard from now on?  (Until it is told otherwise they are.)  That the bridge has lost them is no
- * silence of theirs, and nobody goes meanwhile. */
+/* Are the south's devices heard from now on?  (Until it is told otherwise they are.)  That the bridge has lost them is
+ * no silence of theirs, and nobody goes meanwhile. */
 void link_listen(struct link *l, bool is_heard, int64_t now_ms);
 /* Is its session to be closed, as the device is offline?  (Only where its session is its presence.) */
 bool link_is_away(const struct link *l, const char *device);
@@ -316,8 +317,8 @@ bool link_durable(struct link *l, uint64_t commit);
 size_t link_pending_bytes(const struct link *l, enum flow flow);
 const struct link_counters *link_counters(const struct link *l, enum flow flow);
 
-/* What a device has of its own of the variables of a side, which count before the side's; NULL: nothing.  Borrowed until
- * the next event. */
+/* What a device has of its own of the variables of a side, which count before the side's; NULL: nothing.  Borrowed
+ * until the next event. */
 const struct vars *link_own_vars(const struct link *l, enum side side, const char *device);
 /* Does anything pass for it (its mode), so that it is to have its session? */
 bool link_wants_session(const struct link *l, const char *device);

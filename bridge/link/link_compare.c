@@ -1,5 +1,5 @@
-/* link_compare.c -- what devices say is compared with what the north has acknowledged of it (fleet/compare.h), on a link
- * of which a device is in mirror; else a message costs a test or two here.
+/* link_compare.c -- what devices say is compared with what the north has acknowledged of it (fleet/compare.h), on a
+ * link of which a device is in mirror; else a message costs a test or two here.
  *
  * A message is looked at when it is settled: so far its plain messages are kept with it, with a bit for each of their
  * values that was found in what was written.  That is looked for by name, then by value, as a mapping may call it

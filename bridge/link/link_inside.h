@@ -341,8 +341,8 @@ void registry_prune(struct link *l);
 
 /* --- decision.c */
 
-/* The step of `in` (NULL: of none) in `q` ends, which leaves it `n_jobs`: does it decide something?  Then what has changed is held
- * back. */
+/* The step of `in` (NULL: of none) in `q` ends, which leaves it `n_jobs`: does it decide something?  Then what has
+ * changed is held back. */
 void decision_end_step(struct link *l, struct sequence *q, struct intake *in, unsigned n_jobs);
 /* A job of it is done. */
 void decision_follow(struct link *l, struct intake *in);

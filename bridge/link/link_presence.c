@@ -1,8 +1,9 @@
-/* link_presence.c -- who is here: what devices and front doors say of it, what silence says, and what the north is told.
+/* link_presence.c -- who is here: what devices and front doors say of it, what silence says, and what the north is
+ * told.
  *
- * A device that comes is here at once.  One that says goodbye, or falls silent, is gone after a while (state/presence.h),
- * when nobody says anything: so the bridge does.  Where a device's session in the north is its presence there, that is
- * opened and closed, and nothing is sent. */
+ * A device that comes is here at once.  One that says goodbye, or falls silent, is gone after a while
+ * (state/presence.h), when nobody says anything: so the bridge does.  Where a device's session in the north is its
+ * presence there, that is opened and closed, and nothing is sent. */
 #include <string.h>
 
 #include "base/jtext.h"

@@ -1,5 +1,5 @@
-/* link_provisioning.c -- the bridge asks the north for the credentials of devices by itself, and what handshakes (its own, and
- * those of devices) leave in the table of devices.
+/* link_provisioning.c -- the bridge asks the north for the credentials of devices by itself, and what handshakes (its
+ * own, and those of devices) leave in the table of devices.
  *
  * The queue is in the table: who waits is `asking`, and how far each one got is its step, which is part of the commit
  * without which nothing leaves.  So a run that ends anywhere is gone on with by the next one.  What a question without

@@ -1,5 +1,5 @@
-/* link_registration.c -- devices registered by a program of the operator's (provision.command), where the platform has no
- * handshake: which may run, what it is told, what becomes of its answer.
+/* link_registration.c -- devices registered by a program of the operator's (provision.command), where the platform has
+ * no handshake: which may run, what it is told, what becomes of its answer.
  *
  * A device is `offered` in the state before its program starts, and no longer once the answer is there.  So what a
  * run finds `offered` may have been made by a program whose answer nobody heard: it is lost, unless the program says
@@ -77,8 +77,8 @@ bool registration_is_on(const struct link *l, const char *device)
 	return a && (a->is_running || a->again_ms);
 }
 
-/* Among a device's secrets may be some by which a platform is asked (a hardware key).  What counts is what its dialect logs
- * in with, where that says it. */
+/* Among a device's secrets may be some by which a platform is asked (a hardware key).  What counts is what its dialect
+ * logs in with, where that says it. */
 bool registration_has_login(const struct link *l, const struct fleet_device *d)
 {
 	const struct dialect *north = l->plan->side[NORTH].dialect;

@@ -1,4 +1,5 @@
-/* link_watch.c -- of devices that a wave has just cut over (fleet/waves.h): it is told what becomes of their messages. */
+/* link_watch.c -- of devices that a wave has just cut over (fleet/waves.h): it is told what becomes of their
+ * messages. */
 #include <stdlib.h>
 #include <string.h>
 

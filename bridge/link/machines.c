@@ -300,7 +300,8 @@ void link_fleet_rest(struct link *l)
 		compares_put_due(l->compares, device, &l->changes);
 }
 
-/* Of one that has no row (yet), as nobody knows it, or there are too many; the device whose link it is is no stranger. */
+/* Of one that has no row (yet), as nobody knows it, or there are too many; the device whose link it is is no
+ * stranger. */
 static enum fleet_mode mode_without_row(const struct link *l, const char *device)
 {
 	const struct plan *p = l->plan;

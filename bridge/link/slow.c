@@ -1,8 +1,8 @@
 /* slow.c -- rows that take too long for a device, again and again: for a while their jobs go to the slow lane of the
  * executor, so that they hold up nobody else.  Each is still tried.
  *
- * Kept is what overran the last time it was done: few, so that all else costs nothing.  What has not been done for as long
- * as the slow lane takes leaves, and of what a hostile south could make there are never more than MOST. */
+ * Kept is what overran the last time it was done: few, so that all else costs nothing.  What has not been done for as
+ * long as the slow lane takes leaves, and of what a hostile south could make there are never more than MOST. */
 #include <stdlib.h>
 #include <string.h>
 

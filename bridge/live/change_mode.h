@@ -39,7 +39,8 @@ struct mode_change {
 void mode_change(const struct mode_table *t, const char *device, const struct mode_wish *wish,
 		 struct mode_change *end, struct changes *out);
 void mode_change_fini(struct mode_change *end);
-/* Why no device of this name may have this mode, whoever wants it: a file fixes another.  NULL: it may.  Caller frees. */
+/* Why no device of this name may have this mode, whoever wants it: a file fixes another.  NULL: it may.  Caller
+ * frees. */
 char *mode_fixed(const struct fleet_device *d, enum fleet_mode to);
 
 #endif

@@ -1,9 +1,9 @@
 /* generation.h -- a configuration at work: what was read from files, and the processes that translate by it.
  *
  * Configuration, mappings and plans are immutable once read, but for the values of secrets, and belong
- * together: a plan points into its mappings, a message into its plan, a worker process has the programs as they were when it was forked, and none is in this process.  So
- * they are one object.  Another generation never changes this one; it takes over what comes from then on,
- * while this one goes on until what it has in hand is settled.
+ * together: a plan points into its mappings, a message into its plan, a worker process has the programs as they were
+ * when it was forked, and none is in this process.  So they are one object.  Another generation never changes this
+ * one; it takes over what comes from then on, while this one goes on until what it has in hand is settled.
  *
  * Whoever made it owns it.  Its *users* are counted: each live link from live_link_new() to
  * live_link_free(), and each message of a link until it is settled (through plan->users).  The owner may
@@ -31,8 +31,8 @@ struct workers_counters;
 /* Read the configuration at `conf_path`, load its mappings (those in `mappings`, borrowed, come first) and
  * make the plan of each link.  All mistakes and hints are in the report, which must be empty; NULL if there
  * is a mistake.  What this machine lacks of what a link needs (secrets, TLS files) is in it, too, and no
- * mistake: such links cannot be opened yet (live_link_open()).  `compiler`, which is taken, also on failure, compiles and
- * forks; NULL: this process does.  Nothing runs yet. */
+ * mistake: such links cannot be opened yet (live_link_open()).  `compiler`, which is taken, also on failure, compiles
+ * and forks; NULL: this process does.  Nothing runs yet. */
 struct generation *generation_read(const char *conf_path, const struct mapping_path *mappings,
 				   struct compiler *compiler, struct report *report);
 /* Read the secrets of a session again that come from files.  False sets *e: one is not there, or cannot be used,
@@ -48,8 +48,9 @@ void generation_put_link_difference(const struct generation *from, size_t i,
 				    const struct generation *to, size_t j, struct buf *out);
 /* One takes over from another one, in three steps, in one turn of the loop.
  *
- * The workers of `from` end; those of `to`, which has none of its own yet but started ones (generation_start_workers()),
- * do the jobs that it has, all anew.  Links that are not adopted next must have been freed. */
+ * The workers of `from` end; those of `to`, which has none of its own yet but started ones
+ * (generation_start_workers()), do the jobs that it has, all anew.  Links that are not adopted next must have been
+ * freed. */
 void generation_hand_over(struct generation *from, struct generation *to);
 /* Link `i` of `from`, which is the same as link `j` of `to`, goes on as that: the plan, and so all that points to
  * it, stays where it is. */

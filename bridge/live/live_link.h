@@ -160,8 +160,8 @@ void live_link_retry(struct live_link *live, enum side from, const char *session
 
 /* Whose a link of one device is by its handshakes (handshake/provision.h), borrowed; NULL: nobody's. */
 const char *live_link_owner(const struct live_link *live, bool *is_proved);
-/* What this device logs in with is known now, or has changed (link_own_vars(), link_wants_session()).  Nothing is done where devices
- * have no sessions of their own. */
+/* What this device logs in with is known now, or has changed (link_own_vars(), link_wants_session()).  Nothing is done
+ * where devices have no sessions of their own. */
 void live_link_renew_device(struct live_link *live, const char *device);
 /* Drop what a handshake brought for this name.  If the link logs in with that, it does not any more, and waits
  * for another handshake.  False: nothing is known of it. */
@@ -174,7 +174,8 @@ struct waves *live_link_waves(struct live_link *live);
 /* Log what has become of them, unless that was done. */
 void live_link_tell_waves(struct live_link *live);
 void live_link_fleet_changed(struct live_link *live, struct changes *c);
-/* The link's provisioning: link_may_provision(), link_provision(), link_provision_run() and link_provision_stopped(). */
+/* The link's provisioning: link_may_provision(), link_provision(), link_provision_run() and
+ * link_provision_stopped(). */
 const char *live_link_may_provision(const struct live_link *live);
 const char *live_link_provision(struct live_link *live, const char *device, bool retries_lost,
 				struct changes *out);

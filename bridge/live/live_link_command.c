@@ -1,8 +1,8 @@
 /* live_link_command.c -- the operator's program that registers devices (provision.command), at work for some.
  *
- * It starts when the state says so on the disk, and never before: after a crash it is known for which devices it may have
- * done its work.  What it says ends here: its answer goes to the link, its complaint, without any secret that is known,
- * to the log.  Callbacks only collect; what has ended is looked at with the next tick. */
+ * It starts when the state says so on the disk, and never before: after a crash it is known for which devices it may
+ * have done its work.  What it says ends here: its answer goes to the link, its complaint, without any secret that is
+ * known, to the log.  Callbacks only collect; what has ended is looked at with the next tick. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* live_link_follow.c -- what becomes of a link's messages, step by step: a line of the log each at LOG_DEBUG, and a line of
- * JSON for who listens (live/tap.h), made once for all of them and only if somebody wants it:
+/* live_link_follow.c -- what becomes of a link's messages, step by step: a line of the log each at LOG_DEBUG, and a
+ * line of JSON for who listens (live/tap.h), made once for all of them and only if somebody wants it:
  *
  *	{"item":{"step":"arrived","id","at_ms","us","side","topic","qos","retain","payload"...,"session","again"}}
  *	{"item":{"step":"read","id","us","kind","device"}}
@@ -8,8 +8,8 @@
  *	{"item":{"step":"ended","id","us","side","topic","result","text"}}
  *	{"item":{"step":"settled","id","us","kind","result","is_dead","text"}}
  *
- * "us" is of a clock that only grows, "at_ms" the time of day.  What is secret (of the link's variables, of its device's
- * own, and by the names of keys) is "***" in them, and so is the body of a handshake. */
+ * "us" is of a clock that only grows, "at_ms" the time of day.  What is secret (of the link's variables, of its
+ * device's own, and by the names of keys) is "***" in them, and so is the body of a handshake. */
 #include <stdlib.h>
 #include <string.h>
 

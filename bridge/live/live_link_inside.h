@@ -1,6 +1,6 @@
 /* live_link_inside.h -- what the files of a live link share: live_link.c (starting, ending, looking),
- * live_link_port.c (its ports), live_link_gate.c (its front door), live_link_pace.c (what leaves when), live_link_link.c (what its link hands out) and live_link_turn.c (the turn
- * of the loop).  Nobody else includes it. */
+ * live_link_port.c (its ports), live_link_gate.c (its front door), live_link_pace.c (what leaves when),
+ * live_link_link.c (what its link hands out) and live_link_turn.c (the turn of the loop).  Nobody else includes it. */
 #ifndef BRIDGE_LIVE_LINK_INSIDE_H
 #define BRIDGE_LIVE_LINK_INSIDE_H
 
@@ -73,7 +73,7 @@ struct port {
 	struct ack_clock acks;
 	int64_t due_ms; /* when more may leave by itself, if something waits; INT64_MAX: it does not */
 	unsigned n_vars_set; /* fleet_device's, when what it logs in with was looked at last */
-	int64_t drain_look_ms; /* of a device's that is cut back: when to look whether all has left; INT64_MAX: it is not */
+	int64_t drain_look_ms; /* of a device's that is cut back: when to see if all has left; INT64_MAX: it is not */
 	bool is_trial;	    /* of handshakes: it only tries whether the north lets a device in */
 	bool uses_issued;   /* it logs in with credentials of a handshake */
 	bool is_to_renew;   /* of a device's: see live_link_renew_port() */
@@ -185,8 +185,8 @@ int live_link_mqtt_wanted(const struct live_link *live, enum side side);
 int live_link_mqtt_version(const struct port *p);
 /* Give it a carrier with this login, which does nothing yet.  False sets *e: it has none, as before. */
 bool live_link_open_port(struct port *p, const struct session_login *login, struct err *e);
-/* Its connection has ended (or could not be made): what was in flight waits again, and what was for that connection only
- * is ended.  What the carrier tells, and for when it is stopped, of which it tells nothing. */
+/* Its connection has ended (or could not be made): what was in flight waits again, and what was for that connection
+ * only is ended.  What the carrier tells, and for when it is stopped, of which it tells nothing. */
 void live_link_end_connection(struct port *p, enum session_end end);
 /* Take its carrier away, and end with `reason` all that waited or was on its way. */
 void live_link_close_port(struct port *p, enum outcome reason, const char *text);
@@ -241,8 +241,8 @@ struct port *live_link_device_port(struct live_link *live, const char *device);
 void live_link_join_endpoint(struct live_link *live);
 /* The link is started: open the ports of the devices that are known, and of those for which something waits. */
 void live_link_start_devices(struct live_link *live);
-/* What it logs in with may be known now, or may have changed: with the next tick it is opened, or connects anew.  (Not at
- * once, since that is a change of the state, and no part of what a message does.) */
+/* What it logs in with may be known now, or may have changed: with the next tick it is opened, or connects anew.  (Not
+ * at once, since that is a change of the state, and no part of what a message does.) */
 void live_link_renew_port(struct port *p);
 /* That is now, if the link is started. */
 void live_link_renew_due(struct port *p);
@@ -260,15 +260,15 @@ void live_link_want_device(struct port *p);
 bool live_link_is_to_close(const struct port *p);
 /* link_ops.came */
 void live_link_came(void *ctx, const char *device);
-/* The end of a turn: is it idle?  True: it is open on demand, or its device offline, and it is not, which is to be looked
- * at again. */
+/* The end of a turn: is it idle?  True: it is open on demand, or its device offline, and it is not, which is to be
+ * looked at again. */
 bool live_link_watch_device(struct port *p);
 /* It is being connected now. */
 void live_link_device_connects(struct port *p, int64_t now_ms);
 /* Should it be looked at by itself, as it may be parked from then on?  INT64_MAX: no. */
 int64_t live_link_parks_ms(const struct port *p);
-/* That has happened to it: one line a second tells of all devices, DEBUG of each; of a session that is no device's there is a
- * line at once.  `details`: key=value ..., or "". */
+/* That has happened to it: one line a second tells of all devices, DEBUG of each; of a session that is no device's
+ * there is a line at once.  `details`: key=value ..., or "". */
 void live_link_device_event(struct port *p, enum device_event event, const char *details);
 /* For log_limited(): one for all devices of the link that have sessions of their own.  Borrowed until the next call. */
 const char *live_link_subject(const struct port *p, const char *event);
@@ -322,8 +322,8 @@ char **live_link_gate_filters(struct port *p, char **filters, size_t *n);
 void live_link_gate_up(struct port *p);
 /* By what this device is let in may have changed. */
 void live_link_gate_renew(struct live_link *live, const char *device);
-/* The same as its row in the table was changed, outside of any event of the link: with another mode it may be told of that
- * it is here. */
+/* The same as its row in the table was changed, outside of any event of the link: with another mode it may be told of
+ * that it is here. */
 void live_link_gate_changed(struct live_link *live, const char *device);
 /* What came in.  False: it was a word on who is here, and is done; true: *said, to be ended with gate_end_message(), is
  * of the session of *device (borrowed until the next), NULL: of none. */

@@ -197,8 +197,8 @@ static void log_letter(const struct live_link *live, const struct verdict *v,
 	free(far_id);
 }
 
-/* Whose it is, by its topic, or by its session if nobody looks at that, since to look may be what ends the process; NULL:
- * neither says.  Caller frees. */
+/* Whose it is, by its topic, or by its session if nobody looks at that, since to look may be what ends the process;
+ * NULL: neither says.  Caller frees. */
 static char *device_of(const struct live_link *live, const struct verdict *v)
 {
 	struct match match;

@@ -1,5 +1,5 @@
-/* live_link_pace.c -- how much of what waits for a port leaves, when, and which alone: what the platform bears, and what
- * its behaviour tells (delivery/slow_start.h, delivery/suspect.h).
+/* live_link_pace.c -- how much of what waits for a port leaves, when, and which alone: what the platform bears, and
+ * what its behaviour tells (delivery/slow_start.h, delivery/suspect.h).
  *
  * The port of handshakes has none of it: its connections are short by their nature. */
 #include <inttypes.h>

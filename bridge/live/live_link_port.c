@@ -551,8 +551,8 @@ void live_link_make_login(struct port *p, struct session_login *login)
 
 #define ANY_DEVICE "{device}" /* no device is called so: no level of a filter has braces */
 
-/* The filters that the far end may have of an earlier configuration.  Of the sessions of devices they are remembered once for
- * all of them, with the place of the device's name in them. */
+/* The filters that the far end may have of an earlier configuration.  Of the sessions of devices they are remembered
+ * once for all of them, with the place of the device's name in them. */
 static void remember_filters(struct port *p, char **filters, size_t n, const char *native)
 {
 	struct live_link *live = p->live;

@@ -3,8 +3,8 @@
  *
  * That is decided when it is to be handed over, and it is translated once more for it, with the time.  What always
  * holds, for a device: once one was stamped, all are until nothing waits; none says a time before that at which the
- * last one without a time left for the same topic, or history would be read in another order; and what was handed over once keeps its
- * bytes. */
+ * last one without a time left for the same topic, or history would be read in another order; and what was handed over
+ * once keeps its bytes. */
 #include <stdlib.h>
 #include <string.h>
 

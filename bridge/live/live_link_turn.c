@@ -184,8 +184,8 @@ static uint64_t greater(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* What was published waits for the decisions that it came of, and for all that this link remembers.  It does not wait for
- * the messages that it came of: until they are durable they are not acknowledged, and so come again. */
+/* What was published waits for the decisions that it came of, and for all that this link remembers.  It does not wait
+ * for the messages that it came of: until they are durable they are not acknowledged, and so come again. */
 void live_link_flush(struct live_link *live, uint64_t commit, int64_t now_ms)
 {
 	uint64_t published;

@@ -1,8 +1,8 @@
-/* live_link_waves.c -- a run of waves (fleet/waves.h) goes on: its devices are set as `calque devices set-mode` does, and
- * looked at.
+/* live_link_waves.c -- a run of waves (fleet/waves.h) goes on: its devices are set as `calque devices set-mode` does,
+ * and looked at.
  *
- * What is set and that it is are changes of one step, so whatever ends the process, each device is in a row or it was not
- * touched. */
+ * What is set and that it is are changes of one step, so whatever ends the process, each device is in a row or it was
+ * not touched. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* tap.h -- one who listens to what becomes of a link's messages.
  *
- * A listener has a queue of lines (live/live_link_follow.c makes them), bounded in bytes: what does not fit is dropped and
- * counted, so nobody ever waits for who listens, and where nobody does the link asks one question per step
+ * A listener has a queue of lines (live/live_link_follow.c makes them), bounded in bytes: what does not fit is dropped
+ * and counted, so nobody ever waits for who listens, and where nobody does the link asks one question per step
  * (live_link_is_followed()).  Which messages are followed is decided as they arrive; of those all steps are told.
  * Loop thread only. */
 #ifndef BRIDGE_TAP_H
@@ -43,8 +43,8 @@ void taps_end(struct taps *taps);
 
 /* A message arrives on this topic, of this device (NULL: not known yet): whoever wants it follows it from now on. */
 void taps_begin(const struct taps *taps, uint64_t id, const char *topic, const char *device);
-/* Is a line about it, of some n bytes at least, wanted by anybody?  For those that follow it and have no room it counts as
- * dropped, and need not be made. */
+/* Is a line about it, of some n bytes at least, wanted by anybody?  For those that follow it and have no room it
+ * counts as dropped, and need not be made. */
 bool taps_want(const struct taps *taps, uint64_t id, size_t n);
 /* After that: the line, copied; where it does not fit after all it is dropped and counted. */
 void taps_put(const struct taps *taps, const char *line, size_t n);

@@ -4,9 +4,9 @@
  * An attempt with 3.1.1 is made after the server refused the version, answered in the form of 3.1.1, or did not
  * answer twice in a row: it closed the connection, or let the time for a login pass.  (Some servers that do not know 5
  * do the one, some the other.)  So does one that is about to start, or gone behind a proxy: that may go on for long,
- * with longer and longer pauses, and says little; 3.1.1 has its turn now and then.  Once that has logged in, it holds for all sessions with that endpoint: until the
- * process ends, or for 24 hours, then 5 is tried again.  A login that is refused for other reasons changes
- * nothing.  Versions are 4 (3.1.1) and 5.  Loop thread only; no clock. */
+ * with longer and longer pauses, and says little; 3.1.1 has its turn now and then.  Once that has logged in, it holds
+ * for all sessions with that endpoint: until the process ends, or for 24 hours, then 5 is tried again.  A login that
+ * is refused for other reasons changes nothing.  Versions are 4 (3.1.1) and 5.  Loop thread only; no clock. */
 #ifndef BRIDGE_MQTT_VERSION_H
 #define BRIDGE_MQTT_VERSION_H
 

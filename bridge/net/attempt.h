@@ -115,8 +115,8 @@ void attempt_set_keepalive(struct attempt *a, int keepalive_s);
 void attempt_probe(struct attempt *a);
 /* Was it?  True once. */
 bool attempt_take_answer(struct attempt *a);
-/* Bytes that the peer has taken, and where in them all ends that was published (attempt_published()) so far; UINT64_MAX: that is
- * not known yet.  False: nothing is known, as nothing is collected. */
+/* Bytes that the peer has taken, and where in them all ends that was published (attempt_published()) so far;
+ * UINT64_MAX: that is not known yet.  False: nothing is known, as nothing is collected. */
 bool attempt_taken(const struct attempt *a, uint64_t *taken, uint64_t *owed);
 void attempt_published(struct attempt *a);
 /* Did the peer close the connection, as far as a call that returned `rc` can tell? */

@@ -36,8 +36,9 @@ struct control_server_ops {
 	/* A request came in (a line without its end, borrowed): whatever stands for its answer, never
 	 * NULL. */
 	void *(*ask)(void *ctx, const char *line, size_t n);
-	/* Append the next piece of the answer, some lines.  False: it was the last.  Nothing and true: there is none yet, and
-	 * whoever makes it wakes the loop when there is, and now and then, so that a client that has gone is noticed. */
+	/* Append the next piece of the answer, some lines.  False: it was the last.  Nothing and true: there is none
+	 * yet, and whoever makes it wakes the loop when there is, and now and then, so that a client that has gone is
+	 * noticed. */
 	bool (*more)(void *ctx, void *answer, struct buf *out);
 	/* The answer is over, or nobody wants it any more. */
 	void (*end)(void *ctx, void *answer);

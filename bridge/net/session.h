@@ -2,9 +2,9 @@
  *
  * Only session*.c and attempt.* see libmosquitto.  Each connect uses a new libmosquitto handle (values learnt from
  * one CONNACK persist in a handle, and so does its queue); lookup and connect never block the loop.
- * Nothing leaves by itself (on_stir tells when something may): session_flush() says for which commit of the caller's all waits that is
- * there (acknowledgements of what was read, publishes, pings), and session_let_out() that it is durable.
- * Meanwhile the session goes on (net/attempt.h says how, and where not).  Commits are numbers that grow.
+ * Nothing leaves by itself (on_stir tells when something may): session_flush() says for which commit of the caller's
+ * all waits that is there (acknowledgements of what was read, publishes, pings), and session_let_out() that it is
+ * durable.  Meanwhile the session goes on (net/attempt.h says how, and where not).  Commits are numbers that grow.
  * Loop thread only.
  *
  * Callbacks collect; they must not free the session. */
@@ -78,8 +78,8 @@ struct session_ops {
 	void (*on_down)(void *ctx, enum session_end end);
 	/* A message came in (borrowed). */
 	void (*on_message)(void *ctx, const struct message *m);
-	/* Packet `mid` was acknowledged (QoS 0: taken, and waits at most for its commit); code is the reason, >= 128 a refusal, whose
-	 * words are `reason`. */
+	/* Packet `mid` was acknowledged (QoS 0: taken, and waits at most for its commit); code is the reason, >= 128 a
+	 * refusal, whose words are `reason`. */
 	void (*on_acked)(void *ctx, int mid, int code, const char *reason);
 	/* May be NULL: the broker has number `old` of session_conf.old no more. */
 	void (*on_unsubscribed)(void *ctx, size_t old);
@@ -127,8 +127,8 @@ void session_retract(struct session *s);
 void session_release(struct session *s);
 /* Something waits for a held session: connect it for as long as it takes to hand that over (nothing
  * is done if that is going on, or was a moment ago).  It is up until all has been let out that
- * was published until the next session_flush(), and that is acknowledged with on_acked as ever; what comes in meanwhile is
- * dropped and not acknowledged, so the broker sends it again.  Ends with on_down. */
+ * was published until the next session_flush(), and that is acknowledged with on_acked as ever; what comes in
+ * meanwhile is dropped and not acknowledged, so the broker sends it again.  Ends with on_down. */
 void session_visit(struct session *s);
 
 /* How it is with the session; texts are borrowed. */

@@ -302,8 +302,8 @@ static void note_said(struct sieve *s, struct look list)
 	s->server_reference = find_text(list, SERVER_REFERENCE);
 }
 
-/* The library keeps the properties of a PUBACK for ever if it does not know its message (2.0.11 to 2.0.22: a broker could
- * fill the memory with them), so it gets one without. */
+/* The library keeps the properties of a PUBACK for ever if it does not know its message (2.0.11 to 2.0.22: a broker
+ * could fill the memory with them), so it gets one without. */
 static enum sieve_step replace_puback(struct sieve *s, const struct packet *k, struct look list,
 				      size_t *used, struct buf *made)
 {

@@ -3,9 +3,10 @@
  * libmosquitto can make one itself (mosquitto_tls_set), and then compares names itself: up to 2.0.22 it
  * takes a certificate for "localhost\0.elsewhere", and 2.0.11 one for "*.localhost".  With OpenSSL's own check
  * (set1_host, set1_ip_asc) both are refused, whatever the library; so are another host's, a
- * self-signed one, and one whose only name is its subject's (CN), which OpenSSL takes unless it is told not to.  Without a name OpenSSL accepts any host's, and without SSL_VERIFY_PEER, which is off
- * by default, anybody's: both are set here, and never left to a setting.  Pre-shared keys are not
- * offered: 2.0.11 connects to any server with a certificate then, without looking at it.
+ * self-signed one, and one whose only name is its subject's (CN), which OpenSSL takes unless it is told not to.
+ * Without a name OpenSSL accepts any host's, and without SSL_VERIFY_PEER, which is off by default, anybody's: both are
+ * set here, and never left to a setting.  Pre-shared keys are not offered: 2.0.11 connects to any server with a
+ * certificate then, without looking at it.
  *
  * One context serves all connects of all sessions with an endpoint: it holds the CA's certificates, 0.9 MB with
  * Debian's bundle.  The library takes a reference with each handle and gives it back with the handle (tried:

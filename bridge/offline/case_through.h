@@ -1,4 +1,5 @@
-/* case_through.h -- the through files of a case: "through": ["NAME", {"name": "NAME", "vars": {"NAME": "VALUE"}}, ...]. */
+/* case_through.h -- the through files of a case: "through": ["NAME", {"name": "NAME", "vars": {"NAME": "VALUE"}},
+ * ...]. */
 #ifndef BRIDGE_CASE_THROUGH_H
 #define BRIDGE_CASE_THROUGH_H
 

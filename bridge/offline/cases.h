@@ -24,8 +24,8 @@ struct case_counts {
 
 /* Run all cases of a file, each over a link of its own between the dialects that it names; `link` (else NULL): over
  * such a link as is configured, whose dialects need not be named.  What failed is printed on stdout, key by key of
- * what was expected.  (With `accepts`, what was accepted.)  A file that cannot be read or is no array of cases counts as one failure.  Caller ends
- * `counts->hints` with report_fini(). */
+ * what was expected.  (With `accepts`, what was accepted.)  A file that cannot be read or is no array of cases counts
+ * as one failure.  Caller ends `counts->hints` with report_fini(). */
 void cases_run_file(struct build *b, const char *file, const struct conf_link *link,
 		    struct case_counts *counts);
 

@@ -1,8 +1,8 @@
 /* lossy.h -- what of a plain message the other side does not take.
  *
  * It is found out by trying: an example of each kind is written, and written again with one field changed.  If the same
- * comes out, that side has no place for the field.  So a mapping that looks at a field only together with another may be
- * told wrong; what is never looked at is always told. */
+ * comes out, that side has no place for the field.  So a mapping that looks at a field only together with another may
+ * be told wrong; what is never looked at is always told. */
 #ifndef BRIDGE_LOSSY_H
 #define BRIDGE_LOSSY_H
 

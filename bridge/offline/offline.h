@@ -38,8 +38,8 @@ struct offline_step {
 	char *text;	     /* why not, for people; may be NULL */
 };
 
-/* A link between two dialects, state in memory only.  `worker` is who runs its mappings, not started yet (borrowed); NULL:
- * one of its own, started.  Credentials are written as ***.  `vars` has
+/* A link between two dialects, state in memory only.  `worker` is who runs its mappings, not started yet (borrowed);
+ * NULL: one of its own, started.  Credentials are written as ***.  `vars` has
  * SIDES lists.  NULL: mistakes, reported; or no process can be had for the mappings, reported likewise. */
 struct offline *offline_new(struct build *b, const char *south, const char *north,
 			    const struct vars *vars, struct solo_worker *worker,
@@ -60,8 +60,8 @@ struct offline *offline_new_link(struct build *b, const struct conf_link *link,
 				 struct report *report);
 void offline_free(struct offline *o);
 
-/* What comes from now on comes on the session of this device, by its name here; NULL, as at first: on one that brings any
- * device's. */
+/* What comes from now on comes on the session of this device, by its name here; NULL, as at first: on one that brings
+ * any device's. */
 void offline_set_session(struct offline *o, const char *device);
 /* The results are good until the next step. */
 const struct offline_step *offline_message(struct offline *o, enum flow flow,
@@ -70,8 +70,8 @@ const struct offline_step *offline_after(struct offline *o, int64_t ms);
 /* What the message would meet (trace_message()), appended as lines; nothing happens. */
 void offline_trace(const struct offline *o, enum flow flow, const struct message *m,
 		   struct buf *out);
-/* The same as offline_message(), with what each step makes of it, a JSON object (offline/why.h), appended.  `bare` (may be
- * NULL): the same link without its through files, for what there is before them. */
+/* The same as offline_message(), with what each step makes of it, a JSON object (offline/why.h), appended.  `bare`
+ * (may be NULL): the same link without its through files, for what there is before them. */
 const struct offline_step *offline_why(struct offline *o, const struct offline *bare,
 				       enum flow flow, const struct message *m, struct buf *out);
 /* Take back the state of a link, an array of {machine, key, value}: what is known from now on.  False sets *e

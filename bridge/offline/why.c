@@ -216,8 +216,8 @@ uint64_t why_readings(struct buf *out, const char *key, const struct plan *plan,
 
 /* --- what came of it ------------------------------------------------------------------------- */
 
-/* The rows of the far side that write any of the kinds that were read, each with the topic that the dialect itself gives:
- * the values of a configuration may be secrets. */
+/* The rows of the far side that write any of the kinds that were read, each with the topic that the dialect itself
+ * gives: the values of a configuration may be secrets. */
 static void put_writers(struct buf *out, const struct plan *plan, enum flow flow, uint64_t kinds)
 {
 	const struct dialect *d = plan->side[flow_target(flow)].dialect;

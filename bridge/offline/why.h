@@ -26,9 +26,9 @@ struct plan;
 
 /* Begin the object: which rows there are, and which of them the message is for. */
 void why_begin(struct buf *out, const struct plan *plan, enum flow flow, const struct message *m);
-/* "KEY":[...]: what the rows that match read; of a plan without through files, before them.  Nothing of the link's state is
- * known to it: a reply is shown as it is read without its request.  The executor does the reading, and may have no
- * other jobs.  Returns the kinds of it, a bit for each. */
+/* "KEY":[...]: what the rows that match read; of a plan without through files, before them.  Nothing of the link's
+ * state is known to it: a reply is shown as it is read without its request.  The executor does the reading, and may
+ * have no other jobs.  Returns the kinds of it, a bit for each. */
 uint64_t why_readings(struct buf *out, const char *key, const struct plan *plan,
 		      struct executor *executor, enum flow flow, const struct message *m,
 		      int64_t at_ms);

@@ -97,7 +97,8 @@ struct plan {
 	size_t n_through;
 	enum kind remap[KINDS];
 	enum fleet_mode mode;
-	/* Of one that is seen for the first time, by a message or by credentials that it was issued; DEFAULT: `mode`. */
+	/* Of one that is seen for the first time, by a message or by credentials that it was issued; DEFAULT:
+	 * `mode`. */
 	enum fleet_mode new_mode, issued_mode;
 	bool is_mirror; /* so is its mode: nothing is asked or greeted */
 	bool pushes_first;
@@ -211,13 +212,13 @@ const struct var *plan_var(const struct plan *p, enum side side, const char *dev
 const char *plan_lacks(const struct plan *p, const char *device, enum side *side);
 
 /* Properties of a message of this device (NULL: of none) to a side that are nothing but a credential
- * ("{access_key}") get the value that it has now: `to` is a copy of `from` with those, to be ended with vars_fini().  False: they have it, and `to` is
- * as it was. */
+ * ("{access_key}") get the value that it has now: `to` is a copy of `from` with those, to be ended with vars_fini().
+ * False: they have it, and `to` is as it was. */
 bool plan_renew_credentials(const struct plan *p, enum side side, const char *device,
 			    const struct vars *from, struct vars *to);
 
-/* Is this property of a message of the device nothing but a credential that is not known yet, and without which its session
- * is not opened?  plan_renew_credentials() fills it in then. */
+/* Is this property of a message of the device nothing but a credential that is not known yet, and without which its
+ * session is not opened?  plan_renew_credentials() fills it in then. */
 bool plan_is_filled_later(const struct plan *p, enum side side, const char *device,
 			  const char *template);
 

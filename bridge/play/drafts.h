@@ -9,8 +9,8 @@
 
 struct err;
 
-/* Have `name`.jq be in `dir`, which is made if it is not there, for this user alone.  `name` is a mapping's (jq/mapping_path.h).
- * False sets *e (ERR_IO). */
+/* Have `name`.jq be in `dir`, which is made if it is not there, for this user alone.  `name` is a mapping's
+ * (jq/mapping_path.h).  False sets *e (ERR_IO). */
 bool drafts_put(const char *dir, const char *name, const char *text, size_t n, struct err *e);
 /* Remove all of it, and itself. */
 void drafts_clear(const char *dir);

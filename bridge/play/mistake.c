@@ -1,5 +1,5 @@
-/* mistake.c -- jq 1.6 and 1.7 tell the line, not the word.  The word is the one that they name, where it stands in that line;
- * of several, the first that cannot stand where it does: a sign behind a sign, a value behind a value. */
+/* mistake.c -- jq 1.6 and 1.7 tell the line, not the word.  The word is the one that they name, where it stands in
+ * that line; of several, the first that cannot stand where it does: a sign behind a sign, a value behind a value. */
 #include "play/mistake.h"
 
 #include <ctype.h>

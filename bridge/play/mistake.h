@@ -7,14 +7,14 @@
 
 struct mistake {
 	char *file; /* the name of the mapping; NULL: none is named */
-	/* Where it is, from 1; 0: not known.  The report names lines, or rows of the table; which word of a line is meant is told
-	 * by what it says of it. */
+	/* Where it is, from 1; 0: not known.  The report names lines, or rows of the table; which word of a line is
+	 * meant is told by what it says of it. */
 	unsigned line, column;
 	char *text; /* without its place */
 };
 
-/* Take apart "DIR/NAME.jq:LINE: TEXT" or "DIR/NAME.jq: TEXT".  The place within the line is found in `source`, once it is
- * given to mistake_find().  Caller ends it with mistake_fini(). */
+/* Take apart "DIR/NAME.jq:LINE: TEXT" or "DIR/NAME.jq: TEXT".  The place within the line is found in `source`, once it
+ * is given to mistake_find().  Caller ends it with mistake_fini(). */
 void mistake_read(struct mistake *m, const char *line);
 /* Find the place in the file's text. */
 void mistake_find(struct mistake *m, const char *source, size_t n);

@@ -78,8 +78,8 @@ struct port_events {
 
 /* How it is with a carrier; texts are borrowed. */
 struct port_status {
-	const char *
-		phase; /* "lacking" or "asleep" (there is none), "idle", "waiting", "connecting", "login", "up", "held" */
+	/* "lacking" or "asleep" (there is none), "idle", "waiting", "connecting", "login", "up", "held" */
+	const char *phase;
 	int64_t since_ms; /* clock_mono_ms() when it came up, went down or was held; 0: never was up */
 	unsigned attempts;    /* in vain since it was last up */
 	const char *why;      /* why it is not up, key=value as in the log; "": not known */

@@ -32,8 +32,9 @@ struct bridge_door {
 };
 
 /* Open the state and set up the links of a generation, which is taken, also on failure, and `door` (borrowed).
- * `mappings` (borrowed, while it lives) come first when it is read again.  Nothing is sent yet.  Links that cannot be opened (live_link_open()) are tried again each minute.  NULL sets *e: the state
- * cannot be opened (see db_open()), the workers cannot be had, no link can be opened (ERR_INVALID), the door cannot. */
+ * `mappings` (borrowed, while it lives) come first when it is read again.  Nothing is sent yet.  Links that cannot be
+ * opened (live_link_open()) are tried again each minute.  NULL sets *e: the state cannot be opened (see db_open()),
+ * the workers cannot be had, no link can be opened (ERR_INVALID), the door cannot. */
 struct bridge *bridge_new(struct generation *g, const struct mapping_path *mappings,
 			  const struct bridge_door *door, struct err *e);
 enum bridge_end {

@@ -1,4 +1,5 @@
-/* bridge_conf.c -- what the bridge as a whole does by its configuration: at a start, and once another one has taken over. */
+/* bridge_conf.c -- what the bridge as a whole does by its configuration: at a start, and once another one has taken
+ * over. */
 #include "run/bridge_inside.h"
 
 #include <stdlib.h>

@@ -62,7 +62,8 @@ extern const struct journal_live_reader bridge_journal_reader;
 
 /* --- bridge_reload.c */
 
-/* A control_request_reload: read the configuration again, and say what changes; it takes over at the end of the turn. */
+/* A control_request_reload: read the configuration again, and say what changes; it takes over at the end of the
+ * turn. */
 bool bridge_reload(void *bridge, const struct reload_wish *wish, struct buf *items, struct err *e);
 /* The same, of which the log alone tells. */
 void bridge_reload_unasked(struct bridge *b);

@@ -1,5 +1,5 @@
-/* file_watch.c -- of each file three states: what is known, what was seen at the look before, and at the last one.  The last
- * is only the looker's until it has ended. */
+/* file_watch.c -- of each file three states: what is known, what was seen at the look before, and at the last one.
+ * The last is only the looker's until it has ended. */
 #include "run/file_watch.h"
 
 #include <errno.h>

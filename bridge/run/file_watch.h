@@ -1,8 +1,8 @@
 /* file_watch.h -- has one of these files become another one, and is it left alone by now?
  *
- * Files are looked at by name, as they are found then: editors put a new file in the place of the old one, others swap a
- * link on the way to it.  One that is not there is a state like any other.  What was there is not remembered, only its
- * inode, size, times and rights. */
+ * Files are looked at by name, as they are found then: editors put a new file in the place of the old one, others swap
+ * a link on the way to it.  One that is not there is a state like any other.  What was there is not remembered, only
+ * its inode, size, times and rights. */
 #ifndef BRIDGE_FILE_WATCH_H
 #define BRIDGE_FILE_WATCH_H
 
@@ -26,7 +26,8 @@ void file_watch_note(struct file_watch *w);
 /* What `from`, which was noted, knows of files that are in both holds for `w`, too. */
 void file_watch_adopt(struct file_watch *w, const struct file_watch *from);
 
-/* Look at them.  Waits for the disk; another thread may do it, while this one notes, adopts, but not compares or frees. */
+/* Look at them.  Waits for the disk; another thread may do it, while this one notes, adopts, but not compares or
+ * frees. */
 void file_watch_look(struct file_watch *w);
 /* What the last look says.  Of FILES_QUIET, *path is one that changed (borrowed), and *n how many have. */
 enum file_watch_verdict file_watch_compare(struct file_watch *w, const char **path, size_t *n);

@@ -2,8 +2,8 @@
  *
  * It happens between two turns of the loop, and blocks it meanwhile.  A link of which nothing has changed goes on as it
  * is, with its sessions and all that is on its way.  One that has is ended as at a stop of the bridge, and begins anew
- * with its state and with what the journal has of it, as after a start: what was decided goes as it was decided, what was
- * not is translated by the new mappings, and all in the order in which it came.  What waits for a link that there
+ * with its state and with what the journal has of it, as after a start: what was decided goes as it was decided, what
+ * was not is translated by the new mappings, and all in the order in which it came.  What waits for a link that there
  * is no more stays in the journal, unless it is to be dropped. */
 #ifndef BRIDGE_RELOAD_H
 #define BRIDGE_RELOAD_H
@@ -62,8 +62,9 @@ bool reload_take_names(struct db *db, const struct conf *c, struct err *e);
 
 /* Do it: `to`, whose workers are started, takes over and `from` is freed.  All must be durable, and nothing in flight
  * of a commit.  Links that are new or have changed are made, and neither open nor started: that, and
- * what the journal has of them, is what comes next.  `drops`: so are messages of removed links, from the journal.  False sets
- * *e (ERR_IO, ERR_CORRUPT): the state cannot be read, and the bridge has to end; `b` has the links that there are. */
+ * what the journal has of them, is what comes next.  `drops`: so are messages of removed links, from the journal.
+ * False sets *e (ERR_IO, ERR_CORRUPT): the state cannot be read, and the bridge has to end; `b` has the links that
+ * there are. */
 bool reload_apply(struct reload_bridge *b, const struct reload_plan *plan, struct generation *from,
 		  struct generation *to, bool drops, struct err *e);
 

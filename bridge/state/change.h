@@ -24,8 +24,8 @@ struct changes {
 void changes_put(struct changes *c, const char *machine, const char *key, const char *value,
 		 bool is_secret); /* copied */
 void changes_delete(struct changes *c, const char *machine, const char *key);
-/* Something to be told of a device later (store/history.h): who did it (NULL: the bridge), what, and what came of it, in
- * words, without a secret.  It is written like the others, with the time of that; nothing reads it back. */
+/* Something to be told of a device later (store/history.h): who did it (NULL: the bridge), what, and what came of it,
+ * in words, without a secret.  It is written like the others, with the time of that; nothing reads it back. */
 #define CHANGES_NOTE "note"
 void changes_note(struct changes *c, const char *device, const char *who, const char *what,
 		  const char *answer);

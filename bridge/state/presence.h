@@ -1,8 +1,8 @@
 /* presence.h -- what is known of each device: is it online, is an alarm active, and on which day it was last
  * heard of.
  *
- * Who is said to be offline is so after a delay only (presences_leave()), as it may be back at once; and who says nothing
- * for long enough has gone without a word (presences_hear()).  Both count only while the devices are heard
+ * Who is said to be offline is so after a delay only (presences_leave()), as it may be back at once; and who says
+ * nothing for long enough has gone without a word (presences_hear()).  Both count only while the devices are heard
  * (presences_listen()): that the bridge has lost them says nothing of them.
  *
  * Machine name "presence".  Pure: no clock, no store. */

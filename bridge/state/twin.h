@@ -3,9 +3,9 @@
  * Diff-style platforms say what changed and what was deleted, document-style platforms say it all;
  * here one becomes the other.  The document is what the platform last said.  Of each key the twin knows
  * whether it was sent, delivered or confirmed, or failed to be, and what the device reported of it since.
- * The version of a twin only grows, across restarts too, and beyond what the device says.  A document's own version (any JSON scalar) is
- * kept beside it and used in the confirmation.  A twin is a row of the machine "twin", and each key of it
- * one of the machine "twin-key", so that a change writes what it changes.  Pure: no clock, no store. */
+ * The version of a twin only grows, across restarts too, and beyond what the device says.  A document's own version
+ * (any JSON scalar) is kept beside it and used in the confirmation.  A twin is a row of the machine "twin", and each
+ * key of it one of the machine "twin-key", so that a change writes what it changes.  Pure: no clock, no store. */
 #ifndef BRIDGE_TWIN_H
 #define BRIDGE_TWIN_H
 

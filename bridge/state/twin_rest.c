@@ -1,5 +1,6 @@
-/* twin_rest.c -- twins in two shapes: as trees, of those that were used last, and as one text each of all others.  A tree
- * takes twenty times what its text does, and most devices of a fleet have nothing to do with their configuration for days.
+/* twin_rest.c -- twins in two shapes: as trees, of those that were used last, and as one text each of all others.  A
+ * tree takes twenty times what its text does, and most devices of a fleet have nothing to do with their configuration
+ * for days.
  *
  * Whoever asks for a twin gets it as trees, and has it so until many others have been asked for: nobody holds more than
  * one.  What rests is all of a twin that grows with its keys. */

@@ -30,7 +30,8 @@ bool aside_journal(struct db *db, int64_t seq, const char *reason, struct err *e
 
 /* How many there are.  ERR_IO. */
 bool aside_count(struct db *db, uint64_t *n, struct err *e);
-/* Call `each` for every one, the oldest first, until it returns false; what it is given is borrowed for the call.  ERR_IO. */
+/* Call `each` for every one, the oldest first, until it returns false; what it is given is borrowed for the call.
+ * ERR_IO. */
 bool aside_each(struct db *db, bool (*each)(void *ctx, const struct aside_row *row), void *ctx,
 		struct err *e);
 

@@ -293,7 +293,8 @@ static bool make_db_file(struct db *db, struct err *e)
 	return ok;
 }
 
-/* Exclusive: nobody makes a second connection.  What is secret is sealed, so that it need not be overwritten where that costs a write. */
+/* Exclusive: nobody makes a second connection.  What is secret is sealed, so that it need not be overwritten where
+ * that costs a write. */
 static const char open_sql[] = "PRAGMA locking_mode = EXCLUSIVE;"
 			       "PRAGMA trusted_schema = OFF;";
 static const char set_up_sql[] = "PRAGMA auto_vacuum = INCREMENTAL;" /* writes */

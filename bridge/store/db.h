@@ -2,8 +2,8 @@
  *
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
  * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h); after a crash, for
- * the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per directory.  The
- * tables are those of state.h and journal.h; what both write between two commits is one transaction.
+ * the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per directory.
+ * The tables are those of state.h and journal.h; what both write between two commits is one transaction.
  * Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
 #ifndef BRIDGE_DB_H
 #define BRIDGE_DB_H
@@ -19,8 +19,8 @@ struct err;
  * use instead of DIR/key (exactly 32 bytes, or 64 hexadecimal digits); NULL: DIR/key.  The database
  * of an older calque is brought up to date.
  * NULL sets *e: ERR_BUSY another process has it; ERR_INVALID the directory or key file can be read
- * by others, or the key is no key, or a calque wrote the database that is newer or too old (layout.h); ERR_CORRUPT the database is
- * damaged or sealed with another key; ERR_IO. */
+ * by others, or the key is no key, or a calque wrote the database that is newer or too old (layout.h); ERR_CORRUPT the
+ * database is damaged or sealed with another key; ERR_IO. */
 struct db *db_open(const char *dir, const char *key_file, struct err *e);
 /* Without it, db_commit() does not wait for the disk (SQLite's synchronous=NORMAL): what a crash of the
  * system or a power cut finds is whole, and lacks the last commits, at most those since the write-ahead
@@ -54,8 +54,8 @@ bool db_commit(struct db *db, struct err *e);
  * is open. */
 void db_give_back(struct db *db);
 
-/* Call `each` with each thing that is wrong, in one line: pages and indexes, and rows whose sum is of something else, by
- * their link.  All of it is read.  False: ERR_IO, ERR_CORRUPT. */
+/* Call `each` with each thing that is wrong, in one line: pages and indexes, and rows whose sum is of something else,
+ * by their link.  All of it is read.  False: ERR_IO, ERR_CORRUPT. */
 bool db_check(struct db *db, void (*each)(void *ctx, const char *what), void *ctx, struct err *e);
 
 /* Copy what is committed to a new file `path` (0600), and the key, if it is the one of the directory, to `path`.key.

@@ -240,7 +240,8 @@ static bool reseal_all(struct resealing *r, struct err *e)
 
 /* --- another key ---------------------------------------------------------------------------- */
 
-/* What the old key opens shall not lie about: neither in the log nor in pages that are free.  As far as there is room. */
+/* What the old key opens shall not lie about: neither in the log nor in pages that are free.  As far as there is
+ * room. */
 static void sweep(struct db *db)
 {
 	sqlite3_exec(db_sqlite(db), "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);

@@ -179,8 +179,8 @@ static bool take_text(const uint8_t **p, const uint8_t *end, char **out)
 	return true;
 }
 
-/* The message that is a part of `n` bytes, with whose session it came on (NULL: any's); the caller ends both.  False: it
- * is none, and there is nothing to end. */
+/* The message that is a part of `n` bytes, with whose session it came on (NULL: any's); the caller ends both.  False:
+ * it is none, and there is nothing to end. */
 static bool get_message(const uint8_t *part, size_t n, char **session, struct message *m)
 {
 	const uint8_t *p = part + MESSAGE_BYTES, *end = part + n;

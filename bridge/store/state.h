@@ -22,7 +22,8 @@ struct state_reader {
 bool state_load(struct db *db, const char *link, const struct state_reader *reader, void *ctx,
 		struct err *e);
 
-/* Call `each` for every row of `link` that is no secret and can be read, in that order; nothing changes.  False: ERR_IO. */
+/* Call `each` for every row of `link` that is no secret and can be read, in that order; nothing changes.  False:
+ * ERR_IO. */
 bool state_look(struct db *db, const char *link,
 		void (*each)(void *ctx, const char *machine, const char *key, const char *value),
 		void *ctx, struct err *e);

@@ -1,7 +1,8 @@
 /* job_codec.h -- jobs and their results as bytes, to be done by another process.
  *
- * Plans travel as the address that they have in that process (plan->there; if it is a fork of this one: as here), readers
- * as their number in the plan, topics as what they say: their variables, since the rest may have a credential in it.  What comes back is believed only as far as the job could have led to it. */
+ * Plans travel as the address that they have in that process (plan->there; if it is a fork of this one: as here),
+ * readers as their number in the plan, topics as what they say: their variables, since the rest may have a credential
+ * in it.  What comes back is believed only as far as the job could have led to it. */
 #ifndef BRIDGE_JOB_CODEC_H
 #define BRIDGE_JOB_CODEC_H
 
@@ -32,8 +33,8 @@ void job_codec_fini(struct job_codec *f);
 #define JOB_CODEC_PIECES       65536u
 
 /* Of a message that goes out as it is, the plain message it was travels only as far as the bridge
- * looks at it: its kind, and the rest where the job (or its plan) lets it matter.  What is more than an answer may be goes as a
- * refusal (DEAD_TOO_LARGE). */
+ * looks at it: its kind, and the rest where the job (or its plan) lets it matter.  What is more than an answer may be
+ * goes as a refusal (DEAD_TOO_LARGE). */
 void job_codec_put_results(struct buf *out, const struct job *job, const struct results *r);
 /* The results of `job`, all of the frame, are added to *r, which the caller ends, also if it is false: these are
  * none.  True says that the job could have led to them: by rows that read it, in kinds that go where it goes,

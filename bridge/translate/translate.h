@@ -60,8 +60,8 @@ struct job {
 	enum side side; /* READ: where the message came from; WRITE: where it goes */
 	char *state;	/* JSON {online, alarm} of the device (READ: that of the topic); NULL:
 				* nothing is known */
-	/* As `state`, a JSON object: what the device has of its own of the variables of the side written to, less credentials,
-	 * which counts more than the side's; NULL: nothing */
+	/* As `state`, a JSON object: what the device has of its own of the variables of the side written to, less
+	 * credentials, which counts more than the side's; NULL: nothing */
 	char *own;
 	struct canonical *request; /* of a reply whose request is known; else NULL */
 	/* READ */

@@ -1,5 +1,6 @@
 /* translate_inside.h -- what the files of translate share: translate.c (results, jobs, dispatch),
- * translate_through.c, translate_wide.c, translate_read.c, translate_write.c, translate_address.c, and job_codec.c, which makes results anew.  Nobody else includes it. */
+ * translate_through.c, translate_wide.c, translate_read.c, translate_write.c, translate_address.c, and job_codec.c,
+ * which makes results anew.  Nobody else includes it. */
 #ifndef BRIDGE_TRANSLATE_INSIDE_H
 #define BRIDGE_TRANSLATE_INSIDE_H
 

@@ -1,8 +1,8 @@
 /* compiler.h -- the process that compiles the mappings of a configuration, and from which its workers are forked.
  *
- * It gets directories, tables and variables, and never a secret (an is_secret or a dialect's credential is "***" to it).
- * What jq cannot compile within COMPILER_MS of processor time and COMPILER_MEMORY_BYTES is a mistake of that mapping
- * like any other.  All calls wait for it, but compiler_want_own(); loop thread only. */
+ * It gets directories, tables and variables, and never a secret (an is_secret or a dialect's credential is "***" to
+ * it).  What jq cannot compile within COMPILER_MS of processor time and COMPILER_MEMORY_BYTES is a mistake of that
+ * mapping like any other.  All calls wait for it, but compiler_want_own(); loop thread only. */
 #ifndef BRIDGE_COMPILER_H
 #define BRIDGE_COMPILER_H
 
@@ -42,12 +42,12 @@ void compiler_forget(struct compiler *c);
 /* These, for who need not know what does it; borrowed. */
 const struct mapping_loader *compiler_loader(const struct compiler *c);
 
-/* Fork a worker with the end `fd` of its socket; `progress` is the memory that both see.  It is a child of this process.
- * -1 sets *e (ERR_IO). */
+/* Fork a worker with the end `fd` of its socket; `progress` is the memory that both see.  It is a child of this
+ * process.  -1 sets *e (ERR_IO). */
 pid_t compiler_fork(struct compiler *c, int fd, int progress, struct err *e);
 
-/* Have it compile a program of its own for function `fn` of that mapping (mapping_number()), for workers that are forked
- * afterwards.  False: it has another one to compile, or has ended. */
+/* Have it compile a program of its own for function `fn` of that mapping (mapping_number()), for workers that are
+ * forked afterwards.  False: it has another one to compile, or has ended. */
 bool compiler_want_own(struct compiler *c, uint32_t mapping, uint32_t fn);
 bool compiler_is_busy(const struct compiler *c); /* with that */
 size_t compiler_n_own(const struct compiler *c); /* programs that this led to */

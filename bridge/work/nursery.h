@@ -21,8 +21,8 @@ void nursery_end(void); /* allowed at any time; what came from it goes on */
  * False sets *e (ERR_IO): it is gone. */
 bool nursery_fork(int fd, pid_t *pid, struct err *e);
 
-/* What else it can fork, which gets two descriptors of its own, and by returning ends (no more than one such function; before
- * nursery_start()). */
+/* What else it can fork, which gets two descriptors of its own, and by returning ends (no more than one such function;
+ * before nursery_start()). */
 void nursery_also(void (*f)(int in, int out));
 /* Fork that, with copies of the two.  False sets *e (ERR_IO): it cannot be had. */
 bool nursery_fork_also(int in, int out, pid_t *pid, struct err *e);

@@ -1,7 +1,7 @@
 /* own_programs.h -- which functions get a program of their own, as it turns out what is called often.
  *
- * A list in the order in which workers found it out, at most OWN_PROGRAMS_MAX long; one after the other is to be compiled
- * where programs are.  What a worker says is believed for no more than that. */
+ * A list in the order in which workers found it out, at most OWN_PROGRAMS_MAX long; one after the other is to be
+ * compiled where programs are.  What a worker says is believed for no more than that. */
 #ifndef BRIDGE_OWN_PROGRAMS_H
 #define BRIDGE_OWN_PROGRAMS_H
 

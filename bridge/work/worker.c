@@ -1,5 +1,5 @@
-/* worker.c -- the bridge's side of the workers: who gets which job.  worker_jobs.c, worker_process.c and worker_fault.c see
- * to one of them.
+/* worker.c -- the bridge's side of the workers: who gets which job.  worker_jobs.c, worker_process.c and
+ * worker_fault.c see to one of them.
  *
  * A worker is missing, starting (pid), or up (is_up: it said so).  Jobs that it has stay in `jobs`, oldest first, until
  * their results are back; the first n_given of them its process was given, and answers in that order: so nothing

@@ -1,9 +1,9 @@
 /* worker.h -- the processes that translate, as a worker pool of the executor.
  *
- * Forked from where the programs are compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too long or
- * too much memory, or answers what its job cannot have led to (job_codec.h), is replaced: at once, or after a pause if
- * several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process; if that
- * ends so too, it is refused (DEAD_MAPPING_OVERRUN).
+ * Forked from where the programs are compiled, sandboxed (sandbox.h), fed in batches.  A process that dies, takes too
+ * long or too much memory, or answers what its job cannot have led to (job_codec.h), is replaced: at once, or after a
+ * pause if several in a row have done no job.  The job it had in hand gets a second attempt, alone with a new process;
+ * if that ends so too, it is refused (DEAD_MAPPING_OVERRUN).
  * A job with credentials in it (job_has_secrets()) has a process of its own, that ends with it, so that no other one
  * ever saw them.  What is called often is compiled once more, alone (own_programs.h), and when that is done one process
  * after the other makes room for one that has it: it is given nothing more, and ends when all that it had is back.

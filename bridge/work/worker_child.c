@@ -23,8 +23,8 @@
 #define READ_BYTES (64u << 10)
 #define TYPE_AT	   4u	      /* in a frame, behind its length */
 #define KEEP_BYTES (1u << 20) /* of an empty buffer: memory is limited (WORKER_MEMORY_BYTES) */
-/* Results are sent when there are that many, the oldest is that old, nothing is left to do, or a quarter of what came in
- * at once is done: the bridge goes on with that meanwhile.  Not of less than SHARE_BYTES, which is some twenty small
+/* Results are sent when there are that many, the oldest is that old, nothing is left to do, or a quarter of what came
+ * in at once is done: the bridge goes on with that meanwhile.  Not of less than SHARE_BYTES, which is some twenty small
  * jobs, as each time the bridge is woken. */
 #define WRITE_BYTES (64u << 10)
 #define WRITE_MS    20

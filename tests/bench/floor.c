@@ -4,8 +4,8 @@
  *
  *     cc -O2 -o /tmp/floor tests/bench/floor.c && /tmp/floor
  *
- * The endpoints play both brokers in one thread and read and write in bulk, as those of `calque bench` do.  Frames have the
- * sizes of a PUBLISH with 50 bytes and of a PUBACK, and what counts are bytes. */
+ * The endpoints play both brokers in one thread and read and write in bulk, as those of `calque bench` do.  Frames
+ * have the sizes of a PUBLISH with 50 bytes and of a PUBACK, and what counts are bytes. */
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,9 +3,9 @@
  * CALQUE_RECORD_DIR (absolute, no symbolic links) is watched, CALQUE_RECORD_LOG (elsewhere) is appended to.
  * A record is made after its call has succeeded, by one write.  What changes the directory holds a lock on the
  * log from its call to its record: the order of those records is the order of the calls, and whoever takes the
- * lock (flock) before he kills the process finds no change without its record.  Calls go straight to the kernel: under AddressSanitizer, which
- * must be preloaded first, its own wrappers end here.  powerloss.py reads the log, and finds what was missed
- * by comparing its picture of the directory with the real one. */
+ * lock (flock) before he kills the process finds no change without its record.  Calls go straight to the kernel: under
+ * AddressSanitizer, which must be preloaded first, its own wrappers end here.  powerloss.py reads the log, and finds
+ * what was missed by comparing its picture of the directory with the real one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
-/* fuzz.h -- what the fuzz targets share.  Each is a function of libFuzzer's: bytes from outside go in, and whatever they
- * are, nothing may crash, leak, or break what a header promises (assert). */
+/* fuzz.h -- what the fuzz targets share.  Each is a function of libFuzzer's: bytes from outside go in, and whatever
+ * they are, nothing may crash, leak, or break what a header promises (assert). */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 

@@ -677,6 +677,17 @@ def test_a_dialect_out_of_what_mosquitto_sub_prints(tmp_path):
     assert [c["flow"] for c in cases] == ["up", "up", "down", "up"]
 
 
+def test_a_topic_of_a_stranger_writes_no_function(tmp_path):
+    topic = 'plant/p1/x"\ndef injected: env; \\(1)\u202e/event'
+    (tmp_path / "samples.jsonl").write_text(json.dumps({"topic": topic, "payload": {"a": 1}}))
+    done = calque("new", "plant", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "plant.jq").read_text()
+    assert re.findall("^ *def ([a-z_]+)", text, re.MULTILINE) == ["read_", "write_"] and "\u202e" not in text.split("messages:")[0]
+    assert json.loads((tmp_path / "plant.cases.json").read_text())[0]["topic"] == topic
+    assert calque("test", tmp_path / "plant.cases.json").stdout == "1 passed, 0 failed\n"
+
+
 @pytest.mark.parametrize("line, said", [
     ("", "there is no message in it"), ("{", "line 2: byte "), ('{"payload": 1}', "line 2: "),
     ('{"topic": "a/+"}', "line 2: topic: none that is published on has"), ('{"topic": "a", "flow": "across"}', "line 2: ")])

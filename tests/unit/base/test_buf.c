@@ -1,9 +1,14 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 
 Test(buf, a_text_is_never_null)
 {
@@ -157,4 +162,43 @@ Test(buf, gives_back_what_is_more_than_should_be_kept)
 	buf_puts(&b, "d");
 	cr_expect_str_eq(buf_str(&b), "d");
 	buf_fini(&b);
+}
+
+Test(buf, a_new_file_is_whole_or_is_not_there)
+{
+	static char dir[] = "/tmp/calque-buf-XXXXXX";
+	const struct rlimit small = { 10, RLIM_INFINITY };
+	struct buf b = { 0 }, got = { 0 };
+	struct err e = { 0 };
+	struct stat st;
+
+	cr_assert(mkdtemp(dir) && chdir(dir) == 0);
+	buf_puts(&b, "some text");
+	cr_assert(buf_write_new(&b, "a", 0600, &e), "%s", e.text);
+	cr_assert(buf_append_file(&got, "a", 100, NULL) && stat("a", &st) == 0);
+	cr_expect_str_eq(buf_str(&got), "some text");
+	cr_expect_eq(st.st_mode & 0777, 0600);
+
+	/* Nothing is written over, be it a link to nowhere. */
+	cr_assert_eq(symlink("victim", "b"), 0);
+	cr_expect_not(buf_write_new(&b, "a", 0600, &e));
+	cr_expect_eq(e.code, ERR_BUSY);
+	cr_expect_str_eq(e.text, "a is there already, and nothing is overwritten");
+	cr_expect_not(buf_write_new(&b, "b", 0600, &e));
+	cr_expect_eq(access("victim", F_OK), -1);
+
+	/* A disk that is full leaves no half of it. */
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	buf_puts(&b, ", and more");
+	cr_expect_not(buf_write_new(&b, "c", 0600, &e));
+	cr_expect_eq(e.code, ERR_IO, "%s", e.text);
+	cr_expect_eq(access("c", F_OK), -1);
+	cr_expect_not(buf_write_new(&b, "no/such", 0600, &e));
+	cr_expect_eq(e.code, ERR_IO);
+	unlink("a");
+	unlink("b");
+	rmdir(dir);
+	buf_fini(&b);
+	buf_fini(&got);
 }

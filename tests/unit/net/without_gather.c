@@ -1,5 +1,5 @@
-/* Linked into test_session_plain in place of gather_begin() and gather_collects(): no session is ever in hand, and all reads and
- * writes are libc's, as in a build with -DCALQUE_GATHER=OFF. */
+/* Linked into test_session_plain in place of gather_begin() and gather_collects(): no session is ever in hand, and all
+ * reads and writes are libc's, as in a build with -DCALQUE_GATHER=OFF. */
 #include <stdbool.h>
 #include <stddef.h>
 
