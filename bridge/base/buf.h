@@ -63,7 +63,8 @@ bool buf_append_file(struct buf *b, const char *path, size_t most, struct err *e
 /* A new file with this text, for whom `mode` says (less the umask).  False sets *e: ERR_BUSY there is one, or a link,
  * which stays; ERR_IO: nothing is left of it. */
 bool buf_write_new(const struct buf *b, const char *path, unsigned mode, struct err *e);
-/* The two halves of that, for who may not open it later.  The descriptor is closed in any case; -1, as false, sets *e. */
+/* The two halves of that, for who may not open it later.  The descriptor is closed in any case; -1, as false, sets
+ * *e. */
 int buf_open_new(const char *path, unsigned mode, struct err *e);
 bool buf_write_out(const struct buf *b, int fd, const char *path, struct err *e);
 void buf_reset(struct buf *b); /* empty, memory kept */

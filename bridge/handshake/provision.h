@@ -1,12 +1,11 @@
 /* provision.h -- provisioning handshakes of one link: step(event) -> actions.
  *
- * The device asks on the south's main session; the north issues credentials on provisioning
- * sessions that the bridge opens, one question at a time on each.  Neither side correlates, so more than one only for what
- * the bridge asks by itself, offers a token for, and where answers can be told apart: provision_talk.c.
- * Credentials are stored before the device is told.  Asked again for the same device_name:
- * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
- * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
- * to be given credentials, so that is a handshake of its own.)
+ * The device asks on the south's main session; the north issues credentials on provisioning sessions that the bridge
+ * opens, one question at a time on each.  Neither side correlates, so more than one only for what the bridge asks by
+ * itself, offers a token for, and where answers can be told apart: provision_talk.c. Credentials are stored before the
+ * device is told.  Asked again for the same device_name: the same answer, no second handshake, unless the north has
+ * refused the login since.  (Not so if the provision_key, provision_secret or device_key are others than then: a name
+ * alone must not be enough to be given credentials, so that is a handshake of its own.)
  *
  * An answer may be lost after the north has made the device, and then it refuses the name for ever.  So what the
  * device will log in with is known before the question leaves: its own credentials if the request has some,
@@ -103,9 +102,9 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 			const struct provision_question *q, struct changes *out,
 			struct provision_actions *acts);
 
-/* The north answered over `session` with the body of a provision_reply.  SUCCESS without a credential is a FAILURE.  False:
- * ERR_NOT_FOUND nobody asked there, or it says the token of another; ERR_INVALID no object with a status, the handshake
- * stays in hand.  There may be actions all the same. */
+/* The north answered over `session` with the body of a provision_reply.  SUCCESS without a credential is a FAILURE.
+ * False: ERR_NOT_FOUND nobody asked there, or it says the token of another; ERR_INVALID no object with a status, the
+ * handshake stays in hand.  There may be actions all the same. */
 bool provisions_reply(struct provisions *t, const struct provision_terms *terms, uint64_t session,
 		      struct jslice body, struct changes *out, struct provision_actions *acts,
 		      struct err *e);
@@ -114,8 +113,8 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 void provisions_written(struct provisions *t, uint64_t session, struct jslice question);
 /* It was handed to its session, and may arrive. */
 void provisions_sent(struct provisions *t, uint64_t session);
-/* The connection of the session was lost.  was_asked: with a question that may have arrived.  True: the last one that was
- * put over it has no answer, and is to go again, it alone. */
+/* The connection of the session was lost.  was_asked: with a question that may have arrived.  True: the last one that
+ * was put over it has no answer, and is to go again, it alone. */
 bool provisions_down(struct provisions *t, uint64_t session, bool was_asked);
 /* What came of PROVISION_TRY; the rest is due at once, for provisions_expire(). */
 void provisions_tried(struct provisions *t, uint64_t session, bool is_let_in);
@@ -157,8 +156,8 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 struct jslice provisions_credentials(const struct provisions *t,
 				     const struct provision_terms *terms);
 
-/* Before provisions_resume(): an earlier run received answers that nobody has looked at.  Nothing is asked until then; give them
- * to provisions_reply(), with PROVISION_NO_SESSION.  Their tokens say to which questions they are. */
+/* Before provisions_resume(): an earlier run received answers that nobody has looked at.  Nothing is asked until then;
+ * give them to provisions_reply(), with PROVISION_NO_SESSION.  Their tokens say to which questions they are. */
 void provisions_hear(struct provisions *t);
 /* After all rows are restored: ask again for what was in hand when the last run ended.  Rows of before links
  * belonged to names make it the last one's that was issued credentials. */

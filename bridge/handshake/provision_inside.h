@@ -1,6 +1,6 @@
 /* provision_inside.h -- what the files of the machine of handshakes share: provision.c (what happens to it),
- * provision_talk.c (the sessions), provision_asked.c (what a question offers), provision_issued.c (what was issued, and whose the link is) and
- * provision_rows.c (what is kept).  Nobody else includes it. */
+ * provision_talk.c (the sessions), provision_asked.c (what a question offers), provision_issued.c (what was issued,
+ * and whose the link is) and provision_rows.c (what is kept).  Nobody else includes it. */
 #ifndef BRIDGE_PROVISION_INSIDE_H
 #define BRIDGE_PROVISION_INSIDE_H
 

@@ -1,4 +1,5 @@
-/* provision_issued.c -- what was issued under which name, by what the north lets in, and whose a link of one device is. */
+/* provision_issued.c -- what was issued under which name, by what the north lets in, and whose a link of one device
+ * is. */
 #include <stdlib.h>
 #include <string.h>
 

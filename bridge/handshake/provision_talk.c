@@ -1,11 +1,12 @@
 /* provision_talk.c -- the sessions of handshakes: how many there may be, and what is believed of what comes over them.
  *
- * No answer says which question it is to.  On a session at most one is open, so there it is known, as long as the far end
- * gives an answer to nobody but who asked.  A broker before a platform may give it to all who listen, and each would take
- * it for his own.  So there is one session, until the far end has shown two things:
+ * No answer says which question it is to.  On a session at most one is open, so there it is known, as long as the far
+ * end gives an answer to nobody but who asked.  A broker before a platform may give it to all who listen, and each
+ * would take it for his own.  So there is one session, until the far end has shown two things:
  *
  * - that it gives a device the token that it was offered (what one gets then is known by its token), and
- * - that the session in the first place, which listens, does not hear an answer to what was asked over another: the next
+ * - that the session in the first place, which listens, does not hear an answer to what was asked over another: the
+ *   next
  *   that it hears is the answer to its own next question, and a broker keeps the order of what it gives to one session.
  *
  * While that is being found out one question is open, as ever.  Whatever is heard later by who did not ask, or names a

@@ -352,8 +352,8 @@ void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
 /* A session of handshakes has sent its question. */
 void link_question_sent(struct link *l, uint64_t session);
-/* One was lost.  was_asked: with a question that had left, and may have arrived.  True: the last one that it was given has
- * no answer, and is to go again, it alone. */
+/* One was lost.  was_asked: with a question that had left, and may have arrived.  True: the last one that it was given
+ * has no answer, and is to go again, it alone. */
 bool link_handshakes_down(struct link *l, uint64_t session, bool was_asked);
 /* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */
 void link_login_tried(struct link *l, uint64_t session, bool is_let_in);

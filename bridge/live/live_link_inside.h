@@ -156,11 +156,13 @@ void live_link_follow_settled(struct live_link *live, const struct verdict *v);
 
 /* --- live_link_port.c */
 
-/* A new port, which has no carrier yet.  At most one for each (side, device); one for handshakes is in the next place. */
+/* A new port, which has no carrier yet.  At most one for each (side, device); one for handshakes is in the next
+ * place. */
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning);
-/* The one to which a message goes: that of the device, else the one that carries any device's (each side has one, unless
- * each device has a session of its own there, and the north some for handshakes: the first); NULL: there is none. */
+/* The one to which a message goes: that of the device, else the one that carries any device's (each side has one,
+ * unless each device has a session of its own there, and the north some for handshakes: the first); NULL: there is
+ * none. */
 struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
 				 bool is_provisioning);
 /* The one for handshakes in the place of this session (handshake/provision.h); NULL: there is none. */
