@@ -636,7 +636,7 @@ static void check_admin(const struct conf *conf, struct report *report)
 	report_warning(
 		report,
 		"%s: others reach it, and there is no TLS: a proxy in front of it has that "
-		"(examples/README.md)%s",
+		"(examples/monitoring)%s",
 		place,
 		conf->admin_token ? "" : "; without admin_token only health and metrics are shown");
 	free(place);

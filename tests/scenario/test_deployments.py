@@ -60,8 +60,8 @@ def text_of(path):
         return file.read()
 
 
-def check(text, tmp_path, env=None):
-    """`calque check` of a configuration (or of an environment), with files of secrets that are here."""
+def check(text, tmp_path, env=None, warning=""):
+    """`calque check` of a configuration (or of an environment), with files of secrets that are here; all that it warns of."""
     secret = tmp_path / "secret"
     secret.write_text("s\n")
     secret.chmod(0o600)
@@ -73,7 +73,7 @@ def check(text, tmp_path, env=None):
         conf = tmp_path / "calque.conf"
         conf.write_text(here.sub(f"file:{secret}", text).replace("/var/lib/calque/state", str(tmp_path / "state")))
         done = Done("check", "-c", str(conf))
-    assert (done.status, done.err) == (0, ""), done.err
+    assert done.status == 0 and re.fullmatch(warning, done.err), done.err
     assert "1 link, no mistakes" in done.out
 
 
@@ -94,11 +94,26 @@ def test_manifests_of_kubernetes_are_valid_and_careful(validator, tmp_path, path
     names = {v["name"] for v in pod["volumes"]} | {c["metadata"]["name"] for c in workload["spec"].get("volumeClaimTemplates", [])}
     assert {m["name"] for m in calque["volumeMounts"]} <= names
     texts = [d["data"]["calque.conf"] for d in made if d["kind"] == "ConfigMap"]
-    assert texts or calque["env"]
-    if texts:
-        check(texts[0], tmp_path)
-    else:
-        check(None, tmp_path, {e["name"]: e["value"] for e in calque["env"]})
+    env = {e["name"]: e["value"] for e in calque.get("env", [])}
+    assert_the_kubelet_is_answered(calque, texts[0] if texts else env["CALQUE_ADMIN"])
+    check(texts[0] if texts else None, tmp_path, env, r".*admin: others reach it, and there is no TLS.*only health and metrics.*\n")
+    calque.update(read(validator, block_of(os.path.join(EXAMPLES, "kubernetes", "README.md")))[0])
+    assert calque["livenessProbe"]["exec"]["command"] == ["calque", "status"]
+    assert read(validator, json.dumps(workload), "1.30")
+
+
+def assert_the_kubelet_is_answered(calque, conf):
+    """It asks at the address of the pod, which is none of loopback."""
+    host, port = re.search(r"(0\.0\.0\.0|\[::\]):(\d+)", conf).groups()
+    assert [p["containerPort"] for p in calque["ports"] if p["name"] == "admin"] == [int(port)], host
+    for probe, path in {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}.items():
+        assert calque[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "admin"}
+
+
+def block_of(path):
+    """The block of YAML in a guide."""
+    [text] = re.findall(r"```yaml\n(.*?)```", text_of(path), re.DOTALL)
+    return text
 
 
 def test_the_services_of_compose_fit_together(validator, tmp_path):
