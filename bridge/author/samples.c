@@ -155,7 +155,17 @@ static const struct {
 	{ "reply", FLOW_UP, KIND_COMMAND_REPLY },  { "response", FLOW_UP, KIND_COMMAND_REPLY },
 	{ "result", FLOW_UP, KIND_COMMAND_REPLY }, { "config", FLOW_DOWN, KIND_CONFIG },
 	{ "setting", FLOW_DOWN, KIND_CONFIG },	   { "desired", FLOW_DOWN, KIND_CONFIG },
+	{ "command", FLOW_DOWN, KIND_COMMAND },	   { "cmd", FLOW_DOWN, KIND_COMMAND },
 };
+
+/* Where nobody has said it: the first word that is in the topic does. */
+static enum flow guess_flow(const char *topic)
+{
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasestr(topic, words[i].word))
+			return words[i].flow;
+	return FLOW_UP;
+}
 
 static bool has_key(const struct message *m, const char *key, struct jslice *v)
 {
@@ -172,9 +182,23 @@ static char *key_among(const struct message *m, const char *const *keys)
 	return NULL;
 }
 
-static enum kind guess_kind(const struct row_guess *row, const struct message *m)
+static bool has_id(const struct row_guess *row)
 {
-	bool has_id = row->has_id_key || strstr(row->template, "{id}");
+	return row->has_id_key || strstr(row->template, "{id}");
+}
+
+/* What comes up with an id, where something goes down with one, is its answer. */
+static bool is_asked_for(const struct samples *s)
+{
+	for (size_t i = 0; i < s->n_rows; i++)
+		if (s->rows[i].flow == FLOW_DOWN && has_id(&s->rows[i]))
+			return true;
+	return false;
+}
+
+static enum kind guess_kind(const struct samples *s, const struct row_guess *row,
+			    const struct message *m)
+{
 	struct jslice v;
 
 	if (!row->is_json)
@@ -182,14 +206,16 @@ static enum kind guess_kind(const struct row_guess *row, const struct message *m
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (words[i].flow != row->flow || !strcasestr(row->template, words[i].word))
 			continue;
-		if (words[i].kind == KIND_COMMAND_REPLY && !has_id)
+		if (words[i].kind == KIND_COMMAND_REPLY && !has_id(row))
 			return KIND_EVENT; /* nobody could tell what it answers */
 		if ((words[i].kind == KIND_ALARM && !has_key(m, "active", &v)) ||
 		    (words[i].kind == KIND_PRESENCE && !has_key(m, "online", &v)))
 			return KIND_EVENT;
 		return words[i].kind;
 	}
-	return row->flow == FLOW_UP ? KIND_TELEMETRY : KIND_COMMAND;
+	if (row->flow == FLOW_DOWN)
+		return KIND_COMMAND;
+	return has_id(row) && is_asked_for(s) ? KIND_COMMAND_REPLY : KIND_TELEMETRY;
 }
 
 static bool is_object(const struct message *m)
@@ -238,25 +264,41 @@ static void guess(struct samples *s)
 	for (size_t r = 0; r < s->n_rows; r++)
 		for (size_t i = 0; i < s->n; i++)
 			if (s->items[i].row == r) {
-				s->rows[r].kind = guess_kind(&s->rows[r], &s->items[i].message);
+				s->rows[r].kind = guess_kind(s, &s->rows[r], &s->items[i].message);
 				break;
 			}
 }
 
 /* --- reading them ---------------------------------------------------------------------------- */
 
+/* A text is what was sent, as tools that record messages write it (mosquitto_sub -F %j), and no string of JSON. */
+static void take_text(struct jslice object, struct message *m)
+{
+	struct buf text = { 0 };
+	struct jslice payload;
+
+	if (jtext_field(object, "payload", &payload) && jtext_type_of(payload) == JTEXT_STRING &&
+	    jtext_string_decode(payload, &text))
+		message_set_payload(m, text.data, text.len);
+	buf_fini(&text);
+}
+
 static bool add_line(struct samples *s, const char *line, size_t len, struct err *e)
 {
 	struct buf strict = { 0 };
-	struct sample sample = { .flow = FLOW_UP };
+	struct sample sample = { 0 };
 	struct jslice object, flow;
 	bool ok;
 
 	ok = jtext_read(line, len, false, &strict, e);
 	object = (struct jslice){ buf_str(&strict), strict.len };
 	ok = ok && wire_json_take(object, &sample.message, e);
+	if (ok)
+		take_text(object, &sample.message);
 	if (ok && jtext_field(object, "flow", &flow))
 		ok = wire_json_flow(object, &sample.flow, e);
+	else if (ok)
+		sample.flow = guess_flow(sample.message.topic);
 	if (ok && sample.message.topic[strcspn(sample.message.topic, "{}+#")]) {
 		err_set(e, ERR_INVALID, "topic: none that is published on has { } + #");
 		ok = false;

@@ -9,8 +9,9 @@ struct buf;
 struct err;
 struct samples;
 
-/* `text`: an object per line, {"topic", "payload" | "payload_text" | "payload_base64", "flow": "up" (if it is not said) |
- * "down"}.  NULL sets *e: ERR_INVALID with the line. */
+/* `text`: an object per line, {"topic", "payload" | "payload_text" | "payload_base64", "flow": "up" | "down"}, what
+ * mosquitto_sub -F %j prints among others: a payload that is a string is a text, and a flow that is not said is guessed by
+ * words in the topic.  NULL sets *e: ERR_INVALID with the line. */
 struct samples *samples_new(const char *text, struct err *e);
 void samples_free(struct samples *s); /* NULL is allowed */
 

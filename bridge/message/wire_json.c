@@ -163,14 +163,20 @@ static bool take_correlation(struct jslice object, struct message *m, struct err
 	       take_base64(object, "correlation_base64", &m->correlation, &m->correlation_len, e);
 }
 
+static bool is_text(struct jslice v, const char *text)
+{
+	return v.len == strlen(text) && memcmp(v.text, text, v.len) == 0;
+}
+
+/* As mosquitto_sub prints it, it is 0 or 1. */
 static bool take_retain(struct jslice object, struct message *m, struct err *e)
 {
 	struct jslice retain;
 
 	if (!jtext_field(object, "retain", &retain) || jtext_type_of(retain) == JTEXT_NULL)
 		return true;
-	m->retain = jtext_type_of(retain) == JTEXT_TRUE;
-	if (m->retain || jtext_type_of(retain) == JTEXT_FALSE)
+	m->retain = jtext_type_of(retain) == JTEXT_TRUE || is_text(retain, "1");
+	if (m->retain || jtext_type_of(retain) == JTEXT_FALSE || is_text(retain, "0"))
 		return true;
 	err_set(e, ERR_INVALID, "retain: neither true nor false");
 	return false;

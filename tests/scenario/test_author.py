@@ -495,6 +495,23 @@ def test_routes_tell_what_the_other_side_does_not_take(tmp_path):
     assert re.search(r"^event +lossy +ts, body\.params\.open$", shown, re.M)
 
 
+def test_what_a_topic_lacks_is_said_and_can_be_given(tmp_path):
+    (tmp_path / "sited.jq").write_text(
+        """module { dialect: "sited", messages: [ { kind: "telemetry", topic: "l/{site}/{device}/t" } ] };""")
+    asked = ("routes", "thingsboard-gateway", "sited", "--mappings", tmp_path)
+    assert re.search(r"^telemetry .*bad-topic.*--var", calque(*asked, "--lossy").stdout, re.M)
+    assert re.search(r"^telemetry +sited +ts$", calque(*asked, "--lossy", "--var", "north.site=x").stdout, re.M)
+    done = calque(*asked, "--var", "north.site=x")
+    assert done.returncode == 2 and "--var is for --lossy" in done.stderr
+
+
+def test_a_mapping_that_lies_beside_who_asks_is_told(tmp_path):
+    (tmp_path / "mine.jq").write_text("""module { dialect: "mine", messages: [ { kind: "telemetry", topic: "l/{device}" } ] };""")
+    done = calque("routes", "mine", "innoway", cwd=tmp_path)
+    assert "mine.jq in this directory is found with --mappings ." in done.stderr
+    assert calque("routes", "mine", "innoway", "--mappings", ".", cwd=tmp_path).returncode == 0
+
+
 # --- calque test --accept ----------------------------------------------------------------------------------------
 
 ACCEPTED = """[
@@ -636,6 +653,28 @@ def test_a_dialect_out_of_samples_passes_its_cases(tmp_path):
     assert calque("test", tmp_path / "plant.cases.json").stdout == "8 passed, 0 failed\n"
     again = calque("new", "plant", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
     assert again.returncode == 1 and "none is overwritten" in again.stderr
+
+
+# As mosquitto_sub -F %j prints them.
+PRINTED = r"""
+{"tst":"2026-11-28T12:07:27.755098Z+0000","topic":"well/w17/data","qos":0,"retain":0,"payloadlen":14,"payload":"{\"level\": 4.1}"}
+{"tst":"2026-11-28T12:07:27.758368Z+0000","topic":"well/w18/beat","qos":0,"retain":1,"payloadlen":10,"payload":"OK;231;4.2"}
+{"tst":"2026-11-28T12:07:27.760479Z+0000","topic":"well/w17/cmd/77","qos":0,"retain":0,"payloadlen":13,"payload":"{\"do\":\"stop\"}"}
+{"tst":"2026-11-28T12:07:27.763096Z+0000","topic":"well/w17/res/77","qos":0,"retain":0,"payloadlen":11,"payload":"{\"ok\":true}"}
+"""
+
+
+def test_a_dialect_out_of_what_mosquitto_sub_prints(tmp_path):
+    (tmp_path / "samples.jsonl").write_text(PRINTED)
+    done = calque("new", "wells", "--from", tmp_path / "samples.jsonl", "--mappings", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r'kind: "(\w+)", topic: "([^"]+)"', (tmp_path / "wells.jq").read_text())
+    assert rows == [("telemetry", "well/{device}/data"), ("raw", "well/{device}/beat"), ("command", "well/{device}/cmd/{id}"),
+                    ("command_reply", "well/{device}/res/{id}")]
+    cases = json.loads((tmp_path / "wells.cases.json").read_text())
+    assert cases[0]["payload"] == {"level": 4.1} and cases[1]["payload_text"] == "OK;231;4.2" and cases[1]["retain"]
+    assert cases[1]["expect"][0]["payload"] == {"beat": "OK;231;4.2"}
+    assert [c["flow"] for c in cases] == ["up", "up", "down", "up"]
 
 
 @pytest.mark.parametrize("line, said", [

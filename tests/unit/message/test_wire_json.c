@@ -100,6 +100,14 @@ Test(wire_json, what_is_missing_or_null_is_not_there)
 		     "'properties':{'n':'1','b':'true'}}");
 }
 
+Test(wire_json, retain_may_be_a_number)
+{
+	expect_taken("{'topic':'t','retain':1}",
+		     "{'side':'north','topic':'t','qos':1,'retain':true,'payload_text':''}");
+	expect_taken("{'topic':'t','retain':0}",
+		     "{'side':'north','topic':'t','qos':1,'retain':false,'payload_text':''}");
+}
+
 Test(wire_json, wrong_types_are_refused)
 {
 	static const struct {
@@ -118,7 +126,7 @@ Test(wire_json, wrong_types_are_refused)
 		  "response_topic: has a NUL character" },
 		{ "{'topic':'t','correlation':[]}", "correlation: no string" },
 		{ "{'topic':'t','correlation_base64':'x'}", "correlation_base64: no base64" },
-		{ "{'topic':'t','retain':1}", "retain: neither true nor false" },
+		{ "{'topic':'t','retain':2}", "retain: neither true nor false" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
