@@ -65,7 +65,7 @@ def digest(root, path):
 def test_it_is_installed_disabled(root, packages):
     assert root.run("calque", "--version").startswith("calque ")
     assert "calque" in root.run("getent", "passwd", "calque")
-    assert root.stat("/etc/calque") == "root:calque 750"
+    assert root.stat("/etc/calque") == "root:calque 2750"
     assert not glob.glob(root.at("/etc/systemd/system/*/calque.service")), "it is enabled"
     assert not os.path.exists(root.at("/etc/calque/calque.conf"))
     assert "thingsboard" in root.run("calque", "routes", "innoway", "thingsboard")  # the mappings are found
