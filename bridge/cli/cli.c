@@ -111,7 +111,7 @@ static const struct verb_row {
 	  verb_check },
 	{ { "routes", "[SOUTH NORTH]",
 	    "how two dialects (or the links of a configuration) join, kind by kind", 0, 2,
-	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_LOSSY },
+	    OPT_CONFIG | OPT_MAPPINGS | OPT_JSON | OPT_LOSSY | OPT_VAR },
 	  verb_routes },
 	{ { "translate", "(SOUTH NORTH | -c FILE) (up|down TOPIC [FILE|-] | --lines)",
 	    "translate messages offline; one JSON line each", 0, 5,

@@ -194,7 +194,8 @@ static bool init(const struct cli *cli, const char *file, char *const answers[QU
 {
 	const char *dialects[SIDES] = { answers[Q_SOUTH], answers[Q_NORTH] };
 	const char *urls[SIDES] = { answers[Q_SOUTH_URL], answers[Q_NORTH_URL] };
-	struct conf_skeleton s = { .file = file, .name = answers[Q_NAME] };
+	char *mappings = cli->mappings.n ? realpath(cli->mappings.dirs[0], NULL) : NULL;
+	struct conf_skeleton s = { .file = file, .name = answers[Q_NAME], .mappings = mappings };
 	struct buf text = { 0 };
 	bool ok = true;
 
@@ -210,6 +211,7 @@ static bool init(const struct cli *cli, const char *file, char *const answers[QU
 		conf_skeleton_put(&s, &text);
 		ok = write_checked(file, &text, report);
 	}
+	free(mappings);
 	buf_fini(&text);
 	return ok;
 }

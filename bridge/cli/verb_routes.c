@@ -15,6 +15,7 @@
 #include "conf/build.h"
 #include "conf/conf.h"
 #include "message/kind.h"
+#include "message/outcome.h"
 #include "message/side.h"
 #include "offline/offline.h"
 #include "plan/plan.h"
@@ -193,6 +194,8 @@ static void print_lossy_row(const struct cli *cli, const char *link, struct jsli
 	} else {
 		buf_printf(&line, "%-22s  %-14s  %s", kind, to, *refused ? "not known: " : "");
 		buf_puts(&line, refused);
+		if (strcmp(refused, outcome_word(DEAD_BAD_TOPIC)) == 0)
+			buf_puts(&line, " (a variable of its topic: --var SIDE.NAME=VALUE)");
 		for (; jtext_field(row, "drops", &drops) && jtext_next_element(drops, &pos, &field);
 		     before = ", ") {
 			buf_puts(&line, before);
@@ -315,6 +318,8 @@ int verb_routes(struct cli *cli)
 	if (!is_pair && cli->argc != 0)
 		return options_misused("routes",
 				       "it takes two dialects, or a configuration (-c FILE)");
+	if (!cli->is_lossy && (cli->vars[SOUTH].n || cli->vars[NORTH].n))
+		return options_misused("routes", "--var is for --lossy, which tries messages");
 	compiler = apart_begin("routes");
 	if (compiler && cli->is_lossy)
 		status = lossy_routes(cli, compiler);

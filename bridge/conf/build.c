@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/guess.h"
 #include "base/mem.h"
 #include "conf/check_presence.h"
 #include "conf/conf.h"
+#include "conf/conf_skeleton.h"
 #include "conf/environment.h"
 #include "conf/hostport.h"
 #include "conf/login.h"
@@ -35,15 +35,16 @@ static char *shipped_mappings(void)
 {
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-	char *slash, *dir = NULL;
+	char *slash, *dir = NULL, *real;
 
 	exe[n > 0 ? n : 0] = '\0';
 	slash = strrchr(exe, '/');
 	if (slash)
 		dir = mem_printf("%.*s" CALQUE_BIN_TO_MAPPINGS, (int)(slash - exe + 1), exe);
-	if (dir && access(dir, F_OK) == 0)
-		return dir;
+	real = dir ? realpath(dir, NULL) : NULL; /* people read it */
 	free(dir);
+	if (real)
+		return real;
 	return mem_strdup(CALQUE_SOURCE_MAPPINGS);
 }
 
@@ -95,20 +96,10 @@ void build_fini(struct build *b)
 static void report_no_mapping(const struct build *b, const char *name, const char *where,
 			      struct report *report)
 {
-	struct guess g = { .wrong = name };
-	struct vars names = { 0 };
+	char *said = mapping_path_miss(&b->path, name);
 
-	mapping_path_guess(&b->path, &g, &names);
-	if (g.best)
-		report_error(report, "%s: there is no mapping \"%s\"; did you mean \"%s\"?", where,
-			     name, g.best);
-	else
-		report_error(report,
-			     "%s: there is no mapping \"%s\" (%s.jq in %s%s); "
-			     "`calque new %s` writes one to begin with",
-			     where, name, name, b->path.dirs[0],
-			     b->path.n > 1 ? " and the other directories" : "", name);
-	vars_fini(&names);
+	report_error(report, "%s: %s", where, said);
+	free(said);
 }
 
 struct mapping *build_mapping(struct build *b, const char *name, const char *where,
@@ -645,6 +636,7 @@ static void check_admin(const struct conf *conf, struct report *report)
 static void check_settings(const struct conf *conf, struct report *report)
 {
 	check_admin(conf, report);
+	conf_skeleton_check(conf, report);
 	for (size_t i = 0; i < conf->n_links; i++) {
 		const struct conf_session *south = &conf->links[i].side[SOUTH];
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "dialect/dialect.h"
@@ -119,10 +120,12 @@ void conf_skeleton_put(const struct conf_skeleton *s, struct buf *out)
 		 "check "
 		 "--schema\n\n"
 		 "# What the bridge remembers: messages that wait, open commands, credentials.\n"
-		 "state = \"" CONF_DEFAULT_STATE "\";\n"
-		 "#mappings = [ \"/etc/calque/mappings\" ];   # dialects of your own\n"
-		 "#journal = { max_bytes = 1073741824; max_age = 604800; };\n\n"
-		 "links = (\n  {\n    name = ");
+		 "state = \"" CONF_DEFAULT_STATE "\";\n");
+	buf_puts(out, s->mappings ? "mappings = [ " : "#mappings = [ ");
+	put_text(out, s->mappings ? s->mappings : "/etc/calque/mappings");
+	buf_puts(out, " ];   # dialects of your own\n"
+		      "#journal = { max_bytes = 1073741824; max_age = 604800; };\n\n"
+		      "links = (\n  {\n    name = ");
 	put_text(out, s->name);
 	buf_puts(out, ";\n");
 	for (int side = 0; side < SIDES; side++)
@@ -133,4 +136,25 @@ void conf_skeleton_put(const struct conf_skeleton *s, struct buf *out)
 		 "    #remap = { attributes = \"telemetry\"; };\n"
 		 "    #command_max_age = 60;           # s, after which a command is not obeyed\n"
 		 "  }\n);\n");
+}
+
+static void check_side(const struct conf_session *s, enum side side, struct report *report)
+{
+	for (size_t i = 0; i < s->vars.n; i++) {
+		char *place;
+
+		if (strcmp(s->vars.items[i].value, CONF_SKELETON_CHANGE) != 0)
+			continue;
+		place = conf_place(s->file, s->line, side_name(side));
+		report_warning(report, "%s.vars.%s: \"" CONF_SKELETON_CHANGE "\" stands there yet",
+			       place, s->vars.items[i].name);
+		free(place);
+	}
+}
+
+void conf_skeleton_check(const struct conf *conf, struct report *report)
+{
+	for (size_t i = 0; i < conf->n_links; i++)
+		for (int side = 0; side < SIDES; side++)
+			check_side(&conf->links[i].side[side], (enum side)side, report);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -72,26 +73,52 @@ void mapping_path_list(const struct mapping_path *p, struct vars *names)
 		note_names(p->dirs[i], names);
 }
 
-void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names)
+static char *dirs_of(const struct mapping_path *p)
 {
-	mapping_path_list(p, names);
-	for (size_t i = 0; i < names->n; i++)
-		guess_try(g, names->items[i].name);
+	if (!p->n)
+		return mem_strdup("the mapping path, which is empty");
+	return mem_printf("%s%s", p->dirs[0], p->n > 1 ? " and the other directories" : "");
+}
+
+char *mapping_path_miss(const struct mapping_path *p, const char *name)
+{
+	struct guess g = { .wrong = name };
+	struct vars names = { 0 };
+	char *here, *dirs, *said;
+
+	if (!is_mapping_name(name))
+		return mem_printf(
+			"there is no mapping \"%s\", and none can be called so: a name has "
+			"letters, digits and - _ . in it",
+			name);
+	mapping_path_list(p, &names);
+	for (size_t i = 0; i < names.n; i++)
+		guess_try(&g, names.items[i].name);
+	here = mem_printf("%s.jq", name);
+	dirs = dirs_of(p);
+	if (access(here, R_OK) == 0)
+		said = mem_printf("there is no mapping \"%s\" in %s; %s in this directory is found "
+				  "with --mappings ., "
+				  "or by `mappings` of a configuration",
+				  name, dirs, here);
+	else if (g.best)
+		said = mem_printf("there is no mapping \"%s\"; did you mean \"%s\"?", name, g.best);
+	else
+		said = mem_printf("there is no mapping \"%s\" (%s in %s); `calque new %s` writes "
+				  "one to begin "
+				  "with",
+				  name, here, dirs, name);
+	free(here);
+	free(dirs);
+	vars_fini(&names);
+	return said;
 }
 
 void mapping_path_report_missing(const struct mapping_path *p, const char *name,
 				 struct report *report)
 {
-	struct buf dirs = { 0 };
+	char *said = mapping_path_miss(p, name);
 
-	if (!is_mapping_name(name)) {
-		report_error(report, "%s: no name of a mapping: letters, digits, - and _ only",
-			     name);
-		return;
-	}
-	for (size_t i = 0; i < p->n; i++)
-		buf_printf(&dirs, "%s%s", i ? ", " : "", p->dirs[i]);
-	report_error(report, "%s.jq: not found in %s", name,
-		     p->n ? buf_str(&dirs) : "the mapping path, which is empty");
-	buf_fini(&dirs);
+	report_error(report, "%s", said);
+	free(said);
 }

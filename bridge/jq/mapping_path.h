@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct guess;
 struct report;
 struct vars;
 
@@ -22,10 +21,8 @@ void mapping_path_fini(struct mapping_path *p);
 char *mapping_path_find(const struct mapping_path *p, const char *name);
 /* The names of all mappings there are, added to `names` (their values are empty). */
 void mapping_path_list(const struct mapping_path *p, struct vars *names);
-/* Try the names of all mappings there are, as what was meant; they last as long as `names`, to which they are
- * added. */
-void mapping_path_guess(const struct mapping_path *p, struct guess *g, struct vars *names);
-/* Why there is none. */
+/* That `name` has no file, and what to do; caller frees. */
+char *mapping_path_miss(const struct mapping_path *p, const char *name);
 void mapping_path_report_missing(const struct mapping_path *p, const char *name,
 				 struct report *report);
 

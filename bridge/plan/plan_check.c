@@ -41,8 +41,10 @@ static void check_variable(struct vars_check *c, const char *name, size_t row, c
 		vars_add(c->owed, name, "");
 		return;
 	}
-	report_error(c->report, "%s.vars.%s: not set, and %s of messages[%zu] needs it", c->where,
-		     name, what, row);
+	report_error(c->report,
+		     "%s.vars.%s: not set (nor a column of the list of devices), and %s of "
+		     "messages[%zu] needs it",
+		     c->where, name, what, row);
 }
 
 static void check_topic(struct vars_check *c, const struct topic_template *t, size_t row)

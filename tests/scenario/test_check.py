@@ -393,7 +393,7 @@ def test_a_variable_that_no_message_gives_is_told(lab):
     del south["vars"]["project"]
     status, said = finish(lab, [link("x", south, session("thingsboard", "two"))])
     assert status == 1
-    assert_lines(said, r"calque\.conf:4: south\.vars\.project: not set, and topic of messages\[\d+\] needs it$")
+    assert_lines(said, r"calque\.conf:4: south\.vars\.project: not set \(nor a column of the list of devices\), and topic of messages\[\d+\] needs it$")
 
 
 def test_mistakes_of_all_links_are_told_at_once(lab):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 import pytest
@@ -27,6 +28,17 @@ def test_what_init_writes_passes_its_check(tmp_path, south, north):
     assert (done.status, done.out) == (0, f"{path}: 1 link, no mistakes\n"), done.err
     text = path.read_text()
     assert 'url = "mqtts://n:8884";' in text and "CHANGE-ME" in text and "#tls = " in text
+    changed = text.count('= "CHANGE-ME"')
+    assert len(re.findall(r'\.conf:\d+: (south|north)\.vars\.\w+: "CHANGE-ME" stands there yet \(warning\)', done.err)) == changed
+
+
+def test_init_remembers_where_a_dialect_of_ones_own_is(tmp_path):
+    path = tmp_path / "plant.conf"
+    (tmp_path / "mine.jq").write_text("""module { dialect: "mine", messages: [ { kind: "telemetry", topic: "l/{device}" } ] };""")
+    done = Done("init", "mine", "mqtt://s", "thingsboard", "mqtt://n", "--link", "p", "-c", str(path), "--mappings", ".", cwd=tmp_path)
+    assert done.status == 0, done.err
+    assert f'\nmappings = [ "{tmp_path}" ];' in path.read_text()
+    assert Done("check", "-c", str(path)).status == 0
 
 
 def test_init_asks_what_it_was_not_told(tmp_path):

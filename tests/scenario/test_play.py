@@ -207,6 +207,6 @@ def test_who_may_ask_and_how_much(play, mappings, tmp_path):
 def test_what_it_cannot_begin_with(mappings):
     done = subprocess.run([find_bridge(), "play", "mine", "their", "--mappings", mappings], capture_output=True, text=True,
                           timeout=LIMIT)
-    assert (done.returncode, done.stdout) == (1, "") and "their.jq: not found in" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "") and 'there is no mapping "their"' in done.stderr
     done = subprocess.run([find_bridge(), "play", "mine", "ours", "--port", "0"], capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 2

@@ -282,9 +282,12 @@ Test(mapping, reports_a_missing_file)
 	cr_expect_null(mapping_load(&path, "nope", &report));
 	cr_expect_null(mapping_load(&path, "a/b", &report));
 	cr_assert_eq(report.n_lines, 2);
-	cr_expect_eq(strncmp(report.lines[0].text, "nope.jq: not found in /tmp/", 27), 0);
-	cr_expect_str_eq(report.lines[1].text,
-			 "a/b: no name of a mapping: letters, digits, - and _ only");
+	cr_expect_eq(
+		strncmp(report.lines[0].text, "there is no mapping \"nope\" (nope.jq in /tmp/", 44),
+		0);
+	cr_expect_str_eq(report.lines[1].text, "there is no mapping \"a/b\", and none can be "
+					       "called so: a name has letters, digits "
+					       "and - _ . in it");
 }
 
 Test(mapping, reports_all_mistakes_in_one_run)

@@ -356,9 +356,11 @@ Test(plan, a_variable_that_is_not_set_is_told_once)
 			   "{ kind: 'event', topic: 'e/{device}' }",
 			   ""),
 		  NORTHERN("", PROJECT_ROWS, "def p: .;"));
-	expect_mistakes((const char *[]){
-		"t.conf:2: north.vars.project: not set, and topic of messages[0] needs it",
-		"t.conf:2: north.vars.zone: not set, and topic of messages[3] needs it", NULL });
+	expect_mistakes((const char *[]){ "t.conf:2: north.vars.project: not set (nor a column of "
+					  "the list of devices), and topic of messages[0] needs it",
+					  "t.conf:2: north.vars.zone: not set (nor a column of the "
+					  "list of devices), and topic of messages[3] needs it",
+					  NULL });
 }
 
 Test(plan, a_variable_of_a_row_that_is_never_written_may_be_unset)
@@ -387,10 +389,14 @@ Test(plan, fields_that_are_written_need_their_variables_too)
 			   "{ kind: 'raw', topic: 'r/{stream}', publish: 'p',"
 			   "  properties: { s: '{stream}', x: '{x}' } }", /* it may say all */
 			   "def p: .;"));
-	expect_mistakes((const char *[]){
-		"t.conf:2: north.vars.key: not set, and a property of messages[0] needs it",
-		"t.conf:2: north.vars.b: not set, and response_topic of messages[0] needs it",
-		"t.conf:2: north.vars.c: not set, and correlation of messages[0] needs it", NULL });
+	expect_mistakes(
+		(const char *[]){ "t.conf:2: north.vars.key: not set (nor a column of the list of "
+				  "devices), and a property of messages[0] needs it",
+				  "t.conf:2: north.vars.b: not set (nor a column of the list of "
+				  "devices), and response_topic of messages[0] needs it",
+				  "t.conf:2: north.vars.c: not set (nor a column of the list of "
+				  "devices), and correlation of messages[0] needs it",
+				  NULL });
 }
 
 /* Of what the list of devices has for some, and of the credentials of sessions of their own. */
@@ -436,9 +442,12 @@ Test(plan, the_answers_of_the_bridge_itself_need_their_variables_too)
 			   "{ kind: 'request_reply', topic: 'answer/{region}/{device}' }",
 			   ""),
 		  EMPTY_NORTH);
-	expect_mistakes((const char *[]){
-		"t.conf:1: south.vars.y: not set, and reply of an alias of messages[0] needs it",
-		"t.conf:1: south.vars.region: not set, and topic of messages[1] needs it", NULL });
+	expect_mistakes(
+		(const char *[]){ "t.conf:1: south.vars.y: not set (nor a column of the list of "
+				  "devices), and reply of an alias of messages[0] needs it",
+				  "t.conf:1: south.vars.region: not set (nor a column of the list "
+				  "of devices), and topic of messages[1] needs it",
+				  NULL });
 }
 
 Test(plan, so_do_answers_on_an_alias_in_the_north)
@@ -448,9 +457,10 @@ Test(plan, so_do_answers_on_an_alias_in_the_north)
 			   "{ kind: 'command', topic: 'do/{device}',"
 			   "  also: [{ topic: 'a/{z}', reply: 'r/{z}/{y}' }] }",
 			   ""));
-	expect_mistakes((const char *[]){
-		"t.conf:2: north.vars.y: not set, and reply of an alias of messages[0] needs it",
-		NULL });
+	expect_mistakes(
+		(const char *[]){ "t.conf:2: north.vars.y: not set (nor a column of the list of "
+				  "devices), and reply of an alias of messages[0] needs it",
+				  NULL });
 }
 
 Test(plan, a_variable_may_have_some_values_only)
@@ -518,8 +528,9 @@ Test(plan, a_remapped_kind_is_written_as_the_other)
 	w.spec.remap = remap;
 	world_try(&w, SOUTHERN("", "{ kind: 'event', topic: 't/{device}' }", ""),
 		  NORTHERN("", PROJECT_ROWS, "def p: .;"));
-	expect_mistakes((const char *[]){
-		"t.conf:2: north.vars.project: not set, and topic of messages[0] needs it", NULL });
+	expect_mistakes((const char *[]){ "t.conf:2: north.vars.project: not set (nor a column of "
+					  "the list of devices), and topic of messages[0] needs it",
+					  NULL });
 }
 
 Test(plan, a_value_that_is_no_topic_level_is_told_once)
