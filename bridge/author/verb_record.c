@@ -179,8 +179,9 @@ static int record(struct cli *cli, int fd, struct compiler *compiler)
 	}
 	if (status == EXIT_DONE)
 		status = finish(cli, &rec, fd, compiler);
-	else
-		unlink(cli->listen.output);
+	else if (unlink(cli->listen.output) != 0)
+		fprintf(stderr, "calque record: %s is left, empty: remove it\n",
+			cli->listen.output); /* root made it, and is no longer root */
 	record_file_free(rec.file);
 	return status;
 }

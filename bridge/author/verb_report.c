@@ -117,27 +117,29 @@ static void put_answer(struct buf *out, const struct cli *cli, bool *is_there, c
 	buf_fini(&line);
 }
 
-static bool write_private(const char *file, const struct buf *text)
+static bool write_private(int fd, const struct buf *text)
 {
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	FILE *f = fdopen(fd, "w");
 	bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
 
 	if (f)
-		ok = fclose(f) == 0 && ok;
-	if (!ok)
-		fprintf(stderr, "calque report: %s: %s\n", file, strerror(errno));
-	if (!ok && f)
-		unlink(file);
-	return ok;
+		return fclose(f) == 0 && ok;
+	close(fd);
+	return false;
 }
 
+/* The file is opened first: who asks as root is somebody else then, who may not write here. */
 int verb_report(struct cli *cli)
 {
 	const char *file = cli->argc ? cli->argv[0] : DEFAULT_FILE;
 	struct buf out = { 0 }, shown = { 0 };
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool ok, is_there = true;
 
+	if (fd < 0) {
+		fprintf(stderr, "calque report: %s: %s\n", file, strerror(errno));
+		return EXIT_FAILED;
+	}
 	put_versions(&out);
 	put_configuration(&out, cli->conf_path);
 	put_answer(&out, cli, &is_there, "status", "{\"request\":\"status\"}", put_item);
@@ -146,8 +148,10 @@ int verb_report(struct cli *cli)
 		   put_item);
 	put_answer(&out, cli, &is_there, "log", "{\"request\":\"log\"}", put_line);
 	buf_put_shown(&shown, out.data, out.len, true);
-	ok = write_private(file, &shown);
-	if (ok)
+	ok = write_private(fd, &shown);
+	if (!ok)
+		fprintf(stderr, "calque report: %s: %s\n", file, strerror(errno));
+	else
 		printf("wrote %s; look at it before you hand it on: names and topics are in it\n",
 		       file);
 	buf_fini(&out);

@@ -144,7 +144,6 @@ static bool has_state(const char *dir, struct err *e)
 	return ok;
 }
 
-/* What root makes in a state, its owner cannot open later: root becomes the owner, for good. */
 static bool take_on_owner(const char *dir, struct err *e)
 {
 	const struct passwd *owner;
@@ -154,10 +153,21 @@ static bool take_on_owner(const char *dir, struct err *e)
 	if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
 		return true;
 	owner = getpwuid(st.st_uid);
-	ok = (owner ? initgroups(owner->pw_name, st.st_gid) : setgroups(0, NULL)) == 0 &&
+	ok = (owner ? initgroups(owner->pw_name, owner->pw_gid) : setgroups(0, NULL)) == 0 &&
 	     setgid(st.st_gid) == 0 && setuid(st.st_uid) == 0;
 	if (!ok)
 		err_errno(e, "become the owner of %s", dir);
+	return ok;
+}
+
+bool ask_as_owner(const char *conf_path, struct err *e)
+{
+	struct report report = { 0 }; /* mistakes are told by who reads all of it */
+	struct conf *conf = conf_read_state(conf_path, &report);
+	bool ok = !conf || take_on_owner(conf->state, e);
+
+	conf_free(conf);
+	report_fini(&report);
 	return ok;
 }
 

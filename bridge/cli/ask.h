@@ -9,6 +9,7 @@
 #include "base/jtext.h"
 
 struct buf;
+struct err;
 
 struct ask_ops {
 	void (*item)(void *ctx, struct jslice item); /* each an object; borrowed */
@@ -27,6 +28,10 @@ struct ask_end {
 };
 int ask_until(const char *verb, const char *conf_path, const struct buf *request,
 	      const struct ask_ops *ops, const struct ask_end *end, void *ctx);
+
+/* As root, become the owner of the state of this configuration, for good: what root makes in a state, its owner cannot open
+ * later, and what root can read, its owner may not.  Those above do it, so files of others are opened before.  False sets *e. */
+bool ask_as_owner(const char *conf_path, struct err *e);
 
 /* Append ,"KEY":TEXT to the object of a request; nothing if `text` is NULL. */
 void ask_put_text(struct buf *request, const char *key, const char *text);

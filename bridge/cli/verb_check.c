@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/jtext.h"
 #include "cli/apart.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "live/generation.h"
@@ -85,10 +86,15 @@ static int print_keys(void)
 
 int verb_check(struct cli *cli)
 {
+	struct err e = { 0 };
 	int status;
 
 	if (cli->is_schema)
 		return print_keys();
+	if (!ask_as_owner(cli->conf_path, &e)) {
+		fprintf(stderr, "calque check: %s\n", e.text);
+		return EXIT_FAILED;
+	}
 	status = check_all(cli);
 	return status == EXIT_DONE && cli->is_plan ? reload_tell_plan(cli) : status;
 }

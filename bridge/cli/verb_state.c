@@ -64,6 +64,17 @@ static int check(struct cli *cli, const struct ask_ops *ops)
 	return status;
 }
 
+static void tell_backup(const char *path)
+{
+	char *key = mem_printf("%s.key", path);
+
+	if (access(key, F_OK) == 0)
+		printf("wrote %s and %s, which opens it\n", path, key);
+	else
+		printf("wrote %s\n", path);
+	free(key);
+}
+
 static int backup(struct cli *cli, const struct ask_ops *ops)
 {
 	struct looking l = { .cli = cli };
@@ -75,6 +86,8 @@ static int backup(struct cli *cli, const struct ask_ops *ops)
 	jtext_put_string(&request, path, strlen(path));
 	buf_putc(&request, '}');
 	status = ask("state", cli->conf_path, &request, ops, &l);
+	if (status == EXIT_DONE && !cli->is_json)
+		tell_backup(path);
 	buf_fini(&request);
 	free(path);
 	return status;

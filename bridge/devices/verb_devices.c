@@ -38,6 +38,7 @@ struct asking {
 	size_t n_parks, n_live; /* of set-mode: that wait, that became live */
 	size_t states[FLEET_STATES], modes[FLEET_MODES];
 	/* Of an export: */
+	int secrets_fd; /* of the file for them, if there is one */
 	char **items;
 	size_t n_items;
 	struct group *groups;
@@ -536,16 +537,28 @@ static void put_csv(const struct asking *a, struct buf *out)
 	free(c.items);
 }
 
-/* Nobody else's file is written over. */
-static int write_secrets(const char *path, const struct buf *text)
+/* Nobody else's file is written over.  Opened first: who asks as root is somebody else then, who may not write here. */
+static bool open_secrets(struct asking *a)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	const char *path = a->cli->devices.secrets;
+
+	if (!path)
+		return true;
+	a->secrets_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (a->secrets_fd < 0)
+		fprintf(stderr, "calque devices: %s: %s\n", path, strerror(errno));
+	return a->secrets_fd >= 0;
+}
+
+static int write_secrets(const struct asking *a, const struct buf *text)
+{
+	FILE *f = fdopen(a->secrets_fd, "w");
 	bool ok = f && fwrite(text->data, 1, text->len, f) == text->len && fflush(f) == 0 &&
-		  fsync(fd) == 0;
+		  fsync(a->secrets_fd) == 0;
 
 	if (!ok)
-		fprintf(stderr, "calque devices: %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "calque devices: %s: %s\n", a->cli->devices.secrets,
+			strerror(errno));
 	if (f)
 		fclose(f);
 	return ok ? EXIT_DONE : EXIT_FAILED;
@@ -558,7 +571,7 @@ static int finish_export(struct asking *a)
 
 	put_csv(a, &text);
 	if (a->cli->devices.secrets)
-		status = write_secrets(a->cli->devices.secrets, &text);
+		status = write_secrets(a, &text);
 	else
 		fwrite(text.data, 1, text.len, stdout);
 	mem_free_secret(text.data, text.len);
@@ -730,7 +743,12 @@ int verb_devices(struct cli *cli)
 	r.a.table.n_columns = r.sub->n_columns;
 	if (put_question(cli, r.sub, &r.a, &request, &status)) {
 		buf_putc(&request, '}');
-		status = finish(&r, ask("devices", cli->conf_path, &request, &ops, &r));
+		if (r.sub->item == keep_item && !open_secrets(&r.a))
+			status = EXIT_FAILED;
+		else
+			status = finish(&r, ask("devices", cli->conf_path, &request, &ops, &r));
+		if (status != EXIT_DONE && r.a.secrets_fd > 0)
+			unlink(cli->devices.secrets);
 	}
 	mem_free_secret(request.data, request.len);
 	for (size_t i = 0; i < r.a.n_items; i++)

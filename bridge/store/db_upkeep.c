@@ -67,7 +67,7 @@ static int make(const char *path, struct err *e)
 	if (fd < 0 && errno == EEXIST)
 		err_set(e, ERR_INVALID, "%s is there already", path);
 	else if (fd < 0)
-		err_errno(e, "create %s", path);
+		err_errno(e, "create %s, as the user that owns the state", path);
 	return fd;
 }
 

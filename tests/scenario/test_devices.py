@@ -274,3 +274,8 @@ def test_root_takes_on_the_owner_of_the_state(fleet):
         assert modes(types.SimpleNamespace(calque=moved)) == {"d1": "off"}
         owners = {os.stat(os.path.join(state, name)).st_uid for name in os.listdir(state)}
         assert owners == {nobody}
+        for verb in (["devices", "export", "--secrets"], ["report"]):  # where the owner could write nothing
+            path = os.path.join(place, verb[0])
+            done = Verb(moved, *verb, path)
+            assert done.status == 0 and os.stat(path).st_uid == 0, done.err
+            assert os.stat(path).st_size > 10 and os.stat(path).st_mode & 0o777 == 0o600

@@ -320,7 +320,7 @@ def test_a_state_is_copied_beside_a_running_bridge_and_put_back(world):
     take_in(world, range(3))
     copy = os.path.join(world.lab.directory, "copy")
     done = Verb(world.calque, "state", "backup", copy)
-    assert (done.status, done.out) == (0, ""), done.err
+    assert (done.status, done.out) == (0, f"wrote {copy} and {copy}.key, which opens it\n"), done.err
     assert [os.stat(path).st_mode & 0o777 for path in (copy, copy + ".key")] == [0o600, 0o600]
     again = Verb(world.calque, "state", "backup", copy)
     assert again.status != 0 and "is there already" in again.err

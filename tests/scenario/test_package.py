@@ -126,9 +126,13 @@ def test_the_example_of_a_configuration_passes_its_check(root):
         root.write(f"/etc/calque/{name}", "t\n", 0o640, group="calque")
     root.run("cp", "/etc/calque/calque.conf.example", "/etc/calque/calque.conf")
     root.run("install", "-d", "-o", "calque", "-m", "700", "/var/lib/calque")
-    done = root.try_to("calque", "check", user="calque")
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert done.stdout == "/etc/calque/calque.conf: 1 link, no mistakes\n"
+    for user in ("calque", "root"):
+        done = root.try_to("calque", "check", user=user)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert done.stdout == "/etc/calque/calque.conf: 1 link, no mistakes\n"
+    root.run("chmod", "600", "/etc/calque/innoway-token")  # root can read that, and the service cannot
+    done = root.try_to("calque", "check")
+    assert done.returncode == 1 and "/etc/calque/innoway-token: Permission denied" in done.stderr
     root.run("rm", "/etc/calque/innoway-token", "/etc/calque/thingsboard-token")
 
 
