@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/jtext.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "fleet/choice.h"
@@ -143,6 +144,36 @@ static bool list_device(struct work *w, struct device_table *t, const char *name
 	return true;
 }
 
+/* What a handshake brought: the body of its provision_reply; len 0: nothing. */
+static struct jslice issued_to(const struct device_table *t, const char *name)
+{
+	const struct provision_terms terms = { .device = name };
+
+	return t->live ? live_link_issued(t->live, name)
+		       : provisions_credentials(t->provisions, &terms);
+}
+
+/* The device's own variables of the north, and what a handshake brought where it has none of that name. */
+static void put_north_vars(const struct work *w, const struct device_table *t,
+			   const struct fleet_device *d, struct buf *out)
+{
+	static const char *const names[] = { "token", "username", "password", "client_id" };
+	struct jslice body = issued_to(t, d->name), v;
+	struct vars all = { 0 };
+	struct buf text = { 0 };
+
+	vars_copy(&all, &d->vars[NORTH]);
+	for (size_t i = 0; body.len && i < sizeof names / sizeof names[0]; i++) {
+		buf_reset(&text);
+		if (!vars_find(&all, names[i]) && jtext_field(body, names[i], &v) &&
+		    jtext_string_decode(v, &text))
+			vars_set(&all, names[i], buf_str(&text), true);
+	}
+	put_vars(out, "north_vars", &all, w->has_secrets);
+	mem_free_secret(text.data, text.len);
+	vars_fini(&all);
+}
+
 static bool show_device(struct work *w, struct device_table *t, const char *name, struct buf *out,
 			struct err *e)
 {
@@ -152,7 +183,7 @@ static bool show_device(struct work *w, struct device_table *t, const char *name
 	buf_puts(out, "{\"item\":");
 	put_device(t, d, out);
 	put_vars(out, "south_vars", &d->vars[SOUTH], w->has_secrets);
-	put_vars(out, "north_vars", &d->vars[NORTH], w->has_secrets);
+	put_north_vars(w, t, d, out);
 	put_vars(out, "greet", &d->greet, false);
 	buf_puts(out, "}}\n");
 	return true;
@@ -237,9 +268,7 @@ static bool forget_handshake(struct work *w, struct device_table *t, const char 
 
 static bool has_credentials(const struct device_table *t, const struct fleet_device *d)
 {
-	return fleet_has_credentials(d, NORTH) ||
-	       (t->live ? live_link_has_issued(t->live, d->name)
-			: provisions_is_issued(t->provisions, d->name));
+	return fleet_has_credentials(d, NORTH) || issued_to(t, d->name).len > 0;
 }
 
 /* It is asked for from now on; who asks for it looks at how it stands. */

@@ -469,9 +469,9 @@ const char *live_link_provision_stopped(const struct live_link *live)
 	return link_provision_stopped(live->link);
 }
 
-bool live_link_has_issued(const struct live_link *live, const char *device)
+struct jslice live_link_issued(const struct live_link *live, const char *device)
 {
-	return link_credentials(live->link, device).len > 0;
+	return link_credentials(live->link, device);
 }
 
 /* The sessions of those that changed follow. */

@@ -180,8 +180,9 @@ const char *live_link_provision(struct live_link *live, const char *device, bool
 				struct changes *out);
 void live_link_provision_run(struct live_link *live, int64_t per_second, int64_t max_failures);
 const char *live_link_provision_stopped(const struct live_link *live);
-/* Does it hold credentials of the north that a handshake brought for this device? */
-bool live_link_has_issued(const struct live_link *live, const char *device);
+/* The credentials of the north that a handshake brought for this device, the body of a provision_reply, borrowed; len 0:
+ * none. */
+struct jslice live_link_issued(const struct live_link *live, const char *device);
 void live_link_fleet_rest(struct live_link *live); /* link_fleet_rest() */
 /* Why this device has no session of its own if something passes for it (in words, static), with whether that may change
  * by itself; NULL: it has one, or needs none. */

@@ -1,5 +1,6 @@
 """The guide "Move a fleet": each of its commands, as it stands there, with fifty devices."""
 
+import csv
 import os
 import re
 import shutil
@@ -105,6 +106,17 @@ def test_the_guide_moves_a_fleet(lab, tb):
     west.rpc("start", {"rpm": 900}, oneway=True)
     guide.things.wait_for(lambda m: m.topic.startswith("messages/pump-40/") and b"900" in m.payload)
     tb.wait(lambda: not tb.devices["pump-01"].is_online, "end of the session of pump-01")
-    tokens = os.path.join(guide.directory, "tokens.csv")
-    assert os.stat(tokens).st_mode & 0o777 == 0o600
+    issued = {name: device.token for name, device in tb.devices.items()}
+    assert tokens_in(guide.directory, "tokens.csv") == issued
+    assert not set(issued.values()) & set(guide.run("calque devices export -c calque.conf").split(","))
+    assert "north.token = ***" in guide.run("calque devices show pump-07 -c calque.conf")
     guide.calque.stop()
+    guide.run("calque devices export --secrets again.csv -c calque.conf")
+    assert tokens_in(guide.directory, "again.csv") == issued
+
+
+def tokens_in(directory, name):
+    path = os.path.join(directory, name)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with open(path, encoding="utf-8") as file:
+        return {row["name"]: row["north.token"] for row in csv.DictReader(file)}
