@@ -99,11 +99,23 @@ static void count(size_t *states, size_t *modes, struct jslice item)
 	free(mode);
 }
 
+static void add_head(struct table *t, const char *const *words, size_t n)
+{
+	if (t->n_cells)
+		return;
+	for (size_t i = 0; i < n; i++)
+		table_add(t, mem_strdup(words[i]));
+}
+
 static void list_item(struct asking *a, struct jslice item)
 {
+	static const char *const head[] = { "link",  "name", "mode",  "state",
+					    "group", "seen", "reason" };
+
 	count(a->states, a->modes, item);
 	if (a->cli->devices.is_summary)
 		return;
+	add_head(&a->table, head, sizeof head / sizeof head[0]);
 	add(a, item, "link");
 	add(a, item, "name");
 	table_add(&a->table, mode_of(item));
@@ -261,9 +273,12 @@ static void show_item(struct asking *a, struct jslice item)
 
 static void history_item(struct asking *a, struct jslice item)
 {
+	static const char *const head[] = { "since", "times", "link",  "name",
+					    "who",   "what",  "answer" };
 	struct jslice note = { "{}", 2 };
 	char *who;
 
+	add_head(&a->table, head, sizeof head / sizeof head[0]);
 	jtext_field(item, "note", &note);
 	who = ask_shown(note, "who");
 	table_add(&a->table, day_of(item, "first_ms"));

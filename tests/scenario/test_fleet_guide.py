@@ -109,6 +109,8 @@ def test_the_guide_moves_a_fleet(lab, tb):
     issued = {name: device.token for name, device in tb.devices.items()}
     assert tokens_in(guide.directory, "tokens.csv") == issued
     assert not set(issued.values()) & set(guide.run("calque devices export -c calque.conf").split(","))
+    listed = guide.run("calque devices list --name pump-0[1-3] -c calque.conf").splitlines()
+    assert listed[0].split() == ["link", "name", "mode", "state", "group", "seen", "reason"] and len(listed) == 4
     assert "north.token = ***" in guide.run("calque devices show pump-07 -c calque.conf")
     guide.calque.stop()
     guide.run("calque devices export --secrets again.csv -c calque.conf")
