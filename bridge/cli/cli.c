@@ -163,8 +163,8 @@ static const struct verb_row {
 	    OPT_CONFIG | OPT_JSON },
 	  verb_state },
 	{ { "report", "[FILE]",
-	    "for who is asked for help: versions, configuration, status, log; no secrets; to FILE "
-	    "(calque-report.txt)",
+	    "for who helps: versions, configuration, status, log; no secrets (FILE: "
+	    "calque-report.txt)",
 	    0, 1, OPT_CONFIG },
 	  verb_report },
 	{ { "bench", "", BENCH_HELP, 0, 0, OPT_ELSEWHERE }, verb_bench },
