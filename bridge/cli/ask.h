@@ -28,6 +28,11 @@ struct ask_end {
 int ask_until(const char *verb, const char *conf_path, const struct buf *request,
 	      const struct ask_ops *ops, const struct ask_end *end, void *ctx);
 
+/* The same, without a word and at once if neither a bridge nor a state is there to be asked: false, which says as much about an
+ * answer that had no good end. */
+bool ask_if_there(const char *conf_path, const struct buf *request, const struct ask_ops *ops,
+		  void *ctx);
+
 /* Append ,"KEY":TEXT to the object of a request; nothing if `text` is NULL. */
 void ask_put_text(struct buf *request, const char *key, const char *text);
 

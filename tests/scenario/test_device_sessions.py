@@ -2,6 +2,7 @@
 its own device's topics only."""
 
 import os
+import re
 
 import pytest
 
@@ -101,7 +102,17 @@ def test_on_demand_a_session_is_there_for_a_message_and_gone_without_a_word(lab)
     project.say_and_hear(2)
     told = link_of(project.calque, LINK)
     assert told["up"]["dead"] == 0 and told["down"]["received"] == 0
-    project.calque.stop()
+    # Would these find a place if all wanted one for good?  That is asked of who runs, and of what it left.
+    assert Verb(project.calque, "check").status == 0
+    with open(project.calque.conf_path, encoding="utf-8") as file:
+        project.calque.configure(file.read().replace("on-demand", "always"))
+    for _ in ("runs", "stopped"):
+        checked = Verb(project.calque, "check")
+        assert checked.status == 1
+        assert re.search(r"north\.connections\.max: 2, and 3 devices of link project want .*, 3 of them known to the state alone",
+                         checked.err)
+        if project.calque.is_running():
+            project.calque.stop()
 
 
 # --- ThingsBoard, with a token for each, from a list of devices
