@@ -226,6 +226,9 @@ def test_waves_go_on_after_a_kill_stop_at_their_limit_and_go_back(fleet):
     assert wave("status").out == "no waves have run\n"
     refused = wave("run", write(fleet, 'waves = ( { name = "a"; match = { list = ( "nobody" ); }; mode = "off"; } );', name="none.conf"))
     assert refused.status == 1 and "wave a: nobody: nothing is known of such a device" in refused.err
+    timed = write(fleet, 'waves = ( { name = "a"; match = { list = ( "x" ); }; mode = "off"; not_before = "2036-12-01T06:00:00+01:00"; } );',
+                  name="timed.conf")
+    assert wave("run", timed, "--dry-run").out == "link fleet: wave a: 1 device, off, not before 2036-12-01T05:00:00Z\nnothing is run\n"
     begun = wave("run", path)
     assert (begun.status, begun.out) == (0, "link fleet: wave canary: 2 devices, live\nlink fleet: wave all: 20 devices, live\n")
     fleet.calque.wait_log("wave link=fleet wave=all state=soaks")
