@@ -495,7 +495,8 @@ static void put_cell(const struct cli *cli, const struct column *c, struct jslic
 	/* Without the file for them, secrets are not there. */
 	if (c->member && !cli->devices.secrets && strcmp(text, "***") == 0)
 		*text = '\0';
-	csv_put(out, strcmp(text, "-") == 0 ? "" : text);
+	/* (As a value it would remove one.  A device may be called so.) */
+	csv_put(out, strcmp(text, "-") == 0 && strcmp(c->name, "name") != 0 ? "" : text);
 	mem_free_secret(text, strlen(text));
 }
 
