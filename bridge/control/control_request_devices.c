@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "fleet/choice.h"
+#include "fleet/compare.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
 #include "fleet/import.h"
@@ -278,6 +279,8 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 		changes_note(&t->changes, name, w->who, "forgotten", "");
 		fleet_forget(t->fleet, name, &t->changes);
 		devices_forget(t->names, name, &t->changes);
+		if (t->own_compares) /* a running link does that by itself */
+			compares_forget(t->own_compares, name, &t->changes);
 		is_known = true;
 	}
 	if (!is_known)
