@@ -118,7 +118,10 @@ def test_a_list_is_imported_and_comes_back(fleet, runs):
     with open(secrets, encoding="utf-8") as file:
         assert "hush-hush" in file.read()
     again = Verb(fleet.calque, "devices", "import", secrets)
-    assert (again.status, again.out) == (0, ""), "nothing has changed"
+    assert (again.status, again.out) == (0, "nothing changes\n")
+    for text, why in (("name\n", "no device is in it"), ("name,mode\nfan,lve\n", "off, mirror, live or retired is wanted")):
+        refused = Verb(fleet.calque, "devices", "import", "--replace", "--partial", write(fleet, text, name="less.csv"))
+        assert refused.status == 1 and why in refused.err, "it would turn the whole fleet off"
     replaced = Verb(fleet.calque, "devices", "import", "--replace", write(fleet, "name\nfan\n", name="less.csv"))
     assert "seals" not in replaced.err, "no secret in it"
     assert replaced.status == 0 and modes(fleet)["pump"] == "off"
