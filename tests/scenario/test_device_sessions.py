@@ -223,13 +223,13 @@ def test_a_comparison_finds_what_a_through_file_drops_and_asks_the_platform(lab,
     south = lab.broker("south")
     with open(os.path.join(lab.directory, "thin.jq"), "w", encoding="utf-8") as file:
         file.write('module { through: "thin", up: "thin" };\ndef thin: if .device == "door" then del(.body.hum) else . end;\n')
+    far = {d: tb.device(d, token=f"t-{d}") for d in ("lamp", "door")}
     calque = lab.calque(conf_text({
         "state": "@state@", "mappings": (lab.directory,), "devices": listed(lab, "lamp,t-lamp,mirror", "door,t-door,mirror"),
         "links": [{"name": LINK, "through": ["thin"], "mode": "off",
                    "south": {"dialect": "innoway", "url": south.url, "username": ""},
                    "north": {"dialect": "thingsboard", "url": tb.url}}]}))
     calque.wait_up(LINK, "south")
-    far = {d: tb.device(d, token=f"t-{d}") for d in ("lamp", "door")}
     things = lab.add(Client(south.port))
 
     def say(device, **values):
@@ -252,6 +252,13 @@ def test_a_comparison_finds_what_a_through_file_drops_and_asks_the_platform(lab,
     keys = {k["name"]: k for k in told.items()[0]["keys"]}
     assert told.status == 1 and keys["temp"]["differs"] == "the platform has another value"
     assert keys["hum"]["platform"] == "same" and keys["hum"]["value"] == 40
+    # One that cannot be asked is told of, and the answers of the others are waited for all the same.
+    mark = calque.mark()
+    assert Verb(calque, "devices", "import", listed(lab, "door,wrong,")).status == 0
+    calque.wait_log(r"sessions link=project side=north up=1 of=2 refused=1", mark)
+    told = Verb(calque, "devices", "compare")
+    assert "1 device not read back: its session in the north is not up" in told.err
+    assert "2 attributes read back" in told.out and "the platform has another value" in told.out
     calque.stop()
     stopped = Verb(calque, "devices", "compare")
     assert stopped.status == 1 and "hum" in stopped.out and "nothing was read back" in stopped.out
