@@ -23,7 +23,6 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "fleet/choice.h"
-#include "fleet/compare.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_file.h"
 #include "fleet/import.h"
@@ -266,7 +265,6 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 	const struct fleet_device *d = fleet_find(t->fleet, name);
 	bool is_known;
 
-	(void)e;
 	if (d && has_credentials(t, d) && !w->has_credentials) {
 		put_problem(w, t, name,
 			    "it has credentials of the north, and a platform that issued them will "
@@ -279,9 +277,9 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 		changes_note(&t->changes, name, w->who, "forgotten", "");
 		fleet_forget(t->fleet, name, &t->changes);
 		devices_forget(t->names, name, &t->changes);
-		if (t->own_compares) /* a running link does that by itself */
-			compares_forget(t->own_compares, name, &t->changes);
 		is_known = true;
+		if (!device_table_forget_rest(w->parts, t, name, e))
+			return false;
 	}
 	if (!is_known)
 		return true;

@@ -1,8 +1,10 @@
 """The devices of a link: what passes for each, named by files and verbs, on a bridge that runs and on one that does not."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import sqlite3
 import stat
 import tempfile
 import types
@@ -32,6 +34,12 @@ def write(fleet, text, mode=0o600, name="fleet.csv"):
 
 def devices(fleet, *options):
     return Verb(fleet.calque, "devices", "list", "--json", *options).items()
+
+
+def rows_of(fleet, device):
+    """The machines that remember it."""
+    with contextlib.closing(sqlite3.connect(os.path.join(fleet.calque.state, "calque.db"))) as db:
+        return {machine for machine, key in db.execute("SELECT machine, key FROM state") if key == device}
 
 
 def modes(fleet):
@@ -93,6 +101,11 @@ def test_a_device_is_cut_over_and_back(fleet):
     assert Verb(fleet.calque, "devices", "retire", "d1").status == 0
     answer = fleet.cloud.wait_for(lambda m: m.topic == "v1/gateway/rpc" and m.json().get("id") == 2 and "method" not in m.json()["data"])
     assert "cut back" in str(answer.json()["data"])
+    # Who is forgotten by a bridge that does not run leaves nothing either.
+    fleet.calque.stop()
+    assert {"fleet", "twin"} <= rows_of(fleet, "d1")
+    assert Verb(fleet.calque, "devices", "forget", "d1").status == 0
+    assert rows_of(fleet, "d1") == set()
 
 
 @pytest.mark.parametrize("runs", [True, False])
