@@ -253,6 +253,30 @@ static void put_device_sessions(struct metrics *m, const struct family *f,
 				 states[i].n);
 }
 
+static void put_waves_state(struct metrics *m, const struct family *f,
+			    const struct sample_link *link, struct buf *out)
+{
+	const struct sample_waves *w = &link->waves;
+
+	if (!w->phase)
+		return;
+	label_also(m, &link->label, "phase", w->phase);
+	exposition_label(&m->labels, "wave", w->wave ? w->wave : "");
+	exposition_label(&m->labels, "state", w->wave ? w->state : "");
+	exposition_count(out, f->name, &m->labels, 1);
+}
+
+static void put_wave(struct metrics *m, const struct family *f, const struct sample_link *link,
+		     struct buf *out)
+{
+	const char *at = (const char *)&link->waves + f->offset;
+
+	if (link->waves.wave)
+		exposition_count(out, f->name,
+				 label_also(m, &link->label, "wave", link->waves.wave),
+				 *(const uint64_t *)(const void *)at);
+}
+
 /* --- the table ----------------------------------------------------------------------------- */
 
 #define WHOLE(member) .whole = put_whole, .offset = offsetof(struct sample, member)
@@ -260,6 +284,7 @@ static void put_device_sessions(struct metrics *m, const struct family *f,
 #define FLOW(member)  .each = put_flows, .offset = offsetof(struct sample_flow, member)
 #define SIDE(member)  .each = put_sides, .offset = offsetof(struct sample_session, member)
 #define LIMIT(member) .each = put_limits, .offset = offsetof(struct sample_session, member)
+#define WAVE(member)  .each = put_wave, .offset = offsetof(struct sample_waves, member)
 static const struct family families[] = {
 	{ "calque_build_info", "gauge", "Always 1; the version is in its label.",
 	  .whole = put_build },
@@ -346,6 +371,18 @@ static const struct family families[] = {
 	{ "calque_devices_unremembered_total", "counter",
 	  "New devices that found no place, so that nothing of them is remembered.",
 	  LINK(unremembered) },
+	{ "calque_waves_state", "gauge",
+	  "Always 1; how a run of waves is, and the wave that runs or stopped, is in its labels.",
+	  .each = put_waves_state },
+	{ "calque_wave_devices", "gauge", "Devices of the wave that runs, or stopped.",
+	  WAVE(devices) },
+	{ "calque_wave_failures", "gauge", "Of these, those that have failed.", WAVE(failures) },
+	{ "calque_wave_max_failures", "gauge", "So many may.", WAVE(max_failures) },
+	{ "calque_wave_dead_letters", "gauge", "Dead letters of its devices since it began.",
+	  WAVE(dead_letters) },
+	{ "calque_wave_max_dead_letters", "gauge", "So many may be.", WAVE(max_dead_letters) },
+	{ "calque_waves_kept_devices", "gauge",
+	  "Devices that waves leave alone, as somebody else has set them.", LINK(waves.kept) },
 };
 #define N_FAMILIES (sizeof families / sizeof families[0])
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "fleet/waves.h"
 #include "link/link.h"
 #include "message/kind.h"
 #include "metric/exposition.h"
@@ -100,7 +101,31 @@ static void take_port(const struct port *p, struct sample_link *out)
 	};
 }
 
-static void take_link(const struct live_link *live, struct sample_link *out)
+static void take_waves(const struct waves *w, struct sample_waves *out)
+{
+	struct waves_failing told[WAVES_TOLD];
+	const struct wave_count *c;
+	const struct wave *wave;
+	size_t n;
+
+	if (waves_phase(w) == WAVES_NONE)
+		return;
+	out->phase = waves_phase_names[waves_phase(w)];
+	out->kept = waves_kept(w, told, &n);
+	if (waves_at(w) >= waves_list(w)->n)
+		return;
+	wave = &waves_list(w)->items[waves_at(w)];
+	c = waves_count(w, waves_at(w));
+	out->wave = mem_strdup(wave->name);
+	out->state = wave_state_names[c->state];
+	out->devices = (uint64_t)c->devices;
+	out->failures = (uint64_t)c->failures;
+	out->max_failures = (uint64_t)wave->max_failures;
+	out->dead_letters = (uint64_t)c->dead_letters;
+	out->max_dead_letters = (uint64_t)wave->max_dead_letters;
+}
+
+static void take_link(struct live_link *live, struct sample_link *out)
 {
 	struct live_link_sessions sessions;
 	struct link_devices devices;
@@ -123,6 +148,7 @@ static void take_link(const struct live_link *live, struct sample_link *out)
 	out->devices_max = devices.most;
 	out->forgotten = devices.forgotten;
 	out->unremembered = devices.unremembered;
+	take_waves(live_link_waves(live), &out->waves);
 }
 
 struct sample *sample_new(const struct control_request_parts *parts)
@@ -163,6 +189,7 @@ void sample_free(struct sample *s)
 		free(s->links[i].name);
 		buf_fini(&s->links[i].label);
 		buf_fini(&s->links[i].by_kind);
+		free(s->links[i].waves.wave);
 	}
 	free(s->links);
 	free(s);

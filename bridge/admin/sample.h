@@ -28,6 +28,15 @@ struct sample_flow {
 	int64_t oldest_ms; /* of what waits for the far side; INT64_MAX: nothing does */
 };
 
+/* Of a run of waves; of its numbers, the wave that runs, or stopped.  `phase` and `state` are static. */
+struct sample_waves {
+	const char *phase; /* NULL: there is none */
+	char *wave;	   /* NULL: none runs */
+	const char *state;
+	uint64_t devices, failures, max_failures, dead_letters, max_dead_letters;
+	uint64_t kept; /* of all waves */
+};
+
 struct sample_link {
 	char *name;
 	struct buf label; /* link="NAME" */
@@ -40,6 +49,7 @@ struct sample_link {
 	uint64_t up, down, refused, lacking; /* of those */
 	uint64_t parked;		     /* messages for devices that are not let in */
 	uint64_t devices, devices_max, forgotten, unremembered;
+	struct sample_waves waves;
 };
 
 struct sample {

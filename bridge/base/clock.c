@@ -1,11 +1,18 @@
 #include "base/clock.h"
 
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 
 static int64_t read_ms(clockid_t id)
 {
@@ -112,7 +119,7 @@ bool clock_read(const char *text, int64_t *ms)
 		fraction = strtod(p, &end);
 		p = end;
 	}
-	if (!p || !(p = strptime(p, "%z", &tm)) || *p)
+	if (!p || !(fraction < 1) || !(p = strptime(p, "%z", &tm)) || *p)
 		return false;
 	offset = tm.tm_gmtoff;
 	real = tm;
@@ -121,6 +128,110 @@ bool clock_read(const char *text, int64_t *ms)
 		return false;
 	*ms = (int64_t)(seconds - offset) * 1000 + (int64_t)(fraction * 1000 + 0.5);
 	return true;
+}
+
+/* --- clocks of a place ----------------------------------------------------------------------- */
+
+/* What they show.  The name of the zone; NULL: it is not that. */
+static const char *read_shown(const char *text, struct tm *tm)
+{
+	const char *p = strptime(text, "%Y-%m-%d", tm), *more;
+
+	if (!p || (*p != ' ' && *p != 'T') || !isdigit((unsigned char)p[1]))
+		return NULL;
+	p = strptime(p + 1, "%H:%M", tm);
+	more = p ? strptime(p, ":%S", tm) : NULL;
+	p = more ? more : p;
+	return p && *p == ' ' && isalpha((unsigned char)p[1]) ? p + 1 : NULL;
+}
+
+/* Of a zone that is not there, the C library makes UTC without a word. */
+static bool is_zone(const char *name, const char *dir)
+{
+	char *path = mem_printf("%s/%s", dir ? dir : "/usr/share/zoneinfo", name);
+	struct stat st;
+	bool is = !strstr(name, "..") &&
+		  strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			       "0123456789/_+-") == strlen(name) &&
+		  stat(path, &st) == 0 && S_ISREG(st.st_mode);
+
+	free(path);
+	return is;
+}
+
+static bool shows(time_t at, const struct tm *tm)
+{
+	struct tm there;
+
+	return localtime_r(&at, &there) && there.tm_year == tm->tm_year &&
+	       there.tm_mon == tm->tm_mon && there.tm_mday == tm->tm_mday &&
+	       there.tm_hour == tm->tm_hour && there.tm_min == tm->tm_min &&
+	       there.tm_sec == tm->tm_sec;
+}
+
+struct found {
+	enum clock_place is;
+	time_t at;
+};
+
+/* By the clocks of this process.  They are put forward and back by half hours. */
+static struct found find(const struct tm *tm)
+{
+	struct tm wanted = *tm;
+	struct found found = { .is = CLOCK_ONCE };
+
+	wanted.tm_isdst = -1;
+	found.at = mktime(&wanted);
+	if (!shows(found.at, tm))
+		found.is = CLOCK_NEVER;
+	for (time_t half = 1; half <= 48 && found.is == CLOCK_ONCE; half++)
+		if (shows(found.at + half * 1800, tm) || shows(found.at - half * 1800, tm))
+			found.is = CLOCK_TWICE;
+	return found;
+}
+
+/* The C library knows one zone in a process, and has it from the environment, which is everybody's: so a copy of this
+ * process is asked. */
+static struct found ask_zone(const char *zone, const struct tm *tm)
+{
+	struct found found = { .is = CLOCK_NO_ZONE };
+	char *tz = mem_printf(":%s", zone);
+	int ends[2];
+	pid_t child = -1;
+
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		free(tz);
+		return found;
+	}
+	child = fork();
+	if (child == 0) {
+		setenv("TZ", tz, 1);
+		tzset();
+		found = find(tm);
+		_exit(write(ends[1], &found, sizeof found) == sizeof found ? 0 : 1);
+	}
+	free(tz);
+	close(ends[1]);
+	if (child > 0 && read(ends[0], &found, sizeof found) != sizeof found)
+		found.is = CLOCK_NO_ZONE;
+	close(ends[0]);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	return found;
+}
+
+enum clock_place clock_read_place(const char *text, const char *dir, int64_t *ms)
+{
+	struct tm tm = { 0 };
+	const char *zone = read_shown(text, &tm);
+	struct found found;
+
+	if (!zone || !is_zone(zone, dir))
+		return zone ? CLOCK_NO_ZONE : CLOCK_NO_TIME;
+	found = ask_zone(zone, &tm);
+	if (found.is == CLOCK_ONCE)
+		*ms = (int64_t)found.at * 1000;
+	return found.is;
 }
 
 void clock_put_local(struct buf *out)

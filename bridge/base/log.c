@@ -24,6 +24,7 @@ bool log_is_debugging;
 #define LIMIT_MS 60000
 static struct subject {
 	char *name;
+	const char *event;
 	int64_t logged_ms;
 	unsigned long suppressed;
 } subjects[SUBJECTS];
@@ -285,23 +286,24 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	va_end(ap);
 }
 
-static struct subject *subject_of(const char *name)
+static struct subject *subject_of(const char *name, const char *event)
 {
 	struct subject *s;
 
 	for (size_t i = 0; i < SUBJECTS; i++)
-		if (subjects[i].name && strcmp(subjects[i].name, name) == 0)
+		if (subjects[i].name && strcmp(subjects[i].name, name) == 0 &&
+		    strcmp(subjects[i].event, event) == 0)
 			return &subjects[i];
 	s = &subjects[next_subject++ % SUBJECTS];
 	free(s->name);
-	*s = (struct subject){ .name = mem_strdup(name), .logged_ms = -1 };
+	*s = (struct subject){ .name = mem_strdup(name), .event = event, .logged_ms = -1 };
 	return s;
 }
 
 void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
 		 const char *fmt, ...)
 {
-	struct subject *s = subject_of(subject);
+	struct subject *s = subject_of(subject, event);
 	va_list ap;
 
 	/* A clock that was set back must not silence a subject until it is where it was. */

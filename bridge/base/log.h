@@ -18,8 +18,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same, at most once per `subject` and minute; the next line of that subject tells how many
- * were left out (`suppressed=N`). */
+/* The same, at most once per event, `subject` and minute; the next such line tells how many were left out
+ * (`suppressed=N`).  `event` is static. */
 void log_limited(enum log_level level, int64_t now_ms, const char *subject, const char *event,
 		 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 

@@ -30,14 +30,17 @@ struct question {
 	const struct ask_ops *ops;
 	const struct ask_end *end; /* NULL: all is wanted */
 	void *ctx;
+	bool is_quiet; /* why not is told to nobody */
 	bool is_over;
 	int status;
 };
 
 static void fail(struct question *q, int status, const char *text)
 {
-	fprintf(stderr, "calque %s: ", q->verb);
-	cli_print_line(stderr, text, strlen(text));
+	if (!q->is_quiet) {
+		fprintf(stderr, "calque %s: ", q->verb);
+		cli_print_line(stderr, text, strlen(text));
+	}
 	q->is_over = true;
 	q->status = status;
 }
@@ -207,7 +210,13 @@ int ask_until(const char *verb, const char *conf_path, const struct buf *request
 {
 	struct report report = { 0 };
 	struct conf *conf = conf_read_state(conf_path, &report);
-	struct question q = { verb, conf, request, ops, end, ctx, false, EXIT_DONE };
+	struct question q = { .verb = verb,
+			      .conf = conf,
+			      .request = request,
+			      .ops = ops,
+			      .end = end,
+			      .ctx = ctx,
+			      .status = EXIT_DONE };
 	struct err e = { 0 };
 	int tries = 0;
 
@@ -226,6 +235,27 @@ int ask_until(const char *verb, const char *conf_path, const struct buf *request
 		return EXIT_FAILED;
 	conf_free(conf);
 	return q.status;
+}
+
+bool ask_if_there(const char *conf_path, const struct buf *request, const struct ask_ops *ops,
+		  void *ctx)
+{
+	struct report report = { 0 };
+	struct conf *conf = conf_read_state(conf_path, &report);
+	struct question q = { .verb = "",
+			      .conf = conf,
+			      .request = request,
+			      .ops = ops,
+			      .ctx = ctx,
+			      .is_quiet = true,
+			      .status = EXIT_DONE };
+	struct err e = { 0 };
+	bool ok = conf && take_on_owner(conf->state, &e) && try_to_ask(&q, &e) &&
+		  q.status == EXIT_DONE;
+
+	report_fini(&report);
+	conf_free(conf);
+	return ok;
 }
 
 void ask_put_text(struct buf *request, const char *key, const char *text)

@@ -8,6 +8,7 @@
 #include "cli/apart.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/sessions_check.h"
 #include "conf/conf.h"
 #include "live/generation.h"
 #include "disk/directory.h"
@@ -61,6 +62,7 @@ static int check_all(struct cli *cli)
 	if (g) {
 		check_state(generation_conf(g), &report);
 		descriptors_warn(g, &report);
+		sessions_check(cli->conf_path, generation_conf(g), &report);
 	}
 	ok = g && report.n_lacks == 0;
 	if (cli->is_json)

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "conf/conf_schema.h"
 #include "conf/conf_value.h"
+#include "conf/environment.h"
 #include "fleet/choice_file.h"
 #include "fleet/fleet.h"
 #include "fleet/wave_list.h"
@@ -99,13 +100,27 @@ static const struct schema match_schema = SCHEMA_OF(match_keys);
 
 /* --- a wave ---------------------------------------------------------------------------------- */
 
+/* Not for a time that clocks skip or show twice: which is meant, only people know. */
 static bool read_time(struct conf_reader *r, void *at, const config_setting_t *s)
 {
+	static const char *const wrong[] = {
+		[CLOCK_TWICE] = "is there twice, as clocks are put back then: say which, with an "
+				"offset (T02:30:00+02:00)",
+		[CLOCK_NEVER] = "is not there: clocks are put forward over it, or there is no such "
+				"day",
+		[CLOCK_NO_ZONE] = "is in a zone that is not known here (/usr/share/zoneinfo, of "
+				  "tzdata)",
+		[CLOCK_NO_TIME] = "is no time with a zone: 2026-12-01T06:00:00+01:00, or "
+				  "2026-12-01 06:00 Europe/Berlin",
+	};
 	const char *text = conf_value_filled_text(r, s);
+	enum clock_place is;
 
-	if (text && !clock_read(text, at))
-		conf_value_mistake(r, s, "\"%s\" is no time with a zone: 2026-12-01T06:00:00+01:00",
-				   text);
+	if (!text || clock_read(text, at))
+		return true;
+	is = clock_read_place(text, environment_get("TZDIR"), at);
+	if (is != CLOCK_ONCE)
+		conf_value_mistake(r, s, "\"%s\" %s", text, wrong[is]);
 	return true;
 }
 

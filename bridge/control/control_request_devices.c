@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/jtext.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "fleet/choice.h"
@@ -293,7 +294,6 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 	const struct fleet_device *d = fleet_find(t->fleet, name);
 	bool is_known;
 
-	(void)e;
 	if (d && has_credentials(t, d) && !w->has_credentials) {
 		put_problem(w, t, name,
 			    "it has credentials of the north, and a platform that issued them will "
@@ -307,6 +307,8 @@ static bool forget_device(struct work *w, struct device_table *t, const char *na
 		fleet_forget(t->fleet, name, &t->changes);
 		devices_forget(t->names, name, &t->changes);
 		is_known = true;
+		if (!device_table_forget_rest(w->parts, t, name, e))
+			return false;
 	}
 	if (!is_known)
 		return true;
@@ -480,8 +482,10 @@ static bool check_all(struct work *w, struct report *report, struct err *e)
 		if (!ok)
 			break;
 		to = import_to(w, &t);
-		import_check(&to, &w->rows, w->wrong, report);
-		ok = device_table_close(w->parts, &t, true, e);
+		ok = device_table_fix_modes(w->parts, &t, e);
+		if (ok)
+			import_check(&to, &w->rows, w->wrong, report);
+		ok = device_table_close(w->parts, &t, ok, e) && ok;
 	}
 	w->at_link = 0;
 	return ok;
@@ -506,25 +510,12 @@ static void put_in(struct work *w, struct device_table *t, const struct fleet_fi
 	struct import_to to = import_to(w, t);
 	struct buf what = { 0 };
 	enum import_end end = import_row(&to, row, w->wish.is_dry, &what, &t->changes);
-	char *why;
 
-	if (end == IMPORT_FIXED) {
-		why = mem_printf("line %u: its mode is fixed by %s", row->line,
-				 fleet_find(t->fleet, row->name)->fixed_by);
-		put_problem(w, t, row->name, why, out);
-		free(why);
-	} else if (end != IMPORT_SAME) {
+	if (end == IMPORT_FIXED) /* since it was looked at */
+		put_problem(w, t, row->name, "its mode is fixed by the configuration's list", out);
+	else if (end != IMPORT_SAME)
 		put_ended(w, t, row->name, ends[end], &what, out);
-	}
 	buf_fini(&what);
-}
-
-static bool is_in_file(const struct work *w, const struct import_to *to, const char *name)
-{
-	for (size_t i = 0; i < w->rows.n; i++)
-		if (import_is_for(to, &w->rows.rows[i]) && strcmp(w->rows.rows[i].name, name) == 0)
-			return true;
-	return false;
 }
 
 /* Who is not in the file is off, and keeps what it has. */
@@ -532,15 +523,19 @@ static void turn_off_rest(struct work *w, struct device_table *t, struct buf *ou
 {
 	struct import_to to = import_to(w, t);
 	struct buf what = { 0 };
+	struct map in_file = { 0 };
 	size_t n;
 	char **names = fleet_names(t->fleet, &n);
 
+	for (size_t i = 0; i < w->rows.n; i++)
+		if (import_is_for(&to, &w->rows.rows[i]))
+			map_set_str(&in_file, w->rows.rows[i].name, w);
 	buf_puts(&what, "mode");
 	for (size_t i = 0; i < n; i++) {
 		const struct fleet_device *d = fleet_find(t->fleet, names[i]);
 		char *fixed;
 
-		if (is_in_file(w, &to, names[i]))
+		if (map_get_str(&in_file, names[i]))
 			continue;
 		fixed = mode_fixed(d, FLEET_OFF);
 		if (!fixed && d->mode == FLEET_OFF)
@@ -553,6 +548,7 @@ static void turn_off_rest(struct work *w, struct device_table *t, struct buf *ou
 			put_ended(w, t, names[i], "off", &what, out);
 		free(fixed);
 	}
+	map_fini(&in_file, NULL);
 	end_names(names, n);
 	buf_fini(&what);
 }

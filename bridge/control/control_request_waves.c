@@ -166,7 +166,10 @@ static void put_begun(const struct device_table *t, const struct wave *wave, siz
 	state_json_put_text(out, t->link);
 	control_request_put_text(out, "wave", wave->name);
 	control_request_put_text(out, "mode", fleet_mode_names[wave->mode]);
-	buf_printf(out, ",\"devices\":%zu}}\n", n);
+	buf_printf(out, ",\"devices\":%zu", n);
+	put_time(out, "not_before_ms", wave->not_before_ms, 0);
+	put_time(out, "not_after_ms", wave->not_after_ms, 0);
+	buf_puts(out, "}}\n");
 }
 
 static bool run(struct work *w, struct device_table *t, struct buf *out, struct err *e)

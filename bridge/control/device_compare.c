@@ -100,6 +100,11 @@ static void put_compared(const struct compare_device *c, int64_t since_ms, struc
 	buf_putc(out, ']');
 }
 
+static bool is_compared(const struct device_table *t, const struct fleet_device *d)
+{
+	return fleet_passes(fleet_mode_of(d, t->link_mode)) & FLEET_PASSES(FLOW_UP);
+}
+
 void device_compare_put(const struct device_table *t, const char *name, int64_t since_ms,
 			struct buf *out)
 {
@@ -108,7 +113,7 @@ void device_compare_put(const struct device_table *t, const char *name, int64_t 
 	enum fleet_mode passes = fleet_mode_of(d, t->link_mode);
 	int64_t heard_ms = d ? d->seen_ms[FLOW_UP] : 0;
 
-	if ((!d && !c) || !(fleet_passes(passes) & FLEET_PASSES(FLOW_UP)))
+	if ((!d && !c) || !is_compared(t, d))
 		return;
 	if (c && c->last_ms > heard_ms)
 		heard_ms = c->last_ms;
@@ -126,11 +131,12 @@ void device_compare_put(const struct device_table *t, const char *name, int64_t 
 
 void device_compare_ask(const struct device_table *t, const char *name, struct buf *out)
 {
+	const struct fleet_device *d = fleet_find(t->fleet, name);
 	const struct compare_device *c = compares_find(t->compares, name);
 	struct buf names = { 0 };
 	const char *why;
 
-	if (c && compare_put_attributes(c, &names) > 0) {
+	if (c && is_compared(t, d) && compare_put_attributes(c, &names) > 0) {
 		why = t->live ? live_link_read_back(t->live, name)
 			      : "only a running bridge can ask the north for attributes";
 		buf_puts(out, "{\"item\":{\"link\":");

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "conf/device_file.h"
 #include "control/control_request.h"
+#include "control/device_rest.h"
 #include "fleet/compare.h"
 #include "fleet/fleet_file.h"
 #include "fleet/import.h"
@@ -69,6 +70,7 @@ static void end_table(struct device_table *t)
 	provisions_free(t->provisions);
 	waves_free(t->waves);
 	compares_free(t->own_compares);
+	device_rest_free(t->rest);
 }
 
 bool device_table_open(const struct control_request_parts *parts, size_t i, const char *who,
@@ -119,6 +121,18 @@ bool device_table_fix_modes(const struct control_request_parts *parts, struct de
 	fleet_file_fini(&list);
 	report_fini(&report);
 	return e->code == ERR_NONE;
+}
+
+bool device_table_forget_rest(const struct control_request_parts *parts, struct device_table *t,
+			      const char *device, struct err *e)
+{
+	if (t->live)
+		return true;
+	if (!t->rest && !(t->rest = device_rest_load(parts->db, t->link, e)))
+		return false;
+	device_rest_forget(t->rest, device, &t->changes);
+	compares_forget(t->own_compares, device, &t->changes);
+	return true;
 }
 
 bool device_table_close(const struct control_request_parts *parts, struct device_table *t, bool ok,

@@ -14,6 +14,7 @@
 
 struct compares;
 struct control_request_parts;
+struct device_rest;
 struct devices;
 struct err;
 struct live_link;
@@ -29,6 +30,7 @@ struct device_table {
 	const struct compares *compares;
 	struct provisions *provisions; /* of no bridge, as is the next; else NULL */
 	struct compares *own_compares;
+	struct device_rest *rest;  /* as soon as it is asked for */
 	struct changes changes;	   /* what is put here is done when it is closed */
 	enum fleet_mode link_mode; /* DEFAULT: not known */
 };
@@ -44,6 +46,10 @@ bool device_table_open(const struct control_request_parts *parts, size_t i, cons
  * they are at the next start.  False sets *e (ERR_INVALID): the list is wrong, or cannot be read. */
 bool device_table_fix_modes(const struct control_request_parts *parts, struct device_table *t,
 			    struct err *e);
+/* What is remembered of a device beside its rows here goes with them, of a running bridge by itself when it is closed.
+ * False sets *e (ERR_IO). */
+bool device_table_forget_rest(const struct control_request_parts *parts, struct device_table *t,
+			      const char *device, struct err *e);
 /* Without `ok` its changes are dropped, if no bridge runs.  False: not `ok`, or it sets *e (ERR_IO, ERR_FULL). */
 bool device_table_close(const struct control_request_parts *parts, struct device_table *t, bool ok,
 			struct err *e);

@@ -436,11 +436,22 @@ static bool put_import(const struct cli *cli, const char *path, struct asking *a
 	struct fleet_file f = { 0 };
 	bool ok = device_file_read(path, &f, &report);
 
+	/* A file that was cut off on its way must not turn a fleet off. */
+	if (ok && !f.n && cli->devices.replaces) {
+		report_error(
+			&report,
+			"%s: no device is in it, so all would be off: `set-mode off --all` does "
+			"that",
+			path);
+		ok = false;
+	}
 	a->n_problems = report.n_errors;
 	if (ok)
 		devices_warn_of_key(cli->conf_path, &f, &report);
 	cli_print_report(&report);
-	ok = ok && (!report.n_errors || cli->devices.is_partial || cli->devices.is_dry);
+	/* (Whose row has a mistake would be off, as if it had none.) */
+	ok = ok && (!report.n_errors || cli->devices.is_dry ||
+		    (cli->devices.is_partial && !cli->devices.replaces));
 	if (ok) {
 		ok = device_request_put(cli, "import", NULL, 0, true, out);
 		device_request_put_field(out, "file", path);
@@ -511,7 +522,8 @@ static void put_cell(const struct cli *cli, const struct column *c, struct jslic
 	/* Without the file for them, secrets are not there. */
 	if (c->member && !cli->devices.secrets && strcmp(text, "***") == 0)
 		*text = '\0';
-	csv_put(out, strcmp(text, "-") == 0 ? "" : text);
+	/* (As a value it would remove one.  A device may be called so.) */
+	csv_put(out, strcmp(text, "-") == 0 && strcmp(c->name, "name") != 0 ? "" : text);
 	mem_free_secret(text, strlen(text));
 }
 
@@ -671,6 +683,8 @@ static int finish(struct running *r, int status)
 	put_advice(a);
 	if (a->n_problems)
 		return EXIT_FAILED;
+	if (r->sub->item == import_item && a->n == 0 && !a->cli->is_json)
+		puts("nothing changes");
 	if (a->n == 0 && r->sub->item != list_item && r->sub->item != report_item &&
 	    r->sub->item != keep_item && r->sub->item != import_item) {
 		fprintf(stderr, "calque devices: nothing is known of such a device\n");

@@ -13,15 +13,18 @@
 #include "cli/table.h"
 #include "devices/device_request.h"
 
-#define LOOK_MS	  200
-#define ANSWER_MS 10000 /* the platform has so long to say what it has */
+#define LOOK_MS	   200
+#define ANSWER_MS  10000 /* the platform has so long to say what it has */
+#define ROUNDED_MS 10	 /* its time is of two clocks */
 
 struct comparing {
 	const struct cli *cli;
 	bool shows_all; /* of devices that were named, all keys */
 	bool is_last;	/* items are told, not only looked at */
-	size_t n_asked, n_unanswered;
-	char *why; /* one was not asked; NULL: all were */
+	size_t n_asked, n_unanswered, n_not_asked;
+	char *why;	  /* one was not asked; NULL: all were */
+	int64_t begun_ms; /* what was answered before counts for nothing */
+	bool is_fresh;	  /* the platform has answered for the device at hand since */
 	struct table table;
 	size_t n_devices, n_keys, n_differ, n_silent, n_read_back;
 };
@@ -73,9 +76,11 @@ static void tell_key(struct comparing *c, const char *name, struct jslice key)
 
 	c->n_keys++;
 	c->n_differ += *differs != '\0';
-	c->n_read_back += *platform != '\0';
+	c->n_read_back += *platform && c->is_fresh;
 	if (!c->cli->is_json && (*differs || c->shows_all))
-		put_row(c, name, key, !*differs && *platform ? "- (the platform has it)" : differs);
+		put_row(c, name, key,
+			!*differs && *platform && c->is_fresh ? "- (the platform has it)"
+							      : differs);
 	free(differs);
 	free(platform);
 }
@@ -88,6 +93,7 @@ static void tell_device(struct comparing *c, struct jslice item)
 	size_t pos = 0;
 
 	c->n_devices++;
+	c->is_fresh = ask_number(item, "answered_ms") + ROUNDED_MS >= c->begun_ms;
 	c->n_silent += *differs != '\0';
 	if (c->cli->is_json)
 		cli_print_line(stdout, item.text, item.len);
@@ -118,7 +124,8 @@ static void on_asked(void *ctx, struct jslice item)
 	struct comparing *c = ctx;
 	char *why = ask_shown(item, "why");
 
-	c->n_asked++;
+	c->n_asked += !*why;
+	c->n_not_asked += *why != '\0';
 	if (*why && !c->why)
 		c->why = why;
 	else
@@ -155,7 +162,7 @@ static int read_back(struct comparing *c)
 	int64_t until_ms = clock_mono_ms() + ANSWER_MS;
 	int status = request(c, "read-back");
 
-	while (status == EXIT_DONE && c->n_asked && !c->why) {
+	while (status == EXIT_DONE && c->n_asked) {
 		status = request(c, "compare");
 		if (!c->n_unanswered || clock_mono_ms() > until_ms)
 			break;
@@ -175,8 +182,9 @@ static void tell_proof(const struct comparing *c)
 		printf("nothing was read back from the platform: what it acknowledged is known, "
 		       "not what it has\n");
 	if (c->why)
-		fprintf(stderr, "calque devices: not read back: %s\n", c->why);
-	else if (c->n_unanswered)
+		fprintf(stderr, "calque devices: %zu device%s not read back: %s\n", c->n_not_asked,
+			PLURAL(c->n_not_asked), c->why);
+	if (c->n_unanswered)
 		fprintf(stderr, "calque devices: of %zu device%s the platform did not answer\n",
 			c->n_unanswered, PLURAL(c->n_unanswered));
 }
@@ -201,7 +209,9 @@ static int finish(struct comparing *c)
 
 int devices_compare_with_north(const struct cli *cli)
 {
-	struct comparing c = { .cli = cli, .shows_all = cli->argc > 1 };
+	struct comparing c = { .cli = cli,
+			       .shows_all = cli->argc > 1,
+			       .begun_ms = clock_wall_ms() };
 	int status = read_back(&c);
 
 	c.is_last = true;

@@ -125,13 +125,26 @@ static void print_status(struct jslice item)
 	free(file);
 }
 
+static void put_limit(struct jslice item, const char *field, const char *text, struct buf *out)
+{
+	int64_t ms = ask_number(item, field);
+
+	if (ms)
+		put_until(ms, text, out);
+}
+
 static void print_begun(struct jslice item)
 {
 	char *link = ask_shown(item, "link"), *wave = ask_shown(item, "wave"),
 	     *mode = ask_shown(item, "mode");
 	int64_t n = ask_number(item, "devices");
+	struct buf times = { 0 };
 
-	printf("link %s: wave %s: %" PRId64 " device%s, %s\n", link, wave, n, PLURAL(n), mode);
+	put_limit(item, "not_before_ms", ", not before ", &times);
+	put_limit(item, "not_after_ms", ", not after ", &times);
+	printf("link %s: wave %s: %" PRId64 " device%s, %s%s\n", link, wave, n, PLURAL(n), mode,
+	       buf_str(&times));
+	buf_fini(&times);
 	free(link);
 	free(wave);
 	free(mode);

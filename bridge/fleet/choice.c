@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "message/state_json.h"
 
@@ -31,6 +32,7 @@ static bool is_meant(const struct choice *c, struct fleet *t, enum fleet_mode li
 static char **listed(const struct choice *c, const struct fleet *t, const char *link, size_t *n)
 {
 	char **names = mem_zalloc((c->n + 1) * sizeof *names);
+	struct map taken = { 0 };
 
 	*n = 0;
 	for (size_t i = 0; i < c->n; i++) {
@@ -39,8 +41,12 @@ static char **listed(const struct choice *c, const struct fleet *t, const char *
 		if ((item->link && strcmp(item->link, link) != 0) || !fleet_find(t, item->name))
 			continue;
 		item->is_known = true;
+		if (map_get_str(&taken, item->name))
+			continue;
+		map_set_str(&taken, item->name, item);
 		names[(*n)++] = mem_strdup(item->name);
 	}
+	map_fini(&taken, NULL);
 	return names;
 }
 

@@ -110,6 +110,7 @@ static void read_lines(struct list_reading *r, const char *text, size_t n)
 {
 	const char *end = text + n;
 
+	text += csv_passed_mark(text, n);
 	for (unsigned number = 1; text < end; number++) {
 		const char *stop = memchr(text, '\n', (size_t)(end - text));
 

@@ -5,11 +5,15 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+size_t csv_passed_mark(const char *text, size_t n)
+{
+	return n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 void csv_init(struct csv *c, const char *text, size_t n)
 {
 	*c = (struct csv){ .at = text, .end = text + n, .line = 1 };
-	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		c->at += 3;
+	c->at += csv_passed_mark(text, n);
 }
 
 /* Past a line end, if there is one here. */

@@ -16,6 +16,8 @@ struct csv {
 	unsigned line; /* of what comes next, from 1 */
 };
 
+/* How many bytes a byte order mark takes in front; 0: there is none.  For texts that are no CSV after all. */
+size_t csv_passed_mark(const char *text, size_t n);
 void csv_init(struct csv *c, const char *text, size_t n); /* `text` is borrowed */
 /* Is there another row?  Empty lines are passed. */
 bool csv_has_row(struct csv *c);

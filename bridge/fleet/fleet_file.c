@@ -297,12 +297,23 @@ static bool read_csv(struct reading *r, const char *text, size_t len)
 
 /* --- JSON lines ------------------------------------------------------------------------------ */
 
+static bool is_there(const struct fleet_file_row *row, const char *column)
+{
+	for (size_t i = 0; i < row->n; i++)
+		if (strcmp(row->cells[i].column, column) == 0)
+			return true;
+	return (row->name && strcmp(column, "name") == 0) ||
+	       (row->link && strcmp(column, "link") == 0);
+}
+
 static void read_field(struct reading *r, const struct jfield *field)
 {
 	struct buf column = { 0 }, value = { 0 };
 
 	jtext_string_decode(field->key, &column);
-	if (!is_column(buf_str(&column))) {
+	if (is_there(&r->row, buf_str(&column))) {
+		bad(r, buf_str(&column), "is there twice");
+	} else if (!is_column(buf_str(&column))) {
 		tell_unknown(buf_str(&column), r->file, r->row.line, r->report);
 		r->is_bad = true;
 	} else if (jtext_type_of(field->value) == JTEXT_STRING &&
@@ -409,6 +420,10 @@ bool fleet_file_read(struct fleet_file *f, const char *file, const char *text, s
 	bool ok = true;
 
 	*f = (struct fleet_file){ 0 };
+	blank = csv_passed_mark(text, n);
+	text += blank;
+	n -= blank;
+	blank = 0;
 	while (blank < n && strchr(" \t\r\n", text[blank]))
 		blank++;
 	if (blank < n && text[blank] == '{')

@@ -27,6 +27,14 @@ static const struct fleet_cell *find_cell(const struct fleet_file_row *row, cons
 	return NULL;
 }
 
+static enum fleet_mode mode_said(const struct fleet_cell *cell)
+{
+	int mode = cell->value ? fleet_word(fleet_mode_names, FLEET_MODES, cell->value)
+			       : FLEET_DEFAULT;
+
+	return mode < 0 ? FLEET_DEFAULT : (enum fleet_mode)mode;
+}
+
 /* What a side calls it when the row is in. */
 static const char *native_after(const struct import_to *to, const struct fleet_file_row *row,
 				enum side side)
@@ -75,6 +83,30 @@ static void check_side(const struct import_to *to, const struct fleet_file *f, e
 	map_fini(&natives, NULL);
 }
 
+static bool is_fixed_otherwise(const struct import_to *to, const struct fleet_file_row *row,
+			       const struct fleet_device *d)
+{
+	const struct fleet_cell *mode = find_cell(row, "mode");
+
+	return d && d->fixed_by && mode && to->origin != FLEET_CONFIGURATION &&
+	       mode_said(mode) != d->fixed_mode;
+}
+
+static void check_modes(const struct import_to *to, const struct fleet_file *f, bool *wrong,
+			struct report *report)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct fleet_file_row *row = &f->rows[i];
+		const struct fleet_device *d = fleet_find(to->fleet, row->name);
+
+		if (!import_is_for(to, row) || wrong[i] || !is_fixed_otherwise(to, row, d))
+			continue;
+		wrong[i] = true;
+		report_error(report, "%s:%u: %s: its mode is fixed by %s", to->file, row->line,
+			     row->name, d->fixed_by);
+	}
+}
+
 void import_check(const struct import_to *to, const struct fleet_file *f, bool *wrong,
 		  struct report *report)
 {
@@ -85,6 +117,7 @@ void import_check(const struct import_to *to, const struct fleet_file *f, bool *
 			map_set_str(&in_file, f->rows[i].name, &f->rows[i]);
 	for (int s = 0; s < SIDES; s++)
 		check_side(to, f, (enum side)s, &in_file, wrong, report);
+	check_modes(to, f, wrong, report);
 	map_fini(&in_file, NULL);
 }
 
@@ -93,14 +126,6 @@ void import_check(const struct import_to *to, const struct fleet_file *f, bool *
 static bool is_same(const char *a, const char *b)
 {
 	return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-static enum fleet_mode mode_said(const struct fleet_cell *cell)
-{
-	int mode = cell->value ? fleet_word(fleet_mode_names, FLEET_MODES, cell->value)
-			       : FLEET_DEFAULT;
-
-	return mode < 0 ? FLEET_DEFAULT : (enum fleet_mode)mode;
 }
 
 /* A side's variable, or what it calls the device; else -1. */
@@ -182,11 +207,9 @@ enum import_end import_row(const struct import_to *to, const struct fleet_file_r
 			   bool is_dry, struct buf *what, struct changes *out)
 {
 	const struct fleet_device *d = fleet_find(to->fleet, row->name);
-	const struct fleet_cell *mode = find_cell(row, "mode");
 	bool is_new = !d, has_credentials = false, has_change = false;
 
-	if (d && d->fixed_by && mode && to->origin != FLEET_CONFIGURATION &&
-	    mode_said(mode) != d->fixed_mode)
+	if (is_fixed_otherwise(to, row, d))
 		return IMPORT_FIXED;
 	if (!is_dry)
 		fleet_name(to->fleet, row->name, to->origin, out);

@@ -19,8 +19,10 @@
 #include "fleet/compare.h"
 #include "translate/executor.h"
 
-#define BITS	   64 /* so many values of a plain message are looked at */
-#define DEPTH	   16 /* of a payload */
+#define BITS  64 /* so many values of a plain message are looked at */
+#define DEPTH 16 /* of a payload */
+#define LOOKS                                                                                      \
+	256 /* so many fields of a payload: more than a device has keys, and each costs a walk over what was made */
 #define SPARE_MAX  1024
 #define BY_MAPPING "mapping"
 #define ON_THE_WAY "mapping or through"
@@ -255,6 +257,7 @@ struct settling {
 	struct compare_device *device;
 	const char *why;	      /* NULL: it was carried */
 	struct jslice bodies, others; /* what was made of it */
+	unsigned looks;		      /* that are left */
 };
 
 static void see(const struct settling *s, enum kind kind, const struct jfield *f, const char *why)
@@ -306,28 +309,36 @@ static bool is_leaf(struct jslice v)
 	return jtext_type_of(v) != JTEXT_OBJECT;
 }
 
+static bool may_look(struct settling *s)
+{
+	if (s->looks == 0)
+		return false;
+	s->looks--;
+	return true;
+}
+
 /* Does something that was made of it have a value of this name? */
-static bool keeps_name(const struct settling *s, struct jslice object)
+static bool keeps_name(struct settling *s, struct jslice object)
 {
 	struct jfield f;
 	size_t pos = 0;
 
-	while (jtext_next_field(object, &pos, &f))
+	while (jtext_next_field(object, &pos, &f) && may_look(s))
 		if (is_leaf(f.value) && has_word(s->bodies, f.key))
 			return true;
 	return false;
 }
 
-static void settle_fields(const struct settling *s, struct jslice v, int depth)
+static void settle_fields(struct settling *s, struct jslice v, int depth)
 {
 	bool is_checked = s->bodies.len == 0 || keeps_name(s, v);
 	struct jslice element;
 	struct jfield f;
 	size_t pos = 0;
 
-	while (depth < DEPTH && jtext_next_element(v, &pos, &element))
+	while (depth < DEPTH && s->looks && jtext_next_element(v, &pos, &element))
 		settle_fields(s, element, depth + 1);
-	for (pos = 0; jtext_next_field(v, &pos, &f);) {
+	for (pos = 0; jtext_next_field(v, &pos, &f) && may_look(s);) {
 		if (!is_leaf(f.value) && depth < DEPTH)
 			settle_fields(s, f.value, depth + 1);
 		else if (is_checked && !is_in(s->bodies, &f) && !has_word(s->others, f.value))
@@ -351,7 +362,7 @@ static bool is_as_it_came(const struct compared *c, const struct buf *payload)
 	       memcmp(body_of(c, c->parts).text, payload->data, payload->len) == 0;
 }
 
-static void settle_payload(const struct settling *s)
+static void settle_payload(struct settling *s)
 {
 	const struct message *m = &s->in->message;
 	struct buf *payload = &s->l->compare_payload;
@@ -361,6 +372,8 @@ static void settle_payload(const struct settling *s)
 	    jtext_take(m->payload, m->payload_len, true, payload, NULL) &&
 	    !is_as_it_came(s->in->compared, payload))
 		settle_fields(s, (struct jslice){ payload->data, payload->len }, 0);
+	if (s->looks == 0)
+		s->device->left_out++;
 }
 
 /* Whose it was of which nothing was made, as topic or session say; NULL: they do not, or nothing passes for it. */
@@ -383,7 +396,7 @@ static bool is_looked_at(enum outcome reason, const char **why)
 
 static void settle(struct link *l, struct intake *in, const char *why)
 {
-	struct settling s = { .l = l, .in = in, .why = why };
+	struct settling s = { .l = l, .in = in, .why = why, .looks = LOOKS };
 	const struct compared *c = in->compared;
 	const char *unread = c || !why ? NULL : unread_device(l, in);
 
@@ -413,7 +426,7 @@ void link_compare_begin(struct link *l, const char *device)
 	const struct fleet_device *d = fleet_find(l->fleet, device);
 	const struct compare_device *c = compares_find(l->compares, device);
 
-	if (d && c && d->mode == FLEET_MIRROR && d->mode_ms > c->since_ms)
+	if (c && (!d || (d->mode == FLEET_MIRROR && d->mode_ms > c->since_ms)))
 		compares_forget(l->compares, device, &l->changes);
 }
 

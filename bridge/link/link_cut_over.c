@@ -5,12 +5,25 @@
 #include "state/twin.h"
 #include "translate/executor.h"
 
+/* The next device of this name begins with nothing: what this one was told, it was not.  (While something of it is in hand
+ * that stays, as does what others need room for.) */
+static void forget_rest(struct link *l, const char *device, int64_t now_ms)
+{
+	if (link_is_busy_with(l, device))
+		return;
+	link_begin_own(l, sequence_of_device(l, device), now_ms);
+	machines_device_gone(l, device);
+	link_end_own(l, NULL);
+}
+
 unsigned link_cut_over(struct link *l, const char *device, int64_t now_ms, int64_t drain_ms)
 {
 	const struct fleet_device *d = fleet_find(l->fleet, device);
 	unsigned leaves = d ? d->leaves : 0;
 
 	link_compare_begin(l, device);
+	if (!d)
+		forget_rest(l, device, now_ms);
 	if (!leaves)
 		return 0;
 	fleet_drain(l->fleet, device, now_ms + drain_ms);

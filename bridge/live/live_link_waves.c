@@ -68,11 +68,12 @@ static const char *const set_to[FLEET_MODES] = {
 	[FLEET_RETIRED] = "somebody has retired it",
 };
 
-/* It stays as somebody else has set it. */
+/* It stays as somebody else has set it.  (Who is kept is listed, and that may be many.) */
 static void keep(struct live_link *live, const char *device, const char *why, struct changes *out)
 {
-	log_event(LOG_WARNING, "device-left", "link=%s device=%s reason=%s", live->plan->name,
-		  log_value(device), log_value(why));
+	log_limited(LOG_WARNING, live->now_ms, live->plan->name, "device-left",
+		    "link=%s device=%s reason=%s", live->plan->name, log_value(device),
+		    log_value(why));
 	waves_was_kept(link_waves(live->link), device, why, out);
 }
 

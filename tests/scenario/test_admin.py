@@ -153,7 +153,7 @@ def test_a_mapping_is_tried_beside_what_runs(lab):
     assert "innoway" not in " ".join(world.calque.matching("mapping-|reload"))
 
 
-def test_its_numbers_are_those_of_what_was_sent(world):
+def test_its_numbers_are_those_of_what_was_sent(world, tmp_path):
     admin = Admin(world.calque)
     up, down = (f'{{link="{world.LINK}",flow="{flow}"}}' for flow in ("up", "down"))
     before = admin.metrics()
@@ -193,6 +193,23 @@ def test_its_numbers_are_those_of_what_was_sent(world):
     number = shown[0]["item"]["id"]
     assert admin.request({"request": "deadletters", "do": "drop", "ids": [number]})[1][-1]["done"]
     assert letters(world.calque) == [] and admin.metrics()["calque_dead_letters"] == 0
+
+    # A run of waves is told of as it stands, and none of its devices.
+    link = f'link="{world.LINK}"'
+    assert not any(name.startswith("calque_wave_") for name in before) and before[f"calque_waves_kept_devices{{{link}}}"] == 0
+    table, waves = tmp_path / "fleet.csv", tmp_path / "waves.conf"
+    table.write_text(f"name\n{world.DEVICE}\n")
+    waves.write_text('waves = ( { name = "all"; match = { all = true; }; mode = "live"; soak = 3600; max_failures = 2; max_dead_letters = 7; } );')
+    for words in (("import", table), ("wave", "run", waves)):
+        assert Verb(world.calque, "devices", *words).status == 0
+    world.calque.wait_log("wave link=.* state=soaks")
+    told = admin.metrics()
+    assert told[f'calque_waves_state{{{link},phase="running",wave="all",state="soaks"}}'] == 1
+    assert [told[f'calque_wave_{name}{{{link},wave="all"}}'] for name in
+            ("devices", "failures", "max_failures", "dead_letters", "max_dead_letters")] == [1, 0, 2, 0, 7]
+    assert Verb(world.calque, "devices", "wave", "stop").status == 0
+    assert admin.metrics()[f'calque_waves_state{{{link},phase="stopped",wave="all",state="stopped"}}'] == 1
+    assert world.DEVICE not in admin.ask("/metrics")[1]
 
 
 def test_messages_are_told_while_they_cross(world):

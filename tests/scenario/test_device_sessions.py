@@ -2,6 +2,7 @@
 its own device's topics only."""
 
 import os
+import re
 
 import pytest
 
@@ -101,7 +102,17 @@ def test_on_demand_a_session_is_there_for_a_message_and_gone_without_a_word(lab)
     project.say_and_hear(2)
     told = link_of(project.calque, LINK)
     assert told["up"]["dead"] == 0 and told["down"]["received"] == 0
-    project.calque.stop()
+    # Would these find a place if all wanted one for good?  That is asked of who runs, and of what it left.
+    assert Verb(project.calque, "check").status == 0
+    with open(project.calque.conf_path, encoding="utf-8") as file:
+        project.calque.configure(file.read().replace("on-demand", "always"))
+    for _ in ("runs", "stopped"):
+        checked = Verb(project.calque, "check")
+        assert checked.status == 1
+        assert re.search(r"north\.connections\.max: 2, and 3 devices of link project want .*, 3 of them known to the state alone",
+                         checked.err)
+        if project.calque.is_running():
+            project.calque.stop()
 
 
 # --- ThingsBoard, with a token for each, from a list of devices
@@ -212,13 +223,13 @@ def test_a_comparison_finds_what_a_through_file_drops_and_asks_the_platform(lab,
     south = lab.broker("south")
     with open(os.path.join(lab.directory, "thin.jq"), "w", encoding="utf-8") as file:
         file.write('module { through: "thin", up: "thin" };\ndef thin: if .device == "door" then del(.body.hum) else . end;\n')
+    far = {d: tb.device(d, token=f"t-{d}") for d in ("lamp", "door")}
     calque = lab.calque(conf_text({
         "state": "@state@", "mappings": (lab.directory,), "devices": listed(lab, "lamp,t-lamp,mirror", "door,t-door,mirror"),
         "links": [{"name": LINK, "through": ["thin"], "mode": "off",
                    "south": {"dialect": "innoway", "url": south.url, "username": ""},
                    "north": {"dialect": "thingsboard", "url": tb.url}}]}))
     calque.wait_up(LINK, "south")
-    far = {d: tb.device(d, token=f"t-{d}") for d in ("lamp", "door")}
     things = lab.add(Client(south.port))
 
     def say(device, **values):
@@ -241,6 +252,13 @@ def test_a_comparison_finds_what_a_through_file_drops_and_asks_the_platform(lab,
     keys = {k["name"]: k for k in told.items()[0]["keys"]}
     assert told.status == 1 and keys["temp"]["differs"] == "the platform has another value"
     assert keys["hum"]["platform"] == "same" and keys["hum"]["value"] == 40
+    # One that cannot be asked is told of, and the answers of the others are waited for all the same.
+    mark = calque.mark()
+    assert Verb(calque, "devices", "import", listed(lab, "door,wrong,")).status == 0
+    calque.wait_log(r"sessions link=project side=north up=1 of=2 refused=1", mark)
+    told = Verb(calque, "devices", "compare")
+    assert "1 device not read back: its session in the north is not up" in told.err
+    assert "2 attributes read back" in told.out and "the platform has another value" in told.out
     calque.stop()
     stopped = Verb(calque, "devices", "compare")
     assert stopped.status == 1 and "hum" in stopped.out and "nothing was read back" in stopped.out

@@ -1,8 +1,10 @@
 """The devices of a link: what passes for each, named by files and verbs, on a bridge that runs and on one that does not."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import sqlite3
 import stat
 import tempfile
 import types
@@ -32,6 +34,12 @@ def write(fleet, text, mode=0o600, name="fleet.csv"):
 
 def devices(fleet, *options):
     return Verb(fleet.calque, "devices", "list", "--json", *options).items()
+
+
+def rows_of(fleet, device):
+    """The machines that remember it."""
+    with contextlib.closing(sqlite3.connect(os.path.join(fleet.calque.state, "calque.db"))) as db:
+        return {machine for machine, key in db.execute("SELECT machine, key FROM state") if key == device}
 
 
 def modes(fleet):
@@ -93,6 +101,11 @@ def test_a_device_is_cut_over_and_back(fleet):
     assert Verb(fleet.calque, "devices", "retire", "d1").status == 0
     answer = fleet.cloud.wait_for(lambda m: m.topic == "v1/gateway/rpc" and m.json().get("id") == 2 and "method" not in m.json()["data"])
     assert "cut back" in str(answer.json()["data"])
+    # Who is forgotten by a bridge that does not run leaves nothing either.
+    fleet.calque.stop()
+    assert {"fleet", "twin"} <= rows_of(fleet, "d1")
+    assert Verb(fleet.calque, "devices", "forget", "d1").status == 0
+    assert rows_of(fleet, "d1") == set()
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -118,7 +131,10 @@ def test_a_list_is_imported_and_comes_back(fleet, runs):
     with open(secrets, encoding="utf-8") as file:
         assert "hush-hush" in file.read()
     again = Verb(fleet.calque, "devices", "import", secrets)
-    assert (again.status, again.out) == (0, ""), "nothing has changed"
+    assert (again.status, again.out) == (0, "nothing changes\n")
+    for text, why in (("name\n", "no device is in it"), ("name,mode\nfan,lve\n", "off, mirror, live or retired is wanted")):
+        refused = Verb(fleet.calque, "devices", "import", "--replace", "--partial", write(fleet, text, name="less.csv"))
+        assert refused.status == 1 and why in refused.err, "it would turn the whole fleet off"
     replaced = Verb(fleet.calque, "devices", "import", "--replace", write(fleet, "name\nfan\n", name="less.csv"))
     assert "seals" not in replaced.err, "no secret in it"
     assert replaced.status == 0 and modes(fleet)["pump"] == "off"
@@ -226,6 +242,9 @@ def test_waves_go_on_after_a_kill_stop_at_their_limit_and_go_back(fleet):
     assert wave("status").out == "no waves have run\n"
     refused = wave("run", write(fleet, 'waves = ( { name = "a"; match = { list = ( "nobody" ); }; mode = "off"; } );', name="none.conf"))
     assert refused.status == 1 and "wave a: nobody: nothing is known of such a device" in refused.err
+    timed = write(fleet, 'waves = ( { name = "a"; match = { list = ( "x" ); }; mode = "off"; not_before = "2036-12-01T06:00:00+01:00"; } );',
+                  name="timed.conf")
+    assert wave("run", timed, "--dry-run").out == "link fleet: wave a: 1 device, off, not before 2036-12-01T05:00:00Z\nnothing is run\n"
     begun = wave("run", path)
     assert (begun.status, begun.out) == (0, "link fleet: wave canary: 2 devices, live\nlink fleet: wave all: 20 devices, live\n")
     fleet.calque.wait_log("wave link=fleet wave=all state=soaks")

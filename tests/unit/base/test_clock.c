@@ -95,3 +95,26 @@ Test(clock, a_time_is_written_in_utc)
 	cr_expect_str_eq(buf_str(&text), "-");
 	buf_fini(&text);
 }
+
+Test(clock, reads_a_time_of_day_with_its_offset_and_nothing_else)
+{
+	static const struct {
+		const char *text;
+		int64_t ms; /* 0: it is none */
+	} texts[] = {
+		{ "1970-01-02T00:00:00Z", DAY },
+		{ "1970-01-02T00:00:00.25Z", DAY + 250 },
+		{ "1970-01-02T01:30:00+01:30", DAY },
+		{ "1970-01-02T00:00:00", 0 },
+		{ "1970-02-30T00:00:00Z", 0 },
+		{ "1970-01-02T00:00:00.1e300Z", 0 }, /* strtod() reads more than a fraction */
+		{ "1970-01-02T00:00:00Z and more", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		int64_t ms = 0;
+
+		cr_expect_eq(clock_read(texts[i].text, &ms), texts[i].ms != 0, "%s", texts[i].text);
+		cr_expect_eq(ms, texts[i].ms, "%s", texts[i].text);
+	}
+}

@@ -85,6 +85,16 @@ Test(log, a_subject_is_logged_once_a_minute)
 	cr_expect_str_eq(logged(), "warning event\n");
 }
 
+Test(log, one_event_does_not_silence_another_of_the_same_subject)
+{
+	log_limited(LOG_WARNING, 1000, "plant", "parked-full", NULL);
+	log_limited(LOG_WARNING, 1001, "plant", "sessions-full", NULL);
+	log_limited(LOG_WARNING, 1002, "plant", "parked-full", NULL);
+	log_limited(LOG_WARNING, 61000, "plant", "parked-full", NULL);
+	cr_expect_str_eq(logged(), "warning parked-full\nwarning sessions-full\n"
+				   "warning parked-full suppressed=1\n");
+}
+
 Test(log, a_clock_that_is_set_back_silences_nothing)
 {
 	log_limited(LOG_WARNING, 10000000, "one", "event", NULL);

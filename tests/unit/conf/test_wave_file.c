@@ -140,3 +140,54 @@ Test(wave_file, two_of_one_name_are_a_mistake_as_they_would_be_one_when_a_run_go
 	cr_expect(strstr(report.lines[0].text, "waves.conf:3: name: another wave is called \"a\""),
 		  "%s", report.lines[0].text);
 }
+
+/* {is}: what is wrong, or the same time in UTC. */
+static const struct {
+	const char *text, *is;
+} times[] = {
+	{ "2026-12-01 06:00 Europe/Berlin", "2026-12-01T05:00:00Z" },
+	{ "2026-07-01T06:00:30 Europe/Berlin", "2026-07-01T04:00:30Z" },
+	{ "2027-01-05 00:00 America/New_York", "2027-01-05T05:00:00Z" },
+	{ "2026-12-01 06:00 UTC", "2026-12-01T06:00:00Z" },
+	{ "2090-07-01 06:00 Europe/Berlin", "2090-07-01T04:00:00Z" },
+	{ "2026-10-25 02:30 Europe/Berlin", "is there twice" },
+	{ "2026-10-25 03:00 Europe/Berlin", "2026-10-25T02:00:00Z" },
+	{ "2026-10-25T02:30:00+02:00", "2026-10-25T00:30:00Z" },
+	{ "2026-03-29 02:30 Europe/Berlin", "is not there" },
+	{ "2026-04-05 01:45 Australia/Lord_Howe", "is there twice" }, /* by half an hour */
+	{ "2026-02-30 12:00 Europe/Berlin", "is not there" },
+	{ "2026-12-01 06:00 Europe/Atlantis", "in a zone that is not known here" },
+	{ "2026-12-01 06:00 ../../../etc/passwd", "is no time with a zone" },
+	{ "2026-12-01 06:00 Europe/../../passwd", "in a zone that is not known here" },
+	{ "2026-12-01 06:00 Europe", "in a zone that is not known here" },
+	{ "2026-12-01 06:00", "is no time with a zone" },
+	{ "2026-12-01 25:00 Europe/Berlin", "is no time with a zone" },
+	{ "tomorrow", "is no time with a zone" },
+};
+
+Test(wave_file, has_times_of_a_place)
+{
+	if (access("/usr/share/zoneinfo/Australia/Lord_Howe", R_OK) != 0)
+		cr_skip_test("no tzdata");
+	setenv("TZ", "Asia/Tokyo", 1);
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		char *text = mem_printf("waves = ( { name = \"a\"; match = { all = true; }; mode = "
+					"\"off\"; not_before = \"%s\"; } );\n",
+					times[i].text);
+		struct buf told = { 0 };
+
+		if (reads(text))
+			clock_put_utc(list.items[0].not_before_ms, &told);
+		else
+			buf_puts(&told, report.lines[0].text);
+		cr_expect(strstr(buf_str(&told), times[i].is), "%s: %s", times[i].text,
+			  buf_str(&told));
+		buf_fini(&told);
+		report_fini(&report);
+		report = (struct report){ 0 };
+		wave_list_fini(&list);
+		free(text);
+	}
+	cr_expect_str_eq(getenv("TZ"), "Asia/Tokyo");
+	unsetenv("TZ");
+}

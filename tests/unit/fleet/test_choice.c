@@ -131,6 +131,19 @@ Test(choice, a_file_has_a_name_on_each_line)
 	cr_expect_str_eq(taken(), "valve fan");
 }
 
+Test(choice, what_an_editor_puts_in_front_of_a_file_is_no_part_of_a_name)
+{
+	read_text("\xef\xbb\xbfvalve\r\nfan\r\n");
+	cr_expect_str_eq(taken(), "valve fan");
+}
+
+Test(choice, who_is_named_twice_is_meant_once)
+{
+	read_text("valve\nfan\nvalve\n");
+	cr_expect_str_eq(taken(), "valve fan");
+	cr_expect(c.list[2].is_known);
+}
+
 Test(choice, of_csv_the_names_are_taken_with_their_links)
 {
 	read_text("link,group,name,north.token\nplant,,valve,hush\nother,,fan,\n,,\"pump-1\",\n");

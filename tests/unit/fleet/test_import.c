@@ -208,6 +208,10 @@ Test(import, json_lines_say_the_same)
 	       false, "pump added mode,greet.floor\n");
 	expect_told("f.csv:3: north.tokn: a string is wanted\n");
 	cr_expect_str_eq(vars_get(&fleet_find(t, "pump")->greet, "floor"), "3");
+	import("\xef\xbb\xbf{\"name\":\"lamp\"}\r\n{\"name\":\"x\",\"name\":\"y\"}\r\n"
+	       "{\"name\":\"z\",\"group\":\"a\",\"group\":\"b\"}\r\n",
+	       false, "lamp added \n");
+	expect_told("f.csv:2: name: is there twice\nf.csv:3: group: is there twice\n");
 }
 
 Test(import, no_two_devices_may_be_called_the_same_by_a_side)
@@ -228,7 +232,11 @@ Test(import, a_mode_that_a_file_fixes_stays)
 {
 	import("name,mode\npump,live\n", false, "pump added mode\n");
 	fleet_fix_mode(t, "pump", "fleet.csv:2", FLEET_LIVE);
-	import("name,mode\npump,off\n", false, "pump fixed \n");
+	/* It is a mistake of the row, so it is told before anything is done. */
+	import("name,mode\nfan,off\npump,off\n", false, "fan added mode\n");
+	expect_told("f.csv:3: pump: its mode is fixed by fleet.csv:2\n");
+	import("name,mode\npump,-\n", false, "");
+	import("name,mode\npump,live\n", false, "pump same \n");
 	cr_expect_eq(fleet_find(t, "pump")->mode, FLEET_LIVE);
 }
 
@@ -251,7 +259,8 @@ Test(import, a_list_only_fixes_the_modes_of_those_that_are_there)
 	for (const char *name = "bcd"; *name; name++)
 		cr_expect_null(fleet_find(t, (char[]){ *name, 0 })->fixed_by, "%c", *name);
 	cr_expect_null(fleet_find(t, "new"));
-	import("name,mode\na,live\n", false, "a fixed \n");
+	import("name,mode\na,live\n", false, "");
+	expect_told("f.csv:2: a: its mode is fixed by c:2\n");
 	import("name,mode\na,off\n", false, "a changed mode\n");
 }
 

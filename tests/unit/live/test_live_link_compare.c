@@ -170,6 +170,31 @@ Test(live_link_compare, nothing_is_counted_while_no_device_is_in_mirror_and_then
 	expect_keys("d", "");
 }
 
+Test(live_link_compare, what_is_forgotten_is_forgotten_with_what_it_said)
+{
+	struct changes c = { 0 };
+
+	start("", SOUTH_VALUES, NORTH_VALUES);
+	says("s/d/t", "{'a':1}");
+	says("s/e/t", "{'a':1}");
+	set_mode("d", FLEET_MIRROR);
+	says("s/d/t", "{'a':2}");
+	says("s/e/t", "{'a':2}");
+	now_ms += COMPARE_WRITE_MS + 1000;
+	turn();
+	turn();
+	fleet_forget(live->link->fleet, "e", &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+	turn();
+	turn();
+	expect_keys("d", "a telemetry 1/1\n");
+	expect_keys("e", "");
+	restart();
+	expect_keys("d", "a telemetry 1/1\n");
+	expect_keys("e", "");
+}
+
 Test(live_link_compare, what_a_mapping_drops_on_the_way_in_or_out_is_told)
 {
 	start("mode = \"mirror\";",
@@ -180,6 +205,28 @@ Test(live_link_compare, what_a_mapping_drops_on_the_way_in_or_out_is_told)
 	says("s/d/t", "{'ver':'1.0','v':{'temp':21.5,'hum':40,'press':990,'near':7}}");
 	expect_keys("d", "temp telemetry 1/1\npress telemetry 0/1 mapping\nfar telemetry 1/1\n"
 			 "hum payload 0/1 mapping or through\n");
+}
+
+Test(live_link_compare, of_a_payload_with_thousands_of_fields_some_are_looked_at)
+{
+	const struct compare_device *d;
+	struct buf payload = { 0 };
+
+	start("mode = \"mirror\";",
+	      SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}/t', read: 'r' }",
+		       "def r: {body: {temp: .payload.temp}};"),
+	      NORTH_VALUES);
+	buf_puts(&payload, "{'temp':1");
+	for (int i = 0; i < 5000; i++)
+		buf_printf(&payload, ",'field%d':%d", i, 100000 + i);
+	buf_putc(&payload, '}');
+	says("s/d/t", buf_str(&payload));
+	d = compares_find(live_link_compares(live), "d");
+	cr_assert_not_null(d);
+	cr_expect_str_eq(d->keys[0].name, "temp");
+	cr_expect_eq(d->n_keys, COMPARE_KEYS_MAX);
+	cr_expect(d->left_out > 0 && d->left_out < 256, "%d", (int)d->left_out);
+	buf_fini(&payload);
 }
 
 Test(live_link_compare, a_message_of_which_nothing_is_made_is_told_by_its_fields)

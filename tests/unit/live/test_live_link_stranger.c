@@ -154,6 +154,36 @@ Test(live_link_stranger, one_session_carries_strangers_too)
 	cr_expect_eq(fleet_find(live->link->fleet, "x")->mode, FLEET_DEFAULT);
 }
 
+/* --- who is forgotten ------------------------------------------------------------------------ */
+
+static void forget(const char *device)
+{
+	struct changes c = { 0 };
+
+	fleet_forget(live->link->fleet, device, &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+}
+
+Test(live_link_stranger, the_next_of_a_name_that_was_forgotten_is_told_all_anew)
+{
+	static const char config[] = "{'d':'x','v':{'rate':1}}";
+
+	start("", NORTHERN("device: 'payload',", "{ kind: 'config', topic: 'gw/c', read: 'c' }",
+			   "def c: .payload | {device: .d, body: {full: .v}};"));
+	sends("north", "gw/c", config);
+	turn("south s/x/c {\"rate\":1}\nnorth acks 1\n");
+	takes("south");
+	turn("");
+	sends("north", "gw/c", config);
+	turn("north acks 1\n");
+	cr_expect_eq(count(FLOW_DOWN, FILTERED_NO_CHANGE), 1, "it has that");
+	forget("x");
+	turn("");
+	sends("north", "gw/c", config);
+	turn("south s/x/c {\"rate\":1}\nnorth acks 1\n");
+}
+
 /* --- modes behind a gateway ------------------------------------------------------------------ */
 
 static void tells_all(const char *device)
