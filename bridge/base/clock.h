@@ -39,8 +39,8 @@ bool clock_go_on(const struct clock_reading *last, const struct clock_reading *h
 
 /* Read "2026-01-31T12:00:00Z", also with a fraction and an offset, as epoch ms.  False: it is not that. */
 bool clock_read(const char *text, int64_t *ms);
-/* The same of "2026-12-01 06:00 Europe/Berlin" (also with seconds, and a T), by the zones in `dir` (NULL: where tzdata has
- * them).  *ms is set if that is ONCE: clocks skip some times, and show some twice. */
+/* The same of "2026-12-01 06:00 Europe/Berlin" (also with seconds, and a T), by the zones in `dir` (NULL: where
+ * tzdata has them).  *ms is set if that is ONCE: clocks skip some times, and show some twice. */
 enum clock_place { CLOCK_ONCE, CLOCK_TWICE, CLOCK_NEVER, CLOCK_NO_ZONE, CLOCK_NO_TIME };
 enum clock_place clock_read_place(const char *text, const char *dir, int64_t *ms);
 /* The time of day here, "14:03:07". */

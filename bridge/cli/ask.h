@@ -33,8 +33,8 @@ int ask_until(const char *verb, const char *conf_path, const struct buf *request
  * open later, and what root can read, its owner may not.  Those above do it, so files of others are opened before.
  * False sets *e. */
 bool ask_as_owner(const char *conf_path, struct err *e);
-/* The same, without a word and at once if neither a bridge nor a state is there to be asked: false, which says as much about an
- * answer that had no good end. */
+/* The same, without a word and at once if neither a bridge nor a state is there to be asked: false, which says as
+ * much about an answer that had no good end. */
 bool ask_if_there(const char *conf_path, const struct buf *request, const struct ask_ops *ops,
 		  void *ctx);
 

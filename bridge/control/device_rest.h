@@ -1,5 +1,5 @@
-/* device_rest.h -- of a bridge that does not run: what its state remembers of devices beside their rows in the table, to
- * go with them.  (A running link sees to that itself, link/link_cut_over.c.) */
+/* device_rest.h -- of a bridge that does not run: what its state remembers of devices beside their rows in the
+ * table, to go with them.  (A running link sees to that itself, link/link_cut_over.c.) */
 #ifndef BRIDGE_DEVICE_REST_H
 #define BRIDGE_DEVICE_REST_H
 

@@ -25,8 +25,9 @@ struct import_to {
 
 /* Is the row one of this link's? */
 bool import_is_for(const struct import_to *to, const struct fleet_file_row *row);
-/* Would a side call two devices the same, with what else is in the file and the table, or has a row another mode than a file fixes?  Then it is
- * in the report as "FILE:LINE: text", and wrong[i] is set for the row's number i; the others stay.  `wrong` has f->n. */
+/* Would a side call two devices the same, with what else is in the file and the table, or has a row another mode
+ * than a file fixes?  Then it is in the report as "FILE:LINE: text", and wrong[i] is set for the row's number i;
+ * the others stay.  `wrong` has f->n. */
 void import_check(const struct import_to *to, const struct fleet_file *f, bool *wrong,
 		  struct report *report);
 

@@ -5,8 +5,8 @@
 #include "state/twin.h"
 #include "translate/executor.h"
 
-/* The next device of this name begins with nothing: what this one was told, it was not.  (While something of it is in hand
- * that stays, as does what others need room for.) */
+/* The next device of this name begins with nothing: what this one was told, it was not.  (While something of it is
+ * in hand that stays, as does what others need room for.) */
 static void forget_rest(struct link *l, const char *device, int64_t now_ms)
 {
 	if (link_is_busy_with(l, device))
