@@ -11,15 +11,16 @@ BRIDGE = pathlib.Path(__file__).resolve().parent.parent / "bridge"
 
 # Lowest first.  A room may include itself and those before it, but for the ones in APART.  Each is in calque, but
 # for bench, which is an executable of its own (calque-bench), and frontdoor, a plugin for mosquitto.
-ROOMS = ["base", "metric", "message", "dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link", "net", "work", "conf",
-         "offline", "play", "disk", "store", "gate", "port", "http", "live", "control", "run", "admin", "args", "cli", "author",
+ROOMS = ["base", "metric", "message", "dialect", "jq", "state", "handshake", "fleet", "plan", "translate", "delivery", "link", "net", "work",
+         "conf", "offline", "play", "disk", "store", "gate", "port", "http", "live", "control", "run", "admin", "args", "cli", "author",
          "devices", "bench", "frontdoor"]
 # These know nothing of each other: what a message means, what carries it, and what keeps it.
 APART = {
     "state": {"jq"},
-    "fleet": {"dialect", "jq"},
-    "delivery": {"dialect", "jq", "state", "fleet", "plan", "translate"},
-    "net": {"dialect", "jq", "state", "fleet", "plan", "translate", "delivery", "link"},
+    "handshake": {"dialect", "jq"},
+    "fleet": {"dialect", "jq", "handshake"},
+    "delivery": {"dialect", "jq", "state", "handshake", "fleet", "plan", "translate"},
+    "net": {"dialect", "jq", "state", "handshake", "fleet", "plan", "translate", "delivery", "link"},
     "work": {"delivery", "link"},
     "conf": {"delivery", "link", "net", "work"},
     "disk": set(ROOMS) - {"base", "disk"},

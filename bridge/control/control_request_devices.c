@@ -33,7 +33,7 @@
 #include "live/live_link.h"
 #include "state/change.h"
 #include "state/devices.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "store/history.h"
 
 #define PIECE_DEVICES 64   /* so that messages do not wait */

@@ -14,7 +14,7 @@
 #include "live/live_link.h"
 #include "state/devices.h"
 #include "state/machine.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "store/state.h"
 
 static bool restore(void *ctx, const char *machine, const char *key, const char *value,

@@ -16,7 +16,7 @@
 #include "state/echo.h"
 #include "state/machine.h"
 #include "state/presence.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "state/subscription.h"
 #include "state/twin.h"
 #include "translate/executor.h"

@@ -350,7 +350,7 @@ void link_question_sent(struct link *l);
 void link_question_lost(struct link *l);
 /* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */
 void link_login_tried(struct link *l, bool is_let_in);
-/* Whose a link of one device is, as handshakes have it (state/provision.h). */
+/* Whose a link of one device is, as handshakes have it (handshake/provision.h). */
 const char *link_owner(const struct link *l, bool *is_proved);
 /* Can the bridge have devices registered by the north, each under credentials of its own?  NULL: yes; else why not. */
 const char *link_may_provision(const struct link *l);

@@ -3,7 +3,7 @@
  *
  * The queue is in the table: who waits is `asking`, and how far each one got is its step, which is part of the commit
  * without which nothing leaves.  So a run that ends anywhere is gone on with by the next one.  What a question without
- * an answer may have made, the machine of handshakes knows (state/provision.h): it asks under the same token again.
+ * an answer may have made, the machine of handshakes knows (handshake/provision.h): it asks under the same token again.
  *
  * Some are handed to that machine at a time, so that its session stays open from one to the next. */
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "message/topic.h"
 #include "plan/plan.h"
 #include "state/devices.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 
 #define AT_ONCE	  4
 #define WRONG_KEY 3    /* so many in a row, and it is the key's fault */

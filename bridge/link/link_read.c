@@ -14,7 +14,7 @@
 #include "state/echo.h"
 #include "state/presence.h"
 #include "state/twin.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "translate/executor.h"
 
 /* --- where answers go ---------------------------------------------------------------------- */

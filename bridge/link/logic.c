@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "link/link_inside.h"
 #include "state/presence.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "state/twin.h"
 
 /* --- fields of bodies ---------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include "state/machine.h"
 #include "state/pairing.h"
 #include "state/presence.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "state/reported.h"
 #include "state/subscription.h"
 #include "state/twin.h"

@@ -13,7 +13,7 @@
 #include "plan/plan.h"
 #include "state/devices.h"
 #include "state/pairing.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "state/twin.h"
 #include "translate/executor.h"
 

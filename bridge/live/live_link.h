@@ -158,7 +158,7 @@ char *live_link_tellable(const struct live_link *live, const char *text);
 void live_link_retry(struct live_link *live, enum side from, const char *session,
 		     const struct message *m, int64_t received_ms);
 
-/* Whose a link of one device is by its handshakes (state/provision.h), borrowed; NULL: nobody's. */
+/* Whose a link of one device is by its handshakes (handshake/provision.h), borrowed; NULL: nobody's. */
 const char *live_link_owner(const struct live_link *live, bool *is_proved);
 /* What this device logs in with is known now, or has changed (link_own_vars(), link_wants_session()).  Nothing is done where devices
  * have no sessions of their own. */

@@ -32,7 +32,7 @@ enum kind_logic {
 enum kind_asks {
 	ASKS_NOTHING, /* also if it has a reply: that goes its own way, like a report */
 	ASKS_BY_ID,   /* its reply, which is paired with it by an id (state/pairing.h) */
-	ASKS_IN_TURN, /* its reply, in a handshake without ids, one at a time (state/provision.h) */
+	ASKS_IN_TURN, /* its reply, in a handshake without ids, one at a time (handshake/provision.h) */
 	ASKS_FOR_REPORTS /* messages of other kinds */
 };
 

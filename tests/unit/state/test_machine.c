@@ -13,7 +13,7 @@
 #include "state/echo.h"
 #include "state/pairing.h"
 #include "state/presence.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 #include "state/reported.h"
 #include "state/subscription.h"
 #include "state/twin.h"

@@ -1,12 +1,16 @@
-/* provision_inside.h -- what the files of the machine of handshakes share: provision.c (what happens to it) and
+/* provision_inside.h -- what the files of the machine of handshakes share: provision.c (what happens to it),
+ * provision_asked.c (what a question offers), provision_issued.c (what was issued, and whose the link is) and
  * provision_rows.c (what is kept).  Nobody else includes it. */
 #ifndef BRIDGE_PROVISION_INSIDE_H
 #define BRIDGE_PROVISION_INSIDE_H
 
+#include <string.h>
 #include <sys/queue.h>
 
+#include "base/jtext.h"
 #include "base/map.h"
-#include "state/provision.h"
+#include "base/mem.h"
+#include "handshake/provision.h"
 
 #define PROVISION_MACHINE "provision"
 
@@ -71,6 +75,31 @@ struct provisions {
 	bool is_proved; /* the owner has logged in */
 };
 
+static inline struct jslice text_of(const char *s)
+{
+	return (struct jslice){ s, strlen(s) };
+}
+
+/* A field that says something. */
+static inline bool has(struct jslice object, const char *key, struct jslice *v)
+{
+	return jtext_field(object, key, v) && jtext_type_of(*v) != JTEXT_NULL;
+}
+
+static inline bool says(struct jslice body, const char *key)
+{
+	struct jslice v;
+
+	return jtext_field(body, key, &v) && jtext_type_of(v) == JTEXT_STRING &&
+	       !jtext_string_is(v, "");
+}
+
+static inline void free_secret_text(char *s)
+{
+	if (s)
+		mem_free_secret(s, strlen(s));
+}
+
 /* --- provision.c */
 
 void provision_fini_canonical(struct canonical *p); /* its body is a secret */
@@ -81,10 +110,43 @@ void provision_enqueue(struct provisions *t, struct asker *a); /* taken */
 /* The device_name of a request, or NULL.  Caller frees. */
 char *provision_said_name(const struct canonical *request);
 void provision_free_asker(struct asker *a);
-void provision_free_issued(void *value);
+
+/* --- provision_asked.c */
+
 void provision_free_asked(struct asked *a);
+/* The question that was put for who asks so; NULL: none that offers something. */
+struct asked *provision_find_asked(const struct provisions *t, const struct asker *a);
+void provision_drop_asked(struct provisions *t, struct asked *q,
+			  struct changes *out); /* NULL: none */
+/* Before it leaves: what the device will log in with.  NULL: nothing that is known. */
+struct asked *provision_note_question(struct provisions *t, const struct provision_terms *terms,
+				      const struct asker *a, struct changes *out);
+/* The request of `a` as it is put, with the token that was chosen for it. */
+void provision_word_question(struct canonical *question, const struct asker *a,
+			     const struct asked *q);
+/* What was asked under this name, or for this device (the other is NULL), and not answered.  False: nothing. */
+bool provision_forget_asked(struct provisions *t, const char *name, const char *device,
+			    struct changes *out);
+
+/* --- provision_issued.c */
+
+void provision_free_issued(void *value);
 /* Take it into the tables, in place of what was issued under its name before. */
 void provision_add_issued(struct provisions *t, struct issued *is);
+/* The same of what `body` brings to who asked. */
+const struct issued *provision_issue(struct provisions *t, const struct asker *a,
+				     struct jslice body, struct changes *out);
+void provision_drop_issued_to(struct provisions *t, const char *device, struct changes *out);
+/* The reply as it is kept and given to the device: `body` with what the north left out.  Caller frees. */
+char *provision_complete_reply(struct jslice body, const char *device_id);
+/* May a handshake of this name be made? */
+bool provision_may_ask(const struct provisions *t, const struct provision_terms *terms,
+		       const char *name);
+void provision_set_owner(struct provisions *t, const char *name, bool is_proved,
+			 struct changes *out);
+/* Rows of before links belonged to names: the link goes on as it was. */
+void provision_adopt(struct provisions *t, const struct provision_terms *terms,
+		     struct changes *out);
 
 /* --- provision_rows.c */
 

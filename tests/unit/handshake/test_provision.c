@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/provision.h"
+#include "handshake/provision.h"
 
 static struct provisions *table;
 static struct changes changed; /* of all steps since the start */

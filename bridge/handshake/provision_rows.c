@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "state/change.h"
-#include "state/provision_inside.h"
+#include "handshake/provision_inside.h"
 #include "message/state_json.h"
 
 #define OPEN   "open/"	 /* before a number: a device that waits for its answer */
@@ -261,11 +261,6 @@ static bool restore_owner(struct provisions *t, const char *value)
 	}
 	buf_fini(&text);
 	return ok;
-}
-
-bool provisions_is_issued(const struct provisions *t, const char *device)
-{
-	return map_get_str(&t->by_device, device);
 }
 
 bool provisions_restore(struct provisions *t, const char *key, const char *value, struct err *e)

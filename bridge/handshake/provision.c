@@ -1,4 +1,4 @@
-/* provision.c -- what happens to a handshake. */
+/* provision.c -- what happens to a handshake: who asks and waits, what is answered, and when time is up. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,24 +9,17 @@
 #include "message/kind.h"
 #include "state/change.h"
 #include "state/machine.h"
-#include "state/provision_inside.h"
+#include "handshake/provision_inside.h"
 #include "message/state_json.h"
 
 #define MAX_WAITING 1000
-#define MAX_EACH    10	 /* of those, of one asker: who asks again, or for several names */
-#define MAX_ASKED   1000 /* questions without an answer that are remembered */
+#define MAX_EACH    10 /* of those, of one asker: who asks again, or for several names */
 
 /* Knowing a name must not be enough to be given its credentials: whoever asks again with other keys
  * is for the north to judge.  A proof is the JSON object of these fields of a request. */
 static const char *const proof_fields[] = { "provision_key", "provision_secret", "device_key" };
 
 /* Ends.  Bodies hold secrets. */
-
-static void free_secret_text(char *s)
-{
-	if (s)
-		mem_free_secret(s, strlen(s));
-}
 
 void provision_fini_canonical(struct canonical *p)
 {
@@ -44,26 +37,6 @@ void provision_free_asker(struct asker *a)
 	provision_fini_canonical(&a->request);
 	free(a->reply_topic);
 	free(a->south_device_id);
-	free(a);
-}
-
-void provision_free_issued(void *value)
-{
-	struct issued *is = value;
-
-	free(is->name);
-	free(is->device);
-	free_secret_text(is->proof);
-	free_secret_text(is->reply);
-	free(is);
-}
-
-void provision_free_asked(struct asked *a)
-{
-	free(a->name);
-	free_secret_text(a->proof);
-	free(a->device);
-	free_secret_text(a->reply);
 	free(a);
 }
 
@@ -111,17 +84,6 @@ void provisions_free(struct provisions *t)
 
 /* Names and proofs. */
 
-static struct jslice text_of(const char *s)
-{
-	return (struct jslice){ s, strlen(s) };
-}
-
-/* A field that says something. */
-static bool has(struct jslice object, const char *key, struct jslice *v)
-{
-	return jtext_field(object, key, v) && jtext_type_of(*v) != JTEXT_NULL;
-}
-
 char *provision_said_name(const struct canonical *request)
 {
 	char *name = NULL;
@@ -156,89 +118,6 @@ static char *proof_of(const struct canonical *request)
 }
 
 /* Whose the link is. */
-
-static void set_owner(struct provisions *t, const char *name, bool is_proved, struct changes *out)
-{
-	char *copy = mem_strdup(name);
-
-	free(t->owner);
-	t->owner = copy;
-	t->is_proved = is_proved;
-	t->knows_owner = true;
-	provision_put_owner(t, out);
-}
-
-/* The one that waits to log in has been refused: it is the next one's turn. */
-static bool has_lost_its_turn(const struct provisions *t)
-{
-	const struct issued *is = t->owner ? map_get_str(&t->issued, t->owner) : NULL;
-
-	return !t->is_proved && is && is->is_refused;
-}
-
-/* May a handshake of this name be made? */
-static bool may_ask(const struct provisions *t, const struct provision_terms *terms,
-		    const char *name)
-{
-	if (!terms->is_single)
-		return true;
-	if (terms->name)
-		return strcmp(name, terms->name) == 0;
-	return !t->owner || strcmp(name, t->owner) == 0 || has_lost_its_turn(t);
-}
-
-/* The latest that was issued: to this device, or (NULL) to any. */
-static struct issued *latest(const struct provisions *t, const char *device)
-{
-	struct issued *is, *found = NULL;
-	struct map_pos pos = { 0 };
-
-	while ((is = map_next(&t->issued, &pos)) != NULL)
-		if ((!device || strcmp(is->device, device) == 0) &&
-		    (!found || found->number < is->number))
-			found = is;
-	return found;
-}
-
-/* By what the link logs in; NULL: by nothing yet. */
-static struct issued *in_use(const struct provisions *t, const struct provision_terms *terms)
-{
-	const char *name = terms->name ? terms->name : t->owner;
-	struct issued *is;
-
-	if (!terms->is_single)
-		return map_get_str(&t->by_device, terms->device);
-	is = name ? map_get_str(&t->issued, name) : NULL;
-	return is || t->knows_owner ? is : latest(t, NULL);
-}
-
-/* Rows of before links belonged to names: the link goes on as it was. */
-static void adopt(struct provisions *t, const struct provision_terms *terms, struct changes *out)
-{
-	struct issued *is = in_use(t, terms);
-
-	if (!terms->is_single || t->knows_owner || !is)
-		return;
-	if (terms->name && strcmp(is->name, terms->name) != 0) {
-		/* The north was asked under the configured name even then. */
-		provision_drop_issued_row(is, out);
-		map_remove_str(&t->issued, is->name);
-		free(is->name);
-		is->name = mem_strdup(terms->name);
-		map_set_str(&t->issued, is->name, is);
-		provision_put_issued(is, out);
-	}
-	set_owner(t, is->name, true, out);
-}
-
-const char *provisions_owner(const struct provisions *t, const struct provision_terms *terms,
-			     bool *is_proved)
-{
-	*is_proved = terms->name || t->is_proved;
-	if (!terms->is_single)
-		return NULL;
-	return terms->name ? terms->name : t->owner;
-}
 
 /* Actions. */
 
@@ -299,7 +178,7 @@ static const struct refusal *refusal_of(const struct provisions *t,
 {
 	if (!a->is_named && was_here(t, a))
 		return &nameless;
-	return may_ask(t, terms, a->name) ? NULL : &not_its_link;
+	return provision_may_ask(t, terms, a->name) ? NULL : &not_its_link;
 }
 
 static void refuse(const struct asker *a, const struct refusal *r, struct provision_actions *acts)
@@ -351,139 +230,19 @@ static void finish(struct provisions *t, struct jslice body, struct changes *out
 
 /* Questions. */
 
-static bool says(struct jslice body, const char *key)
-{
-	struct jslice v;
-
-	return jtext_field(body, key, &v) && jtext_type_of(v) == JTEXT_STRING &&
-	       !jtext_string_is(v, "");
-}
-
-/* What the request itself wants to log in with, as a SUCCESS would say it; NULL: nothing that shows in a login. */
-static char *own_reply(struct jslice body)
-{
-	static const char *const fields[] = { "credentials_type", "token", "client_id", "username",
-					      "password" };
-	struct buf b = { 0 };
-	struct jslice v;
-
-	if (!says(body, "token") && !says(body, "username") && !says(body, "client_id"))
-		return NULL;
-	buf_puts(&b, "{\"status\":\"SUCCESS\"");
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		if (says(body, fields[i]) && jtext_field(body, fields[i], &v))
-			buf_printf(&b, ",\"%s\":%.*s", fields[i], (int)v.len, v.text);
-	buf_putc(&b, '}');
-	return buf_take(&b);
-}
-
-static bool wants_a_token(struct jslice body)
-{
-	struct jslice type;
-
-	return !says(body, "password") && !says(body, "certificate") &&
-	       (!has(body, "credentials_type", &type) || jtext_string_is(type, "ACCESS_TOKEN"));
-}
-
-static char *chosen_reply(void)
-{
-	char token[CRYPTO_TOKEN_CHARS + 1];
-
-	crypto_token(token);
-	return mem_printf(
-		"{\"status\":\"SUCCESS\",\"credentials_type\":\"ACCESS_TOKEN\",\"token\":\"%s\"}",
-		token);
-}
-
-static struct asked *find_asked(const struct provisions *t, const struct asker *a)
-{
-	struct asked *q;
-
-	TAILQ_FOREACH (q, &t->asked, link)
-		if (strcmp(q->name, a->name) == 0 && crypto_text_equal(q->proof, a->proof))
-			return q;
-	return NULL;
-}
-
-static void drop_asked(struct provisions *t, struct asked *q, struct changes *out)
-{
-	if (!q)
-		return;
-	provision_drop_asked_row(q, out);
-	TAILQ_REMOVE(&t->asked, q, link);
-	t->n_asked--;
-	provision_free_asked(q);
-}
-
-/* Before it leaves: what the device will log in with. */
-static struct asked *note_question(struct provisions *t, const struct provision_terms *terms,
-				   const struct asker *a, struct changes *out)
-{
-	struct jslice body = canonical_body(&a->request);
-	char *reply = own_reply(body);
-	bool is_chosen = !reply && terms->chooses_token && wants_a_token(body);
-	struct asked *q;
-
-	if (is_chosen)
-		reply = chosen_reply();
-	if (!reply)
-		return NULL;
-	if (t->n_asked >= MAX_ASKED)
-		drop_asked(t, TAILQ_FIRST(&t->asked), out);
-	q = mem_zalloc(sizeof *q);
-	*q = (struct asked){ .number = a->number,
-			     .name = mem_strdup(a->name),
-			     .proof = mem_strdup(a->proof),
-			     .device = mem_strdup(a->request.device),
-			     .is_chosen = is_chosen,
-			     .reply = reply };
-	TAILQ_INSERT_TAIL(&t->asked, q, link);
-	t->n_asked++;
-	provision_put_asked(q, out);
-	return q;
-}
-
-/* The request with the token that was chosen for it. */
-static void put_token(struct canonical *question, const struct asked *q)
-{
-	struct jslice body = canonical_body(question), token;
-	struct buf b = { 0 };
-	struct jfield f;
-	size_t pos = 0;
-
-	if (!jtext_field(text_of(q->reply), "token", &token))
-		return;
-	buf_putc(&b, '{');
-	while (jtext_next_field(body, &pos, &f)) {
-		if (jtext_string_is(f.key, "token") || jtext_string_is(f.key, "credentials_type"))
-			continue; /* it says nothing, or the same */
-		buf_printf(&b, "%.*s:%.*s,", (int)f.key.len, f.key.text, (int)f.value.len,
-			   f.value.text);
-	}
-	buf_printf(&b, "\"credentials_type\":\"ACCESS_TOKEN\",\"token\":%.*s}", (int)token.len,
-		   token.text);
-	canonical_set_body(question, b.data, b.len);
-	mem_free_secret(b.data, b.len);
-}
-
 static void put_question(struct provisions *t, const struct provision_terms *terms,
 			 const struct asker *first, struct changes *out,
 			 struct provision_actions *acts)
 {
-	struct asked *q = find_asked(t, first);
+	struct asked *q = provision_find_asked(t, first);
 	struct provision_action *a = add_action(acts, PROVISION_ASK);
-	struct jslice body = canonical_body(&first->request);
-	char *own = own_reply(body);
 
 	t->is_repeated = q;
 	t->was_sent = q && q->is_sent;
 	t->is_sent = false;
 	if (!q)
-		q = note_question(t, terms, first, out);
-	canonical_copy(&a->message, &first->request);
-	if (q && q->is_chosen && !own && wants_a_token(body))
-		put_token(&a->message, q);
-	free_secret_text(own);
+		q = provision_note_question(t, terms, first, out);
+	provision_word_question(&a->message, first, q);
 	t->is_asking = t->is_open = true;
 	t->is_told = false;
 	t->deadline_ms = terms->timeout_ms < INT64_MAX - terms->now_ms
@@ -491,27 +250,9 @@ static void put_question(struct provisions *t, const struct provision_terms *ter
 				 : INT64_MAX;
 }
 
-/* A token is spelled everywhere as it is here; of other names it may be missed that they are there. */
-static bool is_in(struct jslice question, struct jslice credentials, const char *key)
-{
-	struct jslice v;
-
-	return says(credentials, key) && jtext_field(credentials, key, &v) &&
-	       memmem(question.text, question.len, v.text + 1, v.len - 2);
-}
-
-void provisions_written(struct provisions *t, struct jslice question)
-{
-	const struct asked *q = t->is_asking ? find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
-	struct jslice reply = q ? text_of(q->reply) : (struct jslice){ NULL, 0 };
-
-	t->is_told = q && (is_in(question, reply, "token") || is_in(question, reply, "username") ||
-			   is_in(question, reply, "client_id"));
-}
-
 void provisions_sent(struct provisions *t)
 {
-	struct asked *q = t->is_asking ? find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
+	struct asked *q = t->is_asking ? provision_find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
 
 	t->is_sent = t->is_asking && t->trial == TRIAL_NONE;
 	if (q)
@@ -689,7 +430,7 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 	struct asker *a = provision_new_asker(q, name, t->last_number + 1);
 
 	free(name);
-	adopt(t, terms, out);
+	provision_adopt(t, terms, out);
 	a->is_known = map_get_str(&t->issued, a->name);
 	if (answer_now(t, terms, a, acts)) {
 		provision_free_asker(a);
@@ -704,65 +445,6 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 }
 
 /* Replies. */
-
-/* The reply as it is kept and given to the device: `body` with what the north left out. */
-static char *complete_reply(struct jslice body, const char *device_id)
-{
-	bool no_id, no_type;
-	struct buf b = { 0 };
-	struct jfield f;
-	struct jslice v;
-	size_t pos = 0;
-
-	no_id = !has(body, "device_id", &v);
-	no_type = !has(body, "credentials_type", &v) && has(body, "token", &v);
-	while (jtext_next_field(body, &pos, &f)) {
-		if ((no_id && jtext_string_is(f.key, "device_id")) ||
-		    (no_type && jtext_string_is(f.key, "credentials_type")))
-			continue; /* null */
-		buf_putc(&b, b.len ? ',' : '{');
-		buf_append(&b, f.key.text, f.key.len);
-		buf_putc(&b, ':');
-		buf_append(&b, f.value.text, f.value.len);
-	}
-	if (no_id && device_id) {
-		buf_puts(&b, ",\"device_id\":"); /* never the first: there is a status */
-		state_json_put_text(&b, device_id);
-	}
-	if (no_type)
-		buf_puts(&b, ",\"credentials_type\":\"ACCESS_TOKEN\"");
-	buf_putc(&b, '}');
-	return buf_take(&b);
-}
-
-void provision_add_issued(struct provisions *t, struct issued *is)
-{
-	struct issued *before = map_set_str(&t->issued, is->name, is);
-	struct issued *other;
-
-	if (before && map_get_str(&t->by_device, before->device) == before)
-		map_remove_str(&t->by_device, before->device);
-	if (before)
-		provision_free_issued(before);
-	other = map_get_str(&t->by_device, is->device);
-	if (!other || other->number < is->number)
-		map_set_str(&t->by_device, is->device, is);
-}
-
-static const struct issued *issue(struct provisions *t, const struct asker *a, struct jslice body,
-				  struct changes *out)
-{
-	struct issued *is = mem_zalloc(sizeof *is);
-
-	is->name = mem_strdup(a->name);
-	is->device = mem_strdup(a->request.device);
-	is->number = a->number;
-	is->proof = mem_strdup(a->proof);
-	is->reply = complete_reply(body, a->south_device_id);
-	provision_add_issued(t, is);
-	provision_put_issued(is, out);
-	return is;
-}
 
 static bool has_credential(struct jslice body)
 {
@@ -781,12 +463,12 @@ static struct jslice take_success(struct provisions *t, const struct provision_t
 				  struct provision_actions *acts)
 {
 	const struct asker *first = TAILQ_FIRST(&t->queue);
-	bool may_have_it = may_ask(t, terms, first->name);
-	const struct issued *is = issue(t, first, body, out);
+	bool may_have_it = provision_may_ask(t, terms, first->name);
+	const struct issued *is = provision_issue(t, first, body, out);
 	struct provision_action *login;
 
 	if (terms->is_single && may_have_it && (!t->owner || strcmp(t->owner, is->name) != 0))
-		set_owner(t, is->name, false, out);
+		provision_set_owner(t, is->name, false, out);
 	if (may_have_it) {
 		login = add_action(acts, PROVISION_LOGIN);
 		set_reply(&login->message, &first->request, text_of(is->reply));
@@ -804,7 +486,7 @@ static bool try_login(struct provisions *t, const struct asked *q, struct jslice
 
 	if (!t->is_repeated || !t->is_told || !q)
 		return false;
-	reply = complete_reply(text_of(q->reply), first->south_device_id);
+	reply = provision_complete_reply(text_of(q->reply), first->south_device_id);
 	a = add_action(acts, PROVISION_TRY);
 	set_reply(&a->message, &first->request, text_of(reply));
 	free_secret_text(reply);
@@ -817,7 +499,7 @@ static void take_answer(struct provisions *t, const struct provision_terms *term
 			struct jslice body, bool is_success, struct changes *out,
 			struct provision_actions *acts)
 {
-	drop_asked(t, find_asked(t, TAILQ_FIRST(&t->queue)), out);
+	provision_drop_asked(t, provision_find_asked(t, TAILQ_FIRST(&t->queue)), out);
 	finish(t, is_success ? take_success(t, terms, body, out, acts) : body, out, acts);
 }
 
@@ -842,7 +524,7 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 		body = text_of("{\"status\":\"FAILURE\",\"message\":\"the other platform issued no "
 			       "credentials\"}");
 	} else if (jtext_string_is(status, "FAILURE") &&
-		   try_login(t, find_asked(t, TAILQ_FIRST(&t->queue)), body, acts)) {
+		   try_login(t, provision_find_asked(t, TAILQ_FIRST(&t->queue)), body, acts)) {
 		return true;
 	} else {
 		t->is_lost = !is_success && t->was_sent && !t->is_told;
@@ -858,7 +540,7 @@ bool provisions_reply(struct provisions *t, const struct provision_terms *terms,
 static void end_trial(struct provisions *t, const struct provision_terms *terms,
 		      struct changes *out, struct provision_actions *acts)
 {
-	const struct asked *q = find_asked(t, TAILQ_FIRST(&t->queue));
+	const struct asked *q = provision_find_asked(t, TAILQ_FIRST(&t->queue));
 	bool is_let_in = t->trial == TRIAL_LET_IN && q;
 	char *body = mem_strdup(is_let_in ? q->reply : t->failure);
 
@@ -893,90 +575,9 @@ int64_t provisions_next_deadline(const struct provisions *t)
 
 /* Credentials. */
 
-void provisions_refused(struct provisions *t, const struct provision_terms *terms,
-			struct changes *out)
-{
-	struct issued *is = in_use(t, terms);
-
-	if (!is || is->is_refused)
-		return;
-	is->is_refused = true;
-	provision_put_issued(is, out);
-}
-
-const char *provisions_accepted(struct provisions *t, const struct provision_terms *terms,
-				struct changes *out)
-{
-	struct issued *is = in_use(t, terms);
-
-	if (is && is->is_refused) {
-		is->is_refused = false;
-		provision_put_issued(is, out);
-	}
-	if (!is || !terms->is_single ||
-	    (t->is_proved && t->owner && strcmp(t->owner, is->name) == 0))
-		return NULL;
-	set_owner(t, is->name, true, out);
-	return t->owner;
-}
-
-static void drop_issued(struct provisions *t, struct issued *is, struct changes *out)
-{
-	struct issued *next;
-
-	provision_drop_issued_row(is, out);
-	map_remove_str(&t->issued, is->name);
-	if (map_get_str(&t->by_device, is->device) == is) {
-		map_remove_str(&t->by_device, is->device);
-		next = latest(t, is->device);
-		if (next)
-			map_set_str(&t->by_device, next->device, next);
-	}
-	if (t->owner && strcmp(t->owner, is->name) == 0)
-		set_owner(t, NULL, false, out);
-	provision_free_issued(is);
-}
-
-/* What was asked under this name, or for this device (the other is NULL), and not answered. */
-static bool forget_asked(struct provisions *t, const char *name, const char *device,
-			 struct changes *out)
-{
-	const struct asker *in_hand = t->is_asking ? TAILQ_FIRST(&t->queue) : NULL;
-	struct asked *q = TAILQ_FIRST(&t->asked), *next;
-	bool did = false;
-
-	for (; q; q = next) {
-		next = TAILQ_NEXT(q, link);
-		if (strcmp(name ? q->name : q->device, name ? name : device) == 0 &&
-		    !(in_hand && q == find_asked(t, in_hand))) {
-			drop_asked(t, q, out);
-			did = true;
-		}
-	}
-	return did;
-}
-
-bool provisions_forget_name(struct provisions *t, const struct provision_terms *terms,
-			    const char *name, struct changes *out)
-{
-	struct issued *is;
-	bool was_its, was_asked;
-
-	adopt(t, terms, out);
-	was_asked = forget_asked(t, name, NULL, out);
-	is = map_get_str(&t->issued, name);
-	was_its = t->owner && strcmp(t->owner, name) == 0;
-	if (is)
-		drop_issued(t, is, out);
-	else if (was_its)
-		set_owner(t, NULL, false, out);
-	return is || was_its || was_asked;
-}
-
 void provisions_forget(struct provisions *t, const char *device, struct changes *out)
 {
 	struct asker *a = TAILQ_FIRST(&t->queue), *next;
-	struct issued *is;
 
 	if (t->is_asking)
 		a = TAILQ_NEXT(a, link); /* the first is the handshake in hand */
@@ -985,17 +586,8 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 		if (strcmp(a->request.device, device) == 0)
 			drop_asker(t, a, out);
 	}
-	forget_asked(t, NULL, device, out);
-	while ((is = latest(t, device)) != NULL)
-		drop_issued(t, is, out);
-}
-
-struct jslice provisions_credentials(const struct provisions *t,
-				     const struct provision_terms *terms)
-{
-	const struct issued *is = in_use(t, terms);
-
-	return is ? text_of(is->reply) : (struct jslice){ NULL, 0 };
+	provision_forget_asked(t, NULL, device, out);
+	provision_drop_issued_to(t, device, out);
 }
 
 /* Restoring. */
@@ -1003,7 +595,7 @@ struct jslice provisions_credentials(const struct provisions *t,
 void provisions_hear(struct provisions *t)
 {
 	const struct asker *first = TAILQ_FIRST(&t->queue);
-	const struct asked *q = first ? find_asked(t, first) : NULL;
+	const struct asked *q = first ? provision_find_asked(t, first) : NULL;
 
 	/* Where another one was asked, a login tells what became of that. */
 	if (t->is_asking || !first || (!q && !TAILQ_EMPTY(&t->asked)))
@@ -1019,7 +611,7 @@ void provisions_resume(struct provisions *t, const struct provision_terms *terms
 {
 	if (t->is_hearing)
 		t->is_asking = t->is_hearing = false;
-	adopt(t, terms, out);
+	provision_adopt(t, terms, out);
 	go_on(t, terms, out, acts);
 }
 
