@@ -323,7 +323,7 @@ static const struct schema_key provision_keys[] = {
 	{ "idempotent", SCHEMA_BOOLEAN, AT(provision.is_idempotent),
 	  .about = "may it be run again for a device whose answer was lost?" },
 	{ "sessions", SCHEMA_INTEGER, AT(provision.sessions), CONF_RANGE(1, 64, 4),
-	  .about = "so many of them run at once" },
+	  .about = "so many of them, or handshakes by MQTT, go on at once" },
 };
 static const struct schema provision_schema = SCHEMA_OF(provision_keys);
 static const struct schema_key connections_keys[] = {

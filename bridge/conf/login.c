@@ -120,6 +120,9 @@ static char *usual_client_id(const struct login_terms *terms, const char *what)
 {
 	if (terms->device)
 		return device_client_id(terms, what);
+	if (terms->handshakes)
+		return mem_printf("calque-%s-%s%u-%s", link_name(terms), what,
+				  terms->handshakes + 1, terms->instance);
 	return mem_printf("calque-%s-%s-%s", link_name(terms), what, terms->instance);
 }
 

@@ -25,6 +25,7 @@ struct login_terms {
 	const struct conf_session *conf;
 	enum side side;
 	bool is_provisioning; /* of its provisioning session; else of its main one, or a device's */
+	unsigned handshakes;  /* of which of these; each has a client id of its own */
 	const char *device;   /* whose session it is, by its name here; NULL: any device's */
 	const struct vars *own;	   /* variables of that device; NULL: none */
 	struct jslice credentials; /* the body of a provision_reply, or len 0 */

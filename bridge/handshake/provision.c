@@ -75,7 +75,7 @@ void provisions_free(struct provisions *t)
 		TAILQ_REMOVE(&t->asked, q, link);
 		provision_free_asked(q);
 	}
-	free_secret_text(t->failure);
+	provision_free_talks(t);
 	free(t->owner);
 	map_fini(&t->by_device, NULL);
 	map_fini(&t->issued, provision_free_issued);
@@ -121,7 +121,8 @@ static char *proof_of(const struct canonical *request)
 
 /* Actions. */
 
-static struct provision_action *add_action(struct provision_actions *acts, enum provision_act act)
+struct provision_action *provision_add_action(struct provision_actions *acts,
+					      enum provision_act act)
 {
 	struct provision_action *a;
 
@@ -143,7 +144,7 @@ static void set_reply(struct canonical *m, const struct canonical *request, stru
 static struct provision_action *answer(const struct canonical *request, const char *reply_topic,
 				       struct jslice body, struct provision_actions *acts)
 {
-	struct provision_action *a = add_action(acts, PROVISION_ANSWER);
+	struct provision_action *a = provision_add_action(acts, PROVISION_ANSWER);
 
 	set_reply(&a->message, request, body);
 	canonical_copy(&a->request, request);
@@ -197,85 +198,86 @@ static void drop_asker(struct provisions *t, struct asker *a, struct changes *ou
 	provision_free_asker(a);
 }
 
-static void answer_asker(struct provisions *t, struct asker *a, struct jslice body,
+static void answer_asker(struct provisions *t, struct asker *a, struct jslice body, bool is_lost,
 			 struct changes *out, struct provision_actions *acts)
 {
 	struct provision_action *told = answer(&a->request, a->reply_topic, body, acts);
 
 	told->is_own = a->is_own;
-	told->is_lost = t->is_lost;
+	told->is_lost = is_lost;
 	drop_asker(t, a, out);
 }
 
-/* The handshake in hand is over: its asker and all who joined it get `body`. */
-static void finish(struct provisions *t, struct jslice body, struct changes *out,
-		   struct provision_actions *acts)
+bool provision_is_same(const struct asker *a, const struct asker *b)
 {
-	struct asker *first = TAILQ_FIRST(&t->queue), *a = first, *next;
-	char *name = mem_strdup(a->name), *proof = mem_strdup(a->proof);
+	return strcmp(a->name, b->name) == 0 && crypto_text_equal(a->proof, b->proof);
+}
+
+/* The handshake of `asker` is over: he and all who joined him get `body`.  is_lost: struct provision_action. */
+static void finish(struct provisions *t, struct asker *asker, struct jslice body, bool is_lost,
+		   struct changes *out, struct provision_actions *acts)
+{
+	struct talk *talk = provision_talk_of(t, asker);
+	struct asker *a = TAILQ_FIRST(&t->queue), *next;
+	char *name = mem_strdup(asker->name), *proof = mem_strdup(asker->proof);
 
 	for (; a; a = next) {
 		next = TAILQ_NEXT(a, link);
-		if ((a->is_named || a == first) && strcmp(a->name, name) == 0 &&
+		if ((a->is_named || a == asker) && strcmp(a->name, name) == 0 &&
 		    crypto_text_equal(a->proof, proof))
-			answer_asker(t, a, body, out, acts);
+			answer_asker(t, a, body, is_lost, out, acts);
 	}
 	free(name);
 	free_secret_text(proof);
-	free_secret_text(t->failure);
-	t->failure = NULL;
-	t->trial = TRIAL_NONE;
-	t->is_asking = t->is_lost = false;
+	if (talk)
+		provision_end_talk(talk);
 }
 
 /* Questions. */
 
-static void put_question(struct provisions *t, const struct provision_terms *terms,
-			 const struct asker *first, struct changes *out,
-			 struct provision_actions *acts)
+static int64_t deadline_of(const struct provision_terms *terms)
 {
-	struct asked *q = provision_find_asked(t, first);
-	struct provision_action *a = add_action(acts, PROVISION_ASK);
-
-	t->is_repeated = q;
-	t->was_sent = q && q->is_sent;
-	t->is_sent = false;
-	if (!q)
-		q = provision_note_question(t, terms, first, out);
-	provision_word_question(&a->message, first, q);
-	t->is_asking = t->is_open = true;
-	t->is_told = false;
-	t->deadline_ms = terms->timeout_ms < INT64_MAX - terms->now_ms
-				 ? terms->now_ms + terms->timeout_ms
-				 : INT64_MAX;
+	return terms->timeout_ms < INT64_MAX - terms->now_ms ? terms->now_ms + terms->timeout_ms
+							     : INT64_MAX;
 }
 
-void provisions_sent(struct provisions *t)
+static void put_question(struct provisions *t, const struct provision_terms *terms,
+			 struct talk *talk, struct asker *asker, struct changes *out,
+			 struct provision_actions *acts)
 {
-	struct asked *q = t->is_asking ? provision_find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
+	struct asked *q = provision_find_asked(t, asker);
+	struct provision_action *a = provision_add_action(acts, PROVISION_ASK);
 
-	t->is_sent = t->is_asking && t->trial == TRIAL_NONE;
+	provision_open_talk(t, talk, asker);
+	talk->is_repeated = q;
+	talk->was_sent = q && q->is_sent;
+	talk->is_sent = talk->is_told = false;
+	if (!q)
+		q = provision_note_question(t, terms, asker, talk->is_beside, out);
+	else if (q->is_beside != talk->is_beside)
+		provision_note_beside(q, talk->is_beside, out);
+	provision_word_question(&a->message, asker, q);
+	a->session = talk->session;
+	talk->deadline_ms = deadline_of(terms);
+}
+
+void provisions_sent(struct provisions *t, uint64_t session)
+{
+	struct talk *talk = provision_talk(t, session);
+	struct asked *q = talk && talk->asker ? provision_find_asked(t, talk->asker) : NULL;
+
+	if (talk)
+		talk->is_sent = talk->asker && talk->trial == TRIAL_NONE;
 	if (q)
 		q->is_sent = true;
 }
 
-void provisions_lost(struct provisions *t)
+void provisions_tried(struct provisions *t, uint64_t session, bool is_let_in)
 {
-	if (t->is_asking && t->trial == TRIAL_NONE)
-		t->is_repeated = true;
-}
+	struct talk *talk = provision_talk(t, session);
 
-void provisions_tried(struct provisions *t, bool is_let_in)
-{
-	if (t->trial == TRIAL_OUT)
-		t->trial = is_let_in ? TRIAL_LET_IN : TRIAL_REFUSED;
-}
-
-static void close_session(struct provisions *t, struct provision_actions *acts)
-{
-	if (t->is_open)
-		add_action(acts, PROVISION_CLOSE);
-	t->is_open = false;
+	if (talk && talk->trial == TRIAL_OUT)
+		talk->trial = is_let_in ? TRIAL_LET_IN : TRIAL_REFUSED;
 }
 
 /* Refuse those whose turn is over, or never comes. */
@@ -296,16 +298,18 @@ static void refuse_first(struct provisions *t, const struct provision_terms *ter
 static void go_on(struct provisions *t, const struct provision_terms *terms, struct changes *out,
 		  struct provision_actions *acts)
 {
-	struct asker *first;
+	struct asker *a;
+	struct talk *talk;
 
-	if (!t->is_asking)
+	if (t->is_hearing)
+		return;
+	if (provision_n_open(t) == 0)
 		refuse_first(t, terms, out, acts);
-	first = TAILQ_FIRST(&t->queue);
-	if (!first) {
-		close_session(t, acts);
-	} else if (!t->is_asking) {
-		put_question(t, terms, first, out, acts);
-	}
+	while ((a = provision_next_asker(t)) != NULL &&
+	       (talk = provision_talk_for(t, terms, a)) != NULL)
+		put_question(t, terms, talk, a, out, acts);
+	if (TAILQ_EMPTY(&t->queue))
+		provision_close_idle(t, acts);
 }
 
 /* Requests. */
@@ -330,7 +334,7 @@ struct asker *provision_new_asker(const struct provision_question *q, const char
 
 static bool is_in_hand(const struct provisions *t, const struct asker *a)
 {
-	return t->is_asking && a == TAILQ_FIRST(&t->queue);
+	return provision_talk_of(t, a);
 }
 
 void provision_enqueue(struct provisions *t, struct asker *a)
@@ -380,7 +384,7 @@ static bool has_its_share(const struct provisions *t, const struct asker *a)
 
 static bool is_full(const struct provisions *t)
 {
-	return t->n_queue - t->is_asking >= MAX_WAITING;
+	return t->n_queue - provision_n_open(t) >= MAX_WAITING;
 }
 
 /* Who gives way to a known name; NULL: nobody. */
@@ -437,7 +441,7 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 		return;
 	}
 	if (is_full(t))
-		answer_asker(t, last_stranger(t), text_of(too_many), out, acts);
+		answer_asker(t, last_stranger(t), text_of(too_many), false, out, acts);
 	t->last_number++;
 	provision_enqueue(t, a);
 	provision_put_asker(a, out);
@@ -445,6 +449,13 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 }
 
 /* Replies. */
+
+static bool says_status(struct jslice body, const char *status)
+{
+	struct jslice v;
+
+	return jtext_field(body, "status", &v) && jtext_string_is(v, status);
+}
 
 static bool has_credential(struct jslice body)
 {
@@ -456,121 +467,202 @@ static bool has_credential(struct jslice body)
 	return false;
 }
 
-/* The north issued credentials to the first of the queue.  A link of one device logs in with them if it is
- * that device's, or nobody's. */
+/* The north issued credentials to `a`.  A link of one device logs in with them if it is that device's, or nobody's. */
 static struct jslice take_success(struct provisions *t, const struct provision_terms *terms,
-				  struct jslice body, struct changes *out,
+				  const struct asker *a, struct jslice body, struct changes *out,
 				  struct provision_actions *acts)
 {
-	const struct asker *first = TAILQ_FIRST(&t->queue);
-	bool may_have_it = provision_may_ask(t, terms, first->name);
-	const struct issued *is = provision_issue(t, first, body, out);
+	bool may_have_it = provision_may_ask(t, terms, a->name);
+	const struct issued *is = provision_issue(t, a, body, out);
 	struct provision_action *login;
 
 	if (terms->is_single && may_have_it && (!t->owner || strcmp(t->owner, is->name) != 0))
 		provision_set_owner(t, is->name, false, out);
 	if (may_have_it) {
-		login = add_action(acts, PROVISION_LOGIN);
-		set_reply(&login->message, &first->request, text_of(is->reply));
+		login = provision_add_action(acts, PROVISION_LOGIN);
+		set_reply(&login->message, &a->request, text_of(is->reply));
 	}
 	return text_of(is->reply);
 }
 
 /* The north refuses the name.  If an earlier question may have arrived, it may be that very device. */
-static bool try_login(struct provisions *t, const struct asked *q, struct jslice body,
+static bool try_login(struct provisions *t, struct talk *talk, struct jslice body,
 		      struct provision_actions *acts)
 {
-	const struct asker *first = TAILQ_FIRST(&t->queue);
+	const struct asked *q = provision_find_asked(t, talk->asker);
 	struct provision_action *a;
 	char *reply;
 
-	if (!t->is_repeated || !t->is_told || !q)
+	if (!talk->is_repeated || !talk->is_told || !q)
 		return false;
-	reply = provision_complete_reply(text_of(q->reply), first->south_device_id);
-	a = add_action(acts, PROVISION_TRY);
-	set_reply(&a->message, &first->request, text_of(reply));
+	reply = provision_complete_reply(text_of(q->reply), talk->asker->south_device_id);
+	provision_renew_talk(t, talk);
+	a = provision_add_action(acts, PROVISION_TRY);
+	a->session = talk->session;
+	set_reply(&a->message, &talk->asker->request, text_of(reply));
 	free_secret_text(reply);
-	t->failure = mem_strndup(body.text, body.len);
-	t->trial = TRIAL_OUT;
+	talk->failure = mem_strndup(body.text, body.len);
+	talk->trial = TRIAL_OUT;
 	return true;
 }
 
-static void take_answer(struct provisions *t, const struct provision_terms *terms,
-			struct jslice body, bool is_success, struct changes *out,
+static void take_answer(struct provisions *t, const struct provision_terms *terms, struct asker *a,
+			struct jslice body, bool is_success, bool is_lost, struct changes *out,
 			struct provision_actions *acts)
 {
-	provision_drop_asked(t, provision_find_asked(t, TAILQ_FIRST(&t->queue)), out);
-	finish(t, is_success ? take_success(t, terms, body, out, acts) : body, out, acts);
+	provision_drop_asked(t, provision_find_asked(t, a), out);
+	if (is_success)
+		body = take_success(t, terms, a, body, out, acts);
+	finish(t, a, body, is_lost, out, acts);
 }
 
-bool provisions_reply(struct provisions *t, const struct provision_terms *terms, struct jslice body,
-		      struct changes *out, struct provision_actions *acts, struct err *e)
+static bool is_nobodys(struct err *e, const char *why)
 {
-	bool is_success;
+	err_set(e, ERR_NOT_FOUND, "%s", why);
+	return false;
+}
+
+static const char unasked[] = "a provision_reply that nobody asked for";
+static const char of_another[] = "a provision_reply with another token than this question offered";
+
+/* Over a session on which nothing is open. */
+static bool overhear(struct provisions *t, const struct talk *talk, struct provision_actions *acts,
+		     struct err *e)
+{
+	if (talk && talk->is_open && !talk->was_lost && talk->trial == TRIAL_NONE)
+		provision_distrust(t, acts);
+	return is_nobodys(e, unasked);
+}
+
+/* A SUCCESS that says whose it is not.  (One that is alone may be given another token than the one that it offered: a
+ * platform where devices were made before has its own.) */
+static bool is_foreign(const struct provisions *t, const struct talk *talk, struct jslice body,
+		       bool has_its_token)
+{
+	return !has_its_token && (talk->is_beside || provision_is_anothers(t, talk->asker, body));
+}
+
+static const char no_credentials[] =
+	"{\"status\":\"FAILURE\",\"message\":\"the other platform issued no credentials\"}";
+
+/* To the question that is open on `talk`. */
+static void conclude(struct provisions *t, const struct provision_terms *terms, struct talk *talk,
+		     struct jslice body, bool has_its_token, struct changes *out,
+		     struct provision_actions *acts)
+{
+	bool says_success = says_status(body, "SUCCESS");
+	bool is_success = says_success && has_credential(body);
+	bool is_lost = !says_success && talk->was_sent && !talk->is_told;
+
+	if (says_status(body, "FAILURE") && try_login(t, talk, body, acts))
+		return;
+	if (terms->sessions > 1)
+		provision_trust(t, talk, has_its_token);
+	take_answer(t, terms, talk->asker,
+		    says_success && !is_success ? text_of(no_credentials) : body, is_success,
+		    is_lost, out, acts);
+	if (talk->was_lost) /* what was asked twice is answered twice */
+		provision_close_talk(t, talk, acts);
+	go_on(t, terms, out, acts);
+}
+
+/* What an earlier run received: whose it is, its token says; if it has another one, it was the question that was open
+ * alone.  What says no token is not believed, as more than one may have been: it will be said again. */
+static bool hear(struct provisions *t, const struct provision_terms *terms, struct jslice body,
+		 struct changes *out, struct provision_actions *acts, struct err *e)
+{
+	struct talk *first = provision_first_talk(t);
+	struct asker *a = t->is_hearing ? provision_asker_of(t, body) : NULL;
+
+	if (!a && t->is_hearing && first->asker && !provision_is_anothers(t, first->asker, body))
+		a = first->asker;
+	if (!a || !says_status(body, "SUCCESS") || !has_credential(body))
+		return is_nobodys(e, unasked);
+	take_answer(t, terms, a, body, true, false, out, acts);
+	return true;
+}
+
+bool provisions_reply(struct provisions *t, const struct provision_terms *terms, uint64_t session,
+		      struct jslice body, struct changes *out, struct provision_actions *acts,
+		      struct err *e)
+{
+	struct talk *talk = provision_talk(t, session);
+	bool is_open = talk && talk->asker && talk->trial == TRIAL_NONE && !t->is_hearing;
+	bool has_its_token;
 	struct jslice status;
 
-	if (!t->is_asking || t->trial != TRIAL_NONE) {
-		err_set(e, ERR_NOT_FOUND, "a provision_reply that nobody asked for");
-		return false;
-	}
+	if (!is_open && session != PROVISION_NO_SESSION)
+		return overhear(t, talk, acts, e);
 	if (!jtext_field(body, "status", &status)) {
 		err_set(e, ERR_INVALID, "a provision_reply without status");
 		return false;
 	}
-	t->is_hearing = false;
-	is_success = jtext_string_is(status, "SUCCESS");
-	if (is_success && !has_credential(body)) {
-		is_success = false;
-		body = text_of("{\"status\":\"FAILURE\",\"message\":\"the other platform issued no "
-			       "credentials\"}");
-	} else if (jtext_string_is(status, "FAILURE") &&
-		   try_login(t, provision_find_asked(t, TAILQ_FIRST(&t->queue)), body, acts)) {
-		return true;
-	} else {
-		t->is_lost = !is_success && t->was_sent && !t->is_told;
+	if (!is_open)
+		return hear(t, terms, body, out, acts, e);
+	has_its_token = says_status(body, "SUCCESS") &&
+			provision_has_its_token(provision_find_asked(t, talk->asker), body);
+	if (says_status(body, "SUCCESS") && is_foreign(t, talk, body, has_its_token)) {
+		provision_distrust(t, acts);
+		return is_nobodys(e, of_another);
 	}
-	take_answer(t, terms, body, is_success, out, acts);
-	go_on(t, terms, out, acts);
+	conclude(t, terms, talk, body, has_its_token, out, acts);
 	return true;
 }
 
 /* Deadlines. */
 
 /* The login was tried: it is the device that was made for an earlier question, or another. */
-static void end_trial(struct provisions *t, const struct provision_terms *terms,
+static void end_trial(struct provisions *t, const struct provision_terms *terms, struct talk *talk,
 		      struct changes *out, struct provision_actions *acts)
 {
-	const struct asked *q = provision_find_asked(t, TAILQ_FIRST(&t->queue));
-	bool is_let_in = t->trial == TRIAL_LET_IN && q;
-	char *body = mem_strdup(is_let_in ? q->reply : t->failure);
+	const struct asked *q = provision_find_asked(t, talk->asker);
+	bool is_let_in = talk->trial == TRIAL_LET_IN && q;
+	char *body = mem_strdup(is_let_in ? q->reply : talk->failure);
 
-	take_answer(t, terms, text_of(body), is_let_in, out, acts);
+	take_answer(t, terms, talk->asker, text_of(body), is_let_in, false, out, acts);
 	free_secret_text(body);
-	close_session(t, acts); /* it was used for the trial */
-	go_on(t, terms, out, acts);
+	provision_close_talk(t, talk, acts); /* it was used for the trial */
+}
+
+/* What is due on one session. */
+static void expire(struct provisions *t, const struct provision_terms *terms, struct talk *talk,
+		   struct changes *out, struct provision_actions *acts)
+{
+	const struct jslice late = text_of("{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
+
+	if (talk->trial > TRIAL_OUT) {
+		end_trial(t, terms, talk, out, acts);
+	} else if (talk->asker && talk->deadline_ms <= terms->now_ms) {
+		finish(t, talk->asker, late, talk->is_sent && !talk->is_told, out, acts);
+		/* A late answer must not be taken for that to the next question. */
+		provision_close_talk(t, talk, acts);
+	}
 }
 
 void provisions_expire(struct provisions *t, const struct provision_terms *terms,
 		       struct changes *out, struct provision_actions *acts)
 {
-	const struct jslice late = text_of("{\"status\":\"FAILURE\",\"message\":\"timeout\"}");
-
-	if (t->trial > TRIAL_OUT) {
-		end_trial(t, terms, out, acts);
-	} else if (t->is_asking && t->deadline_ms <= terms->now_ms) {
-		t->is_lost = t->is_sent && !t->is_told;
-		finish(t, late, out, acts);
-		/* A late answer must not be taken for that to the next question. */
-		close_session(t, acts);
-		go_on(t, terms, out, acts);
-	}
+	if (provisions_next_deadline(t) > terms->now_ms)
+		return;
+	for (size_t i = 0; i < t->n_talks; i++)
+		expire(t, terms, t->talks[i], out, acts);
+	if (t->quiet_ms <= terms->now_ms)
+		t->quiet_ms = 0;
+	go_on(t, terms, out, acts);
 }
 
 int64_t provisions_next_deadline(const struct provisions *t)
 {
-	if (!t->is_asking)
-		return INT64_MAX;
-	return t->trial > TRIAL_OUT ? 0 : t->deadline_ms;
+	int64_t earliest = t->quiet_ms && t->n_queue ? t->quiet_ms : INT64_MAX;
+
+	for (size_t i = 0; i < t->n_talks; i++) {
+		const struct talk *talk = t->talks[i];
+		int64_t due_ms = talk->trial > TRIAL_OUT ? 0 : talk->deadline_ms;
+
+		if (talk->asker && due_ms < earliest)
+			earliest = due_ms;
+	}
+	return earliest;
 }
 
 /* Credentials. */
@@ -579,11 +671,9 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 {
 	struct asker *a = TAILQ_FIRST(&t->queue), *next;
 
-	if (t->is_asking)
-		a = TAILQ_NEXT(a, link); /* the first is the handshake in hand */
 	for (; a; a = next) {
 		next = TAILQ_NEXT(a, link);
-		if (strcmp(a->request.device, device) == 0)
+		if (!is_in_hand(t, a) && strcmp(a->request.device, device) == 0)
 			drop_asker(t, a, out);
 	}
 	provision_forget_asked(t, NULL, device, out);
@@ -592,25 +682,40 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 
 /* Restoring. */
 
+/* May more than one question have been open at once? */
+static bool were_several_open(const struct provisions *t)
+{
+	const struct asker *a;
+	const struct asked *q;
+
+	TAILQ_FOREACH (a, &t->queue, link)
+		if ((q = provision_find_asked(t, a)) != NULL && q->is_beside)
+			return true;
+	return false;
+}
+
 void provisions_hear(struct provisions *t)
 {
-	const struct asker *first = TAILQ_FIRST(&t->queue);
+	struct asker *first = TAILQ_FIRST(&t->queue);
 	const struct asked *q = first ? provision_find_asked(t, first) : NULL;
+	struct talk *talk = provision_first_talk(t);
 
-	/* Where another one was asked, a login tells what became of that. */
-	if (t->is_asking || !first || (!q && !TAILQ_EMPTY(&t->asked)))
+	if (t->is_hearing || provision_n_open(t) > 0)
 		return;
-	t->is_asking = t->is_hearing = true;
-	t->is_repeated = q;
-	t->was_sent = q && q->is_sent;
-	t->deadline_ms = INT64_MAX;
+	t->is_hearing = true;
+	/* Where another one was asked, a login tells what became of that. */
+	if (!first || (!q && !TAILQ_EMPTY(&t->asked)) || were_several_open(t))
+		return;
+	talk->asker = first;
+	talk->deadline_ms = INT64_MAX;
 }
 
 void provisions_resume(struct provisions *t, const struct provision_terms *terms,
 		       struct changes *out, struct provision_actions *acts)
 {
 	if (t->is_hearing)
-		t->is_asking = t->is_hearing = false;
+		provision_end_talk(provision_first_talk(t));
+	t->is_hearing = false;
 	provision_adopt(t, terms, out);
 	go_on(t, terms, out, acts);
 }

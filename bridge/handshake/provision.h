@@ -1,7 +1,9 @@
 /* provision.h -- provisioning handshakes of one link: step(event) -> actions.
  *
- * The device asks on the south's main session; the north issues credentials on a provisioning
- * session that the bridge opens.  Neither side correlates, so one handshake at a time.  Credentials are stored before the device is told.  Asked again for the same device_name:
+ * The device asks on the south's main session; the north issues credentials on provisioning
+ * sessions that the bridge opens, one question at a time on each.  Neither side correlates, so more than one only for what
+ * the bridge asks by itself, offers a token for, and where answers can be told apart: provision_talk.c.
+ * Credentials are stored before the device is told.  Asked again for the same device_name:
  * the same answer, no second handshake, unless the north has refused the login since.  (Not so if the
  * provision_key, provision_secret or device_key are others than then: a name alone must not be enough
  * to be given credentials, so that is a handshake of its own.)
@@ -29,6 +31,15 @@ struct err;
 struct machine;
 struct provisions;
 
+#define PROVISION_SESSIONS   64		/* at once, at most */
+#define PROVISION_NO_SESSION UINT64_MAX /* of an answer that an earlier run received */
+
+/* A session of handshakes has a number, and one that is opened in its place another.  Places are few. */
+static inline unsigned provision_place(uint64_t session)
+{
+	return session % PROVISION_SESSIONS;
+}
+
 /* What a link says of its handshakes, with each event; borrowed. */
 struct provision_terms {
 	bool is_single;	    /* it is one device's, and belongs to one name ... */
@@ -36,6 +47,7 @@ struct provision_terms {
 	const char *device; /* a link of many: by whose credentials it logs in (its name here) */
 	bool chooses_token; /* where a request brings no credentials of its own */
 	int64_t now_ms, timeout_ms; /* of a question, from when it is put */
+	size_t sessions;	    /* so many at once, at most PROVISION_SESSIONS; 0: one */
 };
 
 struct provisions *provisions_new(void);
@@ -43,16 +55,19 @@ void provisions_free(struct provisions *t);
 
 /* What to do after an event; several may be due.  Texts are owned by the action list. */
 enum provision_act {
-	PROVISION_ASK,	  /* send `message` (a provision) to the north's provisioning session */
+	PROVISION_ASK, /* send `message` (a provision) to the north over provisioning session `session` */
 	PROVISION_ANSWER, /* send `message` (a provision_reply) to the south, in answer to `request` */
 	PROVISION_LOGIN, /* the north's main session can (re)connect with `message`'s credentials */
-	PROVISION_TRY, /* does the north let in `message`'s credentials?  provisions_tried() wants to know */
-	PROVISION_CLOSE /* nothing more to ask for now: close the provisioning session.  Also after a
+	PROVISION_TRY,	 /* in place of `session`: does the north let in `message`'s credentials?
+			* provisions_tried() wants to know */
+	PROVISION_CLOSE, /* nothing more to ask for now: close the provisioning session.  Also after a
 			   * time-out, maybe with an ASK behind it: that needs a new session, or the
 			   * late reply would be taken for its answer */
+	PROVISION_DISTRUST /* answers were heard by who had not asked: one session from now on */
 };
 struct provision_action {
 	enum provision_act act;
+	uint64_t session; /* of ASK, TRY, CLOSE */
 	struct canonical message;
 	struct canonical request; /* of ANSWER: what it answers */
 	char *reply_topic;	  /* of ANSWER: NULL is the usual topic */
@@ -88,19 +103,22 @@ void provisions_request(struct provisions *t, const struct provision_terms *term
 			const struct provision_question *q, struct changes *out,
 			struct provision_actions *acts);
 
-/* The north answered with the body of a provision_reply.  SUCCESS without a credential is a FAILURE.  False:
- * ERR_NOT_FOUND nobody asked; ERR_INVALID no object with a status, the handshake stays in hand. */
-bool provisions_reply(struct provisions *t, const struct provision_terms *terms, struct jslice body,
-		      struct changes *out, struct provision_actions *acts, struct err *e);
+/* The north answered over `session` with the body of a provision_reply.  SUCCESS without a credential is a FAILURE.  False:
+ * ERR_NOT_FOUND nobody asked there, or it says the token of another; ERR_INVALID no object with a status, the handshake
+ * stays in hand.  There may be actions all the same. */
+bool provisions_reply(struct provisions *t, const struct provision_terms *terms, uint64_t session,
+		      struct jslice body, struct changes *out, struct provision_actions *acts,
+		      struct err *e);
 
 /* The question was written so: are the credentials in it by which the device could be known again? */
-void provisions_written(struct provisions *t, struct jslice question);
+void provisions_written(struct provisions *t, uint64_t session, struct jslice question);
 /* It was handed to its session, and may arrive. */
-void provisions_sent(struct provisions *t);
-/* The connection was lost with a question that may have arrived, and goes again. */
-void provisions_lost(struct provisions *t);
+void provisions_sent(struct provisions *t, uint64_t session);
+/* The connection of the session was lost.  was_asked: with a question that may have arrived.  True: the last one that was
+ * put over it has no answer, and is to go again, it alone. */
+bool provisions_down(struct provisions *t, uint64_t session, bool was_asked);
 /* What came of PROVISION_TRY; the rest is due at once, for provisions_expire(). */
-void provisions_tried(struct provisions *t, bool is_let_in);
+void provisions_tried(struct provisions *t, uint64_t session, bool is_let_in);
 
 /* At terms->now_ms: a handshake whose deadline has passed fails with status FAILURE and message "timeout"; one
  * whose credentials were tried ends. */
@@ -139,8 +157,8 @@ void provisions_forget(struct provisions *t, const char *device, struct changes 
 struct jslice provisions_credentials(const struct provisions *t,
 				     const struct provision_terms *terms);
 
-/* Before provisions_resume(): an earlier run received an answer that nobody has looked at.  It is the answer to the question
- * that is open, which is not asked again before it was given to provisions_reply(), or turned out to be none. */
+/* Before provisions_resume(): an earlier run received answers that nobody has looked at.  Nothing is asked until then; give them
+ * to provisions_reply(), with PROVISION_NO_SESSION.  Their tokens say to which questions they are. */
 void provisions_hear(struct provisions *t);
 /* After all rows are restored: ask again for what was in hand when the last run ended.  Rows of before links
  * belonged to names make it the last one's that was issued credentials. */

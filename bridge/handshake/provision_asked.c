@@ -74,9 +74,27 @@ void provision_drop_asked(struct provisions *t, struct asked *q, struct changes 
 	provision_free_asked(q);
 }
 
-/* Before it leaves: what the device will log in with. */
+/* Is the question open on a session? */
+static bool is_open(const struct provisions *t, const struct asked *q)
+{
+	for (size_t i = 0; i < t->n_talks; i++)
+		if (t->talks[i]->asker && provision_find_asked(t, t->talks[i]->asker) == q)
+			return true;
+	return false;
+}
+
+static struct asked *oldest_closed(const struct provisions *t)
+{
+	struct asked *q;
+
+	TAILQ_FOREACH (q, &t->asked, link)
+		if (!is_open(t, q))
+			return q;
+	return NULL;
+}
+
 struct asked *provision_note_question(struct provisions *t, const struct provision_terms *terms,
-				      const struct asker *a, struct changes *out)
+				      const struct asker *a, bool is_beside, struct changes *out)
 {
 	struct jslice body = canonical_body(&a->request);
 	char *reply = own_reply(body);
@@ -88,18 +106,25 @@ struct asked *provision_note_question(struct provisions *t, const struct provisi
 	if (!reply)
 		return NULL;
 	if (t->n_asked >= MAX_ASKED)
-		provision_drop_asked(t, TAILQ_FIRST(&t->asked), out);
+		provision_drop_asked(t, oldest_closed(t), out);
 	q = mem_zalloc(sizeof *q);
 	*q = (struct asked){ .number = a->number,
 			     .name = mem_strdup(a->name),
 			     .proof = mem_strdup(a->proof),
 			     .device = mem_strdup(a->request.device),
 			     .is_chosen = is_chosen,
+			     .is_beside = is_beside,
 			     .reply = reply };
 	TAILQ_INSERT_TAIL(&t->asked, q, link);
 	t->n_asked++;
 	provision_put_asked(q, out);
 	return q;
+}
+
+void provision_note_beside(struct asked *q, bool is_beside, struct changes *out)
+{
+	q->is_beside = is_beside;
+	provision_put_asked(q, out);
 }
 
 /* The request with the token that was chosen for it. */
@@ -146,31 +171,97 @@ static bool is_in(struct jslice question, struct jslice credentials, const char 
 	       memmem(question.text, question.len, v.text + 1, v.len - 2);
 }
 
-void provisions_written(struct provisions *t, struct jslice question)
+void provisions_written(struct provisions *t, uint64_t session, struct jslice question)
 {
-	const struct asked *q =
-		t->is_asking ? provision_find_asked(t, TAILQ_FIRST(&t->queue)) : NULL;
+	struct talk *talk = provision_talk(t, session);
+	const struct asked *q = talk && talk->asker ? provision_find_asked(t, talk->asker) : NULL;
 	struct jslice reply = q ? text_of(q->reply) : (struct jslice){ NULL, 0 };
 
-	t->is_told = q && (is_in(question, reply, "token") || is_in(question, reply, "username") ||
-			   is_in(question, reply, "client_id"));
+	if (talk)
+		talk->is_told = q && (is_in(question, reply, "token") ||
+				      is_in(question, reply, "username") ||
+				      is_in(question, reply, "client_id"));
 }
 
-/* What was asked under this name, or for this device (the other is NULL), and not answered. */
 bool provision_forget_asked(struct provisions *t, const char *name, const char *device,
 			    struct changes *out)
 {
-	const struct asker *in_hand = t->is_asking ? TAILQ_FIRST(&t->queue) : NULL;
 	struct asked *q = TAILQ_FIRST(&t->asked), *next;
 	bool did = false;
 
 	for (; q; q = next) {
 		next = TAILQ_NEXT(q, link);
 		if (strcmp(name ? q->name : q->device, name ? name : device) == 0 &&
-		    !(in_hand && q == provision_find_asked(t, in_hand))) {
+		    !is_open(t, q)) {
 			provision_drop_asked(t, q, out);
 			did = true;
 		}
 	}
 	return did;
+}
+
+/* --- tokens */
+
+bool provision_offers_token(const struct provisions *t, const struct provision_terms *terms,
+			    const struct asker *a)
+{
+	const struct asked *q = provision_find_asked(t, a);
+	struct jslice body = canonical_body(&a->request);
+
+	if (q)
+		return says(text_of(q->reply), "token");
+	return says(body, "token") || (terms->chooses_token && wants_a_token(body));
+}
+
+/* Do both say this token, a JSON string?  It may be spelled in two ways. */
+static bool is_same_token(struct jslice a, struct jslice b)
+{
+	struct buf text = { 0 };
+	bool is_it = jtext_string_decode(a, &text) && jtext_string_is(b, buf_str(&text));
+
+	mem_free_secret(text.data, text.len);
+	return is_it;
+}
+
+static bool says_token(struct jslice body, struct jslice token)
+{
+	struct jslice v;
+
+	return says(body, "token") && jtext_field(body, "token", &v) && is_same_token(v, token);
+}
+
+bool provision_has_its_token(const struct asked *q, struct jslice body)
+{
+	struct jslice token;
+
+	return q && says(body, "token") && jtext_field(body, "token", &token) &&
+	       says_token(text_of(q->reply), token);
+}
+
+bool provision_is_anothers(const struct provisions *t, const struct asker *a, struct jslice body)
+{
+	const struct asked *q;
+	const struct issued *is;
+	struct map_pos pos = { 0 };
+	struct jslice token;
+
+	if (!says(body, "token") || !jtext_field(body, "token", &token))
+		return false;
+	TAILQ_FOREACH (q, &t->asked, link)
+		if (strcmp(q->name, a->name) != 0 && says_token(text_of(q->reply), token))
+			return true;
+	while ((is = map_next(&t->issued, &pos)) != NULL)
+		if (strcmp(is->name, a->name) != 0 && says_token(text_of(is->reply), token))
+			return true;
+	return false;
+}
+
+struct asker *provision_asker_of(const struct provisions *t, struct jslice body)
+{
+	struct asker *a;
+
+	TAILQ_FOREACH (a, &t->queue, link)
+		if (provision_has_its_token(provision_find_asked(t, a), body))
+			return a;
+	return NULL;
 }

@@ -1,5 +1,5 @@
 /* provision_inside.h -- what the files of the machine of handshakes share: provision.c (what happens to it),
- * provision_asked.c (what a question offers), provision_issued.c (what was issued, and whose the link is) and
+ * provision_talk.c (the sessions), provision_asked.c (what a question offers), provision_issued.c (what was issued, and whose the link is) and
  * provision_rows.c (what is kept).  Nobody else includes it. */
 #ifndef BRIDGE_PROVISION_INSIDE_H
 #define BRIDGE_PROVISION_INSIDE_H
@@ -14,8 +14,7 @@
 
 #define PROVISION_MACHINE "provision"
 
-/* Somebody who waits for an answer.  The handshake in hand is that of the first in the queue; all
- * with the same name and proof have joined it. */
+/* Somebody who waits for an answer.  All with the same name and proof as one whose question is open have joined it. */
 struct asker {
 	TAILQ_ENTRY(asker) link;
 	uint64_t number; /* grows by 1 */
@@ -44,6 +43,7 @@ struct asked {
 	uint64_t number; /* of its asker */
 	char *name, *proof, *device;
 	bool is_chosen; /* the token in it is the bridge's */
+	bool is_beside; /* when it was put last, another one was open */
 	bool is_sent;	/* it left, as far as an earlier run could say; not kept */
 	char *reply;	/* what a SUCCESS would say: the credentials that the device has then */
 };
@@ -52,21 +52,41 @@ TAILQ_HEAD(askeds, asked);
 /* A try to log in with what was asked for. */
 enum provision_trial { TRIAL_NONE, TRIAL_OUT, TRIAL_LET_IN, TRIAL_REFUSED };
 
-struct provisions {
-	struct askers queue; /* what is in hand, known names by number, the others by number */
-	size_t n_queue;
-	bool is_asking;		/* the first of the queue was asked: the question in hand */
-	bool is_hearing;	/* ... by an earlier run: provisions_hear() */
-	int64_t deadline_ms;	/* of that */
+/* A session of handshakes, and the question that is open on it. */
+struct talk {
+	uint64_t session;    /* its number, or that of the last one in its place */
+	bool is_open;	     /* there may be one */
+	bool was_lost;	     /* its connection was, with a question that may come twice */
+	struct asker *asker; /* whose question is open; NULL: none is.  Of that: */
+	int64_t deadline_ms;
 	bool is_repeated;	/* an earlier one like it may have arrived */
 	bool is_sent, was_sent; /* it was handed to its session; so was an earlier one like it */
 	bool is_told;		/* it says what the device will log in with */
+	bool is_beside;		/* another one was open meanwhile */
 	enum provision_trial trial;
 	char *failure; /* the answer that led to the trial */
-	bool is_lost; /* the handshake that ends may have made a device that nobody can log in as */
+};
+
+/* What the far end has shown of its answers: provision_talk.c */
+enum provision_trust {
+	TRUST_NONE,
+	TRUST_TOKEN, /* it gives the token that is offered.  What is asked next goes over another session ... */
+	TRUST_LISTENS, /* ... was answered there, and the first one has not heard it yet */
+	TRUST_ALL,     /* nor will: each session hears the answers to its own questions */
+	TRUST_NEVER    /* something was heard by who did not ask */
+};
+
+struct provisions {
+	struct askers queue; /* what is in hand, known names by number, the others by number */
+	size_t n_queue;
+	struct talk **talks; /* by their places */
+	size_t n_talks;
+	uint64_t n_sessions; /* since the start */
+	enum provision_trust trust;
+	int64_t quiet_ms; /* until then nothing is asked; 0: it may be */
+	bool is_hearing; /* provisions_hear(); the first talk's question is an earlier run's then */
 	struct askeds asked;
 	size_t n_asked;
-	bool is_open;	      /* the provisioning session may be open */
 	struct map issued;    /* name -> struct issued */
 	struct map by_device; /* device -> struct issued, borrowed */
 	uint64_t last_number;
@@ -111,6 +131,35 @@ void provision_enqueue(struct provisions *t, struct asker *a); /* taken */
 char *provision_said_name(const struct canonical *request);
 void provision_free_asker(struct asker *a);
 
+struct provision_action *provision_add_action(struct provision_actions *acts,
+					      enum provision_act act);
+/* Are their questions the same, so that they get one answer? */
+bool provision_is_same(const struct asker *a, const struct asker *b);
+
+/* --- provision_talk.c */
+
+struct talk *provision_talk(const struct provisions *t, uint64_t session); /* NULL: it has ended */
+struct talk *provision_first_talk(struct provisions *t); /* of the first place, open or not */
+struct talk *provision_talk_of(const struct provisions *t, const struct asker *a); /* or NULL */
+size_t provision_n_open(const struct provisions *t);				   /* questions */
+/* Who waits and has not joined one whose question is open; and where his may be put now.  NULL: nobody, nowhere. */
+struct asker *provision_next_asker(const struct provisions *t);
+struct talk *provision_talk_for(struct provisions *t, const struct provision_terms *terms,
+				const struct asker *a);
+/* It is put there. */
+void provision_open_talk(struct provisions *t, struct talk *talk, struct asker *a);
+void provision_end_talk(
+	struct talk *talk); /* the question is open no more; the session is as it was */
+void provision_close_talk(struct provisions *t, struct talk *talk, struct provision_actions *acts);
+void provision_close_idle(struct provisions *t, struct provision_actions *acts);
+/* What it had heard comes of another session from now on: it is used for a trial. */
+void provision_renew_talk(struct provisions *t, struct talk *talk);
+void provision_free_talks(struct provisions *t);
+/* An answer came over `talk` and is taken for that to its question. */
+void provision_trust(struct provisions *t, const struct talk *talk, bool has_its_token);
+/* One came that is to no question there. */
+void provision_distrust(struct provisions *t, struct provision_actions *acts);
+
 /* --- provision_asked.c */
 
 void provision_free_asked(struct asked *a);
@@ -118,9 +167,19 @@ void provision_free_asked(struct asked *a);
 struct asked *provision_find_asked(const struct provisions *t, const struct asker *a);
 void provision_drop_asked(struct provisions *t, struct asked *q,
 			  struct changes *out); /* NULL: none */
+/* Does the question of `a` say a token, or would it? */
+bool provision_offers_token(const struct provisions *t, const struct provision_terms *terms,
+			    const struct asker *a);
+/* Is the token of this answer the one that was offered with `q`?  NULL: with none. */
+bool provision_has_its_token(const struct asked *q, struct jslice body);
+/* Is it one that was offered to, or issued under, another name than that of `a`? */
+bool provision_is_anothers(const struct provisions *t, const struct asker *a, struct jslice body);
+/* Who waits and was offered it; NULL: nobody. */
+struct asker *provision_asker_of(const struct provisions *t, struct jslice body);
 /* Before it leaves: what the device will log in with.  NULL: nothing that is known. */
 struct asked *provision_note_question(struct provisions *t, const struct provision_terms *terms,
-				      const struct asker *a, struct changes *out);
+				      const struct asker *a, bool is_beside, struct changes *out);
+void provision_note_beside(struct asked *q, bool is_beside, struct changes *out);
 /* The request of `a` as it is put, with the token that was chosen for it. */
 void provision_word_question(struct canonical *question, const struct asker *a,
 			     const struct asked *q);

@@ -66,8 +66,9 @@ void provision_put_asked(const struct asked *a, struct changes *out)
 	state_json_put_text(&row, a->name);
 	buf_puts(&row, ",\"device\":");
 	state_json_put_text(&row, a->device);
-	buf_printf(&row, ",\"proof\":%s,\"chosen\":%s,\"reply\":%s}", a->proof,
-		   a->is_chosen ? "true" : "false", a->reply);
+	buf_printf(&row, ",\"proof\":%s,\"chosen\":%s%s,\"reply\":%s}", a->proof,
+		   a->is_chosen ? "true" : "false", a->is_beside ? ",\"beside\":true" : "",
+		   a->reply);
 	changes_put(out, PROVISION_MACHINE, key, buf_str(&row), true);
 	fini_secret_buf(&row);
 	free(key);
@@ -231,6 +232,8 @@ static bool restore_asked(struct provisions *t, const char *number, const char *
 	     state_json_bool(row, "chosen", &a->is_chosen) &&
 	     read_object(row, "proof", &a->proof) && read_object(row, "reply", &a->reply);
 	if (ok) {
+		/* Not in a row of before there were several. */
+		state_json_bool(row, "beside", &a->is_beside);
 		a->is_sent = true;
 		raise_number(t, a->number);
 		TAILQ_INSERT_TAIL(&t->asked, a, link);

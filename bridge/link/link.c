@@ -133,6 +133,7 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 		.device = item->plain.device,
 		.lane = kind_table[item->plain.kind].lane,
 		.is_provisioning = plan_is_provisioning(l->plan, to, item->plain.kind),
+		.session = t ? t->session : 0,
 		.message = item->message,
 		.expires_ms = INT64_MAX,
 		.is_unique = item->plain.id || item->plain.ts,
@@ -150,8 +151,9 @@ void link_send(struct link *l, struct intake *in, struct item *item, enum side t
 	if (to == SOUTH)
 		logic_note_carried(l, item);
 	if (item->plain.kind == KIND_PROVISION)
-		provisions_written(l->provisions, (struct jslice){ item->message.payload,
-								   item->message.payload_len });
+		provisions_written(
+			l->provisions, o.session,
+			(struct jslice){ item->message.payload, item->message.payload_len });
 	if (in->greets && !in->is_in_turn)
 		o.lane = LANE_EXCHANGE; /* what waits may need it */
 	item->message = (struct message){ 0 };
@@ -491,6 +493,7 @@ void link_write(struct link *l, struct intake *in, const struct link_write *w)
 	t->answer_topic = mem_strdup(w->answer_topic);
 	t->waits = w->waits;
 	t->expires_ms = w->expires_ms;
+	t->session = w->session;
 	intake_open(in); /* a stateful kind, or one read beside it */
 	strand_submit(l->at->strand, &t->job);
 }
@@ -650,7 +653,8 @@ struct provision_terms link_provision_terms(const struct link *l)
 					 .device = l->plan->device,
 					 .chooses_token = !l->plan->hides_secrets,
 					 .now_ms = l->now_ms,
-					 .timeout_ms = l->plan->request_timeout_ms[SOUTH] };
+					 .timeout_ms = l->plan->request_timeout_ms[SOUTH],
+					 .sessions = plan_handshake_sessions(l->plan) };
 }
 
 const struct vars *link_own_vars(const struct link *l, enum side side, const char *device)
@@ -773,19 +777,19 @@ const char *link_owner(const struct link *l, bool *is_proved)
 	return provisions_owner(l->provisions, &terms, is_proved);
 }
 
-void link_question_sent(struct link *l)
+void link_question_sent(struct link *l, uint64_t session)
 {
-	provisions_sent(l->provisions);
+	provisions_sent(l->provisions, session);
 }
 
-void link_question_lost(struct link *l)
+bool link_handshakes_down(struct link *l, uint64_t session, bool was_asked)
 {
-	provisions_lost(l->provisions);
+	return provisions_down(l->provisions, session, was_asked);
 }
 
-void link_login_tried(struct link *l, bool is_let_in)
+void link_login_tried(struct link *l, uint64_t session, bool is_let_in)
 {
-	provisions_tried(l->provisions, is_let_in);
+	provisions_tried(l->provisions, session, is_let_in);
 }
 
 bool link_forget_name(struct link *l, const char *name)

@@ -40,6 +40,7 @@ struct arrival {
 	/* Which login of this session it came over: another number than before means that what was not
 	 * acknowledged came again.  0: there are no sessions. */
 	uint64_t login;
+	uint64_t session; /* what was asked over it last, struct output's; 0: nothing */
 	/* From when on its time counts, if not from `at_ms`: it was a dead letter meanwhile; else 0. */
 	int64_t since_ms;
 	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
@@ -53,6 +54,9 @@ struct output {
 	char *device; /* ... nor whose it is, by its name here: NULL */
 	enum lane lane;
 	bool is_provisioning; /* over the short-lived session of a handshake */
+	/* Of a question of a handshake: the number of that session (handshake/provision.h), which is in the answer's
+	 * struct arrival; else 0. */
+	uint64_t session;
 	struct message message;
 	struct intake *origin; /* give it back with link_done() */
 	uint64_t id;	       /* its origin's: struct link_step */
@@ -117,10 +121,11 @@ struct link_ops {
 	/* The north issued credentials for a device (the body of a provision_reply): log in with them. */
 	void (*login)(void *ctx, const char *device, struct jslice credentials);
 	/* Would the north let in this device with these (the body of a provision_reply)?  Say so with
-	 * link_login_tried(); the session of handshakes is not needed meanwhile. */
-	void (*try_login)(void *ctx, const char *device, struct jslice credentials);
-	/* No handshake is open any more. */
-	void (*end_provisioning)(void *ctx);
+	 * link_login_tried(); the session of handshakes in that place is not needed meanwhile. */
+	void (*try_login)(void *ctx, uint64_t session, const char *device,
+			  struct jslice credentials);
+	/* This session of handshakes is not needed any more. */
+	void (*end_provisioning)(void *ctx, uint64_t session);
 	/* May be NULL.  The message with this tag has changed the state in this step: after a restart it
 	 * must not be received again, its outputs are to be sent again with link_resend().  To be
 	 * written together with link_take_changes().  Called once per message, after its outputs were handed
@@ -344,12 +349,13 @@ char **link_subscribe(struct link *l, enum side side, char *const *filters, size
 /* That was done. */
 void link_unsubscribed(struct link *l, enum side side, const char *filter);
 
-/* The session of handshakes has a question to send. */
-void link_question_sent(struct link *l);
-/* The session of handshakes was lost with a question that had left, and goes again. */
-void link_question_lost(struct link *l);
+/* A session of handshakes has sent its question. */
+void link_question_sent(struct link *l, uint64_t session);
+/* One was lost.  was_asked: with a question that had left, and may have arrived.  True: the last one that it was given has
+ * no answer, and is to go again, it alone. */
+bool link_handshakes_down(struct link *l, uint64_t session, bool was_asked);
 /* What came of ops.try_login(); may be told from anywhere, the rest is due with link_tick(). */
-void link_login_tried(struct link *l, bool is_let_in);
+void link_login_tried(struct link *l, uint64_t session, bool is_let_in);
 /* Whose a link of one device is, as handshakes have it (handshake/provision.h). */
 const char *link_owner(const struct link *l, bool *is_proved);
 /* Can the bridge have devices registered by the north, each under credentials of its own?  NULL: yes; else why not. */

@@ -211,6 +211,7 @@ struct intake {
 	size_t n_bytes;
 	int64_t at_ms;
 	uint64_t login;	      /* struct arrival's; UINT64_MAX: an earlier run's */
+	uint64_t session;     /* likewise */
 	bool is_dup;	      /* its message had DUP set */
 	bool is_answer_again; /* it counts in n_answers_again */
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
@@ -250,6 +251,7 @@ struct task {
 	char *answer_topic;   /* of a request: where its answer goes; NULL: the usual */
 	bool waits;	      /* the sender of a configuration, or of a command: for a word on it */
 	int64_t expires_ms;   /* of a command; 0: of none */
+	uint64_t session;     /* of a question of a handshake: over which; else 0 */
 	const char *answered; /* of a request: by the row that wrote it, if no reply comes */
 };
 
@@ -264,6 +266,7 @@ struct link_write {
 	const char *answer_topic;
 	bool waits;
 	int64_t expires_ms;
+	uint64_t session;
 };
 
 /* --- intake.c */
@@ -479,6 +482,8 @@ void provisioning_enqueue(struct link *l, const char *device);
 void provisioning_refused(struct link *l);
 /* It goes on no more; why (static).  The first reason counts. */
 void provisioning_stop(struct link *l, const char *why);
+/* From now on one question is open at a time: tell so. */
+void provisioning_distrusted(const struct link *l);
 /* Its session (NULL: not a device's) has logged in: what the platform wants once is said, until it has it. */
 void provisioning_let_in(struct link *l, const char *device);
 void provisioning_greet(struct link *l, const char *device, uint64_t login);

@@ -5,7 +5,7 @@
  * without which nothing leaves.  So a run that ends anywhere is gone on with by the next one.  What a question without
  * an answer may have made, the machine of handshakes knows (handshake/provision.h): it asks under the same token again.
  *
- * Some are handed to that machine at a time, so that its session stays open from one to the next. */
+ * Some are handed to that machine at a time, so that its sessions stay open from one to the next. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@
 #include "state/devices.h"
 #include "handshake/provision.h"
 
-#define AT_ONCE	  4
+#define AHEAD	  3    /* of those that may be open at once */
 #define WRONG_KEY 3    /* so many in a row, and it is the key's fault */
 #define AGAIN_MS  1000 /* after an answer that was no device's fault */
 
@@ -163,6 +163,14 @@ void provisioning_stop(struct link *l, const char *why)
 		  log_value(why));
 }
 
+void provisioning_distrusted(const struct link *l)
+{
+	log_event(LOG_WARNING, "provisioning-one-by-one", "link=%s reason=%s", l->plan->name,
+		  log_value("an answer was heard by a session that had not asked: a broker there "
+			    "gives answers to all who listen, so devices are registered over one "
+			    "session from now on"));
+}
+
 /* --- one of them ----------------------------------------------------------------------------- */
 
 struct named {
@@ -231,7 +239,8 @@ static void ask(struct link *l, const struct fleet_device *d)
 static bool has_place(const struct link *l)
 {
 	return l->plan->registers_by_command ? registration_has_place(l)
-					     : provisions_count_own(l->provisions) < AT_ONCE;
+					     : provisions_count_own(l->provisions) <
+						       plan_handshake_sessions(l->plan) + AHEAD;
 }
 
 int64_t provisioning_next_deadline(const struct link *l)

@@ -779,6 +779,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), m, a->tag, origin);
 	in->login = origin == ORIGIN_RECEIVED ? a->login : UINT64_MAX;
+	in->session = a->session;
 	in->is_dup = m->is_dup;
 	if (a->since_ms > a->at_ms)
 		in->since_ms = a->since_ms;

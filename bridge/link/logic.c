@@ -588,9 +588,9 @@ static void after_ask(struct task *t, size_t n_sent, size_t n_refused)
 
 	if (n_sent > 0 && n_refused == 0)
 		t->intake->is_well = true;
-	if (n_sent == 0 &&
-	    provisions_reply(l->provisions, &terms, (struct jslice){ failure, sizeof failure - 1 },
-			     &l->changes, &acts, NULL))
+	if (n_sent == 0 && provisions_reply(l->provisions, &terms, t->session,
+					    (struct jslice){ failure, sizeof failure - 1 },
+					    &l->changes, &acts, NULL))
 		logic_provision(l, t->intake, &acts);
 }
 
@@ -616,8 +616,10 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 			provisioning_asked(l, a->message.device);
 			replace_key(l->plan, &a->message);
 			link_write(l, in,
-				   &(struct link_write){
-					   .to = NORTH, .plain = &a->message, .after = after_ask });
+				   &(struct link_write){ .to = NORTH,
+							 .plain = &a->message,
+							 .after = after_ask,
+							 .session = a->session });
 			break;
 		case PROVISION_ANSWER:
 			if (a->refusal)
@@ -635,10 +637,14 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 			break;
 		case PROVISION_TRY:
 			in->is_well = true; /* whatever comes of it, who asked is told */
-			l->ops.try_login(l->ctx, a->message.device, canonical_body(&a->message));
+			l->ops.try_login(l->ctx, a->session, a->message.device,
+					 canonical_body(&a->message));
 			break;
 		case PROVISION_CLOSE:
-			l->ops.end_provisioning(l->ctx);
+			l->ops.end_provisioning(l->ctx, a->session);
+			break;
+		case PROVISION_DISTRUST:
+			provisioning_distrusted(l);
 			break;
 		}
 	}
@@ -754,14 +760,16 @@ static void on_provision_reply(struct task *t, struct canonical *p)
 	struct link *l = t->link;
 	struct provision_terms terms = link_provision_terms(l);
 	struct provision_actions acts = { 0 };
+	bool is_again = t->intake->origin == ORIGIN_AGAIN;
 	struct err e = { 0 };
 
-	if (t->intake->origin == ORIGIN_AGAIN && !t->intake->is_answer_again)
+	if (is_again && !t->intake->is_answer_again)
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, too_late);
-	else if (provisions_reply(l->provisions, &terms, canonical_body(p), &l->changes, &acts, &e))
-		logic_provision(l, t->intake, &acts);
-	else
+	else if (!provisions_reply(l->provisions, &terms,
+				   is_again ? PROVISION_NO_SESSION : t->intake->session,
+				   canonical_body(p), &l->changes, &acts, &e))
 		link_refuse(t->intake, DEAD_UNKNOWN_ID, e.text);
+	logic_provision(l, t->intake, &acts);
 	link_answer_heard(l, t->intake);
 }
 

@@ -1,5 +1,6 @@
 /* sequence.c -- what is worked on one after the other: each device has a sequence, and so has each session, for what
- * is read of it before it is known whose it is, and the handshakes of a link, of which one is open at a time.
+ * is read of it before it is known whose it is, and the handshakes of a link: their questions leave, and
+ * their answers are looked at, in the order in which they came.
  *
  * What holds up one of them holds up no other.  Those of devices come and go. */
 #include <stdlib.h>

@@ -139,7 +139,8 @@ struct live_link *live_link_new(const struct live_link_parts *parts, struct gene
 		echoes[s] = live_link_echo_mode(live, (enum side)s,
 						wanted ? wanted : 4); /* it may have been that */
 	}
-	live_link_add_port(live, NORTH, NULL, true);
+	for (size_t i = 0; i < plan_handshake_sessions(plan); i++)
+		live_link_add_port(live, NORTH, NULL, true);
 	live->turn = roster_add(parts->roster, live);
 	live->known_as = db_known_as(parts->db, plan->name);
 	live->records = journal_live_link(parts->journal, plan->name, live);

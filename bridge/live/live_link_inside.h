@@ -57,10 +57,12 @@ struct port {
 	enum side side;
 	char *device; /* whose it is, by its name here; NULL: it carries any device's */
 	bool is_provisioning;
-	char *name;	   /* for the log */
-	int mqtt;	   /* what its last login spoke; 0: there was none */
-	void *carrier;	   /* port.h; NULL: not needed, or not yet */
-	struct gate *gate; /* its broker carries the front door; NULL: it does not */
+	unsigned handshakes; /* of such: its place among them */
+	uint64_t session;    /* what was asked over it last: struct output's; 0: nothing */
+	char *name;	     /* for the log */
+	int mqtt;	     /* what its last login spoke; 0: there was none */
+	void *carrier;	     /* port.h; NULL: not needed, or not yet */
+	struct gate *gate;   /* its broker carries the front door; NULL: it does not */
 	struct delivery *delivery;
 	int64_t per_second;   /* how many it takes; 0: any */
 	int64_t packet_bytes; /* less than the plan says; 0: it does not */
@@ -111,7 +113,7 @@ struct live_link {
 	struct link *link;
 	struct journal_live_link *records;
 	struct state_live *changes;
-	/* The south's and the north's that carry any device's, the north's for handshakes, and those that
+	/* The south's and the north's that carry any device's, the north's for handshakes (some), and those that
 	 * were added, in this order. */
 	struct ports ports;
 	struct map of_device[SIDES]; /* the ports of devices, by their names here */
@@ -154,13 +156,15 @@ void live_link_follow_settled(struct live_link *live, const struct verdict *v);
 
 /* --- live_link_port.c */
 
-/* A new port, which has no carrier yet.  At most one for each (side, device, is_provisioning). */
+/* A new port, which has no carrier yet.  At most one for each (side, device); one for handshakes is in the next place. */
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
 				bool is_provisioning);
 /* The one to which a message goes: that of the device, else the one that carries any device's (each side has one, unless
- * each device has a session of its own there, and the north one for handshakes); NULL: there is none. */
+ * each device has a session of its own there, and the north some for handshakes: the first); NULL: there is none. */
 struct port *live_link_find_port(const struct live_link *live, enum side side, const char *device,
 				 bool is_provisioning);
+/* The one for handshakes in the place of this session (handshake/provision.h); NULL: there is none. */
+struct port *live_link_handshakes(const struct live_link *live, uint64_t session);
 /* Close it, take it out of the list and free it. */
 void live_link_free_port(struct port *p);
 

@@ -95,7 +95,8 @@ static struct port *port_of(struct live_link *live, const struct output *o)
 	if (device && !o->is_provisioning)
 		return link_wants_session(live->link, device) ? live_link_device_port(live, device)
 							      : NULL;
-	return live_link_find_port(live, o->to, o->device, o->is_provisioning);
+	return o->is_provisioning ? live_link_handshakes(live, o->session)
+				  : live_link_find_port(live, o->to, o->device, false);
 }
 
 static void on_send(void *ctx, struct output *o)
@@ -122,6 +123,8 @@ static void on_send(void *ctx, struct output *o)
 	}
 	if (o->is_provisioning)
 		live_link_ask(p);
+	if (o->session)
+		p->session = o->session;
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
 		parcel->kind = o->kind;
@@ -329,10 +332,10 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 
 /* On the port of handshakes, which waits for the outcome: the main session may have other credentials, and what it
  * hears must not come here. */
-static void on_try_login(void *ctx, const char *device, struct jslice credentials)
+static void on_try_login(void *ctx, uint64_t session, const char *device, struct jslice credentials)
 {
 	struct live_link *live = ctx;
-	struct port *p = live_link_find_port(live, NORTH, device, true);
+	struct port *p = live_link_handshakes(live, session);
 	struct login_terms terms = live_link_login_terms(p);
 	struct session_login login;
 	struct err e = { 0 };
@@ -347,22 +350,22 @@ static void on_try_login(void *ctx, const char *device, struct jslice credential
 	login_make_trial(&login, &terms);
 	live_link_close_port(p, CARRIED, NULL);
 	p->is_trial = true;
+	p->session = session;
 	if (is_possible && live_link_open_port(p, &login, &e))
 		live->parts->port->start(p->carrier);
 	else
-		link_login_tried(live->link, false);
+		link_login_tried(live->link, session, false);
 	live_link_device_event(p, DEVICE_TRIED, "");
 	login_fini(&login);
 }
 
-static void on_end_provisioning(void *ctx)
+static void on_end_provisioning(void *ctx, uint64_t session)
 {
-	struct port *p;
+	struct port *p = live_link_handshakes(ctx, session);
 
 	/* It may be that none could be opened, but the question waits. */
-	TAILQ_FOREACH (p, &((struct live_link *)ctx)->ports, entry)
-		if (p->is_provisioning)
-			live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
+	if (p)
+		live_link_close_port(p, CARRIED, NULL); /* the handshake is over */
 }
 
 /* Anybody at the south's broker may ask under as many names as he likes: it is said once in a while. */

@@ -142,7 +142,7 @@ void live_link_pace_sent(struct port *p, const struct parcel *parcel, int64_t no
 	if (p->device)
 		endpoint_sent(p->live->endpoint, &p->seat, now_ms);
 	if (p->is_provisioning)
-		link_question_sent(p->live->link);
+		link_question_sent(p->live->link, p->session);
 	else
 		ack_clock_sent(&p->acks, now_ms);
 	if (parcel->message.qos > 0)

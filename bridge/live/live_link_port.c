@@ -12,6 +12,7 @@
 #include "conf/login.h"
 #include "delivery/delivery.h"
 #include "gate/gate.h"
+#include "handshake/provision.h"
 #include "net/loop.h"
 #include "live/generation.h"
 #include "live/live_link_inside.h"
@@ -33,9 +34,23 @@ static char *name_of(const struct port *p)
 {
 	const char *device = p->device ? log_value(p->device) : "";
 
+	if (p->handshakes > 0)
+		return mem_printf("link=%s side=%s session=provisioning-%u", p->live->plan->name,
+				  side_name(p->side), p->handshakes + 1);
 	return mem_printf("link=%s side=%s%s%s%s", p->live->plan->name, side_name(p->side),
 			  *device ? " device=" : "", device,
 			  p->is_provisioning ? " session=provisioning" : "");
+}
+
+/* How many there are. */
+static unsigned count_handshakes(const struct live_link *live)
+{
+	const struct port *p;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		n += p->is_provisioning;
+	return n;
 }
 
 struct port *live_link_add_port(struct live_link *live, enum side side, const char *device,
@@ -46,6 +61,7 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 			    .side = side,
 			    .device = mem_strdup(device),
 			    .is_provisioning = is_provisioning,
+			    .handshakes = is_provisioning ? count_handshakes(live) : 0,
 			    .due_ms = INT64_MAX,
 			    .drain_look_ms = INT64_MAX };
 	p->name = name_of(p);
@@ -72,6 +88,16 @@ struct port *live_link_find_port(const struct live_link *live, enum side side, c
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (p->device || (p->side == side && p->is_provisioning == is_provisioning))
 			break; /* those of devices are behind all others */
+	return p && !p->device ? p : NULL;
+}
+
+struct port *live_link_handshakes(const struct live_link *live, uint64_t session)
+{
+	struct port *p;
+
+	TAILQ_FOREACH (p, &live->ports, entry)
+		if (p->device || (p->is_provisioning && p->handshakes == provision_place(session)))
+			break;
 	return p && !p->device ? p : NULL;
 }
 
@@ -288,7 +314,7 @@ static void on_up(void *port)
 	follow_version(p);
 	live_link_pace_up(p);
 	if (p->is_trial)
-		link_login_tried(p->live->link, true);
+		link_login_tried(p->live->link, p->session, true);
 	if (name)
 		log_event(LOG_INFO, "device-bound", "link=%s name=%s", p->live->plan->name,
 			  log_value(name));
@@ -322,15 +348,29 @@ void live_link_end_connection(struct port *p, enum session_end end)
 	live_link_pace_down(p, end);
 }
 
+/* What was answered and not acknowledged would be asked once more, and its second answer be taken for that to the next
+ * question. */
+static void end_handshakes(struct port *p, enum session_end end)
+{
+	bool was_asked = delivery_in_flight(p->delivery) > 0;
+	bool goes_again = link_handshakes_down(p->live->link, p->session, was_asked);
+	struct parcel parcel;
+
+	live_link_end_connection(p, end);
+	while (delivery_waiting(p->delivery) > goes_again && delivery_pop(p->delivery, &parcel))
+		live_link_end_parcel(p, &parcel, CARRIED, NULL);
+}
+
 static void on_down(void *port, enum session_end end)
 {
 	struct port *p = woken(port);
 
-	if (p->is_provisioning && !p->is_trial && delivery_in_flight(p->delivery) > 0)
-		link_question_lost(p->live->link);
 	if (p->is_trial && end == SESSION_END_REFUSED)
-		link_login_tried(p->live->link, false);
-	live_link_end_connection(p, end);
+		link_login_tried(p->live->link, p->session, false);
+	if (p->is_provisioning && !p->is_trial)
+		end_handshakes(p, end);
+	else
+		live_link_end_connection(p, end);
 	note_end(p, end);
 	if (end == SESSION_END_REFUSED && p->uses_issued)
 		link_login_refused(p->live->link, p->device);
@@ -344,7 +384,8 @@ static void take(struct port *p, const char *device, const struct message *m)
 			     .device = device,
 			     .message = m,
 			     .at_ms = now(p),
-			     .login = p->n_ended + 1 };
+			     .login = p->n_ended + 1,
+			     .session = p->session };
 
 	if (m->qos > 0)
 		a.tag = journal_live_accept(live->records, p->side, device, m, a.at_ms, a.at_ms);
@@ -481,6 +522,7 @@ struct login_terms live_link_login_terms(const struct port *p)
 				     .conf = &live->conf->side[p->side],
 				     .side = p->side,
 				     .is_provisioning = p->is_provisioning,
+				     .handshakes = p->handshakes,
 				     .device = p->device,
 				     .own = p->device
 						    ? link_own_vars(live->link, p->side, p->device)

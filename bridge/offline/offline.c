@@ -26,6 +26,7 @@ struct offline {
 	struct link *link;
 	int64_t now_ms;
 	char *session;	/* offline_set_session() */
+	uint64_t asked; /* the session of handshakes that was given a question last */
 	bool has_begun; /* the step in hand, by a move of the clock */
 	struct offline_step step;
 	struct changes changes; /* of the state, by the last step */
@@ -47,6 +48,8 @@ static void on_send(void *ctx, struct output *out)
 	struct offline *o = ctx;
 	struct offline_step *s = &o->step;
 
+	if (out->session)
+		o->asked = out->session;
 	s->outputs = mem_grow(s->outputs, s->n, sizeof *s->outputs);
 	s->outputs[s->n++] = (struct offline_output){ .side = out->to,
 						      .kind = out->kind,
@@ -75,9 +78,18 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 	(void)credentials;
 }
 
-static void on_end_provisioning(void *ctx)
+static void on_try_login(void *ctx, uint64_t session, const char *device, struct jslice credentials)
 {
 	(void)ctx;
+	(void)session;
+	(void)device;
+	(void)credentials;
+}
+
+static void on_end_provisioning(void *ctx, uint64_t session)
+{
+	(void)ctx;
+	(void)session;
 }
 
 /* By hand, it is shown what a payload has to do with a mistake. */
@@ -109,7 +121,7 @@ static struct offline *open_link(struct build *b, struct plan *plan, struct solo
 	static const struct link_ops ops = { .send = on_send,
 					     .settled = on_settled,
 					     .login = on_login,
-					     .try_login = on_login,
+					     .try_login = on_try_login,
 					     .end_provisioning = on_end_provisioning };
 	static const enum echo_mode echoes[SIDES] = { ECHO_OFF, ECHO_OFF };
 	struct solo_worker *own = NULL;
@@ -250,7 +262,8 @@ const struct offline_step *offline_message(struct offline *o, enum flow flow,
 	link_receive(o->link, &(struct arrival){ .from = flow_source(flow),
 						 .device = o->session,
 						 .message = m,
-						 .at_ms = o->now_ms });
+						 .at_ms = o->now_ms,
+						 .session = o->asked });
 	return finish_step(o);
 }
 

@@ -178,6 +178,8 @@ bool plan_pair_greets(const struct dialect *south, const struct dialect *north, 
 
 /* Does this side read `kind` on a provisioning session rather than on its main one? */
 bool plan_is_provisioning(const struct plan *p, enum side side, enum kind kind);
+/* Over how many provisioning sessions at once may devices be registered in the north? */
+size_t plan_handshake_sessions(const struct plan *p);
 
 /* The first row that can write `kind` on a side; NULL: no counterpart. */
 const struct row *plan_writer(const struct plan *p, enum side side, enum kind kind);

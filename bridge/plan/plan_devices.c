@@ -49,6 +49,16 @@ static void set_presence(struct plan *p, const struct plan_spec *spec)
 		p->offline_after_ms = 0; /* nobody would be told */
 }
 
+/* (Two with one client id would throw each other out.) */
+size_t plan_handshake_sessions(const struct plan *p)
+{
+	bool may_be_many = p->has_device_sessions && !p->registers_by_command &&
+			   plan_is_provisioning(p, NORTH, KIND_PROVISION) &&
+			   !p->side[NORTH].dialect->provisioning.client_id;
+
+	return may_be_many && p->provision_sessions > 1 ? p->provision_sessions : 1;
+}
+
 void plan_set_devices(struct plan *p, const struct plan_spec *spec)
 {
 	set_modes(p, spec);

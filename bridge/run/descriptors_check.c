@@ -15,12 +15,12 @@
 #define BASE		  64  /* the state, the loop, the log, verbs that ask */
 #define PER_WORKER	  8   /* two lanes */
 #define OF_DOOR		  40u /* clients, and what a library needs */
-#define SESSIONS_PER_LINK 3   /* its sides, and one for a handshake or a visit */
+#define SESSIONS_PER_LINK 2   /* its sides; and some for handshakes, or one for a visit */
 #define CURE		  "ulimit -n, or LimitNOFILE of systemd"
 
 /* What is wanted. */
 struct demand {
-	size_t links, devices, descriptors;
+	size_t links, devices, handshakes, descriptors;
 };
 
 /* How many devices of a link have a session of their own, at most at once. */
@@ -45,11 +45,14 @@ static struct demand count(const struct generation *g, struct live_link *const *
 	const struct conf *c = generation_conf(g);
 	struct demand d = { .links = c->n_links };
 
-	for (size_t i = 0; i < c->n_links; i++)
+	for (size_t i = 0; i < c->n_links; i++) {
+		d.handshakes += plan_handshake_sessions(generation_plan(g, i));
 		d.devices += count_devices(g, i, links ? links[i] : NULL);
-	d.descriptors = BASE + (*c->admin ? OF_DOOR : 0u) +
-			PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
-			DESCRIPTORS_PER_SESSION * (SESSIONS_PER_LINK * d.links + d.devices);
+	}
+	d.descriptors =
+		BASE + (*c->admin ? OF_DOOR : 0u) +
+		PER_WORKER * (size_t)workers_wanted((unsigned)c->workers) +
+		DESCRIPTORS_PER_SESSION * (SESSIONS_PER_LINK * d.links + d.handshakes + d.devices);
 	return d;
 }
 

@@ -78,6 +78,26 @@ def test_fifty_are_registered_though_the_bridge_is_killed_meanwhile(lab, tb):
     r.calque.stop()
 
 
+def test_four_are_registered_at_once_once_it_is_seen_whose_the_answers_are(lab, tb):
+    tb.provision_answers = "held"
+    r = Registration(lab, tb, list("abcdefghi"))
+    with subprocess.Popen([find_bridge(), "devices", "provision", "-c", r.calque.conf_path], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as verb:
+        for n in range(1, 4):
+            tb.wait(lambda n=n: len(tb.held) == 1 and len(tb.requests) == n, f"question {n}")
+            tb.give(0)
+        tb.wait(lambda: len(tb.held) == 4, "four questions")
+        assert r.asked() == list("abcdefg"), "and no more"
+        tb.provision_answers = "sent"
+        while tb.held:
+            tb.give(len(tb.held) - 1)
+        assert verb.wait(LIMIT) == 0
+    for d in r.devices:
+        tb.devices[d].wait_online()
+    assert sorted(r.asked()) == r.devices, "each once"
+    r.calque.stop()
+
+
 def test_who_is_set_to_live_is_registered_for_that_if_it_is_said(lab, tb):
     r = Registration(lab, tb, ["a", "b", "c"])
     set_mode = lambda *more: Verb(r.calque, "devices", "set-mode", "live", *more)

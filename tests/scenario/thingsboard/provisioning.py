@@ -56,8 +56,13 @@ class ProvisioningApi:
             return
         self.connection.acknowledge(p)
         if self.server.provision_answers == "sent":
-            self.connection.send(topics.PROVISION_RESPONSE, write_json(answer))
-            self.server.later(60, lambda: self.connection.close("provisioned"))
+            self._send(answer)
+        elif self.server.provision_answers == "held":
+            self.server.hold(lambda: self._send(answer))
+
+    def _send(self, answer):
+        self.connection.send(topics.PROVISION_RESPONSE, write_json(answer))
+        self.server.later(60, lambda: self.connection.close("provisioned"))
 
     @staticmethod
     def _check(request):

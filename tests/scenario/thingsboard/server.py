@@ -33,7 +33,8 @@ class Server:
     max_sessions      of one device, the oldest is ended
     limit_closes_5    over a rate limit MQTT 5 is told 0x97, and then the connection ends too
     ack_delay         seconds until acknowledgements leave: they are lost if the connection ends before
-    provision_answers "sent"; "kept": the device is made, but not told; "cut": and the connection ends
+    provision_answers "sent"; "kept": the device is made, but not told; "cut": and the connection ends;
+                      "held": they are sent by give()
     methods           {name: function(device, params)}: what answers RPC of devices; others time out after
     request_timeout   seconds
     told_limits       what getSessionLimits says, over what is the case
@@ -49,6 +50,7 @@ class Server:
         self.is_before_3_9 = self.is_unavailable = self.limit_closes_5 = False
         self.versions, self.max_packet, self.max_sessions = (3, 4, 5), 65536, 1
         self.ack_delay, self.request_timeout, self.provision_answers = 0, 60, "sent"
+        self.held = []
         self.told_limits = None
         self._rates = {"messages": None, "gateway": None}
         self._buckets = {}
@@ -87,6 +89,10 @@ class Server:
             return locked()
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(LIMIT)
 
+    def hold(self, answer):
+        self.held.append(answer)
+        self.changed.notify_all()
+
     def later(self, seconds, function):
         """In the server's thread."""
         def locked():
@@ -111,6 +117,11 @@ class Server:
         self.cut("stop")
         for device in self.devices.values():
             device.forget_rpc()
+
+    @in_server
+    def give(self, i):
+        """Send the answer to one of the questions of provisioning that are open."""
+        self.held.pop(i)()
 
     @in_server
     def cut(self, why="cut"):

@@ -89,10 +89,15 @@ static void delivered(struct intake *origin, unsigned order)
 	link_done(l, origin, link_ended(l, origin, order, CARRIED), NULL);
 }
 
+static uint64_t
+	asked; /* the session of handshakes that was given a question last, or is to try a login */
+
 static void on_send(void *ctx, struct output *o)
 {
 	const struct message *m = &o->message;
 
+	if (o->session)
+		asked = o->session;
 	(void)ctx;
 	buf_printf(&said, "%s ", o->is_provisioning ? "ask" : side_name(o->to));
 	say(m->topic, strlen(m->topic));
@@ -132,9 +137,10 @@ static void on_login(void *ctx, const char *device, struct jslice credentials)
 	buf_putc(&said, '\n');
 }
 
-static void on_end_provisioning(void *ctx)
+static void on_end_provisioning(void *ctx, uint64_t session)
 {
 	(void)ctx;
+	cr_expect_gt(session, 0);
 	buf_puts(&said, "end\n");
 }
 
@@ -151,10 +157,11 @@ static void on_handshake_refused(void *ctx, const char *name, const char *why)
 	buf_printf(&said, "refused %s: %s\n", name ? name : "-", why);
 }
 
-static void on_try_login(void *ctx, const char *device, struct jslice credentials)
+static void on_try_login(void *ctx, uint64_t session, const char *device, struct jslice credentials)
 {
 	(void)ctx;
 	(void)device;
+	asked = session;
 	buf_puts(&said, "try ");
 	say(credentials.text, credentials.len);
 	buf_putc(&said, '\n');
@@ -232,10 +239,12 @@ static struct message make(const char *topic, const char *payload)
 
 static void receive(enum side from, const struct message *m, void *tag)
 {
-	link_receive(
-		l,
-		&(struct arrival){
-			.from = from, .message = m, .at_ms = now_ms, .login = login, .tag = tag });
+	link_receive(l, &(struct arrival){ .from = from,
+					   .message = m,
+					   .at_ms = now_ms,
+					   .login = login,
+					   .session = asked,
+					   .tag = tag });
 }
 
 static void step_at(enum side from, const char *topic, const char *payload, const char *wanted,
@@ -3120,7 +3129,7 @@ Test(link, a_device_whose_answer_was_lost_is_known_by_the_token_that_was_chosen_
 	step(NORTH, "P/reply", "{'status':'FAILURE'}",
 	     "try {'status':'SUCCESS',<token>,'device_id':'d1'}\n= carried\n");
 	cr_expect_str_eq(last_token, token);
-	link_login_tried(l, true);
+	link_login_tried(l, asked, true);
 	after(0, "login {'status':'SUCCESS',<token>,'device_id':'d1'}\nend\n"
 		 "south joined {'status':'SUCCESS',<token>,'device_id':'d1','asked':'D'}\n= own\n");
 	cr_expect_str_eq(last_token, token);
@@ -3134,7 +3143,7 @@ Test(link, a_dialect_that_cannot_say_a_token_is_not_tried)
 			       "{ kind: 'provision_reply', topic: 'P/reply' }",
 			       "def w: .body | {device_name};"));
 	step(SOUTH, "join", "{'device_name':'D'}", "ask P/ask {'device_name':'D'}\n= carried\n");
-	link_question_lost(l);
+	cr_expect(link_handshakes_down(l, asked, true));
 	step(NORTH, "P/reply", "{'status':'FAILURE'}",
 	     "end\nsouth joined {'status':'FAILURE','asked':'D'}\n= carried\n");
 }

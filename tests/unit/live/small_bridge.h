@@ -20,7 +20,7 @@
 
 /* --- ports in memory -----------------------------------------------------------------------
  *
- * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks (for handshakes), of
+ * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks, asks-2 ... (for handshakes), of
  * another link than "link" LINK:south and so on:
  *	PORT TOPIC PAYLOAD	left with let_out()
  *	PORT acks N		so many acknowledgements left with let_out()
@@ -75,6 +75,7 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 	const char *side = strstr(conf->name, "side=south") ? "south" : "north";
 	const char *link = conf->name + strlen("link=");
 	int n = (int)strcspn(link, " ");
+	char asks[16] = "asks";
 	struct carrier *c;
 
 	cr_expect_eq(ctx, &said, "the maker's own comes with it");
@@ -93,10 +94,12 @@ static inline void *memory_open(void *ctx, const struct port_conf *conf,
 		snprintf(c->old + strlen(c->old), sizeof c->old - strlen(c->old), "%s ",
 			 conf->old[i]);
 	set_memory_login(c, conf->login);
-	if (conf->is_provisioning)
-		side = "asks";
 	if (strncmp(link, "link ", 5) == 0)
 		n = 0;
+	if (conf->is_provisioning) {
+		sscanf(strstr(conf->name, "session="), "session=provisioning%10s", asks + 4);
+		side = asks;
+	}
 	snprintf(c->name, sizeof c->name, "%.*s%s%s%s%s", n, link, n ? ":" : "", side,
 		 conf->device ? "/" : "", conf->device ? conf->device : "");
 	buf_printf(&said, "%s opens\n", c->name);
