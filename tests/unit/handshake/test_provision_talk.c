@@ -137,10 +137,10 @@ static bool gives(uint64_t session, const char *token)
 }
 
 /* The answer to what was asked for the device, over its own session. */
-#define grant(d)	   cr_expect(gives(asked[d - 'a'].session, asked[d - 'a'].token))
+#define session_of(device) asked[(device) - 'a'].session
+#define token_of(device)   asked[(device) - 'a'].token
+#define grant(device)	   cr_expect(gives(session_of(device), token_of(device)))
 #define FAILED		   "{\"status\":\"FAILURE\"}"
-#define session_of(device) asked[device - 'a'].session
-#define token_of(device)   asked[device - 'a'].token
 
 static void expect_token(const char *device, const char *token)
 {
