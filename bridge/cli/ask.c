@@ -20,7 +20,7 @@
 #include "store/deadletter_live.h"
 
 /* A bridge that starts or ends has the lock and no socket; so has another verb. */
-#define TRIES	    50
+#define TRY_MS	    5000
 #define TRY_WAIT_US 100000
 
 struct question {
@@ -218,13 +218,13 @@ int ask_until(const char *verb, const char *conf_path, const struct buf *request
 			      .ctx = ctx,
 			      .status = EXIT_DONE };
 	struct err e = { 0 };
-	int tries = 0;
+	int64_t begin_ms = clock_mono_ms();
 
 	cli_print_report(&report);
 	if (conf && !take_on_owner(conf->state, &e))
 		fail(&q, EXIT_FAILED, e.text);
 	while (conf && !q.is_over && !try_to_ask(&q, &e)) {
-		if (++tries == TRIES) {
+		if (clock_mono_ms() - begin_ms >= TRY_MS) {
 			fail(&q, EXIT_FAILED, e.text);
 			break;
 		}

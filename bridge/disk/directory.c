@@ -189,7 +189,8 @@ bool directory_open(struct directory *d, const char *path, struct err *e)
 	*d = (struct directory){
 		.path = mem_strdup(path), .fd = -1, .lock_fd = -1, .pid = getpid()
 	};
-	if (!open_dir(d, e) || !lock_dir(d, e))
+	if (!open_dir(d, e) || !lock_dir(d, e) ||
+	    !heartbeat_take(&d->heartbeat, d->fd, d->lock_fd, d->path, e))
 		return false;
 	d->next = open_directories;
 	open_directories = d;
@@ -204,6 +205,7 @@ void directory_close(struct directory *d)
 			break;
 		}
 	}
+	heartbeat_release(&d->heartbeat);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd); /* now another process may have the directory */
 	if (d->fd >= 0)

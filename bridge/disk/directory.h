@@ -1,5 +1,6 @@
 /* directory.h -- the state directory: made (0700) where it is missing, refused if it is another user's or others
- * may look into it, and locked: one process per directory, which has it open once.  A volume's group is no other
+ * may look into it, and locked: one process per directory, which has it open once; where the lock may not be seen, a
+ * heartbeat is (heartbeat.h).  A volume's group is no other
  * (the fsGroup of Kubernetes: the directory comes back as 2770).
  *
  * And the file with the key that encrypts secrets at rest: 32 bytes, or 64 hexadecimal digits and maybe a
@@ -13,12 +14,14 @@
 #include <sys/types.h>
 
 #include "base/crypto.h"
+#include "disk/heartbeat.h"
 
 struct err;
 
 struct directory {
 	char *path;
 	int fd;
+	struct heartbeat heartbeat;
 
 	/* directory.c's own */
 	int lock_fd;
@@ -29,7 +32,7 @@ struct directory {
 };
 
 /* `d` may not move while it is open.  Caller ends it with directory_close(), also after a failure.
- * False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others, or
+ * It waits for another machine's heartbeat (heartbeat.h).  False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others, or
  * another user's; ERR_IO. */
 bool directory_open(struct directory *d, const char *path, struct err *e);
 /* Could it be opened, as far as can be told without touching it?  Whether somebody has it is not asked.  False

@@ -29,7 +29,7 @@
 #include "work/nursery.h"
 #include "work/worker.h"
 
-#define BUSY_TRIES   40 /* for the state: two seconds ... */
+#define BUSY_MS	     2000 /* for the state */
 #define BUSY_WAIT_US 50000
 #define DRAIN_MS     5000 /* at the end: how long what is in hand may take */
 
@@ -275,7 +275,7 @@ static void before_sleep(void *ctx, int64_t now_ms)
 	bool has_asked;
 	struct live_link *live, *next;
 
-	if (b->has_failed)
+	if (b->has_failed || !bridge_heart_is_sure(b, now_ms))
 		return;
 	look_at_clock(b);
 	if (now_ms >= b->reopen_ms)
@@ -411,15 +411,13 @@ static bool open_door(struct bridge *b, struct err *e)
 /* A verb that asks a bridge which does not run has the state for a moment. */
 static struct db *open_state(const struct conf *conf, struct err *e)
 {
-	struct db *db = NULL;
+	int64_t begin_ms = clock_mono_ms();
+	struct db *db;
 
-	for (int i = 0; !db && i < BUSY_TRIES; i++) {
-		if (i > 0)
-			usleep(BUSY_WAIT_US);
+	while (!(db = db_open(conf->state, conf->state_key, e)) && e->code == ERR_BUSY &&
+	       clock_mono_ms() - begin_ms < BUSY_MS) {
+		usleep(BUSY_WAIT_US);
 		*e = (struct err){ 0 };
-		db = db_open(conf->state, conf->state_key, e);
-		if (!db && e->code != ERR_BUSY)
-			break;
 	}
 	return db;
 }
@@ -570,6 +568,8 @@ enum bridge_end bridge_run(struct bridge *b)
 {
 	bool ok;
 
+	if (!bridge_heart_start(b, loop_now_ms(b->parts.loop)))
+		return BRIDGE_STATE_FAILED;
 	for (size_t i = 0; i < b->n_links; i++)
 		if (live_link_is_open(b->links[i]))
 			live_link_start(b->links[i]);
@@ -626,6 +626,7 @@ void bridge_free(struct bridge *b)
 		loop_timer_close(&b->deadline, NULL);
 		loop_timer_close(&b->drain, NULL);
 		bridge_watch_end(b);
+		bridge_heart_end(b);
 		loop_free(parts->loop);
 	}
 	commits_free(b->commits);

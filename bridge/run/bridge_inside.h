@@ -12,6 +12,7 @@
 #include "live/storage.h"
 #include "net/loop.h"
 #include "run/bridge.h"
+#include "run/bridge_heart.h"
 #include "run/bridge_watch.h"
 #include "run/reload.h"
 #include "store/journal_live.h"
@@ -25,6 +26,7 @@ struct bridge {
 	bool next_drops;
 	bool is_to_reload; /* asked for by a signal, or by a file that changed */
 	struct bridge_watch watch;
+	struct bridge_heart heart;
 	struct live_link_parts parts;
 	struct commits *commits;
 	struct storage storage;

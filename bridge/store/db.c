@@ -614,14 +614,14 @@ bool db_set_sync(struct db *db, bool is_sync, struct err *e)
 		       "set up", e);
 }
 
-const char *db_dir(const struct db *db)
+const struct directory *db_directory(const struct db *db)
 {
-	return db->dir.path;
+	return &db->dir;
 }
 
-int db_dir_fd(const struct db *db)
+struct heartbeat *db_heartbeat(struct db *db)
 {
-	return db->dir.fd;
+	return &db->dir.heartbeat;
 }
 
 sqlite3 *db_sqlite(struct db *db)

@@ -1,9 +1,9 @@
 /* db.h -- the state directory: what the bridge must know again after a restart.
  *
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random
- * bytes made at first use, which seals what is secret), `lock` and `reserve` (reserve.h); after a crash, for
- * the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per directory.
- * The tables are those of state.h and journal.h; what both write between two commits is one transaction.
+ * bytes made at first use, which seals what is secret), `lock`, `heartbeat` (disk/heartbeat.h) and `reserve` (reserve.h); after a crash, for
+ * the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per directory.  The
+ * tables are those of state.h and journal.h; what both write between two commits is one transaction.
  * Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
 #ifndef BRIDGE_DB_H
 #define BRIDGE_DB_H
@@ -14,6 +14,7 @@
 
 struct db;
 struct err;
+struct heartbeat;
 
 /* Open `dir`, creating it (0700) and what it holds.  `key_file`: a file with the encryption key to
  * use instead of DIR/key (exactly 32 bytes, or 64 hexadecimal digits); NULL: DIR/key.  The database
@@ -27,6 +28,11 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e);
  * log was last taken into the database.  A crash of calque alone loses nothing.  On by default. */
 bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
+
+/* Who has the directory, told to other machines; to be renewed by whoever has it for long.  Borrowed. */
+struct heartbeat *db_heartbeat(struct db *db);
+/* Another has the directory now: nothing of it is written any more, not by db_close() either. */
+void db_leave(struct db *db);
 
 /* The time goes on as it was noted here last (base/clock.h), which opening sees to.  False: nobody knows how long
  * ago that was. */

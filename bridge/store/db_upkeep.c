@@ -1,4 +1,5 @@
-/* db_upkeep.c -- a database looked through, copied, sealed with another key, and a link in it called otherwise. */
+/* db_upkeep.c -- a database looked through, copied, sealed with another key, a link in it called otherwise, and left to
+ * another machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -364,4 +365,21 @@ char *db_known_as(struct db *db, const char *link)
 	if (stmt)
 		db_release(stmt);
 	return name ? name : mem_strdup(link);
+}
+
+/* --- whose it is ---------------------------------------------------------------------------- */
+
+const char *db_dir(const struct db *db)
+{
+	return db_directory(db)->path;
+}
+
+int db_dir_fd(const struct db *db)
+{
+	return db_directory(db)->fd;
+}
+
+void db_leave(struct db *db)
+{
+	sqlite3_db_config(db_sqlite(db), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -293,3 +295,60 @@ def test_what_is_of_a_link_that_is_gone_is_told_and_kept(world):
     wait_numbers(world, range(5))
     world.calque.stop()
     assert pending_inside(world) == 0
+
+
+# --- another machine on the same volume ------------------------------------------------------------------------------
+
+class OtherMachine:
+    """What a calque on another machine leaves in the state directory: its heartbeat."""
+
+    def __init__(self, calque):
+        self.path = os.path.join(calque.state, "heartbeat")
+        self.beats = 0
+        self.is_over = threading.Event()
+
+    def beat(self, age_s=0):
+        """At once, as a volume is written to by another."""
+        self.beats += 1
+        with open(self.path + ".other", "w", encoding="ascii") as file:
+            file.write(f"calque 1 instance=other host=afar boot=1-2-3 pid=7 since=1764331200000 beats={self.beats} held\n")
+        when = time.time() - age_s
+        os.utime(self.path + ".other", (when, when))
+        os.rename(self.path + ".other", self.path)
+
+    def run(self):
+        while not self.is_over.wait(0.1):
+            self.beat()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+
+
+def test_one_state_has_one_bridge_on_all_machines(lab):
+    world = InnowayThingsBoard(lab, start=False)
+    other = OtherMachine(world.calque)
+    os.makedirs(world.calque.state, mode=0o700)
+    other.beat()
+    with other:
+        world.calque.start()
+        assert world.calque.wait_end() == 1
+    world.calque.wait_log(r"state-awaited host=afar since=2025-11-28T12:00:00Z")
+    world.calque.wait_log(r"calque run: state directory .*: another calque has it, on host afar since 2025-11-28")
+    assert not os.path.exists(os.path.join(world.calque.state, "calque.db")), "it was not touched"
+
+    other.beat(age_s=19)  # and no more
+    mark = world.calque.mark()
+    world.calque.start()
+    world.calque.wait_log("state-taken-over host=afar", mark)
+    world.calque.wait_log(" started ", mark)
+    other.beat()  # it was only cut off
+    world.calque.wait_log("state-failed reason=.*on host afar since", mark)
+    assert world.calque.wait_end() == 3
+    world.calque.assert_clean()
+    with open(other.path, encoding="ascii") as file:
+        assert "host=afar" in file.read(), "it is not ours any more"
