@@ -31,9 +31,9 @@ struct directory {
 	struct directory *next;
 };
 
-/* `d` may not move while it is open.  Caller ends it with directory_close(), also after a failure.
- * It waits for another machine's heartbeat (heartbeat.h).  False sets *e: ERR_BUSY another process has it, or this one; ERR_INVALID it is open to others, or
- * another user's; ERR_IO. */
+/* `d` may not move while it is open.  Caller ends it with directory_close(), also after a failure. It waits for
+ * another machine's heartbeat (heartbeat.h).  False sets *e: ERR_BUSY another process has it, or this one;
+ * ERR_INVALID it is open to others, or another user's; ERR_IO. */
 bool directory_open(struct directory *d, const char *path, struct err *e);
 /* Could it be opened, as far as can be told without touching it?  Whether somebody has it is not asked.  False
  * sets *e: ERR_INVALID no directory, open to others, or another user's; ERR_IO. */

@@ -35,9 +35,9 @@ struct heartbeat {
 	bool is_held;
 };
 
-/* Take the directory `dir_fd` (borrowed), called `shown`, whose lock is `lock_fd` and is held: within one machine that is
- * what counts.  Waits as said above, and logs that.  False sets *e, and nothing is changed: ERR_BUSY another has it,
- * ERR_IO. */
+/* Take the directory `dir_fd` (borrowed), called `shown`, whose lock is `lock_fd` and is held: within one machine
+ * that is what counts.  Waits as said above, and logs that.  False sets *e, and nothing is changed: ERR_BUSY
+ * another has it, ERR_IO. */
 bool heartbeat_take(struct heartbeat *h, int dir_fd, int lock_fd, const char *shown, struct err *e);
 /* Is it still held?  Renew it.  False sets *e: ERR_BUSY another has it now, and nothing may be written any more
  * (is_held is false); ERR_IO nobody knows. */

@@ -1,5 +1,5 @@
-/* bridge_heart.h -- the heartbeat of a running bridge (disk/heartbeat.h): renewed by a thread of the pool, since the volume may be
- * far away, and looked at before anything is written when it has not been for long.
+/* bridge_heart.h -- the heartbeat of a running bridge (disk/heartbeat.h): renewed by a thread of the pool, since
+ * the volume may be far away, and looked at before anything is written when it has not been for long.
  *
  * If another has the state, the bridge ends, and nothing more is written. */
 #ifndef BRIDGE_BRIDGE_HEART_H
