@@ -2,12 +2,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "disk/reserve.h"
 #include "live/live_link.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
-#include "store/reserve.h"
 
 #define PROBE_MS	 1000
 #define RESERVE_AGAIN_MS 60000 /* after it could not be made for another reason than a full disk */
@@ -26,7 +26,7 @@ static void set_full(struct storage *s, int64_t now_ms, const char *reason)
 static bool make_reserve(struct storage *s, int64_t now_ms, struct err *e)
 {
 	s->reserve_ms = INT64_MAX;
-	if (reserve_make(s->db, e))
+	if (reserve_make(db_directory(s->db), e))
 		return true;
 	if (e->code == ERR_FULL)
 		return false;
@@ -120,7 +120,7 @@ static bool retreat(struct storage *s, const struct err *e)
 	set_full(s, s->now_ms, e->text);
 	switch (s->stage) {
 	case STORAGE_WELL:
-		if (reserve_release(s->db))
+		if (reserve_release(db_directory(s->db)))
 			db_give_back(s->db);
 		s->stage = STORAGE_SPARING;
 		return true;

@@ -618,9 +618,9 @@ const char *db_dir(const struct db *db)
 	return db->dir.path;
 }
 
-int db_dir_fd(const struct db *db)
+const struct directory *db_directory(const struct db *db)
 {
-	return db->dir.fd;
+	return &db->dir;
 }
 
 sqlite3 *db_sqlite(struct db *db)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct db;
+struct directory;
 struct err;
 
 /* Open `dir`, creating it (0700) and what it holds.  `key_file`: a file with the encryption key to
@@ -27,6 +28,8 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e);
  * log was last taken into the database.  A crash of calque alone loses nothing.  On by default. */
 bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
+/* Borrowed. */
+const struct directory *db_directory(const struct db *db);
 
 /* The time goes on as it was noted here last (base/clock.h), which opening sees to.  False: nobody knows how long
  * ago that was. */

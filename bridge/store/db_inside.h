@@ -12,7 +12,6 @@ struct buf;
 struct keyfile;
 
 const char *db_dir(const struct db *db);
-int db_dir_fd(const struct db *db);
 sqlite3 *db_sqlite(struct db *db); /* to copy it */
 
 /* False: an earlier write failed. */
