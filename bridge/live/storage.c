@@ -195,6 +195,16 @@ static void hear(struct storage *s, bool is_waiting)
 
 /* --- once per turn ------------------------------------------------------------------------- */
 
+/* (At the end nothing is begun.) */
+static void use_disk(struct storage *s)
+{
+	struct live_link *live;
+
+	if (s->failure.code == ERR_NONE && !s->is_ending)
+		FOREACH_AWAKE (live, s->parts)
+			live_link_use_disk(live, s->now_ms);
+}
+
 uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
 {
 	s->now_ms = now_ms;
@@ -207,6 +217,7 @@ uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
 		undo(s);
 	if (s->stage == STORAGE_WAITING)
 		s->stage = STORAGE_WELL;
+	use_disk(s);
 	write_and_hand_over(s);
 	/* What has not been handed over will be with the next commit. */
 	return s->stage == STORAGE_WAITING ? commits_next(s->commits)
