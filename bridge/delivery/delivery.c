@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 
+#define FEW_SPARE 4
 #define MAX_SPARE 1024 /* nodes kept for use again; a backlog's others are freed */
 
 struct node {
@@ -27,7 +28,8 @@ struct delivery {
 		aside; /* they were refused, and wait for their time, which is the same for all */
 	struct nodes spare;
 	struct node *offered; /* what delivery_next() gave: first, whatever is pushed meanwhile */
-	size_t n_waiting, n_in_flight, n_spare;
+	uint64_t bar[LANES];  /* of a lane: what has such a number does not leave */
+	size_t n_waiting, n_in_flight, n_spare, most_spare;
 	size_t n_aside; /* of those that wait */
 	size_t bytes, max_bytes;
 	size_t window;
@@ -47,8 +49,11 @@ struct delivery *delivery_new(unsigned window, size_t max_bytes)
 {
 	struct delivery *d = mem_zalloc(sizeof *d);
 
-	for (int i = 0; i < LANES; i++)
+	for (int i = 0; i < LANES; i++) {
 		TAILQ_INIT(&d->waiting[i]);
+		d->bar[i] = UINT64_MAX;
+	}
+	d->most_spare = MAX_SPARE;
 	TAILQ_INIT(&d->in_flight);
 	TAILQ_INIT(&d->aside);
 	TAILQ_INIT(&d->spare);
@@ -56,6 +61,11 @@ struct delivery *delivery_new(unsigned window, size_t max_bytes)
 	d->max_bytes = max_bytes;
 	d->earliest_ms = INT64_MAX;
 	return d;
+}
+
+void delivery_keep_little(struct delivery *d)
+{
+	d->most_spare = FEW_SPARE;
 }
 
 static void free_nodes(struct nodes *list)
@@ -97,7 +107,7 @@ static void hand_out(struct delivery *d, struct node *n, struct parcel *out)
 {
 	*out = n->parcel;
 	d->bytes -= n->size;
-	if (d->n_spare >= MAX_SPARE) {
+	if (d->n_spare >= d->most_spare) {
 		free(n);
 		return;
 	}
@@ -122,6 +132,7 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 				     .deadline_ms = INT64_MAX };
 	n->size = size;
 	n->mid = 0;
+	n->sent = 0;
 	*m = (struct message){ 0 };
 	TAILQ_INSERT_TAIL(&d->waiting[lane], n, link);
 	d->n_waiting++;
@@ -138,11 +149,23 @@ static struct node *first_waiting(const struct delivery *d)
 	return n;
 }
 
+static struct node *first_ready(const struct delivery *d)
+{
+	for (int i = 0; i < LANES; i++) {
+		struct node *n = TAILQ_FIRST(&d->waiting[i]);
+
+		if (n && n->parcel.number < d->bar[i])
+			return n;
+	}
+	return NULL;
+}
+
 struct parcel *delivery_next(struct delivery *d)
 {
 	if (d->n_in_flight >= d->window)
 		return NULL;
-	d->offered = first_waiting(d);
+	if (!d->offered)
+		d->offered = first_ready(d);
 	return d->offered ? &d->offered->parcel : NULL;
 }
 
@@ -195,6 +218,7 @@ struct parcel *delivery_other(struct delivery *d, const struct parcel *one, unsi
 	for (int i = 0; i < LANES; i++)
 		TAILQ_FOREACH (n, &d->waiting[i], link) {
 			if (&n->parcel == one || n->parcel.message.qos == 0 ||
+			    n->parcel.number >= d->bar[i] ||
 			    (n->parcel.is_state && is_of_same(&n->parcel, one)))
 				continue;
 			found = n;
@@ -488,7 +512,7 @@ int64_t delivery_aside_ms(const struct delivery *d)
 
 bool delivery_is_ready(const struct delivery *d)
 {
-	return d->n_waiting > d->n_aside;
+	return d->n_waiting > d->n_aside && first_ready(d);
 }
 
 static struct node *older(struct nodes *list, bool is_in_order, const struct parcel *than)
@@ -601,4 +625,106 @@ size_t delivery_in_flight(const struct delivery *d)
 size_t delivery_bytes(const struct delivery *d)
 {
 	return d->bytes;
+}
+
+/* --- what waits elsewhere ------------------------------------------------------------------ */
+
+uint64_t delivery_take_numbers(struct delivery *d, unsigned n)
+{
+	d->last_number += n;
+	return d->last_number - n + 1;
+}
+
+uint64_t delivery_last_number(const struct delivery *d)
+{
+	return d->last_number;
+}
+
+uint64_t delivery_oldest_number(const struct delivery *d)
+{
+	const struct node *n = oldest(d);
+
+	return n ? n->parcel.number : UINT64_MAX;
+}
+
+size_t delivery_n_ready(const struct delivery *d, size_t most)
+{
+	const struct node *node;
+	size_t n = 0;
+
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH (node, &d->waiting[i], link) {
+			if (n == most || node->parcel.number >= d->bar[i])
+				break;
+			n++;
+		}
+	return n;
+}
+
+void delivery_bar(struct delivery *d, enum lane lane, uint64_t number)
+{
+	d->bar[lane] = number;
+	d->offered = NULL;
+}
+
+void delivery_put_back(struct delivery *d, struct parcel *p, uint64_t number)
+{
+	struct node *n = (struct node *)((char *)p - offsetof(struct node, parcel));
+
+	TAILQ_REMOVE(&d->waiting[p->lane], n, link);
+	p->number = number;
+	wait_again(d, n);
+}
+
+/* The one behind those of the same origin, of which there are *n, of so many bytes. */
+static struct node *behind(struct node *first, unsigned *n, size_t *bytes, bool *was_sent)
+{
+	struct node *at = first;
+
+	*n = 0;
+	*bytes = 0;
+	*was_sent = false;
+	while (at && at->parcel.origin == first->parcel.origin) {
+		++*n;
+		*bytes += at->size;
+		*was_sent = *was_sent || at->sent;
+		at = TAILQ_NEXT(at, link);
+	}
+	return at;
+}
+
+static void take_away(struct delivery *d, struct node *n, const struct delivery_sifter *s)
+{
+	struct parcel parcel;
+
+	leave_lane(d, n);
+	hand_out(d, n, &parcel);
+	s->take(s->ctx, &parcel);
+	parcel_fini(&parcel);
+}
+
+bool delivery_sift(struct delivery *d, enum lane lane, size_t n_kept,
+		   const struct delivery_sifter *s)
+{
+	struct node *first = TAILQ_FIRST(&d->waiting[lane]), *next;
+	enum delivery_sift what;
+	bool was_sent;
+	size_t bytes;
+	unsigned n;
+
+	for (; first && n_kept > 0; n_kept--)
+		first = TAILQ_NEXT(first, link);
+	for (; first; first = next) {
+		next = behind(first, &n, &bytes, &was_sent);
+		what = was_sent ? DELIVERY_KEEP : s->each(s->ctx, &first->parcel, n, bytes);
+		if (what == DELIVERY_STOP)
+			return false;
+		while (what == DELIVERY_TAKE && first != next) {
+			struct node *after = TAILQ_NEXT(first, link);
+
+			take_away(d, first, s);
+			first = after;
+		}
+	}
+	return true;
 }

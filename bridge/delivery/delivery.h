@@ -57,12 +57,39 @@ void parcel_fini(struct parcel *p);
 
 /* `max_bytes`: of one message. */
 struct delivery *delivery_new(unsigned window, size_t max_bytes);
+/* It has few messages at most times, and is one of many: memory of what has left is not kept. */
+void delivery_keep_little(struct delivery *d);
 void delivery_free(struct delivery *d); /* drops what is in it; see delivery_pop() */
 
 /* Add at the end of its lane; `m` is taken (and empty afterwards).  The result is borrowed, for the
  * caller to set `device` (which is taken), `echo` and `order`.  NULL: larger than a message may be, nothing was
  * taken. */
 struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message *m, void *origin);
+
+/* --- what waits elsewhere: its driver has taken it out, and puts it back in its place */
+
+/* The number of one that waits there from the start, as if it had been pushed; with `n` of them for what comes of it. */
+uint64_t delivery_take_numbers(struct delivery *d, unsigned n);
+uint64_t delivery_last_number(const struct delivery *d);
+/* Of the one of which delivery_oldest() tells; UINT64_MAX: none waits. */
+uint64_t delivery_oldest_number(const struct delivery *d);
+/* How many wait that could be sent, `most` at most. */
+size_t delivery_n_ready(const struct delivery *d, size_t most);
+/* Of a lane, nothing with this number or a greater one is sent now (UINT64_MAX: all may be). */
+void delivery_bar(struct delivery *d, enum lane lane, uint64_t number);
+/* What was just pushed has had this number before, and goes where it was. */
+void delivery_put_back(struct delivery *d, struct parcel *p, uint64_t number);
+/* Which parcels of a lane are to wait elsewhere?  Asked of those behind the first `n_kept` that were not sent yet; of `n`
+ * that follow each other and have the same origin at once. */
+enum delivery_sift { DELIVERY_KEEP, DELIVERY_TAKE, DELIVERY_STOP /* asking; it is kept */ };
+struct delivery_sifter {
+	enum delivery_sift (*each)(void *ctx, const struct parcel *first, unsigned n, size_t bytes);
+	void (*take)(void *ctx, const struct parcel *p); /* each of them; it is freed then */
+	void *ctx;
+};
+/* False: it was stopped. */
+bool delivery_sift(struct delivery *d, enum lane lane, size_t n_kept,
+		   const struct delivery_sifter *s);
 
 /* After this time it is not to be sent, if it still waits then: see delivery_expired(). */
 void delivery_expire_at(struct delivery *d, struct parcel *p, int64_t expires_ms);

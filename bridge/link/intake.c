@@ -97,6 +97,11 @@ void link_set_tag(struct intake *origin, void *tag)
 	origin->tag = tag;
 }
 
+void *link_tag(const struct intake *origin)
+{
+	return origin->tag;
+}
+
 void link_follow(struct link *l, bool is_followed)
 {
 	l->is_followed = is_followed;
@@ -136,6 +141,7 @@ void link_refuse(struct intake *in, enum outcome reason, const char *text)
 
 void link_done(struct link *l, struct intake *origin, enum outcome reason, const char *text)
 {
+	origin->n_ended++;
 	if (reason == CARRIED && origin->welcomes)
 		provisioning_greeted(l, origin->welcomes);
 	if (reason == CARRIED)
@@ -145,7 +151,7 @@ void link_done(struct link *l, struct intake *origin, enum outcome reason, const
 	link_release(l, origin);
 }
 
-static void count(struct link_counters *c, enum kind kind, enum outcome reason)
+void intake_count(struct link_counters *c, enum kind kind, enum outcome reason)
 {
 	c->pending--;
 	c->by[reason]++;
@@ -160,7 +166,7 @@ static void count(struct link_counters *c, enum kind kind, enum outcome reason)
 		c->filtered++;
 }
 
-static void intake_free(struct intake *in)
+void intake_free(struct intake *in)
 {
 	for (unsigned i = 0; i < in->n_orders; i++) {
 		free(in->orders[i].device);
@@ -210,10 +216,29 @@ void link_release(struct link *l, struct intake *in)
 	if (in->is_compared)
 		link_compare_settled(l, in, v.reason);
 	if (!v.is_own)
-		count(&l->counters[in->flow], v.kind, v.reason);
+		intake_count(&l->counters[in->flow], v.kind, v.reason);
 	if (!v.is_own)
 		link_end_watch(l, in, v.reason);
 	l->pending_bytes[in->flow] -= in->n_bytes;
 	l->ops.settled(l->ctx, &v);
 	intake_free(in);
+}
+
+/* Which of its properties are credentials only the rows know that nobody looks for. */
+void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
+	       const char *text)
+{
+	struct intake *in;
+
+	l->now_ms = a->at_ms;
+	in = link_intake(l, flow_from(a->from), is_own ? NULL : a->message, a->tag,
+			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_AGAIN);
+	in->device = mem_strdup(a->device);
+	if (!is_own) {
+		message_copy(&in->message, in->raw);
+		vars_fini(&in->message.properties);
+		in->raw = &in->message;
+	}
+	link_refuse(in, reason, text);
+	link_release(l, in);
 }

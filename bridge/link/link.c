@@ -65,6 +65,8 @@ void link_hand_out(struct link *l, struct intake *in, struct output *o)
 {
 	o->origin = in;
 	o->id = in->id;
+	o->place = in->place;
+	in->place += in->place != 0; /* the next comes behind it */
 	o->tag = in->tag;
 	o->is_own = intake_is_own(in);
 	o->greets = in->greets;
@@ -274,6 +276,7 @@ void link_resend(struct link *l, const struct arrival *a, bool is_own, struct ou
 	l->now_ms = a->at_ms;
 	in = link_intake(l, flow_from(a->from), NULL, a->tag,
 			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_DECIDED);
+	intake_is_back(l, in, a->away);
 	in->is_well = n == 0; /* its effect is in the state */
 	for (size_t i = 0; i < n; i++)
 		take_order_up(l, in, &outputs[i]);

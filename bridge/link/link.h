@@ -43,7 +43,15 @@ struct arrival {
 	uint64_t session; /* what was asked over it last, struct output's; 0: nothing */
 	/* From when on its time counts, if not from `at_ms`: it was a dead letter meanwhile; else 0. */
 	int64_t since_ms;
-	void *tag; /* of the driver, for verdicts and outputs; may be NULL */
+	void *tag;		      /* of the driver, for verdicts and outputs; may be NULL */
+	const struct link_away *away; /* it was, and is back; NULL: it was not */
+};
+
+/* A message that is pending, and that is not in memory. */
+struct link_away {
+	uint64_t id;	/* struct link_step */
+	enum kind kind; /* struct verdict */
+	uint64_t place; /* the driver's, not 0: its outputs have it when it is back */
 };
 
 /* A message to send. */
@@ -72,6 +80,7 @@ struct output {
 	int64_t expires_ms;
 	unsigned order;
 	struct stamp stamp; /* its reader, nth and at_ms */
+	uint64_t place;	    /* struct link_away's, if its origin was away; else 0 */
 	const char *
 		far_id; /* by which, with its device, its sender is found again (link_resend()); NULL:
 			     * nobody waits.  The origin's */
@@ -152,6 +161,8 @@ struct link_ops {
 	void (*run_command)(void *ctx, const char *device, struct jslice question);
 	/* May be NULL.  link_is_away() of this device has changed. */
 	void (*came)(void *ctx, const char *device);
+	/* May be NULL, if link_mark() is never called: all that came back before it has been sent, or settled. */
+	void (*came_back)(void *ctx, const char *device, uint64_t mark);
 	/* May be NULL.  See link_follow(). */
 	void (*followed)(void *ctx, const struct link_step *step);
 	/* May be NULL.  What waits of this device in this direction waits no longer (DEAD_CUT_BACK):
@@ -275,6 +286,28 @@ void link_resend(struct link *l, const struct arrival *a, bool is_own, struct ou
  * what the bridge said by itself, and there is no message. */
 void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
 	       const char *text);
+/* All that is on the way of it are these `n` outputs to the session of this device: may the link let go of it? */
+bool link_may_let_go(const struct link *l, const struct intake *origin, const char *device,
+		     unsigned n);
+/* Then: it is pending, and not in memory.  The outputs and the tag are dropped by the driver, which brings it back by
+ * link_receive_again() or link_resend(), with arrival.away, or has it end. */
+struct link_away link_let_go(struct link *l, struct intake *origin);
+/* The same of what an earlier run left, which counts as resumed. */
+struct link_away link_keep_away(struct link *l, enum flow flow, enum kind kind, bool is_own);
+/* It ends where it is.  Of the arrival `from`, `since_ms`, `tag` and `away` are used. */
+void link_end_away(struct link *l, const struct arrival *a, const char *device, bool is_own,
+		   enum outcome reason);
+/* What came, for a journal, if it had no tag; its texts are the intake's, and *out is the caller's to end.  False: it
+ * is not known any more, or something was decided of it. */
+bool link_copy_raw(const struct intake *origin, struct message *out, struct arrival *a);
+/* Whose reports it has, if its topic or session says so and they need no memory (else NULL; caller frees); and of which
+ * kind they are. */
+char *link_reports_of(const struct link *l, const struct arrival *a, enum kind *kind);
+/* In whose turn it is read; NULL: no device's.  Borrowed until the next event. */
+const char *link_entry_device(struct link *l, const struct arrival *a);
+/* Tell ops.came_back() when what was handed in before of this device is done. */
+void link_mark(struct link *l, enum side from, const char *device, uint64_t number);
+void *link_tag(const struct intake *origin); /* struct arrival's, or what it was given */
 /* Give a tag to what the bridge says by itself: for its verdict and its further outputs. */
 void link_set_tag(struct intake *origin, void *tag);
 /* What became of an output: CARRIED, the far side has it; else why not. */

@@ -64,7 +64,7 @@ static void compared_free(struct compared *c)
 	free(c);
 }
 
-static void give_back(struct link *l, struct intake *in)
+void link_compare_drop(struct link *l, struct intake *in)
 {
 	struct compared *c = in->compared;
 
@@ -418,7 +418,7 @@ void link_compare_settled(struct link *l, struct intake *in, enum outcome reason
 
 	if (!l->is_ending && is_looked_at(reason, &why))
 		settle(l, in, why);
-	give_back(l, in);
+	link_compare_drop(l, in);
 }
 
 void link_compare_begin(struct link *l, const char *device)

@@ -3,7 +3,7 @@
  * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
  * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
  * link_presence.c (who is here), link_provisioning.c and link_registration.c (what the bridge has registered),
- * link_compare.c (what is read and what is acknowledged) and machines.c (its state machines,
+ * link_compare.c (what is read and what is acknowledged), link_away.c (what waits and is not in memory) and machines.c (its state machines,
  * and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
@@ -214,6 +214,8 @@ struct intake {
 	uint64_t session;     /* likewise */
 	bool is_dup;	      /* its message had DUP set */
 	bool is_answer_again; /* it counts in n_answers_again */
+	uint64_t place;	      /* struct link_away's: it was away; 0: it was not */
+	unsigned n_ended;     /* of its outputs */
 	int64_t since_ms; /* later, if it was a dead letter meanwhile: how old it may get counts from then */
 	char *hops; /* that it came with; NULL: none */
 	/* What it leads to */
@@ -288,6 +290,15 @@ void intake_move(struct intake *in, enum intake_stage to);
 /* It may come to change the state, if that was not known before. */
 void intake_open(struct intake *in);
 bool intake_is_own(const struct intake *in); /* nothing came in */
+/* Another one has this end. */
+void intake_count(struct link_counters *c, enum kind kind, enum outcome reason);
+/* Without a verdict.  What is known of it elsewhere (link_compare.c, link_watch.c) is gone. */
+void intake_free(struct intake *in);
+
+/* --- link_away.c */
+
+/* It is counted already, if it was `away` (NULL: it was not). */
+void intake_is_back(struct link *l, struct intake *in, const struct link_away *away);
 
 /* Tell who follows `in` what has happened to it; step->id is filled in. */
 void intake_tell(struct link *l, const struct intake *in, struct link_step step);
@@ -453,6 +464,7 @@ void logic_provision(struct link *l, struct intake *in, struct provision_actions
 void link_watch(struct link *l, struct intake *in, const char *device);
 /* It is settled.  What is known of that is ended. */
 void link_end_watch(struct link *l, struct intake *in, enum outcome end);
+void link_drop_watch(struct intake *in);
 /* --- link_presence.c */
 
 /* The logic of its kind. */
@@ -519,6 +531,8 @@ void link_compare_begin(struct link *l, const char *device);
 /* `p`, read by `t`, answers link_read_back(). */
 void link_compare_answer(struct task *t, const struct canonical *p);
 void link_compare_free(struct link *l);
+/* It is not compared now. */
+void link_compare_drop(struct link *l, struct intake *in);
 
 /* --- greeting.c */
 

@@ -201,10 +201,11 @@ static void tell_asker(struct task *t, const struct item *item)
 	free(id);
 }
 
-/* What does not pass for a device, whatever it is, by the mode that held at that time. */
-static enum outcome stopped_by_mode(const struct link *l, const char *device, int64_t at_ms)
+/* What does not pass for a device, whatever it is, by the mode that held when it came.  (What was away had passed.) */
+static enum outcome stopped_by_mode(const struct link *l, const char *device,
+				    const struct intake *in)
 {
-	enum fleet_mode mode = link_mode_at(l, device, at_ms);
+	enum fleet_mode mode = in->place ? FLEET_LIVE : link_mode_at(l, device, in->since_ms);
 
 	return mode == FLEET_OFF       ? FILTERED_OFF
 	       : mode == FLEET_RETIRED ? FILTERED_RETIRED
@@ -249,9 +250,10 @@ static bool passes(struct task *t, const struct canonical *p)
 
 	if (p->device && p->kind != KIND_DEVICE_CHANGE && !is_introduction(t->link, p) &&
 	    !plan_is_provisioning(t->link->plan, t->job.side, p->kind)) {
-		note_device(t->link, p->device, t->job.side, t->intake->at_ms);
+		if (!t->intake->place)
+			note_device(t->link, p->device, t->job.side, t->intake->at_ms);
 		link_watch(t->link, t->intake, p->device);
-		reason = stopped_by_mode(t->link, p->device, t->intake->since_ms);
+		reason = stopped_by_mode(t->link, p->device, t->intake);
 	}
 	if (reason != CARRIED)
 		link_refuse(t->intake, reason, NULL);
@@ -268,10 +270,11 @@ static void take_item(struct task *t, struct item *item)
 						.device = item->plain.device });
 	if (!passes(t, &item->plain))
 		return;
-	note_presence(t, &item->plain);
+	if (!t->intake->place)
+		note_presence(t, &item->plain);
 	if (t->intake->is_compared)
 		link_compare_read(t->link, t->intake, &item->plain);
-	if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept)
+	if (item->type == ITEM_MESSAGE && kind_table[item->plain.kind].is_kept && !t->intake->place)
 		logic_note_attributes(t->link, &item->plain);
 	if (item->type == ITEM_MESSAGE)
 		link_send(t->link, t->intake, item, flow_target(kind_table[item->plain.kind].flow),
@@ -411,7 +414,7 @@ static bool find_echo(struct task *t, const char *device)
 
 	for (size_t i = 0; i < t->job.n_readers; i++)
 		awaits = awaits || t->job.readers[i]->row->echoes != KIND_NONE;
-	awaits = awaits && logic_awaits_echo(t->link, device);
+	awaits = awaits && !t->intake->place && logic_awaits_echo(t->link, device);
 	is_news = awaits != t->job.awaits_echo;
 	t->job.awaits_echo = awaits;
 	return is_news;
@@ -722,7 +725,7 @@ const char *link_named_device(const struct link *l, enum side from, const struct
 static enum outcome stopped_early(struct link *l, const struct arrival *a, const struct intake *in)
 {
 	const char *device = in->kind == KIND_PROVISION ? NULL : link_named_device(l, a->from, in);
-	enum outcome reason = device ? stopped_by_mode(l, device, in->since_ms) : CARRIED;
+	enum outcome reason = device ? stopped_by_mode(l, device, in) : CARRIED;
 
 	if (reason != CARRIED)
 		note_device(l, device, a->from, a->at_ms);
@@ -781,6 +784,7 @@ static void receive(struct link *l, const struct arrival *a, enum intake_origin 
 	in->login = origin == ORIGIN_RECEIVED ? a->login : UINT64_MAX;
 	in->session = a->session;
 	in->is_dup = m->is_dup;
+	intake_is_back(l, in, a->away);
 	if (a->since_ms > a->at_ms)
 		in->since_ms = a->since_ms;
 	in->device = mem_strdup(a->device);
@@ -807,25 +811,6 @@ void link_turn_away(struct link *l, const struct arrival *a, enum outcome reason
 	in->device = mem_strdup(a->device);
 	tell_arrival(l, in, a);
 	link_refuse(in, reason, why);
-	link_release(l, in);
-}
-
-/* Which of its properties are credentials only the rows know that nobody looks for. */
-void link_bury(struct link *l, const struct arrival *a, bool is_own, enum outcome reason,
-	       const char *text)
-{
-	struct intake *in;
-
-	l->now_ms = a->at_ms;
-	in = link_intake(l, flow_from(a->from), is_own ? NULL : a->message, a->tag,
-			 is_own ? ORIGIN_OWN_RESUMED : ORIGIN_AGAIN);
-	in->device = mem_strdup(a->device);
-	if (!is_own) {
-		message_copy(&in->message, in->raw);
-		vars_fini(&in->message.properties);
-		in->raw = &in->message;
-	}
-	link_refuse(in, reason, text);
 	link_release(l, in);
 }
 

@@ -16,7 +16,17 @@ void link_watch(struct link *l, struct intake *in, const char *device)
 			return;
 	in->watched = mem_grow(in->watched, in->n_watched, sizeof *in->watched);
 	in->watched[in->n_watched++] = mem_strdup(device);
-	waves_accepted(l->waves, device, in->flow, in->since_ms);
+	if (!in->place)
+		waves_accepted(l->waves, device, in->flow, in->since_ms);
+}
+
+void link_drop_watch(struct intake *in)
+{
+	for (size_t i = 0; i < in->n_watched; i++)
+		free(in->watched[i]);
+	free(in->watched);
+	in->watched = NULL;
+	in->n_watched = 0;
 }
 
 /* (What nobody reads is its session's, if it came on one.) */
@@ -24,13 +34,9 @@ void link_end_watch(struct link *l, struct intake *in, enum outcome end)
 {
 	if (!in->n_watched)
 		link_watch(l, in, in->device);
-	for (size_t i = 0; i < in->n_watched; i++) {
+	for (size_t i = 0; i < in->n_watched; i++)
 		waves_settled(l->waves, in->watched[i], in->flow, end, in->since_ms);
-		free(in->watched[i]);
-	}
-	free(in->watched);
-	in->watched = NULL;
-	in->n_watched = 0;
+	link_drop_watch(in);
 }
 
 struct waves *link_waves(struct link *l)

@@ -225,6 +225,8 @@ void live_link_take_again(void *ctx, struct record *r, struct journal_entry *ent
 	struct suspects *s = live->parts->suspects;
 
 	live->n_resumed++;
+	if (live_link_keep_parked(live, r, entry, outputs, n))
+		return;
 	if (suspects_is_careful(s))
 		suspects_hold_again(s, live, r, entry, outputs, n);
 	else
@@ -250,15 +252,16 @@ static void resend(struct live_link *live, const struct arrival *a, bool is_own,
 	free(out);
 }
 
-void live_link_go_on(struct live_link *live, struct record *r, struct journal_entry *entry,
-		     struct journal_output *outputs, size_t n)
+void live_link_go_back(struct live_link *live, struct record *r, struct journal_entry *entry,
+		       struct journal_output *outputs, size_t n, const struct link_away *away)
 {
 	struct arrival a = { .from = entry->from,
 			     .device = entry->session,
 			     .message = &entry->message,
 			     .at_ms = entry->received_ms,
 			     .since_ms = entry->since_ms,
-			     .tag = r };
+			     .tag = r,
+			     .away = away };
 
 	roster_wake(live->turn);
 	if (entry->n_crashes >= CRASH_ATTEMPTS)
@@ -268,6 +271,12 @@ void live_link_go_on(struct live_link *live, struct record *r, struct journal_en
 		resend(live, &a, !entry->batch, outputs, n);
 	else
 		link_receive_again(live->link, &a);
+}
+
+void live_link_go_on(struct live_link *live, struct record *r, struct journal_entry *entry,
+		     struct journal_output *outputs, size_t n)
+{
+	live_link_go_back(live, r, entry, outputs, n, NULL);
 }
 
 void live_link_take_in(struct live_link *live, const struct arrival *a, bool is_again)
@@ -517,10 +526,10 @@ void live_link_look_at_port(const struct port *p, struct live_link_port *out)
 		.device = p->device,
 		.is_provisioning = p->is_provisioning,
 		.url = p->live->conf->side[p->side].url,
-		.waiting = delivery_waiting(p->delivery),
+		.waiting = live_link_waiting(p),
 		.in_flight = delivery_in_flight(p->delivery),
-		.bytes = delivery_bytes(p->delivery),
-		.oldest_ms = delivery_oldest(p->delivery),
+		.bytes = live_link_bytes(p),
+		.oldest_ms = live_link_oldest_ms(p),
 		.is_parked = p->device && live_link_is_parked(p),
 		.window = p->window,
 		.per_second = p->per_second,

@@ -111,6 +111,8 @@ void live_link_rest(struct live_link *live, uint64_t durable);
 void live_link_tick(struct live_link *live, int64_t now_ms);
 int64_t live_link_next_deadline(const struct live_link *live); /* INT64_MAX: none */
 
+/* Between two commits, the database is there to be read: what is parked for devices goes to the disk, or comes back. */
+void live_link_use_disk(struct live_link *live, int64_t now_ms);
 /* Write the changes of state into the open transaction, as part of `commit` (store/commit.h). */
 bool live_link_save(struct live_link *live, uint64_t commit, struct err *e);
 /* This commit is durable, and all before it. */

@@ -16,8 +16,6 @@
 
 #define LOOK_MS 1000 /* what is being translated has so long to come */
 
-#define CUT_BACK_TEXT "its device was cut back before it was sent"
-
 static bool is_of_device(void *ctx, const struct parcel *parcel)
 {
 	return parcel->device && strcmp(parcel->device, ctx) == 0;
@@ -36,7 +34,7 @@ static void give_up(struct port *p, const char *device,
 	struct parcel parcel;
 
 	while (delivery_pop_such(p->delivery, is, (void *)device, &parcel))
-		live_link_end_parcel(p, &parcel, DEAD_CUT_BACK, CUT_BACK_TEXT);
+		live_link_end_parcel(p, &parcel, DEAD_CUT_BACK, LIVE_LINK_CUT_BACK);
 }
 
 unsigned live_link_vars_set(const struct live_link *live, const char *device)
@@ -99,11 +97,12 @@ void live_link_cut_back(void *ctx, const char *device, enum flow flow)
 		    *p = own ? own : live_link_find_port(live, to, device, false);
 
 	if (own)
-		live_link_close_port(own, DEAD_CUT_BACK, CUT_BACK_TEXT);
+		live_link_close_port(own, DEAD_CUT_BACK, LIVE_LINK_CUT_BACK);
 	else if (p)
 		give_up(p, device, is_of_device);
 	if (!own)
 		return;
+	live_link_cut_parked(own);
 	own->drain_look_ms = INT64_MAX;
 	live_link_renew_port(own);
 }
@@ -164,8 +163,8 @@ void live_link_push_differing(struct live_link *live, const char *device)
 
 int64_t live_link_drain_look(const struct port *p)
 {
-	return delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) ? INT64_MAX
-									       : p->drain_look_ms;
+	return live_link_waiting(p) + delivery_in_flight(p->delivery) ? INT64_MAX
+								      : p->drain_look_ms;
 }
 
 void live_link_look_drained(struct port *p, int64_t now_ms)

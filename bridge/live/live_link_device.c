@@ -82,8 +82,9 @@ void live_link_device_is(struct port *p, enum device_phase phase)
 
 /* --- what waits for one of them ------------------------------------------------------------ */
 
-#define COMES_UP_MS 5000 /* longer than that a connect takes only if something is wrong */
-#define FALLEN_MS   INT64_C(3600000)
+#define COMES_UP_MS  5000 /* longer than that a connect takes only if something is wrong */
+#define FALLEN_MS    INT64_C(3600000)
+#define DISK_BUSY_MS 20
 
 /* Where nobody is there, that has yet to be found out: it is no reason of a device's. */
 static bool others_are_let_in(const struct port *p)
@@ -121,8 +122,8 @@ bool live_link_overflows(const struct port *p)
 {
 	const struct conf_link *conf = p->live->conf;
 
-	return (delivery_waiting(p->delivery) > (size_t)conf->waiting.messages ||
-		delivery_bytes(p->delivery) > (size_t)conf->waiting.bytes) &&
+	return (live_link_waiting(p) > (size_t)conf->waiting.messages ||
+		live_link_bytes(p) > (size_t)conf->waiting.bytes) &&
 	       live_link_is_parked(p);
 }
 
@@ -156,13 +157,20 @@ static void tell_fallen(struct port *p, int64_t now_ms)
 static bool drop_oldest(struct port *p)
 {
 	struct parcel parcel;
+	int64_t since_ms;
 
-	if (!delivery_pop_old(p->delivery, INT64_MAX, &parcel))
-		return false;
+	if (live_link_is_oldest_parked(p)) {
+		if (!live_link_drop_parked(p, &since_ms))
+			return false;
+	} else {
+		if (!delivery_pop_old(p->delivery, INT64_MAX, &parcel))
+			return false;
+		since_ms = parcel.since_ms;
+		live_link_end_parcel(p, &parcel, DEAD_PARKED_FULL, NULL);
+	}
 	if (p->n_fallen++ == 0)
-		p->fallen_ms[0] = parcel.since_ms;
-	p->fallen_ms[1] = parcel.since_ms;
-	live_link_end_parcel(p, &parcel, DEAD_PARKED_FULL, NULL);
+		p->fallen_ms[0] = since_ms;
+	p->fallen_ms[1] = since_ms;
 	return true;
 }
 
@@ -185,7 +193,7 @@ static struct port *fullest(const struct live_link *live)
 	return most;
 }
 
-static bool has_too_much_parked(const struct live_link *live)
+bool live_link_has_too_much_parked(const struct live_link *live)
 {
 	uint64_t most = live->parts->most_parked_bytes;
 
@@ -195,11 +203,11 @@ static bool has_too_much_parked(const struct live_link *live)
 /* To look for the fullest costs a walk over all, so it gives a little more than one. */
 static bool shed(struct live_link *live, struct port *p)
 {
-	size_t before = delivery_bytes(p->delivery), gone = 0;
+	size_t before = live_link_bytes(p), gone = 0;
 
 	live_link_wake_port(p);
-	while (gone <= before / 16 && has_too_much_parked(live) && drop_oldest(p)) {
-		gone = before - delivery_bytes(p->delivery);
+	while (gone <= before / 16 && live_link_has_too_much_parked(live) && drop_oldest(p)) {
+		gone = before - live_link_bytes(p);
 		live->parked_bytes -= p->counted_parked;
 		p->counted_parked = before - gone;
 		live->parked_bytes += p->counted_parked;
@@ -207,11 +215,11 @@ static bool shed(struct live_link *live, struct port *p)
 	return gone > 0;
 }
 
-static void shed_all(struct live_link *live)
+void live_link_shed(struct live_link *live)
 {
 	struct port *p;
 
-	while (has_too_much_parked(live) && (p = fullest(live)) != NULL && shed(live, p))
+	while (live_link_has_too_much_parked(live) && (p = fullest(live)) != NULL && shed(live, p))
 		;
 }
 
@@ -274,7 +282,7 @@ static bool may_be_open(struct port *p)
 {
 	if (p->place.is_held)
 		return true;
-	if (is_on_demand(p) && delivery_waiting(p->delivery) == 0)
+	if (is_on_demand(p) && live_link_waiting(p) == 0)
 		return false;
 	if (places_take(p->live->places, &p->place))
 		return true;
@@ -294,7 +302,7 @@ void live_link_want_device(struct port *p)
 bool live_link_watch_device(struct port *p)
 {
 	struct live_link *live = p->live;
-	size_t n = delivery_waiting(p->delivery) + delivery_in_flight(p->delivery);
+	size_t n = live_link_waiting(p) + delivery_in_flight(p->delivery);
 
 	if (p->place.is_held && link_is_away(live->link, p->device))
 		return true;
@@ -321,7 +329,7 @@ static void give_places(struct live_link *live, int64_t now_ms)
 
 		live_link_wake_port(p);
 		sleep_now(p);
-		if (delivery_waiting(p->delivery))
+		if (live_link_waiting(p))
 			live_link_want_device(p);
 	}
 	while ((place = places_next(live->places)) != NULL)
@@ -382,7 +390,7 @@ bool live_link_is_to_close(const struct port *p)
 	if (!p->device || !p->place.is_held || !link_is_away(live->link, p->device))
 		return false;
 	return p->phase != DEVICE_UP ||
-	       (delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) == 0 &&
+	       (live_link_waiting(p) + delivery_in_flight(p->delivery) == 0 &&
 		!link_is_busy_with(live->link, p->device));
 }
 
@@ -466,7 +474,7 @@ static bool is_news(const struct live_link *live)
 void live_link_tick_devices(struct live_link *live, int64_t now_ms)
 {
 	look_at_endpoint(live);
-	shed_all(live);
+	live_link_shed(live);
 	give_places(live, now_ms);
 	let_connect(live->endpoint, now_ms);
 	let_send(live->endpoint, now_ms);
@@ -483,8 +491,10 @@ int64_t live_link_next_of_devices(const struct live_link *live)
 	int64_t due_ms = endpoint_due_ms(live->endpoint);
 	int64_t places_ms = places_due_ms(live->places);
 
-	if (has_too_much_parked(live) || endpoint_is_down(live->endpoint) != live->was_down)
+	if (endpoint_is_down(live->endpoint) != live->was_down)
 		return 0;
+	if (live_link_has_too_much_parked(live)) /* between commits */
+		return live->was_at_disk ? 0 : live->now_ms + DISK_BUSY_MS;
 	if (places_ms < due_ms)
 		due_ms = places_ms;
 	return due_ms < live->sessions_due_ms ? due_ms : live->sessions_due_ms;

@@ -91,6 +91,10 @@ struct port {
 	struct buf stamp_key;
 	bool is_stamping; /* one of them */
 	bool has_asked;	  /* for stamps, in this turn */
+	struct parked *
+		parked; /* of a device's: what waits on the disk (live_link_parked.c); NULL: nothing does */
+	bool is_unparked; /* and what is to, but is not durable yet */
+	bool keeps_none;  /* of what an earlier run left there */
 	char *lack;	  /* why it cannot be opened, key=value as in the log; NULL: it can */
 };
 TAILQ_HEAD(ports, port);
@@ -132,6 +136,11 @@ struct live_link {
 	unsigned n_events[DEVICE_EVENTS];   /* since then */
 	int64_t sessions_due_ms; /* ... and is to be again; INT64_MAX: nothing has changed */
 	struct backpressure backpressure;
+	bool is_at_disk;    /* live_link_use_disk() */
+	bool was_at_disk;   /* in this turn */
+	bool is_handing_on; /* jobs that came when all others of this turn had been handed out */
+	bool keeps_none;    /* of what an earlier run left for devices, on the disk */
+	uint64_t n_marks;
 	bool overfills;	  /* the journal: live_link_overfills() */
 	int64_t ahead_ms; /* live_link_set_ahead() */
 	size_t n_resumed;
@@ -280,6 +289,37 @@ void live_link_device_is(struct port *p, enum device_phase phase);
 void live_link_tick_devices(struct live_link *live, int64_t now_ms);
 int64_t live_link_next_of_devices(const struct live_link *live); /* INT64_MAX: nothing is */
 
+/* If there is too much parked for all of them, it falls out. */
+bool live_link_has_too_much_parked(const struct live_link *live);
+void live_link_shed(struct live_link *live);
+int64_t live_link_most_age_ms(const struct port *p); /* of what waits for it */
+
+/* --- live_link_parked.c */
+
+/* What waits for a port, in memory and on the disk: how many, how large, since when the first does (INT64_MAX: none). */
+size_t live_link_waiting(const struct port *p);
+size_t live_link_bytes(const struct port *p);
+int64_t live_link_oldest_ms(const struct port *p);
+size_t live_link_on_disk(const struct port *p); /* so many of them */
+/* When live_link_use_disk() has something to do for it; INT64_MAX: never. */
+int64_t live_link_disk_due_ms(const struct port *p, int64_t now_ms);
+/* Has the oldest of what waits for it its place on the disk?  Then: it falls out, and waited since *since_ms.  False: not
+ * now. */
+bool live_link_is_oldest_parked(const struct port *p);
+bool live_link_drop_parked(struct port *p, int64_t *since_ms);
+/* What is there now is cut back, as soon as it has been read. */
+void live_link_cut_parked(struct port *p);
+/* Why what comes back to this place is not sent; CARRIED: it is. */
+enum outcome live_link_end_of(const struct port *p, enum lane lane, uint64_t place);
+/* link_ops.came_back */
+void live_link_came_back(void *ctx, const char *device, uint64_t mark);
+/* An earlier run left it: it stays on the disk until its device's session is up.  False: it is to be gone on with now. */
+bool live_link_keep_parked(struct live_link *live, struct record *r,
+			   const struct journal_entry *entry, const struct journal_output *outputs,
+			   size_t n);
+/* Of all of it nothing is known any more; it stays in the journal. */
+void live_link_forget_parked(struct port *p);
+
 /* --- live_link_command.c */
 
 /* link_ops.run_command: it is started when what the link has written of that is durable. */
@@ -305,6 +345,7 @@ void live_link_cut_over(struct live_link *live, const char *device);
 void live_link_cut_over_all(struct live_link *live); /* of an earlier run */
 /* How often variables of this device's own were changed (NULL: 0). */
 unsigned live_link_vars_set(const struct live_link *live, const char *device);
+#define LIVE_LINK_CUT_BACK "its device was cut back before it was sent"
 /* link_ops.cut_back */
 void live_link_cut_back(void *ctx, const char *device, enum flow flow);
 /* When to look whether all has left that waited for it, and do so: then its session ends. */
@@ -364,6 +405,9 @@ extern const struct link_ops live_link_link_ops;
 
 /* A message came in on a port. */
 void live_link_receive(struct live_link *live, const struct arrival *a);
+/* live_link_go_on() with what was parked. */
+void live_link_go_back(struct live_link *live, struct record *r, struct journal_entry *entry,
+		       struct journal_output *outputs, size_t n, const struct link_away *away);
 
 /* --- live_link_turn.c */
 

@@ -104,6 +104,7 @@ static void on_send(void *ctx, struct output *o)
 	struct live_link *live = ctx;
 	struct port *p = port_of(live, o);
 	struct parcel *parcel;
+	enum outcome end;
 
 	if (live_link_is_followed(live))
 		live_link_follow_sent(live, o);
@@ -125,8 +126,14 @@ static void on_send(void *ctx, struct output *o)
 		live_link_ask(p);
 	if (o->session)
 		p->session = o->session;
+	if ((end = live_link_end_of(p, o->lane, o->place)) != CARRIED) {
+		drop_output(live, o, end, end == DEAD_CUT_BACK ? LIVE_LINK_CUT_BACK : NULL);
+		return;
+	}
 	parcel = delivery_push(p->delivery, o->lane, &o->message, o->origin);
 	if (parcel) {
+		if (o->place)
+			delivery_put_back(p->delivery, parcel, o->place);
 		parcel->kind = o->kind;
 		parcel->id = o->id;
 		parcel->is_state = is_state(o->kind);
@@ -431,4 +438,5 @@ const struct link_ops live_link_link_ops = {
 	.cut_back = live_link_cut_back,
 	.run_command = live_link_run_command,
 	.came = live_link_came,
+	.came_back = live_link_came_back,
 };

@@ -71,6 +71,7 @@ struct port *live_link_add_port(struct live_link *live, enum side side, const ch
 	if (device) {
 		map_set_str(&live->of_device[side], device, p);
 		p->turn = roster_add(live->awake, p);
+		delivery_keep_little(p->delivery);
 		p->seat.owner = p;
 		p->place.owner = p;
 	}
@@ -127,6 +128,7 @@ void live_link_free_port(struct port *p)
 		p->live->parked_bytes -= p->counted_parked;
 		roster_remove(p->turn);
 	}
+	live_link_forget_parked(p);
 	delivery_free(p->delivery);
 	map_fini(&p->stamped, free);
 	buf_fini(&p->stamp_key);
@@ -175,7 +177,7 @@ static bool may_connect(void *port)
 
 	if (!p->device)
 		return true;
-	if (!endpoint_ask(p->live->endpoint, &p->seat, delivery_waiting(p->delivery) > 0, now(p)))
+	if (!endpoint_ask(p->live->endpoint, &p->seat, live_link_waiting(p) > 0, now(p)))
 		return false;
 	live_link_device_connects(p, now(p));
 	return true;
@@ -742,13 +744,13 @@ void live_link_visit(struct port *p, int64_t now_ms)
 	bool is_waiting;
 
 	delivery_take_up(p->delivery, now_ms); /* though nothing may leave now */
-	is_waiting = delivery_is_ready(p->delivery);
+	is_waiting = delivery_is_ready(p->delivery) || live_link_on_disk(p);
 	p->due_ms = live_link_pace_due_ms(p, now_ms);
 	if (is_waiting && p->due_ms == INT64_MAX && p->carrier)
 		p->live->parts->port->visit(p->carrier);
 }
 
-static int64_t most_age_ms(const struct port *p)
+int64_t live_link_most_age_ms(const struct port *p)
 {
 	int64_t age_ms = p->live->parts->max_age_ms;
 	int64_t parked_ms = p->live->conf->waiting.age_s * INT64_C(1000);
@@ -765,9 +767,9 @@ void live_link_expire(struct port *p, int64_t now_ms)
 		link_expire(p->live->link, parcel.origin, parcel.order, now_ms);
 		parcel_fini(&parcel);
 	}
-	while (delivery_pop_old(p->delivery, now_ms - most_age_ms(p), &parcel))
+	while (delivery_pop_old(p->delivery, now_ms - live_link_most_age_ms(p), &parcel))
 		live_link_end_parcel(p, &parcel, DEAD_EXPIRED,
-				     most_age_ms(p) < p->live->parts->max_age_ms
+				     live_link_most_age_ms(p) < p->live->parts->max_age_ms
 					     ? "older than waiting.age"
 					     : "older than journal.max_age");
 	live_link_let_fall(p, now_ms);
@@ -776,7 +778,7 @@ void live_link_expire(struct port *p, int64_t now_ms)
 int64_t live_link_next_expiry(const struct port *p)
 {
 	int64_t oldest_ms = delivery_oldest(p->delivery);
-	int64_t age_ms = most_age_ms(p);
+	int64_t age_ms = live_link_most_age_ms(p);
 	int64_t expiry_ms = delivery_next_expiry(p->delivery);
 
 	if (oldest_ms == INT64_MAX || expiry_ms < oldest_ms + age_ms)

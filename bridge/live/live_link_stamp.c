@@ -153,6 +153,6 @@ void live_link_stamp_sent(struct port *p, struct parcel *sent, int64_t now_ms)
 	if (sent->stamp.reader && sent->device)
 		get(p, put_key(p, sent->device, sent->message.topic))->last_ms = now_ms;
 	sent->stamp.reader = NULL;
-	if (delivery_waiting(p->delivery) == 0)
+	if (live_link_waiting(p) == 0)
 		end_stamping(p);
 }

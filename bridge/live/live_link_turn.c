@@ -50,12 +50,13 @@ static int64_t earlier(int64_t a, int64_t b)
 /* Of what waits for it, so much holds the source. */
 static size_t holding_bytes(const struct port *p)
 {
-	return live_link_is_parked(p) ? 0 : delivery_bytes(p->delivery);
+	return live_link_is_parked(p) ? 0 : live_link_bytes(p);
 }
 
 static int64_t port_tick(const struct port *p)
 {
-	if (p->is_to_greet || p->is_to_renew || live_link_is_to_close(p) || live_link_overflows(p))
+	if (p->is_to_greet || p->is_to_renew || live_link_is_to_close(p) ||
+	    (live_link_overflows(p) && !live_link_is_oldest_parked(p)))
 		return 0;
 	if (p->is_provisioning)
 		return INT64_MAX;
@@ -74,8 +75,9 @@ static int64_t port_deadline(const struct port *p)
 static int64_t port_sleep(const struct port *p, int64_t now_ms)
 {
 	int64_t parks_ms = live_link_parks_ms(p);
+	int64_t due_ms = earlier(port_deadline(p), live_link_disk_due_ms(p, now_ms));
 
-	return parks_ms > now_ms ? earlier(port_deadline(p), parks_ms) : port_deadline(p);
+	return parks_ms > now_ms ? earlier(due_ms, parks_ms) : due_ms;
 }
 
 #define WATCH_MS 10000
@@ -91,9 +93,8 @@ void live_link_rest(struct live_link *live, uint64_t durable)
 			continue;
 		live->device_bytes[p->side] += holding_bytes(p) - p->counted_bytes;
 		p->counted_bytes = holding_bytes(p);
-		live->parked_bytes +=
-			delivery_bytes(p->delivery) - p->counted_bytes - p->counted_parked;
-		p->counted_parked = delivery_bytes(p->delivery) - p->counted_bytes;
+		live->parked_bytes += live_link_bytes(p) - p->counted_bytes - p->counted_parked;
+		p->counted_parked = live_link_bytes(p) - p->counted_bytes;
 		deadline_ms = port_sleep(p, live->now_ms);
 		if (live_link_watch_device(p))
 			deadline_ms = earlier(deadline_ms, live->now_ms + WATCH_MS);
@@ -265,10 +266,13 @@ static int64_t next_tick(const struct live_link *live)
 void live_link_tick(struct live_link *live, int64_t now_ms)
 {
 	struct port *p;
+	bool is_due;
 
 	live->now_ms = now_ms;
 	roster_wake_due(live->awake, now_ms);
-	if (next_tick(live) > now_ms)
+	is_due = live_link_has_too_much_parked(live) || next_tick(live) <= now_ms;
+	live->was_at_disk = live->is_handing_on = false;
+	if (!is_due)
 		return;
 	FOREACH_AWAKE_PORT (p, live) {
 		if (!p->is_provisioning)
@@ -292,6 +296,8 @@ int64_t live_link_next_deadline(const struct live_link *live)
 			roster_deadline(live->awake));
 	const struct port *p;
 
+	if (live->is_handing_on)
+		return 0;
 	earliest = earlier(earliest, live_link_next_of_commands(live));
 	FOREACH_AWAKE_PORT (p, live)
 		earliest = earlier(earliest, port_deadline(p));
@@ -367,7 +373,7 @@ bool live_link_is_drained(const struct live_link *live)
 		return false;
 	TAILQ_FOREACH (p, &live->ports, entry)
 		if (!p->is_provisioning && p->carrier && live->parts->port->is_up(p->carrier) &&
-		    delivery_waiting(p->delivery) + delivery_in_flight(p->delivery) > 0)
+		    live_link_waiting(p) + delivery_in_flight(p->delivery) > 0)
 			return false;
 	return true;
 }

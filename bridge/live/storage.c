@@ -2,12 +2,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "disk/reserve.h"
 #include "live/live_link.h"
 #include "store/commit.h"
 #include "store/db.h"
 #include "store/deadletter_live.h"
 #include "store/journal_live.h"
-#include "store/reserve.h"
 
 #define PROBE_MS	 1000
 #define RESERVE_AGAIN_MS 60000 /* after it could not be made for another reason than a full disk */
@@ -26,7 +26,7 @@ static void set_full(struct storage *s, int64_t now_ms, const char *reason)
 static bool make_reserve(struct storage *s, int64_t now_ms, struct err *e)
 {
 	s->reserve_ms = INT64_MAX;
-	if (reserve_make(s->db, e))
+	if (reserve_make(db_directory(s->db), e))
 		return true;
 	if (e->code == ERR_FULL)
 		return false;
@@ -120,7 +120,7 @@ static bool retreat(struct storage *s, const struct err *e)
 	set_full(s, s->now_ms, e->text);
 	switch (s->stage) {
 	case STORAGE_WELL:
-		if (reserve_release(s->db))
+		if (reserve_release(db_directory(s->db)))
 			db_give_back(s->db);
 		s->stage = STORAGE_SPARING;
 		return true;
@@ -195,6 +195,16 @@ static void hear(struct storage *s, bool is_waiting)
 
 /* --- once per turn ------------------------------------------------------------------------- */
 
+/* (At the end nothing is begun.) */
+static void use_disk(struct storage *s)
+{
+	struct live_link *live;
+
+	if (s->failure.code == ERR_NONE && !s->is_ending)
+		FOREACH_AWAKE (live, s->parts)
+			live_link_use_disk(live, s->now_ms);
+}
+
 uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
 {
 	s->now_ms = now_ms;
@@ -207,6 +217,7 @@ uint64_t storage_hand_over(struct storage *s, int64_t now_ms, bool is_last)
 		undo(s);
 	if (s->stage == STORAGE_WAITING)
 		s->stage = STORAGE_WELL;
+	use_disk(s);
 	write_and_hand_over(s);
 	/* What has not been handed over will be with the next commit. */
 	return s->stage == STORAGE_WAITING ? commits_next(s->commits)

@@ -13,7 +13,7 @@
  *
  *   WELL ──▶ SPARING ──▶ GIVEN_UP ──▶ WAITING ──(next turn)──▶ WELL       (durable, in any of them: ──▶ WELL)
  *
- * - SPARING: the reserve (store/reserve.h) is given up.  With that room, what was read is still stored and
+ * - SPARING: the reserve (disk/reserve.h) is given up.  With that room, what was read is still stored and
  *   acknowledged.  From now on all sources are held (live_link_hold_sources): disconnected, their sessions
  *   kept at the brokers.  Deliveries go on, and what is settled gives its space back.
  * - GIVEN_UP: sources are held at once, with what they sent unacknowledged, also where that waits in a

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct db;
+struct directory;
 struct err;
 struct heartbeat;
 
@@ -28,6 +29,8 @@ struct db *db_open(const char *dir, const char *key_file, struct err *e);
  * log was last taken into the database.  A crash of calque alone loses nothing.  On by default. */
 bool db_set_sync(struct db *db, bool is_sync, struct err *e);
 void db_close(struct db *db); /* NULL is allowed; what was not committed is lost */
+/* Borrowed. */
+const struct directory *db_directory(const struct db *db);
 
 /* Who has the directory, told to other machines; to be renewed by whoever has it for long.  Borrowed. */
 struct heartbeat *db_heartbeat(struct db *db);

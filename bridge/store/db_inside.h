@@ -12,9 +12,7 @@ struct buf;
 struct directory;
 struct keyfile;
 
-const struct directory *db_directory(const struct db *db);
 const char *db_dir(const struct db *db);
-int db_dir_fd(const struct db *db);
 sqlite3 *db_sqlite(struct db *db); /* to copy it */
 
 /* False: an earlier write failed. */

@@ -97,7 +97,7 @@ static bool copy_pages(struct db *db, const char *path, struct err *e)
 static bool copy_key(struct db *db, const char *path, int *to, struct err *e)
 {
 	char bytes[256];
-	int from = openat(db_dir_fd(db), "key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int from = openat(db_directory(db)->fd, "key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = 0;
 	bool ok;
 

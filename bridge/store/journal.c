@@ -37,6 +37,10 @@ static const char load_batches_sql[] =
 	"SELECT pending.seq, link, side, n, is_own, received_ms, length(content), content, settled,"
 	" pending.sum IS " LAYOUT_PENDING_SUM ", mark.seq IS NULL OR mark.sum IS " LAYOUT_MARK_SUM
 	" FROM pending LEFT JOIN mark USING (seq) WHERE n IS NOT 0 ORDER BY pending.seq";
+static const char find_sql[] =
+	"SELECT pending.seq, link, side, n, is_own, received_ms, length(content), NULL, settled,"
+	" pending.sum IS " LAYOUT_PENDING_SUM ", mark.seq IS NULL OR mark.sum IS " LAYOUT_MARK_SUM
+	" FROM pending LEFT JOIN mark USING (seq) WHERE pending.seq = ?";
 static const char load_decided_sql[] =
 	"SELECT seq, link, side, n, is_own, received_ms, length(content), content, NULL,"
 	" sum IS " LAYOUT_PENDING_SUM ", 1 FROM pending WHERE n = 0 ORDER BY seq";
@@ -504,6 +508,53 @@ static bool read_row(struct cursor *c, struct err *e)
 	return true;
 }
 
+bool journal_find(struct db *db, uint64_t seq, struct journal_row *row,
+		  struct journal_bits *settled, struct err *e)
+{
+	struct cursor c = { .stmt = db_statement(db, find_sql, e) };
+	bool ok = false;
+
+	if (!c.stmt)
+		return false;
+	if (!bind_seq(c.stmt, seq) || sqlite3_step(c.stmt) != SQLITE_ROW)
+		db_failed(db, "read", e);
+	else
+		ok = read_row(&c, e);
+	db_release(c.stmt);
+	*row = c.row;
+	row->link = NULL;
+	*settled = c.settled;
+	return ok;
+}
+
+bool journal_take_message(const struct buf *batch, unsigned index, struct journal_entry *out)
+{
+	const uint8_t *part;
+	size_t at = 0, n;
+
+	while (next_part(batch, &at, MESSAGE_BYTES, &part, &n)) {
+		if (index_of(part) != index)
+			continue;
+		out->received_ms = (int64_t)get_number(part + 2, 8);
+		return get_message(part, n, &out->session, &out->message);
+	}
+	return false;
+}
+
+size_t journal_take_outputs(const struct buf *content, struct journal_output **out)
+{
+	struct journal_output o;
+	const uint8_t *part;
+	size_t at = 0, n_out = 0, n;
+
+	*out = NULL;
+	while (next_part(content, &at, OUTPUT_BYTES, &part, &n) && get_output(part, n, &o)) {
+		*out = mem_grow(*out, n_out, sizeof **out);
+		(*out)[n_out++] = o;
+	}
+	return n_out;
+}
+
 static void note_unread(struct load *l, const struct journal_row *row, bool was_wanted,
 			const struct err *why)
 {
@@ -635,19 +686,6 @@ static void drop_outputs(struct load *l)
 	l->n_outputs = 0;
 }
 
-static void read_outputs(struct load *l)
-{
-	struct cursor *c = &l->decided;
-	struct journal_output o;
-	const uint8_t *part;
-	size_t n;
-
-	while (next_part(&c->content, &c->at, OUTPUT_BYTES, &part, &n) && get_output(part, n, &o)) {
-		l->outputs = mem_grow(l->outputs, l->n_outputs, sizeof *l->outputs);
-		l->outputs[l->n_outputs++] = o;
-	}
-}
-
 static bool read_suspects(struct load *l, struct err *e)
 {
 	sqlite3_stmt *stmt = db_statement(l->db, suspects_sql, e);
@@ -702,7 +740,7 @@ static bool take_decided(struct load *l, struct journal_entry *entry, struct err
 
 	entry->is_decided = true;
 	entry->size = l->decided.row.size;
-	read_outputs(l);
+	l->n_outputs = journal_take_outputs(&l->decided.content, &l->outputs);
 	ok = give(l, entry, e) && next_row(l, &l->decided, e);
 	drop_outputs(l);
 	return ok;

@@ -114,6 +114,14 @@ bool journal_last(struct db *db, uint64_t *seq, struct err *e);
 bool journal_count(struct db *db, uint64_t *n, struct err *e);
 /* Append the content of a batch that was put. */
 bool journal_get(struct db *db, const struct journal_row *row, struct buf *content, struct err *e);
+/* What a row is, without its content, and what of it is settled; *row has no link.  False: ERR_IO, ERR_CORRUPT. */
+bool journal_find(struct db *db, uint64_t seq, struct journal_row *row,
+		  struct journal_bits *settled, struct err *e);
+/* Message `index` of a batch: sets received_ms, session and message of *out, which the caller ends.  False: it is not
+ * there, or cannot be read. */
+bool journal_take_message(const struct buf *batch, unsigned index, struct journal_entry *out);
+/* How many outputs there are; the caller ends them, and frees *out. */
+size_t journal_take_outputs(const struct buf *content, struct journal_output **out);
 
 struct journal_reader {
 	/* A row is there (of a batch, with what is settled of it): false: leave it alone. */

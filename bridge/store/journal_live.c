@@ -1,50 +1,20 @@
-#include "store/journal_live.h"
+#include "store/journal_live_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "store/db.h"
-#include "store/journal.h"
 
 #define SETTLED_MS     1000
 #define BATCH_BYTES    (256u << 10)
 #define SPARSE_MS      10000 /* a batch that is nearly settled for that long is rewritten ... */
 #define SPARSE_BYTES   4096  /* ... if it is larger than a page of the database */
 #define MAX_SPARE      4096  /* records kept for use again */
-#define MAX_SPARE_BUFS 16
-#define MAX_KEPT_BYTES 1024 /* of outputs, in a spare record */
-
-/* The life of a batch: a row of the journal, or what will be one.
- *
- *   FRESH ──▶ HANDED ──▶ STORED ◀──▶ TOUCHED ◀──▶ MARKED ──▶ its end
- *     │                    ▲                        │
- *     └──▶ LOST ──▶ end    └────────────────────────┘
- *
- * A commit that is undone takes HANDED back to FRESH and MARKED back to TOUCHED.  Always true:
- *
- * - A batch takes messages only while it is FRESH and `open` of its link and side.
- * - What of it may be in the database is told by its state alone: nothing (FRESH, LOST), the row or nothing
- *   (HANDED), the row with at most n_told messages that are not settled (all others).
- * - Messages may be settled in any state.  While it is HANDED or MARKED that is only noted, and becomes due
- *   when the commit is durable: so a row has one write in flight at a time.
- * - A batch in which all is settled ends: at once if nothing of it is in the database, else when its
- *   removal (a MARKED with n_told 0) is durable. */
-enum batch_state {
-	FRESH,	 /* in memory; due to be written */
-	HANDED,	 /* its row is in a commit in flight; kept whole, in case that is undone */
-	STORED,	 /* its row is durable, and nothing of it is due */
-	TOUCHED, /* messages of it were settled since: that is due to be written */
-	MARKED,	 /* what was settled is in a commit in flight */
-	LOST,	 /* given up: it will never be written, nor acknowledged */
-	BATCH_STATES
-};
+#define MAX_KEPT_BYTES 1024  /* of outputs, in a spare record */
 
 static const bool batch_may_become[BATCH_STATES][BATCH_STATES] = {
 	[FRESH] = { [HANDED] = true, [LOST] = true },
@@ -54,95 +24,10 @@ static const bool batch_may_become[BATCH_STATES][BATCH_STATES] = {
 	[MARKED] = { [STORED] = true, [TOUCHED] = true },
 };
 
-/* The life of the outputs of a record, which are a row of their own once the record is decided.
- *
- *   NOTED ──▶ DUE ──▶ IN_FLIGHT ──▶ WRITTEN
- *
- * Undone, IN_FLIGHT goes back to DUE.  A record may be settled in any state; from IN_FLIGHT on its row must
- * be removed then, which is a write of its own in a later commit. */
-enum outputs_state {
-	NOTED,	   /* in memory; maybe never to be written */
-	DUE,	   /* to be written: the record is decided */
-	IN_FLIGHT, /* in a commit in flight; kept, in case that is undone */
-	WRITTEN,   /* durable */
-	OUTPUTS_STATES
-};
-
 static const bool outputs_may_become[OUTPUTS_STATES][OUTPUTS_STATES] = {
 	[NOTED] = { [DUE] = true },
 	[DUE] = { [IN_FLIGHT] = true },
 	[IN_FLIGHT] = { [WRITTEN] = true, [DUE] = true },
-};
-
-struct batch {
-	TAILQ_ENTRY(batch) all;	       /* journal_live.batches */
-	TAILQ_ENTRY(batch) state_link; /* of the list of its state, if that has one */
-	TAILQ_ENTRY(batch) sparse;     /* journal_live.sparse, if is_sparse */
-	struct journal_live_link *link;
-	struct journal_row row; /* its seq is 0 until it is written */
-	enum batch_state state;
-	uint64_t commit;   /* HANDED, MARKED: the one in flight */
-	unsigned n_left;   /* not settled */
-	unsigned n_told;   /* not settled, as far as the database was told */
-	unsigned n_stored; /* in the row, the settled ones included */
-	bool is_sparse;
-	int64_t sparse_ms;
-	/* While it is rewritten by a commit in flight: what was there before, should that be undone. */
-	TAILQ_ENTRY(batch) rewritten; /* journal_live.rewritten, if is_rewritten */
-	bool is_rewritten;
-	uint64_t rewriting;
-	size_t old_size;
-	unsigned old_n_stored;
-	struct journal_bits settled;
-	struct buf plain; /* its messages; FRESH and HANDED */
-};
-TAILQ_HEAD(batches, batch);
-
-struct journal_live_link {
-	struct journal_live *all;
-	const char *name;
-	void *ctx;
-	struct batch *open[SIDES]; /* that takes further messages */
-	bool is_resumed;	   /* all that was in the journal has been handed out */
-	uint64_t bytes[SIDES];
-};
-
-struct record {
-	TAILQ_ENTRY(record) list; /* of its outputs' state, or spare */
-	struct journal_live_link *link;
-	int64_t since_ms;
-	struct batch *batch;	  /* NULL: of none */
-	unsigned index;		  /* in it */
-	enum outputs_state state; /* of its outputs */
-	uint64_t commit;	  /* IN_FLIGHT: this one */
-	struct journal_row row;	  /* of its outputs */
-	struct buf outputs;
-};
-TAILQ_HEAD(records, record);
-
-/* The outputs of a message that is settled. */
-struct removal {
-	uint64_t seq, commit; /* in flight; 0: due */
-};
-
-struct journal_live {
-	struct db *db;
-	uint64_t last_seq, bytes;
-	uint64_t orphan_bytes;			  /* of these, of no link */
-	struct map links;			  /* by name */
-	struct batches batches;			  /* all */
-	struct batches fresh, touched, in_flight; /* by state; in_flight in the order of commits */
-	struct batches sparse;
-	struct batches rewritten; /* in the order of commits */
-	struct records decided;	  /* outputs that are DUE, in the order decided */
-	struct records handed;	  /* and IN_FLIGHT, in the order of commits */
-	struct records spare;
-	size_t n_spare;
-	struct buf spare_bufs[MAX_SPARE_BUFS];
-	size_t n_spare_bufs;
-	struct removal *removals;      /* those in flight first, in the order of commits */
-	size_t n_removals, n_removing; /* in flight */
-	int64_t settled_ms;	       /* when what is settled is to be written at the latest */
 };
 
 struct journal_live *journal_live_new(struct db *db, struct err *e)
@@ -167,7 +52,7 @@ struct journal_live *journal_live_new(struct db *db, struct err *e)
 }
 
 /* Messages may carry credentials. */
-static void wipe(struct buf *b)
+void journal_live_wipe(struct buf *b)
 {
 	if (b->data)
 		explicit_bzero(b->data, b->len);
@@ -183,7 +68,7 @@ void journal_live_free(struct journal_live *all)
 		return;
 	while ((b = TAILQ_FIRST(&all->batches)) != NULL) {
 		TAILQ_REMOVE(&all->batches, b, all);
-		wipe(&b->plain);
+		journal_live_wipe(&b->plain);
 		buf_fini(&b->plain);
 		free(b);
 	}
@@ -195,6 +80,9 @@ void journal_live_free(struct journal_live *all)
 	while (all->n_spare_bufs)
 		buf_fini(&all->spare_bufs[--all->n_spare_bufs]);
 	map_fini(&all->links, free);
+	map_fini(&all->left, NULL);
+	journal_live_wipe(&all->content);
+	buf_fini(&all->content);
 	free(all->removals);
 	free(all);
 }
@@ -216,10 +104,14 @@ uint64_t journal_live_bytes(const struct journal_live *all)
 uint64_t journal_live_messages(const struct journal_live *all)
 {
 	const struct batch *b;
+	const struct journal_live_link *link;
+	struct map_pos pos = { 0 };
 	uint64_t n = 0;
 
 	TAILQ_FOREACH (b, &all->batches, all)
 		n += b->n_left;
+	while ((link = map_next(&all->links, &pos)) != NULL)
+		n += link->n_asleep;
 	return n;
 }
 
@@ -255,7 +147,7 @@ static void batch_become(struct batch *b, enum batch_state to)
 		TAILQ_INSERT_TAIL(to_list, b, state_link);
 }
 
-static struct batch *new_batch(struct journal_live_link *link, enum side from)
+struct batch *journal_live_new_batch(struct journal_live_link *link, enum side from)
 {
 	struct batch *b = mem_zalloc(sizeof *b);
 
@@ -269,8 +161,8 @@ static void keep_buf(struct journal_live *all, struct buf *b)
 {
 	if (!b->data)
 		return;
-	wipe(b);
-	if (all->n_spare_bufs < MAX_SPARE_BUFS && b->cap / 2 <= BATCH_BYTES)
+	journal_live_wipe(b);
+	if (all->n_spare_bufs < JOURNAL_SPARE_BUFS && b->cap / 2 <= BATCH_BYTES)
 		all->spare_bufs[all->n_spare_bufs++] = *b;
 	else
 		buf_fini(b);
@@ -286,7 +178,7 @@ static void close_batch(struct batch *b)
 		*open = NULL;
 }
 
-static void free_batch(struct batch *b)
+void journal_live_free_batch(struct batch *b)
 {
 	struct journal_live *all = b->link->all;
 
@@ -299,6 +191,8 @@ static void free_batch(struct batch *b)
 		TAILQ_REMOVE(&all->sparse, b, sparse);
 	if (b->is_rewritten)
 		TAILQ_REMOVE(&all->rewritten, b, rewritten);
+	if (b->n_away)
+		map_remove(&all->left, &b->row.seq, sizeof b->row.seq);
 	TAILQ_REMOVE(&all->batches, b, all);
 	free(b);
 }
@@ -310,7 +204,7 @@ static struct batch *open_batch(struct journal_live_link *link, enum side from)
 
 	if (b && b->row.n < JOURNAL_BATCH && b->plain.len < BATCH_BYTES)
 		return b;
-	b = link->open[from] = new_batch(link, from);
+	b = link->open[from] = journal_live_new_batch(link, from);
 	if (all->n_spare_bufs)
 		b->plain = all->spare_bufs[--all->n_spare_bufs];
 	TAILQ_INSERT_TAIL(&all->fresh, b, state_link);
@@ -326,7 +220,7 @@ static void settle(struct batch *b, unsigned i)
 	if (b->state == STORED)
 		batch_become(b, TOUCHED);
 	if (b->state == LOST && b->n_left == 0)
-		free_batch(b);
+		journal_live_free_batch(b);
 }
 
 static void count_bytes(struct journal_live_link *link, enum side from, size_t more, size_t less)
@@ -345,7 +239,7 @@ void journal_live_unlink(struct journal_live_link *link)
 		if (b->link != link)
 			continue;
 		b->n_left = 0;
-		free_batch(b);
+		journal_live_free_batch(b);
 	}
 	for (int s = 0; s < SIDES; s++)
 		count_bytes(link, (enum side)s, 0, link->bytes[s]);
@@ -376,7 +270,8 @@ static void outputs_become(struct record *r, enum outputs_state to)
 		TAILQ_INSERT_TAIL(to_list, r, list);
 }
 
-static struct record *new_record(struct journal_live_link *link, enum side from, int64_t now_ms)
+struct record *journal_live_new_record(struct journal_live_link *link, enum side from,
+				       int64_t now_ms)
 {
 	struct journal_live *all = link->all;
 	struct record *r = TAILQ_FIRST(&all->spare);
@@ -394,13 +289,13 @@ static struct record *new_record(struct journal_live_link *link, enum side from,
 	return r;
 }
 
-static void free_record(struct record *r)
+void journal_live_free_record(struct record *r)
 {
 	struct journal_live *all = r->link->all;
 
 	if (r->state == DUE || r->state == IN_FLIGHT)
 		TAILQ_REMOVE(outputs_list(all, r->state), r, list);
-	wipe(&r->outputs);
+	journal_live_wipe(&r->outputs);
 	if (r->outputs.cap > MAX_KEPT_BYTES)
 		buf_fini(&r->outputs);
 	if (all->n_spare == MAX_SPARE) {
@@ -416,7 +311,7 @@ struct record *journal_live_accept(struct journal_live_link *link, enum side fro
 				   const char *session, const struct message *m,
 				   int64_t received_ms, int64_t now_ms)
 {
-	struct record *r = new_record(link, from, now_ms);
+	struct record *r = journal_live_new_record(link, from, now_ms);
 	struct batch *b = open_batch(link, from);
 
 	r->row.received_ms = received_ms;
@@ -431,7 +326,7 @@ struct record *journal_live_accept(struct journal_live_link *link, enum side fro
 
 struct record *journal_live_own(struct journal_live_link *link, enum side from, int64_t now_ms)
 {
-	struct record *r = new_record(link, from, now_ms);
+	struct record *r = journal_live_new_record(link, from, now_ms);
 
 	r->row.is_own = true;
 	return r;
@@ -481,7 +376,7 @@ void record_forget(struct record *r)
 {
 	if (r->batch && (r->batch->state == FRESH || r->batch->state == LOST))
 		settle(r->batch, r->index);
-	free_record(r);
+	journal_live_free_record(r);
 }
 
 void record_settled(struct record *r)
@@ -495,7 +390,7 @@ void record_settled(struct record *r)
 	}
 	if (r->batch)
 		settle(r->batch, r->index);
-	free_record(r);
+	journal_live_free_record(r);
 }
 
 /* --- writing ------------------------------------------------------------------------------- */
@@ -508,7 +403,7 @@ static void drop_settled(struct journal_live *all)
 	for (b = TAILQ_FIRST(&all->fresh); b; b = next) {
 		next = TAILQ_NEXT(b, state_link);
 		if (b->n_left == 0)
-			free_batch(b);
+			journal_live_free_batch(b);
 	}
 }
 
@@ -626,7 +521,7 @@ static bool compact(struct batch *b, uint64_t commit, struct err *e)
 		else
 			b->row.size = before;
 	}
-	wipe(&content);
+	journal_live_wipe(&content);
 	buf_fini(&content);
 	return ok;
 }
@@ -654,6 +549,7 @@ static bool compact_sparse(struct journal_live *all, uint64_t commit, int64_t no
 		if (is_sparse(b) && b->n_left == b->n_told && !b->is_rewritten &&
 		    !compact(b, commit, e))
 			return false;
+		journal_live_rest(b);
 	}
 	return true;
 }
@@ -714,10 +610,11 @@ static void batch_durable(struct batch *b)
 	keep_buf(b->link->all, &b->plain);
 	if (b->n_told == 0) { /* its removal was */
 		count_bytes(b->link, b->row.from, 0, b->row.size);
-		free_batch(b);
+		journal_live_free_batch(b);
 		return;
 	}
 	batch_become(b, b->n_left < b->n_told ? TOUCHED : STORED);
+	journal_live_rest(b);
 }
 
 void journal_live_durable(struct journal_live *all, uint64_t commit)
@@ -726,13 +623,15 @@ void journal_live_durable(struct journal_live *all, uint64_t commit)
 	struct record *r;
 	size_t n = 0;
 
-	while ((b = TAILQ_FIRST(&all->rewritten)) != NULL && b->rewriting <= commit)
+	while ((b = TAILQ_FIRST(&all->rewritten)) != NULL && b->rewriting <= commit) {
 		end_rewriting(b);
+		journal_live_rest(b);
+	}
 	while ((b = TAILQ_FIRST(&all->in_flight)) != NULL && b->commit <= commit)
 		batch_durable(b);
 	while ((r = TAILQ_FIRST(&all->handed)) != NULL && r->commit <= commit) {
 		outputs_become(r, WRITTEN);
-		wipe(&r->outputs);
+		journal_live_wipe(&r->outputs);
 	}
 	while (n < all->n_removing && all->removals[n].commit <= commit)
 		n++;
@@ -828,7 +727,7 @@ static bool wants(void *ctx, const struct journal_row *row, const struct journal
 	link->bytes[row->from] += row->size;
 	if (row->n == 0)
 		return true;
-	x->batch = new_batch(link, row->from);
+	x->batch = journal_live_new_batch(link, row->from);
 	x->batch->row = *row;
 	x->batch->row.link = link->name;
 	x->batch->settled = *settled;
@@ -843,7 +742,7 @@ static bool take(void *ctx, struct journal_entry *entry, struct journal_output *
 {
 	struct resume *x = ctx;
 	struct journal_live_link *link = map_get_str(&x->all->links, entry->link);
-	struct record *r = new_record(link, entry->from, entry->received_ms);
+	struct record *r = journal_live_new_record(link, entry->from, entry->received_ms);
 
 	(void)e;
 	r->since_ms = entry->since_ms;
@@ -864,7 +763,7 @@ static void set_aside(void *ctx, const struct journal_row *row, bool was_wanted,
 		count_bytes(map_get_str(&x->all->links, row->link), row->from, 0, row->size);
 	if (was_wanted && row->n) {
 		x->batch->n_left = 0;
-		free_batch(x->batch);
+		journal_live_free_batch(x->batch);
 	}
 	x->reader->aside(row->link, row->seq, why);
 }

@@ -80,6 +80,26 @@ void record_settled(struct record *r);
 /* Only the memory of it goes: after a restart it is sent again. */
 void record_forget(struct record *r);
 
+/* What is durable, and waits for long, need not be in memory: its record leaves, and what comes back of it is as it would be
+ * after a restart.  The database is read for that, so it is to be done while no commit is in flight. */
+struct journal_place {
+	uint64_t row; /* of its batch; is_own: of its outputs */
+	int64_t since_ms;
+	uint16_t index;	 /* in the batch */
+	bool is_own;	 /* it is what the bridge says by itself: there is no batch */
+	bool is_decided; /* its outputs are there */
+};
+/* Is it durable as it is, and nothing of it due? */
+bool record_may_leave(const struct record *r);
+/* Then: nothing is left of it but its place. */
+void record_leave(struct record *r, struct journal_place *out);
+/* A record again, to be settled, or read.  NULL sets *e: ERR_IO, ERR_CORRUPT: it is where it was, for the next start. */
+struct record *journal_live_recall(struct journal_live_link *link, enum side from,
+				   const struct journal_place *at, struct err *e);
+/* What it is, as in struct journal_reader; the caller ends message, session and outputs, also after a false. */
+bool record_read(struct record *r, struct journal_entry *entry, struct journal_output **outputs,
+		 size_t *n, struct err *e);
+
 /* Write what is due at `now_ms` (INT64_MAX: all) into the open transaction, as part of `commit` (greater
  * than all before).  False: see journal.h; what was written counts as in flight until
  * journal_live_undone(). */

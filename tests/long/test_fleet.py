@@ -1,12 +1,13 @@
 """Fleets of the size that people have: README.md."""
 
 import json
+import os
 import subprocess
 import time
 
 import pytest
 
-from fleets import Fleet, tell
+from fleets import LINK, Fleet, tell, until
 from harness import find_bridge
 
 # A session, of which device sessions in one process are to take no more than this (all of the process, kiB).
@@ -100,4 +101,51 @@ def test_two_hundred_are_registered_and_move_though_the_bridge_is_killed(lab, tb
     for n in names:
         assert calls[n].result() == {"by": n}
     assert set(fleet.things.commands.values()) == {1} and len(fleet.things.commands) == 200
+    fleet.calque.stop()
+
+
+def rss_kib(calque):
+    with open(f"/proc/{calque.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def test_what_waits_for_devices_without_credentials_is_not_in_memory(lab, tb):
+    """A thousand messages for each of 200; the same after kill -9; then they are let in, and all of it arrives in order."""
+    names, each = [f"d{i:03}" for i in range(200)], 1000
+    fleet = Fleet(lab, tb, names, "name\n" + "".join(f"{n}\n" for n in names))
+    fleet.things.say(n=0, place="in the hall, behind the second door", temperature=21.5, humidity=48, fan="on")
+    until(fleet.link, lambda told: told["up"]["received"] == len(names), "not all was read", 60)
+    before = rss_kib(fleet.calque)
+    start = time.monotonic()
+    for n in range(1, each):
+        fleet.things.say(n=n, place="in the hall, behind the second door", temperature=21.5, humidity=48, fan="on")
+    until(fleet.link, lambda told: told["up"]["received"] == len(names) * each, "not all was read", 600)
+    seconds = time.monotonic() - start
+    time.sleep(2)
+    parked = rss_kib(fleet.calque)
+    fleet.calque.kill()
+    start, mark = time.monotonic(), fleet.calque.mark()
+    fleet.calque.start()
+    fleet.calque.wait_up(LINK, "south", since=mark)
+    until(fleet.link, lambda told: told["up"]["pending"] == len(names) * each, "not all was taken up", 300)
+    resumed_s = time.monotonic() - start
+    time.sleep(2)
+    resumed = rss_kib(fleet.calque)
+    tell("200,000 parked", before_kib=before, parked_kib=parked, resumed_kib=resumed, resumed_s=round(resumed_s, 1),
+         per_message=round((parked - before) * 1024 / len(names) / each), disk_bytes=fleet.journal_bytes(),
+         a_second=round(len(names) * (each - 1) / seconds))
+    assert parked - before < 48 << 10
+    assert resumed < 96 << 10
+    far = {n: tb.device(n, token=f"t-{n}") for n in names}
+    rows = os.path.join(lab.directory, "tokens.csv")
+    with open(rows, "w", encoding="utf-8") as file:
+        file.write("name,north.token\n" + "".join(f"{n},t-{n}\n" for n in names))
+    os.chmod(rows, 0o600)
+    start = time.monotonic()
+    fleet.verb("devices", "import", rows, "--link", "project")
+    told = fleet.wait_delivered(900)
+    tell("200,000 sent", seconds=round(time.monotonic() - start, 1), rss_kib=rss_kib(fleet.calque))
+    assert told["dead"] == 0
+    for n in names:
+        assert fleet.heard(far[n]) == list(range(each)), n
     fleet.calque.stop()

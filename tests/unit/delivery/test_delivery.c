@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "delivery/delivery.h"
 
@@ -595,4 +596,57 @@ Test(delivery, a_newer_state_is_no_other)
 	push_for(d, KIND_CONFIG, "e", "3")->is_state = true;
 	cr_expect_str_eq(delivery_other(d, delivery_next(d), 0)->message.topic, "3");
 	delivery_free(d);
+}
+
+/* --- what waits elsewhere */
+
+static enum delivery_sift but_b(void *ctx, const struct parcel *first, unsigned n, size_t bytes)
+{
+	struct buf *seen = ctx;
+
+	cr_expect_gt(bytes, 0);
+	buf_printf(seen, "%s%u ", first->message.topic, n);
+	return *first->message.topic == 'b'   ? DELIVERY_KEEP
+	       : *first->message.topic == 'e' ? DELIVERY_STOP
+					      : DELIVERY_TAKE;
+}
+
+static void take_note(void *ctx, const struct parcel *p)
+{
+	buf_printf(ctx, "-%s ", p->message.topic);
+}
+
+Test(delivery, what_is_taken_out_comes_back_to_its_place_and_nothing_passes_it)
+{
+	struct delivery *d = delivery_new(10, 1000);
+	struct buf seen = { 0 };
+	const struct delivery_sifter s = { but_b, take_note, &seen };
+	struct message m = { .topic = mem_strdup("c"), .qos = 1 };
+
+	for (const char *t = "a\0b\0c\0d\0e\0f\0"; *t; t += 2)
+		cr_assert(push(d, LANE_REPORT, t));
+	cr_expect_not(delivery_sift(d, LANE_REPORT, 1, &s), "stopped");
+	cr_expect_str_eq(seen.data, "b1 c1 -c d1 -d e1 ");
+	delivery_bar(d, LANE_REPORT, 3); /* the number of c */
+	cr_expect_eq(delivery_waiting(d), 4);
+	cr_expect_eq(delivery_n_ready(d, 10), 2);
+	cr_expect_eq(delivery_n_ready(d, 1), 1);
+	send_next(d, "a", 1);
+	send_next(d, "b", 2);
+	cr_expect_null(delivery_next(d), "c comes before e");
+	cr_expect_not(delivery_is_ready(d));
+	delivery_put_back(d, delivery_push(d, LANE_REPORT, &m, NULL), 3);
+	cr_expect_null(delivery_next(d));
+	delivery_bar(d, LANE_REPORT, 4);
+	send_next(d, "c", 3);
+	cr_expect_null(delivery_next(d));
+	delivery_bar(d, LANE_REPORT, UINT64_MAX);
+	send_next(d, "e", 4);
+	send_next(d, "f", 5);
+	delivery_reset(d); /* what was sent stays */
+	buf_reset(&seen);
+	cr_expect(delivery_sift(d, LANE_REPORT, 0, &s));
+	cr_expect_str_eq(buf_str(&seen), "");
+	delivery_free(d);
+	buf_fini(&seen);
 }

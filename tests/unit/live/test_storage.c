@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "store/db_inside.h"
-#include "store/reserve.h"
+#include "disk/reserve.h"
 #include "unit/live/small_bridge.h"
 
 #define S_BOTH                                                                                     \
@@ -149,7 +149,7 @@ Test(storage, a_reserve_that_cannot_be_made_is_no_full_disk)
 {
 	char *reserve = mem_printf("%s/reserve", db_dir(parts.db));
 
-	cr_assert(reserve_release(parts.db));
+	cr_assert(reserve_release(db_directory(parts.db)));
 	cr_assert_eq(symlink("elsewhere", reserve), 0);
 	storage_start(&storage, now_ms);
 	cr_expect_not(storage.is_full);

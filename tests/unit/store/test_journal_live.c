@@ -456,3 +456,167 @@ Test(journal_live, what_is_of_no_link_is_told_and_kept)
 	cr_expect_gt(journal_live_bytes(live), journal_live_link_bytes(pump, SOUTH));
 	expect("a z ");
 }
+
+/* --- what is on the disk only */
+
+static struct journal_place leave(struct record *r)
+{
+	struct journal_place at;
+
+	cr_assert(record_may_leave(r));
+	for (size_t i = 0; i < n_mine; i++)
+		if (mine[i] == r)
+			memmove(mine + i, mine + i + 1, (--n_mine - i) * sizeof *mine);
+	record_leave(r, &at);
+	return at;
+}
+
+static struct record *recall(const struct journal_place *at)
+{
+	struct err e = { 0 };
+	struct record *r = journal_live_recall(pump, SOUTH, at, &e);
+
+	cr_assert(r, "%s", e.text);
+	return mine[n_mine++] = r;
+}
+
+/* "message>output" */
+static void expect_read(struct record *r, const char *wanted)
+{
+	struct journal_output *outputs;
+	struct journal_entry entry;
+	struct buf got = { 0 };
+	struct err e = { 0 };
+	size_t n;
+
+	cr_assert(record_read(r, &entry, &outputs, &n, &e), "%s", e.text);
+	cr_expect_eq(entry.is_decided, n > 0);
+	if (entry.batch)
+		buf_append(&got, entry.message.payload, entry.message.payload_len);
+	for (size_t i = 0; i < n; i++) {
+		buf_putc(&got, '>');
+		buf_append(&got, outputs[i].message.payload, outputs[i].message.payload_len);
+		journal_output_fini(&outputs[i]);
+	}
+	cr_expect_str_eq(buf_str(&got), wanted);
+	free(outputs);
+	message_fini(&entry.message);
+	free(entry.session);
+	buf_fini(&got);
+}
+
+Test(journal_live, what_is_not_durable_stays_in_memory)
+{
+	struct record *a = accept("a");
+
+	cr_expect_not(record_may_leave(a));
+	write_as(1);
+	cr_expect_not(record_may_leave(a));
+	undo();
+	cr_expect_not(record_may_leave(a));
+	write_as(2);
+	durable(2);
+	cr_expect(record_may_leave(a));
+	decide(a, "A");
+	cr_expect_not(record_may_leave(a), "its outputs are due");
+	write_as(3);
+	cr_expect_not(record_may_leave(a));
+	durable(3);
+	cr_expect(record_may_leave(a));
+}
+
+Test(journal_live, what_has_left_is_counted_and_comes_back_as_it_was)
+{
+	struct record *a = accept("a"), *b = accept("b"), *c = accept("c");
+	struct journal_place at[3];
+	uint64_t bytes;
+
+	decide(b, "B");
+	write_as(1);
+	durable(1);
+	bytes = journal_live_bytes(live);
+	at[0] = leave(a);
+	at[1] = leave(b);
+	cr_expect_eq(journal_live_messages(live), 3);
+	at[2] = leave(c); /* the batch is not in memory any more */
+	cr_expect_eq(journal_live_messages(live), 3);
+	cr_expect_eq(journal_live_bytes(live), bytes);
+	expect("a b>B c ");
+	b = recall(&at[1]);
+	cr_expect_eq(record_since_ms(b), now_ms);
+	expect_read(b, "b>B");
+	settle(b);
+	write_as(2);
+	durable(2);
+	cr_expect_eq(journal_live_messages(live), 2);
+	expect("a c ");
+	c = recall(&at[2]);
+	expect_read(c, "c");
+	a = recall(&at[0]);
+	expect_read(a, "a");
+	settle(a);
+	settle(c);
+	write_as(3);
+	durable(3);
+	expect("");
+	cr_expect_eq(journal_live_messages(live), 0);
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, what_has_left_may_be_settled_while_others_of_its_batch_are_at_work)
+{
+	struct record *a = accept("a"), *b = accept("b");
+	struct journal_place at;
+
+	write_as(1);
+	durable(1);
+	at = leave(a);
+	settle(b);
+	write_as(2);
+	settle(recall(&at)); /* while that is in flight */
+	durable(2);
+	write_as(3);
+	durable(3);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}
+
+Test(journal_live, what_has_left_and_came_back_is_settled_again_after_an_undone_commit)
+{
+	struct journal_place at;
+	struct record *a = accept("a");
+
+	accept("b");
+	write_as(1);
+	durable(1);
+	at = leave(a);
+	leave(mine[0]);
+	settle(recall(&at));
+	write_as(2);
+	undo();
+	expect("a b ");
+	write_as(3);
+	durable(3);
+	expect("b ");
+	cr_expect_eq(journal_live_messages(live), 1);
+}
+
+Test(journal_live, what_the_bridge_said_by_itself_leaves_too)
+{
+	struct record *own = mine[n_mine++] = journal_live_own(pump, SOUTH, now_ms);
+	struct journal_place at;
+
+	cr_expect_not(record_may_leave(own));
+	decide(own, "O");
+	write_as(1);
+	durable(1);
+	at = leave(own);
+	cr_expect(at.is_own);
+	own = recall(&at);
+	expect_read(own, ">O");
+	settle(own);
+	write_as(2);
+	durable(2);
+	expect("");
+	cr_expect_eq(journal_live_bytes(live), 0);
+}

@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "disk/reserve.h"
 #include "store/db.h"
-#include "store/reserve.h"
 
 static char top[] = "/tmp/calque-reserve-XXXXXX";
 static struct db *db;
@@ -48,9 +48,9 @@ Test(reserve, it_takes_up_space)
 {
 	struct err e = { 0 };
 
-	cr_expect(reserve_make(db, &e), "%s", e.text);
+	cr_expect(reserve_make(db_directory(db), &e), "%s", e.text);
 	expect_there();
-	cr_expect(reserve_make(db, &e), "%s", e.text);
+	cr_expect(reserve_make(db_directory(db), &e), "%s", e.text);
 	expect_there();
 }
 
@@ -58,12 +58,12 @@ Test(reserve, it_can_be_given_up_once_and_made_again)
 {
 	struct err e = { 0 };
 
-	cr_expect_not(reserve_release(db));
-	cr_expect(reserve_make(db, &e), "%s", e.text);
-	cr_expect(reserve_release(db));
+	cr_expect_not(reserve_release(db_directory(db)));
+	cr_expect(reserve_make(db_directory(db), &e), "%s", e.text);
+	cr_expect(reserve_release(db_directory(db)));
 	cr_expect_eq(access("dir/reserve", F_OK), -1);
-	cr_expect_not(reserve_release(db));
-	cr_expect(reserve_make(db, &e), "%s", e.text);
+	cr_expect_not(reserve_release(db_directory(db)));
+	cr_expect(reserve_make(db_directory(db), &e), "%s", e.text);
 	expect_there();
 }
 
@@ -74,16 +74,16 @@ Test(reserve, what_stands_in_its_place_is_named_and_left_alone)
 	struct stat st;
 
 	cr_assert_eq(symlink("elsewhere", "dir/reserve"), 0);
-	cr_expect_not(reserve_make(db, &e));
+	cr_expect_not(reserve_make(db_directory(db), &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_str_eq(e.text, "dir/reserve is a symbolic link");
 	cr_expect_eq(lstat("dir/reserve", &st), 0);
 	cr_expect_neq(access("elsewhere", F_OK), 0);
-	cr_expect_not(reserve_release(db));
+	cr_expect_not(reserve_release(db_directory(db)));
 	cr_assert_eq(unlink("dir/reserve"), 0);
 
 	cr_assert_eq(mkdir("dir/reserve", 0700), 0);
-	cr_expect_not(reserve_make(db, &e));
+	cr_expect_not(reserve_make(db_directory(db), &e));
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_str_eq(e.text, "dir/reserve: Is a directory");
 }
@@ -96,11 +96,11 @@ Test(reserve, a_process_that_may_open_no_more_files_is_told_so)
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &r), 0);
 	none.rlim_max = r.rlim_max;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	cr_expect_not(reserve_make(db, &e));
+	cr_expect_not(reserve_make(db_directory(db), &e));
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &r), 0);
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_str_eq(e.text, "dir/reserve: Too many open files");
-	cr_expect(reserve_make(db, &e));
+	cr_expect(reserve_make(db_directory(db), &e));
 }
 
 Test(reserve, a_limit_on_the_size_of_files_is_no_full_disk)
@@ -112,7 +112,7 @@ Test(reserve, a_limit_on_the_size_of_files_is_no_full_disk)
 	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &r), 0);
 	small.rlim_max = r.rlim_max;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-	cr_expect_not(reserve_make(db, &e));
+	cr_expect_not(reserve_make(db_directory(db), &e));
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &r), 0);
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_str_eq(e.text, "dir/reserve: File too large");
@@ -123,9 +123,9 @@ Test(reserve, a_file_without_space_behind_it_is_none)
 {
 	struct err e = { 0 };
 
-	cr_assert(reserve_make(db, &e));
+	cr_assert(reserve_make(db_directory(db), &e));
 	cr_assert(truncate("dir/reserve", 0) == 0 && truncate("dir/reserve", RESERVE_BYTES) == 0);
-	cr_expect_not(reserve_release(db));
-	cr_expect(reserve_make(db, &e), "%s", e.text);
+	cr_expect_not(reserve_release(db_directory(db)));
+	cr_expect(reserve_make(db_directory(db), &e), "%s", e.text);
 	expect_there();
 }

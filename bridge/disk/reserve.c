@@ -1,4 +1,4 @@
-#include "store/reserve.h"
+#include "disk/reserve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "store/db_inside.h"
+#include "disk/directory.h"
 
 static bool is_there(int dir_fd)
 {
@@ -43,27 +43,27 @@ static bool has_room(int dir_fd)
 	       fs.f_bavail >= 2 * (fsblkcnt_t)RESERVE_BYTES / fs.f_frsize;
 }
 
-bool reserve_make(struct db *db, struct err *e)
+bool reserve_make(const struct directory *dir, struct err *e)
 {
-	int dir_fd = db_dir_fd(db), error;
+	int error;
 
-	if (is_there(dir_fd))
+	if (is_there(dir->fd))
 		return true;
-	error = make(dir_fd);
+	error = make(dir->fd);
 	if (error == 0)
 		return true;
 	if (error == ELOOP) {
-		err_set(e, ERR_IO, "%s/reserve is a symbolic link", db_dir(db));
+		err_set(e, ERR_IO, "%s/reserve is a symbolic link", dir->path);
 	} else {
 		errno = error;
-		err_errno(e, "%s/reserve", db_dir(db));
+		err_errno(e, "%s/reserve", dir->path);
 	}
-	if (e && (error == ENOSPC || error == EDQUOT || !has_room(dir_fd)))
+	if (e && (error == ENOSPC || error == EDQUOT || !has_room(dir->fd)))
 		e->code = ERR_FULL;
 	return false;
 }
 
-bool reserve_release(struct db *db)
+bool reserve_release(const struct directory *dir)
 {
-	return is_there(db_dir_fd(db)) && unlinkat(db_dir_fd(db), "reserve", 0) == 0;
+	return is_there(dir->fd) && unlinkat(dir->fd, "reserve", 0) == 0;
 }

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-struct db;
+struct directory;
 struct err;
 
 /* As much as SQLite's write-ahead log usually grows to: what it holds can be taken into the database,
@@ -16,8 +16,8 @@ struct err;
 /* Make the file, if there is room for twice its size.  True, too, if it is there.  False sets *e, and it is
  * not there: ERR_FULL there is not that much room; ERR_IO there is, and something else is wrong.  What stands in its
  * place (a link, a directory) is left alone. */
-bool reserve_make(struct db *db, struct err *e);
+bool reserve_make(const struct directory *dir, struct err *e);
 /* Give it up.  False: it was not there. */
-bool reserve_release(struct db *db);
+bool reserve_release(const struct directory *dir);
 
 #endif
