@@ -68,7 +68,8 @@ struct parcel *delivery_push(struct delivery *d, enum lane lane, struct message 
 
 /* --- what waits elsewhere: its driver has taken it out, and puts it back in its place */
 
-/* The number of one that waits there from the start, as if it had been pushed; with `n` of them for what comes of it. */
+/* The number of one that waits there from the start, as if it had been pushed; with `n` of them for what comes of
+ * it. */
 uint64_t delivery_take_numbers(struct delivery *d, unsigned n);
 uint64_t delivery_last_number(const struct delivery *d);
 /* Of the one of which delivery_oldest() tells; UINT64_MAX: none waits. */
@@ -79,8 +80,8 @@ size_t delivery_n_ready(const struct delivery *d, size_t most);
 void delivery_bar(struct delivery *d, enum lane lane, uint64_t number);
 /* What was just pushed has had this number before, and goes where it was. */
 void delivery_put_back(struct delivery *d, struct parcel *p, uint64_t number);
-/* Which parcels of a lane are to wait elsewhere?  Asked of those behind the first `n_kept` that were not sent yet; of `n`
- * that follow each other and have the same origin at once. */
+/* Which parcels of a lane are to wait elsewhere?  Asked of those behind the first `n_kept` that were not sent yet;
+ * of `n` that follow each other and have the same origin at once. */
 enum delivery_sift { DELIVERY_KEEP, DELIVERY_TAKE, DELIVERY_STOP /* asking; it is kept */ };
 struct delivery_sifter {
 	enum delivery_sift (*each)(void *ctx, const struct parcel *first, unsigned n, size_t bytes);

@@ -1,8 +1,8 @@
-/* link_away.c -- messages that are pending, and of which the link has let go: they wait for so long that nothing of them is
- * in memory (live/live_link_parked.c).
+/* link_away.c -- messages that are pending, and of which the link has let go: they wait for so long that nothing of
+ * them is in memory (live/live_link_parked.c).
  *
- * What is let go of has led to outputs only, of which none has had its end: so it can go the way that it would go after a
- * restart, once more.  On that way back nobody hears again what was heard when it came. */
+ * What is let go of has led to outputs only, of which none has had its end: so it can go the way that it would go
+ * after a restart, once more.  On that way back nobody hears again what was heard when it came. */
 #include <stdlib.h>
 
 #include "base/mem.h"

@@ -1,10 +1,9 @@
 /* link_inside.h -- what the files of a link share: intake.c (the life of a message), sequence.c (what is done one
- * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and
- * writing), link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c
- * (the bridge's own logic, kind by kind), greeting.c (what follows a login),
- * link_presence.c (who is here), link_provisioning.c and link_registration.c (what the bridge has registered),
- * link_compare.c (what is read and what is acknowledged), link_away.c (what waits and is not in memory) and machines.c (its state machines,
- * and time).  Nobody else
+ * after the other), slow.c (what takes long), decision.c (what is written together), link.c (sending and writing),
+ * link_order.c (commands whose sender waits), link_read.c (what comes in), logic.c and logic_state.c (the bridge's
+ * own logic, kind by kind), greeting.c (what follows a login), link_presence.c (who is here), link_provisioning.c
+ * and link_registration.c (what the bridge has registered), link_compare.c (what is read and what is acknowledged),
+ * link_away.c (what waits and is not in memory) and machines.c (its state machines, and time).  Nobody else
  * includes it. */
 #ifndef BRIDGE_LINK_INSIDE_H
 #define BRIDGE_LINK_INSIDE_H

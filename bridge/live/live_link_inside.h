@@ -296,15 +296,16 @@ int64_t live_link_most_age_ms(const struct port *p); /* of what waits for it */
 
 /* --- live_link_parked.c */
 
-/* What waits for a port, in memory and on the disk: how many, how large, since when the first does (INT64_MAX: none). */
+/* What waits for a port, in memory and on the disk: how many, how large, since when the first does (INT64_MAX:
+ * none). */
 size_t live_link_waiting(const struct port *p);
 size_t live_link_bytes(const struct port *p);
 int64_t live_link_oldest_ms(const struct port *p);
 size_t live_link_on_disk(const struct port *p); /* so many of them */
 /* When live_link_use_disk() has something to do for it; INT64_MAX: never. */
 int64_t live_link_disk_due_ms(const struct port *p, int64_t now_ms);
-/* Has the oldest of what waits for it its place on the disk?  Then: it falls out, and waited since *since_ms.  False: not
- * now. */
+/* Has the oldest of what waits for it its place on the disk?  Then: it falls out, and waited since *since_ms.
+ * False: not now. */
 bool live_link_is_oldest_parked(const struct port *p);
 bool live_link_drop_parked(struct port *p, int64_t *since_ms);
 /* What is there now is cut back, as soon as it has been read. */
@@ -313,7 +314,8 @@ void live_link_cut_parked(struct port *p);
 enum outcome live_link_end_of(const struct port *p, enum lane lane, uint64_t place);
 /* link_ops.came_back */
 void live_link_came_back(void *ctx, const char *device, uint64_t mark);
-/* An earlier run left it: it stays on the disk until its device's session is up.  False: it is to be gone on with now. */
+/* An earlier run left it: it stays on the disk until its device's session is up.  False: it is to be gone on with
+ * now. */
 bool live_link_keep_parked(struct live_link *live, struct record *r,
 			   const struct journal_entry *entry, const struct journal_output *outputs,
 			   size_t n);

@@ -80,8 +80,8 @@ void record_settled(struct record *r);
 /* Only the memory of it goes: after a restart it is sent again. */
 void record_forget(struct record *r);
 
-/* What is durable, and waits for long, need not be in memory: its record leaves, and what comes back of it is as it would be
- * after a restart.  The database is read for that, so it is to be done while no commit is in flight. */
+/* What is durable, and waits for long, need not be in memory: its record leaves, and what comes back of it is as it
+ * would be after a restart.  The database is read for that, so it is to be done while no commit is in flight. */
 struct journal_place {
 	uint64_t row; /* of its batch; is_own: of its outputs */
 	int64_t since_ms;
@@ -93,7 +93,8 @@ struct journal_place {
 bool record_may_leave(const struct record *r);
 /* Then: nothing is left of it but its place. */
 void record_leave(struct record *r, struct journal_place *out);
-/* A record again, to be settled, or read.  NULL sets *e: ERR_IO, ERR_CORRUPT: it is where it was, for the next start. */
+/* A record again, to be settled, or read.  NULL sets *e: ERR_IO, ERR_CORRUPT: it is where it was, for the next
+ * start. */
 struct record *journal_live_recall(struct journal_live_link *link, enum side from,
 				   const struct journal_place *at, struct err *e);
 /* What it is, as in struct journal_reader; the caller ends message, session and outputs, also after a false. */

@@ -1,5 +1,5 @@
-/* journal_live_inside.h -- what the files of the journal in memory share: journal_live.c (records, batches, commits) and
- * journal_live_away.c (what is on the disk only).  Nobody else includes it. */
+/* journal_live_inside.h -- what the files of the journal in memory share: journal_live.c (records, batches,
+ * commits) and journal_live_away.c (what is on the disk only).  Nobody else includes it. */
 #ifndef BRIDGE_JOURNAL_LIVE_INSIDE_H
 #define BRIDGE_JOURNAL_LIVE_INSIDE_H
 
@@ -144,7 +144,8 @@ void journal_live_wipe(struct buf *b);
 
 /* --- journal_live_away.c */
 
-/* If nobody needs it in memory, it goes from there.  To be called where that may have come to be so; `b` may be gone. */
+/* If nobody needs it in memory, it goes from there.  To be called where that may have come to be so; `b` may be
+ * gone. */
 void journal_live_rest(struct batch *b);
 
 #endif
