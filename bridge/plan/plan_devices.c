@@ -49,10 +49,10 @@ static void set_presence(struct plan *p, const struct plan_spec *spec)
 		p->offline_after_ms = 0; /* nobody would be told */
 }
 
-/* (Two with one client id would throw each other out.) */
+/* What it asks by itself takes a key; and two with one client id would throw each other out. */
 size_t plan_handshake_sessions(const struct plan *p)
 {
-	bool may_be_many = p->has_device_sessions && !p->registers_by_command &&
+	bool may_be_many = p->has_device_sessions && !p->registers_by_command && p->provision_key &&
 			   plan_is_provisioning(p, NORTH, KIND_PROVISION) &&
 			   !p->side[NORTH].dialect->provisioning.client_id;
 
