@@ -374,11 +374,6 @@ const char *db_dir(const struct db *db)
 	return db_directory(db)->path;
 }
 
-int db_dir_fd(const struct db *db)
-{
-	return db_directory(db)->fd;
-}
-
 void db_leave(struct db *db)
 {
 	sqlite3_db_config(db_sqlite(db), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
