@@ -292,8 +292,10 @@ bool link_may_let_go(const struct link *l, const struct intake *origin, const ch
 /* Then: it is pending, and not in memory.  The outputs and the tag are dropped by the driver, which brings it back by
  * link_receive_again() or link_resend(), with arrival.away, or has it end. */
 struct link_away link_let_go(struct link *l, struct intake *origin);
-/* The same of what an earlier run left, which counts as resumed. */
-struct link_away link_keep_away(struct link *l, enum flow flow, enum kind kind, bool is_own);
+/* The same of what an earlier run left, which counts as resumed.  Of the arrival `from` and `at_ms` are used.
+ * `device`: it may never have been read, so this one has to be noted; NULL: it was. */
+struct link_away link_keep_away(struct link *l, const struct arrival *a, const char *device,
+				enum kind kind, bool is_own);
 /* It ends where it is.  Of the arrival `from`, `since_ms`, `tag` and `away` are used. */
 void link_end_away(struct link *l, const struct arrival *a, const char *device, bool is_own,
 		   enum outcome reason);

@@ -66,10 +66,13 @@ struct link_away link_let_go(struct link *l, struct intake *in)
 	return away;
 }
 
-struct link_away link_keep_away(struct link *l, enum flow flow, enum kind kind, bool is_own)
+struct link_away link_keep_away(struct link *l, const struct arrival *a, const char *device,
+				enum kind kind, bool is_own)
 {
-	struct link_counters *c = &l->counters[flow];
+	struct link_counters *c = &l->counters[flow_from(a->from)];
 
+	if (device)
+		link_note_device(l, device, a->from, a->at_ms);
 	c->resumed += !is_own;
 	c->pending += !is_own;
 	return (struct link_away){ .id = ++l->n_intakes, .kind = kind };

@@ -421,6 +421,8 @@ void machines_device_gone(struct link *l, const char *device);
 
 /* --- link_read.c */
 
+/* Something of it came: it is known from now on. */
+void link_note_device(struct link *l, const char *device, enum side from, int64_t at_ms);
 /* The sequence in which what arrives (and is read by some row) has its turn. */
 struct sequence *link_entry(struct link *l, const struct arrival *a);
 /* Whose a message is, as its topic or its session says, or since the link has no other; NULL: only its payload may say,

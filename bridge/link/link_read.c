@@ -227,7 +227,7 @@ static void see_new(struct link *l, const char *device, enum flow flow, int64_t 
 }
 
 /* The bridge has it from here whose it is: of a link of several devices each has a row. */
-static void note_device(struct link *l, const char *device, enum side from, int64_t at_ms)
+void link_note_device(struct link *l, const char *device, enum side from, int64_t at_ms)
 {
 	enum flow flow = flow_from(from);
 
@@ -251,7 +251,7 @@ static bool passes(struct task *t, const struct canonical *p)
 	if (p->device && p->kind != KIND_DEVICE_CHANGE && !is_introduction(t->link, p) &&
 	    !plan_is_provisioning(t->link->plan, t->job.side, p->kind)) {
 		if (!t->intake->place)
-			note_device(t->link, p->device, t->job.side, t->intake->at_ms);
+			link_note_device(t->link, p->device, t->job.side, t->intake->at_ms);
 		link_watch(t->link, t->intake, p->device);
 		reason = stopped_by_mode(t->link, p->device, t->intake);
 	}
@@ -728,7 +728,7 @@ static enum outcome stopped_early(struct link *l, const struct arrival *a, const
 	enum outcome reason = device ? stopped_by_mode(l, device, in) : CARRIED;
 
 	if (reason != CARRIED)
-		note_device(l, device, a->from, a->at_ms);
+		link_note_device(l, device, a->from, a->at_ms);
 	return reason;
 }
 

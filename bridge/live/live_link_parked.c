@@ -540,12 +540,15 @@ static size_t size_of(const struct journal_entry *entry, const struct journal_ou
 	return bytes;
 }
 
-/* What is not parked comes at once: all that is behind it of its device has to, too. */
+/* What is not parked comes at once: all that is behind it of its device has to, too.  (It may be the first that is
+ * heard of it.) */
 static void stop_keeping(struct live_link *live, const struct arrival *a, bool is_own,
 			 const char *device)
 {
 	const char *named = device ? device : is_own ? NULL : link_entry_device(live->link, a);
-	struct port *p = named ? map_get_str(&live->of_device[NORTH], named) : NULL;
+	struct port *p = named && link_wants_session(live->link, named)
+				 ? live_link_device_port(live, named)
+				 : NULL;
 
 	if (p)
 		p->keeps_none = true;
@@ -574,7 +577,8 @@ bool live_link_keep_parked(struct live_link *live, struct record *r,
 {
 	struct arrival a = { .from = entry->from,
 			     .device = entry->session,
-			     .message = &entry->message };
+			     .message = &entry->message,
+			     .at_ms = entry->received_ms };
 	struct parked_message m = { .bytes = (uint32_t)size_of(entry, outputs, n), .n = OUTPUTS };
 	struct port *p = NULL;
 	enum kind kind;
@@ -590,7 +594,8 @@ bool live_link_keep_parked(struct live_link *live, struct record *r,
 		free(device);
 		return false;
 	}
-	m.away = link_keep_away(live->link, flow_from(entry->from), kind, !entry->batch);
+	m.away = link_keep_away(live->link, &a, entry->is_decided ? NULL : device, kind,
+				!entry->batch);
 	m.away.place = delivery_take_numbers(p->delivery, OUTPUTS);
 	record_leave(r, &m.at);
 	append(p, n ? outputs[0].lane : kind_table[kind].lane, &m);

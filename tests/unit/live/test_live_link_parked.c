@@ -10,177 +10,9 @@
 #include "state/change.h"
 #include "store/deadletter.h"
 #include "store/journal.h"
-#include "unit/live/small_bridge.h"
-
-#define KEPT 8 /* in memory */
-
-static struct generation *generation;
-static struct live_link *live;
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-}
-
-static void start(const char *keys)
-{
-	char *all = mem_printf("new = \"live\"; %s", keys);
-
-	generation = bridge_generation_of(
-		"link", all, NULL,
-		SOUTHERN("",
-			 "{ kind: 'telemetry', topic: 's/{device}/t' },"
-			 "{ kind: 'attributes', topic: 's/{device}/a' },"
-			 "{ kind: 'attributes_request', topic: 's/{device}/ask/{id}' },"
-			 "{ kind: 'attributes_reply', topic: 's/{device}/told/{id}' }",
-			 ""),
-		NORTHERN("device: 'none', credentials: ['token'],"
-			 "session: { username: '{token}', per: 'device' },",
-			 "{ kind: 'telemetry', topic: 'me/t' },"
-			 "{ kind: 'attributes', topic: 'me/a' }",
-			 ""));
-	free(all);
-	start_link();
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
-}
-
-static void restart(void)
-{
-	end_link();
-	buf_reset(&said);
-	start_link();
-}
-
-static void set_up(void)
-{
-	world_init(&w);
-}
-
-static void tear_down(void)
-{
-	end_link();
-	generation_free(generation);
-	buf_fini(&said);
-	world_fini(&w);
-}
+#include "unit/live/parked_bridge.h"
 
 TestSuite(live_link_parked, .init = set_up, .fini = tear_down);
-
-static void turn(void)
-{
-	live_link_tick(live, now_ms);
-	generation_run(generation);
-	bridge_hand_over();
-	bridge_let_out();
-}
-
-static void turns(unsigned n)
-{
-	while (n-- > 0) {
-		live_link_wake(live);
-		turn();
-	}
-}
-
-/* What has become durable is looked at a little later. */
-static void settle_down(void)
-{
-	turns(2);
-	now_ms += 200;
-	turns(3);
-}
-
-/* {"a":FROM} to {"a":TO}, some at a time. */
-static void report(const char *device, int from, int to)
-{
-	char *topic = mem_printf("s/%s/t", device);
-
-	for (int i = from; i <= to; i++) {
-		char *payload = mem_printf("{'a':%d}", i);
-
-		sends("south", topic, payload);
-		free(payload);
-		if (i % 7 == 0)
-			turn();
-	}
-	settle_down();
-	free(topic);
-}
-
-/* Its credentials are known now. */
-static void know(const char *device)
-{
-	struct link *l = live->link;
-
-	fleet_name(l->fleet, device, FLEET_IMPORT, &l->changes);
-	fleet_set_var(l->fleet, device, NORTH, "token", "secret", true, &l->changes);
-	live_link_renew_device(live, device);
-}
-
-static void set_mode(const char *device, enum fleet_mode mode)
-{
-	struct changes c = { 0 };
-
-	fleet_act_for(live->link->fleet, "ada", loop_now_ms(parts.loop));
-	fleet_name(live->link->fleet, device, FLEET_IMPORT, &c);
-	fleet_set_mode(live->link->fleet, device, mode, &c);
-	live_link_fleet_changed(live, &c);
-	changes_fini(&c);
-}
-
-static struct port *port(const char *device)
-{
-	return live_link_find_port(live, NORTH, device, false);
-}
-
-static const struct link_counters *up(void)
-{
-	return live_link_counters(live, FLOW_UP);
-}
-
-/* What leaves for the device is {"a":FROM} to {"a":TO} and maybe more, in this order, and is taken.  The next one is
- * returned. */
-static int expect_all_at(const char *device, int from, int to, int line)
-{
-	char *start = mem_printf("north/%s me/t {\"a\":", device);
-	char *name = mem_printf("north/%s", device);
-	const char *at;
-
-	for (int i = 0; i < 400 && from <= to; i++) {
-		turn();
-		for (at = buf_str(&said); (at = strstr(at, start)) != NULL; at++) {
-			cr_assert_eq(atoi(at + strlen(start)), from, "line %d: %.40s, not %d", line,
-				     at, from);
-			from++;
-			takes_at(name, 0, line);
-		}
-		buf_reset(&said);
-	}
-	cr_expect_gt(from, to, "line %d: the next would be %d", line, from);
-	free(start);
-	free(name);
-	return from;
-}
-#define expect_all(device, from, to) expect_all_at(device, from, to, __LINE__)
-
-static void expect_nothing_left(void)
-{
-	turns(3);
-	cr_expect_eq(live_link_journal_bytes(live), 0);
-	cr_expect_eq(journal_live_messages(parts.journal), 0);
-	cr_expect_eq(up()->pending, 0);
-	cr_expect_eq(up()->received + up()->resumed, up()->delivered + up()->filtered + up()->dead);
-}
 
 Test(live_link_parked, it_is_on_the_disk_and_comes_back_in_order_before_anything_newer)
 {
@@ -417,4 +249,52 @@ Test(live_link_parked, after_a_crash_nothing_comes_back_before_all_is_through)
 	expect_nothing_left();
 	parts.suspects = NULL;
 	suspects_free(s);
+}
+
+/* Killed when they were durable, and nothing of the device was read yet. */
+Test(live_link_parked, what_was_not_read_before_a_crash_is_kept_and_its_device_is_known)
+{
+	int n = 1;
+
+	start("");
+	sends("south", "s/x/a", "{'a':1}");
+	for (int i = 2; i <= 30; i++) {
+		char *payload = mem_printf("{'a':%d}", i);
+
+		sends("south", "s/x/t", payload);
+		free(payload);
+	}
+	bridge_hand_over();
+	bridge_let_out();
+	restart();
+	cr_expect_eq(live_link_on_disk(port("x")), 30);
+	cr_expect(fleet_find(live->link->fleet, "x"), "it is heard of");
+	settle_down();
+	know("x");
+	turns(8);
+	for (const char *at = buf_str(&said); (at = strstr(at, "north/x me/")) != NULL; at++, n++)
+		cr_expect_eq(atoi(at + strlen("north/x me/t {\"a\":")), n, "%d: %.30s", n, at);
+	cr_expect_eq(n, 31);
+}
+
+Test(live_link_parked, what_waits_for_a_device_that_is_forgotten_waits_on)
+{
+	struct changes c = { 0 };
+
+	start("");
+	know("x");
+	turns(3);
+	ends("north/x", SESSION_END_LOST);
+	now_ms += 6000;
+	report("x", 1, 50);
+	fleet_forget(live->link->fleet, "x", &c);
+	live_link_fleet_changed(live, &c);
+	changes_fini(&c);
+	turns(10);
+	know("x");
+	turns(3);
+	if (!find("north/x")->is_up)
+		comes("north/x");
+	expect_all("x", 1, 50);
+	expect_nothing_left();
 }
