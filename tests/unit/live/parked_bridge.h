@@ -1,5 +1,5 @@
 /* parked_bridge.h -- for tests: a link whose devices have a session of their own in the north, each with what waits for
- * it, around unit/live/small_bridge.h. */
+ * it, around unit/live/one_link.h. */
 #ifndef TESTS_PARKED_BRIDGE_H
 #define TESTS_PARKED_BRIDGE_H
 
@@ -7,21 +7,9 @@
 #include "link/link_inside.h"
 #include "live/live_link.h"
 #include "state/change.h"
-#include "unit/live/small_bridge.h"
+#include "unit/live/one_link.h"
 
 #define KEPT 8 /* in memory */
-
-static struct generation *generation;
-static struct live_link *live;
-
-static inline void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-}
 
 static inline void start(const char *keys)
 {
@@ -42,13 +30,6 @@ static inline void start(const char *keys)
 			 ""));
 	free(all);
 	start_link();
-}
-
-static inline void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static inline void restart(void)

@@ -21,9 +21,11 @@
 /* --- ports in memory -----------------------------------------------------------------------
  *
  * What they do is written down, a line each; PORT is south, north, north/DEVICE or asks, asks-2 ... (for handshakes),
- * of another link than "link" LINK:south and so on: PORT TOPIC PAYLOAD        left with let_out() PORT acks N
- * so many acknowledgements left with let_out() PORT opens, closes, starts, stops, hold, retract, release, visit PORT
- * login NAME */
+ * of another link than "link" LINK:south and so on:
+ *	PORT TOPIC PAYLOAD	left with let_out()
+ *	PORT acks N		so many acknowledgements left with let_out()
+ *	PORT opens, closes, starts, stops, hold, retract, release, visit
+ *	PORT login NAME */
 #define CARRIERS 12
 
 static struct carrier {

@@ -7,37 +7,18 @@
 #include "message/outcome.h"
 #include "state/change.h"
 #include "fleet/compare.h"
-#include "unit/live/small_bridge.h"
-
-static struct generation *generation;
-static struct live_link *live;
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-	buf_reset(&said);
-}
+#include "unit/live/one_link.h"
 
 static void start(const char *keys, const char *south, const char *north)
 {
 	generation = bridge_generation_of("link", keys, NULL, south, north);
 	start_link();
+	buf_reset(&said);
 }
 
 static void set_up(void)
 {
 	world_init(&w);
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)
@@ -54,6 +35,7 @@ static void restart(void)
 {
 	end_link();
 	start_link();
+	buf_reset(&said);
 }
 
 static void turn(void)

@@ -8,10 +8,7 @@
 #include "live/suspects.h"
 #include "state/change.h"
 #include "store/deadletter.h"
-#include "unit/live/small_bridge.h"
-
-static struct generation *generation;
-static struct live_link *live;
+#include "unit/live/one_link.h"
 
 /* The device table: what it logs in with is known now. */
 static void know(const char *device, const char *token)
@@ -31,15 +28,6 @@ static void know_some(void)
 		know(device, token);
 		free(token);
 	}
-}
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
 }
 
 static void start(const char *south, const char *north)
@@ -69,13 +57,6 @@ static void set_mode(const char *device, enum fleet_mode mode)
 static void set_up(void)
 {
 	world_init(&w);
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)

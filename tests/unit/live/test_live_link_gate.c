@@ -7,19 +7,7 @@
 #include "live/live_link.h"
 #include "state/change.h"
 #include "store/deadletter.h"
-#include "unit/live/small_bridge.h"
-
-static struct generation *generation;
-static struct live_link *live;
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-}
+#include "unit/live/one_link.h"
 
 static void start(const char *south, const char *north)
 {
@@ -32,13 +20,6 @@ static void start(const char *south, const char *north)
 static void set_up(void)
 {
 	world_init(&w);
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)

@@ -5,23 +5,12 @@
 #include "link/link_inside.h"
 #include "live/live_link.h"
 #include "state/presence.h"
-#include "unit/live/small_bridge.h"
+#include "unit/live/one_link.h"
 
 #define DELAY_MS   30000
 #define SILENCE_MS 120000
 
-static struct generation *generation;
-static struct live_link *live;
 static bool takes_at_once; /* the far side, all that it gets */
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-}
 
 static void know(const char *device)
 {
@@ -43,13 +32,6 @@ static void set_up(void)
 {
 	world_init(&w);
 	takes_at_once = true;
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)

@@ -5,10 +5,7 @@
 #include "handshake/provision.h"
 #include "live/live_link.h"
 #include "state/change.h"
-#include "unit/live/small_bridge.h"
-
-static struct generation *generation;
-static struct live_link *live;
+#include "unit/live/one_link.h"
 
 #define SOUTH_OF_MANY SOUTHERN("", "{ kind: 'telemetry', topic: 's/{device}/t' }", "")
 #define NORTH_OF_EACH                                                                              \
@@ -29,15 +26,6 @@ static struct live_link *live;
 		 "{ kind: 'telemetry', topic: 'me/t' }",                                           \
 		 "def ask: .body | {device_name};")
 
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
-}
-
 static void start(const char *north, const char *keys)
 {
 	char *provision = mem_printf("provision = { key = \"k\"; %s };", keys);
@@ -53,13 +41,6 @@ static void start(const char *north, const char *keys)
 static void set_up(void)
 {
 	world_init(&w);
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)

@@ -7,10 +7,7 @@
 #include "live/live_link.h"
 #include "state/change.h"
 #include "store/history.h"
-#include "unit/live/small_bridge.h"
-
-static struct generation *generation;
-static struct live_link *live;
+#include "unit/live/one_link.h"
 
 static void know(const char *device, const char *token)
 {
@@ -22,15 +19,6 @@ static void know(const char *device, const char *token)
 		return;
 	fleet_set_var(l->fleet, device, NORTH, "token", token, true, &l->changes);
 	fleet_set_state(l->fleet, device, FLEET_READY, NULL, &l->changes);
-}
-
-static void start_link(void)
-{
-	bridge_make_parts();
-	storage.n_links = 0;
-	bridge_start_link(generation);
-	live = lives[0];
-	bridge_resume();
 }
 
 #define SOUTH_OF_MANY                                                                              \
@@ -56,13 +44,6 @@ static void set_up(void)
 	know("a", "a-token");
 	know("b", "b-token");
 	know("c", NULL);
-}
-
-static void end_link(void)
-{
-	parts.is_closing = true;
-	live_link_free(live);
-	bridge_free_parts();
 }
 
 static void tear_down(void)
