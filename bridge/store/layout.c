@@ -90,7 +90,7 @@ static bool is_empty(struct db *db, bool *has_none, struct err *e)
 bool layout_read(struct db *db, const struct layout *l, int *version, struct err *e)
 {
 	sqlite3_stmt *stmt = db_statement(db, "PRAGMA user_version", e);
-	bool has_none;
+	bool has_none = false;
 
 	if (!stmt)
 		return false;
