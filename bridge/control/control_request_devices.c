@@ -171,7 +171,7 @@ static void put_north_vars(const struct work *w, const struct device_table *t,
 			vars_set(&all, names[i], buf_str(&text), true);
 	}
 	put_vars(out, "north_vars", &all, w->has_secrets);
-	mem_free_secret(text.data, text.len);
+	mem_free_secret(text.data, text.cap);
 	vars_fini(&all);
 }
 

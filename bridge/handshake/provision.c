@@ -117,8 +117,6 @@ static char *proof_of(const struct canonical *request)
 	return buf_take(&b);
 }
 
-/* Whose the link is. */
-
 /* Actions. */
 
 struct provision_action *provision_add_action(struct provision_actions *acts,

@@ -2,7 +2,7 @@
  *
  * The device asks on the south's main session; the north issues credentials on provisioning sessions that the bridge
  * opens, one question at a time on each.  Neither side correlates, so more than one only for what the bridge asks by
- * itself, offers a token for, and where answers can be told apart: provision_talk.c. Credentials are stored before the
+ * itself, offers a token for, and where answers can be told apart: provision_talk.c.  Credentials are stored before the
  * device is told.  Asked again for the same device_name: the same answer, no second handshake, unless the north has
  * refused the login since.  (Not so if the provision_key, provision_secret or device_key are others than then: a name
  * alone must not be enough to be given credentials, so that is a handshake of its own.)

@@ -7,8 +7,7 @@
  * - They are in the order of these numbers, and greater than all that was parked before.  Of what has the number of the
  *   first of them or a greater one, nothing is sent (delivery_bar()): so whatever comes meanwhile stays behind.
  * - What comes back goes the way that it would go after a restart, and to its old place.  The next piece is read
- *   when all of
- *   the last has been sent or settled (link_mark()).
+ *   when all of the last has been sent or settled (link_mark()).
  * - The database is read only between commits (live_link_use_disk()). */
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * DIR (0700) holds calque.db (SQLite, WAL, synchronous=FULL, one connection), `key` (0600, 32 random bytes made at
  * first use, which seals what is secret), `lock`, `heartbeat` (disk/heartbeat.h) and `reserve` (reserve.h); after a
  * crash, for the next start, also `crash` (work/crash.h), and while the key is changed, `key.new`.  One process per
- * directory.  The tables are those of state.h and journal.h; what both write between two commits is one
- * transaction. Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
+ * directory.  The tables are those of state.h and journal.h; what both write between two commits is one transaction.
+ * Loop thread only, but for the COMMIT that db_lend() lends to another (db_inside.h). */
 #ifndef BRIDGE_DB_H
 #define BRIDGE_DB_H
 
